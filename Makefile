@@ -1,0 +1,75 @@
+# make [CONFIG=release|debug|sanitize|coverage] [CC=gcc|clang] target
+# Run `make help` for the targets.
+CONFIG  ?= release
+LUA     ?= lua5.4
+PREFIX  ?= /usr/local
+LUA_PC  := lua5.4
+BINDIR   = $(DESTDIR)$(PREFIX)/bin
+LMOD     = $(DESTDIR)$(PREFIX)/share/lua/5.4
+CMOD     = $(DESTDIR)$(PREFIX)/lib/lua/5.4
+SHARE    = $(DESTDIR)$(PREFIX)/share/lunette
+WARN     = -Wall -Wextra -Wpedantic -Wshadow -Wundef -Wwrite-strings \
+           -Wcast-qual -Wpointer-arith -Wredundant-decls -Wstrict-prototypes \
+           -Wmissing-prototypes -Wold-style-definition -Wdouble-promotion \
+           -Wvla $(if $(CI),-Werror)
+
+# --- nothing to change below -------------------------------------------------
+BUILD        := build/$(CONFIG)
+OPT.release   = -O3 -DNDEBUG
+OPT.debug     = -O0 -g3
+OPT.sanitize  = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+                -fno-omit-frame-pointer
+OPT.coverage  = -O0 -g --coverage
+LINK.sanitize = -Wl,-z,nodelete
+LIBS         := openblas jansson
+COMMIT       := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
+ALL_CFLAGS    = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -pthread \
+                -ffp-contract=fast -fno-math-errno -fno-trapping-math \
+                $(WARN) $(OPT.$(CONFIG)) -MMD -MP $(CPPFLAGS) $(CFLAGS) \
+                $(shell pkg-config --cflags $(LIBS) 2>/dev/null)
+CORE_LIBS     = $(shell pkg-config --libs $(LIBS)) -lm -pthread
+LUA_CFLAGS    = $(shell pkg-config --cflags $(LUA_PC))
+CORE    := $(BUILD)/libluncore.a
+MOD     := $(BUILD)/lunette/core.so
+CORE_C  := $(wildcard engine/*.c engine/ops/*.c) $(filter-out engine/kernels/simd.c,$(wildcard engine/kernels/*.c))
+CORE_O  := $(CORE_C:%.c=$(BUILD)/%.o)
+# The fast kernels, once per instruction set of this processor family.
+ARCH    := $(shell uname -m)
+ISAS    := generic $(if $(filter x86_64,$(ARCH)),avx2 avx512)
+ISA.generic :=
+ISA.avx2    := -mavx2 -mfma -mf16c
+ISA.avx512  := -mavx512f -mavx512vl -mavx512bw -mavx512dq -mavx2 -mfma -mf16c -mprefer-vector-width=512
+SIMD_O  := $(if $(wildcard engine/kernels/simd.c),$(ISAS:%=$(BUILD)/engine/kernels/simd_%.o))
+BIND_O  := $(patsubst %.c,$(BUILD)/%.o,$(filter-out engine/bind/readline.c engine/bind/main.c,$(wildcard engine/bind/*.c)))
+CTEST   := $(patsubst tests/c/%.c,$(BUILD)/%,$(wildcard tests/c/test_*.c))
+ASAN     = $(if $(filter sanitize,$(CONFIG)),LD_PRELOAD='$(shell $(CC) -print-file-name=libasan.so)')
+RUN      = LUA_PATH='lua/?.lua;lua/?/init.lua;;' LUA_CPATH='$(BUILD)/?.so;;' $(ASAN)
+
+all: $(MOD)  ## build the program ./lunette and the Lua module
+
+$(CORE): $(CORE_O) $(SIMD_O)
+	@rm -f $@
+	$(AR) rcs $@ $^
+$(MOD): $(BIND_O) $(CORE)
+	@mkdir -p $(@D)
+	$(CC) -shared $(OPT.$(CONFIG)) $(LINK.$(CONFIG)) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
+$(BUILD)/engine/bind/%.o: engine/bind/%.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) -c -o $@ $<
+$(BUILD)/engine/kernels/simd_%.o: engine/kernels/simd.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -DISA=$* $(ISA.$*) -c -o $@ $<
+$(BUILD)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+$(BUILD)/test_%: tests/c/test_%.c $(CORE) Makefile
+	$(CC) $(ALL_CFLAGS) -o $@ $< $(CORE) $(CORE_LIBS)
+
+ctest: $(CTEST)
+	@for t in $(CTEST); do $$t || exit 1; done
+layers:  ## check that only engine/bind includes Lua
+	@! grep -rnE --include='*.[ch]' '(lua|lauxlib|lualib)\.h|lua_State' engine --exclude-dir=bind
+clean:  ## remove what was built
+	rm -rf build
+-include $(shell find build -name '*.d' 2>/dev/null)
+.PHONY: all ctest layers clean

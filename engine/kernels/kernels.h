@@ -1,0 +1,57 @@
+/*
+** kernels.h - the loops that must be fast, on plain float arrays: planar NCHW
+** in and out, weights as files have them (OIHW, [out][in]), every pointer
+** aligned to 4 bytes only.  No tensors, no tape.  One source for all
+** instruction sets; lun_isa() says which one runs (LUNETTE_ISA forces one).
+**
+** Promises: the same bits for any number of threads, and for a batch of N as
+** for N batches of one (parameter gradients apart).
+*/
+#ifndef LUN_KERNELS_H
+#define LUN_KERNELS_H
+
+#include "../lunette.h"
+
+typedef struct lun_conv {
+  int n, c, h, w;     /* input  (n, c, h, w)                    */
+  int k, kh, kw;      /* kernel (k, c/groups, kh, kw)           */
+  int oh, ow;         /* output (n, k, oh, ow)                  */
+  int sh, sw, dh, dw; /* stride, dilation                       */
+  int pt, pl;         /* padding above and to the left; below and to
+                              the right what oh, ow imply            */
+  int groups;
+} lun_conv;
+
+/* y = conv(x, w) + b, then relu when asked.  b may be NULL. */
+int lun_conv_forward(const lun_conv *s, const float *x, const float *w,
+                     const float *b, float *y, int relu, lun_err *err);
+/* dx = gradient of the input, overwritten; gate as in lunette.h or NULL.
+** s->n is the number of rows of dy. */
+int lun_conv_backward(const lun_conv *s, const float *dy, const float *w,
+                      float *dx, const lun_gate *gate, lun_err *err);
+/* dw, db overwritten; either may be NULL. Sums over the batch. */
+int lun_conv_backward_params(const lun_conv *s, const float *x, const float *dy,
+                             float *dw, float *db, lun_err *err);
+
+/* y (n, out) = x (n, in) w' + b; w (out, in). Then relu when asked. */
+int lun_linear_forward(int n, int64_t in, int64_t out, const float *x,
+                       const float *w, const float *b, float *y, int relu,
+                       lun_err *err);
+/* dx (n, in) = dy (n, out) w, gated; rows of w whose dy is 0 throughout are
+** not read. */
+int lun_linear_backward(int n, int64_t in, int64_t out, const float *dy,
+                        const float *w, float *dx, const lun_gate *gate,
+                        lun_err *err);
+int lun_linear_backward_params(int n, int64_t in, int64_t out, const float *x,
+                               const float *dy, float *dw, float *db,
+                               lun_err *err);
+
+/* c (m, n) = a (m, k) b (k, n), with a or b transposed in memory when asked.
+** The only user of BLAS besides the tests' references (gemm.c). */
+int lun_gemm(int ta, int tb, int64_t m, int64_t n, int64_t k, const float *a,
+             const float *b, float *c, lun_err *err);
+
+const char *lun_isa(void);  /* "avx512", "avx2", "sse2", "generic" ... */
+const char *lun_blas(void); /* what OpenBLAS says of itself */
+
+#endif

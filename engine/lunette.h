@@ -1,0 +1,354 @@
+/*
+** lunette.h - the C core of Lunette: tensors, a define-by-run tape whose
+** backward can be changed call by call, operators, weights files, pictures.
+** It knows no Lua.  This header is the manual.
+**
+** Conventions
+** - Fallible functions return LUN_OK (0) or a negative lun_status, take a
+**   caller-owned `lun_err *err` last (may be NULL), write results through
+**   pointers that are NULL on failure, and leave the world as it was.
+** - Nothing prints, exits or jumps.  Objects belong to one thread; the core
+**   spreads its own loops over a pool of workers (lun_parallel).
+** - Tensors are float32, contiguous, row-major; images are NCHW.
+*/
+#ifndef LUNETTE_H
+#define LUNETTE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define LUN_VERSION "0.1.0"
+
+/* ---- errors (err.c) ---------------------------------------------------- */
+
+typedef enum lun_status {
+  LUN_OK = 0,
+  LUN_ENOMEM = -1,  /* the allocator refused */
+  LUN_ESHAPE = -2,  /* shapes do not fit each other */
+  LUN_EARG = -3,    /* a value outside its range */
+  LUN_ENAME = -4,   /* no operator, rule, tensor ... of that name */
+  LUN_EIO = -5,     /* the system could not read or write */
+  LUN_EFORMAT = -6, /* a file that is not what it should be */
+  LUN_EINTR = -7,   /* lun_interrupt() was called; work was abandoned */
+} lun_status;
+
+typedef struct lun_err {
+  int code;
+  char msg[320]; /* names the thing, the place and both numbers */
+} lun_err;
+
+#if defined(__GNUC__)
+#define LUN_PRINTF(f, a) __attribute__((format(printf, f, a)))
+#else
+#define LUN_PRINTF(f, a)
+#endif
+
+/* Fills `err` (when not NULL) and returns `code`. */
+int lun_fail(lun_err *err, int code, const char *fmt, ...) LUN_PRINTF(3, 4);
+
+#define LUN_TRY(e)                                                             \
+  do {                                                                         \
+    int lun_status_ = (e);                                                     \
+    if (lun_status_ != LUN_OK) return lun_status_;                             \
+  } while (0)
+
+/* ---- memory (mem.c) ---------------------------------------------------- */
+
+/*
+** All memory of the core comes from here: 64-byte aligned blocks, not
+** cleared.  Freed blocks of 4 KiB and more are cached by size class, so that
+** a second run of the same shapes allocates nothing from the system.
+*/
+void *lun_malloc(size_t bytes);          /* NULL when refused */
+void *lun_calloc(size_t n, size_t size); /* cleared; overflow checked */
+void lun_free(void *p);                  /* NULL is fine */
+
+typedef struct lun_mem_stats {
+  size_t live;   /* bytes handed out now */
+  size_t peak;   /* most bytes ever handed out since the last reset */
+  size_t cached; /* bytes in the pool, free */
+  size_t blocks; /* blocks handed out now */
+  size_t system; /* allocations asked from the system so far */
+} lun_mem_stats;
+
+lun_mem_stats lun_mem(void);
+void lun_mem_reset_peak(void);
+void lun_mem_trim(void); /* give cached blocks back to the system */
+/* Soft limit in bytes: lun_mem_over() says whether `more` would cross it.
+** The binding answers by a garbage collection.  0: no limit. */
+void lun_mem_set_limit(size_t bytes);
+size_t lun_mem_limit(void);
+int lun_mem_over(size_t more);
+/* Tests: the nth allocation from now on (1 = the next) fails; 0: never. */
+void lun_mem_fail_at(long nth);
+
+/* ---- threads and interruption (par.c) ---------------------------------- */
+
+/*
+** Calls fn(arg, job, worker) for job = 0 .. jobs-1, on up to lun_threads()
+** workers (0 .. lun_threads()-1; the caller is worker 0), each job once, in
+** no promised order.  A job must not depend on which worker takes it: then
+** results have the same bits for any number of threads.  Between jobs the
+** interrupt flag is polled; when it is set the rest is skipped and LUN_EINTR
+** comes back.  Keep a job under about 50 ms.  Nested calls run in line.
+*/
+typedef void lun_job(void *arg, int64_t job, int worker);
+int lun_parallel(int64_t jobs, lun_job *fn, void *arg);
+int lun_threads(void);
+void lun_set_threads(int n); /* 1 .. 64; default: cores this process may use */
+enum { LUN_MAXTHREADS = 64 };
+
+void lun_interrupt(int on); /* async-signal-safe; 0 clears the flag */
+int lun_interrupted(void);
+
+/* ---- tensors (tensor.c) ------------------------------------------------ */
+
+enum { LUN_MAXDIM = 6 };
+
+/* Bytes with an owner: pool memory, or a foreign block (mmap) with a
+** release function. */
+typedef struct lun_storage {
+  int refs;
+  void *base;
+  size_t bytes;
+  void (*release)(void *ctx); /* NULL: base is lun_malloc'ed */
+  void *ctx;
+} lun_storage;
+
+typedef struct lun_tensor {
+  int refs;
+  int ndim;
+  int64_t dim[LUN_MAXDIM];
+  int64_t size;       /* product of dim */
+  lun_storage *store; /* NULL: deferred, has a shape but no values yet */
+  float *data;        /* NULL when deferred */
+  int readonly;       /* weights straight from a file */
+} lun_tensor;
+
+/* Uninitialised tensor; ndim 1 .. LUN_MAXDIM, every dim >= 0 (empty is
+** allowed).  One reference belongs to the caller. */
+int lun_tensor_new(lun_tensor **out, int ndim, const int64_t *dim,
+                   lun_err *err);
+int lun_tensor_zeros(lun_tensor **out, int ndim, const int64_t *dim,
+                     lun_err *err);
+/* Shape without values. */
+int lun_tensor_deferred(lun_tensor **out, int ndim, const int64_t *dim,
+                        lun_err *err);
+/* Takes over one reference of `store`, also on failure. */
+int lun_tensor_over(lun_tensor **out, lun_storage *store, size_t byte_offset,
+                    int ndim, const int64_t *dim, lun_err *err);
+/* Same storage, another shape of the same size, starting `offset` floats in. */
+int lun_tensor_view(lun_tensor **out, const lun_tensor *t, int64_t offset,
+                    int ndim, const int64_t *dim, lun_err *err);
+int lun_tensor_copy(lun_tensor **out, const lun_tensor *t, lun_err *err);
+lun_tensor *lun_tensor_retain(lun_tensor *t);
+void lun_tensor_release(lun_tensor *t); /* NULL is fine */
+int lun_tensor_same_shape(const lun_tensor *a, const lun_tensor *b);
+/* "(1, 3, 224, 224)" into buf; returns buf. */
+char *lun_shape_text(char *buf, size_t n, int ndim, const int64_t *dim);
+enum { LUN_SHAPETEXT = 96 };
+/* Product of dims, or -1 when it overflows what memory could hold. */
+int64_t lun_shape_size(int ndim, const int64_t *dim);
+
+/* Counter-based random numbers: element i depends on (seed, stream, i) only.
+** uniform in [0,1); normal by Box-Muller, mean 0 and deviation 1. */
+void lun_random_uniform(float *out, int64_t n, uint64_t seed, uint64_t stream);
+void lun_random_normal(float *out, int64_t n, uint64_t seed, uint64_t stream);
+
+/* ---- operators (op.c, ops/) -------------------------------------------- */
+
+/* Attributes of an operator: numbers in a fixed array; op->attrs names
+** them.  LUN_UNSET marks one that was not given. */
+enum { LUN_MAXATTR = 16, LUN_MAXIN = 16 };
+#define LUN_UNSET (-1e300)
+
+typedef struct lun_attrdef {
+  const char *name; /* as scripts say it: "stride" */
+  int at, count;    /* slots attr[at .. at+count-1] */
+  double fallback;  /* default; LUN_UNSET: none */
+} lun_attrdef;
+
+struct lun_op;
+
+/* One application of an operator. */
+typedef struct lun_node {
+  const struct lun_op *op;
+  int id;                    /* place on the tape, from 0; -1: no tape */
+  int nin;                   /* number of inputs, trailing NULLs not counted */
+  lun_tensor *in[LUN_MAXIN]; /* an optional input may be NULL (no bias) */
+  int src[LUN_MAXIN];        /* node that made in[i]; -1: a constant */
+  lun_tensor *out;
+  lun_tensor *aux; /* what backward needs besides in and out */
+  double attr[LUN_MAXATTR];
+  char *name; /* layer name, NULL when it has none */
+} lun_node;
+
+/*
+** What the output side of a convolution's (or linear layer's) input gradient
+** may do in the same pass: apply the rule of the relu that made the layer's
+** input.  y is that relu's output (N rows; gradients may have copies x N).
+*/
+typedef enum lun_gate_kind {
+  LUN_GATE_PLAIN,     /* dx = dy [y > 0]                   */
+  LUN_GATE_GUIDED,    /* dx = max(dy, 0) [y > 0]           */
+  LUN_GATE_RECTIFIED, /* dx = max(dy, 0)                   */
+  LUN_GATE_LEAK,      /* dx = dy where y > 0, else leak*dy */
+} lun_gate_kind;
+typedef struct lun_gate {
+  lun_gate_kind kind;
+  float leak;
+  const float *y;
+  int64_t size; /* floats in y: gradient element e meets y[e % size] */
+} lun_gate;
+
+/*
+** One backward step.  The gradient has `copies` independent copies of the
+** output, one after the other: dy holds copies * out->size floats, dx[i]
+** copies * in[i]->size, which the rule overwrites completely.  dx[i] is NULL
+** where no gradient is wanted.  dx[0] may be dy when op->inplace is set.
+*/
+typedef struct lun_back {
+  const lun_node *node;
+  int copies;
+  const float *dy;
+  float *dx[LUN_MAXIN];
+  double param;         /* the rule's parameter (leak ...) */
+  const lun_gate *gate; /* only when op->gated; NULL: none */
+} lun_back;
+
+typedef struct lun_rule {
+  const char *name;
+  int (*back)(const lun_back *b, lun_err *err);
+  double param; /* default parameter; LUN_UNSET: takes none */
+} lun_rule;
+
+typedef struct lun_op {
+  const char *name;
+  const char *doc;          /* one line: signature and formula */
+  int min_in, max_in;       /* how many inputs */
+  const lun_attrdef *attrs; /* ends with a NULL name; may be NULL */
+  /* Checks everything and sets the output's shape by lun_node_shape (which
+  ** makes n->out) and n->aux when needed. */
+  int (*infer)(lun_node *n, lun_err *err);
+  /* Computes n->out from n->in.  Fails only by LUN_EINTR or LUN_ENOMEM of
+  ** scratch. */
+  int (*forward)(lun_node *n, lun_err *err);
+  /* Optional: forward of n and of relu, which follows it, in one pass into
+  ** relu->out; n->out stays deferred. */
+  int (*forward_relu)(lun_node *n, lun_node *relu, lun_err *err);
+  const lun_rule *rules; /* [0] is the true gradient; NULL name ends it */
+  unsigned inplace : 1;  /* back may have dx[0] == dy */
+  unsigned gated : 1;    /* back honours b->gate */
+  unsigned pass : 1;     /* same values, another shape: forward makes a view,
+                            backward hands dy on; infer calls lun_node_view */
+} lun_op;
+
+const lun_op *lun_op_find(const char *name);
+const lun_op *lun_op_at(int i); /* NULL past the end */
+const lun_rule *lun_op_rule(const lun_op *op, const char *name, lun_err *err);
+/* For infer: makes n->out (uninitialised) of that shape. */
+int lun_node_shape(lun_node *n, int ndim, const int64_t *dim, lun_err *err);
+/* For infer of a `pass` op: n->out is a view of n->in[0]. */
+int lun_node_view(lun_node *n, int ndim, const int64_t *dim, lun_err *err);
+/* The node's layer name, or its op's: for messages. */
+const char *lun_node_title(const lun_node *n);
+
+/* ---- tape (tape.c) and backward (walk.c) ------------------------------- */
+
+typedef struct lun_tape lun_tape;
+
+typedef struct lun_var {
+  lun_tensor *t;
+  int node; /* -1: a constant */
+} lun_var;
+
+int lun_tape_new(lun_tape **out, lun_err *err);
+lun_tape *lun_tape_retain(lun_tape *t);
+void lun_tape_release(lun_tape *t);
+int lun_tape_count(const lun_tape *t);
+lun_node *lun_tape_node(const lun_tape *t, int id); /* NULL out of range */
+/* A leaf: gradients with respect to it can be asked for. */
+int lun_tape_watch(lun_tape *t, lun_tensor *x, int *node, lun_err *err);
+/* The node's value; a deferred one is computed now and kept.  The reference
+** stays with the node. */
+int lun_tape_value(lun_tape *t, int id, lun_tensor **out, lun_err *err);
+/* Drops the node's output (forward-only runs); it cannot be read again. */
+void lun_tape_forget(lun_tape *t, int id);
+
+enum { LUN_DEFER = 1 }; /* do not compute yet: a relu may follow and fuse */
+
+/*
+** Applies an operator.  With a tape and at least one input that has a node,
+** a node is appended and out->node is its id; otherwise just computes.
+** attr: LUN_MAXATTR numbers, or NULL for the defaults.  out->t is a new
+** reference for the caller.  `name` labels errors and the node (may be NULL).
+*/
+int lun_apply(lun_tape *tape, const lun_op *op, const lun_var *in, int nin,
+              const double *attr, const char *name, unsigned flags,
+              lun_var *out, lun_err *err);
+void lun_attr_defaults(const lun_op *op, double *attr);
+
+/*
+** Backward is a cursor: the rule of every node is an argument of the walk,
+** and nodes with a hook are handed to the caller, so the core calls nobody.
+**
+**   lun_walk_new(&w, tape, node, seed, &err)   seed: copies x out->size floats
+**   lun_walk_want(w, leaf)                      ... for every gradient wanted
+**   lun_walk_rule(w, id, rule, param, &err)     ... C rules
+**   lun_walk_hook(w, id, &err)                  ... caller's rules
+**   while ((r = lun_walk_next(w, &err)) > 0) {  hooked node r-1 is due
+**     dy = lun_walk_dy(w);  lun_walk_put(w, dx, &err);   (gradient of in[0])
+**   }
+**   g = lun_walk_gradient(w, leaf)
+*/
+typedef struct lun_walk lun_walk;
+int lun_walk_new(lun_walk **out, lun_tape *tape, int node,
+                 const lun_tensor *seed, lun_err *err);
+void lun_walk_free(lun_walk *w);
+int lun_walk_want(lun_walk *w, int node, lun_err *err);
+int lun_walk_rule(lun_walk *w, int node, const lun_rule *rule, double param,
+                  lun_err *err);
+int lun_walk_hook(lun_walk *w, int node, lun_err *err);
+/* 0: done; id+1: node `id` is hooked and its gradient complete; <0: error. */
+int lun_walk_next(lun_walk *w, lun_err *err);
+/* Gradient of the hooked node's output: (copies*N, ...), borrowed. */
+lun_tensor *lun_walk_dy(const lun_walk *w);
+int lun_walk_copies(const lun_walk *w);
+/* The hooked node's gradient with respect to in[0], copied by reference. */
+int lun_walk_put(lun_walk *w, lun_tensor *dx, lun_err *err);
+/* Let the hooked node use its C rule after all (hook only looked). */
+int lun_walk_skip(lun_walk *w);
+/* Borrowed; NULL when no path led there (the gradient is zero). */
+lun_tensor *lun_walk_gradient(const lun_walk *w, int node);
+int lun_walk_reached(const lun_walk *w, int node); /* is on a path to a want */
+
+/* ---- weights files (safetensors.c) ------------------------------------- */
+
+typedef enum lun_dtype { LUN_F32, LUN_F16, LUN_BF16, LUN_F64 } lun_dtype;
+
+typedef struct lun_weights lun_weights;
+typedef struct lun_entry {
+  const char *name;
+  lun_dtype dtype;
+  int ndim;
+  int64_t dim[LUN_MAXDIM];
+} lun_entry;
+
+/* Maps the file read-only and checks all that the format demands. */
+int lun_weights_open(lun_weights **out, const char *path, lun_err *err);
+void lun_weights_release(lun_weights *w);
+int lun_weights_count(const lun_weights *w);
+const lun_entry *lun_weights_entry(const lun_weights *w, int i);
+/* float32 tensor: over the mapping where the file has aligned F32, widened
+** otherwise. */
+int lun_weights_tensor(lun_weights *w, int i, lun_tensor **out, lun_err *err);
+/* i-th pair of __metadata__; returns 0 past the end. */
+int lun_weights_meta(const lun_weights *w, int i, const char **key,
+                     const char **value);
+/* Writes path atomically (temporary file, then rename).  meta: key, value,
+** key, value ..., NULL. */
+int lun_weights_write(const char *path, int n, const char *const *names,
+                      lun_tensor *const *tensors, lun_dtype dtype,
+                      const char *const *meta, lun_err *err);
+
+#endif
