@@ -1,0 +1,167 @@
+/*
+** mem.c - the allocator: 64-byte aligned blocks, a pool of freed ones by size
+** class, byte counts, a soft limit, and a switch that makes the nth
+** allocation fail (tests).
+**
+** A run allocates the same sizes every time, so a freed block waits in a list
+** of its class and the next run finds it: first touch of fresh memory costs
+** more than the arithmetic on it (docs/performance.md).
+*/
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "lunette.h"
+
+enum {
+  ALIGN = 64,    /* a cache line, and the widest vector */
+  POOLED = 4096, /* smaller blocks go straight to the system */
+  STEPS = 8,     /* size classes per power of two */
+  CLASSES = 64 * STEPS,
+};
+#define HUGE_BLOCK ((size_t)4 << 20)   /* from here on ask for 2 MB pages */
+#define KEEP       ((size_t)768 << 20) /* most bytes kept in the pool */
+
+/* Stands before every block; its size keeps the block aligned. */
+typedef struct head {
+  size_t bytes; /* room behind the header */
+  int klass;    /* -1: not pooled */
+  struct head *next;
+} head;
+
+static struct {
+  pthread_mutex_t lock;
+  lun_mem_stats n;
+  size_t limit;
+  long fail_at;
+  head *free_list[CLASSES];
+} pool = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* Class of a size and the size it stands for: 2^e * (1 + s/8). */
+static int class_of(size_t bytes, size_t *rounded) {
+  int e = 63 - __builtin_clzll((unsigned long long)bytes);
+  size_t step = ((size_t)1 << e) / STEPS;
+  size_t s = (bytes - ((size_t)1 << e) + step - 1) / step;
+  *rounded = ((size_t)1 << e) + s * step;
+  return e * STEPS + (int)s; /* s == 8 is the next power's 0 */
+}
+
+static head *from_system(size_t bytes) {
+  size_t align = bytes >= HUGE_BLOCK ? (size_t)2 << 20 : ALIGN;
+  void *p = NULL;
+  if (posix_memalign(&p, align, bytes + ALIGN)) return NULL;
+  if (bytes >= HUGE_BLOCK) madvise(p, bytes + ALIGN, MADV_HUGEPAGE);
+  pool.n.system++;
+  return p;
+}
+
+static void give_back(head *h) { free(h); }
+
+static void trim(void) {
+  for (int i = 0; i < CLASSES; i++) {
+    head *h;
+    while ((h = pool.free_list[i]) != NULL) {
+      pool.free_list[i] = h->next;
+      pool.n.cached -= h->bytes;
+      give_back(h);
+    }
+  }
+}
+
+static head *take(size_t bytes) {
+  size_t rounded = bytes;
+  int klass = -1;
+  head *h;
+  if (bytes >= POOLED) {
+    klass = class_of(bytes, &rounded);
+    h = pool.free_list[klass];
+    if (h) {
+      pool.free_list[klass] = h->next;
+      pool.n.cached -= h->bytes;
+      return h;
+    }
+  }
+  h = from_system(rounded);
+  if (!h && pool.n.cached) { /* the pool may hold what is missing */
+    trim();
+    h = from_system(rounded);
+  }
+  if (!h) return NULL;
+  h->bytes = rounded;
+  h->klass = klass;
+  return h;
+}
+
+void *lun_malloc(size_t bytes) {
+  head *h = NULL;
+  if (bytes > PTRDIFF_MAX - ((size_t)1 << 40)) return NULL;
+  pthread_mutex_lock(&pool.lock);
+  /* 1 counts down to 0: this one fails, the following succeed again */
+  if (pool.fail_at == 0 || --pool.fail_at > 0) h = take(bytes ? bytes : 1);
+  if (h) {
+    pool.n.live += h->bytes;
+    pool.n.blocks++;
+    if (pool.n.live > pool.n.peak) pool.n.peak = pool.n.live;
+  }
+  pthread_mutex_unlock(&pool.lock);
+  return h ? (char *)h + ALIGN : NULL;
+}
+
+void *lun_calloc(size_t n, size_t size) {
+  void *p;
+  if (size && n > PTRDIFF_MAX / size) return NULL;
+  p = lun_malloc(n * size);
+  if (p) memset(p, 0, n * size);
+  return p;
+}
+
+void lun_free(void *p) {
+  head *h;
+  if (!p) return;
+  h = (head *)(void *)((char *)p - ALIGN);
+  pthread_mutex_lock(&pool.lock);
+  pool.n.live -= h->bytes;
+  pool.n.blocks--;
+  if (h->klass >= 0 && pool.n.cached + h->bytes <= KEEP) {
+    h->next = pool.free_list[h->klass];
+    pool.free_list[h->klass] = h;
+    pool.n.cached += h->bytes;
+    h = NULL;
+  }
+  pthread_mutex_unlock(&pool.lock);
+  if (h) give_back(h);
+}
+
+lun_mem_stats lun_mem(void) {
+  lun_mem_stats n;
+  pthread_mutex_lock(&pool.lock);
+  n = pool.n;
+  pthread_mutex_unlock(&pool.lock);
+  return n;
+}
+
+void lun_mem_reset_peak(void) {
+  pthread_mutex_lock(&pool.lock);
+  pool.n.peak = pool.n.live;
+  pthread_mutex_unlock(&pool.lock);
+}
+
+void lun_mem_trim(void) {
+  pthread_mutex_lock(&pool.lock);
+  trim();
+  pthread_mutex_unlock(&pool.lock);
+}
+
+void lun_mem_set_limit(size_t bytes) { pool.limit = bytes; }
+size_t lun_mem_limit(void) { return pool.limit; }
+
+int lun_mem_over(size_t more) {
+  return pool.limit && lun_mem().live + more > pool.limit;
+}
+
+void lun_mem_fail_at(long nth) {
+  pthread_mutex_lock(&pool.lock);
+  pool.fail_at = nth;
+  pthread_mutex_unlock(&pool.lock);
+}
