@@ -1,0 +1,41 @@
+/*
+** gather.h - one description for every convolution and every input gradient.
+**
+** For each group, output channel k and output place (v, u), v < oh, u < ow:
+**
+**   out[k][oy + v*osy][ox + u*osx] =
+**       sum over c, t of  W[k][c][t] * in[c][v*isy + ty[t]][u*isx + tx[t]]
+**
+** where places outside `in` count as 0.  A forward convolution is one gather
+** whose taps t are the kernel's elements.  The gradient of a convolution with
+** stride s is s*s gathers, one for each phase of the input's places modulo
+** s: the places of one phase meet the same few kernel elements.
+*/
+#ifndef LUN_GATHER_H
+#define LUN_GATHER_H
+
+#include "kernels.h"
+
+typedef struct lun_gather {
+  int n, groups, c, k;  /* rows, groups, channels per group in and out */
+  int ih, iw, isy, isx; /* input plane, step between places read       */
+  int fh, fw;           /* output plane                                */
+  int oh, ow;           /* places computed                             */
+  int oy, ox, osy, osx; /* where the places lie in the output plane    */
+  int taps, *ty, *tx;   /* owned; ty, tx are one block                 */
+  int *tap;             /* ... which element of the kernel each is     */
+} lun_gather;
+
+/* What the output side does with a finished value. */
+typedef struct lun_finish {
+  const float *bias; /* per output channel; NULL: none */
+  int relu;
+  const lun_gate *gate; /* NULL: none */
+} lun_finish;
+
+int lun_gather_forward(lun_gather *g, const lun_conv *s, lun_err *err);
+int lun_gather_backward(lun_gather *g, const lun_conv *s, int py, int px,
+                        lun_err *err);
+void lun_gather_free(lun_gather *g);
+
+#endif
