@@ -180,6 +180,7 @@ typedef struct lun_node {
   lun_tensor *out;
   lun_tensor *aux; /* what backward needs besides in and out */
   double attr[LUN_MAXATTR];
+  int defer;  /* lun_node_shape makes a deferred output */
   char *name; /* layer name, NULL when it has none */
 } lun_node;
 
@@ -219,7 +220,8 @@ typedef struct lun_back {
 typedef struct lun_rule {
   const char *name;
   int (*back)(const lun_back *b, lun_err *err);
-  double param; /* default parameter; LUN_UNSET: takes none */
+  double param;             /* default parameter; LUN_UNSET: takes none */
+  unsigned needs_input : 1; /* reads in[0], which may have to be computed */
 } lun_rule;
 
 typedef struct lun_op {
@@ -314,17 +316,24 @@ int lun_walk_next(lun_walk *w, lun_err *err);
 /* Gradient of the hooked node's output: (copies*N, ...), borrowed. */
 lun_tensor *lun_walk_dy(const lun_walk *w);
 int lun_walk_copies(const lun_walk *w);
-/* The hooked node's gradient with respect to in[0], copied by reference. */
-int lun_walk_put(lun_walk *w, lun_tensor *dx, lun_err *err);
+/* The hooked node's gradient with respect to in[i], kept by reference. */
+int lun_walk_put(lun_walk *w, int i, lun_tensor *dx, lun_err *err);
 /* Let the hooked node use its C rule after all (hook only looked). */
-int lun_walk_skip(lun_walk *w);
+int lun_walk_skip(lun_walk *w, lun_err *err);
 /* Borrowed; NULL when no path led there (the gradient is zero). */
 lun_tensor *lun_walk_gradient(const lun_walk *w, int node);
 int lun_walk_reached(const lun_walk *w, int node); /* is on a path to a want */
 
 /* ---- weights files (safetensors.c) ------------------------------------- */
 
-typedef enum lun_dtype { LUN_F32, LUN_F16, LUN_BF16, LUN_F64 } lun_dtype;
+/* LUN_OTHER: integers and the like, listed but not loadable. */
+typedef enum lun_dtype {
+  LUN_F32,
+  LUN_F16,
+  LUN_BF16,
+  LUN_F64,
+  LUN_OTHER,
+} lun_dtype;
 
 typedef struct lun_weights lun_weights;
 typedef struct lun_entry {
@@ -345,6 +354,9 @@ int lun_weights_tensor(lun_weights *w, int i, lun_tensor **out, lun_err *err);
 /* i-th pair of __metadata__; returns 0 past the end. */
 int lun_weights_meta(const lun_weights *w, int i, const char **key,
                      const char **value);
+/* float16 <-> float32, rounding to nearest even. */
+float lun_half_to_float(uint16_t h);
+uint16_t lun_float_to_half(float x);
 /* Writes path atomically (temporary file, then rename).  meta: key, value,
 ** key, value ..., NULL. */
 int lun_weights_write(const char *path, int n, const char *const *names,

@@ -1,0 +1,14 @@
+/* core.h - what the core's own files share and users need not see. */
+#ifndef LUN_CORE_H
+#define LUN_CORE_H
+
+#include "lunette.h"
+
+/* Gives a deferred tensor its (uninitialised) values. */
+int lun_tensor_furnish(lun_tensor *t, lun_err *err);
+/* dst += src, n floats. */
+int lun_accumulate(float *dst, const float *src, int64_t n);
+/* A node's input ready to read; computes a deferred one. */
+int lun_tape_input(lun_tape *t, lun_node *n, int i, lun_err *err);
+
+#endif

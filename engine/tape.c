@@ -1,0 +1,224 @@
+/*
+** tape.c - define by run: applying an operator to a variable that is on the
+** tape computes at once and appends a node.
+**
+** A convolution may be applied deferred: its node gets a shape but no values.
+** If a relu comes next, both are computed in one pass into the relu's output
+** (most networks never read the values before the relu); whoever does read
+** them makes lun_tape_value compute them then.
+*/
+#include <string.h>
+
+#include "core.h"
+
+struct lun_tape {
+  int refs;
+  int n, room;
+  lun_node **node;
+};
+
+int lun_tape_new(lun_tape **out, lun_err *err) {
+  *out = lun_calloc(1, sizeof **out);
+  if (!*out) return lun_fail(err, LUN_ENOMEM, "no memory for a tape");
+  (*out)->refs = 1;
+  return LUN_OK;
+}
+
+lun_tape *lun_tape_retain(lun_tape *t) {
+  if (t) t->refs++;
+  return t;
+}
+
+static void node_free(lun_node *n) {
+  if (!n) return;
+  for (int i = 0; i < LUN_MAXIN; i++) lun_tensor_release(n->in[i]);
+  lun_tensor_release(n->out);
+  lun_tensor_release(n->aux);
+  lun_free(n->name);
+  lun_free(n);
+}
+
+void lun_tape_release(lun_tape *t) {
+  if (!t || --t->refs > 0) return;
+  while (t->n > 0) node_free(t->node[--t->n]); /* users before makers */
+  lun_free(t->node);
+  lun_free(t);
+}
+
+int lun_tape_count(const lun_tape *t) { return t->n; }
+
+lun_node *lun_tape_node(const lun_tape *t, int id) {
+  return id >= 0 && id < t->n ? t->node[id] : NULL;
+}
+
+/* Room for one more node, so that appending cannot fail later. */
+static int reserve(lun_tape *t, lun_err *err) {
+  int room = t->room ? 2 * t->room : 64;
+  lun_node **node;
+  if (t->n < t->room) return LUN_OK;
+  node = lun_malloc((size_t)room * sizeof *node);
+  if (!node) return lun_fail(err, LUN_ENOMEM, "no memory for the tape");
+  if (t->n) memcpy(node, t->node, (size_t)t->n * sizeof *node);
+  lun_free(t->node);
+  t->node = node;
+  t->room = room;
+  return LUN_OK;
+}
+
+static int append(lun_tape *t, lun_node *n) {
+  n->id = t->n;
+  t->node[t->n++] = n;
+  return n->id;
+}
+
+int lun_tape_watch(lun_tape *t, lun_tensor *x, int *node, lun_err *err) {
+  lun_node *n;
+  *node = -1;
+  LUN_TRY(reserve(t, err));
+  n = lun_calloc(1, sizeof *n);
+  if (!n) return lun_fail(err, LUN_ENOMEM, "no memory for a leaf");
+  n->out = lun_tensor_retain(x);
+  *node = append(t, n);
+  return LUN_OK;
+}
+
+/* The node that a tensor could be computed from, when it is deferred. */
+static int deferred(const lun_tensor *t) { return t && !t->store && t->size; }
+
+int lun_tape_input(lun_tape *t, lun_node *n, int i, lun_err *err) {
+  lun_tensor *value;
+  if (!deferred(n->in[i])) return LUN_OK;
+  if (!t || n->src[i] < 0)
+    return lun_fail(err, LUN_EARG, "%s: input %d has no values",
+                    lun_node_title(n), i + 1);
+  return lun_tape_value(t, n->src[i], &value, err);
+}
+
+int lun_tape_value(lun_tape *t, int id, lun_tensor **out, lun_err *err) {
+  lun_node *n = lun_tape_node(t, id);
+  *out = NULL;
+  if (!n) return lun_fail(err, LUN_EARG, "the tape has no node %d", id);
+  if (!n->out)
+    return lun_fail(err, LUN_EARG,
+                    "%s: the value was dropped; run with keep = true",
+                    lun_node_title(n));
+  if (deferred(n->out)) {
+    int status;
+    for (int i = 0; i < n->nin; i++) LUN_TRY(lun_tape_input(t, n, i, err));
+    LUN_TRY(lun_tensor_furnish(n->out, err));
+    status = n->op->forward(n, err);
+    if (status != LUN_OK) { /* back to deferred: nothing half-made is seen */
+      n->out->store->refs--;
+      if (!n->out->store->refs) {
+        lun_free(n->out->store->base);
+        lun_free(n->out->store);
+      }
+      n->out->store = NULL;
+      n->out->data = NULL;
+      return status;
+    }
+  }
+  *out = n->out;
+  return LUN_OK;
+}
+
+void lun_tape_forget(lun_tape *t, int id) {
+  lun_node *n = lun_tape_node(t, id);
+  if (!n) return;
+  for (int i = 0; i < LUN_MAXIN; i++) {
+    lun_tensor_release(n->in[i]);
+    n->in[i] = NULL;
+  }
+  lun_tensor_release(n->out);
+  lun_tensor_release(n->aux);
+  n->out = n->aux = NULL;
+}
+
+static char *copy_name(const char *s) {
+  char *p = lun_malloc(strlen(s) + 1);
+  return p ? strcpy(p, s) : NULL;
+}
+
+static int node_new(lun_node **out, const lun_op *op, const lun_var *in,
+                    int nin, const double *attr, const char *name,
+                    lun_err *err) {
+  lun_node *n = lun_calloc(1, sizeof *n);
+  *out = NULL;
+  if (!n) return lun_fail(err, LUN_ENOMEM, "no memory for a node");
+  n->op = op;
+  n->id = -1;
+  n->nin = nin;
+  for (int i = 0; i < LUN_MAXIN; i++) n->src[i] = -1;
+  for (int i = 0; i < nin; i++) {
+    n->in[i] = lun_tensor_retain(in[i].t);
+    n->src[i] = in[i].t ? in[i].node : -1;
+  }
+  if (attr)
+    memcpy(n->attr, attr, sizeof n->attr);
+  else
+    lun_attr_defaults(op, n->attr);
+  if (name && !(n->name = copy_name(name))) {
+    node_free(n);
+    return lun_fail(err, LUN_ENOMEM, "no memory for a node's name");
+  }
+  *out = n;
+  return LUN_OK;
+}
+
+/* The deferred maker of n's input, when n is a relu that can join it. */
+static lun_node *fusable(const lun_tape *t, const lun_node *n) {
+  lun_node *maker;
+  if (!t || strcmp(n->op->name, "relu") != 0 || !deferred(n->in[0]))
+    return NULL;
+  maker = lun_tape_node(t, n->src[0]);
+  return maker && maker->out == n->in[0] && maker->op->forward_relu ? maker
+                                                                    : NULL;
+}
+
+/* Shapes, memory, values: everything that may fail, before n is appended. */
+static int compute(lun_tape *t, lun_node *n, unsigned flags, lun_err *err) {
+  lun_node *maker = fusable(t, n);
+  for (int i = 0; i < n->nin && !maker; i++)
+    LUN_TRY(lun_tape_input(t, n, i, err));
+  n->defer = (flags & LUN_DEFER) && n->op->forward_relu;
+  LUN_TRY(n->op->infer(n, err));
+  if (n->defer || n->op->pass) return LUN_OK;
+  if (maker) return maker->op->forward_relu(maker, n, err);
+  return n->op->forward(n, err);
+}
+
+static int check_inputs(const lun_op *op, const lun_var *in, int nin,
+                        const char *name, lun_err *err) {
+  const char *title = name ? name : op->name;
+  if (nin < op->min_in || nin > op->max_in)
+    return lun_fail(err, LUN_EARG, "%s '%s': takes %d to %d inputs, got %d",
+                    op->name, title, op->min_in, op->max_in, nin);
+  for (int i = 0; i < op->min_in; i++)
+    if (!in[i].t)
+      return lun_fail(err, LUN_EARG, "%s '%s': input %d is missing", op->name,
+                      title, i + 1);
+  return LUN_OK;
+}
+
+int lun_apply(lun_tape *tape, const lun_op *op, const lun_var *in, int nin,
+              const double *attr, const char *name, unsigned flags,
+              lun_var *out, lun_err *err) {
+  lun_node *n;
+  int status, taped = 0;
+  *out = (lun_var){NULL, -1};
+  LUN_TRY(check_inputs(op, in, nin, name, err));
+  for (int i = 0; tape && i < nin; i++) taped |= in[i].t && in[i].node >= 0;
+  if (taped) LUN_TRY(reserve(tape, err));
+  LUN_TRY(node_new(&n, op, in, nin, attr, name, err));
+  status = compute(tape, n, taped ? flags : 0, err);
+  if (status != LUN_OK) {
+    node_free(n);
+    return status == LUN_EINTR ? lun_fail(err, status, "interrupted") : status;
+  }
+  out->t = lun_tensor_retain(n->out);
+  if (taped)
+    out->node = append(tape, n);
+  else
+    node_free(n);
+  return LUN_OK;
+}

@@ -1,0 +1,321 @@
+/*
+** walk.c - backward over a tape, as a cursor.
+**
+** The walk goes through the nodes that lie between the seed and what is
+** wanted, last first.  Each is handled by the rule chosen for this walk, or,
+** when the caller hooked it, handed out by lun_walk_next and answered by
+** lun_walk_put.  Gradients that nobody wants are released on the way.
+**
+** Where a convolution's input was made by a relu that only it used, the relu's
+** rule is applied in the convolution's own output pass (lun_gate).
+*/
+#include <string.h>
+
+#include "core.h"
+
+/* What the walk knows of one node. */
+typedef struct step {
+  lun_tensor *grad;     /* gradient of the node's output, NULL: none yet */
+  const lun_rule *rule; /* NULL: the true gradient */
+  double param;
+  int users; /* nodes on the way that read this one's output */
+  unsigned want : 1, hook : 1, reach : 1, live : 1;
+} step;
+
+struct lun_walk {
+  lun_tape *tape;
+  int n, copies, seed_at;
+  int at;      /* next node to handle; -1: done */
+  int waiting; /* lun_walk_next handed out node `at` */
+  int ready;   /* reach and live are known */
+  step s[];
+};
+
+int lun_walk_new(lun_walk **out, lun_tape *tape, int node,
+                 const lun_tensor *seed, lun_err *err) {
+  lun_node *top = lun_tape_node(tape, node);
+  int n = node + 1;
+  lun_walk *w;
+  char a[LUN_SHAPETEXT], b[LUN_SHAPETEXT];
+  *out = NULL;
+  if (!top || !top->out)
+    return lun_fail(err, LUN_EARG, "backward: the tape has no node %d", node);
+  if (seed->size == 0 || seed->size % top->out->size)
+    return lun_fail(
+        err, LUN_ESHAPE,
+        "backward: seed %s does not fit output %s (one or more copies of it)",
+        lun_shape_text(a, sizeof a, seed->ndim, seed->dim),
+        lun_shape_text(b, sizeof b, top->out->ndim, top->out->dim));
+  w = lun_calloc(1, sizeof *w + (size_t)n * sizeof *w->s);
+  if (!w) return lun_fail(err, LUN_ENOMEM, "no memory for a backward walk");
+  w->tape = lun_tape_retain(tape);
+  w->n = n;
+  w->seed_at = w->at = node;
+  w->copies = (int)(seed->size / top->out->size);
+  /* the seed's values are never written: a rule that works in place gets
+  ** its own copy, see may_overwrite */
+  w->s[node].grad = lun_tensor_retain((lun_tensor *)(uintptr_t)seed);
+  *out = w;
+  return LUN_OK;
+}
+
+void lun_walk_free(lun_walk *w) {
+  if (!w) return;
+  for (int i = 0; i < w->n; i++) lun_tensor_release(w->s[i].grad);
+  lun_tape_release(w->tape);
+  lun_free(w);
+}
+
+static int known(const lun_walk *w, int node, lun_err *err) {
+  if (node >= 0 && node < w->n) return LUN_OK;
+  return lun_fail(err, LUN_EARG,
+                  "backward: node %d is not before the scored node %d", node,
+                  w->n - 1);
+}
+
+int lun_walk_want(lun_walk *w, int node, lun_err *err) {
+  LUN_TRY(known(w, node, err));
+  w->s[node].want = 1;
+  return LUN_OK;
+}
+
+int lun_walk_rule(lun_walk *w, int node, const lun_rule *rule, double param,
+                  lun_err *err) {
+  LUN_TRY(known(w, node, err));
+  w->s[node].rule = rule;
+  w->s[node].param = param;
+  return LUN_OK;
+}
+
+int lun_walk_hook(lun_walk *w, int node, lun_err *err) {
+  LUN_TRY(known(w, node, err));
+  w->s[node].hook = 1;
+  return LUN_OK;
+}
+
+/* reach: leads to a wanted node.  live: the seed depends on it. */
+static void prepare(lun_walk *w) {
+  w->ready = 1;
+  for (int i = 0; i < w->n; i++) {
+    const lun_node *n = lun_tape_node(w->tape, i);
+    w->s[i].reach = w->s[i].want;
+    for (int k = 0; k < n->nin; k++)
+      if (n->src[k] >= 0 && w->s[n->src[k]].reach) w->s[i].reach = 1;
+  }
+  w->s[w->seed_at].live = w->s[w->seed_at].reach;
+  for (int i = w->n - 1; i >= 0; i--) {
+    const lun_node *n = lun_tape_node(w->tape, i);
+    if (!w->s[i].live) continue;
+    for (int k = 0; k < n->nin; k++)
+      if (n->src[k] >= 0 && w->s[n->src[k]].reach) {
+        w->s[n->src[k]].live = 1;
+        w->s[n->src[k]].users++;
+      }
+  }
+}
+
+int lun_walk_reached(const lun_walk *w, int node) {
+  if (node < 0 || node >= w->n) return 0;
+  if (!w->ready) prepare((lun_walk *)(uintptr_t)w);
+  return w->s[node].live;
+}
+
+/* A gradient tensor for `like`: copies of it along the first dimension. */
+static int grad_new(const lun_walk *w, lun_tensor **out, const lun_tensor *like,
+                    lun_err *err) {
+  int64_t dim[LUN_MAXDIM];
+  memcpy(dim, like->dim, sizeof dim);
+  dim[0] *= w->copies;
+  return lun_tensor_new(out, like->ndim, dim, err);
+}
+
+/* Adds dx (one reference, taken over) to the gradient of node `to`. */
+static int deposit(lun_walk *w, int to, lun_tensor *dx, lun_err *err) {
+  step *s = &w->s[to];
+  int status = LUN_OK;
+  if (!s->grad) {
+    s->grad = dx;
+    return LUN_OK;
+  }
+  if (s->grad->refs > 1 || s->grad->store->refs > 1) { /* somebody else's */
+    lun_tensor *own;
+    status = lun_tensor_copy(&own, s->grad, err);
+    if (status == LUN_OK) {
+      lun_tensor_release(s->grad);
+      s->grad = own;
+    }
+  }
+  if (status == LUN_OK)
+    status = lun_accumulate(s->grad->data, dx->data, dx->size);
+  lun_tensor_release(dx);
+  return status;
+}
+
+typedef struct addition {
+  float *dst;
+  const float *src;
+  int64_t n;
+} addition;
+
+enum { CHUNK = 1 << 16 };
+
+static void add_chunk(void *arg, int64_t job, int worker) {
+  const addition *a = arg;
+  int64_t from = job * CHUNK, to = from + CHUNK < a->n ? from + CHUNK : a->n;
+  (void)worker;
+  for (int64_t i = from; i < to; i++) a->dst[i] += a->src[i];
+}
+
+int lun_accumulate(float *dst, const float *src, int64_t n) {
+  addition a = {dst, src, n};
+  return lun_parallel((n + CHUNK - 1) / CHUNK, add_chunk, &a);
+}
+
+/* The relu before node n when its rule can be applied in n's own pass. */
+static lun_node *gated_relu(const lun_walk *w, const lun_node *n, lun_gate *g) {
+  static const char *const name[] = {"plain", "guided", "rectified", "leak"};
+  int from = n->src[0];
+  const step *s = from >= 0 ? &w->s[from] : NULL;
+  lun_node *relu = lun_tape_node(w->tape, from);
+  const lun_rule *r;
+  if (!n->op->gated || !s || s->want || s->hook || s->users != 1 || s->grad)
+    return NULL;
+  if (!relu || !relu->op || strcmp(relu->op->name, "relu") != 0) return NULL;
+  r = s->rule ? s->rule : relu->op->rules;
+  for (int k = 0; k < 4; k++)
+    if (strcmp(r->name, name[k]) == 0) {
+      *g = (lun_gate){(lun_gate_kind)k, (float)s->param, relu->out->data,
+                      relu->out->size};
+      return relu;
+    }
+  return NULL;
+}
+
+/* dx[0] may be dy when nobody else holds these values. */
+static int may_overwrite(const lun_walk *w, int id) {
+  const step *s = &w->s[id];
+  return !s->want && s->grad->refs == 1 && s->grad->store->refs == 1;
+}
+
+static int allocate(lun_walk *w, const lun_node *n, lun_tensor **dx,
+                    lun_back *b, lun_err *err) {
+  for (int k = 0; k < n->nin; k++) {
+    if (n->src[k] < 0 || !w->s[n->src[k]].reach) continue;
+    if (k == 0 && n->op->inplace && may_overwrite(w, n->id))
+      dx[k] = lun_tensor_retain(w->s[n->id].grad);
+    else
+      LUN_TRY(grad_new(w, &dx[k], n->in[k], err));
+    b->dx[k] = dx[k]->data;
+  }
+  return LUN_OK;
+}
+
+static int pass_on(lun_walk *w, const lun_node *n, lun_err *err) {
+  const lun_tensor *like = n->in[0];
+  lun_tensor *dx;
+  int64_t dim[LUN_MAXDIM];
+  memcpy(dim, like->dim, sizeof dim);
+  dim[0] *= w->copies;
+  LUN_TRY(lun_tensor_view(&dx, w->s[n->id].grad, 0, like->ndim, dim, err));
+  return deposit(w, n->src[0], dx, err);
+}
+
+/* One backward step by a C rule. */
+static int apply_rule(lun_walk *w, lun_node *n, lun_err *err) {
+  step *s = &w->s[n->id];
+  const lun_rule *rule = s->rule ? s->rule : n->op->rules;
+  lun_tensor *dx[LUN_MAXIN] = {NULL};
+  lun_gate gate;
+  lun_node *relu = NULL;
+  lun_back b = {.node = n, .copies = w->copies, .param = s->param};
+  int status = LUN_OK;
+  if (n->op->pass && !s->rule) return pass_on(w, n, err);
+  if (rule->needs_input) LUN_TRY(lun_tape_input(w->tape, n, 0, err));
+  if (rule == n->op->rules) relu = gated_relu(w, n, &gate);
+  if (relu) b.gate = &gate;
+  b.dy = s->grad->data;
+  status = allocate(w, n, dx, &b, err);
+  if (status == LUN_OK) status = rule->back(&b, err);
+  if (relu && status == LUN_OK && dx[0]) { /* dx[0] is behind the relu now */
+    if (relu->src[0] >= 0 && w->s[relu->src[0]].reach)
+      status = deposit(w, relu->src[0], lun_tensor_retain(dx[0]), err);
+    lun_tensor_release(dx[0]);
+    dx[0] = NULL;
+  }
+  for (int k = 0; k < LUN_MAXIN; k++) {
+    if (!dx[k]) continue;
+    if (status != LUN_OK)
+      lun_tensor_release(dx[k]);
+    else {
+      if (k == 0 && s->grad == dx[0]) { /* in place: hand the tensor on */
+        lun_tensor_release(s->grad);
+        s->grad = NULL;
+      }
+      status = deposit(w, n->src[k], dx[k], err);
+    }
+  }
+  return status == LUN_EINTR ? lun_fail(err, status, "interrupted") : status;
+}
+
+static void leave(lun_walk *w) {
+  step *s = &w->s[w->at];
+  if (!s->want) {
+    lun_tensor_release(s->grad);
+    s->grad = NULL;
+  }
+  w->at--;
+  w->waiting = 0;
+}
+
+int lun_walk_next(lun_walk *w, lun_err *err) {
+  if (!w->ready) prepare(w);
+  if (w->waiting) leave(w); /* the caller has answered */
+  for (; w->at >= 0; leave(w)) {
+    step *s = &w->s[w->at];
+    lun_node *n = lun_tape_node(w->tape, w->at);
+    if (!s->grad || !s->live || !n->op) continue;
+    if (!n->out)
+      return lun_fail(err, LUN_EARG,
+                      "%s: its values were dropped; run with keep = true",
+                      lun_node_title(n));
+    if (s->hook) {
+      w->waiting = 1;
+      return w->at + 1;
+    }
+    LUN_TRY(apply_rule(w, n, err));
+  }
+  return LUN_OK;
+}
+
+lun_tensor *lun_walk_dy(const lun_walk *w) {
+  return w->waiting ? w->s[w->at].grad : NULL;
+}
+
+int lun_walk_copies(const lun_walk *w) { return w->copies; }
+
+int lun_walk_put(lun_walk *w, int i, lun_tensor *dx, lun_err *err) {
+  lun_node *n = lun_tape_node(w->tape, w->at);
+  char a[LUN_SHAPETEXT], b[LUN_SHAPETEXT];
+  if (!w->waiting || i < 0 || i >= n->nin)
+    return lun_fail(err, LUN_EARG, "backward: no node waits for input %d",
+                    i + 1);
+  if (dx->size != n->in[i]->size * w->copies)
+    return lun_fail(
+        err, LUN_ESHAPE,
+        "%s: backward returned a gradient of shape %s, the input is %s%s",
+        lun_node_title(n), lun_shape_text(a, sizeof a, dx->ndim, dx->dim),
+        lun_shape_text(b, sizeof b, n->in[i]->ndim, n->in[i]->dim),
+        w->copies > 1 ? " (times the number of seeds)" : "");
+  if (n->src[i] < 0 || !w->s[n->src[i]].reach) return LUN_OK;
+  return deposit(w, n->src[i], lun_tensor_retain(dx), err);
+}
+
+int lun_walk_skip(lun_walk *w, lun_err *err) {
+  if (!w->waiting)
+    return lun_fail(err, LUN_EARG, "backward: no node waits for a rule");
+  return apply_rule(w, lun_tape_node(w->tape, w->at), err);
+}
+
+lun_tensor *lun_walk_gradient(const lun_walk *w, int node) {
+  return node >= 0 && node < w->n ? w->s[node].grad : NULL;
+}
