@@ -1,0 +1,63 @@
+/*
+** bind.h - what the binding's files share.  Only files in this folder include
+** Lua.
+**
+** The order in every constructor: check all arguments (may raise, nothing
+** acquired yet), make the owner (an empty box with its metatable), let the
+** core fill it, then raise if the core failed.
+*/
+#ifndef LUN_BIND_H
+#define LUN_BIND_H
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "../lunette.h"
+
+#define TENSOR_T  "lunette.tensor"
+#define TAPE_T    "lunette.tape"
+#define NODE_T    "lunette.node"
+#define WALK_T    "lunette.walk"
+#define WEIGHTS_T "lunette.weights"
+
+/* A tensor as Lua sees it: values, and its place on a tape if it has one. */
+typedef struct lunL_tensor {
+  lun_tensor *t; /* NULL: released */
+  lun_tape *tape;
+  int node;
+} lunL_tensor;
+
+/* Pushes an empty box; fill it, then it is a tensor. */
+lunL_tensor *lunL_newtensor(lua_State *L);
+/* Pushes a box with a reference of its own to t (and the tape). */
+void lunL_pushtensor(lua_State *L, lun_tensor *t, lun_tape *tape, int node);
+/* The box at arg; raises when it is none or was released. */
+lunL_tensor *lunL_checkbox(lua_State *L, int arg);
+/* The same with its values computed (a deferred one is computed here). */
+lun_tensor *lunL_checktensor(lua_State *L, int arg);
+/* NULL when the value is no tensor. */
+lunL_tensor *lunL_testbox(lua_State *L, int arg);
+/* Reads a shape: numbers from arg on, or one list at arg. Returns ndim. */
+int lunL_checkshape(lua_State *L, int arg, int64_t *dim);
+
+lun_tape *lunL_checktape(lua_State *L, int arg);
+
+/* Collects garbage when the core's soft limit is crossed. */
+void lunL_reserve(lua_State *L, size_t bytes);
+/* Raises err's message; LUN_EINTR as "interrupted". */
+int lunL_raise(lua_State *L, const lun_err *err);
+/* Returns nil, message. */
+int lunL_failed(lua_State *L, const lun_err *err);
+/* Makes a class: methods as __index, metamethods beside it. */
+void lunL_class(lua_State *L, const char *name, const luaL_Reg *methods,
+                const luaL_Reg *meta);
+
+/* Each pushes one table of functions (or adds to core). */
+int lunL_open_tensor(lua_State *L); /* core.tensor functions into the table
+                                       on top of the stack */
+int lunL_open_ops(lua_State *L);    /* core.ops, and methods of tensors */
+int lunL_open_tape(lua_State *L);
+int lunL_open_weights(lua_State *L);
+int lunL_open_image(lua_State *L); /* pushes core.image */
+
+#endif

@@ -1,0 +1,239 @@
+/*
+** ops.c (binding) - every operator of the core as a Lua function.
+**
+** core.ops.NAME(inputs..., attributes...): tensors first (a number where a
+** second operand is due becomes a one-element tensor; nil leaves an optional
+** input out), then attributes by position, then by name in a table:
+**   ops.clamp(x, 0, 1)   ops.conv2d(x, w, b, {stride = 2, padding = 1})
+** The same functions are methods of tensors: x:clamp(0, 1).
+*/
+#include <string.h>
+
+#include "bind.h"
+
+/* What one call is gathered from. */
+typedef struct call {
+  const lun_op *op;
+  lun_var in[LUN_MAXIN];
+  int nin;
+  lun_tape *tape;
+  double attr[LUN_MAXATTR];
+  const char *name; /* layer name for messages and the tape */
+  unsigned flags;
+} call;
+
+static int is_list(const lun_attrdef *a) {
+  return a->count == LUN_MAXDIM; /* dims, shapes: any number of values */
+}
+
+/* The value at idx into attribute a: a number fills all its slots, a list
+** gives them one by one. */
+static void set_attr(lua_State *L, call *c, const lun_attrdef *a, int idx) {
+  int isnum;
+  double v = lua_tonumberx(L, idx, &isnum);
+  if (lua_isboolean(L, idx)) v = lua_toboolean(L, idx), isnum = 1;
+  if (isnum) {
+    for (int i = 0; i < (is_list(a) ? 1 : a->count); i++)
+      c->attr[a->at + i] = v;
+    return;
+  }
+  if (!lua_istable(L, idx) || luaL_len(L, idx) > a->count)
+    luaL_error(L, "%s: '%s' wants a number or a list of at most %d",
+               c->op->name, a->name, a->count);
+  for (int i = 0; i < (int)luaL_len(L, idx); i++) {
+    lua_geti(L, idx, i + 1);
+    if (!lua_isnumber(L, -1))
+      luaL_error(L, "%s: '%s' is a list of numbers", c->op->name, a->name);
+    c->attr[a->at + i] = lua_tonumber(L, -1);
+    lua_pop(L, 1);
+  }
+}
+
+static const lun_attrdef *find_attr(const lun_op *op, const char *name) {
+  const lun_attrdef *a = op->attrs;
+  for (; a && a->name; a++)
+    if (strcmp(a->name, name) == 0) return a;
+  return NULL;
+}
+
+/* Names an operator's attributes: for the message about an unknown one. */
+static void push_choices(lua_State *L, const lun_op *op) {
+  luaL_Buffer b;
+  const lun_attrdef *a = op->attrs;
+  luaL_buffinit(L, &b);
+  for (; a && a->name; a++) {
+    luaL_addstring(&b, a == op->attrs ? "" : ", ");
+    luaL_addstring(&b, a->name);
+  }
+  luaL_pushresult(&b);
+}
+
+static void named_attrs(lua_State *L, call *c, int idx) {
+  lua_pushnil(L);
+  while (lua_next(L, idx)) {
+    const char *key =
+        lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
+    const lun_attrdef *a = find_attr(c->op, key);
+    if (strcmp(key, "name") == 0) {
+      c->name = luaL_checkstring(L, -1);
+    } else if (strcmp(key, "defer") == 0) {
+      if (lua_toboolean(L, -1)) c->flags |= LUN_DEFER;
+    } else if (a) {
+      set_attr(L, c, a, lua_gettop(L));
+    } else {
+      push_choices(L, c->op);
+      luaL_error(L, "%s: unknown attribute '%s' (it has: %s)", c->op->name, key,
+                 lua_tostring(L, -1));
+    }
+    lua_pop(L, 1);
+  }
+}
+
+/* A number as a one-element tensor; the box replaces the number. */
+static void box_number(lua_State *L, int arg) {
+  lunL_tensor *b = lunL_newtensor(L);
+  int64_t one = 1;
+  lun_err err;
+  if (lun_tensor_new(&b->t, 1, &one, &err) != LUN_OK) lunL_raise(L, &err);
+  b->t->data[0] = (float)lua_tonumber(L, arg);
+  lua_replace(L, arg);
+}
+
+static void add_input(lua_State *L, call *c, const lunL_tensor *b) {
+  c->in[c->nin++] = b ? (lun_var){b->t, b->node} : (lun_var){NULL, -1};
+  if (!b || b->node < 0) return;
+  if (c->tape && c->tape != b->tape)
+    luaL_error(L, "%s: its inputs belong to different runs", c->op->name);
+  c->tape = b->tape;
+}
+
+/* Inputs from the stack; returns the first argument after them. */
+static int take_inputs(lua_State *L, call *c, int top) {
+  int arg = 1;
+  for (; arg <= top && c->nin < c->op->max_in; arg++) {
+    if (c->nin < c->op->min_in && lua_type(L, arg) == LUA_TNUMBER)
+      box_number(L, arg);
+    if (lua_isnil(L, arg) && c->nin >= c->op->min_in)
+      add_input(L, c, NULL);
+    else if (luaL_testudata(L, arg, TENSOR_T))
+      add_input(L, c, lunL_checkbox(L, arg));
+    else
+      break;
+  }
+  while (c->nin > 0 && !c->in[c->nin - 1].t) c->nin--;
+  if (c->nin < c->op->min_in)
+    luaL_error(L, "bad argument #%d to '%s' (tensor expected, got %s)", arg,
+               c->op->name, luaL_typename(L, arg));
+  return arg;
+}
+
+static void take_attrs(lua_State *L, call *c, int arg, int top) {
+  const lun_attrdef *a = c->op->attrs;
+  lun_attr_defaults(c->op, c->attr);
+  while (arg <= top && (lua_isnumber(L, arg) || lua_isboolean(L, arg) ||
+                        (lua_istable(L, arg) && luaL_len(L, arg) > 0))) {
+    if (!a || !a->name) luaL_error(L, "%s: too many arguments", c->op->name);
+    if (is_list(a) && lua_isnumber(L, arg)) {
+      for (int i = 0; arg <= top && lua_isnumber(L, arg); i++, arg++) {
+        luaL_argcheck(L, i < a->count, arg, "too many numbers");
+        c->attr[a->at + i] = lua_tonumber(L, arg);
+      }
+    } else {
+      set_attr(L, c, a, arg++);
+    }
+    a++;
+  }
+  if (arg <= top && lua_istable(L, arg)) named_attrs(L, c, arg++);
+  if (arg <= top && !lua_isnil(L, arg))
+    luaL_argerror(L, arg, "an attribute, or a table of attributes by name");
+}
+
+static int apply(lua_State *L) {
+  call c;
+  int top = lua_gettop(L), arg;
+  lunL_tensor *b;
+  lun_var out;
+  lun_err err;
+  int status;
+  memset(&c, 0, sizeof c);
+  c.op = lua_touserdata(L, lua_upvalueindex(1));
+  arg = take_inputs(L, &c, top);
+  take_attrs(L, &c, arg, top);
+  b = lunL_newtensor(L);
+  lunL_reserve(L, 0);
+  status =
+      lun_apply(c.tape, c.op, c.in, c.nin, c.attr, c.name, c.flags, &out, &err);
+  if (status == LUN_ENOMEM) {
+    lua_gc(L, LUA_GCCOLLECT, 0);
+    status = lun_apply(c.tape, c.op, c.in, c.nin, c.attr, c.name, c.flags, &out,
+                       &err);
+  }
+  if (status != LUN_OK) return lunL_raise(L, &err);
+  b->t = out.t;
+  b->node = out.node;
+  b->tape = out.node >= 0 ? lun_tape_retain(c.tape) : NULL;
+  return 1;
+}
+
+/* core.op_info(name) -> {doc =, attrs = {names}, rules = {names}} */
+static int op_info(lua_State *L) {
+  const lun_op *op = lun_op_find(luaL_checkstring(L, 1));
+  int n = 0;
+  if (!op) return 0;
+  lua_createtable(L, 0, 3);
+  lua_pushstring(L, op->doc);
+  lua_setfield(L, -2, "doc");
+  lua_newtable(L);
+  for (const lun_attrdef *a = op->attrs; a && a->name; a++) {
+    lua_pushstring(L, a->name);
+    lua_seti(L, -2, ++n);
+  }
+  lua_setfield(L, -2, "attrs");
+  lua_newtable(L);
+  n = 0;
+  for (const lun_rule *r = op->rules; r && r->name; r++) {
+    lua_pushstring(L, r->name);
+    lua_seti(L, -2, ++n);
+  }
+  lua_setfield(L, -2, "rules");
+  return 1;
+}
+
+static const struct {
+  const char *event, *op;
+} events[] = {
+    {"__add", "add"}, {"__sub", "sub"}, {"__mul", "mul"}, {"__div", "div"},
+    {"__pow", "pow"}, {"__unm", "neg"}, {NULL, NULL},
+};
+
+/* Unary minus passes its operand twice. */
+static int negate(lua_State *L) {
+  lua_settop(L, 1);
+  return apply(L);
+}
+
+int lunL_open_ops(lua_State *L) {
+  const lun_op *op;
+  luaL_getmetatable(L, TENSOR_T);
+  lua_getfield(L, -1, "methods");
+  lua_newtable(L); /* core, metatable, methods, ops */
+  for (int i = 0; (op = lun_op_at(i)) != NULL; i++) {
+    lua_pushlightuserdata(L, (void *)(uintptr_t)op);
+    lua_pushcclosure(L, apply, 1);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -3, op->name);
+    lua_setfield(L, -3, op->name);
+  }
+  for (int i = 0; events[i].event; i++) {
+    op = lun_op_find(events[i].op);
+    if (!op) continue;
+    lua_pushlightuserdata(L, (void *)(uintptr_t)op);
+    lua_pushcclosure(L, op->max_in == 1 ? negate : apply, 1);
+    lua_setfield(L, -4, events[i].event);
+  }
+  lua_setfield(L, -4, "ops");
+  lua_pop(L, 2);
+  lua_pushcfunction(L, op_info);
+  lua_setfield(L, -2, "op_info");
+  return 0;
+}

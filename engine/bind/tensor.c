@@ -1,0 +1,611 @@
+/*
+** tensor.c (binding) - tensors in Lua: making, reading, writing, views.
+** Arithmetic and everything else differentiable is in ops.c.
+** Indices and dimensions count from 1.
+*/
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bind.h"
+
+lunL_tensor *lunL_newtensor(lua_State *L) {
+  lunL_tensor *b = lua_newuserdatauv(L, sizeof *b, 1);
+  *b = (lunL_tensor){NULL, NULL, -1};
+  luaL_setmetatable(L, TENSOR_T);
+  return b;
+}
+
+void lunL_pushtensor(lua_State *L, lun_tensor *t, lun_tape *tape, int node) {
+  lunL_tensor *b = lunL_newtensor(L);
+  b->t = lun_tensor_retain(t);
+  b->tape = node >= 0 ? lun_tape_retain(tape) : NULL;
+  b->node = node;
+}
+
+lunL_tensor *lunL_testbox(lua_State *L, int arg) {
+  lunL_tensor *b = luaL_testudata(L, arg, TENSOR_T);
+  if (b && !b->t) luaL_error(L, "tensor was released");
+  return b;
+}
+
+lunL_tensor *lunL_checkbox(lua_State *L, int arg) {
+  lunL_tensor *b = luaL_checkudata(L, arg, TENSOR_T);
+  if (!b->t) luaL_argerror(L, arg, "tensor was released");
+  return b;
+}
+
+/* Computes a deferred tensor. */
+static lun_tensor *ready(lua_State *L, lunL_tensor *b) {
+  lun_err err;
+  lun_tensor *value;
+  if (b->t->store || !b->t->size || !b->tape) return b->t;
+  lunL_reserve(L, (size_t)b->t->size * sizeof(float));
+  if (lun_tape_value(b->tape, b->node, &value, &err) != LUN_OK)
+    lunL_raise(L, &err);
+  return b->t;
+}
+
+lun_tensor *lunL_checktensor(lua_State *L, int arg) {
+  return ready(L, lunL_checkbox(L, arg));
+}
+
+/* A tensor about to be written. */
+static lun_tensor *writable(lua_State *L, int arg) {
+  lunL_tensor *b = lunL_checkbox(L, arg);
+  if (b->t->readonly)
+    luaL_argerror(L, arg, "weights of a file are read-only; clone() them");
+  return ready(L, b);
+}
+
+int lunL_checkshape(lua_State *L, int arg, int64_t *dim) {
+  int list = lua_istable(L, arg), n = 0;
+  int top = list ? (int)luaL_len(L, arg) : lua_gettop(L) - arg + 1;
+  luaL_argcheck(L, top >= 1 && top <= LUN_MAXDIM, arg,
+                "a shape has 1 to 6 dimensions");
+  for (; n < top; n++) {
+    if (list) lua_geti(L, arg, n + 1);
+    dim[n] = luaL_checkinteger(L, list ? -1 : arg + n);
+    if (list) lua_pop(L, 1);
+  }
+  return n;
+}
+
+/* New tensor of that shape on the stack. */
+static lun_tensor *fresh(lua_State *L, int ndim, const int64_t *dim) {
+  lunL_tensor *b = lunL_newtensor(L);
+  int64_t size = lun_shape_size(ndim, dim);
+  lun_err err;
+  int status;
+  if (size > 0) lunL_reserve(L, (size_t)size * sizeof(float));
+  status = lun_tensor_new(&b->t, ndim, dim, &err);
+  if (status == LUN_ENOMEM) {
+    lua_gc(L, LUA_GCCOLLECT, 0);
+    status = lun_tensor_new(&b->t, ndim, dim, &err);
+  }
+  if (status != LUN_OK) lunL_raise(L, &err);
+  return b->t;
+}
+
+/* ---- making ---- */
+
+/* core.full(value, shape...) */
+static int full(lua_State *L) {
+  float v = (float)luaL_checknumber(L, 1);
+  int64_t dim[LUN_MAXDIM];
+  int n = lunL_checkshape(L, 2, dim);
+  lun_tensor *t = fresh(L, n, dim);
+  for (int64_t i = 0; i < t->size; i++) t->data[i] = v;
+  return 1;
+}
+
+static int zeros(lua_State *L) {
+  lua_pushnumber(L, 0);
+  lua_insert(L, 1);
+  return full(L);
+}
+
+static int ones(lua_State *L) {
+  lua_pushnumber(L, 1);
+  lua_insert(L, 1);
+  return full(L);
+}
+
+/* Shape of nested lists, following first elements. */
+static int nested_shape(lua_State *L, int64_t *dim) {
+  int n = 0;
+  lua_pushvalue(L, 1);
+  while (lua_istable(L, -1)) {
+    if (n == LUN_MAXDIM)
+      return luaL_error(L, "a tensor has at most %d dimensions", LUN_MAXDIM);
+    dim[n++] = luaL_len(L, -1);
+    lua_geti(L, -1, 1);
+    lua_remove(L, -2);
+  }
+  lua_pop(L, 1);
+  return n;
+}
+
+static float *fill_nested(lua_State *L, int level, int ndim, const int64_t *dim,
+                          float *p) {
+  luaL_checktype(L, -1, LUA_TTABLE);
+  if (luaL_len(L, -1) != dim[level])
+    luaL_error(L, "ragged table: %d elements at depth %d, expected %d",
+               (int)luaL_len(L, -1), level + 1, (int)dim[level]);
+  for (int64_t i = 1; i <= dim[level]; i++) {
+    lua_geti(L, -1, i);
+    if (level + 1 < ndim)
+      p = fill_nested(L, level + 1, ndim, dim, p);
+    else if (lua_isnumber(L, -1))
+      *p++ = (float)lua_tonumber(L, -1);
+    else
+      luaL_error(L, "a tensor holds numbers, got %s", luaL_typename(L, -1));
+    lua_pop(L, 1);
+  }
+  return p;
+}
+
+/* core.tensor(nested lists of numbers) */
+static int tensor(lua_State *L) {
+  int64_t dim[LUN_MAXDIM];
+  int n;
+  lun_tensor *t;
+  luaL_checktype(L, 1, LUA_TTABLE);
+  n = nested_shape(L, dim);
+  t = fresh(L, n, dim);
+  lua_pushvalue(L, 1);
+  fill_nested(L, 0, n, dim, t->data);
+  lua_pop(L, 1);
+  return 1;
+}
+
+/* core.from_bytes(string, "f32"|"u8", shape...) */
+static int from_bytes(lua_State *L) {
+  static const char *const kinds[] = {"f32", "u8", NULL};
+  size_t len;
+  const char *s = luaL_checklstring(L, 1, &len);
+  int kind = luaL_checkoption(L, 2, NULL, kinds);
+  int64_t dim[LUN_MAXDIM];
+  int n = lunL_checkshape(L, 3, dim);
+  lun_tensor *t = fresh(L, n, dim);
+  if (len != (size_t)t->size * (kind ? 1 : sizeof(float)))
+    return luaL_error(L, "from_bytes: %d bytes for %d %s values", (int)len,
+                      (int)t->size, kinds[kind]);
+  if (kind)
+    for (int64_t i = 0; i < t->size; i++)
+      t->data[i] = (float)(unsigned char)s[i];
+  else
+    memcpy(t->data, s, len);
+  return 1;
+}
+
+/* core.range(from, to[, step]): from, from+step ... up to `to` included */
+static int range(lua_State *L) {
+  double from = luaL_checknumber(L, 1), to = luaL_checknumber(L, 2);
+  double step = luaL_optnumber(L, 3, 1);
+  int64_t n;
+  lun_tensor *t;
+  luaL_argcheck(L, step != 0 && (to - from) / step < 1e9, 3,
+                "step must not be 0");
+  n = (int64_t)floor((to - from) / step + 1e-9) + 1;
+  if (n < 0) n = 0;
+  t = fresh(L, 1, &n);
+  for (int64_t i = 0; i < n; i++) t->data[i] = (float)(from + (double)i * step);
+  return 1;
+}
+
+static int random_with(lua_State *L,
+                       void (*fill)(float *, int64_t, uint64_t, uint64_t)) {
+  uint64_t seed = (uint64_t)luaL_checkinteger(L, 1);
+  uint64_t stream = (uint64_t)luaL_checkinteger(L, 2);
+  int64_t dim[LUN_MAXDIM];
+  int n = lunL_checkshape(L, 3, dim);
+  lun_tensor *t = fresh(L, n, dim);
+  fill(t->data, t->size, seed, stream);
+  return 1;
+}
+
+/* core.uniform(seed, stream, shape...): [0,1) */
+static int uniform(lua_State *L) { return random_with(L, lun_random_uniform); }
+
+/* core.normal(seed, stream, shape...): mean 0, deviation 1 */
+static int normal(lua_State *L) { return random_with(L, lun_random_normal); }
+
+/* ---- reading ---- */
+
+static int shape(lua_State *L) {
+  const lun_tensor *t = lunL_checkbox(L, 1)->t;
+  lua_createtable(L, t->ndim, 0);
+  for (int i = 0; i < t->ndim; i++) {
+    lua_pushinteger(L, t->dim[i]);
+    lua_seti(L, -2, i + 1);
+  }
+  return 1;
+}
+
+/* t:dim() -> number of dimensions; t:dim(i) -> size of the ith */
+static int dim(lua_State *L) {
+  const lun_tensor *t = lunL_checkbox(L, 1)->t;
+  lua_Integer i = luaL_optinteger(L, 2, 0);
+  luaL_argcheck(L, i >= 0 && i <= t->ndim, 2, "no such dimension");
+  lua_pushinteger(L, i ? t->dim[i - 1] : t->ndim);
+  return 1;
+}
+
+static int size(lua_State *L) {
+  lua_pushinteger(L, lunL_checkbox(L, 1)->t->size);
+  return 1;
+}
+
+static int len(lua_State *L) {
+  lua_pushinteger(L, lunL_checkbox(L, 1)->t->dim[0]);
+  return 1;
+}
+
+static int item(lua_State *L) {
+  const lun_tensor *t = lunL_checktensor(L, 1);
+  luaL_argcheck(L, t->size == 1, 1, "item() wants a tensor of one element");
+  lua_pushnumber(L, (lua_Number)t->data[0]);
+  return 1;
+}
+
+static int64_t offset_of(lua_State *L, const lun_tensor *t, int arg) {
+  int64_t at = 0;
+  for (int i = 0; i < t->ndim; i++) {
+    lua_Integer k = luaL_checkinteger(L, arg + i);
+    if (k < 1 || k > t->dim[i])
+      luaL_error(L, "index %d of dimension %d is outside 1 .. %d", (int)k,
+                 i + 1, (int)t->dim[i]);
+    at = at * t->dim[i] + k - 1;
+  }
+  return at;
+}
+
+/* t:get(i, j, ...) -> number */
+static int get(lua_State *L) {
+  const lun_tensor *t = lunL_checktensor(L, 1);
+  lua_pushnumber(L, (lua_Number)t->data[offset_of(L, t, 2)]);
+  return 1;
+}
+
+/* t:set(i, j, ..., value) */
+static int set(lua_State *L) {
+  lun_tensor *t = writable(L, 1);
+  int64_t at = offset_of(L, t, 2);
+  t->data[at] = (float)luaL_checknumber(L, t->ndim + 2);
+  lua_settop(L, 1);
+  return 1;
+}
+
+static const float *push_nested(lua_State *L, const lun_tensor *t, int level,
+                                const float *p) {
+  lua_createtable(L, (int)t->dim[level], 0);
+  for (int64_t i = 1; i <= t->dim[level]; i++) {
+    if (level + 1 < t->ndim)
+      p = push_nested(L, t, level + 1, p);
+    else
+      lua_pushnumber(L, (lua_Number)*p++);
+    lua_seti(L, -2, i);
+  }
+  return p;
+}
+
+static int totable(lua_State *L) {
+  const lun_tensor *t = lunL_checktensor(L, 1);
+  push_nested(L, t, 0, t->data);
+  return 1;
+}
+
+/* t:bytes() -> little-endian float32 values as a string */
+static int bytes(lua_State *L) {
+  const lun_tensor *t = lunL_checktensor(L, 1);
+  lua_pushlstring(L, (const char *)t->data, (size_t)t->size * sizeof(float));
+  return 1;
+}
+
+/* t:stats() -> {min, max, mean, zeros (share), finite (bool), l2} */
+static int stats(lua_State *L) {
+  const lun_tensor *t = lunL_checktensor(L, 1);
+  double lo = INFINITY, hi = -INFINITY, sum = 0, sq = 0;
+  int64_t zero = 0, odd = 0;
+  for (int64_t i = 0; i < t->size; i++) {
+    double v = (double)t->data[i];
+    if (!isfinite(v)) odd++;
+    if (v < lo) lo = v;
+    if (v > hi) hi = v;
+    sum += v;
+    sq += v * v;
+    zero += v == 0;
+  }
+  lua_createtable(L, 0, 7);
+  lua_pushnumber(L, lo), lua_setfield(L, -2, "min");
+  lua_pushnumber(L, hi), lua_setfield(L, -2, "max");
+  lua_pushnumber(L, sum / (double)t->size), lua_setfield(L, -2, "mean");
+  lua_pushnumber(L, sqrt(sq)), lua_setfield(L, -2, "l2");
+  lua_pushnumber(L, (double)zero / (double)t->size);
+  lua_setfield(L, -2, "zeros");
+  lua_pushboolean(L, odd == 0), lua_setfield(L, -2, "finite");
+  return 1;
+}
+
+/* t:argmax() -> flat index from 1 of the first largest value, the value */
+static int argmax(lua_State *L) {
+  const lun_tensor *t = lunL_checktensor(L, 1);
+  int64_t best = 0;
+  luaL_argcheck(L, t->size > 0, 1, "empty tensor");
+  for (int64_t i = 1; i < t->size; i++)
+    if (t->data[i] > t->data[best]) best = i;
+  lua_pushinteger(L, best + 1);
+  lua_pushnumber(L, (lua_Number)t->data[best]);
+  return 2;
+}
+
+typedef struct ranked {
+  float v;
+  int64_t i;
+} ranked;
+
+static int descending(const void *a, const void *b) {
+  const ranked *x = a, *y = b;
+  if (x->v != y->v) return x->v > y->v ? -1 : 1;
+  return x->i < y->i ? -1 : 1; /* stable */
+}
+
+/* t:argsort() -> tensor of flat indices from 1, largest value first, ties in
+** order; and the sorted values */
+static int argsort(lua_State *L) {
+  const lun_tensor *t = lunL_checktensor(L, 1);
+  int64_t n = t->size;
+  ranked *r = lua_newuserdatauv(L, (size_t)(n ? n : 1) * sizeof *r, 0);
+  lun_tensor *index, *value;
+  for (int64_t i = 0; i < n; i++) r[i] = (ranked){t->data[i], i};
+  qsort(r, (size_t)n, sizeof *r, descending);
+  index = fresh(L, 1, &n);
+  value = fresh(L, 1, &n);
+  for (int64_t i = 0; i < n; i++) {
+    index->data[i] = (float)(r[i].i + 1);
+    value->data[i] = r[i].v;
+  }
+  return 2;
+}
+
+/* ---- views and copies (outside any tape) ---- */
+
+/* Part of the first dimension as a view. */
+static int sub(lua_State *L, int64_t from, int64_t n, int keep) {
+  lunL_tensor *b = lunL_checkbox(L, 1), *v;
+  const lun_tensor *t = ready(L, b);
+  int64_t d[LUN_MAXDIM], row = t->dim[0] ? t->size / t->dim[0] : 0;
+  lun_err err;
+  int nd = keep ? t->ndim : t->ndim - 1;
+  memcpy(d, keep ? t->dim : t->dim + 1, (size_t)nd * sizeof *d);
+  if (keep) d[0] = n;
+  v = lunL_newtensor(L);
+  if (lun_tensor_view(&v->t, t, from * row, nd, d, &err) != LUN_OK)
+    return lunL_raise(L, &err);
+  return 1;
+}
+
+/* t:rows(from, to): view of rows from .. to */
+static int rows(lua_State *L) {
+  const lun_tensor *t = lunL_checkbox(L, 1)->t;
+  lua_Integer a = luaL_checkinteger(L, 2), b = luaL_optinteger(L, 3, a);
+  if (a < 1 || b > t->dim[0] || b < a - 1)
+    return luaL_error(L, "rows %d .. %d are outside 1 .. %d", (int)a, (int)b,
+                      (int)t->dim[0]);
+  return sub(L, a - 1, b - a + 1, 1);
+}
+
+/* t[i]: ith row as a view (a number from a 1-D tensor); t.name: a method */
+static int index_(lua_State *L) {
+  const lun_tensor *t;
+  lua_Integer i;
+  if (!lua_isinteger(L, 2)) {
+    lua_getmetatable(L, 1);
+    lua_getfield(L, -1, "methods");
+    lua_pushvalue(L, 2);
+    lua_rawget(L, -2);
+    if (lua_isnil(L, -1)) { /* the user's own fields: story, pictures */
+      lua_getiuservalue(L, 1, 1);
+      if (lua_istable(L, -1)) {
+        lua_pushvalue(L, 2);
+        lua_rawget(L, -2);
+      } else {
+        lua_pushnil(L);
+      }
+    }
+    return 1;
+  }
+  t = lunL_checktensor(L, 1);
+  i = lua_tointeger(L, 2);
+  if (i < 1 || i > t->dim[0])
+    return luaL_error(L, "index %d is outside 1 .. %d", (int)i, (int)t->dim[0]);
+  if (t->ndim > 1) return sub(L, i - 1, 1, 0);
+  lua_pushnumber(L, (lua_Number)t->data[i - 1]);
+  return 1;
+}
+
+/* t[i] = number or tensor; t.field = anything (kept with this handle) */
+static int newindex(lua_State *L) {
+  if (lua_isinteger(L, 2)) {
+    lun_tensor *t = writable(L, 1);
+    lua_Integer i = lua_tointeger(L, 2);
+    int64_t row = t->dim[0] ? t->size / t->dim[0] : 0;
+    if (i < 1 || i > t->dim[0])
+      return luaL_error(L, "index %d is outside 1 .. %d", (int)i,
+                        (int)t->dim[0]);
+    if (lua_isnumber(L, 3)) {
+      for (int64_t k = 0; k < row; k++)
+        t->data[(i - 1) * row + k] = (float)lua_tonumber(L, 3);
+    } else {
+      const lun_tensor *s = lunL_checktensor(L, 3);
+      if (s->size != row)
+        return luaL_error(L, "row of %d values, got %d", (int)row,
+                          (int)s->size);
+      memmove(t->data + (i - 1) * row, s->data, (size_t)row * sizeof(float));
+    }
+    return 0;
+  }
+  if (lua_getiuservalue(L, 1, 1) != LUA_TTABLE) {
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_setiuservalue(L, 1, 1);
+  }
+  lua_pushvalue(L, 2);
+  lua_pushvalue(L, 3);
+  lua_settable(L, -3);
+  return 0;
+}
+
+/* t:view(shape...): same values, off the tape */
+static int view(lua_State *L) {
+  const lun_tensor *t = lunL_checktensor(L, 1);
+  int64_t d[LUN_MAXDIM];
+  int n = lunL_checkshape(L, 2, d);
+  lunL_tensor *v = lunL_newtensor(L);
+  lun_err err = {LUN_ESHAPE, ""};
+  if (lun_shape_size(n, d) != t->size)
+    return luaL_error(L, "view: %d values do not fit that shape", (int)t->size);
+  if (lun_tensor_view(&v->t, t, 0, n, d, &err) != LUN_OK)
+    return lunL_raise(L, &err);
+  return 1;
+}
+
+static int clone(lua_State *L) {
+  const lun_tensor *t = lunL_checktensor(L, 1);
+  lun_tensor *c = fresh(L, t->ndim, t->dim);
+  memcpy(c->data, t->data, (size_t)t->size * sizeof(float));
+  return 1;
+}
+
+/* t:detach(): the same values without the tape */
+static int detach(lua_State *L) {
+  lunL_pushtensor(L, lunL_checktensor(L, 1), NULL, -1);
+  return 1;
+}
+
+/* t:copy_(other): overwrites the values */
+static int copy_(lua_State *L) {
+  lun_tensor *t = writable(L, 1);
+  const lun_tensor *s = lunL_checktensor(L, 2);
+  luaL_argcheck(L, s->size == t->size, 2, "sizes differ");
+  memmove(t->data, s->data, (size_t)t->size * sizeof(float));
+  lua_settop(L, 1);
+  return 1;
+}
+
+static int fill_(lua_State *L) {
+  lun_tensor *t = writable(L, 1);
+  float v = (float)luaL_checknumber(L, 2);
+  for (int64_t i = 0; i < t->size; i++) t->data[i] = v;
+  lua_settop(L, 1);
+  return 1;
+}
+
+/* t:add_(other[, factor]): t += factor * other, in place */
+static int add_(lua_State *L) {
+  lun_tensor *t = writable(L, 1);
+  const lun_tensor *s = lunL_checktensor(L, 2);
+  float f = (float)luaL_optnumber(L, 3, 1);
+  luaL_argcheck(L, s->size == t->size, 2, "sizes differ");
+  for (int64_t i = 0; i < t->size; i++) t->data[i] += f * s->data[i];
+  lua_settop(L, 1);
+  return 1;
+}
+
+static int mul_(lua_State *L) {
+  lun_tensor *t = writable(L, 1);
+  float f = (float)luaL_checknumber(L, 2);
+  for (int64_t i = 0; i < t->size; i++) t->data[i] *= f;
+  lua_settop(L, 1);
+  return 1;
+}
+
+/* t:node() -> its id on the tape, or nil */
+static int node(lua_State *L) {
+  const lunL_tensor *b = lunL_checkbox(L, 1);
+  if (b->node < 0) return 0;
+  lua_pushinteger(L, b->node);
+  return 1;
+}
+
+static int same(lua_State *L) {
+  const lun_tensor *a = lunL_checktensor(L, 1), *b = lunL_checktensor(L, 2);
+  lua_pushboolean(
+      L, lun_tensor_same_shape(a, b) &&
+             memcmp(a->data, b->data, (size_t)a->size * sizeof(float)) == 0);
+  return 1;
+}
+
+static int release(lua_State *L) {
+  lunL_tensor *b = luaL_checkudata(L, 1, TENSOR_T);
+  lun_tensor_release(b->t);
+  lun_tape_release(b->tape);
+  *b = (lunL_tensor){NULL, NULL, -1};
+  return 0;
+}
+
+static int tostring(lua_State *L) {
+  lunL_tensor *b = luaL_checkudata(L, 1, TENSOR_T);
+  char text[LUN_SHAPETEXT];
+  double lo = INFINITY, hi = -INFINITY;
+  if (!b->t) {
+    lua_pushliteral(L, "Tensor (released)");
+    return 1;
+  }
+  lun_shape_text(text, sizeof text, b->t->ndim, b->t->dim);
+  if (!b->t->data || !b->t->size) {
+    lua_pushfstring(L, "Tensor %s %s", text,
+                    b->t->size ? "not computed yet" : "empty");
+    return 1;
+  }
+  for (int64_t i = 0; i < b->t->size; i++) {
+    if ((double)b->t->data[i] < lo) lo = (double)b->t->data[i];
+    if ((double)b->t->data[i] > hi) hi = (double)b->t->data[i];
+  }
+  {
+    char buf[160];
+    snprintf(buf, sizeof buf, "Tensor %s min %.4g max %.4g", text, lo, hi);
+    lua_pushstring(L, buf);
+  }
+  return 1;
+}
+
+static const luaL_Reg functions[] = {
+    {"tensor", tensor},   {"full", full},     {"zeros", zeros},
+    {"ones", ones},       {"range", range},   {"from_bytes", from_bytes},
+    {"uniform", uniform}, {"normal", normal}, {NULL, NULL},
+};
+
+static const luaL_Reg methods[] = {
+    {"shape", shape},     {"dim", dim},         {"size", size},
+    {"item", item},       {"get", get},         {"set", set},
+    {"totable", totable}, {"bytes", bytes},     {"stats", stats},
+    {"argmax", argmax},   {"argsort", argsort}, {"rows", rows},
+    {"view", view},       {"clone", clone},     {"detach", detach},
+    {"copy_", copy_},     {"fill_", fill_},     {"add_", add_},
+    {"mul_", mul_},       {"node", node},       {"same", same},
+    {"release", release}, {NULL, NULL},
+};
+
+static const luaL_Reg meta[] = {
+    {"__index", index_}, {"__newindex", newindex}, {"__len", len},
+    {"__gc", release},   {"__close", release},     {"__tostring", tostring},
+    {NULL, NULL},
+};
+
+/* Adds the constructors to the table on top; the class keeps its methods in
+** metatable.methods, since __index is a function. */
+int lunL_open_tensor(lua_State *L) {
+  luaL_setfuncs(L, functions, 0);
+  luaL_newmetatable(L, TENSOR_T);
+  luaL_setfuncs(L, meta, 0);
+  lua_newtable(L);
+  luaL_setfuncs(L, methods, 0);
+  lua_pushvalue(L, -1);
+  lua_setfield(L, -3, "methods");
+  lua_setfield(L, -3, "methods"); /* core.methods: the library adds to it */
+  lua_pop(L, 1);
+  return 0;
+}
