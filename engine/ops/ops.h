@@ -1,0 +1,96 @@
+/*
+** ops.h - what the operators share: messages that name the layer, attributes
+** checked once, loops cut into fixed chunks for the pool, broadcasting.
+** Private to engine/op.c and engine/ops/.
+*/
+#ifndef LUN_OPS_H
+#define LUN_OPS_H
+
+#include "../lunette.h"
+
+#define OP(name) extern const lun_op lun_op_##name;
+#include "../ops.def"
+#undef OP
+
+/* ---- infer: messages, attributes, shapes (op.c) ------------------------ */
+
+/* lun_fail with "conv2d 'conv3_1': " before the message. */
+int ops_fail(const lun_node *n, lun_err *err, int code, const char *fmt, ...)
+    LUN_PRINTF(4, 5);
+/* The whole number in slot `at`, between lo and hi. */
+int ops_int(const lun_node *n, int at, int64_t lo, int64_t hi, int64_t *out,
+            lun_err *err);
+/* A dimension, 1-based, negative ones from the end; *out counts from 0. */
+int ops_axis(const lun_node *n, int at, int ndim, int *out, lun_err *err);
+/* A set of dimensions in slots at .. at+5: flags, 1 where listed.  Naming
+** one twice is no error.  *given: how many slots are set. */
+int ops_axes(const lun_node *n, int at, int ndim, int flag[LUN_MAXDIM],
+             int *given, lun_err *err);
+/* Input i has between lo and hi dimensions. */
+int ops_ndim(const lun_node *n, int i, int lo, int hi, lun_err *err);
+static inline int ops_given(const lun_node *n, int at) {
+  return n->attr[at] != LUN_UNSET;
+}
+/* Output of the same shape as in[0]: the infer of many operators. */
+int ops_same(lun_node *n, lun_err *err);
+/* Steps of a contiguous tensor, in floats. */
+void ops_strides(int ndim, const int64_t *dim, int64_t *step);
+
+/* ---- loops ------------------------------------------------------------- */
+
+enum { OPS_CHUNK = 1 << 15 }; /* floats a job; fixed, so the bits are too */
+
+/* Loops whose iterations are independent even if the pointers are equal. */
+#if defined(__clang__)
+#define OPS_IVDEP _Pragma("clang loop vectorize(assume_safety)")
+#elif defined(__GNUC__)
+#define OPS_IVDEP _Pragma("GCC ivdep")
+#else
+#define OPS_IVDEP
+#endif
+
+/* fn for unit 0 .. units-1, `work` floats each; jobs of about OPS_CHUNK. */
+int ops_units(const lun_node *n, int64_t units, int64_t work, lun_job *fn,
+              void *arg, lun_err *err);
+
+/* Gradient elements base+lo .. base+hi-1 meet forward elements lo .. hi-1. */
+typedef void ops_span(void *arg, int64_t base, int64_t lo, int64_t hi);
+int ops_each(const lun_node *n, int copies, int64_t size, ops_span *fn,
+             void *arg, lun_err *err);
+
+/* dx[i] = 0 where a gradient is wanted of what has none. */
+void ops_zero(const lun_back *b, int i);
+/* The rule of a `pass` operator: dx = dy. */
+int ops_pass_back(const lun_back *b, lun_err *err);
+extern const lun_rule ops_pass_rules[];
+
+/* ---- strided and broadcast iteration (iter.c) -------------------------- */
+
+enum { OPS_OPERANDS = 3 };
+
+/* Walks a contiguous result of shape dim while up to three operands step
+** along by step[k][d] floats.  Mergeable dimensions are merged. */
+typedef struct ops_iter {
+  int nd;
+  int64_t dim[LUN_MAXDIM], size;
+  int64_t step[OPS_OPERANDS][LUN_MAXDIM];
+} ops_iter;
+
+void ops_iter_make(ops_iter *it, int ndim, const int64_t *dim,
+                   int64_t step[OPS_OPERANDS][LUN_MAXDIM]);
+/* Steps of operand t spread over the right-aligned shape (0: repeated). */
+void ops_spread(const lun_tensor *t, int ndim, int64_t *step);
+/* Result elements at .. at+len-1 of one copy; operand k starts at off[k] and
+** steps by it->step[k][it->nd - 1]. */
+typedef void ops_row(void *arg, int64_t copy, int64_t at, const int64_t *off,
+                     int64_t len);
+int ops_rows(const lun_node *n, const ops_iter *it, int copies, ops_row *fn,
+             void *arg, lun_err *err);
+
+/* dst = scale * sum of src (of shape dim) over the flagged dimensions. */
+int ops_sum(const lun_node *n, const float *src, int ndim, const int64_t *dim,
+            const int *flag, double scale, float *dst, lun_err *err);
+/* Sum of `len` floats in a fixed order, in double. */
+double ops_run_sum(const float *x, int64_t len);
+
+#endif
