@@ -53,6 +53,8 @@ $(CORE): $(CORE_O) $(SIMD_O)
 $(MOD): $(BIND_O) $(CORE)
 	@mkdir -p $(@D)
 	$(CC) -shared $(OPT.$(CONFIG)) $(LINK.$(CONFIG)) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
+# stb_image and stb_truetype shift and add past the sign bit.
+$(BUILD)/engine/image.o $(BUILD)/engine/text.o: OPT.$(CONFIG) += -fwrapv
 $(BUILD)/engine/bind/%.o: engine/bind/%.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) -c -o $@ $<

@@ -193,9 +193,7 @@ int luaopen_lunette_core(lua_State *L) {
   lunL_open_ops(L);
   lunL_open_tape(L);
   lunL_open_weights(L);
-#ifdef LUN_HAVE_IMAGE
   lunL_open_image(L);
   lua_setfield(L, -2, "image");
-#endif
   return 1;
 }

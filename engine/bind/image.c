@@ -1,0 +1,516 @@
+/*
+** image.c (binding) - pictures in Lua: core.image.  A picture here is a box
+** around 8-bit RGB with drawing methods; networks and users see tensors
+** (3,H,W) of 0..255, and `planes` goes between the two.  Coordinates are
+** pixels from 0 at the upper left corner, colours numbers 0xRRGGBB.
+*/
+#include <stdio.h>
+#include <string.h>
+
+#include "../image.h"
+#include "bind.h"
+
+#define IMAGE_T "lunette.image"
+#define FONT_T  "lunette.font"
+#define BYTES_T "lunette.bytes"
+
+/* ---- boxes ---- */
+
+static lun_image **newbox(lua_State *L) {
+  lun_image **b = lua_newuserdatauv(L, sizeof *b, 0);
+  *b = NULL;
+  luaL_setmetatable(L, IMAGE_T);
+  return b;
+}
+
+static lun_image *check(lua_State *L, int arg) {
+  lun_image **b = luaL_checkudata(L, arg, IMAGE_T);
+  luaL_argcheck(L, *b, arg, "image was released");
+  return *b;
+}
+
+static int release(lua_State *L) {
+  lun_image **b = luaL_checkudata(L, 1, IMAGE_T);
+  lun_image_free(*b);
+  *b = NULL;
+  return 0;
+}
+
+/* Bytes that the core allocated, until they are a Lua string. */
+static int release_bytes(lua_State *L) {
+  uint8_t **b = luaL_checkudata(L, 1, BYTES_T);
+  lun_free(*b);
+  *b = NULL;
+  return 0;
+}
+
+static int release_font(lua_State *L) {
+  lun_font **f = luaL_checkudata(L, 1, FONT_T);
+  lun_font_close(*f);
+  *f = NULL;
+  return 0;
+}
+
+static void reserve(lua_State *L, int width, int height) {
+  if (width > 0 && height > 0)
+    lunL_reserve(L, (size_t)width * (size_t)height * 3);
+}
+
+/* Result of a core call that filled the box on top of the stack. */
+static int made(lua_State *L, int status, const lun_err *err) {
+  return status == LUN_OK ? 1 : lunL_raise(L, err);
+}
+
+/* An int argument; what the core checks again may have any value. */
+static int int_arg(lua_State *L, int arg) {
+  lua_Integer v = luaL_checkinteger(L, arg);
+  luaL_argcheck(L, v > -1000000 && v < 1000000, arg, "out of range");
+  return (int)v;
+}
+
+static lun_rgb colour_arg(lua_State *L, int arg) {
+  lua_Integer v = luaL_checkinteger(L, arg);
+  luaL_argcheck(L, v >= 0 && v <= 0xFFFFFF, arg, "a colour is 0xRRGGBB");
+  return (lun_rgb){(uint8_t)(v >> 16), (uint8_t)(v >> 8), (uint8_t)v};
+}
+
+/* A filter's name; raises with the choices. */
+static lun_filter filter_arg(lua_State *L, int arg, const char *fallback) {
+  const char *name = luaL_optstring(L, arg, fallback);
+  int f = lun_filter_find(name);
+  if (f >= 0) return (lun_filter)f;
+  luaL_error(L,
+             "no resize filter '%s'; there are nearest, box, bilinear, "
+             "hamming, bicubic, lanczos",
+             name);
+  return LUN_NEAREST;
+}
+
+/* ---- reading ---- */
+
+static void push_info(lua_State *L, const lun_image_info *i) {
+  lua_createtable(L, 0, 8);
+  lua_pushstring(L, i->format), lua_setfield(L, -2, "format");
+  lua_pushinteger(L, i->width), lua_setfield(L, -2, "width");
+  lua_pushinteger(L, i->height), lua_setfield(L, -2, "height");
+  lua_pushinteger(L, i->channels), lua_setfield(L, -2, "channels");
+  lua_pushinteger(L, i->depth), lua_setfield(L, -2, "depth");
+  lua_pushinteger(L, i->orientation), lua_setfield(L, -2, "orientation");
+  lua_pushboolean(L, i->alpha), lua_setfield(L, -2, "alpha");
+  lua_pushboolean(L, i->cmyk), lua_setfield(L, -2, "cmyk");
+}
+
+/* core.image.load(path) -> image, info; or nil, message */
+static int load(lua_State *L) {
+  const char *path = luaL_checkstring(L, 1);
+  lun_image **b = newbox(L);
+  lun_image_info info;
+  lun_err err;
+  lunL_reserve(L, 1 << 20);
+  if (lun_image_load(b, &info, path, &err) != LUN_OK)
+    return lunL_failed(L, &err);
+  push_info(L, &info);
+  return 2;
+}
+
+/* core.image.decode(bytes, [name]) -> image, info; or nil, message */
+static int decode(lua_State *L) {
+  size_t n;
+  const char *bytes = luaL_checklstring(L, 1, &n);
+  const char *name = luaL_optstring(L, 2, "picture in memory");
+  lun_image **b = newbox(L);
+  lun_image_info info;
+  lun_err err;
+  if (lun_image_decode(b, &info, (const uint8_t *)bytes, n, name, &err) !=
+      LUN_OK)
+    return lunL_failed(L, &err);
+  push_info(L, &info);
+  return 2;
+}
+
+/* core.image.new(width, height, [colour]) */
+static int new_image(lua_State *L) {
+  int w = int_arg(L, 1), h = int_arg(L, 2);
+  lun_rgb c = {255, 255, 255};
+  lun_image **b;
+  lun_err err;
+  if (!lua_isnoneornil(L, 3)) c = colour_arg(L, 3);
+  b = newbox(L);
+  reserve(L, w, h);
+  if (lun_image_new(b, w, h, &err) != LUN_OK) return lunL_raise(L, &err);
+  lun_image_fill(*b, 0, 0, w, h, c);
+  return 1;
+}
+
+/* ---- between images and tensors ---- */
+
+/* {mean = {,,}, std = {,,}, scale =, bgr =}; all optional. */
+static lun_prep prep_arg(lua_State *L, int arg) {
+  lun_prep p = {0, 1.0, {0, 0, 0}, {1, 1, 1}};
+  if (lua_isnoneornil(L, arg)) return p;
+  luaL_checktype(L, arg, LUA_TTABLE);
+  lua_getfield(L, arg, "bgr");
+  p.bgr = lua_toboolean(L, -1);
+  lua_getfield(L, arg, "scale");
+  p.scale = luaL_optnumber(L, -1, 1.0);
+  lua_pop(L, 2);
+  for (int k = 0; k < 2; k++) {
+    if (lua_getfield(L, arg, k ? "std" : "mean") == LUA_TTABLE) {
+      for (int c = 0; c < 3; c++) {
+        lua_geti(L, -1, c + 1);
+        (k ? p.std : p.mean)[c] = luaL_checknumber(L, -1);
+        lua_pop(L, 1);
+      }
+    }
+    lua_pop(L, 1);
+  }
+  for (int c = 0; c < 3; c++)
+    if (p.std[c] == 0 || p.scale == 0)
+      luaL_error(L, "preprocessing: std and scale must not be 0");
+  return p;
+}
+
+/* New tensor on the stack. */
+static lun_tensor *fresh(lua_State *L, int ndim, const int64_t *dim) {
+  lunL_tensor *b = lunL_newtensor(L);
+  int64_t size = lun_shape_size(ndim, dim);
+  lun_err err;
+  if (size > 0) lunL_reserve(L, (size_t)size * sizeof(float));
+  if (lun_tensor_new(&b->t, ndim, dim, &err) != LUN_OK) lunL_raise(L, &err);
+  return b->t;
+}
+
+/* Element i of the list at 1, which must be an image of w x h. */
+static lun_image *listed(lua_State *L, lua_Integer i, int w, int h) {
+  lun_image **b;
+  lua_geti(L, 1, i);
+  b = luaL_testudata(L, -1, IMAGE_T);
+  if (!b || !*b) luaL_error(L, "list element %d is not an image", (int)i);
+  if (w && ((*b)->width != w || (*b)->height != h))
+    luaL_error(L, "image %d is %d x %d, the first one %d x %d", (int)i,
+               (*b)->width, (*b)->height, w, h);
+  lua_pop(L, 1); /* the list keeps it */
+  return *b;
+}
+
+/* core.image.to_planes({image, ...}, [prep]) -> tensor (N,3,H,W) */
+static int to_planes(lua_State *L) {
+  lua_Integer n;
+  lun_image *im;
+  lun_tensor *t;
+  lun_prep p = prep_arg(L, 2);
+  luaL_checktype(L, 1, LUA_TTABLE);
+  n = luaL_len(L, 1);
+  luaL_argcheck(L, n >= 1, 1, "empty list of images");
+  im = listed(L, 1, 0, 0);
+  {
+    const int64_t dim[4] = {n, 3, im->height, im->width};
+    int w = im->width, h = im->height;
+    t = fresh(L, 4, dim);
+    for (lua_Integer i = 1; i <= n; i++)
+      lun_image_to_planes(t->data + (i - 1) * 3 * h * w, listed(L, i, w, h),
+                          &p);
+  }
+  return 1;
+}
+
+/* core.image.from_planes(tensor (3,H,W), [prep]) -> image */
+static int from_planes(lua_State *L) {
+  const lun_tensor *t = lunL_checktensor(L, 1);
+  lun_prep p = prep_arg(L, 2);
+  lun_image **b;
+  lun_err err;
+  luaL_argcheck(L, t->ndim == 3 && t->dim[0] == 3, 1, "(3,H,W) expected");
+  luaL_argcheck(L, t->dim[1] <= LUN_IMAGE_SIDE && t->dim[2] <= LUN_IMAGE_SIDE,
+                1, "too large for a picture");
+  b = newbox(L);
+  reserve(L, (int)t->dim[2], (int)t->dim[1]);
+  return made(L,
+              lun_image_from_planes(b, t->data, (int)t->dim[2], (int)t->dim[1],
+                                    &p, &err),
+              &err);
+}
+
+/* core.image.range(tensor) -> least, greatest, number of non-finite values */
+static int range(lua_State *L) {
+  const lun_tensor *t = lunL_checktensor(L, 1);
+  lun_range r = lun_map_range(t->data, t->size);
+  lua_pushnumber(L, (lua_Number)r.lo);
+  lua_pushnumber(L, (lua_Number)r.hi);
+  lua_pushinteger(L, r.bad);
+  return 3;
+}
+
+/* core.image.percentile(tensor, p) -> the p-th percentile of |values| */
+static int percentile(lua_State *L) {
+  const lun_tensor *t = lunL_checktensor(L, 1);
+  float v;
+  lun_err err;
+  if (lun_map_percentile(&v, t->data, t->size, luaL_checknumber(L, 2), &err) !=
+      LUN_OK)
+    return lunL_raise(L, &err);
+  lua_pushnumber(L, (lua_Number)v);
+  return 1;
+}
+
+/* core.image.resize_map(tensor (...,H,W), height, width, [filter]) */
+static int resize_map(lua_State *L) {
+  const lun_tensor *t = lunL_checktensor(L, 1);
+  int height = int_arg(L, 2), width = int_arg(L, 3), n = t->ndim;
+  lun_filter f = filter_arg(L, 4, "bilinear");
+  int64_t dim[LUN_MAXDIM], w, h, planes;
+  lun_tensor *out;
+  lun_err err;
+  luaL_argcheck(L, n >= 2 && t->size > 0, 1, "(H,W) or more expected");
+  luaL_argcheck(L, width > 0 && height > 0, 2, "a positive size expected");
+  memcpy(dim, t->dim, sizeof dim);
+  w = dim[n - 1], h = dim[n - 2];
+  luaL_argcheck(L, w <= LUN_IMAGE_SIDE && h <= LUN_IMAGE_SIDE, 1, "too large");
+  planes = t->size / (w * h);
+  dim[n - 1] = width, dim[n - 2] = height;
+  out = fresh(L, n, dim);
+  for (int64_t i = 0; i < planes; i++)
+    if (lun_map_resize(out->data + i * width * height, width, height,
+                       t->data + i * w * h, (int)w, (int)h, f, &err) != LUN_OK)
+      return lunL_raise(L, &err);
+  return 1;
+}
+
+/* core.image.colormap(tensor (H,W), table of 768 bytes, lo, hi) -> image */
+static int colormap(lua_State *L) {
+  const lun_tensor *t = lunL_checktensor(L, 1);
+  size_t n;
+  const char *table = luaL_checklstring(L, 2, &n);
+  double lo = luaL_checknumber(L, 3), hi = luaL_checknumber(L, 4);
+  lun_image **b;
+  lun_err err;
+  luaL_argcheck(L, t->ndim == 2, 1, "a map (H,W) expected");
+  luaL_argcheck(L, t->dim[0] <= LUN_IMAGE_SIDE && t->dim[1] <= LUN_IMAGE_SIDE,
+                1, "too large for a picture");
+  luaL_argcheck(L, n == 768, 2, "256 RGB triples expected");
+  b = newbox(L);
+  reserve(L, (int)t->dim[1], (int)t->dim[0]);
+  return made(L,
+              lun_image_colormap(b, t->data, (int)t->dim[1], (int)t->dim[0],
+                                 (const uint8_t *)table, lo, hi, &err),
+              &err);
+}
+
+/* ---- methods ---- */
+
+static int size(lua_State *L) {
+  const lun_image *im = check(L, 1);
+  lua_pushinteger(L, im->width);
+  lua_pushinteger(L, im->height);
+  return 2;
+}
+
+/* im:get(x, y) -> red, green, blue */
+static int get(lua_State *L) {
+  const lun_image *im = check(L, 1);
+  int x = int_arg(L, 2), y = int_arg(L, 3);
+  const uint8_t *p;
+  luaL_argcheck(L, x >= 0 && x < im->width, 2, "outside the picture");
+  luaL_argcheck(L, y >= 0 && y < im->height, 3, "outside the picture");
+  p = im->px + 3 * ((size_t)y * (size_t)im->width + (size_t)x);
+  for (int c = 0; c < 3; c++) lua_pushinteger(L, p[c]);
+  return 3;
+}
+
+/* im:resize(width, height, [filter], [{left, top, right, bottom}]) */
+static int resize(lua_State *L) {
+  const lun_image *im = check(L, 1);
+  int w = int_arg(L, 2), h = int_arg(L, 3);
+  lun_filter f = filter_arg(L, 4, "bilinear");
+  double box[4];
+  lun_image **b;
+  lun_err err;
+  int part = !lua_isnoneornil(L, 5);
+  for (int i = 0; part && i < 4; i++) {
+    luaL_checktype(L, 5, LUA_TTABLE);
+    lua_geti(L, 5, i + 1);
+    box[i] = luaL_checknumber(L, -1);
+    lua_pop(L, 1);
+  }
+  b = newbox(L);
+  reserve(L, w, h);
+  return made(L, lun_image_resize(b, im, w, h, f, part ? box : NULL, &err),
+              &err);
+}
+
+/* im:crop(x, y, width, height) */
+static int crop(lua_State *L) {
+  const lun_image *im = check(L, 1);
+  int x = int_arg(L, 2), y = int_arg(L, 3);
+  int w = int_arg(L, 4), h = int_arg(L, 5);
+  lun_image **b = newbox(L);
+  lun_err err;
+  reserve(L, w, h);
+  return made(L, lun_image_crop(b, im, x, y, w, h, &err), &err);
+}
+
+/* im:fill(x, y, width, height, colour) */
+static int fill(lua_State *L) {
+  lun_image_fill(check(L, 1), int_arg(L, 2), int_arg(L, 3), int_arg(L, 4),
+                 int_arg(L, 5), colour_arg(L, 6));
+  lua_settop(L, 1);
+  return 1;
+}
+
+/* im:paste(src, x, y) */
+static int paste(lua_State *L) {
+  lun_image_paste(check(L, 1), int_arg(L, 3), int_arg(L, 4), check(L, 2));
+  lua_settop(L, 1);
+  return 1;
+}
+
+/* im:blend(src, x, y, alpha) */
+static int blend(lua_State *L) {
+  lun_image_blend(check(L, 1), int_arg(L, 3), int_arg(L, 4), check(L, 2),
+                  luaL_checknumber(L, 5));
+  lua_settop(L, 1);
+  return 1;
+}
+
+static int grey(lua_State *L) {
+  lun_image_grey(check(L, 1));
+  lua_settop(L, 1);
+  return 1;
+}
+
+static int tostring(lua_State *L) {
+  lun_image **b = luaL_checkudata(L, 1, IMAGE_T);
+  if (*b)
+    lua_pushfstring(L, "Image %d x %d", (*b)->width, (*b)->height);
+  else
+    lua_pushliteral(L, "Image (released)");
+  return 1;
+}
+
+/* ---- text ---- */
+
+/* The font, opened once per Lua state and kept in the registry. */
+static const lun_font *font(lua_State *L) {
+  lun_font **f;
+  lun_err err;
+  if (lua_getfield(L, LUA_REGISTRYINDEX, FONT_T ".open") == LUA_TUSERDATA) {
+    f = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return *f;
+  }
+  lua_pop(L, 1);
+  f = lua_newuserdatauv(L, sizeof *f, 0);
+  *f = NULL;
+  luaL_setmetatable(L, FONT_T);
+  if (lun_font_open(f, NULL, &err) != LUN_OK) lunL_raise(L, &err);
+  lua_setfield(L, LUA_REGISTRYINDEX, FONT_T ".open");
+  return *f;
+}
+
+/* core.image.text_width(size, text) -> pixels */
+static int text_width(lua_State *L) {
+  double pixels = luaL_checknumber(L, 1);
+  const char *text = luaL_checkstring(L, 2);
+  lua_pushinteger(L, lun_text_width(font(L), pixels, text));
+  return 1;
+}
+
+/* core.image.text_height(size) -> above, below the base line */
+static int text_height(lua_State *L) {
+  int above, below;
+  double pixels = luaL_checknumber(L, 1);
+  lun_font_height(font(L), pixels, &above, &below);
+  lua_pushinteger(L, above);
+  lua_pushinteger(L, below);
+  return 2;
+}
+
+/* im:text(x, y, size, colour, text, [turned]): base line starts at (x, y) */
+static int text(lua_State *L) {
+  lun_image *im = check(L, 1);
+  int x = int_arg(L, 2), y = int_arg(L, 3);
+  double pixels = luaL_checknumber(L, 4);
+  lun_rgb c = colour_arg(L, 5);
+  const char *s = luaL_checkstring(L, 6);
+  lun_err err;
+  if (lun_text_draw(im, font(L), pixels, x, y, lua_toboolean(L, 7), c, s,
+                    &err) != LUN_OK)
+    return lunL_raise(L, &err);
+  lua_settop(L, 1);
+  return 1;
+}
+
+/* ---- writing ---- */
+
+enum { MAXMETA = 16 };
+
+/* im:png([{key, value, key, value ...}]) -> bytes of a PNG file */
+static int png(lua_State *L) {
+  lun_image *im = check(L, 1);
+  const char *meta[MAXMETA + 1] = {NULL};
+  uint8_t **b;
+  size_t n;
+  lun_err err;
+  int count = 0;
+  if (!lua_isnoneornil(L, 2)) {
+    luaL_checktype(L, 2, LUA_TTABLE);
+    count = (int)luaL_len(L, 2);
+    luaL_argcheck(L, count <= MAXMETA, 2, "too many texts");
+    luaL_checkstack(L, count + 4, NULL);
+  }
+  for (int i = 0; i < count; i++) { /* the strings stay on the stack */
+    lua_geti(L, 2, i + 1);
+    meta[i] = luaL_checkstring(L, -1);
+  }
+  b = lua_newuserdatauv(L, sizeof *b, 0);
+  *b = NULL;
+  luaL_setmetatable(L, BYTES_T);
+  if (lun_png_encode(b, &n, im, meta, &err) != LUN_OK)
+    return lunL_raise(L, &err);
+  lua_pushlstring(L, (const char *)*b, n);
+  lun_free(*b); /* now, not when the collector comes by */
+  *b = NULL;
+  return 1;
+}
+
+/* ---- the table ---- */
+
+static const luaL_Reg functions[] = {
+    {"load", load},
+    {"decode", decode},
+    {"new", new_image},
+    {"to_planes", to_planes},
+    {"from_planes", from_planes},
+    {"range", range},
+    {"percentile", percentile},
+    {"resize_map", resize_map},
+    {"colormap", colormap},
+    {"text_width", text_width},
+    {"text_height", text_height},
+    {NULL, NULL},
+};
+
+static const luaL_Reg methods[] = {
+    {"size", size}, {"get", get},     {"resize", resize},   {"crop", crop},
+    {"fill", fill}, {"paste", paste}, {"blend", blend},     {"grey", grey},
+    {"text", text}, {"png", png},     {"release", release}, {NULL, NULL},
+};
+
+static const luaL_Reg meta_image[] = {
+    {"__gc", release},
+    {"__close", release},
+    {"__tostring", tostring},
+    {NULL, NULL},
+};
+
+static const luaL_Reg none[] = {{NULL, NULL}};
+static const luaL_Reg meta_bytes[] = {{"__gc", release_bytes}, {NULL, NULL}};
+static const luaL_Reg meta_font[] = {{"__gc", release_font}, {NULL, NULL}};
+
+int lunL_open_image(lua_State *L) {
+  lunL_class(L, IMAGE_T, methods, meta_image);
+  lunL_class(L, BYTES_T, none, meta_bytes);
+  lunL_class(L, FONT_T, none, meta_font);
+  luaL_newlib(L, functions);
+  return 1;
+}
