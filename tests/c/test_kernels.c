@@ -8,6 +8,8 @@
 #include "check.h"
 #include "naive.h"
 
+#include "../../engine/kernels/simd.h"
+
 #define TOL 1e-5
 
 typedef struct layer {
@@ -173,7 +175,10 @@ static void general_shapes(void) {
 }
 
 int main(void) {
-  three_by_three_shapes();
-  general_shapes();
+  for (int i = 0; lun_isa_name(i); i++) {
+    CHECK(lun_isa_set(lun_isa_name(i)), "%s", lun_isa_name(i));
+    three_by_three_shapes();
+    general_shapes();
+  }
   DONE("kernels");
 }

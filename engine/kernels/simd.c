@@ -1,0 +1,271 @@
+/*
+** simd.c - everything that must be fast, for one instruction set.  The
+** Makefile compiles this file several times with -DISA=name and the flags to
+** match; no other file depends on the instruction set.
+**
+** Written with the compilers' vector extensions, so that one source serves
+** SSE2, AVX2, AVX-512 and NEON.  (Cloning functions by attribute instead does
+** not work: vectors wider than the file's baseline go through memory.)
+*/
+#include "simd.h"
+
+#include <string.h>
+#if defined __x86_64__
+#include <immintrin.h>
+#endif
+
+#define CAT_(a, b) a##b
+#define CAT(a, b)  CAT_(a, b)
+#define STR_(a)    #a
+#define STR(a)     STR_(a)
+
+/* Vectors of VL floats; a panel is PW outputs, PW/VL vectors; ROWS rows of
+** sums times a panel are as many as the registers hold. */
+#if defined __AVX512F__
+enum { VL = 16, PW = 32, ROWS = 14 };
+#elif defined __AVX__
+enum { VL = 8, PW = 16, ROWS = 6 };
+#elif defined __aarch64__
+enum { VL = 4, PW = 16, ROWS = 6 };
+#else
+enum { VL = 4, PW = 16, ROWS = 2 };
+#endif
+enum { BLOCK = 16, VECS = PW / VL }; /* channels of a block */
+
+typedef float vec __attribute__((vector_size(VL * 4)));
+typedef int ivec __attribute__((vector_size(VL * 4)));
+typedef float uvec __attribute__((vector_size(VL * 4), aligned(4), may_alias));
+
+#define INLINE      static inline __attribute__((always_inline))
+#define LOAD(p)     (*(const vec *)(p))         /* aligned: our own arrays */
+#define LOADU(p)    ((vec)(*(const uvec *)(p))) /* anywhere: the caller's */
+#define STORE(p, v) (*(vec *)(p) = (v))
+#define SPLAT(s)    ((s) - (vec){0})
+#ifdef __clang__
+#define UNROLLED _Pragma("clang loop unroll(full)") for
+#define UNROLL4  _Pragma("clang loop unroll_count(4)") for
+#else
+#define UNROLLED _Pragma("GCC unroll 16") for
+#define UNROLL4  _Pragma("GCC unroll 4") for
+#endif
+
+INLINE int mini(int a, int b) { return a < b ? a : b; }
+
+/* n < VL floats, reading and writing nothing beyond them. */
+INLINE vec load_part(const float *p, int n) {
+#if defined __AVX512F__
+  return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
+#else
+  vec v = {0};
+  memcpy(&v, p, (size_t)n * sizeof *p);
+  return v;
+#endif
+}
+
+INLINE void store_part(float *p, vec v, int n) {
+#if defined __AVX512F__
+  _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), v);
+#else
+  memcpy(p, &v, (size_t)n * sizeof *p);
+#endif
+}
+
+INLINE vec load_n(const float *p, int n) {
+  return n >= VL ? LOADU(p) : load_part(p, n);
+}
+
+INLINE void store_n(float *p, vec v, int n) {
+  if (n >= VL) {
+    *(uvec *)p = v;
+  } else {
+    store_part(p, v, n);
+  }
+}
+
+/* Bits of z where c holds, else 0. */
+INLINE vec keep(vec z, ivec c) { return (vec)((ivec)z & c); }
+
+/* ---- transposing VL x VL in registers ---------------------------------- */
+
+#if defined __AVX512F__
+#define QUADS(a, b, c, d)                                                      \
+  a, b, c, d, a + 4, b + 4, c + 4, d + 4, a + 8, b + 8, c + 8, d + 8, a + 12,  \
+      b + 12, c + 12, d + 12
+#elif defined __AVX__
+#define QUADS(a, b, c, d) a, b, c, d, a + 4, b + 4, c + 4, d + 4
+#else
+#define QUADS(a, b, c, d) a, b, c, d
+#endif
+#define SHUFFLE __builtin_shufflevector
+
+/* Four rows from r on: 4x4 transposes inside every 128 bits. */
+INLINE void transpose_quads(vec *r) {
+  vec a = SHUFFLE(r[0], r[1], QUADS(0, VL, 1, VL + 1));
+  vec b = SHUFFLE(r[0], r[1], QUADS(2, VL + 2, 3, VL + 3));
+  vec c = SHUFFLE(r[2], r[3], QUADS(0, VL, 1, VL + 1));
+  vec d = SHUFFLE(r[2], r[3], QUADS(2, VL + 2, 3, VL + 3));
+  r[0] = SHUFFLE(a, c, QUADS(0, 1, VL, VL + 1));
+  r[1] = SHUFFLE(a, c, QUADS(2, 3, VL + 2, VL + 3));
+  r[2] = SHUFFLE(b, d, QUADS(0, 1, VL, VL + 1));
+  r[3] = SHUFFLE(b, d, QUADS(2, 3, VL + 2, VL + 3));
+}
+
+#define Q(i) 4 * (i), 4 * (i) + 1, 4 * (i) + 2, 4 * (i) + 3
+INLINE void transpose(vec *r) {
+  UNROLLED(int i = 0; i < VL; i += 4) transpose_quads(r + i);
+#if defined __AVX512F__
+  /* then the 4x4 matrix of 128-bit quarters, for each row of a quad */
+  UNROLLED(int i = 0; i < 4; i++) {
+    vec a = SHUFFLE(r[i], r[i + 4], Q(0), Q(2), Q(4), Q(6));
+    vec b = SHUFFLE(r[i], r[i + 4], Q(1), Q(3), Q(5), Q(7));
+    vec c = SHUFFLE(r[i + 8], r[i + 12], Q(0), Q(2), Q(4), Q(6));
+    vec d = SHUFFLE(r[i + 8], r[i + 12], Q(1), Q(3), Q(5), Q(7));
+    r[i] = SHUFFLE(a, c, Q(0), Q(2), Q(4), Q(6));
+    r[i + 8] = SHUFFLE(a, c, Q(1), Q(3), Q(5), Q(7));
+    r[i + 4] = SHUFFLE(b, d, Q(0), Q(2), Q(4), Q(6));
+    r[i + 12] = SHUFFLE(b, d, Q(1), Q(3), Q(5), Q(7));
+  }
+#elif defined __AVX__
+  UNROLLED(int i = 0; i < 4; i++) {
+    vec a = SHUFFLE(r[i], r[i + 4], Q(0), Q(2));
+    r[i + 4] = SHUFFLE(r[i], r[i + 4], Q(1), Q(3));
+    r[i] = a;
+  }
+#endif
+}
+#undef Q
+
+/* ---- the product -------------------------------------------------------- */
+
+/*
+** M[i][0 .. nv*VL) = (add ? M : 0) + sum over c of A[i][c] B[c][...], n rows.
+** Every sum is one chain of fused multiply-adds in the order of c, whatever
+** n: results do not depend on how rows are grouped.
+*/
+INLINE void kernel(int n, int nv, const float *a, ptrdiff_t as, const float *b,
+                   ptrdiff_t bs, int depth, float *m, ptrdiff_t ms, int add) {
+  vec s[ROWS][VECS], u[VECS];
+  UNROLLED(int i = 0; i < n; i++)
+  UNROLLED(int v = 0; v < nv; v++)
+  s[i][v] = add ? LOAD(m + i * ms + v * VL) : (vec){0};
+  UNROLL4(int c = 0; c < depth; c++) {
+    UNROLLED(int v = 0; v < nv; v++) u[v] = LOAD(b + c * bs + v * VL);
+    UNROLLED(int i = 0; i < n; i++) {
+      vec t = SPLAT(a[i * as + c]);
+      UNROLLED(int v = 0; v < nv; v++) s[i][v] += t * u[v];
+    }
+  }
+  UNROLLED(int i = 0; i < n; i++)
+  UNROLLED(int v = 0; v < nv; v++) STORE(m + i * ms + v * VL, s[i][v]);
+}
+
+typedef void kernel_fn(const float *, ptrdiff_t, const float *, ptrdiff_t, int,
+                       float *, ptrdiff_t, int);
+#define HALF (VECS > 1 ? VECS / 2 : 1)
+#define KERNEL(n)                                                              \
+  static void kernel##n(const float *a, ptrdiff_t as, const float *b,          \
+                        ptrdiff_t bs, int depth, float *m, ptrdiff_t ms,       \
+                        int add) {                                             \
+    kernel(n <= ROWS ? n : ROWS, VECS, a, as, b, bs, depth, m, ms, add);       \
+  }                                                                            \
+  static void half##n(const float *a, ptrdiff_t as, const float *b,            \
+                      ptrdiff_t bs, int depth, float *m, ptrdiff_t ms,         \
+                      int add) {                                               \
+    kernel(n <= ROWS ? n : ROWS, HALF, a, as, b, bs, depth, m, ms, add);       \
+  }
+KERNEL(1)
+KERNEL(2)
+#if defined __AVX__ || defined __aarch64__
+KERNEL(3)
+KERNEL(4)
+KERNEL(5)
+KERNEL(6)
+#endif
+#if defined __AVX512F__
+KERNEL(7)
+KERNEL(8)
+KERNEL(9)
+KERNEL(10)
+KERNEL(11)
+KERNEL(12)
+KERNEL(13)
+KERNEL(14)
+#endif
+
+/* [half of the panel only?][rows - 1] */
+static kernel_fn *const kernels[2][ROWS] = {
+#if defined __AVX512F__
+    {kernel1, kernel2, kernel3, kernel4, kernel5, kernel6, kernel7, kernel8,
+     kernel9, kernel10, kernel11, kernel12, kernel13, kernel14},
+    {half1, half2, half3, half4, half5, half6, half7, half8, half9, half10,
+     half11, half12, half13, half14},
+#elif defined __AVX__ || defined __aarch64__
+    {kernel1, kernel2, kernel3, kernel4, kernel5, kernel6},
+    {half1, half2, half3, half4, half5, half6},
+#else
+    {kernel1, kernel2},
+    {half1, half2},
+#endif
+};
+
+/* The same for any number of rows, in groups of nearly equal size; nk is how
+** many of the panel's outputs matter. */
+INLINE void product(int rows, int nk, const float *a, ptrdiff_t as,
+                    const float *b, ptrdiff_t bs, int depth, float *m,
+                    ptrdiff_t ms, int add) {
+  int half = nk <= HALF * VL;
+  for (int r = 0, g = (rows + ROWS - 1) / ROWS, n; g > 0; g--, r += n) {
+    n = (rows - r + g - 1) / g;
+    kernels[half][n - 1](a + r * as, as, b, bs, depth, m + r * ms, ms, add);
+  }
+}
+
+/* ---- what happens to finished values ------------------------------------ */
+
+/* n values z of one channel that belong at out + at. */
+INLINE void finish(const lun_finish *e, float *out, int64_t at, int n, vec z,
+                   float bias) {
+  if (e->gate) {
+    const lun_gate *g = e->gate;
+    vec y = load_n(g->y + (g->size ? at % g->size : 0), n);
+    switch (g->kind) {
+      case LUN_GATE_PLAIN:
+        z = keep(z, y > 0);
+        break;
+      case LUN_GATE_GUIDED:
+        z = keep(z, (y > 0) & (z > 0));
+        break;
+      case LUN_GATE_RECTIFIED:
+        z = keep(z, z > 0);
+        break;
+      case LUN_GATE_LEAK: {
+        ivec c = y > 0;
+        z = (vec)(((ivec)z & c) | ((ivec)(z * g->leak) & ~c));
+        break;
+      }
+    }
+  } else {
+    z += bias;
+    if (e->relu) z = keep(z, z > 0);
+  }
+  store_n(out + at, z, n);
+}
+
+#include "simd_wino.h"
+
+const lun_simd CAT(lun_simd_, ISA) = {
+#if defined __AVX512F__ || defined __AVX__
+    .name = STR(ISA),
+#elif defined __SSE2__
+    .name = "sse2",
+#elif defined __aarch64__
+    .name = "neon",
+#else
+    .name = "generic",
+#endif
+    .panel = PW,
+    .wino_in = wino_in,
+    .wino_weights = wino_weights,
+    .wino_mul = wino_mul,
+    .wino_out = wino_out,
+};

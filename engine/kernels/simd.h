@@ -1,0 +1,78 @@
+/*
+** simd.h - between the portable code, which plans the work, and simd.c, which
+** is compiled once for every instruction set and does it.
+*/
+#ifndef LUN_SIMD_H
+#define LUN_SIMD_H
+
+#include "gather.h"
+
+/*
+** A 3x3 convolution of stride 1 by Winograd's F(4x4,3x3), or its gradient:
+** the same sum with the kernel turned by 180 degrees and the roles of the
+** channels swapped.  `in` has c channels that are summed, `out` has k.
+** Tiles of 4x4 outputs are numbered over the whole batch, row by row.
+*/
+typedef struct lun_wino {
+  int n, c, h, w; /* in (n, c, h, w) */
+  int k, oh, ow;  /* out (n, k, oh, ow) */
+  int pt, pl;     /* tile (ty, tx) reads from row 4ty - pt, 4tx - pl */
+  int back;       /* take the weights for the gradient */
+  const float *in;
+  const float *weights; /* (k, c, 3, 3), or (c, k, 3, 3) when back */
+  float *out;
+  lun_finish end;
+  int th, tw; /* tiles down and across one image */
+  int tiles;  /* n * th * tw */
+} lun_wino;
+
+/*
+** The stages' arrays.  Frequencies f = 0 .. 35, tiles t, input channels c,
+** outputs k of one panel:
+**   V[f*fs + t*ts + c]   transformed input
+**   U[(f*nc + c)*panel + k]   transformed weights of nc channels
+**   M[t*ms + f*panel + k]     their products, summed over channels
+*/
+typedef struct lun_wino_v {
+  float *p;
+  ptrdiff_t fs, ts;
+} lun_wino_v;
+
+enum { LUN_FREQ = 36 };
+
+typedef struct lun_simd {
+  const char *name;
+  int panel; /* outputs worked on together: 16 or 32 */
+  /* V of the tiles t0 .. t0+nt-1, 16 channels from c0 on; v.p is theirs. */
+  void (*wino_in)(const lun_wino *j, int t0, int nt, int c0, lun_wino_v v);
+  /* U of the panel from output k0 on, channels c0 .. c0+nc-1. */
+  void (*wino_weights)(const lun_wino *j, int k0, int c0, int nc, float *u);
+  /* M = (add ? M : 0) + V U for nt tiles, nk outputs. */
+  void (*wino_mul)(int nt, int nk, int nc, lun_wino_v v, const float *u,
+                   float *m, int add);
+  /* Finished outputs of tiles t0 .. t0+nt-1, channels k0 .. k0+nk-1. */
+  void (*wino_out)(const lun_wino *j, int t0, int nt, int k0, int nk,
+                   const float *m);
+} lun_simd;
+
+/* Floats between two tiles of M. */
+static inline ptrdiff_t lun_wino_ms(const lun_simd *isa) {
+  return (ptrdiff_t)LUN_FREQ * isa->panel + 16;
+}
+
+const lun_simd *lun_simd_now(void);
+/* Tests: take this instruction set from now on; 0 when it is not there.
+** NULL: the best again. */
+int lun_isa_set(const char *name);
+const char *lun_isa_name(int i); /* all that this machine runs; NULL: end */
+
+extern const lun_simd lun_simd_generic;
+#if defined __x86_64__
+extern const lun_simd lun_simd_avx2, lun_simd_avx512;
+#endif
+
+/* 1 when Winograd's method fits the layer. */
+int lun_wino_fits(const lun_conv *s);
+int lun_wino_run(lun_wino *j, lun_err *err);
+
+#endif

@@ -1,0 +1,274 @@
+/*
+** simd_wino.h - the part of simd.c that transforms: Winograd's F(4x4,3x3)
+** (Lavin and Gray 2016) with the points 0, +-sqrt(1/2), +-sqrt(2), infinity,
+** whose rounding error is a third of that of 0, +-1, +-2.
+**
+**   Y = A' [ (G g G') o (B' d B) ] A      d 6x6 input, g 3x3 kernel, Y 4x4
+**
+** With r = sqrt(1/2):
+**
+**   B' = 1   0  -5/2   0    1  0    G = 1     0      0
+**        0   2r   2   -r   -1  0        2/3   2r/3   1/3
+**        0  -2r   2    r   -1  0        2/3  -2r/3   1/3
+**        0   -r -1/2  2r    1  0        1/6   r/3    1/3
+**        0    r -1/2 -2r    1  0        1/6  -r/3    1/3
+**        0   1    0  -5/2   0  1        0     0      1
+**
+**   A' = 1  1    1    1    1   0
+**        0  r   -r   2r  -2r   0
+**        0 1/2  1/2   2    2   0
+**        0 r/2 -r/2  4r  -4r   1
+**
+** Planar rows of 16 channels are transposed to [pixel][16], so that vectors
+** run over channels; what lies outside the picture becomes 0 on the way.
+*/
+
+#define R 0.70710678118654752f
+
+/* Tiles transformed together: 30 input columns, two transposes of 16. */
+enum { SEGMENT = 7, PITCH = 32 };
+
+INLINE void in4(const vec *d, vec *r) {
+  vec e = 2 * d[2] - d[4], o = 2 * d[1] - d[3];
+  vec f = d[4] - 0.5f * d[2], p = 2 * d[3] - d[1];
+  r[0] = d[0] - 2.5f * d[2] + d[4];
+  r[1] = e + R * o;
+  r[2] = e - R * o;
+  r[3] = f + R * p;
+  r[4] = f - R * p;
+  r[5] = d[1] - 2.5f * d[3] + d[5];
+}
+
+INLINE void out4(const vec *m, vec *y) {
+  vec p = m[1] + m[2], q = m[1] - m[2], s = m[3] + m[4], t = m[3] - m[4];
+  y[0] = m[0] + p + s;
+  y[1] = R * q + (2 * R) * t;
+  y[2] = 0.5f * p + 2 * s;
+  y[3] = (0.5f * R) * q + (4 * R) * t + m[5];
+}
+
+
+INLINE void weights6(const vec *g, vec *u) {
+  vec e = (2 / 3.0f) * g[0] + (1 / 3.0f) * g[2], o = (2 * R / 3) * g[1];
+  vec f = (1 / 6.0f) * g[0] + (1 / 3.0f) * g[2], p = (R / 3) * g[1];
+  u[0] = g[0];
+  u[1] = e + o;
+  u[2] = e - o;
+  u[3] = f + p;
+  u[4] = f - p;
+  u[5] = g[2];
+}
+
+/* ---- input -------------------------------------------------------------- */
+
+/* VL channels' rows, VL pixels from p on, transposed to to[pixel][BLOCK].
+** Only `have` of the channels exist. */
+INLINE void turn_in(const float *p, ptrdiff_t plane, int have, float *to) {
+  vec r[VL];
+  UNROLLED(int i = 0; i < VL; i++) {
+    r[i] = i < have ? LOADU(p + i * plane) : (vec){0};
+  }
+  transpose(r);
+  UNROLLED(int i = 0; i < VL; i++) STORE(to + i * BLOCK, r[i]);
+}
+
+/* The same at the ends of the whole map, where a vector would reach beyond
+** it: pixels from .. to-1 exist. */
+static void turn_in_safely(const float *p, ptrdiff_t plane, int have, int from,
+                           int to, float *out) {
+  memset(out, 0, (size_t)PITCH * BLOCK * sizeof *out);
+  for (int i = 0; i < have; i++)
+    for (int x = from; x < to; x++) out[x * BLOCK + i] = p[i * plane + x];
+}
+
+/* One row of `np` pixels from column x on, 16 channels from c on; columns
+** outside the map are 0. */
+INLINE void row_in(const lun_wino *j, int n, int c, int y, int x, int np,
+                   float *strip) {
+  ptrdiff_t plane = (ptrdiff_t)j->h * j->w;
+  ptrdiff_t at = ((ptrdiff_t)n * j->c + c) * plane + (ptrdiff_t)y * j->w + x;
+  int have = mini(BLOCK, j->c - c);
+  int from = x < 0 ? mini(-x, np) : 0, to = mini(np, j->w - x);
+  const float *p = j->in + at;
+  if (to < from) to = from;
+  if (at < 0 || at + (have - 1) * plane + PITCH > plane * j->c * j->n) {
+    turn_in_safely(p, plane, have, from, to, strip);
+    return;
+  }
+  for (int q = 0; q < np; q += VL)
+    for (int h = 0; h < BLOCK; h += VL) {
+      float *s = strip + q * BLOCK + h;
+      if (have >= h + VL) {
+        turn_in(p + q + h * plane, plane, VL, s);
+      } else {
+        turn_in(p + q + h * plane, plane, have - h, s);
+      }
+    }
+  for (int q = 0; q < from; q++) memset(strip + q * BLOCK, 0, BLOCK * 4);
+  for (int q = to; q < np; q++) memset(strip + q * BLOCK, 0, BLOCK * 4);
+}
+
+/* nt <= SEGMENT tiles of one tile row: columns first, in place (neighbouring
+** tiles share two of six columns), then rows into V. */
+INLINE void segment_in(const lun_wino *j, int n, int ty, int tx, int nt, int c,
+                       lun_wino_v v) {
+  float strip[6 * PITCH * BLOCK] __attribute__((aligned(64)));
+  int np = 4 * nt + 2;
+  vec d[6], r[6];
+  for (int i = 0; i < 6; i++) {
+    float *row = strip + i * PITCH * BLOCK;
+    int y = 4 * ty - j->pt + i;
+    if (y < 0 || y >= j->h) {
+      memset(row, 0, (size_t)np * BLOCK * sizeof *row);
+    } else {
+      row_in(j, n, c, y, 4 * tx - j->pl, np, row);
+    }
+  }
+  for (float *p = strip; p < strip + np * BLOCK; p += VL) {
+    UNROLLED(int i = 0; i < 6; i++) d[i] = LOAD(p + i * PITCH * BLOCK);
+    in4(d, r);
+    UNROLLED(int i = 0; i < 6; i++) STORE(p + i * PITCH * BLOCK, r[i]);
+  }
+  for (int t = 0; t < nt; t++)
+    for (int h = 0; h < BLOCK; h += VL)
+      for (int i = 0; i < 6; i++) {
+        const float *p = strip + (i * PITCH + 4 * t) * BLOCK + h;
+        float *q = v.p + 6 * i * v.fs + t * v.ts + h;
+        UNROLLED(int x = 0; x < 6; x++) d[x] = LOAD(p + x * BLOCK);
+        in4(d, r);
+        UNROLLED(int x = 0; x < 6; x++) STORE(q + x * v.fs, r[x]);
+      }
+}
+
+static void wino_in(const lun_wino *j, int t0, int nt, int c0, lun_wino_v v) {
+  for (int t = t0, m; t < t0 + nt; t += m) {
+    int tx = t % j->tw, ty = t / j->tw % j->th, n = t / j->tw / j->th;
+    m = mini(mini(SEGMENT, j->tw - tx), t0 + nt - t);
+    segment_in(j, n, ty, tx, m, c0, v);
+    v.p += m * v.ts;
+  }
+}
+
+/* ---- weights ------------------------------------------------------------ */
+
+/* g[e] = element e of the kernels from channel c to the VL outputs from k on,
+** of which `have` exist. Reads VL floats where 9 are needed, unless that
+** would pass the end of the array. */
+INLINE void kernels_in(const lun_wino *j, int k, int c, int have, vec *g) {
+  ptrdiff_t ks = 9 * (ptrdiff_t)(j->back ? 1 : j->c);
+  ptrdiff_t cs = 9 * (ptrdiff_t)(j->back ? j->k : 1);
+  const float *w = j->weights + k * ks + c * cs;
+  ptrdiff_t left = 9 * (ptrdiff_t)j->k * j->c - k * ks - c * cs;
+  vec r[16];
+  float tmp[BLOCK * VL] __attribute__((aligned(64)));
+  if (have < VL || left < (VL - 1) * ks + 16) {
+    memset(tmp, 0, sizeof tmp);
+    for (int i = 0; i < have; i++)
+      for (int e = 0; e < 9; e++) tmp[e * VL + i] = w[i * ks + e];
+    for (int e = 0; e < 9; e++) g[e] = LOAD(tmp + e * VL);
+    return;
+  }
+  UNROLLED(int e = 0; e < 9; e += VL) {
+    UNROLLED(int i = 0; i < VL; i++) r[i] = LOADU(w + i * ks + e);
+    transpose(r);
+    UNROLLED(int i = 0; i < mini(VL, 9 - e); i++) g[e + i] = r[i];
+  }
+}
+
+static void wino_weights(const lun_wino *j, int k0, int c0, int nc, float *u) {
+  for (int h = 0; h < PW; h += VL) {
+    int have = mini(VL, j->k - k0 - h);
+    for (int c = 0; c < nc; c++) {
+      float *p = u + c * PW + h;
+      vec g[9], d[3], t[3][6], r[6];
+      if (have <= 0) continue; /* never read: wino_mul takes what is there */
+      kernels_in(j, k0 + h, c0 + c, have, g);
+      UNROLLED(int x = 0; x < 3; x++) {
+        UNROLLED(int y = 0; y < 3; y++) {
+          d[y] = j->back ? g[8 - 3 * y - x] : g[3 * y + x];
+        }
+        weights6(d, t[x]);
+      }
+      UNROLLED(int y = 0; y < 6; y++) {
+        UNROLLED(int x = 0; x < 3; x++) d[x] = t[x][y];
+        weights6(d, r);
+        UNROLLED(int x = 0; x < 6; x++) {
+          STORE(p + (ptrdiff_t)(6 * y + x) * nc * PW, r[x]);
+        }
+      }
+    }
+  }
+}
+
+/* ---- products ----------------------------------------------------------- */
+
+static void wino_mul(int nt, int nk, int nc, lun_wino_v v, const float *u,
+                     float *m, int add) {
+  for (int f = 0; f < LUN_FREQ; f++) {
+    product(nt, nk, v.p + f * v.fs, v.ts, u + (ptrdiff_t)f * nc * PW, PW, nc,
+            m + f * PW, LUN_FREQ * PW + 16, add);
+  }
+}
+
+/* ---- output ------------------------------------------------------------- */
+
+/* Rows of `np` pixels [pixel][BLOCK] to planar rows of the channels from k
+** on, through the finish. */
+INLINE void row_out(const lun_wino *j, int n, int k, int y, int x, int np,
+                    const float *strip) {
+  int64_t plane = (int64_t)j->oh * j->ow;
+  int64_t at = ((int64_t)n * j->k + k) * plane + (int64_t)y * j->ow + x;
+  int have = mini(BLOCK, j->k - k);
+  for (int q = 0; q < np; q += VL)
+    for (int h = 0; h < have; h += VL) {
+      vec r[VL];
+      UNROLLED(int i = 0; i < VL; i++) {
+        r[i] = LOAD(strip + (q + i) * BLOCK + h);
+      }
+      transpose(r);
+      for (int i = 0; i < VL && h + i < have; i++) {
+        float bias = j->end.bias ? j->end.bias[k + h + i] : 0.0f;
+        finish(&j->end, j->out, at + (h + i) * plane + q, np - q, r[i], bias);
+      }
+    }
+}
+
+INLINE void tile_out(const float *m, float *strip) {
+  vec d[6], t[4][6], r[4];
+  UNROLLED(int x = 0; x < 6; x++) {
+    UNROLLED(int y = 0; y < 6; y++) d[y] = LOAD(m + (6 * y + x) * PW);
+    out4(d, r);
+    UNROLLED(int y = 0; y < 4; y++) t[y][x] = r[y];
+  }
+  UNROLLED(int y = 0; y < 4; y++) {
+    out4(t[y], r);
+    UNROLLED(int x = 0; x < 4; x++) {
+      STORE(strip + (y * PITCH + x) * BLOCK, r[x]);
+    }
+  }
+}
+
+INLINE void segment_out(const lun_wino *j, int n, int ty, int tx, int nt, int k,
+                        const float *m) {
+  float strip[4 * PITCH * BLOCK] __attribute__((aligned(64)));
+  for (int t = 0; t < nt; t++)
+    for (int h = 0; h < BLOCK; h += VL) {
+      tile_out(m + t * (LUN_FREQ * PW + 16) + h, strip + 4 * t * BLOCK + h);
+    }
+  for (int y = 0; y < 4 && 4 * ty + y < j->oh; y++) {
+    row_out(j, n, k, 4 * ty + y, 4 * tx, mini(4 * nt, j->ow - 4 * tx),
+            strip + y * PITCH * BLOCK);
+  }
+}
+
+static void wino_out(const lun_wino *j, int t0, int nt, int k0, int nk,
+                     const float *m) {
+  for (int t = t0, s; t < t0 + nt; t += s) {
+    int tx = t % j->tw, ty = t / j->tw % j->th, n = t / j->tw / j->th;
+    s = mini(mini(SEGMENT, j->tw - tx), t0 + nt - t);
+    for (int k = 0; k < nk; k += BLOCK) {
+      segment_out(j, n, ty, tx, s, k0 + k, m + k);
+    }
+    m += s * (LUN_FREQ * PW + 16);
+  }
+}
