@@ -67,6 +67,22 @@ $(BUILD)/%.o: %.c Makefile
 $(BUILD)/test_%: tests/c/test_%.c $(CORE) Makefile
 	$(CC) $(ALL_CFLAGS) -o $@ $< $(CORE) $(CORE_LIBS)
 
+# The readers of model files: a program of its own, which runs confined.
+IMPORT  := $(BUILD)/lunette-import
+IMP_PC  := hdf5 libseccomp libcrypto zlib jansson
+IMP_C   := $(wildcard engine/import/*.c)
+IMP_O   := $(IMP_C:%.c=$(BUILD)/%.o)
+IMP_LIB  = $(shell pkg-config --libs $(IMP_PC) 2>/dev/null)
+
+all: $(IMPORT)
+$(BUILD)/engine/import/%.o: engine/import/%.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(shell pkg-config --cflags $(IMP_PC)) -c -o $@ $<
+$(IMPORT): $(IMP_O) $(BUILD)/engine/err.o
+	$(CC) $(OPT.$(CONFIG)) $(LDFLAGS) -o $@ $^ $(IMP_LIB)
+$(BUILD)/test_import: tests/c/test_import.c $(IMP_O) $(BUILD)/engine/err.o Makefile
+	$(CC) $(ALL_CFLAGS) -o $@ $< $(filter-out %/main.o,$(filter %.o,$^)) $(IMP_LIB)
+
 ctest: $(CTEST)
 	@for t in $(CTEST); do $$t || exit 1; done
 layers:  ## check that only engine/bind includes Lua

@@ -1,0 +1,286 @@
+/*
+** copy.c - writes one tensor in another order of its axes.
+**
+** Element (i0, i1, ...) of the output lies at sum_k i_k * stride_k of the
+** source, which covers HWIO -> OIHW, [in][out] -> [out][in], the flatten order
+** of a first dense layer, and channels_last tensors alike.  A block is a range
+** of the outermost output axis; its source elements are equally long runs, one
+** for every index of the axes that lie outside of it in the source.  So a
+** 411 MB matrix is turned over through two buffers of 32 MB.
+*/
+#include "import.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { BLOCK = 8 << 20, TILE = 64 }; /* floats a buffer; floats a tile side */
+
+typedef struct job {
+  const imp_file *f;
+  const imp_tensor *t;
+  imp_view v;               /* what is to be written */
+  int64_t near[IMP_MAXDIM]; /* strides within the buffer */
+  int64_t inner;            /* elements a row of the outermost axis */
+  float *in, *out;
+  void *raw; /* as in the file, unless that is float32 */
+  lun_dtype dtype;
+  int fd;
+} job;
+
+/* Axes of length 1 go; neighbours that are one run in the source join. */
+static void simplify(imp_view *v, int join) {
+  int n = 0;
+  for (int i = 0; i < v->ndim; i++) {
+    if (v->dim[i] == 1) continue;
+    if (join && n > 0 && v->stride[n - 1] == v->dim[i] * v->stride[i]) {
+      v->dim[n - 1] *= v->dim[i];
+    } else {
+      v->dim[n] = v->dim[i];
+      n++;
+    }
+    v->stride[n - 1] = v->stride[i];
+  }
+  if (n == 0) v->dim[0] = v->stride[0] = 1, n = 1;
+  v->ndim = n;
+}
+
+/* ---- reading a block --------------------------------------------------- */
+
+static float half_to_float(uint16_t h) {
+  uint32_t sign = (uint32_t)(h & 0x8000) << 16, e = h >> 10 & 31, m = h & 1023;
+  uint32_t bits;
+  float x;
+  if (e == 0) { /* zero or subnormal: m * 2^-24, exact in float32 */
+    x = (float)m * 0x1p-24f;
+    return sign ? -x : x;
+  }
+  bits = sign | (e == 31 ? 0xffu : e + 112) << 23 | m << 13;
+  memcpy(&x, &bits, 4);
+  return x;
+}
+
+static void widen(const job *j, int64_t n) {
+  const uint16_t *h = j->raw;
+  const double *d = j->raw;
+  for (int64_t i = 0; i < n; i++) {
+    if (j->t->dtype == IMP_F64) {
+      j->in[i] = (float)d[i];
+    } else if (j->t->dtype == IMP_F16) {
+      j->in[i] = half_to_float(h[i]);
+    } else { /* BF16: the upper half of a float32 */
+      uint32_t bits = (uint32_t)h[i] << 16;
+      memcpy(&j->in[i], &bits, 4);
+    }
+  }
+}
+
+/* The dataset's own axis along which the blocks run. */
+static int own_axis(const job *j) {
+  for (int a = 0; a < j->t->ndim; a++)
+    if (j->t->dim[a] == j->v.dim[0] && j->t->stride[a] == j->v.stride[0])
+      return a;
+  return -1;
+}
+
+/* Rows first .. first+n-1 of the outermost axis into in[], runs packed. */
+static int read_block(const job *j, int64_t first, int64_t n, lun_err *err) {
+  int64_t step = j->v.dim[0] * j->v.stride[0]; /* from run to run */
+  int64_t run = n * j->v.stride[0], width = j->t->width;
+  char *to = j->raw ? j->raw : (void *)j->in;
+  if (j->t->at < 0) {
+    int axis = own_axis(j);
+    if (j->t->ndim == 0 || (axis < 0 && n < j->v.dim[0]))
+      return lun_fail(err, LUN_EFORMAT,
+                      "tensor '%s' is packed in a way that "
+                      "cannot be read in pieces",
+                      j->t->name);
+    if (axis < 0) axis = 0, n = j->t->dim[0], first = 0;
+    return imp_hdf5_values(j->f, j->t, axis, first, n, j->in, err);
+  }
+  for (int64_t at = first * j->v.stride[0]; at < j->t->size; at += step) {
+    LUN_TRY(imp_read_at(j->f, to, (size_t)(run * width), j->t->at + at * width,
+                        err));
+    to += run * width;
+  }
+  if (j->raw) widen(j, n * j->inner);
+  return LUN_OK;
+}
+
+/* Strides within a block of n rows: axes outside of the blocked one in the
+** source come closer, by the factor of rows that were left out. */
+static void near_strides(job *j, int64_t n) {
+  int64_t step = j->v.dim[0] * j->v.stride[0];
+  for (int k = 0; k < j->v.ndim; k++)
+    j->near[k] = j->v.stride[k] < step
+                     ? j->v.stride[k]
+                     : j->v.stride[k] / step * (n * j->v.stride[0]);
+}
+
+/* ---- reordering -------------------------------------------------------- */
+
+/* An odometer over all axes but two; at/from are offsets in out/in. */
+typedef struct odometer {
+  int n;
+  int64_t dim[IMP_MAXDIM], to[IMP_MAXDIM], from[IMP_MAXDIM], i[IMP_MAXDIM];
+  int64_t at, src;
+} odometer;
+
+static int turn(odometer *o) {
+  for (int k = o->n - 1; k >= 0; k--) {
+    o->at += o->to[k];
+    o->src += o->from[k];
+    if (++o->i[k] < o->dim[k]) return 1;
+    o->at -= o->dim[k] * o->to[k];
+    o->src -= o->dim[k] * o->from[k];
+    o->i[k] = 0;
+  }
+  return 0;
+}
+
+typedef struct
+    pair {           /* the two axes that are contiguous: fast in the source, */
+  int64_t nf, nl;    /* last in the output; their lengths */
+  int64_t tof, srcl; /* stride of `fast` in out, of `last` in in */
+} pair;
+
+/* Tiles keep both sides in cache: the source is read along `fast`, the output
+** written along `last`. */
+static void reorder_tiles(const job *j, odometer *o, const pair *p) {
+  for (int64_t f0 = 0; f0 < p->nf; f0 += TILE) {
+    int64_t f1 = f0 + TILE < p->nf ? f0 + TILE : p->nf;
+    do {
+      for (int64_t f = f0; f < f1; f++) {
+        float *to = j->out + o->at + f * p->tof;
+        const float *from = j->in + o->src + f;
+        for (int64_t l = 0; l < p->nl; l++) to[l] = from[l * p->srcl];
+      }
+    } while (turn(o));
+  }
+}
+
+static void reorder(const job *j, int64_t rows) {
+  odometer o = {0};
+  pair p = {1, 1, 0, 1};
+  int64_t to = 1;
+  int last = j->v.ndim - 1;
+  for (int k = last; k >= 0; k--) {
+    int64_t dim = k == 0 ? rows : j->v.dim[k];
+    if (k == last) {
+      p.nl = dim;
+      p.srcl = j->near[k];
+    } else if (j->near[k] == 1) {
+      p.nf = dim;
+      p.tof = to;
+    } else {
+      o.dim[o.n] = dim;
+      o.to[o.n] = to;
+      o.from[o.n++] = j->near[k];
+    }
+    to *= dim;
+  }
+  reorder_tiles(j, &o, &p);
+}
+
+/* ---- writing a block --------------------------------------------------- */
+
+static int write_all(int fd, const void *buf, size_t n, lun_err *err) {
+  const char *p = buf;
+  while (n > 0) {
+    ssize_t put = write(fd, p, n);
+    if (put < 0 && errno == EINTR) continue;
+    if (put <= 0) return lun_fail(err, LUN_EIO, "write: %s", strerror(errno));
+    p += put;
+    n -= (size_t)put;
+  }
+  return LUN_OK;
+}
+
+/* Round to nearest, ties to even; 0x7c00 (infinity) when it does not fit. */
+static uint16_t float_to_half(float x) {
+  uint32_t u, sign, a;
+  memcpy(&u, &x, 4);
+  sign = u >> 16 & 0x8000;
+  a = u & 0x7fffffff;
+  if (a >= 0x47800000) return (uint16_t)(sign | 0x7c00); /* >= 65536 */
+  if (a < 0x38800000) { /* below 2^-14: steps of 2^-24, rounded by the adder */
+    float y;
+    memcpy(&y, &a, 4);
+    y += 0.5f; /* 2^-24 is the last place of numbers in [0.5, 1) */
+    memcpy(&a, &y, 4);
+    return (uint16_t)(sign | (a - 0x3f000000));
+  }
+  a += 0xfff + (a >> 13 & 1); /* carries into the exponent as it should */
+  return (uint16_t)(sign | ((a - 0x38000000) >> 13));
+}
+
+static int check_values(const job *j, int64_t n, lun_err *err) {
+  uint32_t worst = 0, bits;
+  for (int64_t i = 0; i < n; i++) {
+    memcpy(&bits, &j->out[i], 4);
+    bits &= 0x7fffffff;
+    worst = bits > worst ? bits : worst;
+  }
+  if (worst >= 0x7f800000)
+    return lun_fail(err, LUN_EFORMAT,
+                    "tensor '%s' holds values that are not finite", j->t->name);
+  if (j->dtype == LUN_F16 && worst >= 0x477ff000) /* rounds to infinity */
+    return lun_fail(err, LUN_EFORMAT,
+                    "tensor '%s' holds values beyond 65504, the largest that "
+                    "float16 has",
+                    j->t->name);
+  return LUN_OK;
+}
+
+static int write_block(const job *j, int64_t n, lun_err *err) {
+  uint16_t *h = (uint16_t *)j->in; /* free again: its values are in out */
+  LUN_TRY(check_values(j, n, err));
+  if (j->dtype == LUN_F32)
+    return write_all(j->fd, j->out, (size_t)n * sizeof(float), err);
+  for (int64_t i = 0; i < n; i++) h[i] = float_to_half(j->out[i]);
+  return write_all(j->fd, h, (size_t)n * sizeof *h, err);
+}
+
+static int copy_blocks(job *j, lun_err *err) {
+  int64_t rows = BLOCK / j->inner;
+  for (int64_t at = 0; at < j->v.dim[0]; at += rows) {
+    int64_t n = j->v.dim[0] - at < rows ? j->v.dim[0] - at : rows;
+    LUN_TRY(read_block(j, at, n, err));
+    near_strides(j, n);
+    reorder(j, n);
+    LUN_TRY(write_block(j, n * j->inner, err));
+  }
+  return LUN_OK;
+}
+
+int imp_copy(const imp_file *f, const imp_tensor *t, const imp_view *view,
+             lun_dtype dtype, int fd, lun_err *err) {
+  job j = {.f = f, .t = t, .v = *view, .dtype = dtype, .fd = fd};
+  int64_t n;
+  int status;
+  if (t->dtype == IMP_OTHER)
+    return lun_fail(err, LUN_EFORMAT, "tensor '%s' is %s, not floating point",
+                    t->name, t->type);
+  if (t->size == 0) return LUN_OK;
+  simplify(&j.v, t->at >= 0);
+  j.inner = t->size / j.v.dim[0];
+  if (j.inner > BLOCK)
+    return lun_fail(err, LUN_ESHAPE,
+                    "tensor '%s': rows of %lld elements, most "
+                    "%d",
+                    t->name, (long long)j.inner, (int)BLOCK);
+  n = t->size < BLOCK ? t->size : BLOCK;
+  j.in = malloc((size_t)n * sizeof(float));
+  j.out = malloc((size_t)n * sizeof(float));
+  if (t->dtype != IMP_F32 && t->at >= 0)
+    j.raw = malloc((size_t)n * (size_t)t->width);
+  status =
+      j.in && j.out && (j.raw || t->dtype == IMP_F32 || t->at < 0)
+          ? copy_blocks(&j, err)
+          : lun_fail(err, LUN_ENOMEM, "no memory for tensor '%s'", t->name);
+  free(j.in);
+  free(j.out);
+  free(j.raw);
+  return status;
+}

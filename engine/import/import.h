@@ -1,0 +1,194 @@
+/*
+** import.h - readers of other people's model files, for the program
+** lunette-import.  Every reader turns a file into one list of tensors: name,
+** type, shape, strides, and where the bytes lie.  Nothing in the file is
+** trusted; the program runs the readers in a confined process (jail.c).
+**
+** What is where:  file.c the list and plain reading   hdf5.c Keras
+** safetensors.c   zip.c archives   pickle.c the stack machine   torch.c .pth
+** copy.c permuted copies   plan.c what to write   digest.c checksums
+*/
+#ifndef LUN_IMPORT_H
+#define LUN_IMPORT_H
+
+#include "../lunette.h"
+
+enum {
+  IMP_MAXDIM = 6,
+  IMP_MAXNAME = 512,       /* bytes of a tensor's name */
+  IMP_MAXTENSORS = 16384,  /* a file with more is no network of ours */
+  IMP_MAXARENA = 64 << 20, /* bytes a listing may occupy */
+};
+
+/* How an element is stored.  IMP_OTHER is listed but cannot be copied. */
+typedef enum imp_dtype {
+  IMP_F32 = LUN_F32,
+  IMP_F16 = LUN_F16,
+  IMP_BF16 = LUN_BF16,
+  IMP_F64 = LUN_F64,
+  IMP_OTHER,
+} imp_dtype;
+
+typedef struct imp_tensor {
+  const char *name;
+  imp_dtype dtype;
+  const char *type; /* for people: "F32", "I64" ... */
+  int width;        /* bytes an element */
+  int ndim;
+  int64_t dim[IMP_MAXDIM];
+  int64_t stride[IMP_MAXDIM]; /* in elements; dense, in any order */
+  int64_t size;               /* elements */
+  int64_t at;                 /* byte offset in the file; -1: ask libhdf5 */
+} imp_tensor;
+
+typedef struct imp_meta {
+  const char *key, *value;
+} imp_meta;
+
+typedef struct imp_block { /* the arena: freed together */
+  struct imp_block *next;
+  size_t used, size;
+  /* the bytes follow */
+} imp_block;
+
+typedef struct imp_file {
+  int fd;
+  int64_t size;       /* bytes of the file */
+  const char *format; /* "HDF5", "PyTorch zip" ... */
+  imp_tensor *tensor;
+  int count, room;
+  imp_meta *meta;
+  int nmeta;
+  int64_t h5;      /* libhdf5's file id; -1: none */
+  int64_t h5_base; /* where the HDF5 file begins (inside a .keras zip) */
+  int64_t h5_size;
+  imp_block *arena;
+  size_t arena_bytes;
+} imp_file;
+
+/* ---- file.c ---- */
+
+/* Finds the format by content and lists every tensor.  Close also after a
+** failure.  fd stays the caller's. */
+int imp_open(imp_file *f, int fd, lun_err *err);
+void imp_close(imp_file *f);
+/* Cleared memory that lives until imp_close; NULL when the cap is reached. */
+void *imp_alloc(imp_file *f, size_t bytes);
+/* n bytes at `at`, all of them, or an error that says the file is too short. */
+int imp_read_at(const imp_file *f, void *buf, size_t n, int64_t at,
+                lun_err *err);
+/* A new tensor in the list with a copy of its name; shape still empty. */
+int imp_add(imp_file *f, imp_tensor **out, const char *name, size_t len,
+            lun_err *err);
+/* Row-major shape: fills dim, stride and size, overflow checked. */
+int imp_shape(imp_tensor *t, int ndim, const int64_t *dim, lun_err *err);
+/* at .. at + size * width must lie inside the file. */
+int imp_inside(const imp_file *f, const imp_tensor *t, lun_err *err);
+/* Name shortened and stripped of control bytes, for messages. */
+enum { IMP_SHOWN = 100 };
+const char *imp_shown(char buf[IMP_SHOWN], const char *s, size_t n);
+uint64_t imp_le(const uint8_t *p, int bytes); /* little-endian number */
+
+/* ---- the formats ---- */
+
+int imp_read_safetensors(imp_file *f, lun_err *err);
+int imp_read_hdf5(imp_file *f, int64_t base, int64_t size, lun_err *err);
+int imp_read_zip(imp_file *f, lun_err *err);
+int imp_read_legacy(imp_file *f, lun_err *err);
+int imp_is_legacy(const uint8_t *head, size_t n);
+/* Values of rows first .. first+n-1 along `axis`, all other axes whole, as
+** float32, row-major: for data that libhdf5 must decode. */
+int imp_hdf5_values(const imp_file *f, const imp_tensor *t, int axis,
+                    int64_t first, int64_t n, float *out, lun_err *err);
+void imp_hdf5_close(imp_file *f);
+/* libhdf5 reads its settings now, before the process is confined. */
+int imp_hdf5_start(lun_err *err);
+
+/* ---- zip.c ---- */
+
+typedef struct imp_entry { /* one stored member of an archive */
+  const char *name;
+  int64_t at, size; /* where its bytes lie */
+  uint32_t crc;
+} imp_entry;
+typedef struct imp_zip {
+  imp_entry *entry;
+  int count;
+} imp_zip;
+int imp_zip_list(imp_file *f, imp_zip *z, lun_err *err);
+/* Reads the entry through and compares its CRC-32. */
+int imp_zip_check(const imp_file *f, const imp_entry *e, lun_err *err);
+
+/* ---- pickle.c ---- */
+
+typedef enum imp_kind {
+  IMP_NONE,
+  IMP_BOOL,
+  IMP_INT,
+  IMP_FLOAT,
+  IMP_STR,
+  IMP_SEQ,  /* tuple or list */
+  IMP_DICT, /* key, value, key, value ... in the same array */
+  IMP_GLOBAL,
+  IMP_STORAGE,
+  IMP_TENSOR,
+  IMP_MARK,
+} imp_kind;
+
+/* A flat array of numbers that tensors look into. */
+typedef struct imp_storage {
+  const char *key;
+  size_t len;
+  imp_dtype dtype;
+  const char *type;
+  int width;
+  int64_t count; /* elements */
+  int64_t at;    /* byte offset in the file; -1: not found yet */
+  struct imp_storage *next;
+} imp_storage;
+
+typedef struct imp_value {
+  imp_kind kind;
+  int n, room;             /* IMP_SEQ, IMP_DICT: how many items */
+  struct imp_value **item; /* IMP_TENSOR: storage, offset, size, stride */
+  const char *s;           /* IMP_STR: n bytes; IMP_GLOBAL: which */
+  int64_t i;               /* IMP_INT, IMP_BOOL; IMP_GLOBAL: index in table */
+  imp_storage *storage;
+} imp_value;
+
+/* Runs one pickle; *used is where it stopped.  Storages it names are put in
+** front of *list. */
+int imp_pickle(imp_file *f, const uint8_t *p, size_t n, size_t *used,
+               imp_value **top, imp_storage **list, lun_err *err);
+
+/* ---- what the program does with a listing ---- */
+
+/* Reads a plan (docs/formats.md), writes header and tensors to fd. */
+int imp_write(const imp_file *f, const char *plan, size_t n, int fd,
+              lun_err *err);
+
+typedef struct imp_view { /* a tensor's axes in the order to be written */
+  int ndim;
+  int64_t dim[IMP_MAXDIM];
+  int64_t stride[IMP_MAXDIM]; /* in elements of the source */
+} imp_view;
+/* Writes t, seen as `view`, to fd as F32 or F16.  Values that are not finite
+** or do not fit are errors. */
+int imp_copy(const imp_file *f, const imp_tensor *t, const imp_view *view,
+             lun_dtype dtype, int fd, lun_err *err);
+
+/* algo "sha256" or "md5"; hex holds 65 bytes. */
+int imp_digest(int fd, const char *algo, char *hex, lun_err *err);
+
+/* ---- jail.c ---- */
+
+typedef struct imp_limits {
+  size_t memory;      /* bytes of address space */
+  double cpu_seconds; /* then SIGPROF ends the process */
+  int64_t file_bytes; /* largest file that may be written */
+  int out;            /* fd that may be written beside stdout; -1: none */
+} imp_limits;
+/* No way back: limits, then a list of allowed system calls. */
+int imp_confine(const imp_limits *l, lun_err *err);
+
+#endif

@@ -1,0 +1,291 @@
+/*
+** main.c - lunette-import: reads model files in a confined child process.
+**
+**   lunette-import list FILE            tensors and metadata, a line each
+**   lunette-import digest ALGO FILE     sha256, md5, or crc (of a zip's members)
+**   lunette-import write FILE OUT       what the plan on stdin says (plan.c)
+**
+** Lines on stdout, fields separated by tabs, control bytes as \xHH:
+**   format NAME | meta KEY VALUE | tensor TYPE DIMS NAME | digest HEX
+**   error MESSAGE        something went wrong: nothing was written
+**   done                 all of it was said
+** The parent opens the files, waits, turns a crash of the child into an error
+** line, and moves the finished output into place.
+*/
+#include "import.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+  EX_USAGE_ = 64,
+  EX_DATA = 65,
+  EX_NOINPUT_ = 66,
+  EX_CRASH = 70,
+  EX_IO = 74
+};
+enum { MEMORY = 256 << 20, MAX_PLAN = 64 << 20 };
+
+typedef struct task {
+  const char *verb, *algo, *in, *out;
+  int fd, outfd; /* outfd -1: writes no file */
+  int64_t size;  /* bytes of the input */
+  char part[4096];
+  char *plan;
+  size_t nplan;
+} task;
+
+/* ---- what the child says ----------------------------------------------- */
+
+static void field(const char *s) {
+  putchar('\t');
+  for (; *s; s++) {
+    unsigned char c = (unsigned char)*s;
+    if (c < 32 || c == 127 || c == '\\')
+      printf("\\x%02x", c);
+    else
+      putchar(c);
+  }
+}
+
+static int error_line(const char *msg) {
+  printf("error");
+  field(msg);
+  putchar('\n');
+  fflush(stdout);
+  return EX_DATA;
+}
+
+static void list_tensor(const imp_tensor *t) {
+  printf("tensor\t%s\t", t->type);
+  for (int i = 0; i < t->ndim; i++)
+    printf("%s%" PRId64, i ? "," : "", t->dim[i]);
+  field(t->name);
+  putchar('\n');
+}
+
+static int list(imp_file *f, lun_err *err) {
+  (void)err;
+  printf("format");
+  field(f->format);
+  putchar('\n');
+  for (int i = 0; i < f->nmeta; i++) {
+    printf("meta");
+    field(f->meta[i].key);
+    field(f->meta[i].value);
+    putchar('\n');
+  }
+  for (int i = 0; i < f->count; i++) list_tensor(&f->tensor[i]);
+  return LUN_OK;
+}
+
+/* CRC-32 of every member of a zip archive. */
+static int check_members(imp_file *f, lun_err *err) {
+  imp_zip z;
+  LUN_TRY(imp_zip_list(f, &z, err));
+  for (int i = 0; i < z.count; i++) LUN_TRY(imp_zip_check(f, &z.entry[i], err));
+  printf("digest\tgood\n");
+  return LUN_OK;
+}
+
+static int digest(const task *t, lun_err *err) {
+  char hex[65];
+  LUN_TRY(imp_digest(t->fd, t->algo, hex, err));
+  printf("digest\t%s\n", hex);
+  return LUN_OK;
+}
+
+/* ---- the child --------------------------------------------------------- */
+
+/* Listing reads headers only: a fixed, short time.  The rest is given what a
+** slow disk needs, 16 MB a second. */
+static int confine(const task *t, lun_err *err) {
+  int listing = strcmp(t->verb, "list") == 0;
+  imp_limits l = {.memory = MEMORY, .out = t->outfd};
+  l.cpu_seconds = 0.7 + (listing ? 0 : (double)t->size / 16e6);
+  l.file_bytes = t->outfd < 0 ? MAX_PLAN : ((int64_t)1 << 40);
+  /* Libraries read their settings now; later they could not. */
+  LUN_TRY(imp_hdf5_start(err));
+  json_object_seed(0); /* random, against colliding keys */
+  return imp_confine(&l, err);
+}
+
+static int work(const task *t, lun_err *err) {
+  imp_file f;
+  int status;
+  if (t->algo && strcmp(t->algo, "crc") != 0) return digest(t, err);
+  status = imp_open(&f, t->fd, err);
+  if (status == LUN_OK) {
+    if (t->outfd >= 0)
+      status = imp_write(&f, t->plan, t->nplan, t->outfd, err);
+    else
+      status = t->algo ? check_members(&f, err) : list(&f, err);
+  }
+  imp_close(&f);
+  return status;
+}
+
+static int child(const task *t) {
+  static char room[1 << 14]; /* so that stdio asks the system for nothing */
+  lun_err err = {0, ""};
+  char hex[65];
+  int status;
+  setvbuf(stdout, room, _IOFBF, sizeof room);
+  if (t->algo && strcmp(t->algo, "crc") != 0)
+    imp_digest(-1, t->algo, hex, NULL); /* libcrypto starts up */
+  status = confine(t, &err);
+  if (status == LUN_OK) status = work(t, &err);
+  if (status != LUN_OK) {
+    error_line(err.msg);
+    return status == LUN_EIO ? EX_IO : EX_DATA;
+  }
+  printf("done\n");
+  return fflush(stdout) == 0 ? 0 : EX_IO;
+}
+
+/* ---- the parent -------------------------------------------------------- */
+
+/* Waits for the child; ends it when the clock runs out or somebody stops us.
+** The signals are blocked, so that nothing happens between. */
+static int wait_for(pid_t pid, const task *t, const sigset_t *watched) {
+  struct timespec now, left;
+  double limit = 20 + (double)t->size / 5e6;
+  int wstatus, sig = 0;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  for (time_t end = now.tv_sec + (time_t)limit; now.tv_sec < end;
+       clock_gettime(CLOCK_MONOTONIC, &now)) {
+    if (waitpid(pid, &wstatus, WNOHANG) == pid) return wstatus;
+    left = (struct timespec){end - now.tv_sec, 0};
+    sig = sigtimedwait(watched, NULL, &left);
+    if (sig > 0 && sig != SIGCHLD) break;
+  }
+  kill(pid, SIGKILL);
+  waitpid(pid, &wstatus, 0);
+  return wstatus;
+}
+
+static int report_crash(int sig) {
+  char msg[160];
+  const char *what = "crashed: the file is damaged or hostile";
+  if (sig == SIGPROF || sig == SIGXCPU || sig == SIGKILL)
+    what = "took too long and was ended: the file is damaged or hostile";
+  if (sig == SIGSYS)
+    what = "was ended at a system call that it must not make: the file is "
+           "damaged or hostile";
+  snprintf(msg, sizeof msg, "the reader %s (signal %d)", what, sig);
+  error_line(msg);
+  return EX_CRASH;
+}
+
+static int run(const task *t) {
+  sigset_t watched;
+  pid_t pid, self = getpid();
+  int wstatus;
+  sigemptyset(&watched);
+  sigaddset(&watched, SIGCHLD);
+  sigaddset(&watched, SIGINT);
+  sigaddset(&watched, SIGTERM);
+  sigaddset(&watched, SIGHUP);
+  sigprocmask(SIG_BLOCK, &watched, NULL);
+  fflush(stdout);
+  pid = fork();
+  if (pid < 0) return error_line(strerror(errno)), EX_IO;
+  if (pid == 0) {
+    sigprocmask(SIG_UNBLOCK, &watched, NULL);
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* never outlive the parent */
+    if (getppid() != self) _exit(EX_CRASH);
+    _exit(child(t));
+  }
+  wstatus = wait_for(pid, t, &watched);
+  if (WIFSIGNALED(wstatus)) return report_crash(WTERMSIG(wstatus));
+  return WEXITSTATUS(wstatus);
+}
+
+static int fail_at(const char *path, const char *what, int code) {
+  char msg[4400];
+  snprintf(msg, sizeof msg, "%s: %s", path, what);
+  error_line(msg);
+  return code;
+}
+
+static int open_input(task *t) {
+  struct stat st;
+  /* O_NONBLOCK: a named pipe must not make us wait */
+  t->fd = open(t->in, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (t->fd < 0 || fstat(t->fd, &st) != 0)
+    return fail_at(t->in, strerror(errno), EX_NOINPUT_);
+  if (!S_ISREG(st.st_mode))
+    return fail_at(t->in, "not a regular file", EX_NOINPUT_);
+  t->size = st.st_size;
+  return 0;
+}
+
+static int read_plan(task *t) {
+  size_t room = 1 << 16;
+  t->plan = malloc(room);
+  while (t->plan) {
+    size_t n = fread(t->plan + t->nplan, 1, room - t->nplan, stdin);
+    t->nplan += n;
+    if (n == 0)
+      return ferror(stdin) ? fail_at("stdin", "unreadable", EX_IO) : 0;
+    if (t->nplan == room && (room *= 2) > MAX_PLAN) break;
+    if (t->nplan < room) continue;
+    t->plan = realloc(t->plan, room);
+  }
+  return fail_at("stdin", "the plan is too long", EX_USAGE_);
+}
+
+/* Beside the output, so that the rename at the end cannot cross a disk. */
+static int open_part(task *t) {
+  if (snprintf(t->part, sizeof t->part, "%s.part-%ld", t->out,
+               (long)getpid()) >= (int)sizeof t->part)
+    return fail_at(t->out, "the name is too long", EX_IO);
+  t->outfd = open(t->part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  if (t->outfd < 0) return fail_at(t->part, strerror(errno), EX_IO);
+  return 0;
+}
+
+static int write_file(task *t) {
+  int code = read_plan(t);
+  if (code == 0) code = open_part(t);
+  if (code != 0) return code;
+  code = run(t);
+  /* On the disk before it gets its name: a power cut leaves all or nothing. */
+  if (code == 0 && (fsync(t->outfd) != 0 || rename(t->part, t->out) != 0))
+    code = fail_at(t->out, strerror(errno), EX_IO);
+  if (code != 0) unlink(t->part);
+  close(t->outfd);
+  return code;
+}
+
+int main(int argc, char **argv) {
+  task t = {.outfd = -1};
+  int code;
+  if (argc == 3 && strcmp(argv[1], "list") == 0)
+    t.in = argv[2];
+  else if (argc == 4 && strcmp(argv[1], "digest") == 0)
+    t.algo = argv[2], t.in = argv[3];
+  else if (argc == 4 && strcmp(argv[1], "write") == 0)
+    t.in = argv[2], t.out = argv[3];
+  else {
+    fprintf(stderr, "usage: lunette-import list FILE | digest ALGO FILE | "
+                    "write FILE OUT <PLAN\n");
+    return EX_USAGE_;
+  }
+  t.verb = argv[1];
+  code = open_input(&t);
+  if (code == 0) code = t.out ? write_file(&t) : run(&t);
+  free(t.plan);
+  return code;
+}

@@ -1,0 +1,137 @@
+/*
+** plan.c - what to write, as the Lua side decided it (lua/lunette/import.lua):
+**
+**   dtype F32                     or F16
+**   header N                      then N bytes of JSON and a newline
+**   tensor INDEX VIEW PERM NAME   one for every tensor, in the file's order
+**   end
+**
+** INDEX and NAME are those of the listing.  VIEW splits the tensor's axes
+** (7,7,512,4096 of 25088,4096), PERM says which of them comes where (from 0).
+*/
+#include "import.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef struct text {
+  const char *p, *end;
+} text;
+
+static int bad(const char *what, lun_err *err) {
+  return lun_fail(err, LUN_EARG, "plan: %s", what);
+}
+
+/* The next line without its newline, copied into buf. */
+static int line(text *s, char *buf, size_t room, lun_err *err) {
+  const char *nl = memchr(s->p, '\n', (size_t)(s->end - s->p));
+  size_t n = nl ? (size_t)(nl - s->p) : 0;
+  if (nl == NULL || n >= room) return bad("no line, or one too long", err);
+  memcpy(buf, s->p, n);
+  buf[n] = '\0';
+  s->p = nl + 1;
+  return LUN_OK;
+}
+
+/* "7,7,512" -> numbers; returns how many, or -1. */
+static int numbers(const char *s, int64_t *x) {
+  int n = 0;
+  char *end;
+  if (strcmp(s, "-") == 0) return 0; /* a scalar has no axes */
+  for (;;) {
+    if (n == IMP_MAXDIM || *s < '0' || *s > '9') return -1;
+    x[n++] = strtoll(s, &end, 10);
+    if (*end == '\0') return n;
+    if (*end != ',') return -1;
+    s = end + 1;
+  }
+}
+
+/* Strides of the view: every axis of the tensor is a product of some of the
+** view's, which are consumed from the right. */
+static int split(const imp_tensor *t, imp_view *v, lun_err *err) {
+  int k = v->ndim - 1;
+  for (int i = t->ndim - 1; i >= 0; i--) {
+    int64_t have = 1;
+    while (k >= 0 && (have < t->dim[i] || (v->dim[k] == 1 && i == 0))) {
+      if (v->dim[k] < 1) return bad("an axis of 0", err);
+      v->stride[k] = t->stride[i] * have;
+      have *= v->dim[k--];
+    }
+    if (have != t->dim[i]) return bad("a view does not fit its tensor", err);
+  }
+  return k < 0 ? LUN_OK : bad("a view has too many axes", err);
+}
+
+static int permute(imp_view *v, const int64_t *perm, lun_err *err) {
+  imp_view old = *v;
+  unsigned seen = 0;
+  for (int i = 0; i < v->ndim; i++) {
+    if (perm[i] < 0 || perm[i] >= v->ndim || seen >> perm[i] & 1)
+      return bad("no permutation", err);
+    seen |= 1u << perm[i];
+    v->dim[i] = old.dim[perm[i]];
+    v->stride[i] = old.stride[perm[i]];
+  }
+  return LUN_OK;
+}
+
+static int one_tensor(const imp_file *f, char *args, lun_dtype dtype, int fd,
+                      lun_err *err) {
+  char view[128], perm[64];
+  int64_t order[IMP_MAXDIM];
+  int index, name = 0;
+  const imp_tensor *t;
+  imp_view v;
+  if (sscanf(args, "%d %127s %63s %n", &index, view, perm, &name) < 3 ||
+      name == 0 || index < 0 || index >= f->count)
+    return bad("a tensor line is malformed", err);
+  t = &f->tensor[index];
+  if (strcmp(t->name, args + name) != 0)
+    return lun_fail(err, LUN_EIO, "the file changed while it was imported");
+  v.ndim = numbers(view, v.dim);
+  if (v.ndim < 0 || numbers(perm, order) != v.ndim)
+    return bad("a view or permutation is malformed", err);
+  LUN_TRY(split(t, &v, err));
+  LUN_TRY(permute(&v, order, err));
+  return imp_copy(f, t, &v, dtype, fd, err);
+}
+
+static int put(int fd, const void *p, size_t n, lun_err *err) {
+  if (write(fd, p, n) == (ssize_t)n) return LUN_OK;
+  return lun_fail(err, LUN_EIO, "write: %s", strerror(errno));
+}
+
+/* u64 length and the JSON. */
+static int header(text *s, const char *count, int fd, lun_err *err) {
+  unsigned long long n = strtoull(count, NULL, 10);
+  uint8_t le[8];
+  if (n >= (unsigned long long)(s->end - s->p)) return bad("no header", err);
+  for (int i = 0; i < 8; i++) le[i] = (uint8_t)(n >> (8 * i));
+  LUN_TRY(put(fd, le, 8, err));
+  LUN_TRY(put(fd, s->p, (size_t)n, err));
+  s->p += n + 1; /* and the newline */
+  return LUN_OK;
+}
+
+int imp_write(const imp_file *f, const char *plan, size_t n, int fd,
+              lun_err *err) {
+  text s = {plan, plan + n};
+  char buf[IMP_MAXNAME + 256];
+  lun_dtype dtype = LUN_F32;
+  for (;;) {
+    LUN_TRY(line(&s, buf, sizeof buf, err));
+    if (strcmp(buf, "end") == 0) return LUN_OK;
+    if (strcmp(buf, "dtype F16") == 0)
+      dtype = LUN_F16;
+    else if (strncmp(buf, "header ", 7) == 0)
+      LUN_TRY(header(&s, buf + 7, fd, err));
+    else if (strncmp(buf, "tensor ", 7) == 0)
+      LUN_TRY(one_tensor(f, buf + 7, dtype, fd, err));
+    else if (strcmp(buf, "dtype F32") != 0)
+      return bad("an unknown line", err);
+  }
+}
