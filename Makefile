@@ -54,7 +54,8 @@ $(MOD): $(BIND_O) $(CORE)
 	@mkdir -p $(@D)
 	$(CC) -shared $(OPT.$(CONFIG)) $(LINK.$(CONFIG)) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
 # stb_image and stb_truetype shift and add past the sign bit.
-$(BUILD)/engine/image.o $(BUILD)/engine/text.o: OPT.$(CONFIG) += -fwrapv
+$(BUILD)/engine/image.o $(BUILD)/engine/text.o: \
+    OPT.$(CONFIG) += -fwrapv $(if $(filter sanitize,$(CONFIG)),-fno-sanitize=undefined)
 $(BUILD)/engine/bind/%.o: engine/bind/%.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) -c -o $@ $<

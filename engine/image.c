@@ -17,7 +17,9 @@
 ** the thread, since stb's allocation macros take no context. */
 static _Thread_local size_t budget;
 
-static void *stb_take(size_t n) { return n > budget ? NULL : lun_malloc(n); }
+/* Cleared: the decoder uses tables and coefficients that a damaged file never
+** set, and the same bytes must always give the same picture. */
+static void *stb_take(size_t n) { return n > budget ? NULL : lun_calloc(1, n); }
 
 static void *stb_grow(void *p, size_t old, size_t n) {
   void *q = stb_take(n);

@@ -77,6 +77,22 @@ static int is_frame(int m) {
   return m >= 0xC0 && m <= 0xCF && m != 0xC4 && m != 0xC8 && m != 0xCC;
 }
 
+/* Huffman tables: the decoder believes their counts.  A table has room
+** for 256 symbols. */
+static int jpeg_huffman(const bytes *b, const uint8_t *p, size_t n,
+                        lun_err *err) {
+  while (n > 0) {
+    size_t symbols = 0;
+    if (n < 17) return bad(b, err, "is a damaged JPEG: Huffman table");
+    for (int i = 1; i <= 16; i++) symbols += p[i];
+    if (symbols > 256 || symbols + 17 > n)
+      return bad(b, err, "is a damaged JPEG: Huffman table");
+    p += 17 + symbols;
+    n -= 17 + symbols;
+  }
+  return LUN_OK;
+}
+
 /* A start-of-frame segment: precision, height, width, components. */
 static int jpeg_frame(const bytes *b, lun_image_info *i, int marker,
                       const uint8_t *p, size_t n, lun_err *err) {
@@ -140,6 +156,7 @@ static int probe_jpeg(const bytes *b, lun_image_info *i, lun_err *err) {
                  "length 0");
     if (length + 2 > b->n - at) return truncated(b, i, err);
     if (is_frame(p[1])) LUN_TRY(jpeg_frame(b, i, p[1], p + 4, length - 2, err));
+    if (p[1] == 0xC4) LUN_TRY(jpeg_huffman(b, p + 4, length - 2, err));
     jpeg_app(i, p[1], p + 4, length - 2);
     at += length + 2;
     if (p[1] == 0xDA) {
