@@ -1,0 +1,469 @@
+/*
+** pool.c - pooling of (N, C, H, W) maps: max, average, and both over whole
+** planes.  Every plane is a unit of its own.
+*/
+#include <math.h>
+#include <string.h>
+
+#include "ops.h"
+
+/* ---- windows ----------------------------------------------------------- */
+
+enum { KERNEL = 0, STRIDE = 2, PAD = 4, CEIL = 6, COUNT_PAD = 7 };
+
+#define WINDOW_ATTRS                                                           \
+  {.name = "kernel", .at = KERNEL, .count = 2, .fallback = LUN_UNSET},         \
+      {.name = "stride", .at = STRIDE, .count = 2, .fallback = LUN_UNSET},     \
+      {.name = "padding", .at = PAD, .count = 2, .fallback = 0}, {             \
+    .name = "ceil_mode", .at = CEIL, .count = 1, .fallback = 0                 \
+  }
+
+/* Axis 0 is vertical, axis 1 horizontal. */
+typedef struct window {
+  int64_t planes;        /* N C */
+  int64_t in[2], out[2]; /* heights and widths */
+  int64_t k[2], stride[2], pad[2];
+  int count_pad;
+} window;
+
+enum { MOST = 1 << 24 }; /* a plane's side; sides and taps fit an int32 */
+
+/* Attributes of one axis; a missing stride is the kernel's. */
+static int axis_attrs(const lun_node *n, window *w, int a, lun_err *err) {
+  LUN_TRY(ops_int(n, KERNEL + a, 1, 4096, &w->k[a], err));
+  w->stride[a] = w->k[a];
+  if (ops_given(n, STRIDE + a))
+    LUN_TRY(ops_int(n, STRIDE + a, 1, MOST, &w->stride[a], err));
+  return ops_int(n, PAD + a, 0, w->k[a] / 2, &w->pad[a], err);
+}
+
+/* PyTorch's output length: rounded up in ceil mode, but the last window must
+** start inside the input or the padding before it. */
+static int64_t length(const window *w, int a, int64_t ceil) {
+  int64_t room = w->in[a] + 2 * w->pad[a] - w->k[a];
+  int64_t out = (room + (ceil ? w->stride[a] - 1 : 0)) / w->stride[a] + 1;
+  if (ceil && (out - 1) * w->stride[a] >= w->in[a] + w->pad[a]) out--;
+  return out;
+}
+
+static int geometry(const lun_node *n, window *w, lun_err *err) {
+  const lun_tensor *x = n->in[0];
+  int64_t ceil;
+  memset(w, 0, sizeof *w);
+  LUN_TRY(ops_ndim(n, 0, 4, 4, err));
+  LUN_TRY(ops_int(n, CEIL, 0, 1, &ceil, err));
+  w->planes = x->dim[0] * x->dim[1];
+  for (int a = 0; a < 2; a++) {
+    w->in[a] = x->dim[2 + a];
+    LUN_TRY(axis_attrs(n, w, a, err));
+    if (w->in[a] < 1 || w->in[a] + 2 * w->pad[a] < w->k[a] || w->in[a] > MOST)
+      return ops_fail(n, err, LUN_ESHAPE,
+                      "kernel spans %lld in %s, padded input has %lld",
+                      (long long)w->k[a], a ? "width" : "height",
+                      (long long)(w->in[a] + 2 * w->pad[a]));
+    w->out[a] = length(w, a, ceil);
+  }
+  return LUN_OK;
+}
+
+static int window_shape(lun_node *n, const window *w, lun_err *err) {
+  const lun_tensor *x = n->in[0];
+  int64_t dim[4] = {x->dim[0], x->dim[1], w->out[0], w->out[1]};
+  return lun_node_shape(n, 4, dim, err);
+}
+
+/* The taps lo .. hi-1 of the window at output o that lie inside the input. */
+static void inside(const window *w, int a, int64_t o, int64_t *lo,
+                   int64_t *hi) {
+  int64_t start = o * w->stride[a] - w->pad[a];
+  *lo = start < 0 ? -start : 0;
+  *hi = start + w->k[a] > w->in[a] ? w->in[a] - start : w->k[a];
+}
+
+typedef struct work {
+  window w;
+  const float *x, *dy;
+  float *y, *dx;
+  int32_t *tap;   /* max: which tap won, row by row through the window */
+  int64_t planes; /* of the forward pass: copies share taps */
+} work;
+
+/* ---- max: forward ------------------------------------------------------ */
+
+/* Is the pooling that of VGG: 2 x 2, stride 2, no padding, no ragged edge
+** windows?  Then four neighbours meet in one vectorisable pass. */
+static int halving(const window *w) {
+  for (int a = 0; a < 2; a++)
+    if (w->k[a] != 2 || w->stride[a] != 2 || w->pad[a] ||
+        2 * w->out[a] > w->in[a])
+      return 0;
+  return 1;
+}
+
+/* v beats the best so far; the first maximum stays, a NaN wins. */
+#define BEATS(v, best) ((v) > (best) || (v) != (v))
+
+static void halve_row(const float *restrict top, const float *restrict low,
+                      float *restrict y, int32_t *restrict tap, int64_t len) {
+  for (int64_t i = 0; i < len; i++) {
+    float a = top[2 * i], b = top[2 * i + 1], c = low[2 * i],
+          d = low[2 * i + 1];
+    int32_t ab = BEATS(b, a), cd = BEATS(d, c) ? 3 : 2;
+    float p = BEATS(b, a) ? b : a, q = BEATS(d, c) ? d : c;
+    y[i] = BEATS(q, p) ? q : p;
+    tap[i] = BEATS(q, p) ? cd : ab;
+  }
+}
+
+static void max_halve(void *arg, int64_t plane, int worker) {
+  const work *k = arg;
+  const window *w = &k->w;
+  const float *x = k->x + plane * w->in[0] * w->in[1];
+  (void)worker;
+  for (int64_t r = 0; r < w->out[0]; r++) {
+    int64_t to = (plane * w->out[0] + r) * w->out[1];
+    const float *top = x + 2 * r * w->in[1];
+    halve_row(top, top + w->in[1], k->y + to, k->tap + to, w->out[1]);
+  }
+}
+
+/* One window anywhere. */
+static void max_window(const work *k, const float *x, int64_t r, int64_t c,
+                       int64_t to) {
+  const window *w = &k->w;
+  int64_t y0, y1, x0, x1;
+  inside(w, 0, r, &y0, &y1);
+  inside(w, 1, c, &x0, &x1);
+  const float *from = x + (r * w->stride[0] - w->pad[0]) * w->in[1] +
+                      c * w->stride[1] - w->pad[1];
+  float best = -HUGE_VALF;
+  int32_t tap = (int32_t)(y0 * w->k[1] + x0);
+  for (int64_t i = y0; i < y1; i++)
+    for (int64_t j = x0; j < x1; j++) {
+      float v = from[i * w->in[1] + j];
+      if (!BEATS(v, best)) continue;
+      best = v;
+      tap = (int32_t)(i * w->k[1] + j);
+    }
+  k->y[to] = best;
+  k->tap[to] = tap;
+}
+
+static void max_plane(void *arg, int64_t plane, int worker) {
+  const work *k = arg;
+  const window *w = &k->w;
+  const float *x = k->x + plane * w->in[0] * w->in[1];
+  int64_t to = plane * w->out[0] * w->out[1];
+  (void)worker;
+  for (int64_t r = 0; r < w->out[0]; r++)
+    for (int64_t c = 0; c < w->out[1]; c++) max_window(k, x, r, c, to++);
+}
+
+static int32_t *taps(const lun_node *n) {
+  return (int32_t *)(void *)n->aux->data;
+}
+
+static int max_infer(lun_node *n, lun_err *err) {
+  window w;
+  LUN_TRY(geometry(n, &w, err));
+  LUN_TRY(window_shape(n, &w, err));
+  return lun_tensor_new(&n->aux, n->out->ndim, n->out->dim, err);
+}
+
+static int max_forward(lun_node *n, lun_err *err) {
+  work k = {.x = n->in[0]->data, .y = n->out->data, .tap = taps(n)};
+  LUN_TRY(geometry(n, &k.w, err));
+  return ops_units(n, k.w.planes, k.w.in[0] * k.w.in[1],
+                   halving(&k.w) ? max_halve : max_plane, &k, err);
+}
+
+/* ---- max: backward ----------------------------------------------------- */
+
+/* Each gradient goes to one of four places; the other three get 0. */
+static void unhalve_row(const float *restrict dy, const int32_t *restrict tap,
+                        float *restrict top, float *restrict low, int64_t len) {
+  for (int64_t i = 0; i < len; i++) {
+    float g = dy[i];
+    int32_t t = tap[i];
+    top[2 * i] = t == 0 ? g : 0.0f;
+    top[2 * i + 1] = t == 1 ? g : 0.0f;
+    low[2 * i] = t == 2 ? g : 0.0f;
+    low[2 * i + 1] = t == 3 ? g : 0.0f;
+  }
+}
+
+static void max_unhalve(void *arg, int64_t plane, int worker) {
+  const work *k = arg;
+  const window *w = &k->w;
+  int64_t wide = w->in[1], even = 2 * w->out[1], rows = 2 * w->out[0];
+  float *dx = k->dx + plane * w->in[0] * wide;
+  (void)worker;
+  for (int64_t r = 0; r < w->out[0]; r++) {
+    int64_t in_plane = r * w->out[1], size = w->out[0] * w->out[1];
+    float *top = dx + 2 * r * wide, *low = top + wide;
+    unhalve_row(k->dy + plane * size + in_plane,
+                k->tap + plane % k->planes * size + in_plane, top, low,
+                w->out[1]);
+    if (even < wide) top[even] = low[even] = 0; /* an odd last column */
+  }
+  if (rows < w->in[0]) /* an odd last row */
+    memset(dx + rows * wide, 0, (size_t)wide * sizeof *dx);
+}
+
+/* Windows may overlap: start from 0 and add. */
+static void max_unplane(void *arg, int64_t plane, int worker) {
+  const work *k = arg;
+  const window *w = &k->w;
+  int64_t size = w->in[0] * w->in[1], o = 0;
+  const float *dy = k->dy + plane * w->out[0] * w->out[1];
+  const int32_t *tap = k->tap + plane % k->planes * w->out[0] * w->out[1];
+  float *dx = k->dx + plane * size;
+  (void)worker;
+  memset(dx, 0, (size_t)size * sizeof *dx);
+  for (int64_t r = 0; r < w->out[0]; r++)
+    for (int64_t c = 0; c < w->out[1]; c++, o++) {
+      int64_t i = r * w->stride[0] - w->pad[0] + tap[o] / w->k[1];
+      int64_t j = c * w->stride[1] - w->pad[1] + tap[o] % w->k[1];
+      dx[i * w->in[1] + j] += dy[o];
+    }
+}
+
+static int max_back(const lun_back *b, lun_err *err) {
+  const lun_node *n = b->node;
+  work k = {.dy = b->dy, .dx = b->dx[0], .tap = taps(n)};
+  if (!b->dx[0]) return LUN_OK;
+  LUN_TRY(geometry(n, &k.w, err));
+  k.planes = k.w.planes;
+  return ops_units(n, b->copies * k.planes, k.w.in[0] * k.w.in[1],
+                   halving(&k.w) ? max_unhalve : max_unplane, &k, err);
+}
+
+static const lun_attrdef max_attrs[] = {
+    WINDOW_ATTRS,
+    {.name = NULL},
+};
+
+static const lun_rule max_rules[] = {
+    {.name = "plain", .back = max_back, .param = LUN_UNSET},
+    {.name = NULL},
+};
+
+const lun_op lun_op_max_pool2d = {
+    .name = "max_pool2d",
+    .doc = "max_pool2d(x, kernel, stride = kernel, padding, ceil_mode): "
+           "gradient to the first maximum",
+    .min_in = 1,
+    .max_in = 1,
+    .attrs = max_attrs,
+    .infer = max_infer,
+    .forward = max_forward,
+    .rules = max_rules,
+};
+
+/* ---- average ----------------------------------------------------------- */
+
+static const lun_attrdef avg_attrs[] = {
+    WINDOW_ATTRS,
+    {.name = "count_include_pad", .at = COUNT_PAD, .count = 1, .fallback = 1},
+    {.name = NULL},
+};
+
+static int avg_geometry(const lun_node *n, window *w, lun_err *err) {
+  int64_t flag;
+  LUN_TRY(geometry(n, w, err));
+  LUN_TRY(ops_int(n, COUNT_PAD, 0, 1, &flag, err));
+  w->count_pad = (int)flag;
+  return LUN_OK;
+}
+
+static int avg_infer(lun_node *n, lun_err *err) {
+  window w;
+  LUN_TRY(avg_geometry(n, &w, err));
+  return window_shape(n, &w, err);
+}
+
+/* What a window's sum along one axis is divided by: its taps inside the
+** input; with the padding counted, also those inside the padding (but not
+** those that ceil mode puts beyond it). */
+static int64_t divisor(const window *w, int a, int64_t o) {
+  int64_t lo, hi, start = o * w->stride[a] - w->pad[a];
+  int64_t end = start + w->k[a], room = w->in[a] + w->pad[a];
+  inside(w, a, o, &lo, &hi);
+  if (!w->count_pad) return hi - lo;
+  return (end < room ? end : room) - start;
+}
+
+/* Window (r, c): its first inside element, extent and weight. */
+static float avg_window(const window *w, int64_t r, int64_t c, int64_t *at,
+                        int64_t *high, int64_t *wide) {
+  int64_t y0, y1, x0, x1;
+  inside(w, 0, r, &y0, &y1);
+  inside(w, 1, c, &x0, &x1);
+  *at = (r * w->stride[0] - w->pad[0] + y0) * w->in[1] + c * w->stride[1] -
+        w->pad[1] + x0;
+  *high = y1 - y0;
+  *wide = x1 - x0;
+  return 1.0f / (float)(divisor(w, 0, r) * divisor(w, 1, c));
+}
+
+static void avg_plane(void *arg, int64_t plane, int worker) {
+  const work *k = arg;
+  const window *w = &k->w;
+  const float *x = k->x + plane * w->in[0] * w->in[1];
+  float *y = k->y + plane * w->out[0] * w->out[1];
+  (void)worker;
+  for (int64_t r = 0; r < w->out[0]; r++)
+    for (int64_t c = 0; c < w->out[1]; c++) {
+      int64_t at, high, wide;
+      float weight = avg_window(w, r, c, &at, &high, &wide), sum = 0;
+      for (int64_t i = 0; i < high; i++)
+        for (int64_t j = 0; j < wide; j++) sum += x[at + i * w->in[1] + j];
+      *y++ = sum * weight;
+    }
+}
+
+static void avg_unplane(void *arg, int64_t plane, int worker) {
+  const work *k = arg;
+  const window *w = &k->w;
+  int64_t size = w->in[0] * w->in[1];
+  const float *dy = k->dy + plane * w->out[0] * w->out[1];
+  float *dx = k->dx + plane * size;
+  (void)worker;
+  memset(dx, 0, (size_t)size * sizeof *dx);
+  for (int64_t r = 0; r < w->out[0]; r++)
+    for (int64_t c = 0; c < w->out[1]; c++) {
+      int64_t at, high, wide;
+      float g = avg_window(w, r, c, &at, &high, &wide) * *dy++;
+      for (int64_t i = 0; i < high; i++)
+        for (int64_t j = 0; j < wide; j++) dx[at + i * w->in[1] + j] += g;
+    }
+}
+
+static int avg_forward(lun_node *n, lun_err *err) {
+  work k = {.x = n->in[0]->data, .y = n->out->data};
+  LUN_TRY(avg_geometry(n, &k.w, err));
+  return ops_units(n, k.w.planes, k.w.in[0] * k.w.in[1], avg_plane, &k, err);
+}
+
+static int avg_back(const lun_back *b, lun_err *err) {
+  work k = {.dy = b->dy, .dx = b->dx[0]};
+  if (!b->dx[0]) return LUN_OK;
+  LUN_TRY(avg_geometry(b->node, &k.w, err));
+  return ops_units(b->node, b->copies * k.w.planes, k.w.in[0] * k.w.in[1],
+                   avg_unplane, &k, err);
+}
+
+static const lun_rule avg_rules[] = {
+    {.name = "plain", .back = avg_back, .param = LUN_UNSET},
+    {.name = NULL},
+};
+
+const lun_op lun_op_avg_pool2d = {
+    .name = "avg_pool2d",
+    .doc = "avg_pool2d(x, kernel, stride = kernel, padding, ceil_mode, "
+           "count_include_pad = 1)",
+    .min_in = 1,
+    .max_in = 1,
+    .attrs = avg_attrs,
+    .infer = avg_infer,
+    .forward = avg_forward,
+    .rules = avg_rules,
+};
+
+/* ---- over whole planes ------------------------------------------------- */
+
+static int global_infer(lun_node *n, lun_err *err) {
+  const lun_tensor *x = n->in[0];
+  char text[LUN_SHAPETEXT];
+  LUN_TRY(ops_ndim(n, 0, 4, 4, err));
+  if (x->dim[2] < 1 || x->dim[3] < 1 || x->dim[2] * x->dim[3] > INT32_MAX)
+    return ops_fail(n, err, LUN_ESHAPE, "input has shape %s",
+                    lun_shape_text(text, sizeof text, x->ndim, x->dim));
+  return lun_node_shape(n, 4, (int64_t[]){x->dim[0], x->dim[1], 1, 1}, err);
+}
+
+static int global_max_infer(lun_node *n, lun_err *err) {
+  LUN_TRY(global_infer(n, err));
+  return lun_tensor_new(&n->aux, n->out->ndim, n->out->dim, err);
+}
+
+typedef struct whole {
+  int64_t size, planes;
+  const float *x, *dy;
+  float *y, *dx;
+  int32_t *at; /* place of the maximum */
+} whole;
+
+static whole whole_of(const lun_node *n) {
+  const lun_tensor *x = n->in[0];
+  whole g = {.size = x->dim[2] * x->dim[3], .planes = x->dim[0] * x->dim[1]};
+  g.x = x->data;
+  g.y = n->out->data;
+  if (n->aux) g.at = taps(n);
+  return g;
+}
+
+static void mean_of(void *arg, int64_t plane, int worker) {
+  const whole *g = arg;
+  (void)worker;
+  g->y[plane] =
+      (float)(ops_run_sum(g->x + plane * g->size, g->size) / (double)g->size);
+}
+
+static void fill_mean(void *arg, int64_t plane, int worker) {
+  const whole *g = arg;
+  float *dx = g->dx + plane * g->size, v = g->dy[plane] / (float)g->size;
+  (void)worker;
+  for (int64_t i = 0; i < g->size; i++) dx[i] = v;
+}
+
+static void max_of(void *arg, int64_t plane, int worker) {
+  const whole *g = arg;
+  const float *x = g->x + plane * g->size;
+  float best = x[0];
+  int64_t at = 0;
+  (void)worker;
+  for (int64_t i = 1; i < g->size && best == best; i++)
+    if (BEATS(x[i], best)) best = x[at = i];
+  g->y[plane] = best;
+  g->at[plane] = (int32_t)at;
+}
+
+static void fill_max(void *arg, int64_t plane, int worker) {
+  const whole *g = arg;
+  float *dx = g->dx + plane * g->size;
+  (void)worker;
+  memset(dx, 0, (size_t)g->size * sizeof *dx);
+  dx[g->at[plane % g->planes]] = g->dy[plane];
+}
+
+#define GLOBAL(id, text, check, take, give)                                    \
+  static int id##_forward(lun_node *n, lun_err *err) {                         \
+    whole g = whole_of(n);                                                     \
+    return ops_units(n, g.planes, g.size, take, &g, err);                      \
+  }                                                                            \
+  static int id##_back(const lun_back *b, lun_err *err) {                      \
+    whole g = whole_of(b->node);                                               \
+    g.dy = b->dy;                                                              \
+    g.dx = b->dx[0];                                                           \
+    if (!g.dx) return LUN_OK;                                                  \
+    return ops_units(b->node, b->copies * g.planes, g.size, give, &g, err);    \
+  }                                                                            \
+  static const lun_rule id##_rules[] = {                                       \
+      {.name = "plain", .back = id##_back, .param = LUN_UNSET},                \
+      {.name = NULL},                                                          \
+  };                                                                           \
+  const lun_op lun_op_##id = {                                                 \
+      .name = #id,                                                             \
+      .doc = text,                                                             \
+      .min_in = 1,                                                             \
+      .max_in = 1,                                                             \
+      .infer = check,                                                          \
+      .forward = id##_forward,                                                 \
+      .rules = id##_rules,                                                     \
+  };
+
+GLOBAL(global_avg_pool, "global_avg_pool(x): (N,C,H,W) to (N,C,1,1)",
+       global_infer, mean_of, fill_mean)
+GLOBAL(global_max_pool, "global_max_pool(x): (N,C,H,W) to (N,C,1,1)",
+       global_max_infer, max_of, fill_max)

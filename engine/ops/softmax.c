@@ -1,0 +1,143 @@
+/*
+** softmax.c - softmax and log-softmax along one dimension.  The maximum is
+** taken off first, so nothing overflows; sums are carried in double.
+*/
+#include <math.h>
+
+#include "ops.h"
+
+static const lun_attrdef attrs[] = {
+    {.name = "dim", .at = 0, .count = 1, .fallback = 2},
+    {.name = NULL},
+};
+
+/* A line: `len` values, `step` floats apart. */
+typedef struct lines {
+  int64_t len, step, count; /* count: lines of one copy */
+  const float *x, *y, *dy;
+  float *to;
+} lines;
+
+static int infer(lun_node *n, lun_err *err) {
+  int axis;
+  LUN_TRY(ops_axis(n, 0, n->in[0]->ndim, &axis, err));
+  return ops_same(n, err);
+}
+
+static int measure(const lun_node *n, lines *l, lun_err *err) {
+  const lun_tensor *x = n->in[0];
+  int axis;
+  *l = (lines){.step = 1};
+  LUN_TRY(ops_axis(n, 0, x->ndim, &axis, err));
+  l->len = x->dim[axis];
+  for (int d = axis + 1; d < x->ndim; d++) l->step *= x->dim[d];
+  l->count = x->size ? x->size / l->len : 0;
+  l->x = x->data;
+  l->y = n->out->data;
+  return LUN_OK;
+}
+
+/* First float of line i. */
+static int64_t start(const lines *l, int64_t i) {
+  return i / l->step * l->len * l->step + i % l->step;
+}
+
+/* max x and sum exp(x - max) of a line. */
+static double partition(const lines *l, const float *x, float *max) {
+  double sum = 0;
+  *max = x[0];
+  for (int64_t i = 1; i < l->len; i++)
+    if (x[i * l->step] > *max) *max = x[i * l->step];
+  for (int64_t i = 0; i < l->len; i++)
+    sum += (double)expf(x[i * l->step] - *max);
+  return sum;
+}
+
+static void softmax_line(void *arg, int64_t line, int worker) {
+  const lines *l = arg;
+  int64_t at = start(l, line);
+  const float *x = l->x + at;
+  float max, scale = (float)(1 / partition(l, x, &max));
+  (void)worker;
+  for (int64_t i = 0; i < l->len; i++)
+    l->to[at + i * l->step] = expf(x[i * l->step] - max) * scale;
+}
+
+static void log_line(void *arg, int64_t line, int worker) {
+  const lines *l = arg;
+  int64_t at = start(l, line);
+  const float *x = l->x + at;
+  float max, base = (float)log(partition(l, x, &max));
+  (void)worker;
+  for (int64_t i = 0; i < l->len; i++)
+    l->to[at + i * l->step] = x[i * l->step] - max - base;
+}
+
+/* dx = y (dy - sum dy y) */
+static void softmax_unline(void *arg, int64_t line, int worker) {
+  const lines *l = arg;
+  int64_t at = start(l, line), own = start(l, line % l->count);
+  double dot = 0;
+  (void)worker;
+  for (int64_t i = 0; i < l->len; i++)
+    dot += (double)l->dy[at + i * l->step] * (double)l->y[own + i * l->step];
+  for (int64_t i = 0; i < l->len; i++)
+    l->to[at + i * l->step] =
+        l->y[own + i * l->step] * (l->dy[at + i * l->step] - (float)dot);
+}
+
+/* dx = dy - exp(y) sum dy */
+static void log_unline(void *arg, int64_t line, int worker) {
+  const lines *l = arg;
+  int64_t at = start(l, line), own = start(l, line % l->count);
+  double sum = 0;
+  (void)worker;
+  for (int64_t i = 0; i < l->len; i++) sum += (double)l->dy[at + i * l->step];
+  for (int64_t i = 0; i < l->len; i++)
+    l->to[at + i * l->step] =
+        l->dy[at + i * l->step] - expf(l->y[own + i * l->step]) * (float)sum;
+}
+
+static int forward(lun_node *n, lun_job *fn, lun_err *err) {
+  lines l;
+  LUN_TRY(measure(n, &l, err));
+  l.to = n->out->data;
+  return ops_units(n, l.count, l.len, fn, &l, err);
+}
+
+static int back(const lun_back *b, lun_job *fn, lun_err *err) {
+  lines l;
+  if (!b->dx[0]) return LUN_OK;
+  LUN_TRY(measure(b->node, &l, err));
+  l.dy = b->dy;
+  l.to = b->dx[0];
+  return ops_units(b->node, b->copies * l.count, l.len, fn, &l, err);
+}
+
+#define SOFTMAX(id, text, line, unline)                                        \
+  static int id##_forward(lun_node *n, lun_err *err) {                         \
+    return forward(n, line, err);                                              \
+  }                                                                            \
+  static int id##_back(const lun_back *b, lun_err *err) {                      \
+    return back(b, unline, err);                                               \
+  }                                                                            \
+  static const lun_rule id##_rules[] = {                                       \
+      {.name = "plain", .back = id##_back, .param = LUN_UNSET},                \
+      {.name = NULL},                                                          \
+  };                                                                           \
+  const lun_op lun_op_##id = {                                                 \
+      .name = #id,                                                             \
+      .doc = text,                                                             \
+      .min_in = 1,                                                             \
+      .max_in = 1,                                                             \
+      .attrs = attrs,                                                          \
+      .infer = infer,                                                          \
+      .forward = id##_forward,                                                 \
+      .rules = id##_rules,                                                     \
+      .inplace = 1,                                                            \
+  };
+
+SOFTMAX(softmax, "softmax(x, dim): exp(x) / sum exp(x) along dim", softmax_line,
+        softmax_unline)
+SOFTMAX(log_softmax, "log_softmax(x, dim): x - log sum exp(x) along dim",
+        log_line, log_unline)
