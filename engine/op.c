@@ -155,6 +155,18 @@ int ops_ndim(const lun_node *n, int i, int lo, int hi, lun_err *err) {
                   hi);
 }
 
+int ops_index(const lun_node *n, int i, int64_t most, lun_err *err) {
+  const lun_tensor *t = n->in[i];
+  for (int64_t k = 0; k < t->size; k++) {
+    float v = t->data[k];
+    if (v >= 1 && v <= (float)most && v == floorf(v)) continue;
+    return ops_fail(n, err, LUN_EARG,
+                    "index %g at position %lld, must be 1 to %lld", (double)v,
+                    (long long)k + 1, (long long)most);
+  }
+  return LUN_OK;
+}
+
 int ops_same(lun_node *n, lun_err *err) {
   return lun_node_shape(n, n->in[0]->ndim, n->in[0]->dim, err);
 }

@@ -28,6 +28,8 @@ int ops_axes(const lun_node *n, int at, int ndim, int flag[LUN_MAXDIM],
              int *given, lun_err *err);
 /* Input i has between lo and hi dimensions. */
 int ops_ndim(const lun_node *n, int i, int lo, int hi, lun_err *err);
+/* All of input i are whole numbers from 1 to `most`: positions. */
+int ops_index(const lun_node *n, int i, int64_t most, lun_err *err);
 static inline int ops_given(const lun_node *n, int at) {
   return n->attr[at] != LUN_UNSET;
 }
