@@ -8,10 +8,10 @@ local M = {}
 -- Edit distance in which swapping two neighbours costs one step (optimal string
 -- alignment, Damerau 1964): rows i-2, i-1 and i of the usual table.
 local function distance(a, b)
-  local older, old, row = {}, {}, {}
+  local older, old = {}, {}
   for j = 0, #b do old[j] = j end
   for i = 1, #a do
-    row = { [0] = i }
+    local row = { [0] = i }
     local x, before = a:byte(i), a:byte(i - 1)
     for j = 1, #b do
       local y, same = b:byte(j), 0
@@ -70,6 +70,16 @@ end
 function M.suggest(typed, list)
   local best = M.nearest(typed, list, 1)[1]
   return best and ("did you mean '%s'?"):format(best) or ""
+end
+
+
+---The same as the end of a sentence: "; did you mean 'x'?", or "".
+---@param typed string
+---@param list string[]
+---@return string hint
+function M.after(typed, list)
+  local hint = M.suggest(typed, list)
+  return hint == "" and "" or "; " .. hint
 end
 
 
