@@ -81,6 +81,16 @@ static int node_of(lua_State *L) {
   return 1;
 }
 
+/* tape:box(id) -> the node's output as a tensor on the tape */
+static int box_of(lua_State *L) {
+  lun_tape *tape = lunL_checktape(L, 1);
+  int id = (int)luaL_checkinteger(L, 2);
+  lun_node *n = lun_tape_node(tape, id);
+  luaL_argcheck(L, n && n->out, 2, "no such node, or its value was dropped");
+  lunL_pushtensor(L, n->out, tape, id);
+  return 1;
+}
+
 /* The value of node `id`, once per seed, so that it lines up with dy. */
 static int push_value(lua_State *L, const node_box *b, int id,
                       lun_tensor *constant) {
@@ -353,8 +363,8 @@ static int backward(lua_State *L) {
 }
 
 static const luaL_Reg tape_methods[] = {
-    {"watch", watch},  {"forget", forget},   {"count", count},
-    {"node", node_of}, {"release", tape_gc}, {NULL, NULL},
+    {"watch", watch}, {"forget", forget},   {"count", count}, {"node", node_of},
+    {"box", box_of},  {"release", tape_gc}, {NULL, NULL},
 };
 static const luaL_Reg tape_meta[] = {
     {"__gc", tape_gc},

@@ -278,14 +278,16 @@ static int set(lua_State *L) {
   return 1;
 }
 
+/* Pushes the values of dimensions level .. last as nested lists. */
 static const float *push_nested(lua_State *L, const lun_tensor *t, int level,
                                 const float *p) {
+  int last = level + 1 >= t->ndim || level + 1 >= LUN_MAXDIM;
   lua_createtable(L, (int)t->dim[level], 0);
   for (int64_t i = 1; i <= t->dim[level]; i++) {
-    if (level + 1 < t->ndim)
-      p = push_nested(L, t, level + 1, p);
-    else
+    if (last)
       lua_pushnumber(L, (lua_Number)*p++);
+    else
+      p = push_nested(L, t, level + 1, p);
     lua_seti(L, -2, i);
   }
   return p;

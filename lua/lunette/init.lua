@@ -1,0 +1,94 @@
+---Lunette: explanations of convolutional networks. `local lu = require "lunette"`.
+---The parts are loaded when they are first used.
+if _VERSION ~= "Lua 5.4" then
+  error("lunette needs Lua 5.4, this is " .. _VERSION .. "; run it with lua5.4", 0)
+end
+
+---@class lunette
+local lu = { _NAME = "lunette" }
+
+
+---name -> function that gives its value
+local lazy = {}
+
+local function from(module, key)
+  return function()
+    local m = require("lunette." .. module)
+    if key then return m[key] end
+    return m
+  end
+end
+
+-- networks
+lazy.load = from("load", "load")
+lazy.save = from("load", "save")
+lazy.net = function()
+  local new = require("lunette.net").new
+  return function(arch, weights)
+    local net, message = new(arch)
+    if not net or not weights then return net, message end
+    return require("lunette.load").file(weights, net)
+  end
+end
+lazy.models = from "models"
+lazy.labels = from "labels"
+lazy.train = from "train"
+-- what is explained, and how
+lazy.score = from "score"
+lazy.modifiers = from "modifier"
+lazy.modifier = from("modifier", "new")
+lazy.extract = from("modifier", "extract")
+lazy.metrics = from "metrics"
+lazy.glyphs = from "glyphs"
+-- pictures
+lazy.image = from "image"
+lazy.canvas = from "canvas"
+lazy.colormap = from "colormap"
+lazy.npy = from "npy"
+-- the command line
+lazy.cli = from("cli", "options")
+lazy.version = from("version", "text")
+lazy.core = from "core"
+for _, name in ipairs { "tensor", "zeros", "ones", "full", "range", "uniform", "normal",
+                        "memory", "memory_limit", "threads" } do
+  lazy[name] = function() return require("lunette.core")[name] end
+end
+
+local methods = { "saliency", "gradcam", "activation" }
+for _, name in ipairs(methods) do lazy[name] = from("methods." .. name) end
+---@type string[]
+lu.methods = methods
+
+
+---Warnings go through this function; replace it to collect them.
+lazy.warn = function()
+  return function(message) require "lunette.warn"(message) end
+end
+
+
+setmetatable(lu, {
+  __index = function(t, key)
+    local get = lazy[key]
+    if not get then return nil end
+    local value = get()
+    rawset(t, key, value)
+    return value
+  end,
+  __newindex = function(t, key, value)
+    if key == "warn" then require("lunette.warn").sink = value end
+    rawset(t, key, value)
+  end,
+})
+
+---Names that the library exports (for completion and the reference).
+function lu.names()
+  local list = {}
+  for name in pairs(lazy) do list[#list + 1] = name end
+  table.sort(list)
+  return list
+end
+
+-- Tensor methods that are sugar over operators.
+require "lunette.sugar"
+
+return lu

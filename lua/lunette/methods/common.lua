@@ -1,0 +1,89 @@
+---What all methods share: a network and pictures, or a run; option tables; the
+---story that a map carries.
+local options = require "lunette.options"
+local modifiers = require "lunette.modifier"
+local scores = require "lunette.score"
+
+local M = {}
+
+---Options that every method understands.
+M.defaults = {
+  score = "predicted", modifiers = {}, dialect = "tf-keras-vis",
+  raw = false, normalize = true, progress = false,
+}
+M.dialects = { "tf-keras-vis", "captum", "pytorch-grad-cam" }
+
+
+local function is_run(subject)
+  return getmetatable(subject) == require("lunette.run").Run
+end
+
+
+---Splits (run, opts) from (net, x, opts); fills and checks the options.
+---@param method string
+---@param own table          the method's own options and defaults
+---@return lunette.Run run, table opts, boolean made   made: ours to release
+function M.prepare(method, own, subject, x, opts)
+  if is_run(subject) then
+    if opts == nil then opts = x end
+  elseif getmetatable(subject) ~= require("lunette.net").Net then
+    error(("%s: expected a network and its input, or a run"):format(method), 3)
+  end
+  local defaults = {}
+  for key, value in pairs(M.defaults) do defaults[key] = value end
+  for key, value in pairs(own) do defaults[key] = value end
+  opts = options.check(method, opts, defaults, 4)
+  options.choice(method .. ": dialect", opts.dialect, M.dialects, 4)
+  if is_run(subject) then return subject, opts, false end
+  local forward = {}
+  for _, m in ipairs(opts.modifiers) do
+    if modifiers.of(m).target then forward[#forward + 1] = m end
+  end
+  return subject:run(x, { modifiers = forward }), opts, true
+end
+
+
+local function modifier_names(list)
+  local names = {}
+  for i, m in ipairs(list) do names[i] = modifiers.of(m).name end
+  return names
+end
+
+
+---Attaches what is needed to make the map again.
+---@param map lunette.Tensor
+---@param method string
+---@param run lunette.Run
+---@param opts table
+---@param more? table
+function M.tell(map, method, run, opts, more)
+  local build = require("lunette.core").build()
+  local story = {
+    method = method, model = run.net.name, weights = run.net.path,
+    weights_sha256 = run.net.meta.source_sha256,
+    output = run.output_layer.name, dialect = opts.dialect,
+    modifiers = modifier_names(opts.modifiers), raw = opts.raw or nil,
+    score = tostring(scores.of(opts.score).name), version = build.version,
+    commit = build.commit, isa = build.isa,
+    classes = scores.classes(scores.of(opts.score), run),
+    images = run.images.names,
+  }
+  for key, value in pairs(more or {}) do story[key] = value end
+  map.story = story
+  return map
+end
+
+
+---Warns about maps that are zero everywhere, naming the likely cause.
+---@param map lunette.Tensor  (N,...)
+function M.warn_if_flat(map, method, cause)
+  for n = 1, map:dim(1) do
+    local s = map[n]:stats()
+    if s.min == s.max then
+      require "lunette.warn"(("%s: the map of image %d is %g everywhere%s"):format(
+        method, n, s.min, cause and "; " .. cause or ""))
+    end
+  end
+end
+
+return M

@@ -1,0 +1,84 @@
+local common = require "lunette.methods.common"
+
+local own = { layer = false, relu = true, expand = true }
+
+
+---Channel weights are spatial means of the gradient: sum_k mean(g_k) A_k.
+local function cam_of(activation, gradient)
+  local weights = gradient:mean { dims = { 3, 4 }, keepdims = true }
+  return (activation * weights):sum { dims = { 2 } }
+end
+
+
+---Each dialect's order of relu, resize and normalisation.
+local finish = {
+  ["tf-keras-vis"] = function(cam, h, w, o)
+    if o.relu then cam = cam:relu() end
+    if o.expand then cam = cam:resize(h, w, { align_corners = true }) end
+    return o.normalize and cam:normalize() or cam
+  end,
+  captum = function(cam, _, _, o) -- LayerGradCam: as it is, unless asked
+    return o.asked_relu and cam:relu() or cam
+  end,
+  ["pytorch-grad-cam"] = function(cam, h, w, o)
+    if o.relu then cam = cam:relu() end
+    if o.normalize then cam = cam:normalize() end
+    if o.expand then cam = cam:resize(h, w) end
+    cam = cam:relu()
+    return o.normalize and cam:normalize() or cam
+  end,
+}
+
+
+local function find_layer(run, o)
+  local net = run.net
+  local layer, message
+  if o.layer then
+    layer, message = net:activated(o.layer)
+    if not layer then error("gradcam: " .. message, 0) end
+  else
+    layer = net:last_conv()
+    if not layer then error("gradcam: " .. net.name .. " has no convolution", 0) end
+  end
+  if #layer.shape ~= 3 or layer.shape[2] * layer.shape[3] == 1 then
+    error(("gradcam: layer '%s' has shape (%s), no height and width; choose a "
+           .. "convolution, for example '%s'"):format(layer.name,
+          table.concat(layer.shape, ","), (net:last_conv() or {}).name or "?"), 0)
+  end
+  return layer
+end
+
+
+---@class lunette.GradcamOptions : lunette.MethodOptions
+---@field layer? string     default: the last convolution, activated
+---@field relu? boolean     keep positive evidence only (default true; captum: false)
+---@field expand? boolean   resize to the picture (default true; captum never does)
+---@field raw? boolean      signed, at the layer's size
+
+---Grad-CAM: channel-averaged gradients weight the activations of one layer
+---(Selvaraju et al. 2017).
+---Dialects: "tf-keras-vis" relu, corner-aligned bilinear, min-max; "captum" raw at
+---the layer's size; "pytorch-grad-cam" relu, min-max, half-pixel bilinear, min-max.
+---@param subject lunette.Net|lunette.Run
+---@param x lunette.Tensor|lunette.GradcamOptions
+---@param opts? lunette.GradcamOptions
+---@return lunette.Tensor map   (N,H,W) of the picture; (N,h,w) of the layer when raw
+local function gradcam(subject, x, opts)
+  local run, o, made = common.prepare("gradcam", own, subject, x, opts)
+  local scope <close> = made and run or nil
+  local given = type(opts) == "table" and opts or type(x) == "table" and x or {}
+  o.asked_relu = given.relu == true
+  local layer = find_layer(run, o)
+  local g = run:gradient { score = o.score, modifiers = o.modifiers,
+                           wrt = layer.name }
+  local cam = cam_of(run:activation(layer.name):detach(), g)
+  local size, raw = run.net.input, cam
+  if not o.raw then cam = finish[o.dialect](cam, size[2], size[3], o) end
+  local s = raw:stats()
+  common.warn_if_flat(cam, "gradcam", ("before relu it lies between %.3g and %.3g; "
+    .. "use raw = true to see it"):format(s.min, s.max))
+  return common.tell(cam, "gradcam", run, o, { layer = layer.name,
+                                               raw_min = s.min, raw_max = s.max })
+end
+
+return gradcam

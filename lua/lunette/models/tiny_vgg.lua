@@ -1,0 +1,48 @@
+---Tiny VGG (Wang et al. 2020, CNN Explainer): two blocks of two unpadded 3x3
+---convolutions of ten channels, for 64x64 pictures of ten classes.
+local M = {}
+
+local classes = {
+  "lifeboat", "ladybug", "pizza", "bell pepper", "school bus", "koala", "espresso",
+  "red panda", "orange", "sport car",
+}
+
+
+---@param opts? { classes?: integer, side?: integer, channels?: integer }
+function M.tiny_vgg(opts)
+  opts = opts or {}
+  local side, c = opts.side or 64, opts.channels or 10
+  local n = opts.classes or #classes
+  return {
+    name = "tiny_vgg", input = { 3, side, side },
+    preprocessing = { mean = { 0, 0, 0 }, std = { 1, 1, 1 }, order = "rgb",
+                      scale = 1 / 255 },
+    labels = n == #classes and classes or nil,
+    layers = {
+      { "conv_1_1", "conv2d", filters = c, kernel = 3 },
+      { "relu_1_1", "relu" },
+      { "conv_1_2", "conv2d", filters = c, kernel = 3 },
+      { "relu_1_2", "relu" },
+      { "max_pool_1", "max_pool2d", kernel = 2, stride = 2, aliases = { "pool_1" } },
+      { "conv_2_1", "conv2d", filters = c, kernel = 3 },
+      { "relu_2_1", "relu" },
+      { "conv_2_2", "conv2d", filters = c, kernel = 3 },
+      { "relu_2_2", "relu" },
+      { "max_pool_2", "max_pool2d", kernel = 2, stride = 2, aliases = { "pool_2" } },
+      { "flatten", "flatten" },
+      { "output", "linear", units = n },
+      { "softmax", "softmax" },
+    },
+  }
+end
+
+
+function M.detect(shape)
+  local first, last = shape "conv_1_1.weight", shape "output.weight"
+  if not (first and last) then return nil end
+  local inner = math.floor((last[2] / first[1]) ^ 0.5 + 0.5) -- side after 2 blocks
+  return "tiny_vgg", { channels = first[1], classes = last[1],
+                       side = (inner * 2 + 4) * 2 + 4 }
+end
+
+return M

@@ -1,0 +1,222 @@
+---Modifiers: what is different in this explanation. A forward modifier chooses
+---which layer is scored (`linear`, `extract`); a backward modifier gives nodes
+---another backward rule. Both are arguments of a call: nothing is cloned and
+---nothing stays behind. Each counts the nodes it changed; zero is an error.
+local suggest = require "lunette.suggest"
+
+local M = {}
+
+---@class lunette.Modifier
+---@field name string
+---@field on? string|string[]   operator kind or layer names (backward)
+---@field rule? string|table|function   core rule, {rule, parameter}, or Lua function
+---@field target? fun(net: lunette.Net, layer: lunette.Layer): lunette.Layer
+local Modifier = {}
+Modifier.__index = Modifier
+Modifier.__name = "lunette.Modifier"
+
+
+function Modifier.__tostring(m) return "modifier " .. m.name end
+
+
+local function make(fields) return setmetatable(fields, Modifier) end
+
+
+---A modifier of one's own. `backward(node, dy)` gets the node (name, kind, input,
+---output, weight, bias, attrs, node:backward(dy[, rule])) and the gradient of its
+---output, and returns the gradient of its input.
+---@param spec { name: string, on: string|string[], backward: function|string }
+---@return lunette.Modifier
+function M.new(spec)
+  if type(spec) ~= "table" or type(spec.on) ~= "string" and type(spec.on) ~= "table"
+     or not spec.backward then
+    error("modifier: expected { name =, on = kind or layer, backward = function }", 2)
+  end
+  return make { name = spec.name or "modifier", on = spec.on, rule = spec.backward }
+end
+
+
+---Scores what comes before the last softmax (tf-keras-vis' ReplaceToLinear).
+M.linear = make {
+  name = "linear",
+  target = function(net, layer)
+    if layer.kind ~= "softmax" and layer.kind ~= "log_softmax"
+       and layer.kind ~= "sigmoid" then
+      return nil
+    end
+    return (net:layer(layer.from[1]))
+  end,
+}
+
+
+---Scores a layer instead of the output (tf-keras-vis' ExtractIntermediateLayer).
+---@param name string   a layer; a convolution's name means its activated output
+---@return lunette.Modifier
+function M.extract(name)
+  return make {
+    name = "extract(" .. name .. ")",
+    target = function(net)
+      local layer, message = net:activated(name)
+      if not layer then error(message, 0) end
+      return layer
+    end,
+  }
+end
+
+
+---The true gradient; says so in captions.
+M.vanilla = make { name = "vanilla" }
+
+---Guided backpropagation (Springenberg et al. 2014): dx = dy [dy>0] [x>0]. Nearly
+---blind to the class (Adebayo et al. 2018): cleaner is not truer.
+M.guided = make { name = "guided", on = "relu", rule = "guided" }
+
+---Zeiler & Fergus' deconvnet (2013): dx = dy [dy>0], gates open.
+M.deconvnet = make { name = "deconvnet", on = "relu", rule = "deconvnet" }
+
+
+---Units that relu made zero let the gradient through too: dx = dy [dy>0]
+---(the lab report's modifier, keras-vis' `rectified`). Called with { leak = e }:
+---dx = dy where x>0, e*dy elsewhere, no sign gate.
+M.rectified = make { name = "rectified", on = "relu", rule = "rectified" }
+getmetatable(M.rectified).__call = function(m, opts)
+  local leak = type(opts) == "table" and tonumber(opts.leak)
+  if m.name ~= "rectified" or not leak then
+    error("rectified { leak = number }", 2)
+  end
+  return make { name = ("rectified(leak=%g)"):format(leak), on = "relu",
+                rule = { "leak", leak } }
+end
+
+
+---dx = dy * sigmoid(beta * x): relu as softplus would send it back (zennit).
+---@param beta? number   10
+---@return lunette.Modifier
+function M.beta_smooth(beta)
+  return make { name = "beta_smooth", on = "relu", rule = { "beta_smooth", beta or 10 } }
+end
+
+
+---Names for command lines: "guided", "rectified:leak=0.1", "extract:fc1".
+local named = { "linear", "vanilla", "guided", "rectified", "deconvnet", "beta_smooth",
+                "extract" }
+
+
+---@param what string|lunette.Modifier|function
+---@return lunette.Modifier
+function M.of(what)
+  if getmetatable(what) == Modifier then return what end
+  if type(what) ~= "string" then
+    error(("modifier: expected a name or a modifier, got %s"):format(type(what)), 0)
+  end
+  local name, argument = what:match "^([%w_]+):?(.*)$"
+  if name == "extract" and argument ~= "" then return M.extract(argument) end
+  if name == "rectified" and argument ~= "" then
+    return M.rectified { leak = argument:match "([%d.eE+-]+)$" }
+  end
+  if name == "beta_smooth" then
+    return M.beta_smooth(tonumber(argument:match "([%d.eE+-]+)$"))
+  end
+  local m = M[name]
+  if getmetatable(m) ~= Modifier then
+    error(("modifier '%s' not found%s (there are: %s)"):format(what,
+          suggest.after(what, named), table.concat(named, ", ")), 0)
+  end
+  return m
+end
+
+
+---Where the scored layer ends up under the forward modifiers in `list`.
+---@param net lunette.Net
+---@param layer lunette.Layer   the last layer
+---@param list any[]
+---@param run? lunette.Run      a run already made: its own modifiers are in `layer`
+---@return lunette.Layer layer, table<string, integer> changed
+function M.target(net, layer, list, run)
+  local changed = {}
+  for _, what in ipairs(list) do
+    local m = M.of(what)
+    if m.target then
+      local found = m.target(net, layer)
+      if not found and not (run and run.changed[m.name]) then
+        error(("modifier '%s' changed nothing: the output '%s' of %s is %s, "
+               .. "no softmax"):format(m.name, layer.name, net.name, layer.kind), 0)
+      end
+      layer = found or layer
+      changed[m.name] = 1
+    elseif not run and m.rule then
+      error(("modifier '%s' is about backward: give it to the method or "
+             .. "gradient, not to run"):format(m.name), 0)
+    end
+  end
+  return layer, changed
+end
+
+
+---Kinds that `on = "relu"` stands for: every unit with a rule of that name.
+local relu_family = { relu = true, leaky_relu = true, relu6 = true, elu = true,
+                      silu = true, gelu = true, softplus = true }
+
+
+local function match(m, on, node)
+  if node.layer.name == on or node.layer.kind == on then return true end
+  return on == "relu" and type(m.rule) ~= "function" and relu_family[node.layer.kind]
+end
+
+
+local function explain_nothing(run, m, on)
+  local layer = run.net:layer(on)
+  if layer then
+    return ("layer '%s' is not part of this backward pass"):format(on)
+  end
+  local known = {}
+  for _, l in ipairs(run.net:layers()) do
+    known[#known + 1] = l.name
+    known[#known + 1] = l.kind
+  end
+  return ("there is no layer or kind '%s' in %s%s"):format(on, run.net.name,
+         suggest.after(on, known))
+end
+
+
+---Lua rules get their name and layer into errors; an interruption stays one.
+local function guarded(m, layer)
+  return function(node, dy)
+    local ok, dx = pcall(m.rule, node, dy)
+    if ok then return dx end
+    if tostring(dx):find("interrupted", 1, true) then error(dx, 0) end
+    error(("modifier '%s' at layer '%s': %s"):format(m.name, layer.name,
+          tostring(dx)), 0)
+  end
+end
+
+
+---The rule of every node that the backward modifiers in `list` change.
+---@param run lunette.Run
+---@param list any[]
+---@return table<integer, any> rules, table<string, integer> changed
+function M.rules(run, list)
+  local rules, changed, nodes = {}, {}, run:nodes()
+  for _, what in ipairs(list) do
+    local m = M.of(what)
+    local names = type(m.on) == "table" and m.on or { m.on }
+    for _, on in ipairs(names) do
+      local n, exact = 0, run.net:layer(on)
+      for _, node in ipairs(nodes) do
+        if match(m, exact and exact.name or on, node) then
+          rules[node.id] = type(m.rule) == "function" and guarded(m, node.layer)
+            or m.rule
+          n = n + 1
+        end
+      end
+      if n == 0 then
+        error(("modifier '%s' changed no node: %s"):format(m.name,
+              explain_nothing(run, m, on)), 0)
+      end
+      changed[m.name] = (changed[m.name] or 0) + n
+    end
+  end
+  return rules, changed
+end
+
+return M

@@ -1,0 +1,45 @@
+---Option tables: every function that takes one names its keys and defaults here,
+---and an unknown key is an error with the nearest one.
+local suggest = require "lunette.suggest"
+
+local M = {}
+
+
+---Copies `opts` over `defaults`. A default of `false` means "not given".
+---@param what string       the function, for the message
+---@param opts? table
+---@param defaults table
+---@param level? integer    whom to blame (3: the caller's caller)
+---@return table
+function M.check(what, opts, defaults, level)
+  if opts ~= nil and type(opts) ~= "table" then
+    error(("%s: options are a table, got %s"):format(what, type(opts)), level or 3)
+  end
+  local full = {}
+  for key, value in pairs(defaults) do full[key] = value end
+  for key, value in pairs(opts or {}) do
+    if defaults[key] == nil then
+      local known = {}
+      for k in pairs(defaults) do known[#known + 1] = tostring(k) end
+      table.sort(known)
+      local hint = suggest.after(tostring(key), known)
+      error(("%s: unknown option '%s'%s (options: %s)"):format(what, tostring(key),
+            hint, table.concat(known, ", ")), level or 3)
+    end
+    full[key] = value
+  end
+  return full
+end
+
+
+---Checks that `value` is one of `choices`.
+---@return any value
+function M.choice(what, value, choices, level)
+  for _, c in ipairs(choices) do
+    if c == value then return value end
+  end
+  error(("%s: '%s' is none of %s%s"):format(what, tostring(value),
+        table.concat(choices, ", "), suggest.after(tostring(value), choices)), level or 3)
+end
+
+return M

@@ -1,0 +1,409 @@
+---A run: one forward pass of a network, kept on a tape. Any number of backward
+---passes with different rules, scores and targets go over the same run; nothing
+---is cloned and nothing is left behind.
+local core = require "lunette.core"
+local layers = require "lunette.layers"
+local modifiers = require "lunette.modifier"
+local options = require "lunette.options"
+local scores = require "lunette.score"
+
+---@class lunette.RunOptions
+---@field modifiers? (string|lunette.Modifier)[]  "linear", extract(layer)
+---@field keep? boolean    false: forward only, values are dropped after use
+---@field watch? string    "parameters": gradients of the weights too
+
+---@class lunette.Run
+---@field net lunette.Net
+---@field images lunette.Tensor     what was run
+---@field output lunette.Tensor     (N,classes), on the tape
+---@field output_layer lunette.Layer
+local Run = {}
+local state = setmetatable({}, { __mode = "k" }) -- run -> tape, nodes by layer
+
+
+-- forward ----------------------------------------------------------------------
+
+
+---The layers that `target` depends on, as a set of names, not beyond `start`.
+local function needed(net, target, start)
+  local set, work = {}, { target }
+  while #work > 0 do
+    local layer = table.remove(work)
+    if not set[layer.name] and layer ~= start then
+      set[layer.name] = true
+      for _, from in ipairs(layer.from) do
+        if from ~= "input" then
+          work[#work + 1] = net:layer(from)
+        elseif start then
+          error(("layer '%s' does not depend on '%s' alone"):format(target.name,
+                start.name), 0)
+        end
+      end
+    end
+  end
+  return set
+end
+
+
+local function watched_params(net, layer, st)
+  local found = net:params_of(layer)
+  if st.watch ~= "parameters" then return found end
+  for _, q in ipairs(layer.params) do
+    if not q.frozen then
+      local leaf = st.tape:watch(found[q.key])
+      st.param_node[q.name] = leaf:node()
+      found[q.key] = leaf
+    end
+  end
+  return found
+end
+
+
+---Drops what `layer` read when nobody after it will.
+local function forget_inputs(net, layer, st)
+  for _, from in ipairs(layer.from) do
+    local readers = net:readers(from)
+    if readers[#readers] == layer.index and st.box[from] then
+      local id = st.box[from]:node()
+      st.box[from]:release()
+      st.box[from] = nil
+      st.node[from] = nil
+      st.tape:forget(id)
+    end
+  end
+end
+
+
+local function apply(net, layer, st)
+  local xs = {}
+  for i, from in ipairs(layer.from) do xs[i] = st.box[from] end
+  local opts = { name = layer.name, defer = layer.fuses or nil }
+  local kind = layers.kinds[layer.kind]
+  local y = kind.apply(layer, xs, watched_params(net, layer, st), opts)
+  st.box[layer.name] = y
+  st.node[layer.name] = y:node()
+  if not st.keep and not layer.fuses then
+    forget_inputs(net, layer, st)
+    local before = layer.kind == "relu" and net:layer(layer.from[1])
+    if before and before.fuses then forget_inputs(net, before, st) end
+  end
+end
+
+
+---Where forward stops: before a softmax under `linear`, at a layer under `extract`.
+local function target_of(net, mods)
+  local list = net:layers()
+  return modifiers.target(net, list[#list], mods)
+end
+
+
+local function check_input(net, x, start)
+  local want = start and start.shape or net.input
+  local shape = x:shape()
+  local ok = #shape == #want + 1
+  for i, d in ipairs(want) do ok = ok and shape[i + 1] == d end
+  if not ok then
+    error(("%s wants input (N,%s), got (%s)"):format(net.name,
+          table.concat(want, ","), table.concat(shape, ",")), 3)
+  end
+end
+
+
+---@param net lunette.Net
+---@param x lunette.Tensor
+---@param opts? lunette.RunOptions
+---@param start? lunette.Layer   run_from: x is what this layer put out
+---@return lunette.Run
+local function new(net, x, opts, start)
+  opts = options.check("run", opts, { modifiers = {}, keep = true, watch = false })
+  check_input(net, x, start)
+  local tape = core.tape()
+  local st = { tape = tape, box = {}, node = {}, param_node = {}, keep = opts.keep,
+               watch = opts.watch }
+  local leaf = tape:watch(x)
+  st.leaf = leaf:node()
+  st.box[start and start.name or "input"] = leaf
+  st.node[start and start.name or "input"] = st.leaf
+  local target, changed = target_of(net, opts.modifiers)
+  local set = needed(net, target, start)
+  for _, layer in ipairs(net:layers()) do
+    if set[layer.name] then apply(net, layer, st) end
+  end
+  local run = setmetatable({ net = net, images = x, output_layer = target,
+                             output = st.box[target.name], start = start,
+                             changed = changed }, Run)
+  st.box = nil -- the tape keeps the values; the run reads them by node
+  state[run] = st
+  return run
+end
+
+
+-- reading ----------------------------------------------------------------------
+
+
+local function node_of(run, name, exact)
+  local st = state[run]
+  local find = exact and run.net.layer or run.net.activated
+  local layer, message = find(run.net, name)
+  if not layer then return nil, message end
+  local id = st.node[layer.name]
+  if not id then
+    return nil, ("layer '%s' was not part of this run"):format(layer.name)
+  end
+  return id, layer
+end
+
+
+---The value of a layer (N, ...): for a convolution or dense layer what comes out
+---of its activation, as Keras counts it.
+---@param name string   layer name or alias, or "input"
+---@return lunette.Tensor? value, string? message
+function Run:activation(name)
+  local st = state[self]
+  if name == "input" then return self.images end
+  local id, layer = node_of(self, name)
+  if not id then return nil, layer end
+  return st.tape:node(id).output
+end
+
+
+---The value of exactly that layer: a convolution before its relu.
+---@param name string
+---@return lunette.Tensor? value, string? message
+function Run:preactivation(name)
+  local id, message = node_of(self, name, true)
+  if not id then return nil, message end
+  return state[self].tape:node(id).output
+end
+
+
+function Run.__index(run, key)
+  if Run[key] ~= nil then return Run[key] end
+  if type(key) ~= "string" or not state[run] then return nil end
+  if not run.net:layer(key) then return nil end
+  return (run:activation(key))
+end
+
+
+---@return integer   images in this run
+function Run:count() return self.images:dim(1) end
+
+
+---The run's layers that have values, in order: {layer, node id}.
+function Run:nodes()
+  local st, list = state[self], {}
+  for _, layer in ipairs(self.net:layers()) do
+    local id = st.node[layer.name]
+    if id then list[#list + 1] = { layer = layer, id = id } end
+  end
+  return list
+end
+
+
+---The tape's node of a layer, as a modifier sees it.
+---@param name string
+function Run:node(name)
+  local id, message = node_of(self, name, true)
+  if not id then return nil, message end
+  return state[self].tape:node(id)
+end
+
+
+---Class probabilities (N,classes): a softmax is added where the run has none.
+---@return lunette.Tensor
+function Run:probabilities()
+  local out = self.output:detach()
+  if self.output_layer.kind == "softmax" then return out end
+  return out:softmax(2)
+end
+
+
+---The k most probable classes of every image.
+---@param k? integer  5
+---@return table[][]  per image {{class =, name =, probability =, score =}, ...}
+function Run:top(k)
+  local p, out = self:probabilities(), self.output:detach()
+  local names, list = require("lunette.labels").of(self.net), {}
+  if p:dim() ~= 2 then error("top: the output is no list of classes", 2) end
+  for n = 1, p:dim(1) do
+    local row, order = {}, p[n]:argsort()
+    for i = 1, math.min(k or 5, #order) do
+      local c = math.floor(order[i])
+      row[i] = { class = c - 1, name = names and names[c] or ("class " .. c - 1),
+                 probability = p[n][c], score = out[n][c] }
+    end
+    list[n] = row
+  end
+  return list
+end
+
+
+-- backward ---------------------------------------------------------------------
+
+
+---The tensor that is scored: the output, or the layer that a modifier or the
+---score names.
+local function scored(run, mods, score)
+  local target = modifiers.target(run.net, run.output_layer, mods, run)
+  if score.layer then
+    local layer, message = run.net:activated(score.layer)
+    if not layer then error(message, 0) end
+    target = layer
+  end
+  local st = state[run]
+  local id = st.node[target.name]
+  if not id then
+    error(("layer '%s' was not part of this run"):format(target.name), 0)
+  end
+  return st.tape:node(id).output, id, target
+end
+
+
+---d score / d output for one score: the score's own tape is gone afterwards.
+local function seed_of(run, score, value)
+  local tape = core.tape()
+  local leaf = tape:watch(value)
+  local s = score.fn(leaf, run)
+  if type(s) ~= "userdata" or not s.node or not s:node() then
+    error(("score '%s' returned %s, expected a tensor computed from the output, "
+           .. "one value a sample"):format(score.name, type(s)), 0)
+  end
+  if s:size() % value:dim(1) ~= 0 then
+    error(("score '%s' returned %d values for %d samples"):format(score.name,
+          s:size(), value:dim(1)), 0)
+  end
+  -- a value of several numbers a sample counts by its mean (as tf-keras-vis)
+  local per = s:size() // value:dim(1)
+  local seed = core.backward(s, core.full(1 / per, s:shape()), { leaf:node() })[1]
+  return seed or core.zeros(value:shape())
+end
+
+
+local function seeds_of(run, list, value)
+  if #list == 1 then return seed_of(run, list[1], value) end
+  local rows = {}
+  for i, score in ipairs(list) do rows[i] = seed_of(run, score, value) end
+  return core.ops.concat(table.unpack(rows))
+end
+
+
+---The box on the tape whose backward starts.
+local function box_at(run, id)
+  local st = state[run]
+  return st.tape:box(id)
+end
+
+
+---@class lunette.GradientOptions
+---@field score? any       class id, name, "predicted", a score, or a list `scores`
+---@field scores? any[]    K scores: K gradients a sample in one batched backward
+---@field wrt? string|string[]   "input" (default), layer names
+---@field modifiers? (string|lunette.Modifier)[]
+
+---Gradient of the score: (N, ...) for one score, (K*N, ...) for K, score-major.
+---@param opts lunette.GradientOptions
+---@return lunette.Tensor gradient   one for each `wrt`
+function Run:gradient(opts)
+  opts = options.check("gradient", opts, { score = false, scores = false,
+                       wrt = "input", modifiers = {} })
+  local list = {}
+  for i, s in ipairs(opts.scores or { opts.score or "predicted" }) do
+    list[i] = scores.of(s, self)
+    if list[i].layer ~= list[1].layer then
+      error("gradient: scores of different layers need calls of their own", 2)
+    end
+  end
+  local value, id = scored(self, opts.modifiers, list[1])
+  local seed = seeds_of(self, list, value)
+  local wrt = type(opts.wrt) == "table" and opts.wrt or { opts.wrt }
+  local ids = {}
+  for i, name in ipairs(wrt) do
+    ids[i] = self:target_node(name)
+    if ids[i] > id then
+      error(("gradient: layer '%s' comes after the scored layer"):format(name), 2)
+    end
+  end
+  local rules = modifiers.rules(self, opts.modifiers)
+  local grads = core.backward(box_at(self, id), seed, ids, rules)
+  for i, g in ipairs(grads) do
+    grads[i] = g or self:zeros_like(ids[i], #list)
+  end
+  return table.unpack(grads)
+end
+
+
+---Node id of "input" or a layer (activated); raises for unknown ones.
+function Run:target_node(name)
+  local st = state[self]
+  if name == "input" then
+    if self.start then
+      error(("this run starts at '%s'; ask for the gradient of that layer"):format(
+            self.start.name), 0)
+    end
+    return st.leaf
+  end
+  local id, message = node_of(self, name)
+  if not id then error(message, 0) end
+  return id
+end
+
+
+function Run:zeros_like(id, copies)
+  local shape = state[self].tape:node(id).shape
+  shape[1] = shape[1] * copies
+  return core.zeros(shape)
+end
+
+
+---Gradients of the parameters (the run must watch them): by name.
+---@param loss lunette.Tensor   one value, computed from run.output
+---@return table<string, lunette.Tensor>
+function Run:parameter_gradients(loss)
+  local st, names, ids = state[self], {}, {}
+  for name, id in pairs(st.param_node) do
+    names[#names + 1] = name
+    ids[#ids + 1] = id
+  end
+  if #names == 0 then
+    error('parameter_gradients: run with { watch = "parameters" }', 2)
+  end
+  local grads, found = core.backward(loss, core.ones(loss:shape()), ids), {}
+  for i, name in ipairs(names) do found[name] = grads[i] or nil end
+  return found
+end
+
+
+---Gives the run's memory back now; it cannot be used afterwards.
+function Run:release()
+  local st = state[self]
+  if not st then return end
+  state[self] = nil
+  self.output:release()
+  st.tape:release()
+end
+
+Run.__close = Run.release
+Run.__name = "lunette.Run"
+
+
+function Run.__tostring(run)
+  if not state[run] then return "Run (released)" end
+  local out = { ("Run of %s over %d image%s, output %s"):format(run.net.name,
+                run:count(), run:count() == 1 and "" or "s", run.output_layer.name) }
+  local ok, top = pcall(run.top, run, 5)
+  for n, row in ipairs(ok and top or {}) do
+    out[#out + 1] = ("  image %d"):format(n)
+    for _, c in ipairs(row) do
+      out[#out + 1] = ("    %5.1f %%  %4d  %s"):format(100 * c.probability, c.class,
+                                                        c.name)
+    end
+    if n == 8 and run:count() > 8 then
+      out[#out + 1] = ("  ... %d more"):format(run:count() - 8)
+      break
+    end
+  end
+  return table.concat(out, "\n")
+end
+
+
+return { new = new, Run = Run }

@@ -1,0 +1,192 @@
+---Scores: what is explained. A score turns the scored layer's output, a tensor on
+---a tape, into one value a sample (or several, which count by their mean).
+---Class ids are the data set's own numbers, from 0: ImageNet's hen is 8.
+local core = require "lunette.core"
+
+local M = {}
+
+---@class lunette.Score
+---@field name string
+---@field fn fun(output: lunette.Tensor, run: lunette.Run): lunette.Tensor
+---@field layer? string   scored layer; default: the run's output
+local Score = {}
+Score.__index = Score
+Score.__name = "lunette.Score"
+
+
+function Score.__tostring(s) return "score " .. s.name end
+
+
+---A score from any function of the output.
+---@param name string
+---@param fn fun(output: lunette.Tensor, run: lunette.Run): lunette.Tensor
+---@param layer? string
+---@return lunette.Score
+function M.new(name, fn, layer)
+  return setmetatable({ name = name, fn = fn, layer = layer }, Score)
+end
+
+
+-- class ids --------------------------------------------------------------------
+
+
+---One id from a number, a numeral, a name or "predicted".
+local function class_id(run, what, sample)
+  if what == "predicted" then
+    return run:probabilities()[sample]:argmax() - 1
+  end
+  local id = math.tointeger(tonumber(what))
+  if id then return id end
+  local found, message = require("lunette.labels").find(what, run.net)
+  if not found then error(message, 0) end
+  return found
+end
+
+
+---Ids for every sample: one for all, or one each.
+local function ids_for(run, classes, n, count)
+  local list = type(classes) == "table" and classes or { classes }
+  if #list ~= 1 and #list ~= n then
+    error(("score: %d classes for %d images; give one for all or one each"):format(
+          #list, n), 0)
+  end
+  local ids = {}
+  for i = 1, n do
+    ids[i] = class_id(run, list[#list == 1 and 1 or i], i)
+    if ids[i] < 0 or ids[i] >= count then
+      error(("score: class %d is outside 0 .. %d of %s"):format(ids[i], count - 1,
+            run.net.name), 0)
+    end
+  end
+  return ids
+end
+
+
+local function split(classes)
+  if type(classes) ~= "string" or not classes:find(",", 1, true) then return classes end
+  local list = {}
+  for word in classes:gmatch "[^,]+" do
+    list[#list + 1] = word:match "^%s*(.-)%s*$"
+  end
+  return list
+end
+
+
+---The ids that a categorical score stands for in this run (for captions).
+---@return integer[]? ids   nil for other scores
+function M.classes(score, run)
+  if not score.classes then return nil end
+  local shape = run.output:shape()
+  return ids_for(run, score.classes, shape[1], shape[2])
+end
+
+
+---The output of a class, one for all samples or one each. Output (N,K) or
+---(N,K,H,W), of which the mean over pixels counts (as tf-keras-vis).
+---@param classes integer|string|table   id, name, "predicted", "8,21", or a list
+---@return lunette.Score
+function M.categorical(classes)
+  classes = split(classes)
+  local text = type(classes) == "table" and table.concat(classes, ",")
+    or tostring(classes)
+  local score = M.new("categorical(" .. text .. ")", function(output, run)
+    local shape = output:shape()
+    if #shape < 2 then error("categorical: the output is no list of classes", 0) end
+    local index = ids_for(run, classes, shape[1], shape[2])
+    if #shape == 2 then
+      for i, id in ipairs(index) do index[i] = { id + 1 } end
+      return output:gather(core.tensor(index), { dim = 2 })
+    end
+    local mask = core.zeros(shape[1], shape[2], 1, 1)
+    for i, id in ipairs(index) do mask:set(i, id + 1, 1, 1, 1) end
+    return (output * mask):sum { dims = { 2 } }:mean { dims = { 2, 3 } }
+  end)
+  score.classes = classes
+  return score
+end
+
+
+---(2b-1) * output, for networks with one output a sample (N,1).
+---@param value boolean|boolean[]
+---@return lunette.Score
+function M.binary(value)
+  return M.new("binary(" .. tostring(value) .. ")", function(output)
+    if output:size() ~= output:dim(1) then
+      error(("binary: the output has %d values a sample, expected 1"):format(
+            output:size() // output:dim(1)), 0)
+    end
+    local sign = core.zeros(output:shape())
+    local flat = sign:view(output:dim(1))
+    for i = 1, output:dim(1) do
+      local v = value
+      if type(value) == "table" then v = value[i] end
+      flat[i] = v and 1 or -1
+    end
+    return output * sign
+  end)
+end
+
+
+---Zero everywhere: a control.
+---@return lunette.Score
+function M.inactive()
+  return M.new("inactive", function(output) return output * 0 end)
+end
+
+
+---Class a against class b: the difference of their outputs.
+---@return lunette.Score
+function M.contrast(a, b)
+  local sa, sb = M.categorical(a), M.categorical(b)
+  return M.new(("contrast(%s, %s)"):format(a, b), function(output, run)
+    return sa.fn(output, run) - sb.fn(output, run)
+  end)
+end
+
+
+---One unit of a layer (channel k from 1; the mean over pixels).
+---@param layer string
+---@param k integer
+---@return lunette.Score
+function M.unit(layer, k)
+  return M.new(("unit(%s, %d)"):format(layer, k), function(output)
+    if k < 1 or k > output:dim(2) then
+      error(("unit: layer '%s' has channels 1 .. %d, not %d"):format(layer,
+            output:dim(2), k), 0)
+    end
+    local one = output:narrow { dim = 2, start = k, length = 1 }
+    if output:dim() == 4 then return one:mean { dims = { 3, 4 } } end
+    return one
+  end, layer)
+end
+
+
+---Sum of a class's output over the pixels of a mask, for networks with (N,K,H,W).
+---@param mask lunette.Tensor   (H,W) or (N,H,W), 0..1
+---@param class integer|string
+---@return lunette.Score
+function M.segment(mask, class)
+  local categorical = M.categorical(class)
+  local score = M.new("segment", function(output, run)
+    local h, w = output:dim(3), output:dim(4)
+    local m = mask:dim() == 2 and mask:view(1, h, w) or mask
+    m = m:view(m:dim(1), 1, h, w)
+    return categorical.fn(output * m, run) * (h * w)
+  end)
+  return score
+end
+
+
+---A score from what scripts write: a score, a function, or a class.
+---@return lunette.Score
+function M.of(what)
+  if getmetatable(what) == Score then return what end
+  if type(what) == "function" then return M.new("function", what) end
+  if type(what) == "number" or type(what) == "string" or type(what) == "table" then
+    return M.categorical(what)
+  end
+  error(("score: expected a class, a score or a function, got %s"):format(type(what)),
+        3)
+end
+
+return M
