@@ -206,7 +206,7 @@ static int linear_infer(lun_node *n, lun_err *err) {
   const lun_tensor *x = n->in[0], *w = n->in[1];
   const lun_tensor *b = n->nin > 2 ? n->in[2] : NULL;
   char text[LUN_SHAPETEXT];
-  int rows;
+  int rows = 0;
   LUN_TRY(ops_ndim(n, 0, 2, 2, err));
   LUN_TRY(ops_ndim(n, 1, 2, 2, err));
   LUN_TRY(ints(n, 0, x->dim, 1, &rows, err));
@@ -256,7 +256,7 @@ static int linear_params(const lun_back *b, lun_err *err) {
 static int linear_back(const lun_back *b, lun_err *err) {
   const lun_node *n = b->node;
   const lun_tensor *w = n->in[1];
-  int rows;
+  int rows = 0;
   if (n->out->size == 0) return nothing(b);
   if (b->dx[1] || b->dx[2]) LUN_TRY(linear_params(b, err));
   if (!b->dx[0]) return LUN_OK;
