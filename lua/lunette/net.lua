@@ -298,11 +298,21 @@ function Net:run_from(name, activation, opts)
 end
 
 
----Loads pictures and preprocesses them as the weights want.
----@param what string[]|table   paths, or parsed options with `image` in them
----@return lunette.Images? images, string? message   tensor (N,C,H,W) with .pictures
+---Loads pictures and preprocesses them as the weights want. With none named, the
+---network's default pictures: photographs that are known here, or scenes.
+---@param what string[]|table   paths, pictures, or parsed options with `image`
+---@return lunette.Tensor? images, string? message   (N,C,H,W) with .pictures, .names
 function Net:images(what)
-  return require("lunette.image").batch(self, what)
+  local args = type(what) == "table" and what.given and what
+  if not args or #(args.image or {}) > 0 then
+    return require("lunette.image").batch(self, what)
+  end
+  local pictures, classes, names = require("lunette.defaults").pictures(self)
+  if not pictures then return nil, classes end
+  if args.classes == "default" then args.classes = classes end
+  local images, message = require("lunette.image").batch(self, pictures)
+  if images and names then images.names = names end
+  return images, message
 end
 
 

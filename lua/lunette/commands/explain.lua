@@ -1,0 +1,149 @@
+---`lunette explain IMAGE...`: which classes, and where the network looked.
+local argparse = require "argparse"
+local files = require "lunette.files"
+
+
+local function options(args)
+  local p = argparse("lunette explain",
+                     "Prints the five most probable classes and draws an explanation.")
+  p:argument("image", "pictures (JPEG, PNG, BMP); none: examples"):args "*"
+  p:option("-m --model", "installed model or .safetensors file"):default "vgg16"
+  p:option("--method", "gradcam, saliency or activation"):default "gradcam"
+    :choices { "gradcam", "saliency", "activation" }
+  p:option("-c --class", "class id or name (default: the most probable)")
+  p:option("-l --layer", "layer of gradcam or activation (default: last convolution)")
+  p:option("--modifier", "backward rule: guided, rectified, rectified:leak=0.1, "
+           .. "deconvnet (may be repeated)"):count "*"
+  p:option("--samples", "noisy copies (SmoothGrad, for saliency)"):convert(tonumber)
+  p:option("--dialect", "tf-keras-vis, captum or pytorch-grad-cam")
+    :default "tf-keras-vis"
+  p:option("-o --out", "picture (.png) or folder"):default "out/"
+  p:option("--colormap", "jet, viridis, magma, ... (default jet for overlays)")
+  p:option("--scale", "1 or 2"):default(1):convert(tonumber)
+  p:option("--threads", "threads"):convert(tonumber)
+  p:flag("--raw", "signed values, not normalised")
+  local o = p:parse(args)
+  o.given_model = table.concat(args, " "):find("%-m") ~= nil
+  return o
+end
+
+
+local function fail(code, message)
+  io.stderr:write("lunette: ", message, "\n")
+  return code
+end
+
+
+local function file_name(o, names)
+  if o.out:find "%.png$" then return o.out end
+  local base = (names[1] or "scene"):match "([^/]*)$":gsub("%.%w+$", ""):gsub("%s", "_")
+  if #names > 1 then base = ("%s+%d"):format(base, #names - 1) end
+  return ("%s/%s_%s.png"):format(o.out:gsub("/+$", ""), base, o.method)
+end
+
+
+local function print_top(run, names)
+  for i, row in ipairs(run:top(5)) do
+    print(names[i])
+    for _, c in ipairs(row) do
+      print(("  %5.1f %%  %4d  %s"):format(100 * c.probability, c.class, c.name))
+    end
+  end
+end
+
+
+local function method_options(o)
+  local mods = { "linear" }
+  for _, m in ipairs(o.modifier) do mods[#mods + 1] = m end
+  local opts = { score = o.class or "predicted", modifiers = mods, dialect = o.dialect,
+                 raw = o.raw or nil }
+  if o.method ~= "saliency" and o.layer then opts.layer = o.layer end
+  if o.method == "saliency" and o.samples then opts.smooth_samples = o.samples end
+  if o.method == "activation" then opts.modifiers = {} end
+  return opts
+end
+
+
+---What the map shows, (N,H,W) for drawing.
+local function drawable(map, o)
+  if map:dim() == 4 then -- channels: their mean, or the strongest gradient
+    return o.method == "activation" and map:mean { dims = { 2 } }
+      or map:abs():max { dims = { 2 } }
+  end
+  return map
+end
+
+
+local function captions(run, map)
+  local list, names = {}, require("lunette.labels").of(run.net)
+  for i, c in ipairs(map.story.classes or {}) do
+    local p = run:probabilities()[i][c + 1]
+    list[i] = ("%s  %.1f %%"):format(names and names[c + 1] or "class " .. c, 100 * p)
+  end
+  return list
+end
+
+
+local function draw(o, run, map, names)
+  local canvas = require "lunette.canvas" { columns = run:count(), scale = o.scale,
+    title = ("%s: %s"):format(run.net.name, o.method) }
+  canvas:row("image", run.images)
+  local title = o.method .. (map.story.layer and " " .. map.story.layer or "")
+  local shown = drawable(map, o)
+  shown.story = map.story
+  local opts = { captions = captions(run, map), colormap = o.colormap }
+  if o.method ~= "saliency" then
+    shown = shown:dim(2) == run.net.input[2] and shown
+      or shown:resize(run.net.input[2], run.net.input[3], { align_corners = true })
+    shown.story = map.story
+    opts.overlay, opts.colormap = run.images.pictures, o.colormap or "jet"
+  end
+  canvas:row(title, shown, opts)
+  return canvas:save(file_name(o, names))
+end
+
+
+local function pictures_of(net, o)
+  if #o.image > 0 then
+    if net.meta.data == "glyphs" then
+      require "lunette.warn"("this network knows glyphs only (disc, ring, square ...); "
+        .. "its answer to a photograph means nothing")
+    end
+    return net:images(o.image)
+  end
+  local what, message, names = require("lunette.defaults").pictures(net)
+  if not what then return nil, message end
+  local images
+  images, message = net:images(what)
+  if images and names then images.names = names end
+  return images, message
+end
+
+
+---@param args string[]
+---@return integer exit code
+return function(args)
+  local o = options(args)
+  if o.threads then require("lunette.core").threads(o.threads) end
+  if not o.given_model then
+    local name, note = require("lunette.defaults").model(o.model)
+    if note then io.stderr:write("lunette: ", note, "\n") end
+    o.model = name
+  end
+  local net, message = require("lunette.load").load(o.model)
+  if not net then return fail(66, message) end
+  local images
+  images, message = pictures_of(net, o)
+  if not images then return fail(66, message) end
+  local run = net:run(images)
+  print_top(run, images.names)
+  local map = require("lunette.methods." .. o.method)(run, method_options(o))
+  print(("%s of %s%s, score %s%s"):format(o.method, net.name,
+        map.story.layer and ", layer " .. map.story.layer or "", map.story.score,
+        #o.modifier > 0 and ", " .. table.concat(o.modifier, ", ") or ""))
+  local ok
+  ok, message = draw(o, run, map, images.names)
+  if not ok then return fail(74, message) end
+  print("wrote " .. (files and file_name(o, images.names)))
+  return 0
+end

@@ -1,0 +1,24 @@
+-- Grad-CAM of pictures under three backward rules, drawn over the pictures.
+local lu = require "lunette"
+
+local args = lu.cli {
+  "gradcam.lua [image ...]", model = "vgg16", classes = "8,21,33,0", layer = "",
+  out = "out/gradcam.png", scale = 1,
+}
+
+local net = assert(lu.load(args.model))
+local images = assert(net:images(args))
+local score = lu.score.categorical(args.classes)
+local layer = args.layer ~= "" and args.layer or net:last_conv().name
+local run = net:run(images, { modifiers = { "linear" } })
+print(run)
+
+local canvas = lu.canvas { columns = #images, scale = args.scale,
+                           title = ("Grad-CAM at %s, %s"):format(layer, net.name) }
+canvas:row("image", images)
+for _, rule in ipairs { "vanilla", "guided", "rectified" } do
+  local map = lu.gradcam(run, { score = score, layer = layer, modifiers = { rule } })
+  canvas:row(rule, map, { overlay = images.pictures, colormap = "jet" })
+end
+assert(canvas:save(args.out))
+print("wrote " .. args.out)
