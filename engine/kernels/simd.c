@@ -36,11 +36,12 @@ typedef float vec __attribute__((vector_size(VL * 4)));
 typedef int ivec __attribute__((vector_size(VL * 4)));
 typedef float uvec __attribute__((vector_size(VL * 4), aligned(4), may_alias));
 
-#define INLINE      static inline __attribute__((always_inline))
-#define LOAD(p)     (*(const vec *)(p))         /* aligned: our own arrays */
-#define LOADU(p)    ((vec)(*(const uvec *)(p))) /* anywhere: the caller's */
-#define STORE(p, v) (*(vec *)(p) = (v))
-#define SPLAT(s)    ((s) - (vec){0})
+#define INLINE       static inline __attribute__((always_inline))
+#define LOAD(p)      (*(const vec *)(p))         /* aligned: our own arrays */
+#define LOADU(p)     ((vec)(*(const uvec *)(p))) /* anywhere: the caller's */
+#define STORE(p, v)  (*(vec *)(p) = (v))
+#define STOREU(p, v) (*(uvec *)(p) = (v))
+#define SPLAT(s)     ((s) - (vec){0})
 #ifdef __clang__
 #define UNROLLED _Pragma("clang loop unroll(full)") for
 #define UNROLL4  _Pragma("clang loop unroll_count(4)") for
@@ -147,16 +148,16 @@ INLINE void kernel(int n, int nv, const float *a, ptrdiff_t as, const float *b,
   vec s[ROWS][VECS], u[VECS];
   UNROLLED(int i = 0; i < n; i++)
   UNROLLED(int v = 0; v < nv; v++)
-  s[i][v] = add ? LOAD(m + i * ms + v * VL) : (vec){0};
+  s[i][v] = add ? LOADU(m + i * ms + v * VL) : (vec){0};
   UNROLL4(int c = 0; c < depth; c++) {
-    UNROLLED(int v = 0; v < nv; v++) u[v] = LOAD(b + c * bs + v * VL);
+    UNROLLED(int v = 0; v < nv; v++) u[v] = LOADU(b + c * bs + v * VL);
     UNROLLED(int i = 0; i < n; i++) {
       vec t = SPLAT(a[i * as + c]);
       UNROLLED(int v = 0; v < nv; v++) s[i][v] += t * u[v];
     }
   }
   UNROLLED(int i = 0; i < n; i++)
-  UNROLLED(int v = 0; v < nv; v++) STORE(m + i * ms + v * VL, s[i][v]);
+  UNROLLED(int v = 0; v < nv; v++) STOREU(m + i * ms + v * VL, s[i][v]);
 }
 
 typedef void kernel_fn(const float *, ptrdiff_t, const float *, ptrdiff_t, int,
@@ -251,6 +252,34 @@ INLINE void finish(const lun_finish *e, float *out, int64_t at, int n, vec z,
   store_n(out + at, z, n);
 }
 
+static void finish_row(const lun_finish *e, float *out, int64_t at, int np,
+                       const float *m, float bias) {
+  for (int p = 0; p < np; p += VL) {
+    finish(e, out, at + p, np - p, load_n(m + p, np - p), bias);
+  }
+}
+
+static void mul(int rows, int nk, int depth, const float *a, ptrdiff_t as,
+                const float *b, ptrdiff_t bs, float *m, ptrdiff_t ms, int add) {
+  product(rows, nk, a, as, b, bs, depth, m, ms, add);
+}
+
+static void turn(const float *from, ptrdiff_t fs, int rows, int np, float *to,
+                 ptrdiff_t ts) {
+  for (int i = 0; i < rows; i += VL)
+    for (int p = 0; p < np; p += VL) {
+      vec r[VL];
+      for (int q = 0; q < VL; q++) {
+        r[q] =
+            i + q < rows ? load_n(from + (i + q) * fs + p, np - p) : (vec){0};
+      }
+      transpose(r);
+      for (int q = 0; q < mini(VL, np - p); q++)
+        STOREU(to + (p + q) * ts + i, r[q]);
+    }
+}
+
+#include "simd_dense.h"
 #include "simd_wino.h"
 
 const lun_simd CAT(lun_simd_, ISA) = {
@@ -268,4 +297,9 @@ const lun_simd CAT(lun_simd_, ISA) = {
     .wino_weights = wino_weights,
     .wino_mul = wino_mul,
     .wino_out = wino_out,
+    .mul = mul,
+    .finish = finish_row,
+    .turn = turn,
+    .dense_rows = dense_rows,
+    .dense_cols = dense_cols,
 };

@@ -30,7 +30,7 @@ typedef struct lun_wino {
 ** The stages' arrays.  Frequencies f = 0 .. 35, tiles t, input channels c,
 ** outputs k of one panel:
 **   V[f*fs + t*ts + c]   transformed input
-**   U[(f*nc + c)*panel + k]   transformed weights of nc channels
+**   U[f*us + c*panel + k]     transformed weights of nc channels
 **   M[t*ms + f*panel + k]     their products, summed over channels
 */
 typedef struct lun_wino_v {
@@ -39,6 +39,21 @@ typedef struct lun_wino_v {
 } lun_wino_v;
 
 enum { LUN_FREQ = 36 };
+
+/*
+** A dense layer, n rows of x (n, in) and y (n, out), w (out, in).  Sums are
+** cut into fixed segments of inputs (forward) or outputs (backward), each
+** summed by itself and then added in order: the same for every batch.
+*/
+typedef struct lun_dense {
+  int n;
+  int64_t in, out;
+  const float *x, *w, *dy;
+  float *y;
+  lun_finish end;
+  const int64_t *live;  /* backward: rows of w that matter, ascending */
+  const int64_t *first; /* ... segment s has live[first[s]] and on */
+} lun_dense;
 
 typedef struct lun_simd {
   const char *name;
@@ -53,7 +68,29 @@ typedef struct lun_simd {
   /* Finished outputs of tiles t0 .. t0+nt-1, channels k0 .. k0+nk-1. */
   void (*wino_out)(const lun_wino *j, int t0, int nt, int k0, int nk,
                    const float *m);
+  /* m[i][0 .. panel) = (add ? m : 0) + sum over d of a[i][d] b[d][0 .. panel)
+  ** for some rows; only the first nk columns matter. */
+  void (*mul)(int rows, int nk, int depth, const float *a, ptrdiff_t as,
+              const float *b, ptrdiff_t bs, float *m, ptrdiff_t ms, int add);
+  /* `np` finished values m[p] of one channel that belong at out[at + p]. */
+  void (*finish)(const lun_finish *end, float *out, int64_t at, int np,
+                 const float *m, float bias);
+  /* to[p*ts + i] = from[i*fs + p], i < rows, p < np; i up to a multiple of 16
+  ** is filled with 0. */
+  void (*turn)(const float *from, ptrdiff_t fs, int rows, int np, float *to,
+               ptrdiff_t ts);
+  /* y[n][o0 .. o1) of a dense layer, finished. */
+  void (*dense_rows)(const lun_dense *j, int64_t o0, int64_t o1);
+  /* part[n][i - i0] = sum over segment s of dy[n][o] w[o][i], i0 <= i < i1. */
+  void (*dense_cols)(const lun_dense *j, int segment, int64_t i0, int64_t i1,
+                     float *part, int64_t ps);
 } lun_simd;
+
+/* Floats between two frequencies of U.  The odd cache line keeps the 36 of
+** one channel out of each other's way in the first level cache. */
+static inline ptrdiff_t lun_wino_us(const lun_simd *isa, int nc) {
+  return (ptrdiff_t)nc * isa->panel + 16;
+}
 
 /* Floats between two tiles of M. */
 static inline ptrdiff_t lun_wino_ms(const lun_simd *isa) {

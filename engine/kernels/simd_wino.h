@@ -175,29 +175,46 @@ INLINE void kernels_in(const lun_wino *j, int k, int c, int have, vec *g) {
   }
 }
 
+/* G g G' for VL outputs of one channel; us floats between frequencies. */
+INLINE void kernel_to_u(const vec *g, int back, float *u, ptrdiff_t us) {
+  vec d[3], t[3][6], r[6];
+  UNROLLED(int x = 0; x < 3; x++) {
+    UNROLLED(int y = 0; y < 3; y++) {
+      d[y] = back ? g[8 - 3 * y - x] : g[3 * y + x];
+    }
+    weights6(d, t[x]);
+  }
+  UNROLLED(int y = 0; y < 6; y++) {
+    UNROLLED(int x = 0; x < 3; x++) d[x] = t[x][y];
+    weights6(d, r);
+    UNROLLED(int x = 0; x < 6; x++) STORE(u + (6 * y + x) * us, r[x]);
+  }
+}
+
+/* Forward, 16 outputs' rows of weights lie in 16 places far apart: more than
+** the processor foresees by itself.  Asks for what is due 20 channels on. */
+INLINE void expect_kernels(const lun_wino *j, int k, int c) {
+  ptrdiff_t ks = 9 * (ptrdiff_t)j->c;
+  const float *w = j->weights + k * ks + (c + 20) * 9;
+  UNROLLED(int i = 0; i < BLOCK; i++) __builtin_prefetch(w + i * ks);
+}
+
+/* What is past the last output stays as it is: wino_mul takes what is there,
+** wino_out ignores it. */
 static void wino_weights(const lun_wino *j, int k0, int c0, int nc, float *u) {
-  for (int h = 0; h < PW; h += VL) {
-    int have = mini(VL, j->k - k0 - h);
-    for (int c = 0; c < nc; c++) {
-      float *p = u + c * PW + h;
-      vec g[9], d[3], t[3][6], r[6];
-      if (have <= 0) continue; /* never read: wino_mul takes what is there */
-      kernels_in(j, k0 + h, c0 + c, have, g);
-      UNROLLED(int x = 0; x < 3; x++) {
-        UNROLLED(int y = 0; y < 3; y++) {
-          d[y] = j->back ? g[8 - 3 * y - x] : g[3 * y + x];
-        }
-        weights6(d, t[x]);
-      }
-      UNROLLED(int y = 0; y < 6; y++) {
-        UNROLLED(int x = 0; x < 3; x++) d[x] = t[x][y];
-        weights6(d, r);
-        UNROLLED(int x = 0; x < 6; x++) {
-          STORE(p + (ptrdiff_t)(6 * y + x) * nc * PW, r[x]);
-        }
+  ptrdiff_t us = (ptrdiff_t)nc * PW + 16;
+  int nk = mini(PW, j->k - k0);
+  for (int c = 0; c < nc; c++)
+    for (int h = 0; h < nk; h += VL) {
+      vec g[9];
+      if (!j->back && h % BLOCK == 0) expect_kernels(j, k0 + h, c0 + c);
+      kernels_in(j, k0 + h, c0 + c, mini(VL, nk - h), g);
+      if (j->back) {
+        kernel_to_u(g, 1, u + c * PW + h, us);
+      } else {
+        kernel_to_u(g, 0, u + c * PW + h, us);
       }
     }
-  }
 }
 
 /* ---- products ----------------------------------------------------------- */
@@ -205,8 +222,8 @@ static void wino_weights(const lun_wino *j, int k0, int c0, int nc, float *u) {
 static void wino_mul(int nt, int nk, int nc, lun_wino_v v, const float *u,
                      float *m, int add) {
   for (int f = 0; f < LUN_FREQ; f++) {
-    product(nt, nk, v.p + f * v.fs, v.ts, u + (ptrdiff_t)f * nc * PW, PW, nc,
-            m + f * PW, LUN_FREQ * PW + 16, add);
+    product(nt, nk, v.p + f * v.fs, v.ts, u + f * ((ptrdiff_t)nc * PW + 16), PW,
+            nc, m + f * PW, LUN_FREQ * PW + 16, add);
   }
 }
 

@@ -55,7 +55,7 @@ static int panel_width(const wino_plan *p, int panel) {
 /* ---- plan whole --------------------------------------------------------- */
 
 static ptrdiff_t panel_floats(const wino_plan *p) {
-  return (ptrdiff_t)LUN_FREQ * p->j->c * p->isa->panel;
+  return LUN_FREQ * lun_wino_us(p->isa, p->j->c);
 }
 
 static void whole_weights(void *arg, int64_t job, int worker) {
@@ -124,7 +124,7 @@ static void panels_out(void *arg, int64_t job, int worker) {
   int panel = (int)(job % p->panels), t = (int)(job / p->panels) * p->block;
   int nt = mini(p->block, p->count - t), nk = panel_width(p, panel);
   float *u = p->scratch + (size_t)worker * p->each;
-  float *m = u + (ptrdiff_t)LUN_FREQ * DEPTH * p->isa->panel;
+  float *m = u + LUN_FREQ * lun_wino_us(p->isa, DEPTH);
   for (int i = 0; i < p->chunks; i++) {
     int nc = mini(DEPTH, p->j->c - i * DEPTH);
     p->isa->wino_weights(p->j, panel * p->isa->panel, i * DEPTH, nc, u);
@@ -142,7 +142,7 @@ static int run_panels(wino_plan *p, lun_err *err) {
   p->chunks = ceil_div(j->c, DEPTH);
   p->ts = DEPTH + 16;
   p->fs = p->ts * all + 16;
-  p->each = (size_t)(LUN_FREQ * DEPTH * p->isa->panel + p->ms * p->block);
+  p->each = (size_t)(LUN_FREQ * lun_wino_us(p->isa, DEPTH) + p->ms * p->block);
   size_t v = (size_t)(p->chunks * LUN_FREQ * p->fs);
   p->v = lun_malloc((v + p->each * lun_threads()) * sizeof(float));
   if (!p->v) return lun_fail(err, LUN_ENOMEM, "convolution: no scratch memory");

@@ -1,0 +1,137 @@
+/*
+** simd_dense.h - the part of simd.c for dense layers.  With few images they
+** are as fast as memory delivers the weights: several rows are read side by
+** side, each once for all images.
+*/
+
+/* Inputs of a segment: 8 rows of it stay in the second level cache while all
+** images use them. */
+enum { SEGMENT_IN = 2048 };
+
+/* Rows and images at once: R rows of one image, or 4 rows of S images. */
+#if defined __AVX512F__ || defined __aarch64__
+enum { SEVERAL = 4 };
+#else
+enum { SEVERAL = 2 };
+#endif
+
+/* Lanes in a fixed order. */
+INLINE float total(vec a) {
+  float s = 0.0f;
+  UNROLLED(int i = 0; i < VL; i++) s += a[i];
+  return s;
+}
+
+/* sum[r][b] += <w row r, x row b> over len inputs; one vector of partial sums
+** for each, so that the grouping does not show. */
+INLINE void dots(int rows, int images, const float *w, int64_t in,
+                 const float *x, int len, float *sum) {
+  vec s[8][SEVERAL];
+  int i = 0;
+  UNROLLED(int r = 0; r < rows; r++)
+  UNROLLED(int b = 0; b < images; b++) s[r][b] = (vec){0};
+  for (; i + VL <= len; i += VL) {
+    vec u[SEVERAL];
+    UNROLLED(int b = 0; b < images; b++) u[b] = LOADU(x + b * in + i);
+    UNROLLED(int r = 0; r < rows; r++) {
+      vec v = LOADU(w + r * in + i);
+      UNROLLED(int b = 0; b < images; b++) s[r][b] += v * u[b];
+    }
+  }
+  for (int r = 0; r < rows; r++)
+    for (int b = 0; b < images; b++) {
+      if (i < len) {
+        s[r][b] += load_part(w + r * in + i, len - i) *
+                   load_part(x + b * in + i, len - i);
+      }
+      sum[r * SEVERAL + b] += total(s[r][b]);
+    }
+}
+
+/* 8 rows (or fewer) of weights from o0 on, all images, one segment. */
+INLINE void rows_segment(const lun_dense *j, int64_t o0, int rows, int64_t i0,
+                         int len) {
+  const float *w = j->w + o0 * j->in + i0, *x = j->x + i0;
+  float sum[8 * SEVERAL];
+  for (int b = 0, m; b < j->n; b += m) {
+    m = j->n - b >= SEVERAL ? SEVERAL : 1;
+    float *y = j->y + b * j->out + o0;
+    for (int r = 0; r < rows; r++)
+      for (int q = 0; q < m; q++) {
+        sum[r * SEVERAL + q] = i0 ? y[q * j->out + r] : 0.0f;
+      }
+    const float *xb = x + b * j->in;
+    if (m > 1 && rows == 8) {
+      dots(4, SEVERAL, w, j->in, xb, len, sum);
+      dots(4, SEVERAL, w + 4 * j->in, j->in, xb, len, sum + 4 * SEVERAL);
+    } else if (rows == 8) {
+      dots(8, 1, w, j->in, xb, len, sum);
+    } else {
+      for (int r = 0; r < rows; r++)
+        for (int q = 0; q < m; q++) {
+          dots(1, 1, w + r * j->in, j->in, xb + q * j->in, len,
+               sum + r * SEVERAL + q);
+        }
+    }
+    for (int r = 0; r < rows; r++)
+      for (int q = 0; q < m; q++) y[q * j->out + r] = sum[r * SEVERAL + q];
+  }
+}
+
+static void dense_rows(const lun_dense *j, int64_t o0, int64_t o1) {
+  for (int64_t o = o0; o < o1; o += 8) {
+    int rows = (int)(o1 - o < 8 ? o1 - o : 8);
+    for (int64_t i = 0; i < j->in; i += SEGMENT_IN) {
+      int64_t len = j->in - i < SEGMENT_IN ? j->in - i : SEGMENT_IN;
+      rows_segment(j, o, rows, i, (int)len);
+    }
+    for (int b = 0; b < j->n; b++)
+      for (int r = 0; r < rows; r++) {
+        float *y = j->y + b * j->out + o + r;
+        if (j->in == 0) *y = 0.0f;
+        if (j->end.bias) *y += j->end.bias[o + r];
+        if (j->end.relu && !(*y > 0)) *y = 0.0f;
+      }
+  }
+}
+
+/* part += sum over 8 rows of d[r] * w[r] */
+INLINE void axpy8(const float *const *w, const float *d, int64_t len,
+                  float *part) {
+  vec f[8];
+  int64_t i = 0;
+  UNROLLED(int r = 0; r < 8; r++) f[r] = SPLAT(d[r]);
+  for (; i + VL <= len; i += VL) {
+    vec s = LOADU(part + i);
+    UNROLLED(int r = 0; r < 8; r++) s += f[r] * LOADU(w[r] + i);
+    STOREU(part + i, s);
+  }
+  if (i < len) {
+    int n = (int)(len - i);
+    vec s = load_part(part + i, n);
+    UNROLLED(int r = 0; r < 8; r++) s += f[r] * load_part(w[r] + i, n);
+    store_part(part + i, s, n);
+  }
+}
+
+/* A row that is missing at the end counts with the factor 0. */
+static void dense_cols(const lun_dense *j, int segment, int64_t i0, int64_t i1,
+                       float *part, int64_t ps) {
+  int64_t a = j->first[segment], z = j->first[segment + 1], len = i1 - i0;
+  for (int b = 0; b < j->n; b++) {
+    memset(part + b * ps, 0, (size_t)len * sizeof *part);
+  }
+  for (; a < z; a += 8) {
+    const float *w[8];
+    for (int r = 0; r < 8; r++) {
+      w[r] = j->w + j->live[a + r < z ? a + r : z - 1] * j->in + i0;
+    }
+    for (int b = 0; b < j->n; b++) {
+      float d[8];
+      for (int r = 0; r < 8; r++) {
+        d[r] = a + r < z ? j->dy[b * j->out + j->live[a + r]] : 0.0f;
+      }
+      axpy8(w, d, len, part + b * ps);
+    }
+  }
+}
