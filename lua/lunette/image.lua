@@ -67,8 +67,8 @@ local function full_spec(what)
   end
   for key, value in pairs(given) do base[key] = value end
   local spec = options.check("preprocessing", base, defaults, 0)
-  options.choice("preprocessing", "order", spec.order, { "rgb", "bgr" }, 0)
-  options.choice("preprocessing", "fit", spec.fit, { "stretch", "crop" }, 0)
+  options.choice("preprocessing: order", spec.order, { "rgb", "bgr" }, 0)
+  options.choice("preprocessing: fit", spec.fit, { "stretch", "crop" }, 0)
   spec.mean, spec.std = check_triple("mean", spec.mean), check_triple("std", spec.std)
   spec.filter = spec.filter or (spec.fit == "crop" and "bilinear" or "nearest")
   spec.bgr = spec.order == "bgr"
@@ -76,14 +76,18 @@ local function full_spec(what)
 end
 
 
+---The same, blaming the caller `level` steps up.
+local function checked_spec(what, level)
+  local ok, spec = pcall(full_spec, what)
+  if not ok then error(spec, level) end
+  return spec
+end
+
+
 ---Every field of a preprocessing, from a mode's name or a table.
 ---@param what string|lunette.Preprocessing
 ---@return table spec   with all fields set
-function M.spec(what)
-  local ok, spec = pcall(full_spec, what)
-  if not ok then error(spec, 2) end
-  return spec
-end
+function M.spec(what) return checked_spec(what, 3) end
 
 
 -- pictures and the engine's own images ------------------------------------------
@@ -288,7 +292,7 @@ end
 ---@return lunette.Tensor x          (N,3,H,W), with x.pictures: what it shows,
 ---  (3,H,W) of 0..255 each
 function M.preprocess(what, spec, size)
-  spec = M.spec(spec)
+  spec = checked_spec(spec, 3)
   size = size or spec.size
   local images, pictures = {}, {}
   for i, picture in ipairs(list_of(what)) do
@@ -311,7 +315,7 @@ end
 ---@param spec string|lunette.Preprocessing
 ---@return lunette.Tensor[] pictures   (3,H,W), 0..255
 function M.deprocess(x, spec)
-  spec = M.spec(spec)
+  spec = checked_spec(spec, 3)
   local pictures = {}
   for i, one in ipairs(list_of(x)) do
     pictures[i] = M.from_image(core.image.from_planes(one, spec))
