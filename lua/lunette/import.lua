@@ -153,26 +153,36 @@ local function text_of(value)
 end
 
 
-local function metadata(found, params, job)
-  local meta = {}
-  for key, value in pairs(found.family == "ours" and found.meta or {}) do
-    meta[key] = value -- a file of ours keeps what it knew
-  end
-  local known = job.known
-  meta.lunette_model = found.model
-  meta.preprocessing = text_of(job.opts.preprocessing or meta.preprocessing
-    or known and known.preprocessing or origin_preprocessing[found.family]
+local structure = { "side", "classes", "fc", "conv10_padding" }
+
+
+-- What pictures go through. What the user says comes first, then what the file
+-- itself or its checksum tells, then the habit of those who use such names.
+local function preprocessing(found, job, own)
+  return text_of(job.opts.preprocessing or own.preprocessing
+    or job.known and job.known.preprocessing or origin_preprocessing[found.family]
     or found.arch.preprocessing)
-  meta.labels = meta.labels or (found.arch.labels and text_of(found.arch.labels))
-  meta.weights_name = job.opts.name or known and known.name or meta.weights_name
-  meta.licence = known and known.licence or meta.licence
-  meta.source = job.file:match("([^/]+)$")
-  meta.source_sha256 = job.sums.sha256
-  meta.source_md5 = job.sums.md5
-  for _, key in ipairs { "side", "classes", "fc", "conv10_padding" } do
-    local value = found.options[key]
-    if value and params then meta[key] = tostring(value) end
+end
+
+
+-- What is written beside the tensors: strings only, as the format wants.
+local function metadata(found, job)
+  local own = found.family == "ours" and found.meta or {}
+  local opts, known, arch = job.opts, job.known or {}, found.arch
+  local meta = {
+    lunette_model = found.model,
+    preprocessing = preprocessing(found, job, own),
+    labels = own.labels or arch.labels and text_of(arch.labels),
+    weights_name = opts.name or known.name,
+    licence = known.licence,
+    source = job.file:match("([^/]+)$"),
+    source_sha256 = job.sums.sha256,
+    source_md5 = job.sums.md5,
+  }
+  for _, key in ipairs(structure) do
+    meta[key] = found.options[key] and tostring(found.options[key])
   end
+  for key, value in pairs(own) do meta[key] = meta[key] or value end
   return meta
 end
 
@@ -211,7 +221,10 @@ end
 
 -- JSON with the keys in the file's order; spaces make the data begin at 64.
 local function header(params, meta, dtype, width)
-  local parts, at = { '"__metadata__":' .. json.encode(meta) }, 0
+  local keys, at = {}, 0
+  for key in pairs(meta) do keys[#keys + 1] = key end
+  table.sort(keys)
+  local parts = { '"__metadata__":' .. json.encode(meta, { keyorder = keys }) }
   for _, p in ipairs(params) do
     local bytes = count(p.shape) * width
     parts[#parts + 1] = ('%s:{"dtype":"%s","shape":[%s],"data_offsets":[%d,%d]}')
@@ -309,7 +322,9 @@ end
 
 
 local function import(file, opts)
-  if not io.open(file, "rb") then return nil, file .. ": no such file, or unreadable" end
+  if not program.readable(file) then
+    return nil, file .. ": no such file, or unreadable"
+  end
   local found, params = identify(file)
   if not found then return nil, ("%s: %s"):format(file, params) end
   local sums, message = opts.sums, nil
@@ -319,10 +334,9 @@ local function import(file, opts)
   local job = { file = file, opts = opts, sums = sums, known = known }
   job.out = opts.out or M.default_out(file, known)
   if same_file(file, job.out) then
-    return nil, ("%s: the output would replace the input; name another with -o"):format(
-      file)
+    return nil, file .. ": the output would replace the input; name another with -o"
   end
-  local meta = metadata(found, params, job)
+  local meta = metadata(found, job)
   local bytes
   bytes, message = write(job, params, meta)
   if not bytes then return nil, ("%s: %s"):format(file, message) end
@@ -335,6 +349,10 @@ local function import(file, opts)
 end
 
 
+local known_options = { out = true, half = true, preprocessing = true, name = true,
+                        sums = true }
+
+
 ---Imports a model file.
 ---@param file string
 ---@param opts? lunette.ImportOptions
@@ -343,10 +361,11 @@ end
 function M.import(file, opts)
   if type(file) ~= "string" then error("import: a file's path is a string", 2) end
   for key in pairs(opts or {}) do
-    local known = { "out", "half", "preprocessing", "name", "sums" }
-    if not (" " .. table.concat(known, " ") .. " "):find(" " .. key .. " ", 1, true) then
+    if not known_options[key] then
+      local list = {}
+      for name in pairs(known_options) do list[#list + 1] = name end
       error(("import: no option '%s'%s"):format(tostring(key),
-            require("lunette.suggest").after(tostring(key), known)), 2)
+            require("lunette.suggest").after(tostring(key), list)), 2)
     end
   end
   return import(file, opts or {})

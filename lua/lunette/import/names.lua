@@ -123,25 +123,35 @@ local function is_optimizer(path)
 end
 
 
--- Layers with a kernel (4 or 2 axes) and perhaps a bias (1 axis), by kind.
+local slots = { "bias", "kernel", [4] = "kernel" } -- by number of axes
+
+
+-- Puts a tensor into its layer.
+local function add_to_layer(by_name, t)
+  local name, slot = keras_layer(t.name), slots[#t.shape]
+  local layer = by_name[name] or { layer = name }
+  by_name[name] = layer
+  if not slot then
+    return nil, ("'%s' has %d axes; no layer of ours has such weights"):format(t.name,
+      #t.shape)
+  end
+  if layer[slot] then
+    return nil, ("layer '%s' has two tensors like '%s': a batch normalisation? Only "
+      .. "plain VGG, with convolutions and dense layers, can be imported from Keras")
+      :format(name, t.name)
+  end
+  layer[slot] = t
+  return true
+end
+
+
+-- Layers with a kernel and a bias: convolutions and dense ones.
 local function keras_layers(tensors)
   local by_name, convs, denses = {}, {}, {}
   for _, t in ipairs(tensors) do
     if not is_optimizer(t.name) then
-      local name = keras_layer(t.name)
-      local layer = by_name[name] or { layer = name }
-      by_name[name] = layer
-      local slot = #t.shape == 1 and "bias" or "kernel"
-      if #t.shape ~= 4 and #t.shape ~= 2 and #t.shape ~= 1 then
-        return nil, ("'%s' has %d axes; no layer of ours has such weights"):format(
-          t.name, #t.shape)
-      end
-      if layer[slot] then
-        return nil, ("layer '%s' has two tensors like '%s': a batch normalisation? "
-          .. "Only plain VGG, with convolutions and dense layers, can be imported "
-          .. "from Keras"):format(name, t.name)
-      end
-      layer[slot] = t
+      local ok, message = add_to_layer(by_name, t)
+      if not ok then return nil, message end
     end
   end
   for name, layer in pairs(by_name) do
@@ -233,9 +243,8 @@ end
 
 local function rename_vgg(places)
   local blocks = vgg_blocks[#places]
-  if not blocks or table.concat(vgg_places(blocks), ",") ~= table.concat(places, ",") then
-    return nil
-  end
+  local want = blocks and table.concat(vgg_places(blocks), ",")
+  if want ~= table.concat(places, ",") then return nil end
   local ours = vgg_conv_names(#places)
   local map = { ["classifier.0"] = "fc1", ["classifier.3"] = "fc2",
                 ["classifier.6"] = "predictions", ["pre_logits.fc1"] = "fc1",
@@ -332,8 +341,10 @@ local function strip(tensors)
       local inside = {}
       for _, t in ipairs(tensors) do
         if t.name:sub(1, #word) == word then
-          inside[#inside + 1] = { index = t.index, name = t.name:sub(#word + 1),
-                                  type = t.type, shape = t.shape, full = t.full or t.name }
+          inside[#inside + 1] = {
+            index = t.index, name = t.name:sub(#word + 1), type = t.type,
+            shape = t.shape, full = t.full or t.name,
+          }
         end
       end
       if #inside > 0 and not again then tensors, again = inside, true end

@@ -11,7 +11,9 @@ function M.quote(s)
 end
 
 
-local function readable(path)
+---@param path string
+---@return boolean
+function M.readable(path)
   local f = io.open(path, "rb")
   if f then f:close() end
   return f ~= nil
@@ -34,7 +36,7 @@ function M.path()
     tried[#tried + 1] = folder .. "/../lunette-import"
   end
   for _, path in ipairs(tried) do
-    if readable(path) then
+    if M.readable(path) then
       found = path
       return path
     end
