@@ -8,6 +8,7 @@ BINDIR   = $(DESTDIR)$(PREFIX)/bin
 LMOD     = $(DESTDIR)$(PREFIX)/share/lua/5.4
 CMOD     = $(DESTDIR)$(PREFIX)/lib/lua/5.4
 SHARE    = $(DESTDIR)$(PREFIX)/share/lunette
+LIBEXEC  = $(DESTDIR)$(PREFIX)/lib/lunette
 WARN     = -Wall -Wextra -Wpedantic -Wshadow -Wundef -Wwrite-strings \
            -Wcast-qual -Wpointer-arith -Wredundant-decls -Wstrict-prototypes \
            -Wmissing-prototypes -Wold-style-definition -Wdouble-promotion \
@@ -42,8 +43,6 @@ ISA.avx512  := -mavx512f -mavx512vl -mavx512bw -mavx512dq -mavx2 -mfma -mf16c -m
 SIMD_O  := $(if $(wildcard engine/kernels/simd.c),$(ISAS:%=$(BUILD)/engine/kernels/simd_%.o))
 BIND_O  := $(patsubst %.c,$(BUILD)/%.o,$(filter-out engine/bind/readline.c engine/bind/main.c,$(wildcard engine/bind/*.c)))
 CTEST   := $(patsubst tests/c/%.c,$(BUILD)/%,$(wildcard tests/c/test_*.c))
-ASAN     = $(if $(filter sanitize,$(CONFIG)),LD_PRELOAD='$(shell $(CC) -print-file-name=libasan.so)')
-RUN      = LUA_PATH='lua/?.lua;lua/?/init.lua;;' LUA_CPATH='$(BUILD)/?.so;;' $(ASAN)
 
 all: $(MOD)  ## build the program ./lunette and the Lua module
 
@@ -84,11 +83,53 @@ $(IMPORT): $(IMP_O) $(BUILD)/engine/err.o
 $(BUILD)/test_import: tests/c/test_import.c $(IMP_O) $(BUILD)/engine/err.o Makefile
 	$(CC) $(ALL_CFLAGS) -o $@ $< $(filter-out %/main.o,$(filter %.o,$^)) $(IMP_LIB)
 
-ctest: $(CTEST)
-	@for t in $(CTEST); do $$t || exit 1; done
+# What build this is, for `lunette --version`.
+$(BUILD)/commit: FORCE
+	@mkdir -p $(@D)
+	@echo $(COMMIT) | cmp -s - $@ || echo $(COMMIT) > $@
+$(BUILD)/engine/bind/core.o: $(BUILD)/commit
+$(BUILD)/engine/bind/core.o: CPPFLAGS += -DLUN_COMMIT='"$(COMMIT)"'
+$(BUILD)/hash_weights: tests/c/hash_weights.c $(CORE) Makefile
+	$(CC) $(ALL_CFLAGS) -o $@ $< $(CORE) $(CORE_LIBS)
+
+help:  ## this list
+	@echo "make [CONFIG=release|debug|sanitize|coverage] [CC=gcc|clang] [PREFIX=/usr/local] target"
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed 's/:.*## /\t/' | expand -t 16
+deps:  ## install the Debian packages that building needs
+	@tests/deps build
+demo:  ## install what is missing, build, explain four pictures into out/
+	@tests/deps build
+	@$(MAKE) --no-print-directory -j$(shell nproc) all
+	@./lunette demo $(if $(MODEL),--model $(MODEL))
+test:  ## install what is missing, build, run every test
+	@tests/deps build test
+	@$(MAKE) --no-print-directory -j$(shell nproc) all testbuild
+	@BUILD=$(BUILD) CONFIG=$(CONFIG) CC=$(CC) tests/run
+testbuild: $(CTEST) $(BUILD)/hash_weights
+lint:  ## luacheck, layout of C, layers
+	luacheck -q .
+	@clang-format --dry-run -Werror $$(git ls-files 'engine/*.[ch]' 'tests/*.[ch]')
+	@$(MAKE) --no-print-directory layers
+format:  ## lay out the C sources
+	clang-format -i $$(git ls-files 'engine/*.[ch]' 'tests/*.[ch]')
+bench: all $(BUILD)/hash_weights  ## compare speed with PyTorch (installs it)
+	@tests/deps build bench
+	@tests/bench/run
 layers:  ## check that only engine/bind includes Lua
 	@! grep -rnE --include='*.[ch]' '(lua|lauxlib|lualib)\.h|lua_State' engine --exclude-dir=bind
+install: all  ## put the program and the library under PREFIX
+	install -d '$(BINDIR)' '$(CMOD)/lunette' '$(LMOD)/lunette' '$(SHARE)/weights' '$(SHARE)/scripts' '$(LIBEXEC)'
+	install -m 755 $(wildcard $(BUILD)/lunette/*.so) '$(CMOD)/lunette/'
+	install -m 755 $(IMPORT) '$(LIBEXEC)/'
+	cp -R lua/lunette/. '$(LMOD)/lunette/'
+	cp -R weights/. '$(SHARE)/weights/'
+	install -m 644 $(wildcard scripts/*.lua) '$(SHARE)/scripts/'
+	sed 's|@PREFIX@|$(PREFIX)|; s|@LUA@|$(LUA)|' lunette.in > '$(BINDIR)/lunette'
+	chmod 755 '$(BINDIR)/lunette'
+uninstall:  ## take it away again
+	rm -rf '$(CMOD)/lunette' '$(LMOD)/lunette' '$(SHARE)' '$(LIBEXEC)' '$(BINDIR)/lunette'
 clean:  ## remove what was built
 	rm -rf build
--include $(shell find build -name '*.d' 2>/dev/null)
-.PHONY: all ctest layers clean
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+FORCE:
+.PHONY: all help deps demo test testbuild lint format bench layers install uninstall clean FORCE

@@ -173,7 +173,14 @@ int lun_accumulate(float *dst, const float *src, int64_t n) {
 
 /* The relu before node n when its rule can be applied in n's own pass. */
 static lun_node *gated_relu(const lun_walk *w, const lun_node *n, lun_gate *g) {
-  static const char *const name[] = {"plain", "guided", "rectified", "leak"};
+  static const struct {
+    const char *name;
+    lun_gate_kind kind;
+  } gates[] = {
+      {"plain", LUN_GATE_PLAIN},         {"guided", LUN_GATE_GUIDED},
+      {"rectified", LUN_GATE_RECTIFIED}, {"deconvnet", LUN_GATE_RECTIFIED},
+      {"leak", LUN_GATE_LEAK},
+  };
   int from = n->src[0];
   const step *s = from >= 0 ? &w->s[from] : NULL;
   lun_node *relu = lun_tape_node(w->tape, from);
@@ -182,9 +189,9 @@ static lun_node *gated_relu(const lun_walk *w, const lun_node *n, lun_gate *g) {
     return NULL;
   if (!relu || !relu->op || strcmp(relu->op->name, "relu") != 0) return NULL;
   r = s->rule ? s->rule : relu->op->rules;
-  for (int k = 0; k < 4; k++)
-    if (strcmp(r->name, name[k]) == 0) {
-      *g = (lun_gate){(lun_gate_kind)k, (float)s->param, relu->out->data,
+  for (size_t k = 0; k < sizeof gates / sizeof *gates; k++)
+    if (strcmp(r->name, gates[k].name) == 0) {
+      *g = (lun_gate){gates[k].kind, (float)s->param, relu->out->data,
                       relu->out->size};
       return relu;
     }
