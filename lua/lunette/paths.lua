@@ -8,20 +8,35 @@ local function here()
 end
 
 
----The folder with the embedded network and data files.
----@return string
-function M.weights()
-  local dir = here() -- .../lua/lunette, or .../share/lua/5.4/lunette
-  local candidates = { os.getenv "LUNETTE_WEIGHTS" or false, dir .. "/../../weights",
-                       dir .. "/../../../lunette/weights" }
+---The first of the candidates that holds `probe`.
+local function first(candidates, probe)
   for _, path in ipairs(candidates) do
-    local f = path and io.open(path .. "/README.md", "rb")
+    local f = path and io.open(path .. "/" .. probe, "rb")
     if f then
       f:close()
       return path
     end
   end
-  return dir .. "/../../weights"
+  return candidates[#candidates]
+end
+
+
+---The folder with the embedded network and data files.
+---@return string
+function M.weights()
+  local dir = here() -- .../lua/lunette, or .../share/lua/5.4/lunette
+  return first({ os.getenv "LUNETTE_WEIGHTS" or false,
+                 dir .. "/../../../lunette/weights", dir .. "/../../weights" },
+               "README.md")
+end
+
+
+---The folder with the experiment scripts.
+---@return string
+function M.scripts()
+  local dir = here()
+  return first({ dir .. "/../../../lunette/scripts", dir .. "/../../scripts" },
+               "saliency.lua")
 end
 
 return M
