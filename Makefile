@@ -15,6 +15,8 @@ WARN     = -Wall -Wextra -Wpedantic -Wshadow -Wundef -Wwrite-strings \
            -Wvla $(if $(CI),-Werror)
 
 # --- nothing to change below -------------------------------------------------
+# (built-in rules would try to make the .d files below from simd_%.d.o)
+MAKEFLAGS    += --no-builtin-rules
 BUILD        := build/$(CONFIG)
 OPT.release   = -O3 -DNDEBUG
 OPT.debug     = -O0 -g3

@@ -300,14 +300,15 @@ int imp_read_hdf5(imp_file *f, int64_t base, int64_t size, lun_err *err) {
   source s = {.fd = f->fd, .base = base, .size = size};
   hid_t drv = H5FDregister(&driver_class), fapl = H5Pcreate(H5P_FILE_ACCESS);
   visit v = {.f = f, .err = err};
+  int status;
   if (f->format == NULL) f->format = "HDF5";
   f->h5_base = base;
   H5Pset_driver(fapl, drv, &s);
   f->h5 = H5Fopen("/model", H5F_ACC_RDONLY, fapl);
-  H5Pclose(fapl);
+  status = f->h5 < 0 ? h5_fail("beginning of", "the file", err) : LUN_OK;
+  H5Pclose(fapl); /* after the message: every call clears libhdf5's errors */
   H5FDunregister(drv); /* the open file keeps the driver */
-  if (f->h5 < 0) return h5_fail("the file", "superblock", err);
-  return object(&v, f->h5, "/");
+  return status == LUN_OK ? object(&v, f->h5, "/") : status;
 }
 
 int imp_hdf5_values(const imp_file *f, const imp_tensor *t, int axis,

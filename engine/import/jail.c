@@ -61,7 +61,7 @@ static int allow(scmp_filter_ctx c) {
     if (seccomp_rule_add(c, SCMP_ACT_ALLOW, calls[i], 0) != 0) return -1;
   /* fstat is this call in some C libraries: of a descriptor, at least. */
   if (seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(newfstatat), 1,
-                       SCMP_A3(SCMP_CMP_EQ, AT_EMPTY_PATH)) != 0)
+                       SCMP_A3(SCMP_CMP_EQ, AT_EMPTY_PATH, 0)) != 0)
     return -1;
   /* Memory may be mapped, but never as code. */
   return seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
@@ -72,7 +72,7 @@ static int allow(scmp_filter_ctx c) {
 
 static int allow_write(scmp_filter_ctx c, int fd) {
   return seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(write), 1,
-                          SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)fd));
+                          SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)fd, 0));
 }
 
 static int filter_calls(int out, lun_err *err) {
