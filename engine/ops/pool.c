@@ -85,6 +85,7 @@ typedef struct work {
   const float *x, *dy;
   float *y, *dx;
   int32_t *tap;   /* max: which tap won, row by row through the window */
+  float *scratch; /* average: a row of windows a worker */
   int64_t planes; /* of the forward pass: copies share taps */
 } work;
 
@@ -100,18 +101,28 @@ static int halving(const window *w) {
   return 1;
 }
 
-/* v beats the best so far; the first maximum stays, a NaN wins. */
-#define BEATS(v, best) ((v) > (best) || (v) != (v))
+/* best and its tap k give way to v with tap l: the first maximum stays, but
+** a NaN wins.  Plain selections, one at a time: compilers vectorise those. */
+#define TAKE(v, l, best, k)                                                    \
+  do {                                                                         \
+    k = (v) != (v) ? (l) : k;                                                  \
+    best = (v) != (v) ? (v) : best;                                            \
+    k = (v) > best ? (l) : k;                                                  \
+    best = (v) > best ? (v) : best;                                            \
+  } while (0)
 
 static void halve_row(const float *restrict top, const float *restrict low,
                       float *restrict y, int32_t *restrict tap, int64_t len) {
   for (int64_t i = 0; i < len; i++) {
-    float a = top[2 * i], b = top[2 * i + 1], c = low[2 * i],
-          d = low[2 * i + 1];
-    int32_t ab = BEATS(b, a), cd = BEATS(d, c) ? 3 : 2;
-    float p = BEATS(b, a) ? b : a, q = BEATS(d, c) ? d : c;
-    y[i] = BEATS(q, p) ? q : p;
-    tap[i] = BEATS(q, p) ? cd : ab;
+    const float a = top[2 * i], b = top[2 * i + 1];
+    const float c = low[2 * i], d = low[2 * i + 1];
+    float p = a, q = c;
+    int32_t k = 0, l = 2;
+    TAKE(b, 1, p, k);
+    TAKE(d, 3, q, l);
+    TAKE(q, l, p, k);
+    y[i] = p;
+    tap[i] = k;
   }
 }
 
@@ -127,36 +138,65 @@ static void max_halve(void *arg, int64_t plane, int worker) {
   }
 }
 
-/* One window anywhere. */
-static void max_window(const work *k, const float *x, int64_t r, int64_t c,
-                       int64_t to) {
+/* The output columns from..to-1 whose window has tap column j inside; says
+** whether there are any. */
+static int columns(const window *w, int64_t j, int64_t *from, int64_t *to) {
+  int64_t s = w->stride[1], before = w->pad[1] - j;
+  int64_t last = w->in[1] - 1 + before; /* last column starts here or less */
+  *from = before > 0 ? (before + s - 1) / s : 0;
+  *to = last < 0 ? 0 : last / s + 1;
+  if (*to > w->out[1]) *to = w->out[1];
+  return *from < *to;
+}
+
+/* Offers one tap to a row of windows. */
+static inline void offer(const float *x, int64_t stride, int32_t here,
+                         float *restrict best, int32_t *restrict tap,
+                         int64_t len) {
+  for (int64_t i = 0; i < len; i++) {
+    const float v = x[i * stride];
+    float p = best[i];
+    int32_t k = tap[i];
+    TAKE(v, here, p, k);
+    best[i] = p;
+    tap[i] = k;
+  }
+}
+
+/* A row of windows, tap by tap in reading order. */
+static void max_row(const work *k, const float *x, int64_t r, float *y,
+                    int32_t *tap) {
   const window *w = &k->w;
-  int64_t y0, y1, x0, x1;
-  inside(w, 0, r, &y0, &y1);
-  inside(w, 1, c, &x0, &x1);
-  const float *from = x + (r * w->stride[0] - w->pad[0]) * w->in[1] +
-                      c * w->stride[1] - w->pad[1];
-  float best = -HUGE_VALF;
-  int32_t tap = (int32_t)(y0 * w->k[1] + x0);
-  for (int64_t i = y0; i < y1; i++)
-    for (int64_t j = x0; j < x1; j++) {
-      float v = from[i * w->in[1] + j];
-      if (!BEATS(v, best)) continue;
-      best = v;
-      tap = (int32_t)(i * w->k[1] + j);
+  int64_t lo, hi, from, to;
+  inside(w, 0, r, &lo, &hi);
+  for (int64_t c = 0; c < w->out[1]; c++) {
+    int64_t left = w->pad[1] - c * w->stride[1];
+    y[c] = -HUGE_VALF;
+    tap[c] = (int32_t)(lo * w->k[1] + (left > 0 ? left : 0));
+  }
+  for (int64_t i = lo; i < hi; i++)
+    for (int64_t j = 0; j < w->k[1]; j++) {
+      if (!columns(w, j, &from, &to)) continue;
+      int64_t s = w->stride[1], row = r * w->stride[0] - w->pad[0] + i;
+      const float *v = x + row * w->in[1] + from * s - w->pad[1] + j;
+      int32_t here = (int32_t)(i * w->k[1] + j);
+      if (s == 1) /* constants, so that these vectorise */
+        offer(v, 1, here, y + from, tap + from, to - from);
+      else if (s == 2)
+        offer(v, 2, here, y + from, tap + from, to - from);
+      else
+        offer(v, s, here, y + from, tap + from, to - from);
     }
-  k->y[to] = best;
-  k->tap[to] = tap;
 }
 
 static void max_plane(void *arg, int64_t plane, int worker) {
   const work *k = arg;
   const window *w = &k->w;
   const float *x = k->x + plane * w->in[0] * w->in[1];
-  int64_t to = plane * w->out[0] * w->out[1];
+  int64_t at = plane * w->out[0] * w->out[1];
   (void)worker;
-  for (int64_t r = 0; r < w->out[0]; r++)
-    for (int64_t c = 0; c < w->out[1]; c++) max_window(k, x, r, c, to++);
+  for (int64_t r = 0; r < w->out[0]; r++, at += w->out[1])
+    max_row(k, x, r, k->y + at, k->tap + at);
 }
 
 static int32_t *taps(const lun_node *n) {
@@ -183,12 +223,14 @@ static int max_forward(lun_node *n, lun_err *err) {
 static void unhalve_row(const float *restrict dy, const int32_t *restrict tap,
                         float *restrict top, float *restrict low, int64_t len) {
   for (int64_t i = 0; i < len; i++) {
-    float g = dy[i];
-    int32_t t = tap[i];
-    top[2 * i] = t == 0 ? g : 0.0f;
-    top[2 * i + 1] = t == 1 ? g : 0.0f;
-    low[2 * i] = t == 2 ? g : 0.0f;
-    low[2 * i + 1] = t == 3 ? g : 0.0f;
+    const float g = dy[i];
+    const int32_t t = tap[i];
+    const float a = t == 0 ? g : 0.0f, b = t == 1 ? g : 0.0f;
+    const float c = t == 2 ? g : 0.0f, d = t == 3 ? g : 0.0f;
+    top[2 * i] = a;
+    top[2 * i + 1] = b;
+    low[2 * i] = c;
+    low[2 * i + 1] = d;
   }
 }
 
@@ -293,33 +335,56 @@ static int64_t divisor(const window *w, int a, int64_t o) {
   return (end < room ? end : room) - start;
 }
 
-/* Window (r, c): its first inside element, extent and weight. */
-static float avg_window(const window *w, int64_t r, int64_t c, int64_t *at,
-                        int64_t *high, int64_t *wide) {
-  int64_t y0, y1, x0, x1;
-  inside(w, 0, r, &y0, &y1);
-  inside(w, 1, c, &x0, &x1);
-  *at = (r * w->stride[0] - w->pad[0] + y0) * w->in[1] + c * w->stride[1] -
-        w->pad[1] + x0;
-  *high = y1 - y0;
-  *wide = x1 - x0;
-  return 1.0f / (float)(divisor(w, 0, r) * divisor(w, 1, c));
+static inline void gather_row(const float *restrict x, int64_t stride,
+                              float *restrict y, int64_t len) {
+  for (int64_t i = 0; i < len; i++) y[i] += x[i * stride];
+}
+
+static inline void scatter_row(const float *restrict g, int64_t stride,
+                               float *restrict dx, int64_t len) {
+  for (int64_t i = 0; i < len; i++) dx[i * stride] += g[i];
+}
+
+/* Adds a row of maps to a row of windows, or (back) the other way round. */
+static void add_taps(const window *w, int64_t r, float *map, float *row,
+                     int back) {
+  int64_t lo, hi, from, to, s = w->stride[1];
+  inside(w, 0, r, &lo, &hi);
+  for (int64_t i = lo; i < hi; i++)
+    for (int64_t j = 0; j < w->k[1]; j++) {
+      if (!columns(w, j, &from, &to)) continue;
+      int64_t y = r * w->stride[0] - w->pad[0] + i;
+      float *v = map + y * w->in[1] + from * s - w->pad[1] + j;
+      if (back && s == 2)
+        scatter_row(row + from, 2, v, to - from);
+      else if (back)
+        scatter_row(row + from, s, v, to - from);
+      else if (s == 2)
+        gather_row(v, 2, row + from, to - from);
+      else
+        gather_row(v, s, row + from, to - from);
+    }
+}
+
+/* Multiplies a row of windows by their weights. */
+static void weigh(const window *w, int64_t r, const float *from, float *to) {
+  int64_t high = divisor(w, 0, r);
+  for (int64_t c = 0; c < w->out[1]; c++)
+    to[c] = from[c] / (float)(high * divisor(w, 1, c));
 }
 
 static void avg_plane(void *arg, int64_t plane, int worker) {
   const work *k = arg;
   const window *w = &k->w;
-  const float *x = k->x + plane * w->in[0] * w->in[1];
+  /* only read: add_taps writes the row */
+  float *x = (float *)(uintptr_t)k->x + plane * w->in[0] * w->in[1];
   float *y = k->y + plane * w->out[0] * w->out[1];
   (void)worker;
-  for (int64_t r = 0; r < w->out[0]; r++)
-    for (int64_t c = 0; c < w->out[1]; c++) {
-      int64_t at, high, wide;
-      float weight = avg_window(w, r, c, &at, &high, &wide), sum = 0;
-      for (int64_t i = 0; i < high; i++)
-        for (int64_t j = 0; j < wide; j++) sum += x[at + i * w->in[1] + j];
-      *y++ = sum * weight;
-    }
+  for (int64_t r = 0; r < w->out[0]; r++, y += w->out[1]) {
+    memset(y, 0, (size_t)w->out[1] * sizeof *y);
+    add_taps(w, r, x, y, 0);
+    weigh(w, r, y, y);
+  }
 }
 
 static void avg_unplane(void *arg, int64_t plane, int worker) {
@@ -327,16 +392,12 @@ static void avg_unplane(void *arg, int64_t plane, int worker) {
   const window *w = &k->w;
   int64_t size = w->in[0] * w->in[1];
   const float *dy = k->dy + plane * w->out[0] * w->out[1];
-  float *dx = k->dx + plane * size;
-  (void)worker;
+  float *dx = k->dx + plane * size, *row = k->scratch + worker * w->out[1];
   memset(dx, 0, (size_t)size * sizeof *dx);
-  for (int64_t r = 0; r < w->out[0]; r++)
-    for (int64_t c = 0; c < w->out[1]; c++) {
-      int64_t at, high, wide;
-      float g = avg_window(w, r, c, &at, &high, &wide) * *dy++;
-      for (int64_t i = 0; i < high; i++)
-        for (int64_t j = 0; j < wide; j++) dx[at + i * w->in[1] + j] += g;
-    }
+  for (int64_t r = 0; r < w->out[0]; r++, dy += w->out[1]) {
+    weigh(w, r, dy, row);
+    add_taps(w, r, dx, row, 1);
+  }
 }
 
 static int avg_forward(lun_node *n, lun_err *err) {
@@ -349,8 +410,14 @@ static int avg_back(const lun_back *b, lun_err *err) {
   work k = {.dy = b->dy, .dx = b->dx[0]};
   if (!b->dx[0]) return LUN_OK;
   LUN_TRY(avg_geometry(b->node, &k.w, err));
-  return ops_units(b->node, b->copies * k.w.planes, k.w.in[0] * k.w.in[1],
-                   avg_unplane, &k, err);
+  size_t row = (size_t)k.w.out[1] * sizeof(float);
+  k.scratch = lun_malloc(row * (size_t)lun_threads());
+  if (!k.scratch)
+    return ops_fail(b->node, err, LUN_ENOMEM, "no memory for %zu bytes", row);
+  int status = ops_units(b->node, b->copies * k.w.planes, k.w.in[0] * k.w.in[1],
+                         avg_unplane, &k, err);
+  lun_free(k.scratch);
+  return status;
 }
 
 static const lun_rule avg_rules[] = {
@@ -424,7 +491,7 @@ static void max_of(void *arg, int64_t plane, int worker) {
   int64_t at = 0;
   (void)worker;
   for (int64_t i = 1; i < g->size && best == best; i++)
-    if (BEATS(x[i], best)) best = x[at = i];
+    if (x[i] > best || x[i] != x[i]) best = x[at = i];
   g->y[plane] = best;
   g->at[plane] = (int32_t)at;
 }
