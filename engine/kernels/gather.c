@@ -2,49 +2,87 @@
 ** gather.c - convolutions of any kernel, stride, padding, dilation and
 ** groups, and their gradients, as gathers (gather.h): copy the values that a
 ** tile of places meets into a matrix, multiply by the weights.
+**
+** A job is a tile of places and a block of output channels.  Its sum runs
+** over channels and taps in pieces of DEPTH; all sizes depend on the shapes
+** alone, and every output is one chain of fused multiply-adds, so that bits
+** depend neither on the batch nor on the threads.
 */
 #include "simd.h"
 
-#include <cblas.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Places of a tile: the copied matrix should stay in the second level cache.
-** Depends on shapes alone, so that bits do not depend on batch or threads. */
-enum { COLUMNS = 128 * 1024, MOST = 256 };
+enum {
+  PLACES = 128,  /* most places of a tile; a multiple of every panel */
+  OUTPUTS = 128, /* most output channels of a job */
+  DEPTH = 256,   /* channels x taps copied at once */
+  JOBS = 32,     /* wished for one image, so that many cores find work */
+};
 
-typedef struct job_data {
+typedef struct gather_job {
   const lun_gather *g;
+  const lun_simd *isa;
   const lun_finish *end;
-  const float *in, *w; /* w: [groups][k][c * taps] */
-  float *out, *scratch;
-  size_t each; /* floats of scratch a worker */
-  int tile, tiles;
-} job_data;
+  const float *in;
+  float *out, *w, *scratch; /* w: [groups][k][ws] */
+  ptrdiff_t ws;             /* c * taps and some room */
+  size_t each;              /* floats of scratch a worker */
+  int tile, tiles, block, blocks;
+} gather_job;
 
 static int mini(int a, int b) { return a < b ? a : b; }
 
 static int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
-/* col[p] = in at place p0 + p of one channel and tap; 0 outside. */
-static void copy_tap(const lun_gather *g, const float *plane, int t, int p0,
+/* Places p .. p+run-1 of one row v of places, from column u on. */
+static void copy_run(const lun_gather *g, const float *plane, int t, int v,
+                     int u, int run, float *col) {
+  int y = v * g->isy + g->ty[t], x = u * g->isx + g->tx[t], i = 0;
+  if (y < 0 || y >= g->ih) {
+    memset(col, 0, (size_t)run * sizeof *col);
+    return;
+  }
+  const float *row = plane + (ptrdiff_t)y * g->iw;
+  for (; i < run && x < 0; i++, x += g->isx) col[i] = 0.0f;
+  int inside = x < g->iw ? ceil_div(g->iw - x, g->isx) : 0;
+  int end = mini(run, i + inside);
+  if (g->isx == 1) {
+    for (; i < end; i++) col[i] = row[x++];
+  } else if (g->isx == 2) {
+    for (; i < end; i++, x += 2) col[i] = row[x];
+  } else {
+    for (; i < end; i++, x += g->isx) col[i] = row[x];
+  }
+  for (; i < run; i++) col[i] = 0.0f;
+}
+
+void lun_gather_copy(const lun_gather *g, const float *plane, int t, int p0,
                      int np, float *col) {
   for (int p = 0; p < np;) {
     int v = (p0 + p) / g->ow, u = (p0 + p) % g->ow;
     int run = mini(g->ow - u, np - p); /* places left in this row */
-    int y = v * g->isy + g->ty[t];
-    const float *row = plane + (ptrdiff_t)y * g->iw;
-    for (int i = 0; i < run; i++) {
-      int x = (u + i) * g->isx + g->tx[t];
-      int inside = y >= 0 && y < g->ih && x >= 0 && x < g->iw;
-      col[p + i] = inside ? row[x] : 0.0f;
-    }
+    copy_run(g, plane, t, v, u, run, col + p);
     p += run;
   }
 }
 
-static float gated(const lun_gate *gate, int64_t at, float d) {
+/* Values of nd channel-tap pairs from d0 on at np places, in panels:
+** col[panel][d][0 .. width); what is past np is 0. */
+static void copy_columns(const gather_job *j, const float *in, int p0, int np,
+                         int d0, int nd, float *col) {
+  const lun_gather *g = j->g;
+  int width = j->isa->panel;
+  for (int p = 0; p < np; p += width)
+    for (int d = 0; d < nd; d++, col += width) {
+      int c = (d0 + d) / g->taps, t = (d0 + d) % g->taps;
+      int n = mini(width, np - p);
+      lun_gather_copy(g, in + (ptrdiff_t)c * g->ih * g->iw, t, p0 + p, n, col);
+      if (n < width) memset(col + n, 0, (size_t)(width - n) * sizeof *col);
+    }
+}
+
+float lun_gate_one(const lun_gate *gate, int64_t at, float d) {
   float y = gate->y[at % gate->size];
   switch (gate->kind) {
     case LUN_GATE_PLAIN:
@@ -59,84 +97,118 @@ static float gated(const lun_gate *gate, int64_t at, float d) {
   return d;
 }
 
-/* Finished values of one channel to their places. */
-static void store(const job_data *j, int64_t chan, int k, int p0, int np,
+/* Finished values of one output channel to their places. */
+static void store(const gather_job *j, int64_t chan, int k, int p0, int np,
                   const float *m) {
   const lun_gather *g = j->g;
-  const lun_finish *e = j->end;
-  float bias = e->bias ? e->bias[k] : 0.0f;
+  float bias = j->end->bias ? j->end->bias[k] : 0.0f;
+  int64_t plane = chan * g->fh * g->fw;
+  if (g->osy == 1 && g->osx == 1) { /* then oh, ow = fh, fw */
+    j->isa->finish(j->end, j->out, plane + p0, np, m, bias);
+    return;
+  }
   for (int p = 0; p < np; p++) {
     int v = (p0 + p) / g->ow, u = (p0 + p) % g->ow;
     int64_t at =
-        (chan * g->fh + g->oy + v * g->osy) * g->fw + g->ox + u * g->osx;
+        plane + (int64_t)(g->oy + v * g->osy) * g->fw + g->ox + u * g->osx;
     float z = m[p] + bias;
-    if (e->relu && !(z > 0)) z = 0.0f;
-    j->out[at] = e->gate ? gated(e->gate, at, z) : z;
+    if (j->end->relu && !(z > 0)) z = 0.0f;
+    j->out[at] = j->end->gate ? lun_gate_one(j->end->gate, at, z) : z;
   }
+}
+
+static void multiply(const gather_job *j, const float *in, const float *w,
+                     int nk, int p0, int np, float *col, float *m) {
+  int ct = j->g->c * j->g->taps, width = j->isa->panel;
+  for (int d = 0; d < ct; d += DEPTH) {
+    int nd = mini(DEPTH, ct - d);
+    copy_columns(j, in, p0, np, d, nd, col);
+    for (int p = 0; p < np; p += width) {
+      j->isa->mul(nk, mini(width, np - p), nd, w + d, j->ws,
+                  col + (ptrdiff_t)p * nd, width, m + p, PLACES, d > 0);
+    }
+  }
+  if (ct == 0) memset(m, 0, (size_t)nk * PLACES * sizeof *m);
 }
 
 static void run_tile(void *arg, int64_t job, int worker) {
-  const job_data *j = arg;
+  const gather_job *j = arg;
   const lun_gather *g = j->g;
-  int p0 = (int)(job % j->tiles) * j->tile;
-  int group = (int)(job / j->tiles % g->groups);
-  int n = (int)(job / j->tiles / g->groups);
-  int np = mini(j->tile, g->oh * g->ow - p0), ct = g->c * g->taps;
+  int k0 = (int)(job % j->blocks) * j->block;
+  int64_t rest = job / j->blocks;
+  int p0 = (int)(rest % j->tiles) * j->tile;
+  int64_t chan = rest / j->tiles; /* image and group */
+  int group = (int)(chan % g->groups), nk = mini(j->block, g->k - k0);
+  int np = mini(j->tile, g->oh * g->ow - p0);
   float *col = j->scratch + (size_t)worker * j->each;
-  float *m = col + (size_t)ct * j->tile;
-  int64_t chan = (int64_t)n * g->groups + group;
+  float *m = col + DEPTH * PLACES;
+  multiply(j, j->in + chan * g->c * g->ih * g->iw,
+           j->w + ((ptrdiff_t)group * g->k + k0) * j->ws, nk, p0, np, col, m);
+  for (int k = 0; k < nk; k++) {
+    store(j, chan * g->k + k0 + k, group * g->k + k0 + k, p0, np,
+          m + (ptrdiff_t)k * PLACES);
+  }
+}
+
+typedef struct pick_job {
+  const lun_gather *g;
+  const float *w;
+  float *out;
+  ptrdiff_t ws;
+  int back, kk;
+} pick_job;
+
+/* One row W[c][tap] of the gather from a layer's weights (OIHW). */
+static void pick_row(void *arg, int64_t job, int worker) {
+  const pick_job *j = arg;
+  const lun_gather *g = j->g;
+  int group = (int)(job / g->k), k = (int)(job % g->k);
+  float *out = j->out + job * j->ws;
+  (void)worker;
   for (int c = 0; c < g->c; c++) {
-    const float *plane = j->in + (chan * g->c + c) * g->ih * g->iw;
-    for (int t = 0; t < g->taps; t++) {
-      copy_tap(g, plane, t, p0, np, col + (size_t)(c * g->taps + t) * j->tile);
-    }
-  }
-  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, g->k, j->tile, ct,
-              1.0f, j->w + (size_t)group * g->k * ct, ct, col, j->tile, 0.0f, m,
-              j->tile);
-  for (int k = 0; k < g->k; k++) {
-    store(j, chan * g->k + k, group * g->k + k, p0, np,
-          m + (size_t)k * j->tile);
+    /* forward the gather's channels are the layer's; backward swapped */
+    int64_t o = j->back ? (int64_t)group * g->c + c : (int64_t)group * g->k + k;
+    int64_t i = j->back ? k : c;
+    const float *w = j->w + (o * (j->back ? g->k : g->c) + i) * j->kk;
+    for (int t = 0; t < g->taps; t++) *out++ = w[g->tap[t]];
   }
 }
 
-/* W[group][k][c][tap] of the gather from a layer's weights (OIHW). */
-static void pick_weights(const lun_gather *g, const lun_conv *s, int back,
-                         const float *w, float *out) {
-  int kk = s->kh * s->kw;
-  for (int grp = 0; grp < g->groups; grp++)
-    for (int k = 0; k < g->k; k++)
-      for (int c = 0; c < g->c; c++)
-        for (int t = 0; t < g->taps; t++) {
-          int64_t o = grp * (back ? g->c : g->k) + (back ? c : k);
-          int64_t i = back ? k : c;
-          *out++ = w[(o * (back ? g->k : g->c) + i) * kk + g->tap[t]];
-        }
+/* Tiles of places, then blocks of outputs until there are JOBS. */
+static void partition(gather_job *j) {
+  const lun_gather *g = j->g;
+  int places = g->oh * g->ow, width = j->isa->panel;
+  int tile = ceil_div(ceil_div(places, JOBS), width) * width;
+  j->tile = mini(PLACES, tile);
+  j->tiles = ceil_div(places, j->tile);
+  j->blocks = ceil_div(g->k, OUTPUTS);
+  while (j->tiles * j->blocks < JOBS && j->blocks * 32 < g->k) j->blocks++;
+  j->block = ceil_div(g->k, j->blocks);
+  j->blocks = ceil_div(g->k, j->block);
 }
-
-/* The pool's workers are the only threads; OpenBLAS must not add its own. */
-static void one_thread(void) { openblas_set_num_threads(1); }
 
 /* out = the gather of in, with the layer's weights w. */
 static int run_gather(const lun_gather *g, const lun_conv *s, int back,
                       const float *in, const float *w, float *out,
                       const lun_finish *end, lun_err *err) {
-  static pthread_once_t once = PTHREAD_ONCE_INIT;
-  job_data j = {.g = g, .end = end, .in = in, .out = out};
-  int ct = g->c * g->taps, places = g->oh * g->ow;
-  size_t weights = (size_t)g->groups * g->k * ct;
-  if (places <= 0 || g->n <= 0 || g->k <= 0) return LUN_OK;
-  pthread_once(&once, one_thread);
-  j.tile = mini(mini(MOST, places), 1 + COLUMNS / (ct + 1));
-  j.tiles = ceil_div(places, j.tile);
-  j.each = (size_t)(ct + g->k) * j.tile;
-  float *mem = lun_calloc(weights + j.each * lun_threads(), sizeof *mem);
-  if (!mem) return lun_fail(err, LUN_ENOMEM, "convolution: no scratch memory");
-  pick_weights(g, s, back, w, mem);
-  j.w = mem;
-  j.scratch = mem + weights;
-  int st = lun_parallel((int64_t)g->n * g->groups * j.tiles, run_tile, &j);
-  lun_free(mem);
+  gather_job j = {
+      .g = g, .isa = lun_simd_now(), .end = end, .in = in, .out = out};
+  int64_t rows = (int64_t)g->groups * g->k;
+  if (g->oh <= 0 || g->ow <= 0 || g->n <= 0 || g->k <= 0) return LUN_OK;
+  partition(&j);
+  j.ws = (ptrdiff_t)(g->c * g->taps + 15) / 16 * 16 + 16;
+  j.each = (size_t)(DEPTH + j.block) * PLACES;
+  size_t weights = (size_t)(rows * j.ws);
+  j.w = lun_malloc((weights + j.each * lun_threads()) * sizeof(float));
+  if (!j.w) return lun_fail(err, LUN_ENOMEM, "convolution: no scratch memory");
+  j.scratch = j.w + weights;
+  pick_job pick = {g, w, j.w, j.ws, back, s->kh * s->kw};
+  int st = lun_parallel(rows, pick_row, &pick);
+  if (st == LUN_OK) {
+    st = lun_parallel((int64_t)g->n * g->groups * j.tiles * j.blocks, run_tile,
+                      &j);
+  }
+  lun_free(j.w);
   return st ? lun_fail(err, st, "interrupted") : LUN_OK;
 }
 

@@ -37,5 +37,11 @@ int lun_gather_forward(lun_gather *g, const lun_conv *s, lun_err *err);
 int lun_gather_backward(lun_gather *g, const lun_conv *s, int py, int px,
                         lun_err *err);
 void lun_gather_free(lun_gather *g);
+/* col[i] = the value of one channel's plane that tap t meets at place p0 + i,
+** places counted row by row, i < np. */
+void lun_gather_copy(const lun_gather *g, const float *plane, int t, int p0,
+                     int np, float *col);
+/* A gate on one gradient element. */
+float lun_gate_one(const lun_gate *gate, int64_t at, float d);
 
 #endif
