@@ -47,7 +47,9 @@ local jet = {
 }
 
 
-local function byte(v) return string.char(math.floor(math.max(0, math.min(255, v)) + 0.5)) end
+local function byte(v)
+  return string.char(math.floor(math.max(0, math.min(255, v)) + 0.5))
+end
 
 
 ---Catmull-Rom at u (0 .. points) of one channel; the ends go on straight.

@@ -329,7 +329,24 @@ local function paths_of(what)
   if type(what) == "table" and (what.image or what.images) then
     return paths_of(what.image or what.images)
   end
-  return what
+  if type(what) ~= "table" and type(what) ~= "userdata" then
+    error("images: paths or pictures expected", 3)
+  end
+  return list_of(what)
+end
+
+
+---A network's preprocessing, with the options' `fit` and `filter` over it.
+local function spec_for(net, what)
+  local spec = M.spec(net.preprocessing)
+  local fit, filter = nil, nil
+  if type(what) == "table" then fit, filter = what.fit, what.filter end
+  if not fit and not filter then return spec end
+  local given = { fit = fit or spec.fit, filter = filter }
+  for _, key in ipairs { "order", "scale", "mean", "std", "crop_pct", "size" } do
+    given[key] = spec[key]
+  end
+  return M.spec(given)
 end
 
 
@@ -341,33 +358,17 @@ end
 ---  network sees them) and x.names (the paths)
 ---@return string? message
 function M.batch(net, what)
-  local list = paths_of(what)
-  if type(list) ~= "table" and type(list) ~= "userdata" then
-    error("images: paths or pictures expected", 2)
-  end
-  list = list_of(list)
+  local list, spec = paths_of(what), spec_for(net, what)
   if #list == 0 then return nil, "no pictures given" end
-  local spec = M.spec(net.preprocessing)
-  if type(what) == "table" and (what.fit or what.filter) then
-    local given = { fit = what.fit or spec.fit, filter = what.filter }
-    for key, value in pairs(spec) do
-      if key ~= "bgr" and key ~= "filter" and given[key] == nil then given[key] = value end
-    end
-    spec = M.spec(given)
-  end
   local channels, h, w = table.unpack(net.input)
   local images, pictures, names = {}, {}, {}
   for i, item in ipairs(list) do
-    local image, message
-    if type(item) == "string" then
-      image, message = read_image(item)
-      if not image then return nil, message end
-    else
-      image = M.to_image(item)
-    end
-    images[i] = fitted(image, h, w, spec)
-    pictures[i] = M.from_image(images[i])
+    local image, message = item, nil
     names[i] = type(item) == "string" and item or "picture " .. i
+    if type(item) == "string" then image, message = read_image(item) end
+    if not image then return nil, message end
+    images[i] = fitted(M.to_image(image), h, w, spec)
+    pictures[i] = M.from_image(images[i])
   end
   local x = planes(images, spec, channels)
   x.pictures, x.names = pictures, names

@@ -15,7 +15,7 @@ function M.encode(t)
   local dims = {}
   for i, d in ipairs(t:shape()) do dims[i] = ("%d"):format(d) end
   local shape = table.concat(dims, ", ") .. (#dims == 1 and "," or "")
-  local header = ("{'descr': '<f4', 'fortran_order': False, 'shape': (%s), }"):format(shape)
+  local header = "{'descr': '<f4', 'fortran_order': False, 'shape': (" .. shape .. "), }"
   -- magic, version and length take 10 bytes; data begin at a multiple of 64
   header = header .. (" "):rep(-(10 + #header + 1) % 64) .. "\n"
   return magic .. "\1\0" .. ("<s2"):pack(header) .. t:bytes()
@@ -73,7 +73,7 @@ function M.decode(bytes)
   end
   local data = bytes:sub(at)
   if width == 8 then
-    data = data:gsub("........", function(v) return ("<f"):pack((("<d"):unpack(v))) end)
+    data = data:gsub(("."):rep(8), function(v) return ("<f"):pack((("<d"):unpack(v))) end)
   end
   return core.from_bytes(data, "f32", dims)
 end
