@@ -1,0 +1,116 @@
+/*
+** Every operator's true gradient against central differences of its forward,
+** in every input that is differentiable, with two gradient copies at once.
+**
+** With the loss L = sum dy y: (L(x + h) - L(x - h)) / 2h, summed in double;
+** h = 0.004 is below a third of the smallest gap between input values (see
+** opcase.h), so no kink lies within it.  The forward is float32: its
+** rounding, about 1e-7 L / h, and the third derivative's h^2 / 6 stay under
+** 2e-3 of the largest gradient; a wrong factor, sign or index does not.
+*/
+#include "opcase.h"
+#include "oprows.h"
+
+static const double STEP = 0.004, TOLERANCE = 2e-3;
+enum { COPIES = 2 };
+
+static double loss(const opcase *c, const float *dy) {
+  double sum = 0;
+  for (int64_t i = 0; i < c->n.out->size; i++)
+    sum += (double)dy[i] * (double)c->n.out->data[i];
+  return sum;
+}
+
+/* Central difference in element e of input i, for each copy of dy. */
+static void difference(opcase *c, int i, int64_t e, const float *dy,
+                       double *out) {
+  float *x = &c->n.in[i]->data[e], keep = *x;
+  float up = keep + (float)STEP, down = keep - (float)STEP;
+  double high[COPIES];
+  *x = up;
+  c->n.op->forward(&c->n, &c->err);
+  for (int k = 0; k < COPIES; k++) high[k] = loss(c, dy + k * c->n.out->size);
+  *x = down;
+  c->n.op->forward(&c->n, &c->err);
+  for (int k = 0; k < COPIES; k++)
+    out[k] = (high[k] - loss(c, dy + k * c->n.out->size)) /
+             ((double)up - (double)down);
+  *x = keep;
+}
+
+/* Largest error of input i's gradient g, relative to the largest gradient. */
+static double worst(opcase *c, int i, const float *g, const float *dy) {
+  int64_t size = c->n.in[i]->size;
+  double off = 0, top = 1;
+  for (int64_t e = 0; e < size; e++) {
+    double d[COPIES];
+    difference(c, i, e, dy, d);
+    for (int k = 0; k < COPIES; k++) {
+      double away = fabs(d[k] - (double)g[k * size + e]);
+      if (fabs(d[k]) > top) top = fabs(d[k]);
+      if (!(away <= off)) off = away;
+    }
+  }
+  c->n.op->forward(&c->n, &c->err);
+  return off / top;
+}
+
+/* Positions and conditions have no gradient: it must be 0 throughout. */
+static int all_zero(const float *g, int64_t n) {
+  for (int64_t i = 0; i < n; i++)
+    if (g[i] != 0) return 0;
+  return 1;
+}
+
+static void run(const char *op, const char *attrs, const char *inputs) {
+  opcase c;
+  float *dx[LUN_MAXIN] = {NULL}, *dy = NULL;
+  int ok = opcase_open(&c, op, attrs, inputs);
+  CHECK(ok, "%s {%s} on %s: %s", op, attrs, inputs, c.err.msg);
+  if (!ok) {
+    opcase_close(&c);
+    return;
+  }
+  dy = lun_malloc(COPIES * (size_t)c.n.out->size * sizeof *dy);
+  opcase_fill(dy, COPIES * c.n.out->size, ' ', 0, 99);
+  for (int i = 0; i < c.n.nin; i++) {
+    if (!c.n.in[i]) continue;
+    size_t count = COPIES * (size_t)c.n.in[i]->size;
+    dx[i] = lun_malloc(count * sizeof(float));
+    for (size_t k = 0; k < count; k++)
+      dx[i][k] = 7.5f; /* must be overwritten */
+  }
+  CHECK(opcase_back(&c, "plain", 0, COPIES, dy, dx) == LUN_OK, "%s: %s", op,
+        c.err.msg);
+  for (int i = 0; i < c.n.nin; i++) {
+    if (!dx[i]) continue;
+    if (c.kind[i] == 'b' || c.kind[i] == 'i') {
+      CHECK(all_zero(dx[i], COPIES * c.n.in[i]->size),
+            "%s {%s} on %s: input %d", op, attrs, inputs, i + 1);
+    } else {
+      double off = worst(&c, i, dx[i], dy);
+      CHECK(off < TOLERANCE, "%s {%s} on %s: input %d is off by %g", op, attrs,
+            inputs, i + 1, off);
+    }
+    lun_free(dx[i]);
+  }
+  lun_free(dy);
+  opcase_close(&c);
+}
+
+/* The table leaves nobody out. */
+static void every_operator_is_tested(void) {
+  for (int i = 0; lun_op_at(i); i++) {
+    int seen = 0;
+    for (int r = 0; r < OPROWS; r++)
+      seen |= strcmp(oprows[r].op, lun_op_at(i)->name) == 0;
+    CHECK(seen, "%s has no gradient test", lun_op_at(i)->name);
+  }
+}
+
+int main(void) {
+  for (int r = 0; r < OPROWS; r++)
+    run(oprows[r].op, oprows[r].attrs, oprows[r].inputs);
+  every_operator_is_tested();
+  DONE("ops: gradients");
+}
