@@ -85,6 +85,14 @@ $(IMPORT): $(IMP_O) $(BUILD)/engine/err.o
 $(BUILD)/test_import: tests/c/test_import.c $(IMP_O) $(BUILD)/engine/err.o Makefile
 	$(CC) $(ALL_CFLAGS) -o $@ $< $(filter-out %/main.o,$(filter %.o,$^)) $(IMP_LIB)
 
+# Line editing of the REPL: an object of its own, which nothing else loads.
+EDITOR  := $(BUILD)/lunette/readline.so
+
+all: $(EDITOR)
+$(EDITOR): $(BUILD)/engine/bind/readline.o
+	@mkdir -p $(@D)
+	$(CC) -shared $(OPT.$(CONFIG)) $(LINK.$(CONFIG)) $(LDFLAGS) -o $@ $^ -lreadline
+
 # What build this is, for `lunette --version`.
 $(BUILD)/commit: FORCE
 	@mkdir -p $(@D)

@@ -58,6 +58,7 @@ int lunL_open_tensor(lua_State *L); /* core.tensor functions into the table
 int lunL_open_ops(lua_State *L);    /* core.ops, and methods of tensors */
 int lunL_open_tape(lua_State *L);
 int lunL_open_weights(lua_State *L);
+int lunL_open_term(lua_State *L);
 int lunL_open_image(lua_State *L); /* pushes core.image */
 
 #endif
