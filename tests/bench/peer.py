@@ -1,0 +1,156 @@
+"""The peer's worker: one line in, one line out (see drive.py).
+
+check CASE FILE   does the case once and writes its result, raw float32
+time CASE         does it once and answers the milliseconds
+"""
+import os
+import sys
+import time
+
+import numpy as np
+import torch
+
+import peernets
+
+BUILD, THREADS = sys.argv[1], int(sys.argv[2])
+torch.set_num_threads(THREADS)
+kept = {}
+
+
+def once(name, make):
+    if name not in kept:
+        kept[name] = make()
+    return kept[name]
+
+
+def file(name, *shape):
+    """Inputs that the other worker wrote."""
+    values = np.fromfile(os.path.join(BUILD, "bench", name), dtype=np.float32)
+    return torch.from_numpy(values.reshape(shape))
+
+
+def vgg():
+    path = os.path.join(BUILD, "vgg16_hash1.safetensors")
+    return once("vgg", lambda: peernets.Vgg16(path))
+
+
+def photo():
+    return once("photo", lambda: file("photo.f32", 8, 3, 224, 224))
+
+
+def gradient(net, x, classes):
+    x = x.detach().requires_grad_(True)
+    y = net(x)
+    y[torch.arange(len(x)), classes].sum().backward()
+    return x.grad
+
+
+def saliency(g):
+    m = g.abs().amax(1)
+    lo, hi = m.amin((1, 2), True), m.amax((1, 2), True)
+    return (m - lo) / (hi - lo + 1e-7)
+
+
+def forward():
+    with torch.no_grad():
+        return vgg()(photo()[:1])
+
+
+def vanilla():
+    return saliency(gradient(vgg(), photo()[:1], [8]))
+
+
+def rules():
+    maps = []
+    for rule in (None, "guided", "rectified"):
+        vgg().use(rule)
+        maps.append(saliency(gradient(vgg(), photo()[:1], [8])))
+    vgg().use(None)
+    return torch.cat(maps)
+
+
+def batch8():
+    return gradient(vgg(), photo(), [8] * 8)
+
+
+def smooth(check=False):
+    x = photo()[:1]
+    sigma = 0.2 * (x.max() - x.min())
+    total = torch.zeros_like(x)
+    given = once("noise", lambda: file("noise.f32", 16, 3, 224, 224))
+    for first in range(0, 16, 4):
+        noise = given[first : first + 4] if check else torch.randn(4, 3, 224, 224)
+        g = gradient(vgg(), x + sigma * noise, [8] * 4)
+        total += g.abs().sum(0, keepdim=True)
+    return saliency(total / 16)
+
+
+def gradcam():
+    net = vgg()
+    with torch.no_grad():
+        a = net.until_last_conv(photo()[:1])
+    # the pool is no in-place step: a keeps its values
+    a.requires_grad_(True)
+    net.after_last_conv(a)[0, 8].backward()
+    with torch.no_grad():
+        cam = (a * a.grad.mean((2, 3), keepdim=True)).sum(1, keepdim=True).relu()
+        cam = torch.nn.functional.interpolate(cam, size=(224, 224), mode="bilinear",
+                                              align_corners=True)
+        lo, hi = cam.min(), cam.max()
+        return (cam - lo) / (hi - lo + 1e-7)
+
+
+def masked():
+    masks = once("masks", lambda: file("masks.f32", 64, 1, 224, 224))
+    with torch.no_grad():
+        return torch.cat([vgg()(photo()[:1] * masks[i : i + 16])
+                          for i in range(0, 64, 16)])
+
+
+TOP = (8, 21, 33, 0, 999)
+
+
+def top5():
+    return torch.cat([gradient(vgg(), photo()[:1], [c]) for c in TOP])
+
+
+def top5_retained():
+    x = photo()[:1].detach().requires_grad_(True)
+    y = vgg()(x)
+    return torch.cat([torch.autograd.grad(y[0, c], x, retain_graph=True)[0]
+                      for c in TOP])
+
+
+def squeezenet():
+    path = os.path.join(BUILD, "bench", "squeezenet1_0.safetensors")
+    net = once("squeezenet", lambda: peernets.SqueezeNet(path))
+    x = once("x227", lambda: file("x227.f32", 1, 3, 227, 227))
+    return gradient(net, x, [8])
+
+
+def resnet18():
+    path = os.path.join(BUILD, "bench", "resnet18.safetensors")
+    net = once("resnet18", lambda: peernets.resnet18(path))
+    return gradient(net, photo()[:1], [8])
+
+
+CASES = {f.__name__: f for f in (
+    forward, vanilla, rules, batch8, smooth, gradcam, masked, top5, top5_retained,
+    squeezenet, resnet18)}
+
+
+def check(case, path):
+    result = smooth(True) if case == "smooth" else CASES[case]()
+    result.detach().numpy().tofile(path)
+    return "ok"
+
+
+def timed(case):
+    start = time.perf_counter()
+    CASES[case]()
+    return f"{1e3 * (time.perf_counter() - start):.4f}"
+
+
+for line in sys.stdin:
+    words = line.split()
+    print(check(*words[1:]) if words[0] == "check" else timed(words[1]), flush=True)
