@@ -223,39 +223,56 @@ INLINE void product(int rows, int nk, const float *a, ptrdiff_t as,
 
 /* ---- what happens to finished values ------------------------------------ */
 
-/* n values z of one channel that belong at out + at. */
-INLINE void finish(const lun_finish *e, float *out, int64_t at, int n, vec z,
-                   float bias) {
-  if (e->gate) {
-    const lun_gate *g = e->gate;
-    vec y = load_n(g->y + (g->size ? at % g->size : 0), n);
-    switch (g->kind) {
-      case LUN_GATE_PLAIN:
-        z = keep(z, y > 0);
-        break;
-      case LUN_GATE_GUIDED:
-        z = keep(z, (y > 0) & (z > 0));
-        break;
-      case LUN_GATE_RECTIFIED:
-        z = keep(z, z > 0);
-        break;
-      case LUN_GATE_LEAK: {
-        ivec c = y > 0;
-        z = (vec)(((ivec)z & c) | ((ivec)(z * g->leak) & ~c));
-        break;
-      }
-    }
-  } else {
-    z += bias;
-    if (e->relu) z = keep(z, z > 0);
+enum mode { BIAS, RELU, PLAIN, GUIDED, RECTIFIED, LEAK };
+
+static enum mode mode_of(const lun_finish *e) {
+  if (!e->gate) return e->relu ? RELU : BIAS;
+  switch (e->gate->kind) {
+    case LUN_GATE_GUIDED:
+      return GUIDED;
+    case LUN_GATE_RECTIFIED:
+      return RECTIFIED;
+    case LUN_GATE_LEAK:
+      return LEAK;
+    default:
+      return PLAIN;
   }
-  store_n(out + at, z, n);
+}
+
+/* A gate's rule, lunette.h's table; or bias and relu. */
+INLINE vec rule(enum mode mode, vec z, vec y, float bias, float leak) {
+  switch (mode) {
+    case PLAIN:
+      return keep(z, y > 0);
+    case GUIDED:
+      return keep(z, (y > 0) & (z > 0));
+    case RECTIFIED:
+      return keep(z, z > 0);
+    case LEAK: {
+      ivec c = y > 0;
+      return (vec)(((ivec)z & c) | ((ivec)(z * leak) & ~c));
+    }
+    case RELU:
+      z += bias;
+      return keep(z, z > 0);
+    default:
+      return z + bias;
+  }
+}
+
+INLINE int is_gate(enum mode m) {
+  return m == PLAIN || m == GUIDED || m == LEAK;
 }
 
 static void finish_row(const lun_finish *e, float *out, int64_t at, int np,
                        const float *m, float bias) {
+  enum mode mode = mode_of(e);
+  const float *y = e->gate ? e->gate->y + at % e->gate->size : NULL;
+  float leak = e->gate ? e->gate->leak : 0.0f;
   for (int p = 0; p < np; p += VL) {
-    finish(e, out, at + p, np - p, load_n(m + p, np - p), bias);
+    vec v = is_gate(mode) ? load_n(y + p, np - p) : (vec){0};
+    store_n(out + at + p, rule(mode, load_n(m + p, np - p), v, bias, leak),
+            np - p);
   }
 }
 

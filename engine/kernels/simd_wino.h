@@ -229,25 +229,50 @@ static void wino_mul(int nt, int nk, int nc, lun_wino_v v, const float *u,
 
 /* ---- output ------------------------------------------------------------- */
 
-/* Rows of `np` pixels [pixel][BLOCK] to planar rows of the channels from k
-** on, through the finish. */
-INLINE void row_out(const lun_wino *j, int n, int k, int y, int x, int np,
+/* Where a segment's outputs go, and what the finish needs there. */
+typedef struct segment_at {
+  float *out;
+  const float *y, *bias; /* of the gate; of the channels, or NULL */
+  ptrdiff_t plane;
+  int have, np; /* channels, pixels */
+  float leak;
+} segment_at;
+
+/* One row of pixels [pixel][BLOCK] to planar rows, through the finish. */
+INLINE void row_out(enum mode mode, const segment_at *s, ptrdiff_t row,
                     const float *strip) {
-  int64_t plane = (int64_t)j->oh * j->ow;
-  int64_t at = ((int64_t)n * j->k + k) * plane + (int64_t)y * j->ow + x;
-  int have = mini(BLOCK, j->k - k);
-  for (int q = 0; q < np; q += VL)
-    for (int h = 0; h < have; h += VL) {
+  for (int q = 0; q < s->np; q += VL)
+    for (int h = 0; h < s->have; h += VL) {
+      int np = s->np - q, have = s->have - h;
+      float *out = s->out + h * s->plane + row + q;
+      const float *y = s->y + h * s->plane + row + q;
       vec r[VL];
       UNROLLED(int i = 0; i < VL; i++) {
         r[i] = LOAD(strip + (q + i) * BLOCK + h);
       }
       transpose(r);
-      for (int i = 0; i < VL && h + i < have; i++) {
-        float bias = j->end.bias ? j->end.bias[k + h + i] : 0.0f;
-        finish(&j->end, j->out, at + (h + i) * plane + q, np - q, r[i], bias);
+      if (np >= VL && have >= VL) {
+        UNROLLED(int i = 0; i < VL; i++) {
+          vec v = is_gate(mode) ? LOADU(y + i * s->plane) : (vec){0};
+          v = rule(mode, r[i], v, s->bias ? s->bias[h + i] : 0.0f, s->leak);
+          STOREU(out + i * s->plane, v);
+        }
+      } else {
+        UNROLLED(int i = 0; i < VL; i++) {
+          if (i >= have) break;
+          vec v = is_gate(mode) ? load_n(y + i * s->plane, np) : (vec){0};
+          v = rule(mode, r[i], v, s->bias ? s->bias[h + i] : 0.0f, s->leak);
+          store_n(out + i * s->plane, v, np);
+        }
       }
     }
+}
+
+INLINE void rows_out(enum mode mode, const segment_at *s, ptrdiff_t w, int rows,
+                     const float *strip) {
+  for (int y = 0; y < rows; y++) {
+    row_out(mode, s, y * w, strip + y * PITCH * BLOCK);
+  }
 }
 
 INLINE void tile_out(const float *m, float *strip) {
@@ -265,16 +290,48 @@ INLINE void tile_out(const float *m, float *strip) {
   }
 }
 
+static segment_at place(const lun_wino *j, int n, int ty, int tx, int nt,
+                        int k) {
+  ptrdiff_t plane = (ptrdiff_t)j->oh * j->ow;
+  ptrdiff_t at = ((ptrdiff_t)n * j->k + k) * plane + 4 * ty * j->ow + 4 * tx;
+  const lun_gate *g = j->end.gate;
+  return (segment_at){.out = j->out + at,
+                      .y = g && g->y ? g->y + at % g->size : j->out,
+                      .bias = j->end.bias ? j->end.bias + k : NULL,
+                      .plane = plane,
+                      .have = mini(BLOCK, j->k - k),
+                      .np = mini(4 * nt, j->ow - 4 * tx),
+                      .leak = g ? g->leak : 0.0f};
+}
+
 INLINE void segment_out(const lun_wino *j, int n, int ty, int tx, int nt, int k,
                         const float *m) {
   float strip[4 * PITCH * BLOCK] __attribute__((aligned(64)));
+  segment_at s = place(j, n, ty, tx, nt, k);
+  int rows = mini(4, j->oh - 4 * ty);
   for (int t = 0; t < nt; t++)
     for (int h = 0; h < BLOCK; h += VL) {
       tile_out(m + t * (LUN_FREQ * PW + 16) + h, strip + 4 * t * BLOCK + h);
     }
-  for (int y = 0; y < 4 && 4 * ty + y < j->oh; y++) {
-    row_out(j, n, k, 4 * ty + y, 4 * tx, mini(4 * nt, j->ow - 4 * tx),
-            strip + y * PITCH * BLOCK);
+  switch (mode_of(&j->end)) {
+    case BIAS:
+      rows_out(BIAS, &s, j->ow, rows, strip);
+      break;
+    case RELU:
+      rows_out(RELU, &s, j->ow, rows, strip);
+      break;
+    case PLAIN:
+      rows_out(PLAIN, &s, j->ow, rows, strip);
+      break;
+    case GUIDED:
+      rows_out(GUIDED, &s, j->ow, rows, strip);
+      break;
+    case RECTIFIED:
+      rows_out(RECTIFIED, &s, j->ow, rows, strip);
+      break;
+    case LEAK:
+      rows_out(LEAK, &s, j->ow, rows, strip);
+      break;
   }
 }
 
