@@ -14,6 +14,25 @@
 
 #include "lunette.h"
 
+/* AddressSanitizer knows nothing of the pool: it is told which bytes are not
+** handed out, and fresh ones are filled with NaNs, so that reading either
+** shows. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define POISONING 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(POISONING)
+#include <sanitizer/asan_interface.h>
+#define HIDE(p, n)  ASAN_POISON_MEMORY_REGION(p, n)
+#define SHOW(p, n)  ASAN_UNPOISON_MEMORY_REGION(p, n)
+#define SPOIL(p, n) memset(p, 0xFF, n)
+#else
+#define HIDE(p, n)  ((void)(p), (void)(n))
+#define SHOW(p, n)  ((void)(p), (void)(n))
+#define SPOIL(p, n) ((void)(p), (void)(n))
+#endif
+
 enum {
   ALIGN = 64,    /* a cache line, and the widest vector */
   POOLED = 4096, /* smaller blocks go straight to the system */
@@ -56,7 +75,12 @@ static head *from_system(size_t bytes) {
   return p;
 }
 
-static void give_back(head *h) { free(h); }
+static char *room_of(head *h) { return (char *)h + ALIGN; }
+
+static void give_back(head *h) {
+  SHOW(room_of(h), h->bytes);
+  free(h);
+}
 
 static void trim(void) {
   for (int i = 0; i < CLASSES; i++) {
@@ -105,7 +129,11 @@ void *lun_malloc(size_t bytes) {
     if (pool.n.live > pool.n.peak) pool.n.peak = pool.n.live;
   }
   pthread_mutex_unlock(&pool.lock);
-  return h ? (char *)h + ALIGN : NULL;
+  if (!h) return NULL;
+  SHOW(room_of(h), bytes);
+  HIDE(room_of(h) + bytes, h->bytes - bytes);
+  SPOIL(room_of(h), bytes);
+  return room_of(h);
 }
 
 void *lun_calloc(size_t n, size_t size) {
@@ -120,6 +148,7 @@ void lun_free(void *p) {
   head *h;
   if (!p) return;
   h = (head *)(void *)((char *)p - ALIGN);
+  HIDE(p, h->bytes);
   pthread_mutex_lock(&pool.lock);
   pool.n.live -= h->bytes;
   pool.n.blocks--;

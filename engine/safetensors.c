@@ -241,7 +241,7 @@ static int read_header(lun_weights *w, lun_err *err) {
 
 static int map_file(lun_weights *w, lun_err *err) {
   struct stat st;
-  int fd = open(w->path, O_RDONLY | O_CLOEXEC);
+  int fd = open(w->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0 || fstat(fd, &st) != 0) {
     int e = errno;
     if (fd >= 0) close(fd);
@@ -377,28 +377,59 @@ int lun_weights_tensor(lun_weights *w, int i, lun_tensor **out, lun_err *err) {
 
 /* ---- writing ---- */
 
-static json_t *header_of(int n, const char *const *names,
-                         lun_tensor *const *tensors, lun_dtype dtype,
-                         const char *const *meta) {
-  json_t *root = json_object(), *m = json_object();
-  size_t at = 0, width = dtype == LUN_F16 ? 2 : 4;
-  for (; meta && meta[0]; meta += 2)
-    json_object_set_new(m, meta[0], json_string(meta[1]));
-  json_object_set_new(root, "__metadata__", m);
-  for (int i = 0; i < n; i++) {
-    json_t *shape = json_array(), *e = json_object();
-    size_t bytes = (size_t)tensors[i]->size * width;
-    for (int d = 0; d < tensors[i]->ndim; d++)
-      json_array_append_new(shape, json_integer(tensors[i]->dim[d]));
-    json_object_set_new(e, "dtype", json_string(width == 2 ? "F16" : "F32"));
-    json_object_set_new(e, "shape", shape);
-    json_object_set_new(
-        e, "data_offsets",
-        json_pack("[I,I]", (json_int_t)at, (json_int_t)(at + bytes)));
-    json_object_set_new(root, names[i], e);
-    at += bytes;
+/* {"dtype", "shape", "data_offsets"} of one tensor. */
+static json_t *entry_of(const lun_tensor *t, size_t begin, size_t width) {
+  json_t *shape = json_array();
+  for (int d = 0; d < t->ndim; d++)
+    json_array_append_new(shape, json_integer(t->dim[d]));
+  return json_pack("{s:s,s:o,s:[I,I]}", "dtype", width == 2 ? "F16" : "F32",
+                   "shape", shape, "data_offsets", (json_int_t)begin,
+                   (json_int_t)(begin + (size_t)t->size * width));
+}
+
+/* Adds what must be new and in UTF-8; takes over v. */
+static int add_new(json_t *o, const char *key, json_t *v, const char *path,
+                   lun_err *err) {
+  if (json_object_get(o, key)) {
+    json_decref(v);
+    return lun_fail(err, LUN_EARG, "%s: two entries are named '%.80s'", path,
+                    key);
   }
-  return root;
+  if (json_object_set_new(o, key, v) == 0) return LUN_OK;
+  return lun_fail(err, LUN_EARG, "%s: '%.80s' or its value is no UTF-8 text",
+                  path, key);
+}
+
+static int header_of(json_t *root, int n, const char *const *names,
+                     lun_tensor *const *tensors, lun_dtype dtype,
+                     const char *const *meta, const char *path, lun_err *err) {
+  size_t at = 0, width = dtype == LUN_F16 ? 2 : 4;
+  json_t *m = json_object();
+  json_object_set_new(root, "__metadata__", m);
+  for (; meta && meta[0]; meta += 2)
+    LUN_TRY(add_new(m, meta[0], json_string(meta[1]), path, err));
+  for (int i = 0; i < n; i++) {
+    LUN_TRY(
+        add_new(root, names[i], entry_of(tensors[i], at, width), path, err));
+    at += (size_t)tensors[i]->size * width;
+  }
+  return LUN_OK;
+}
+
+/* The header as text (free it), or NULL with err filled. */
+static char *header_text(int n, const char *const *names,
+                         lun_tensor *const *tensors, lun_dtype dtype,
+                         const char *const *meta, const char *path,
+                         lun_err *err, int *status) {
+  json_t *root = json_object();
+  char *text = NULL;
+  *status = header_of(root, n, names, tensors, dtype, meta, path, err);
+  if (*status == LUN_OK) {
+    text = json_dumps(root, JSON_COMPACT);
+    if (!text) *status = lun_fail(err, LUN_ENOMEM, "%s: no memory", path);
+  }
+  json_decref(root);
+  return text;
 }
 
 static int put_values(FILE *f, const lun_tensor *t, lun_dtype dtype) {
@@ -427,12 +458,10 @@ int lun_weights_write(const char *path, int n, const char *const *names,
                       lun_tensor *const *tensors, lun_dtype dtype,
                       const char *const *meta, lun_err *err) {
   char tmp[4096];
-  json_t *root = header_of(n, names, tensors, dtype, meta);
-  char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;
+  int ok, status;
+  char *text = header_text(n, names, tensors, dtype, meta, path, err, &status);
   FILE *f;
-  int ok;
-  json_decref(root);
-  if (!text) return lun_fail(err, LUN_ENOMEM, "%s: no memory", path);
+  if (!text) return status;
   if (snprintf(tmp, sizeof tmp, "%s.tmp.%ld", path, (long)getpid()) >=
       (int)sizeof tmp) {
     free(text);

@@ -40,7 +40,7 @@ int lun_walk_new(lun_walk **out, lun_tape *tape, int node,
   *out = NULL;
   if (!top || !top->out)
     return lun_fail(err, LUN_EARG, "backward: the tape has no node %d", node);
-  if (seed->size == 0 || seed->size % top->out->size)
+  if (seed->size == 0 || !top->out->size || seed->size % top->out->size)
     return lun_fail(
         err, LUN_ESHAPE,
         "backward: seed %s does not fit output %s (one or more copies of it)",
@@ -120,12 +120,17 @@ int lun_walk_reached(const lun_walk *w, int node) {
   return w->s[node].live;
 }
 
-/* A gradient tensor for `like`: copies of it along the first dimension. */
+/* Shape of a gradient for `like`: copies of it along the first dimension. */
+static void grad_shape(const lun_walk *w, const lun_tensor *like,
+                       int64_t *dim) {
+  memcpy(dim, like->dim, sizeof like->dim);
+  dim[0] *= w->copies;
+}
+
 static int grad_new(const lun_walk *w, lun_tensor **out, const lun_tensor *like,
                     lun_err *err) {
   int64_t dim[LUN_MAXDIM];
-  memcpy(dim, like->dim, sizeof dim);
-  dim[0] *= w->copies;
+  grad_shape(w, like, dim);
   return lun_tensor_new(out, like->ndim, dim, err);
 }
 
@@ -188,6 +193,7 @@ static lun_node *gated_relu(const lun_walk *w, const lun_node *n, lun_gate *g) {
   if (!n->op->gated || !s || s->want || s->hook || s->users != 1 || s->grad)
     return NULL;
   if (!relu || !relu->op || strcmp(relu->op->name, "relu") != 0) return NULL;
+  if (!relu->out) return NULL; /* dropped: the walk says so when it is there */
   r = s->rule ? s->rule : relu->op->rules;
   for (size_t k = 0; k < sizeof gates / sizeof *gates; k++)
     if (strcmp(r->name, gates[k].name) == 0) {
@@ -221,8 +227,7 @@ static int pass_on(lun_walk *w, const lun_node *n, lun_err *err) {
   const lun_tensor *like = n->in[0];
   lun_tensor *dx;
   int64_t dim[LUN_MAXDIM];
-  memcpy(dim, like->dim, sizeof dim);
-  dim[0] *= w->copies;
+  grad_shape(w, like, dim);
   LUN_TRY(lun_tensor_view(&dx, w->s[n->id].grad, 0, like->ndim, dim, err));
   return deposit(w, n->src[0], dx, err);
 }
@@ -301,18 +306,21 @@ lun_tensor *lun_walk_dy(const lun_walk *w) {
 int lun_walk_copies(const lun_walk *w) { return w->copies; }
 
 int lun_walk_put(lun_walk *w, int i, lun_tensor *dx, lun_err *err) {
-  lun_node *n = lun_tape_node(w->tape, w->at);
+  lun_node *n = w->waiting ? lun_tape_node(w->tape, w->at) : NULL;
   char a[LUN_SHAPETEXT], b[LUN_SHAPETEXT];
-  if (!w->waiting || i < 0 || i >= n->nin)
+  lun_tensor want;
+  if (!n || i < 0 || i >= n->nin || !n->in[i])
     return lun_fail(err, LUN_EARG, "backward: no node waits for input %d",
                     i + 1);
-  if (dx->size != n->in[i]->size * w->copies)
+  want = *n->in[i];
+  grad_shape(w, n->in[i], want.dim);
+  if (!lun_tensor_same_shape(dx, &want) || (dx->size && !dx->data))
     return lun_fail(
         err, LUN_ESHAPE,
-        "%s: backward returned a gradient of shape %s, the input is %s%s",
+        "%s: backward returned a gradient of shape %s%s, expected %s",
         lun_node_title(n), lun_shape_text(a, sizeof a, dx->ndim, dx->dim),
-        lun_shape_text(b, sizeof b, n->in[i]->ndim, n->in[i]->dim),
-        w->copies > 1 ? " (times the number of seeds)" : "");
+        dx->size && !dx->data ? " without values" : "",
+        lun_shape_text(b, sizeof b, want.ndim, want.dim));
   if (n->src[i] < 0 || !w->s[n->src[i]].reach) return LUN_OK;
   return deposit(w, n->src[i], lun_tensor_retain(dx), err);
 }

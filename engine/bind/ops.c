@@ -75,7 +75,9 @@ static void named_attrs(lua_State *L, call *c, int idx) {
         lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
     const lun_attrdef *a = find_attr(c->op, key);
     if (strcmp(key, "name") == 0) {
-      c->name = luaL_checkstring(L, -1);
+      if (lua_type(L, -1) != LUA_TSTRING)
+        luaL_error(L, "%s: 'name' is a string", c->op->name);
+      c->name = lua_tostring(L, -1); /* stays alive in the table */
     } else if (strcmp(key, "defer") == 0) {
       if (lua_toboolean(L, -1)) c->flags |= LUN_DEFER;
     } else if (a) {

@@ -144,18 +144,20 @@ static int push_inputs(lua_State *L, const node_box *b, const lun_node *n) {
 
 static int node_backward(lua_State *L);
 
-static int push_shape(lua_State *L, const lun_tensor *t) {
+/* A shape as a list, the first dimension times `copies`. */
+static int push_shape(lua_State *L, const lun_tensor *t, int copies) {
   if (!t) return 0;
   lua_createtable(L, t->ndim, 0);
   for (int i = 0; i < t->ndim; i++) {
-    lua_pushinteger(L, t->dim[i]);
+    lua_pushinteger(L, t->dim[i] * (i ? 1 : copies));
     lua_seti(L, -2, i + 1);
   }
   return 1;
 }
 
-/* node.name .kind .id .input .output .inputs .weight .bias .attrs .shape
-** .sources */
+/* node.name .kind .id .copies .input .output .inputs .weight .bias .attrs
+** .shape (of the output) .input_shape (of what backward has to return)
+** :backward() */
 static int node_index(lua_State *L) {
   const node_box *b = luaL_checkudata(L, 1, NODE_T);
   const char *key = luaL_checkstring(L, 2);
@@ -163,12 +165,14 @@ static int node_index(lua_State *L) {
   if (strcmp(key, "name") == 0) return lua_pushstring(L, n->name), 1;
   if (strcmp(key, "id") == 0) return lua_pushinteger(L, b->id), 1;
   if (strcmp(key, "copies") == 0) return lua_pushinteger(L, b->copies), 1;
-  if (strcmp(key, "shape") == 0) return push_shape(L, n->out);
+  if (strcmp(key, "shape") == 0) return push_shape(L, n->out, 1);
   if (strcmp(key, "kind") == 0)
     return lua_pushstring(L, n->op ? n->op->name : "input"), 1;
   if (strcmp(key, "output") == 0) return push_value(L, b, b->id, NULL);
   if (!n->op) return 0;
   if (strcmp(key, "input") == 0) return push_value(L, b, n->src[0], n->in[0]);
+  if (strcmp(key, "input_shape") == 0)
+    return push_shape(L, n->in[0], b->copies);
   if (strcmp(key, "inputs") == 0) return push_inputs(L, b, n);
   if (strcmp(key, "attrs") == 0) return push_attrs(L, n);
   if (strcmp(key, "backward") == 0)
@@ -192,7 +196,8 @@ static int node_backward(lua_State *L) {
   lun_err err;
   int64_t dim[LUN_MAXDIM];
   const lun_rule *rule;
-  if (!n->op || !n->out || dy->size % n->out->size)
+  if (!n->op || !n->out || !n->out->size || !dy->size ||
+      dy->size % n->out->size)
     return luaL_error(L, "backward: the gradient does not fit %s",
                       lun_node_title(n));
   rule = name ? lun_op_rule(n->op, name, &err) : n->op->rules;
@@ -288,6 +293,10 @@ static void call_hook(lua_State *L, lun_walk *w, lun_tape *tape, int id,
       lua_pop(L, 1);
       continue;
     }
+    if (!luaL_testudata(L, -1, TENSOR_T))
+      luaL_error(L, "backward rule of layer '%s' (%s): gradient %d is a %s",
+                 n->name ? n->name : "?", n->op->name, i + 1,
+                 luaL_typename(L, -1));
     dx = lunL_checktensor(L, -1);
     if (lun_walk_put(w, i, dx, &err) != LUN_OK) lunL_raise(L, &err);
     if (several) lua_pop(L, 1);

@@ -65,8 +65,11 @@ int lunL_checkshape(lua_State *L, int arg, int64_t *dim) {
   luaL_argcheck(L, top >= 1 && top <= LUN_MAXDIM, arg,
                 "a shape has 1 to 6 dimensions");
   for (; n < top; n++) {
+    int whole;
     if (list) lua_geti(L, arg, n + 1);
-    dim[n] = luaL_checkinteger(L, list ? -1 : arg + n);
+    dim[n] = lua_tointegerx(L, list ? -1 : arg + n, &whole);
+    if (!whole)
+      luaL_argerror(L, list ? arg : arg + n, "a shape is of whole numbers");
     if (list) lua_pop(L, 1);
   }
   return n;
@@ -186,8 +189,8 @@ static int range(lua_State *L) {
   double step = luaL_optnumber(L, 3, 1);
   int64_t n;
   lun_tensor *t;
-  luaL_argcheck(L, step != 0 && (to - from) / step < 1e9, 3,
-                "step must not be 0");
+  luaL_argcheck(L, step != 0 && fabs((to - from) / step) < 1e9, 3,
+                "step must not be 0, nor give a thousand million values");
   n = (int64_t)floor((to - from) / step + 1e-9) + 1;
   if (n < 0) n = 0;
   t = fresh(L, 1, &n);
@@ -350,7 +353,9 @@ typedef struct ranked {
 
 static int descending(const void *a, const void *b) {
   const ranked *x = a, *y = b;
-  if (x->v != y->v) return x->v > y->v ? -1 : 1;
+  int odd = (x->v != x->v) - (y->v != y->v); /* NaN comes last */
+  if (odd) return odd;
+  if (x->v > y->v || x->v < y->v) return x->v > y->v ? -1 : 1;
   return x->i < y->i ? -1 : 1; /* stable */
 }
 
