@@ -41,14 +41,14 @@ local canvas_options = { columns = false, titles = false, scale = 1, title = "",
 ---@field scale? number         1 (default) or 2: the same picture in finer pixels
 ---@field cell? integer         side of a cell in pixels at scale 1 (default: what
 ---  the pictures have, multiplied by a whole number to come near 256)
----@field background? string    "white" (default), "black", "#rrggbb"
+---@field background? string   "white" (default), "black", "#rrggbb"
 
 
 local function whole(name, value, least, most)
   local n = math.tointeger(value)
   if not n or n < least or n > most then
-    error(("canvas: %s must be a whole number from %d to %d, got %s"):format(name, least,
-          most, tostring(value)), 0)
+    error(("canvas: %s must be a whole number from %d to %d, got %s"):format(name,
+          least, most, tostring(value)), 0)
   end
   return n
 end
@@ -60,7 +60,8 @@ local function new_canvas(opts)
   if o.cell then o.cell = whole("cell", o.cell, 8, 4096) end
   return setmetatable({
     columns = o.columns, titles = o.titles, title = o.title or "", cell = o.cell,
-    scale = whole("scale", o.scale, 1, 4), background = colour_of(o.background), rows = {},
+    scale = whole("scale", o.scale, 1, 4), background = colour_of(o.background),
+    rows = {},
   }, Canvas)
 end
 
@@ -95,15 +96,18 @@ local row_options = {
 local function add_overlay(self, row, overlay)
   local images
   if overlay == true then
-    if not self.last_pictures then error("row: overlay = true needs a row of pictures", 0) end
     images = self.last_pictures
+      or error("row: overlay = true needs a row of pictures before it", 0)
   else
     images = panels.pictures(overlay, row.title)
   end
   if #images ~= 1 and #images ~= #row.cells then
-    error(("row '%s': %d maps over %d pictures"):format(row.title, #row.cells, #images), 0)
+    error(("row '%s': %d maps over %d pictures"):format(row.title, #row.cells,
+          #images), 0)
   end
-  for i, cell in ipairs(row.cells) do cell.base = images[#images == 1 and 1 or i] end
+  for i, cell in ipairs(row.cells) do
+    cell.base = images[#images == 1 and 1 or i]
+  end
 end
 
 
@@ -115,14 +119,20 @@ local function colours_of_row(row, o)
 end
 
 
-local function make_row(self, title, what, opts)
+local function check_row_options(opts)
   local o = options.check("row", opts, row_options, 0)
-  if (o.vmin and not o.vmax) or (o.vmax and not o.vmin) then
+  if (o.vmin or o.vmax) and not (o.vmin and o.vmax) then
     error("row: vmin and vmax go together", 0)
   end
   if o.vmin and o.vmin >= o.vmax then
     error(("row: vmin %g is not below vmax %g"):format(o.vmin, o.vmax), 0)
   end
+  return o
+end
+
+
+local function make_row(self, title, what, opts)
+  local o = check_row_options(opts)
   local row = panels.row(title, what, o, self.columns)
   if self.columns and #row.cells > self.columns then
     error(("row '%s' has %d cells, the canvas %d columns"):format(title, #row.cells,
@@ -149,7 +159,9 @@ end
 ---@param opts? lunette.RowOptions
 ---@return lunette.Canvas self
 function Canvas:row(title, what, opts)
-  if title ~= nil and type(title) ~= "string" then title, what, opts = "", title, what end
+  if title ~= nil and type(title) ~= "string" then
+    title, what, opts = "", title, what
+  end
   local ok, row = pcall(make_row, self, title or "", what, opts)
   if not ok then error(row, 2) end
   self.rows[#self.rows + 1] = row
@@ -199,7 +211,9 @@ end
 
 ---A row's title as part of a file name.
 local function slug(title, i, taken)
-  local name = title:lower():gsub("[^%w\x80-\xFF]+", "_"):gsub("^_+", ""):gsub("_+$", "")
+  local name = title:lower():gsub("[^%w\x80-\xFF]+", "_"):gsub("^_+", "")
+  name = name:gsub("_+$", "")
+  if #name > 60 then name = name:sub(1, 60):gsub("[\xC2-\xF4][\x80-\xBF]*$", "") end
   if name == "" then name = "row" .. i end
   local base, n = name, 1
   while taken[name] do
@@ -235,22 +249,27 @@ local function arrays_of(row, base)
 end
 
 
----Plain data for JSON: tensors by shape, functions and odd numbers by name.
-local function plain(value, depth)
+local plain
+
+
+local function plain_table(list, depth)
+  local meta = getmetatable(list)
+  if depth > 8 or meta and meta.__tostring then return tostring(list) end
+  local copy = setmetatable({}, #list > 0 and { __jsontype = "array" } or nil)
+  for key, value in pairs(list) do
+    copy[type(key) == "number" and key or tostring(key)] = plain(value, depth + 1)
+  end
+  return copy
+end
+
+
+---Plain data for JSON: tensors, functions and numbers that JSON lacks as text.
+function plain(value, depth)
   local kind = type(value)
-  if kind == "number" and (value ~= value or value == math.huge or value == -math.huge) then
-    return tostring(value)
-  end
-  if kind == "table" and (depth or 0) < 8 then
-    if getmetatable(value) and getmetatable(value).__tostring then return tostring(value) end
-    local copy = setmetatable({}, #value > 0 and { __jsontype = "array" } or nil)
-    for k, v in pairs(value) do
-      copy[type(k) == "number" and k or tostring(k)] = plain(v, (depth or 0) + 1)
-    end
-    return copy
-  end
-  if kind == "string" or kind == "number" or kind == "boolean" then return value end
-  return tostring(value)
+  if kind == "table" then return plain_table(value, depth or 0) end
+  local odd = kind == "number" and (value ~= value or math.abs(value) == math.huge)
+  if odd or kind == "userdata" or kind == "function" then return tostring(value) end
+  return value
 end
 
 
@@ -277,6 +296,10 @@ local function tell_row(row, arrays)
 end
 
 
+local key_order = { "lunette", "commit", "isa", "made", "picture", "title", "scale",
+                    "columns", "rows", "kind", "npy", "story" }
+
+
 local function tell(self, path, rows)
   local build = core.build()
   return require("dkjson").encode({
@@ -284,13 +307,12 @@ local function tell(self, path, rows)
     picture = select(2, files.split(path)), title = self.title, scale = self.scale,
     columns = self.titles and plain(self.titles) or nil, rows = array(rows),
     made = os.date "!%Y-%m-%dT%H:%M:%SZ",
-  }, { indent = true, keyorder = { "lunette", "commit", "isa", "made", "picture", "title",
-       "scale", "columns", "rows", "kind", "npy", "story" } }) .. "\n"
+  }, { indent = true, keyorder = key_order }) .. "\n"
 end
 
 
----Writes the picture, and beside it BASE-ROW.npy with the raw values of every row
----of maps and BASE.json with how they were made. Every file appears whole.
+---Writes the picture, and beside it BASE-ROW.npy with the raw values of every
+---row of maps and BASE.json with how they were made. Every file appears whole.
 ---@param path string          .png; missing folders are made
 ---@return string? path, string? message
 function Canvas:save(path)

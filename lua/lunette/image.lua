@@ -127,16 +127,18 @@ function M.from_image(image) return core.image.to_planes({ image })[1] end
 -- reading ----------------------------------------------------------------------
 
 
-local turned = { [2] = "mirrored", [3] = "upside down", [4] = "upside down and mirrored",
-                 [5] = "on its side and mirrored", [6] = "on its side",
-                 [7] = "on its side and mirrored", [8] = "on its side" }
+local turned = {
+  [2] = "mirrored", [3] = "upside down", [4] = "upside down and mirrored",
+  [5] = "on its side and mirrored", [6] = "on its side",
+  [7] = "on its side and mirrored", [8] = "on its side",
+}
 
 
 ---Keras and PyTorch leave EXIF rotation alone, and so do their scores.
 local function warn_if_turned(name, info)
   if turned[info.orientation] then
-    warn(("picture '%s' is stored %s (EXIF orientation %d) and used as stored"):format(
-      name, turned[info.orientation], info.orientation))
+    warn(("picture '%s' is stored %s (EXIF orientation %d) and used as stored")
+         :format(name, turned[info.orientation], info.orientation))
   end
 end
 

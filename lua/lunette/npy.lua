@@ -15,7 +15,8 @@ function M.encode(t)
   local dims = {}
   for i, d in ipairs(t:shape()) do dims[i] = ("%d"):format(d) end
   local shape = table.concat(dims, ", ") .. (#dims == 1 and "," or "")
-  local header = "{'descr': '<f4', 'fortran_order': False, 'shape': (" .. shape .. "), }"
+  local header = "{'descr': '<f4', 'fortran_order': False, 'shape': ("
+    .. shape .. "), }"
   -- magic, version and length take 10 bytes; data begin at a multiple of 64
   header = header .. (" "):rep(-(10 + #header + 1) % 64) .. "\n"
   return magic .. "\1\0" .. ("<s2"):pack(header) .. t:bytes()
@@ -65,7 +66,8 @@ function M.decode(bytes)
   end
   local width = ({ ["<f4"] = 4, ["<f8"] = 8 })[kind]
   if not width then
-    return nil, ("holds %s, float32 expected; save a.astype('<f4')"):format(tostring(kind))
+    return nil, ("holds %s, float32 expected; save a.astype('<f4')"):format(
+      tostring(kind))
   end
   if #bytes - at + 1 ~= size * width then
     return nil, ("has %d bytes of data, its shape wants %d"):format(#bytes - at + 1,
@@ -73,7 +75,9 @@ function M.decode(bytes)
   end
   local data = bytes:sub(at)
   if width == 8 then
-    data = data:gsub(("."):rep(8), function(v) return ("<f"):pack((("<d"):unpack(v))) end)
+    data = data:gsub(("."):rep(8), function(v)
+      return ("<f"):pack((("<d"):unpack(v)))
+    end)
   end
   return core.from_bytes(data, "f32", dims)
 end

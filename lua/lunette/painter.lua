@@ -2,7 +2,6 @@
 ---multiplied by the scale, so that a 2x canvas is the same picture, crisper.
 local colormap = require "lunette.colormap"
 local core = require "lunette.core"
-local pictures = require "lunette.image"
 local ticks = require "lunette.ticks"
 
 local M = {}
@@ -28,7 +27,7 @@ local function height_of(size) return math.ceil(size * 1.25) end
 local function elide(text, size, room)
   if width_of(size, text) <= room then return text end
   local starts = {}
-  for at in text:gmatch "()[\0-\x7F\xC2-\xFD][\x80-\xBF]*" do starts[#starts + 1] = at end
+  for at in text:gmatch "()[^\x80-\xBF][\x80-\xBF]*" do starts[#starts + 1] = at end
   for i = #starts, 1, -1 do
     local short = text:sub(1, starts[i] - 1):gsub("%s+$", "") .. "…"
     if width_of(size, short) <= room then return short end
@@ -72,7 +71,9 @@ local function fit(text, size, room, most)
       if block.width <= room then goto fits end
     end
   end
-  for i, line in ipairs(block.lines) do block.lines[i] = elide(line, block.size, room) end
+  for i, line in ipairs(block.lines) do
+    block.lines[i] = elide(line, block.size, room)
+  end
   block.width = widest(block.lines, block.size)
   ::fits::
   block.height = #block.lines * height_of(block.size)
@@ -202,7 +203,8 @@ end
 
 
 local function bar_of(row, u)
-  local list, power = ticks.of(row.lo, row.hi, 5)
+  local most = math.max(2, math.min(7, row.height // (22 * u))) -- texts stay apart
+  local list, power = ticks.of(row.lo, row.hi, most)
   local w = 0
   for _, t in ipairs(list) do w = math.max(w, width_of(TICK * u, t.text)) end
   local label = row.relative and "relative" or power
@@ -244,20 +246,28 @@ end
 -- layout ---------------------------------------------------------------------------
 
 
----Heights of a row: the drawn pictures and the captions below them.
-local function measure_row(row, cell, u)
+---Size of a row's pictures as drawn, and its colour bar. Cells are as
+---wide as the widest picture, so that upright photographs stand close.
+local function measure_row(row, place, u)
   row.height, row.caption_height = 1, 0
-  for i, c in ipairs(row.cells) do
+  for _, c in ipairs(row.cells) do
     c.w, c.h = size_of_cell(c)
-    local _, h = drawn_size(c.w, c.h, cell)
+    local w, h = drawn_size(c.w, c.h, place.side)
     row.height = math.max(row.height, h)
+    place.cell = math.max(place.cell, w)
+  end
+  row.bar = row.colorbar and bar_of(row, u) or nil
+end
+
+
+local function measure_captions(row, place, u)
+  for i, c in ipairs(row.cells) do
     local text = row.captions and row.captions[i]
     if text and text ~= "" then
-      c.caption = caption_block(text, CAPTION * u, cell)
+      c.caption = caption_block(text, CAPTION * u, place.cell)
       row.caption_height = math.max(row.caption_height, c.caption.height + 2 * u)
     end
   end
-  row.bar = row.colorbar and bar_of(row, u) or nil
 end
 
 
@@ -293,8 +303,9 @@ end
 
 local function layout(canvas)
   local u = canvas.scale
-  local place = { columns = canvas.columns, cell = canvas.cell * u }
-  for _, row in ipairs(canvas.rows) do measure_row(row, place.cell, u) end
+  local place = { columns = canvas.columns, side = canvas.cell * u, cell = 1 }
+  for _, row in ipairs(canvas.rows) do measure_row(row, place, u) end
+  for _, row in ipairs(canvas.rows) do measure_captions(row, place, u) end
   measure_sides(canvas, place, u)
   place.x = MARGIN * u + place.left
   place.grid = place.columns * place.cell + (place.columns - 1) * GAP * u
@@ -326,12 +337,13 @@ end
 local function draw_row(im, row, place, u, ink)
   for i, c in ipairs(row.cells) do
     local x = place.x + (i - 1) * (place.cell + GAP * u)
-    local image = draw_cell(row, c, place.cell)
+    local image = draw_cell(row, c, place.side)
     local w, h = image:size()
     im:paste(image, x + (place.cell - w) // 2, row.y + (row.height - h) // 2)
     if image ~= c.image then image:release() end
     if c.caption then
-      draw_centred(im, c.caption, x + place.cell // 2, row.y + row.height + 2 * u, ink.soft)
+      local y = row.y + row.height + 2 * u
+      draw_centred(im, c.caption, x + place.cell // 2, y, ink.soft)
     end
   end
   if row.heading then
@@ -349,13 +361,15 @@ function M.paint(canvas)
   local u, place = canvas.scale, layout(canvas)
   local w, h = place.width, place.height
   if w > MAX_SIDE or h > MAX_SIDE or w * h > MAX_PIXELS then
-    return nil, ("the canvas would have %d x %d pixels; the limit is %d a side and %d in "
-                 .. "all: fewer rows or columns, a smaller cell or scale"):format(w, h,
-                 MAX_SIDE, MAX_PIXELS)
+    return nil, ("the canvas would have %d x %d pixels; the limit is %d a side and %d "
+                 .. "in all: fewer rows or columns, a smaller cell or scale"):format(w,
+                 h, MAX_SIDE, MAX_PIXELS)
   end
   local im, ink = core.image.new(w, h, canvas.background), inks(canvas.background)
-  if place.title then
-    draw_centred(im, place.title, place.x + place.grid // 2, MARGIN * u, ink.text)
+  if place.title then -- above the grid's middle, as far as the edges allow
+    local half = place.title.width // 2 + MARGIN * u
+    local x = math.max(half, math.min(w - half, place.x + place.grid // 2))
+    draw_centred(im, place.title, x, MARGIN * u, ink.text)
   end
   local bottom = MARGIN * u + place.title_height + place.heading_height - 3 * u
   for i, block in pairs(place.headings) do
@@ -368,7 +382,5 @@ function M.paint(canvas)
   end
   return im
 end
-
-M.to_image = pictures.to_image
 
 return M

@@ -59,15 +59,17 @@ end
 local function check_pixels(t, row, i)
   local lo, hi, bad = core.image.range(t)
   if bad > 0 then
-    error(("row '%s': picture %d has %d values that are not numbers"):format(row, i, bad), 0)
+    error(("row '%s': picture %d has %d values that are not numbers"):format(row, i,
+          bad), 0)
   end
   if lo < -0.5 or hi > 255.5 then
-    error(("row '%s': picture %d has values from %.4g to %.4g, pictures have 0..255; pass "
-           .. "the images of net:images, or lu.image.deprocess(x, preprocessing), or say "
-           .. "kind = \"map\""):format(row, i, lo, hi), 0)
+    error(("row '%s': picture %d has values from %.4g to %.4g, pictures have 0..255; "
+           .. "pass the images of net:images, or lu.image.deprocess(x, preprocessing), "
+           .. "or say kind = \"map\""):format(row, i, lo, hi), 0)
   end
   if hi > 0 and hi <= 1 then
-    warn(("row '%s': picture %d has values within 0..1; pictures have 0..255"):format(row, i))
+    warn(("row '%s': picture %d has values within 0..1; pictures have 0..255"):format(
+         row, i))
   end
 end
 
@@ -93,7 +95,8 @@ local function plane(t, row, i)
   if n == 2 then return t:detach() end
   if n == 3 and t:dim(1) == 1 then return t[1] end
   if n ~= 3 then
-    error(("row '%s': map %d has shape %s, (H,W) expected"):format(row, i, shape_text(t)), 0)
+    error(("row '%s': map %d has shape %s, (H,W) expected"):format(row, i,
+          shape_text(t)), 0)
   end
   local sum = t[1]:clone()
   for c = 2, t:dim(1) do sum:add_(t[c]) end
@@ -117,8 +120,8 @@ function M.maps(what, row)
     local map = plane(t, row, i)
     local lo, hi, bad = core.image.range(map)
     if bad > 0 then
-      error(("row '%s': map %d has %d of %d values that are not finite (NaN or infinite); "
-             .. "nothing can be drawn"):format(row, i, bad, map:size()), 0)
+      error(("row '%s': map %d has %d of %d values that are not finite (NaN or "
+             .. "infinite); nothing can be drawn"):format(row, i, bad, map:size()), 0)
     end
     cells[i] = { map = map, least = lo, greatest = hi }
   end
@@ -164,6 +167,17 @@ local function flat_span(cell, signed, row, i)
 end
 
 
+local function cell_span(row, c, i, percentile)
+  c.flat = c.least == c.greatest or nil
+  local lo, hi
+  if c.flat then
+    lo, hi = flat_span(c, row.signed, row.title, i)
+    if row.normalize ~= "none" then return lo, hi end
+  end
+  return span[row.normalize](c, row.signed, percentile)
+end
+
+
 local function shared_span(cells)
   local lo, hi = math.huge, -math.huge
   for _, c in ipairs(cells) do lo, hi = math.min(lo, c.lo), math.max(hi, c.hi) end
@@ -180,31 +194,35 @@ local function one_scale(cells)
 end
 
 
+---What the row's colour bar spans: values, or shares where every cell has a
+---scale of its own.
+local function bar_span(row)
+  row.relative = not one_scale(row.cells)
+  if not row.relative then
+    row.lo, row.hi = row.cells[1].lo, row.cells[1].hi
+    return
+  end
+  local centred = row.normalize == "symmetric"
+    or row.signed and row.normalize ~= "minmax"
+  row.lo, row.hi = centred and -1 or 0, 1
+end
+
+
 ---Sets lo and hi of every cell (the values of the first and last colour), and of
 ---the row's colour bar.
 ---@param row table   {title, cells, signed}
 ---@param o table     options of canvas:row
 function M.scale(row, o)
-  local name = o.normalize or (row.signed and "symmetric" or "minmax")
-  options.choice("row: normalize", name, M.normalizations, 0)
+  row.normalize = o.normalize or (row.signed and "symmetric" or "minmax")
+  options.choice("row: normalize", row.normalize, M.normalizations, 0)
   for i, c in ipairs(row.cells) do
-    if c.least == c.greatest and not (o.vmin and o.vmax) and name ~= "none" then
-      c.lo, c.hi = flat_span(c, row.signed, row.title, i)
-      c.flat = true
-    else
-      c.lo, c.hi = span[name](c, row.signed, o.percentile)
-    end
+    c.lo, c.hi = cell_span(row, c, i, o.percentile)
   end
   if o.shared then shared_span(row.cells) end
-  for _, c in ipairs(row.cells) do c.lo, c.hi = o.vmin or c.lo, o.vmax or c.hi end
-  row.normalize = name
-  row.relative = not one_scale(row.cells)
-  if row.relative then
-    local centred = name == "symmetric" or row.signed and name ~= "minmax"
-    row.lo, row.hi = centred and -1 or 0, 1
-  else
-    row.lo, row.hi = row.cells[1].lo, row.cells[1].hi
+  for _, c in ipairs(row.cells) do
+    c.lo, c.hi = o.vmin or c.lo, o.vmax or c.hi
   end
+  bar_span(row)
 end
 
 
@@ -216,14 +234,17 @@ end
 ---@return table row
 function M.row(title, what, o, columns)
   if type(what) ~= "table" and type(what) ~= "userdata" then
-    error(("row '%s': pictures or maps expected, got %s"):format(title, type(what)), 0)
+    error(("row '%s': pictures or maps expected, got %s"):format(title,
+          type(what)), 0)
   end
   local kind = o.kind or kind_of(what, columns)
   options.choice("row: kind", kind, { "picture", "map" }, 0)
-  local row = { title = title, kind = kind, cells = {}, names = not is_image(what)
-                and what.names or nil }
+  local names = not is_image(what) and what.names or nil
+  local row = { title = title, kind = kind, cells = {}, names = names }
   if kind == "picture" then
-    for i, image in ipairs(M.pictures(what, title)) do row.cells[i] = { image = image } end
+    for i, image in ipairs(M.pictures(what, title)) do
+      row.cells[i] = { image = image }
+    end
     return row
   end
   row.cells = M.maps(what, title)

@@ -36,7 +36,7 @@ end
 ---@return table[] ticks   {{value =, text =}, ...}, ascending
 ---@return string? power   "×10⁻⁴" when the texts are in units of that
 function M.of(lo, hi, most)
-  if not (hi > lo) then
+  if hi <= lo then
     return { { value = lo, text = (("%.3g"):format(lo):gsub("^-", "−")) } }
   end
   local big, exponent = math.max(math.abs(lo), math.abs(hi)), 0
