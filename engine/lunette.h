@@ -155,6 +155,28 @@ int64_t lun_shape_size(int ndim, const int64_t *dim);
 void lun_random_uniform(float *out, int64_t n, uint64_t seed, uint64_t stream);
 void lun_random_normal(float *out, int64_t n, uint64_t seed, uint64_t stream);
 
+/* ---- changes in place (optim.c) ----------------------------------------- */
+
+/* Overwrites rows and columns of t's last two dimensions, from (row, column),
+** counted from 0, by `part`, whose other dimensions are t's. */
+int lun_tensor_paste(lun_tensor *t, const lun_tensor *part, int64_t row,
+                     int64_t column, lun_err *err);
+
+/* One step of Adam over n parameters p with gradients g and moments m, v
+** (zero before step 1; `step` counts from 1).  g is multiplied by `scale`. */
+typedef struct lun_adam {
+  double rate, beta1, beta2, eps;
+  double decay; /* decoupled weight decay: p shrinks by rate * decay */
+  double scale;
+  int64_t step;
+} lun_adam;
+void lun_adam_step(int64_t n, float *p, const float *g, float *m, float *v,
+                   const lun_adam *o);
+/* One step of gradient descent: v = momentum v + scale g + decay p,
+** p = p - rate v. */
+void lun_sgd_step(int64_t n, float *p, const float *g, float *v, double rate,
+                  double momentum, double decay, double scale);
+
 /* ---- operators (op.c, ops/) -------------------------------------------- */
 
 /* Attributes of an operator: numbers in a fixed array; op->attrs names

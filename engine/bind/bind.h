@@ -56,6 +56,7 @@ void lunL_class(lua_State *L, const char *name, const luaL_Reg *methods,
 int lunL_open_tensor(lua_State *L); /* core.tensor functions into the table
                                        on top of the stack */
 int lunL_open_ops(lua_State *L);    /* core.ops, and methods of tensors */
+int lunL_open_optim(lua_State *L);  /* methods that change in place */
 int lunL_open_tape(lua_State *L);
 int lunL_open_weights(lua_State *L);
 int lunL_open_term(lua_State *L);

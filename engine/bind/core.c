@@ -340,6 +340,7 @@ int luaopen_lunette_core(lua_State *L) {
   luaL_newlib(L, functions);
   lunL_open_tensor(L);
   lunL_open_ops(L);
+  lunL_open_optim(L);
   lunL_open_tape(L);
   lunL_open_weights(L);
   lunL_open_term(L);
