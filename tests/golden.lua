@@ -149,8 +149,8 @@ local count = { passed = 0, failed = 0, skipped = 0 }
 local function report(key, err, limit, verdict)
   count[verdict] = count[verdict] + 1
   local number = type(err) == "number" and ("%.2e"):format(err) or tostring(err)
-  print(("%-64s %10s %8s %s"):format(key, number, limit and ("%.0e"):format(limit) or "-",
-                                      verdict))
+  local bound = limit and ("%.0e"):format(limit) or "-"
+  print(("%-64s %10s %8s %s"):format(key, number, bound, verdict))
 end
 
 
@@ -185,9 +185,8 @@ end
 
 
 local args = lu.cli { "golden.lua [file ...]", model = "", only = "" }
-for _, path in ipairs(args.file) do
-  walk(path, args.model ~= "" and args.model or nil, args.only ~= "" and args.only or nil)
-end
+local function given(text) return text ~= "" and text or nil end
+for _, path in ipairs(args.file) do walk(path, given(args.model), given(args.only)) end
 print(("%d passed, %d failed, %d skipped"):format(count.passed, count.failed,
                                                   count.skipped))
 os.exit(count.failed == 0)

@@ -1,5 +1,5 @@
 -- A busted output handler: failures and skips by name, then one line with counts.
-return function(options)
+return function()
   local busted = require "busted"
   local handler = require "busted.outputHandlers.base" ()
   local seconds = os.clock()
@@ -24,6 +24,5 @@ return function(options)
   end
 
   busted.subscribe({ "suite", "end" }, handler.suiteEnd)
-  _ = options
   return handler
 end
