@@ -133,7 +133,7 @@ int ops_axes(const lun_node *n, int at, int ndim, int flag[LUN_MAXDIM],
   memset(flag, 0, LUN_MAXDIM * sizeof *flag);
   *given = 0;
   for (int i = 0; i < LUN_MAXDIM; i++) {
-    int axis;
+    int axis = 0;
     if (!ops_given(n, at + i)) continue;
     LUN_TRY(ops_axis(n, at + i, ndim, &axis, err));
     flag[axis] = 1;
