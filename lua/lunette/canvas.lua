@@ -71,7 +71,7 @@ end
 
 local row_options = {
   kind = false, colormap = false, overlay = false, alpha = 0.5, normalize = false,
-  percentile = 99, vmin = false, vmax = false, shared = false, colorbar = 0,
+  percentile = 99, vmin = false, vmax = false, shared = false, colorbar = true,
   captions = false, grey = false, interpolate = false,
 }
 
@@ -87,7 +87,7 @@ local row_options = {
 ---@field vmin? number         value of the first colour
 ---@field vmax? number         value of the last colour
 ---@field shared? boolean      one scale for the whole row
----@field colorbar? boolean    with tick numbers, right of the row (default: for maps)
+---@field colorbar? boolean    with tick numbers, right of the row (default true)
 ---@field captions? string[]   below each cell; "\n" begins a new line
 ---@field interpolate? string  filter for maps: "nearest", "bilinear", "bicubic" ...
 
@@ -115,7 +115,7 @@ local function colours_of_row(row, o)
   row.colormap = o.colormap or (row.signed and "coolwarm" or "viridis")
   local ok, message = colormap.get(row.colormap)
   if not ok then error(message, 0) end
-  row.colorbar = o.colorbar == 0 or o.colorbar
+  row.colorbar = o.colorbar
 end
 
 

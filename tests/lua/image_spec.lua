@@ -86,7 +86,8 @@ end)
 
 describe("resizing", function()
   it("gives Pillow's bytes for every filter, growing and shrinking", function()
-    if os.execute("/usr/bin/python3 -c 'import PIL, numpy' 2>/dev/null") ~= true then
+    local probe = "LD_PRELOAD= /usr/bin/python3 -c 'import PIL' 2>/dev/null"
+    if os.execute(probe) ~= true then
       pending "python3-pil is not installed"
       return
     end
@@ -95,7 +96,7 @@ describe("resizing", function()
     local filters = { "nearest", "box", "bilinear", "hamming", "bicubic", "lanczos" }
     for _, filter in ipairs(filters) do
       for _, size in ipairs { { 7, 40 }, { 23, 5 }, { 64, 64 }, { 1, 1 } } do
-        local code = ([[/usr/bin/python3 -c "
+        local code = ([[LD_PRELOAD= /usr/bin/python3 -c "
 from PIL import Image
 im = Image.open('%s').resize((%d, %d), Image.Resampling.%s)
 open('%s', 'wb').write(im.tobytes())"]]):format(tmp, size[2], size[1],
