@@ -42,10 +42,9 @@ void ops_strides(int ndim, const int64_t *dim, int64_t *step);
 
 enum { OPS_CHUNK = 1 << 15 }; /* floats a job; fixed, so the bits are too */
 
-/* Loops whose iterations are independent even if the pointers are equal. */
-#if defined(__clang__)
-#define OPS_IVDEP _Pragma("clang loop vectorize(assume_safety)")
-#elif defined(__GNUC__)
+/* Loops whose iterations are independent even if the pointers are equal.
+** (Clang's own pragma warns wherever a loop cannot be vectorised.) */
+#if defined(__GNUC__) && !defined(__clang__)
 #define OPS_IVDEP _Pragma("GCC ivdep")
 #else
 #define OPS_IVDEP
