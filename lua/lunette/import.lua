@@ -165,14 +165,21 @@ local function preprocessing(found, job, own)
 end
 
 
+-- A network without dense layers has no classes to name.
+local function class_names(found)
+  local labels = found.options.top ~= false and found.arch.labels
+  return labels and text_of(labels) or nil
+end
+
+
 -- What is written beside the tensors: strings only, as the format wants.
 local function metadata(found, job)
   local own = found.family == "ours" and found.meta or {}
-  local opts, known, arch = job.opts, job.known or {}, found.arch
+  local opts, known = job.opts, job.known or {}
   local meta = {
     lunette_model = found.model,
     preprocessing = preprocessing(found, job, own),
-    labels = own.labels or arch.labels and text_of(arch.labels),
+    labels = own.labels or class_names(found),
     weights_name = opts.name or known.name,
     licence = known.licence,
     source = job.file:match("([^/]+)$"),

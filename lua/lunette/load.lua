@@ -97,6 +97,10 @@ local function architecture(path, weights, entries)
                  .. "import it, or build a network with lu.net and give it the file"
                 ):format(path, table.concat(models.names, ", "))
   end
+  -- what shapes cannot tell
+  for _, key in ipairs { "side", "conv10_padding" } do
+    opts[key] = opts[key] or math.tointeger(tonumber(meta[key]))
+  end
   local arch = models[name](opts)
   arch.preprocessing = M.preprocessing(meta.preprocessing) or arch.preprocessing
   arch.labels = M.labels(meta.labels) or arch.labels

@@ -370,7 +370,9 @@ function M.map(list)
       by_name[t.name] = t
     end
   end
-  if #tensors == 0 then return nil, "it holds no floating-point tensors" end
+  if #tensors == 0 then
+    return nil, "it holds no floating-point tensors (F16, BF16, F32, F64, little-endian)"
+  end
   local params, message
   local first = tensors[1].name
   if first:find("/", 1, true) then

@@ -34,6 +34,8 @@ function M.path()
     local folder = module:match("^(.*)[/\\]") or "."
     tried[#tried + 1] = folder .. "/lunette-import"
     tried[#tried + 1] = folder .. "/../lunette-import"
+    -- installed: PREFIX/lib/lua/5.4/lunette/core.so, PREFIX/lib/lunette/
+    tried[#tried + 1] = folder .. "/../../../lunette/lunette-import"
   end
   for _, path in ipairs(tried) do
     if M.readable(path) then

@@ -1,4 +1,4 @@
----SqueezeNet 1.0 (Iandola et al. 2016): fire modules squeeze to few channels by
+---SqueezeNet 1.0 and 1.1 (Iandola et al. 2016): fire modules squeeze to few channels by
 ---1x1 convolutions and expand by 1x1 and 3x3 ones side by side.
 ---Names of the authors' release; see shared weights' preprocessing.
 local M = {}
@@ -30,28 +30,39 @@ local function pool(layers, name)
 end
 
 
----@param opts? { classes?: integer, side?: integer, preprocessing?: string|table }
-function M.squeezenet1_0(opts)
+---First convolution, the fire modules that a pool follows, and the padding of
+---conv10 in the authors' release (torchvision's has none).
+local versions = {
+  squeezenet1_0 = { filters = 96, kernel = 7, pools = { [4] = true, [8] = true },
+                    padding = 1 },
+  squeezenet1_1 = { filters = 64, kernel = 3, pools = { [3] = true, [5] = true },
+                    padding = 0 },
+}
+
+
+---@class lunette.SqueezenetOptions
+---@field classes? integer
+---@field side? integer              (227)
+---@field conv10_padding? integer    0 for torchvision's weights
+---@field preprocessing? string|table
+---@param opts? lunette.SqueezenetOptions
+local function build(name, opts)
   opts = opts or {}
-  local layers, side = {}, opts.side or 227
-  conv(layers, "conv1", "relu_conv1", 96, 7, { stride = 2 })
+  local v, layers, side = versions[name], {}, opts.side or 227
+  conv(layers, "conv1", "relu_conv1", v.filters, v.kernel, { stride = 2 })
   pool(layers, "pool1")
-  fire(layers, 2, 16, 64)
-  fire(layers, 3, 16, 64)
-  fire(layers, 4, 32, 128)
-  pool(layers, "pool4")
-  fire(layers, 5, 32, 128)
-  fire(layers, 6, 48, 192)
-  fire(layers, 7, 48, 192)
-  fire(layers, 8, 64, 256)
-  pool(layers, "pool8")
-  fire(layers, 9, 64, 256)
-  conv(layers, "conv10", "relu_conv10", opts.classes or 1000, 1, { padding = 1 })
+  for id = 2, 9 do
+    local step = id // 2 -- modules come in pairs of one width
+    fire(layers, id, 16 * step, 64 * step)
+    if v.pools[id] then pool(layers, "pool" .. id) end
+  end
+  conv(layers, "conv10", "relu_conv10", opts.classes or 1000, 1,
+       { padding = opts.conv10_padding or v.padding })
   layers[#layers + 1] = { "pool10", "global_avg_pool" }
   layers[#layers + 1] = { "flatten", "flatten" }
   layers[#layers + 1] = { "softmax", "softmax" }
   return {
-    name = "squeezenet1_0", input = { 3, side, side }, layers = layers,
+    name = name, input = { 3, side, side }, layers = layers,
     preprocessing = opts.preprocessing
       or { mean = { 104, 117, 123 }, std = { 1, 1, 1 }, order = "bgr", scale = 1 },
     labels = (opts.classes or 1000) == 1000 and "imagenet" or nil,
@@ -59,11 +70,18 @@ function M.squeezenet1_0(opts)
 end
 
 
+for name in pairs(versions) do
+  M[name] = function(opts) return build(name, opts) end
+end
+
+
 function M.detect(shape)
   if not (shape "fire2.squeeze1x1.weight" and shape "conv10.weight") then return nil end
   local opts = { classes = shape "conv10.weight" [1] }
-  -- 1.1 begins with 64 3x3 kernels
-  if shape "conv1.weight" [1] == 96 then return "squeezenet1_0", opts end
+  local kernel = (shape "conv1.weight" or {})[3]
+  for name, v in pairs(versions) do
+    if kernel == v.kernel then return name, opts end
+  end
   return nil
 end
 
