@@ -24,7 +24,7 @@ OPT.sanitize  = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefi
                 -fno-omit-frame-pointer
 OPT.coverage  = -O0 -g --coverage
 LINK.sanitize = -Wl,-z,nodelete
-LIBS         := openblas jansson
+LIBS         := openblas jansson zlib
 COMMIT       := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 ALL_CFLAGS    = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -pthread \
                 -ffp-contract=fast -fno-math-errno -fno-trapping-math \
