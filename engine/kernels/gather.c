@@ -1,12 +1,17 @@
 /*
 ** gather.c - convolutions of any kernel, stride, padding, dilation and
-** groups, and their gradients, as gathers (gather.h): copy the values that a
-** tile of places meets into a matrix, multiply by the weights.
+** groups, and their gradients, as gathers (gather.h).
 **
-** A job is a tile of places and a block of output channels.  Its sum runs
-** over channels and taps in pieces of DEPTH; all sizes depend on the shapes
-** alone, and every output is one chain of fused multiply-adds, so that bits
-** depend neither on the batch nor on the threads.
+** A job is a tile of places and a block of output channels.  It copies what
+** the tile meets of every channel into a strip: zeros where the tile reaches
+** over the edge, and the columns and rows of every phase of the stride side
+** by side, so that neighbouring places meet neighbouring values.  Then tap t
+** of channel c is simply a row that begins at some offset of the strip, and
+** the product runs over a table of offsets: nothing is copied per tap.
+**
+** All sizes depend on the shapes alone, and every output is one chain of
+** fused multiply-adds in the order of (c, t), so that bits depend neither on
+** the batch nor on the threads.
 */
 #include "simd.h"
 
@@ -14,47 +19,54 @@
 #include <string.h>
 
 enum {
-  PLACES = 128,  /* most places of a tile; a multiple of every panel */
+  PLACES = 256,  /* most places of a tile, about */
   OUTPUTS = 128, /* most output channels of a job */
-  DEPTH = 256,   /* channels x taps copied at once */
   JOBS = 32,     /* wished for one image, so that many cores find work */
+  SLACK = 64,    /* floats that the last vector may reach over */
 };
 
 typedef struct gather_job {
   const lun_gather *g;
   const lun_simd *isa;
   const lun_finish *end;
-  const float *in;
-  float *out, *w, *scratch; /* w: [groups][k][ws] */
-  ptrdiff_t ws;             /* c * taps and some room */
-  size_t each;              /* floats of scratch a worker */
-  int tile, tiles, block, blocks;
+  const float *in, *w; /* w: [groups][k][ws] */
+  float *out, *scratch;
+  ptrdiff_t *at; /* offset in the strip of (c, t) */
+  ptrdiff_t ws;
+  size_t each;       /* floats of scratch a worker */
+  int rows, cols;    /* places of a tile */
+  int down, across;  /* tiles */
+  int block, blocks; /* output channels of a job, blocks */
+  int y0, x0;        /* smallest ty, tx */
+  int ny, nx;        /* phases of the stride that any tap meets */
+  int prows, pitch;  /* rows and columns of one phase of the strip */
+  ptrdiff_t plane;   /* floats of one channel of the strip */
 } gather_job;
 
 static int mini(int a, int b) { return a < b ? a : b; }
 
 static int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
-/* Places p .. p+run-1 of one row v of places, from column u on. */
-static void copy_run(const lun_gather *g, const float *plane, int t, int v,
-                     int u, int run, float *col) {
-  int y = v * g->isy + g->ty[t], x = u * g->isx + g->tx[t], i = 0;
+/* to[i] = row y of the plane at column x + i*step; 0 outside. */
+static void copy_row(const lun_gather *g, const float *plane, int y, int x,
+                     int step, int n, float *to) {
+  int i = 0;
   if (y < 0 || y >= g->ih) {
-    memset(col, 0, (size_t)run * sizeof *col);
+    memset(to, 0, (size_t)n * sizeof *to);
     return;
   }
   const float *row = plane + (ptrdiff_t)y * g->iw;
-  for (; i < run && x < 0; i++, x += g->isx) col[i] = 0.0f;
-  int inside = x < g->iw ? ceil_div(g->iw - x, g->isx) : 0;
-  int end = mini(run, i + inside);
-  if (g->isx == 1) {
-    for (; i < end; i++) col[i] = row[x++];
-  } else if (g->isx == 2) {
-    for (; i < end; i++, x += 2) col[i] = row[x];
+  for (; i < n && x < 0; i++, x += step) to[i] = 0.0f;
+  int end = mini(n, i + (x < g->iw ? ceil_div(g->iw - x, step) : 0));
+  if (step == 1) {
+    memcpy(to + i, row + x, (size_t)(end - i) * sizeof *to);
+    i = end;
+  } else if (step == 2) {
+    for (; i < end; i++, x += 2) to[i] = row[x];
   } else {
-    for (; i < end; i++, x += g->isx) col[i] = row[x];
+    for (; i < end; i++, x += step) to[i] = row[x];
   }
-  for (; i < run; i++) col[i] = 0.0f;
+  for (; i < n; i++) to[i] = 0.0f;
 }
 
 void lun_gather_copy(const lun_gather *g, const float *plane, int t, int p0,
@@ -62,24 +74,26 @@ void lun_gather_copy(const lun_gather *g, const float *plane, int t, int p0,
   for (int p = 0; p < np;) {
     int v = (p0 + p) / g->ow, u = (p0 + p) % g->ow;
     int run = mini(g->ow - u, np - p); /* places left in this row */
-    copy_run(g, plane, t, v, u, run, col + p);
+    copy_row(g, plane, v * g->isy + g->ty[t], u * g->isx + g->tx[t], g->isx,
+             run, col + p);
     p += run;
   }
 }
 
-/* Values of nd channel-tap pairs from d0 on at np places, in panels:
-** col[panel][d][0 .. width); what is past np is 0. */
-static void copy_columns(const gather_job *j, const float *in, int p0, int np,
-                         int d0, int nd, float *col) {
+/* The strip of the tile at place (v, u): [c][phase][row][column]. */
+static void copy_strip(const gather_job *j, const float *in, int v, int u,
+                       float *strip) {
   const lun_gather *g = j->g;
-  int width = j->isa->panel;
-  for (int p = 0; p < np; p += width)
-    for (int d = 0; d < nd; d++, col += width) {
-      int c = (d0 + d) / g->taps, t = (d0 + d) % g->taps;
-      int n = mini(width, np - p);
-      lun_gather_copy(g, in + (ptrdiff_t)c * g->ih * g->iw, t, p0 + p, n, col);
-      if (n < width) memset(col + n, 0, (size_t)(width - n) * sizeof *col);
-    }
+  for (int c = 0; c < g->c; c++) {
+    const float *plane = in + (ptrdiff_t)c * g->ih * g->iw;
+    float *to = strip + c * j->plane;
+    for (int py = 0; py < j->ny; py++)
+      for (int px = 0; px < j->nx; px++)
+        for (int q = 0; q < j->prows; q++, to += j->pitch) {
+          copy_row(g, plane, (v + q) * g->isy + j->y0 + py,
+                   u * g->isx + j->x0 + px, g->isx, j->pitch, to);
+        }
+  }
 }
 
 float lun_gate_one(const lun_gate *gate, int64_t at, float d) {
@@ -97,57 +111,48 @@ float lun_gate_one(const lun_gate *gate, int64_t at, float d) {
   return d;
 }
 
-/* Finished values of one output channel to their places. */
-static void store(const gather_job *j, int64_t chan, int k, int p0, int np,
+/* Finished values of `n` places (v, u ...) of one output channel. */
+static void store(const gather_job *j, int64_t chan, int k, int v, int u, int n,
                   const float *m) {
   const lun_gather *g = j->g;
-  float bias = j->end->bias ? j->end->bias[k] : 0.0f;
-  int64_t plane = chan * g->fh * g->fw;
-  if (g->osy == 1 && g->osx == 1) { /* then oh, ow = fh, fw */
-    j->isa->finish(j->end, j->out, plane + p0, np, m, bias);
+  const lun_finish *e = j->end;
+  float bias = e->bias ? e->bias[k] : 0.0f;
+  int64_t at = (chan * g->fh + g->oy + v * g->osy) * g->fw + g->ox + u * g->osx;
+  if (g->osx == 1) {
+    j->isa->finish(e, j->out, at, n, m, bias);
     return;
   }
-  for (int p = 0; p < np; p++) {
-    int v = (p0 + p) / g->ow, u = (p0 + p) % g->ow;
-    int64_t at =
-        plane + (int64_t)(g->oy + v * g->osy) * g->fw + g->ox + u * g->osx;
-    float z = m[p] + bias;
-    if (j->end->relu && !(z > 0)) z = 0.0f;
-    j->out[at] = j->end->gate ? lun_gate_one(j->end->gate, at, z) : z;
+  for (int i = 0; i < n; i++, at += g->osx) {
+    float z = m[i] + bias;
+    if (e->relu && !(z > 0)) z = 0.0f;
+    j->out[at] = e->gate ? lun_gate_one(e->gate, at, z) : z;
   }
-}
-
-static void multiply(const gather_job *j, const float *in, const float *w,
-                     int nk, int p0, int np, float *col, float *m) {
-  int ct = j->g->c * j->g->taps, width = j->isa->panel;
-  for (int d = 0; d < ct; d += DEPTH) {
-    int nd = mini(DEPTH, ct - d);
-    copy_columns(j, in, p0, np, d, nd, col);
-    for (int p = 0; p < np; p += width) {
-      j->isa->mul(nk, mini(width, np - p), nd, w + d, j->ws,
-                  col + (ptrdiff_t)p * nd, width, m + p, PLACES, d > 0);
-    }
-  }
-  if (ct == 0) memset(m, 0, (size_t)nk * PLACES * sizeof *m);
 }
 
 static void run_tile(void *arg, int64_t job, int worker) {
   const gather_job *j = arg;
   const lun_gather *g = j->g;
-  int k0 = (int)(job % j->blocks) * j->block;
+  int k0 = (int)(job % j->blocks) * j->block, width = j->isa->panel;
   int64_t rest = job / j->blocks;
-  int p0 = (int)(rest % j->tiles) * j->tile;
-  int64_t chan = rest / j->tiles; /* image and group */
+  int u = (int)(rest % j->across) * j->cols;
+  int v = (int)(rest / j->across % j->down) * j->rows;
+  int64_t chan = rest / j->across / j->down; /* image and group */
   int group = (int)(chan % g->groups), nk = mini(j->block, g->k - k0);
-  int np = mini(j->tile, g->oh * g->ow - p0);
-  float *col = j->scratch + (size_t)worker * j->each;
-  float *m = col + DEPTH * PLACES;
-  multiply(j, j->in + chan * g->c * g->ih * g->iw,
-           j->w + ((ptrdiff_t)group * g->k + k0) * j->ws, nk, p0, np, col, m);
-  for (int k = 0; k < nk; k++) {
-    store(j, chan * g->k + k0 + k, group * g->k + k0 + k, p0, np,
-          m + (ptrdiff_t)k * PLACES);
+  int nr = mini(j->rows, g->oh - v), nc = mini(j->cols, g->ow - u);
+  int np = (nr - 1) * j->pitch + nc, ms = ceil_div(np, width) * width;
+  float *strip = j->scratch + (size_t)worker * j->each;
+  float *m = strip + g->c * j->plane + SLACK;
+  copy_strip(j, j->in + chan * g->c * g->ih * g->iw, v, u, strip);
+  for (int p = 0; p < np; p += width) {
+    j->isa->mul(nk, mini(width, np - p), g->c * g->taps,
+                j->w + ((ptrdiff_t)group * g->k + k0) * j->ws, j->ws, strip + p,
+                0, j->at, m + p, ms, 0);
   }
+  for (int k = 0; k < nk; k++)
+    for (int r = 0; r < nr; r++) {
+      store(j, chan * g->k + k0 + k, group * g->k + k0 + k, v + r, u, nc,
+            m + (ptrdiff_t)k * ms + r * j->pitch);
+    }
 }
 
 typedef struct pick_job {
@@ -155,62 +160,133 @@ typedef struct pick_job {
   const float *w;
   float *out;
   ptrdiff_t ws;
-  int back, kk;
+  int kk;
 } pick_job;
 
-/* One row W[c][tap] of the gather from a layer's weights (OIHW). */
-static void pick_row(void *arg, int64_t job, int worker) {
+enum { PICK = 16 };
+
+/* Rows W[k][c][tap] of a gradient's gather from the layer's weights (OIHW),
+** where the gather's c is the layer's output: PICK rows of one group, whose
+** kernels lie side by side. */
+static void pick_rows(void *arg, int64_t job, int worker) {
   const pick_job *j = arg;
   const lun_gather *g = j->g;
-  int group = (int)(job / g->k), k = (int)(job % g->k);
-  float *out = j->out + job * j->ws;
+  int64_t per_group = ceil_div(g->k, PICK), group = job / per_group;
+  int k0 = (int)(job % per_group) * PICK, k1 = mini(g->k, k0 + PICK);
   (void)worker;
-  for (int c = 0; c < g->c; c++) {
-    /* forward the gather's channels are the layer's; backward swapped */
-    int64_t o = j->back ? (int64_t)group * g->c + c : (int64_t)group * g->k + k;
-    int64_t i = j->back ? k : c;
-    const float *w = j->w + (o * (j->back ? g->k : g->c) + i) * j->kk;
-    for (int t = 0; t < g->taps; t++) *out++ = w[g->tap[t]];
-  }
+  for (int c = 0; c < g->c; c++)
+    for (int k = k0; k < k1; k++) {
+      const float *w = j->w + ((group * g->c + c) * g->k + k) * j->kk;
+      float *out = j->out + (group * g->k + k) * j->ws + c * g->taps;
+      for (int t = 0; t < g->taps; t++) out[t] = w[g->tap[t]];
+    }
 }
 
-/* Tiles of places, then blocks of outputs until there are JOBS. */
+/* ---- plan --------------------------------------------------------------- */
+
+static void range(const int *v, int n, int *least, int *span) {
+  int lo = n ? v[0] : 0, hi = lo;
+  for (int i = 0; i < n; i++) {
+    if (v[i] < lo) lo = v[i];
+    if (v[i] > hi) hi = v[i];
+  }
+  *least = lo;
+  *span = hi - lo;
+}
+
+/* Whole rows of places while they are short; then blocks of outputs until
+** there are JOBS. */
 static void partition(gather_job *j) {
   const lun_gather *g = j->g;
-  int places = g->oh * g->ow, width = j->isa->panel;
-  int tile = ceil_div(ceil_div(places, JOBS), width) * width;
-  j->tile = mini(PLACES, tile);
-  j->tiles = ceil_div(places, j->tile);
+  int spany, spanx, width = j->isa->panel;
+  range(g->ty, g->taps, &j->y0, &spany);
+  range(g->tx, g->taps, &j->x0, &spanx);
+  int most = ceil_div(ceil_div(g->oh * g->ow, JOBS), width) * width;
+  most = mini(most < 96 ? 96 : most, PLACES);
+  j->across = ceil_div(g->ow, PLACES);
+  j->cols = ceil_div(ceil_div(g->ow, j->across), width) * width;
+  if (j->across == 1 || j->cols > g->ow) j->cols = g->ow;
+  j->across = ceil_div(g->ow, j->cols);
+  j->rows = mini(g->oh, most > j->cols ? most / j->cols : 1);
+  j->down = ceil_div(g->oh, j->rows);
+  j->ny = mini(g->isy, spany + 1);
+  j->nx = mini(g->isx, spanx + 1);
+  j->prows = j->rows + spany / g->isy;
+  j->pitch = j->cols + spanx / g->isx;
+  j->plane = (ptrdiff_t)j->ny * j->nx * j->prows * j->pitch;
   j->blocks = ceil_div(g->k, OUTPUTS);
-  while (j->tiles * j->blocks < JOBS && j->blocks * 32 < g->k) j->blocks++;
+  while (j->down * j->across * j->blocks < JOBS && j->blocks * 32 < g->k) {
+    j->blocks++;
+  }
   j->block = ceil_div(g->k, j->blocks);
   j->blocks = ceil_div(g->k, j->block);
 }
 
-/* out = the gather of in, with the layer's weights w. */
-static int run_gather(const lun_gather *g, const lun_conv *s, int back,
-                      const float *in, const float *w, float *out,
-                      const lun_finish *end, lun_err *err) {
-  gather_job j = {
-      .g = g, .isa = lun_simd_now(), .end = end, .in = in, .out = out};
-  int64_t rows = (int64_t)g->groups * g->k;
-  if (g->oh <= 0 || g->ow <= 0 || g->n <= 0 || g->k <= 0) return LUN_OK;
-  partition(&j);
-  j.ws = (ptrdiff_t)(g->c * g->taps + 15) / 16 * 16 + 16;
-  j.each = (size_t)(DEPTH + j.block) * PLACES;
-  size_t weights = (size_t)(rows * j.ws);
-  j.w = lun_malloc((weights + j.each * lun_threads()) * sizeof(float));
-  if (!j.w) return lun_fail(err, LUN_ENOMEM, "convolution: no scratch memory");
-  j.scratch = j.w + weights;
-  pick_job pick = {g, w, j.w, j.ws, back, s->kh * s->kw};
-  int st = lun_parallel(rows, pick_row, &pick);
-  if (st == LUN_OK) {
-    st = lun_parallel((int64_t)g->n * g->groups * j.tiles * j.blocks, run_tile,
-                      &j);
+static void offsets(const gather_job *j) {
+  const lun_gather *g = j->g;
+  ptrdiff_t *at = j->at;
+  for (int c = 0; c < g->c; c++)
+    for (int t = 0; t < g->taps; t++) {
+      int y = g->ty[t] - j->y0, x = g->tx[t] - j->x0;
+      int phase = y % g->isy * j->nx + x % g->isx;
+      *at++ = c * j->plane +
+              ((ptrdiff_t)phase * j->prows + y / g->isy) * j->pitch +
+              x / g->isx;
+    }
+}
+
+/* One row of an unpadded 1x1 kernel over a whole plane is one long row. */
+static void flatten(lun_gather *g) {
+  if (g->taps != 1 || g->ty[0] || g->tx[0] || g->isy != 1 || g->isx != 1 ||
+      g->osy != 1 || g->osx != 1 || g->oh != g->ih || g->ow != g->iw) {
+    return;
   }
-  lun_free(j.w);
+  g->iw *= g->ih;
+  g->ow = g->fw = g->iw;
+  g->ih = g->oh = g->fh = 1;
+}
+
+/* Backward needs the weights the other way round. */
+static int pick_weights(gather_job *j, const lun_conv *s, const float *w,
+                        float *room) {
+  const lun_gather *g = j->g;
+  pick_job pick = {g, w, room, j->ws, s->kh * s->kw};
+  j->w = room;
+  return lun_parallel((int64_t)g->groups * ceil_div(g->k, PICK), pick_rows,
+                      &pick);
+}
+
+/* out = the gather of in, with the layer's weights w. */
+int lun_gather_run(lun_gather *g, const lun_conv *s, int back, const float *in,
+                   const float *w, float *out, const lun_finish *end,
+                   lun_err *err) {
+  gather_job j = {
+      .g = g, .isa = lun_simd_now(), .end = end, .in = in, .out = out, .w = w};
+  ptrdiff_t ct = (ptrdiff_t)g->c * g->taps;
+  int st = LUN_OK;
+  if (g->oh <= 0 || g->ow <= 0 || g->n <= 0 || g->k <= 0) return LUN_OK;
+  flatten(g);
+  partition(&j);
+  j.ws = back ? ct + 16 : ct;
+  size_t table = (size_t)(2 * ct + 16) / 16 * 16; /* in floats */
+  size_t weights = back ? (size_t)(g->groups * g->k * j.ws) : 0;
+  j.each = (size_t)(g->c * j.plane + SLACK) +
+           (size_t)j.block * (j.rows * j.pitch + SLACK);
+  float *mem = lun_malloc((table + weights + j.each * lun_threads()) * 4);
+  if (!mem) return lun_fail(err, LUN_ENOMEM, "convolution: no scratch memory");
+  j.at = (ptrdiff_t *)(void *)mem;
+  j.scratch = mem + table + weights;
+  offsets(&j);
+  if (back) st = pick_weights(&j, s, w, mem + table);
+  if (st == LUN_OK) {
+    int64_t tiles = (int64_t)g->n * g->groups * j.down * j.across;
+    st = lun_parallel(tiles * j.blocks, run_tile, &j);
+  }
+  lun_free(mem);
   return st ? lun_fail(err, st, "interrupted") : LUN_OK;
 }
+
+/* ---- gathers from layers ------------------------------------------------ */
 
 void lun_gather_free(lun_gather *g) {
   lun_free(g->ty);
@@ -278,64 +354,6 @@ int lun_gather_backward(lun_gather *g, const lun_conv *s, int py, int px,
     g->ty[g->taps] = y / s->sh;
     g->tx[g->taps] = x / s->sw;
     g->tap[g->taps++] = i;
-  }
-  return LUN_OK;
-}
-
-int lun_conv_forward(const lun_conv *s, const float *x, const float *w,
-                     const float *b, float *y, int relu, lun_err *err) {
-  lun_gather g;
-  lun_finish end = {b, relu, NULL};
-  if (lun_wino_fits(s)) {
-    lun_wino j = {.n = s->n,
-                  .c = s->c,
-                  .h = s->h,
-                  .w = s->w,
-                  .k = s->k,
-                  .oh = s->oh,
-                  .ow = s->ow,
-                  .pt = s->pt,
-                  .pl = s->pl,
-                  .in = x,
-                  .weights = w,
-                  .out = y,
-                  .end = end};
-    return lun_wino_run(&j, err);
-  }
-  LUN_TRY(lun_gather_forward(&g, s, err));
-  int st = run_gather(&g, s, 0, x, w, y, &end, err);
-  lun_gather_free(&g);
-  return st;
-}
-
-int lun_conv_backward(const lun_conv *s, const float *dy, const float *w,
-                      float *dx, const lun_gate *gate, lun_err *err) {
-  lun_finish end = {NULL, 0, gate};
-  if (lun_wino_fits(s)) {
-    /* dx[y] meets dy[y + pt - i] through kernel row i: padding 2 - pt */
-    lun_wino j = {.n = s->n,
-                  .c = s->k,
-                  .h = s->oh,
-                  .w = s->ow,
-                  .k = s->c,
-                  .oh = s->h,
-                  .ow = s->w,
-                  .pt = 2 - s->pt,
-                  .pl = 2 - s->pl,
-                  .back = 1,
-                  .in = dy,
-                  .weights = w,
-                  .out = dx,
-                  .end = end};
-    return lun_wino_run(&j, err);
-  }
-  for (int phase = 0; phase < s->sh * s->sw; phase++) {
-    lun_gather g;
-    if (phase / s->sw >= s->h || phase % s->sw >= s->w) continue;
-    LUN_TRY(lun_gather_backward(&g, s, phase / s->sw, phase % s->sw, err));
-    int st = run_gather(&g, s, 1, dy, w, dx, &end, err);
-    lun_gather_free(&g);
-    if (st != LUN_OK) return st;
   }
   return LUN_OK;
 }

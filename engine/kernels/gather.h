@@ -37,6 +37,11 @@ int lun_gather_forward(lun_gather *g, const lun_conv *s, lun_err *err);
 int lun_gather_backward(lun_gather *g, const lun_conv *s, int py, int px,
                         lun_err *err);
 void lun_gather_free(lun_gather *g);
+/* out = the gather of in with the weights w of layer s; `back` says that g
+** came from lun_gather_backward.  May reshape g. */
+int lun_gather_run(lun_gather *g, const lun_conv *s, int back, const float *in,
+                   const float *w, float *out, const lun_finish *end,
+                   lun_err *err);
 /* col[i] = the value of one channel's plane that tap t meets at place p0 + i,
 ** places counted row by row, i < np. */
 void lun_gather_copy(const lun_gather *g, const float *plane, int t, int p0,

@@ -56,8 +56,8 @@ static void add_tile(const param_job *j, int64_t tile, int group, int c0,
                     col + (ptrdiff_t)i * (PLACES + 16));
   }
   j->isa->turn(j->dy + yc * plane + p0, plane, nk, np, turned, width);
-  j->isa->mul(nc * taps, nk, np, col, PLACES + 16, turned, width, sum, width,
-              1);
+  j->isa->mul(nc * taps, nk, np, col, PLACES + 16, turned, width, NULL, sum,
+              width, 1);
 }
 
 /* sums: [segment][group][panel][c * taps][panel width] */

@@ -140,17 +140,30 @@ INLINE void transpose(vec *r) {
 
 /*
 ** M[i][0 .. nv*VL) = (add ? M : 0) + sum over c of A[i][c] B[c][...], n rows.
+** Row c of B begins at b + c*bs, or at b + at[c] when there is a table.
 ** Every sum is one chain of fused multiply-adds in the order of c, whatever
 ** n: results do not depend on how rows are grouped.
 */
-INLINE void kernel(int n, int nv, const float *a, ptrdiff_t as, const float *b,
-                   ptrdiff_t bs, int depth, float *m, ptrdiff_t ms, int add) {
+typedef struct operands {
+  const float *a, *b;
+  ptrdiff_t as, bs, ms;
+  const ptrdiff_t *at;
+  float *m;
+  int depth, add;
+} operands;
+
+INLINE void kernel(int n, int nv, int table, const operands *o) {
+  const float *a = o->a, *b = o->b;
+  const ptrdiff_t as = o->as, bs = o->bs, ms = o->ms, *at = o->at;
+  const int depth = o->depth, add = o->add;
+  float *m = o->m;
   vec s[ROWS][VECS], u[VECS];
   UNROLLED(int i = 0; i < n; i++)
   UNROLLED(int v = 0; v < nv; v++)
   s[i][v] = add ? LOADU(m + i * ms + v * VL) : (vec){0};
   UNROLL4(int c = 0; c < depth; c++) {
-    UNROLLED(int v = 0; v < nv; v++) u[v] = LOADU(b + c * bs + v * VL);
+    const float *r = b + (table ? at[c] : c * bs);
+    UNROLLED(int v = 0; v < nv; v++) u[v] = LOADU(r + v * VL);
     UNROLLED(int i = 0; i < n; i++) {
       vec t = SPLAT(a[i * as + c]);
       UNROLLED(int v = 0; v < nv; v++) s[i][v] += t * u[v];
@@ -160,64 +173,67 @@ INLINE void kernel(int n, int nv, const float *a, ptrdiff_t as, const float *b,
   UNROLLED(int v = 0; v < nv; v++) STOREU(m + i * ms + v * VL, s[i][v]);
 }
 
-typedef void kernel_fn(const float *, ptrdiff_t, const float *, ptrdiff_t, int,
-                       float *, ptrdiff_t, int);
+typedef void kernel_fn(const operands *);
 #define HALF (VECS > 1 ? VECS / 2 : 1)
-#define KERNEL(n)                                                              \
-  static void kernel##n(const float *a, ptrdiff_t as, const float *b,          \
-                        ptrdiff_t bs, int depth, float *m, ptrdiff_t ms,       \
-                        int add) {                                             \
-    kernel(n <= ROWS ? n : ROWS, VECS, a, as, b, bs, depth, m, ms, add);       \
+#define FOUR(n)                                                                \
+  static void full##n(const operands *o) {                                     \
+    kernel(n <= ROWS ? n : ROWS, VECS, 0, o);                                  \
   }                                                                            \
-  static void half##n(const float *a, ptrdiff_t as, const float *b,            \
-                      ptrdiff_t bs, int depth, float *m, ptrdiff_t ms,         \
-                      int add) {                                               \
-    kernel(n <= ROWS ? n : ROWS, HALF, a, as, b, bs, depth, m, ms, add);       \
+  static void half##n(const operands *o) {                                     \
+    kernel(n <= ROWS ? n : ROWS, HALF, 0, o);                                  \
+  }                                                                            \
+  static void full_at##n(const operands *o) {                                  \
+    kernel(n <= ROWS ? n : ROWS, VECS, 1, o);                                  \
+  }                                                                            \
+  static void half_at##n(const operands *o) {                                  \
+    kernel(n <= ROWS ? n : ROWS, HALF, 1, o);                                  \
   }
-KERNEL(1)
-KERNEL(2)
+FOUR(1)
+FOUR(2)
 #if defined __AVX__ || defined __aarch64__
-KERNEL(3)
-KERNEL(4)
-KERNEL(5)
-KERNEL(6)
+FOUR(3)
+FOUR(4)
+FOUR(5)
+FOUR(6)
 #endif
 #if defined __AVX512F__
-KERNEL(7)
-KERNEL(8)
-KERNEL(9)
-KERNEL(10)
-KERNEL(11)
-KERNEL(12)
-KERNEL(13)
-KERNEL(14)
+FOUR(7)
+FOUR(8)
+FOUR(9)
+FOUR(10)
+FOUR(11)
+FOUR(12)
+FOUR(13)
+FOUR(14)
+#define ALL(f)                                                                 \
+  {                                                                            \
+    f##1, f##2, f##3, f##4, f##5, f##6, f##7, f##8, f##9, f##10, f##11, f##12, \
+        f##13, f##14                                                           \
+  }
+#elif defined __AVX__ || defined __aarch64__
+#define ALL(f)                                                                 \
+  { f##1, f##2, f##3, f##4, f##5, f##6 }
+#else
+#define ALL(f)                                                                 \
+  { f##1, f##2 }
 #endif
 
-/* [half of the panel only?][rows - 1] */
-static kernel_fn *const kernels[2][ROWS] = {
-#if defined __AVX512F__
-    {kernel1, kernel2, kernel3, kernel4, kernel5, kernel6, kernel7, kernel8,
-     kernel9, kernel10, kernel11, kernel12, kernel13, kernel14},
-    {half1, half2, half3, half4, half5, half6, half7, half8, half9, half10,
-     half11, half12, half13, half14},
-#elif defined __AVX__ || defined __aarch64__
-    {kernel1, kernel2, kernel3, kernel4, kernel5, kernel6},
-    {half1, half2, half3, half4, half5, half6},
-#else
-    {kernel1, kernel2},
-    {half1, half2},
-#endif
+/* [table?][half of the panel only?][rows - 1] */
+static kernel_fn *const kernels[2][2][ROWS] = {
+    {ALL(full), ALL(half)},
+    {ALL(full_at), ALL(half_at)},
 };
 
 /* The same for any number of rows, in groups of nearly equal size; nk is how
-** many of the panel's outputs matter. */
-INLINE void product(int rows, int nk, const float *a, ptrdiff_t as,
-                    const float *b, ptrdiff_t bs, int depth, float *m,
-                    ptrdiff_t ms, int add) {
+** many of the panel's columns matter. */
+INLINE void product(int rows, int nk, operands o) {
   int half = nk <= HALF * VL;
-  for (int r = 0, g = (rows + ROWS - 1) / ROWS, n; g > 0; g--, r += n) {
-    n = (rows - r + g - 1) / g;
-    kernels[half][n - 1](a + r * as, as, b, bs, depth, m + r * ms, ms, add);
+  kernel_fn *const *k = kernels[o.at != NULL][half];
+  for (int g = (rows + ROWS - 1) / ROWS, n; g > 0; g--, rows -= n) {
+    n = (rows + g - 1) / g;
+    k[n - 1](&o);
+    o.a += n * o.as;
+    o.m += n * o.ms;
   }
 }
 
@@ -277,8 +293,9 @@ static void finish_row(const lun_finish *e, float *out, int64_t at, int np,
 }
 
 static void mul(int rows, int nk, int depth, const float *a, ptrdiff_t as,
-                const float *b, ptrdiff_t bs, float *m, ptrdiff_t ms, int add) {
-  product(rows, nk, a, as, b, bs, depth, m, ms, add);
+                const float *b, ptrdiff_t bs, const ptrdiff_t *at, float *m,
+                ptrdiff_t ms, int add) {
+  product(rows, nk, (operands){a, b, as, bs, ms, at, m, depth, add});
 }
 
 static void turn(const float *from, ptrdiff_t fs, int rows, int np, float *to,

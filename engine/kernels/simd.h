@@ -69,9 +69,11 @@ typedef struct lun_simd {
   void (*wino_out)(const lun_wino *j, int t0, int nt, int k0, int nk,
                    const float *m);
   /* m[i][0 .. panel) = (add ? m : 0) + sum over d of a[i][d] b[d][0 .. panel)
-  ** for some rows; only the first nk columns matter. */
+  ** for some rows; only the first nk columns matter.  Row d of b begins at
+  ** d*bs, or at at[d] when that is not NULL. */
   void (*mul)(int rows, int nk, int depth, const float *a, ptrdiff_t as,
-              const float *b, ptrdiff_t bs, float *m, ptrdiff_t ms, int add);
+              const float *b, ptrdiff_t bs, const ptrdiff_t *at, float *m,
+              ptrdiff_t ms, int add);
   /* `np` finished values m[p] of one channel that belong at out[at + p]. */
   void (*finish)(const lun_finish *end, float *out, int64_t at, int np,
                  const float *m, float bias);

@@ -221,9 +221,19 @@ static void wino_weights(const lun_wino *j, int k0, int c0, int nc, float *u) {
 
 static void wino_mul(int nt, int nk, int nc, lun_wino_v v, const float *u,
                      float *m, int add) {
+  operands o = {.a = v.p,
+                .as = v.ts,
+                .b = u,
+                .bs = PW,
+                .m = m,
+                .ms = LUN_FREQ * PW + 16,
+                .depth = nc,
+                .add = add};
   for (int f = 0; f < LUN_FREQ; f++) {
-    product(nt, nk, v.p + f * v.fs, v.ts, u + f * ((ptrdiff_t)nc * PW + 16), PW,
-            nc, m + f * PW, LUN_FREQ * PW + 16, add);
+    product(nt, nk, o);
+    o.a += v.fs;
+    o.b += (ptrdiff_t)nc * PW + 16;
+    o.m += PW;
   }
 }
 
