@@ -312,7 +312,7 @@ static int bytes(lua_State *L) {
 /* t:stats() -> {min, max, mean, zeros (share), finite (bool), l2} */
 static int stats(lua_State *L) {
   const lun_tensor *t = lunL_checktensor(L, 1);
-  double lo = INFINITY, hi = -INFINITY, sum = 0, sq = 0;
+  double lo = HUGE_VAL, hi = -HUGE_VAL, sum = 0, sq = 0;
   int64_t zero = 0, odd = 0;
   for (int64_t i = 0; i < t->size; i++) {
     double v = (double)t->data[i];
@@ -556,7 +556,7 @@ static int release(lua_State *L) {
 static int tostring(lua_State *L) {
   lunL_tensor *b = luaL_checkudata(L, 1, TENSOR_T);
   char text[LUN_SHAPETEXT];
-  double lo = INFINITY, hi = -INFINITY;
+  double lo = HUGE_VAL, hi = -HUGE_VAL;
   if (!b->t) {
     lua_pushliteral(L, "Tensor (released)");
     return 1;

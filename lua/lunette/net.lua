@@ -4,6 +4,7 @@
 local core = require "lunette.core"
 local layers = require "lunette.layers"
 local suggest = require "lunette.suggest"
+require "lunette.sugar"
 
 ---@class lunette.Layer
 ---@field name string
@@ -38,7 +39,24 @@ end
 -- building ---------------------------------------------------------------------
 
 
+local function check_kind(name, kind)
+  if layers.kinds[kind] then return end
+  local known = {}
+  for k in pairs(layers.kinds) do known[#known + 1] = k end
+  table.sort(known)
+  if kind == nil then
+    error(("layer '%s' has no kind (there are: %s)"):format(name,
+          table.concat(known, ", ")), 0)
+  end
+  error(("layer '%s': no kind '%s'%s"):format(name, tostring(kind),
+        suggest.after(tostring(kind), known)), 0)
+end
+
+
 local function read_layer(spec, previous)
+  if type(spec) ~= "table" then
+    error(("a layer is a table { name, kind, ... }, got %s"):format(type(spec)), 0)
+  end
   local layer = setmetatable({}, Layer)
   for key, value in pairs(spec) do
     if type(key) == "string" then layer[key] = value end
@@ -46,12 +64,8 @@ local function read_layer(spec, previous)
   layer.name, layer.kind = spec[1] or spec.name, spec[2] or spec.kind
   layer.aliases = spec.aliases or {}
   if type(layer.name) ~= "string" then error("a layer has no name", 0) end
-  if not layers.kinds[layer.kind] then
-    local known = {}
-    for kind in pairs(layers.kinds) do known[#known + 1] = kind end
-    error(("layer '%s': no kind '%s'%s"):format(layer.name, tostring(layer.kind),
-          suggest.after(tostring(layer.kind), known)), 0)
-  end
+  check_kind(layer.name, layer.kind)
+  layers.check(layer)
   local from = spec.from or previous
   layer.from = type(from) == "table" and from or { from }
   return layer
@@ -65,7 +79,7 @@ local function infer(p, layer)
     local source = p.by_name[name]
     if name ~= "input" and not source then
       error(("layer '%s': reads '%s', which is not before it%s"):format(layer.name,
-            name, suggest.after(name, p.names)), 0)
+            tostring(name), suggest.after(tostring(name), p.names)), 0)
     end
     inputs[i] = source and source.shape or p.input
   end
@@ -110,6 +124,15 @@ local function add_layer(p, layer)
 end
 
 
+local function check_size(input)
+  local ok = type(input) == "table" and (#input == 3 or #input == 1)
+  for _, d in ipairs(ok and input or {}) do
+    ok = ok and math.tointeger(d) and d > 0
+  end
+  if not ok then error("a network needs `input = {C,H,W}`, or {values}", 3) end
+end
+
+
 ---Builds a network from a table of layers:
 ---  { name =, input = {3,224,224}, layers = { {"conv1","conv2d", filters=64, kernel=3,
 ---    padding=1}, {"relu1","relu"}, ... }, preprocessing =, labels = }
@@ -120,8 +143,9 @@ local function new(arch)
   if type(arch) ~= "table" or type(arch.layers) ~= "table" then
     error("a network is a table with `input` and `layers`", 2)
   end
+  check_size(arch.input)
   local p = { list = {}, by_name = {}, by_alias = {}, names = {},
-              input = arch.input or error("a network needs `input = {C,H,W}`", 2) }
+              input = arch.input }
   local net = setmetatable({
     name = arch.name or "network", input = arch.input, labels = arch.labels,
     preprocessing = arch.preprocessing or { mean = { 0, 0, 0 }, std = { 1, 1, 1 },
@@ -179,7 +203,7 @@ function Net:layer(name)
   local known = { table.unpack(p.names) }
   for alias in pairs(p.by_alias) do known[#known + 1] = alias end
   return nil, ("layer '%s' not found in %s%s"):format(tostring(name), self.name,
-                                                       suggest.after(tostring(name), known))
+    suggest.after(tostring(name), known))
 end
 
 
