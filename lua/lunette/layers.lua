@@ -1,6 +1,7 @@
 ---What each kind of layer is: its parameters, its output shape, and the call
 ---that applies it. Shapes are lists without the batch dimension.
 local core = require "lunette.core"
+local suggest = require "lunette.suggest"
 
 local M = {}
 
@@ -9,6 +10,8 @@ local M = {}
 ---@field params? fun(layer: table, inputs: table[]): table   {{suffix, shape}, ...}
 ---@field apply fun(layer: table, xs: table, params: table, opts: table): any
 ---@field keras string   what Keras calls it in a summary
+---@field takes? string[]   attributes that it understands
+---@field needs? string[]   those that have no default
 
 
 local function pair(v, default)
@@ -29,6 +32,42 @@ local function image_shape(layer, shape)
          table.concat(shape, ","))
   end
   return shape[1], shape[2], shape[3]
+end
+
+
+---Attributes every layer may have, and the least value of those that count.
+local always = { name = true, kind = true, from = true, aliases = true }
+local least = { filters = 1, units = 1, kernel = 1, stride = 1, dilation = 1,
+                groups = 1, padding = 0, padding_end = 0, size = 1 }
+
+
+local function check_number(layer, key, value)
+  local list = type(value) == "table" and value or { value }
+  for _, v in ipairs(list) do
+    if not math.tointeger(v) or v < least[key] then
+      fail(layer, "%s is a whole number from %d on, got %s", key, least[key],
+           tostring(v))
+    end
+  end
+  if #list == 0 or #list > 2 then fail(layer, "%s is a number or a pair", key) end
+end
+
+
+---Checks what a table of layers says about one; raises with the layer's name.
+---@param layer table   its attributes by name, with `name` and `kind`
+function M.check(layer)
+  local kind, known = M.kinds[layer.kind], {}
+  for _, key in ipairs(kind.takes or {}) do known[key] = true end
+  for key, value in pairs(layer) do
+    if not known[key] and not always[key] then
+      fail(layer, "%s has no attribute '%s'%s", layer.kind, tostring(key),
+           suggest.after(tostring(key), kind.takes or {}))
+    end
+    if least[key] then check_number(layer, key, value) end
+  end
+  for _, key in ipairs(kind.needs or {}) do
+    if layer[key] == nil then fail(layer, "%s needs `%s`", layer.kind, key) end
+  end
 end
 
 
@@ -56,10 +95,19 @@ local function simple(op, keras)
 end
 
 
-local conv = { keras = "Conv2D" }
+local conv = {
+  keras = "Conv2D", needs = { "filters", "kernel" },
+  takes = { "filters", "kernel", "stride", "padding", "padding_end", "dilation",
+            "groups", "bias" },
+}
 
 function conv.shape(layer, inputs)
-  local _, h, w = image_shape(layer, inputs[1])
+  local c, h, w = image_shape(layer, inputs[1])
+  local groups = layer.groups or 1
+  if c % groups ~= 0 or layer.filters % groups ~= 0 then
+    fail(layer, "%d groups do not divide %d channels and %d filters", groups, c,
+         layer.filters)
+  end
   local kh, kw = pair(layer.kernel)
   local sh, sw = pair(layer.stride, 1)
   local ph, pw = pair(layer.padding, 0)
@@ -87,7 +135,7 @@ function conv.apply(layer, xs, params, opts)
 end
 
 
-local linear = { keras = "Dense" }
+local linear = { keras = "Dense", takes = { "units", "bias" }, needs = { "units" } }
 
 function linear.shape(layer, inputs)
   if #inputs[1] ~= 1 then
@@ -111,7 +159,9 @@ end
 
 
 local function pool(op, keras)
-  local kind = { keras = keras }
+  local kind = { keras = keras, needs = { "kernel" },
+                 takes = { "kernel", "stride", "padding", "ceil_mode",
+                           "count_include_pad" } }
   function kind.shape(layer, inputs)
     local c, h, w = image_shape(layer, inputs[1])
     local kh, kw = pair(layer.kernel)
@@ -154,11 +204,9 @@ local concat = { keras = "Concatenate" }
 function concat.shape(layer, inputs)
   local out = { table.unpack(inputs[1]) }
   for i = 2, #inputs do
-    for d = 2, #out do
-      if inputs[i][d] ~= out[d] then
-        fail(layer, "inputs of %s and %s pixels cannot be joined",
-             table.concat(out, "x", 2), table.concat(inputs[i], "x", 2))
-      end
+    if table.concat(out, "x", 2) ~= table.concat(inputs[i], "x", 2) then
+      fail(layer, "inputs of (%s) and (%s) cannot be joined",
+           table.concat(out, ","), table.concat(inputs[i], ","))
     end
     out[1] = out[1] + inputs[i][1]
   end
@@ -173,7 +221,7 @@ function concat.apply(_, xs, _, opts)
 end
 
 
-local batch_norm = { keras = "BatchNormalization", shape = same }
+local batch_norm = { keras = "BatchNormalization", shape = same, takes = { "eps" } }
 
 function batch_norm.params(_, inputs)
   local c = { inputs[1][1] }
@@ -193,7 +241,7 @@ end
 local function with(op, keras, ...)
   local names = { ... }
   return {
-    keras = keras, shape = same,
+    keras = keras, shape = same, takes = names,
     apply = function(layer, xs, _, opts)
       for _, name in ipairs(names) do opts[name] = layer[name] end
       return core.ops[op](xs[1], opts)
@@ -226,7 +274,18 @@ M.kinds = {
   global_max_pool = global_pool("global_max_pool", "GlobalMaxPooling2D"),
   concat = concat,
   add = {
-    keras = "Add", shape = same,
+    keras = "Add",
+    shape = function(layer, inputs)
+      local first = table.concat(inputs[1], ",")
+      for _, other in ipairs(inputs) do
+        if table.concat(other, ",") ~= first then
+          fail(layer, "inputs of (%s) and (%s) cannot be added", first,
+               table.concat(other, ","))
+        end
+      end
+      if #inputs < 2 then fail(layer, "add wants two inputs or more") end
+      return inputs[1]
+    end,
     apply = function(_, xs, _, opts)
       local sum = core.ops.add(xs[1], xs[2], opts)
       for i = 3, #xs do sum = core.ops.add(sum, xs[i], opts) end

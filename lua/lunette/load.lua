@@ -88,40 +88,65 @@ local function detect_by_alias(entries)
 end
 
 
+---The table of layers for these entries, or nil. Shapes of a file may be anything:
+---what trips an architecture is none of that architecture.
+local function detect(entries, meta)
+  local function shape_of(name) return entries[name] and entries[name].shape end
+  local ok, arch = pcall(function()
+    local name, opts = models.detect(shape_of)
+    if not name then name, opts = detect_by_alias(entries) end
+    if not name then return nil end
+    for _, key in ipairs { "side", "conv10_padding" } do -- what shapes cannot tell
+      opts[key] = opts[key] or math.tointeger(tonumber(meta[key]))
+    end
+    return models[name](opts)
+  end)
+  return ok and arch or nil
+end
+
+
 local function architecture(path, weights, entries)
   local meta = weights:meta()
-  local name, opts = models.detect(function(n) return entries[n] and entries[n].shape end)
-  if not name then name, opts = detect_by_alias(entries) end
-  if not name then
+  local arch = detect(entries, meta)
+  if not arch then
     return nil, ("%s: its tensor names and shapes are none of our architectures (%s); "
-                 .. "import it, or build a network with lu.net and give it the file"
-                ):format(path, table.concat(models.names, ", "))
+      .. "import it, or build a network with lu.net and give it the file"):format(path,
+      table.concat(models.names, ", "))
   end
-  -- what shapes cannot tell
-  for _, key in ipairs { "side", "conv10_padding" } do
-    opts[key] = opts[key] or math.tointeger(tonumber(meta[key]))
+  for key, read in pairs { preprocessing = M.preprocessing, labels = M.labels } do
+    local value, message = read(meta[key])
+    if message then return nil, ("%s: metadata: %s"):format(path, message) end
+    arch[key] = value or arch[key]
   end
-  local arch = models[name](opts)
-  arch.preprocessing = M.preprocessing(meta.preprocessing) or arch.preprocessing
-  arch.labels = M.labels(meta.labels) or arch.labels
   arch.meta = meta
   return arch
 end
 
 
 ---Preprocessing from metadata: a mode's name, or JSON {mean, std, order, scale}.
+---@return string|table? spec, string? message   nil alone: none given
 function M.preprocessing(text)
   if not text or text == "" then return nil end
-  if not text:find "^%s*{" then return text end
-  return (require("dkjson").decode(text))
+  local spec = text
+  if text:find "^%s*{" then spec = require("dkjson").decode(text, 1, false, nil) end
+  if not spec then return nil, "preprocessing is no JSON" end
+  local ok, message = pcall(require("lunette.image").spec, spec)
+  if not ok then return nil, (message:gsub("^%S+:%d+: ", "")) end
+  return spec
 end
 
 
 ---Labels from metadata: a set's name, or a JSON list.
+---@return string|string[]? labels, string? message   nil alone: none given
 function M.labels(text)
   if not text or text == "" then return nil end
-  if not text:find "^%s*%[" then return text end
-  return (require("dkjson").decode(text))
+  if text:find "^[%w_-]+$" then return text end
+  local list = require("dkjson").decode(text, 1, nil, nil)
+  if type(list) ~= "table" then return nil, "labels are a name or a JSON list" end
+  for _, name in ipairs(list) do
+    if type(name) ~= "string" then return nil, "a label is no text" end
+  end
+  return list
 end
 
 
@@ -214,7 +239,7 @@ function M.load(what)
   if what:find "[/.]" or exists(what) then return M.file(what) end
   local path = M.find(what)
   if path then return M.file(path) end
-  if models[what] then
+  if type(models[what]) == "function" and what ~= "detect" then
     return nil, ("no weights of %s on this machine; `lunette models` lists what there "
       .. "is, `lunette models get %s` fetches what can be had, `lunette import FILE` "
       .. "takes a file you have"):format(what, what)
@@ -233,9 +258,8 @@ function M.save(net, path, opts)
   opts = require("lunette.options").check("save", opts, { half = false, meta = {} })
   local list = {}
   for _, layer in ipairs(net:layers()) do
-    for _, q in ipairs(layer.params) do
-      list[#list + 1] = { q.name, net.params[q.name] }
-    end
+    local found = net:params_of(layer)
+    for _, q in ipairs(layer.params) do list[#list + 1] = { q.name, found[q.key] } end
   end
   local meta = { lunette_model = net.name }
   local json = require "dkjson"

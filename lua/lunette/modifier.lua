@@ -2,6 +2,7 @@
 ---which layer is scored (`linear`, `extract`); a backward modifier gives nodes
 ---another backward rule. Both are arguments of a call: nothing is cloned and
 ---nothing stays behind. Each counts the nodes it changed; zero is an error.
+local options = require "lunette.options"
 local suggest = require "lunette.suggest"
 
 local M = {}
@@ -79,10 +80,13 @@ M.deconvnet = make { name = "deconvnet", on = "relu", rule = "deconvnet" }
 ---(the lab report's modifier, keras-vis' `rectified`). Called with { leak = e }:
 ---dx = dy where x>0, e*dy elsewhere, no sign gate.
 M.rectified = make { name = "rectified", on = "relu", rule = "rectified" }
-getmetatable(M.rectified).__call = function(m, opts)
+Modifier.__call = function(m, opts)
+  if m ~= M.rectified then
+    error(("modifier '%s' takes no parameters"):format(m.name), 2)
+  end
   local leak = type(opts) == "table" and tonumber(opts.leak)
-  if m.name ~= "rectified" or not leak then
-    error("rectified { leak = number }", 2)
+  if not leak then
+    error("modifier 'rectified': expected rectified { leak = number }", 2)
   end
   return make { name = ("rectified(leak=%g)"):format(leak), on = "relu",
                 rule = { "leak", leak } }
@@ -93,36 +97,71 @@ end
 ---@param beta? number   10
 ---@return lunette.Modifier
 function M.beta_smooth(beta)
-  return make { name = "beta_smooth", on = "relu", rule = { "beta_smooth", beta or 10 } }
+  return make { name = "beta_smooth", on = "relu",
+                rule = { "beta_smooth", beta or 10 } }
 end
 
 
 ---Names for command lines: "guided", "rectified:leak=0.1", "extract:fc1".
-local named = { "linear", "vanilla", "guided", "rectified", "deconvnet", "beta_smooth",
-                "extract" }
+local named = { "linear", "vanilla", "guided", "rectified", "deconvnet",
+                "beta_smooth", "extract" }
 
 
----@param what string|lunette.Modifier|function
+---Those that take a parameter behind a colon.
+local with_parameter = {
+  extract = function(argument)
+    return argument ~= "" and M.extract(argument) or nil
+  end,
+  rectified = function(argument)
+    if argument == "" then return M.rectified end
+    local leak = tonumber(argument:match "^leak=(.+)$")
+    return leak and M.rectified { leak = leak }
+  end,
+  beta_smooth = function(argument)
+    if argument == "" then return M.beta_smooth() end
+    local beta = tonumber(argument:match "^beta=(.+)$" or argument)
+    return beta and M.beta_smooth(beta)
+  end,
+}
+
+
+local function from_text(what)
+  local name, argument = what:match "^([%w_]+):?(.*)$"
+  local m
+  if with_parameter[name] then
+    m = with_parameter[name](argument)
+  elseif argument == "" then
+    m = M[name]
+  end
+  if getmetatable(m) ~= Modifier then
+    error(("modifier '%s' not found%s (there are: %s; rectified:leak=0.1, "
+          .. "beta_smooth:10, extract:LAYER)"):format(what,
+          suggest.after(name or what, named), table.concat(named, ", ")), 0)
+  end
+  return m
+end
+
+
+---@param what string|lunette.Modifier
 ---@return lunette.Modifier
 function M.of(what)
   if getmetatable(what) == Modifier then return what end
-  if type(what) ~= "string" then
-    error(("modifier: expected a name or a modifier, got %s"):format(type(what)), 0)
+  if type(what) == "string" then return from_text(what) end
+  error(("modifier: expected a name or a modifier, got %s"):format(type(what)), 0)
+end
+
+
+---A list of modifiers from what scripts write: a list, or a single one.
+---@param what string|lunette.Modifier|(string|lunette.Modifier)[]
+---@return lunette.Modifier[]
+function M.list(what)
+  if type(what) ~= "table" or getmetatable(what) == Modifier then what = { what } end
+  local list = {}
+  for i, m in ipairs(what) do list[i] = M.of(m) end
+  if #list == 0 and next(what) ~= nil then
+    error("modifiers are a list: { \"linear\", \"guided\" }", 0)
   end
-  local name, argument = what:match "^([%w_]+):?(.*)$"
-  if name == "extract" and argument ~= "" then return M.extract(argument) end
-  if name == "rectified" and argument ~= "" then
-    return M.rectified { leak = argument:match "([%d.eE+-]+)$" }
-  end
-  if name == "beta_smooth" then
-    return M.beta_smooth(tonumber(argument:match "([%d.eE+-]+)$"))
-  end
-  local m = M[name]
-  if getmetatable(m) ~= Modifier then
-    error(("modifier '%s' not found%s (there are: %s)"):format(what,
-          suggest.after(what, named), table.concat(named, ", ")), 0)
-  end
-  return m
+  return list
 end
 
 
@@ -134,13 +173,12 @@ end
 ---@return lunette.Layer layer, table<string, integer> changed
 function M.target(net, layer, list, run)
   local changed = {}
-  for _, what in ipairs(list) do
-    local m = M.of(what)
+  for _, m in ipairs(M.list(list)) do
     if m.target then
       local found = m.target(net, layer)
       if not found and not (run and run.changed[m.name]) then
         error(("modifier '%s' changed nothing: the output '%s' of %s is %s, "
-               .. "no softmax"):format(m.name, layer.name, net.name, layer.kind), 0)
+              .. "no softmax"):format(m.name, layer.name, net.name, layer.kind), 0)
       end
       layer = found or layer
       changed[m.name] = 1
@@ -164,7 +202,7 @@ local function match(m, on, node)
 end
 
 
-local function explain_nothing(run, m, on)
+local function explain_nothing(run, on)
   local layer = run.net:layer(on)
   if layer then
     return ("layer '%s' is not part of this backward pass"):format(on)
@@ -179,15 +217,51 @@ local function explain_nothing(run, m, on)
 end
 
 
+---Raises when a rule's answer is no gradient of the input. Layers of several
+---inputs may be answered by a list of gradients, whose shapes the engine checks.
+local function check_answer(layer, node, dx)
+  if type(dx) == "table" and #layer.from > 1 and #dx == #layer.from then return end
+  if not options.is_tensor(dx) then
+    error(("returned %s, expected a tensor: the gradient of its input"):format(
+          type(dx)), 0)
+  end
+  local got, want = dx:shape(), node.input_shape
+  local a, b = table.concat(got, ", "), table.concat(want, ", ")
+  if a ~= b then
+    error(("returned a gradient of shape (%s), the input is (%s)"):format(a, b), 0)
+  end
+end
+
+
 ---Lua rules get their name and layer into errors; an interruption stays one.
 local function guarded(m, layer)
   return function(node, dy)
-    local ok, dx = pcall(m.rule, node, dy)
+    local ok, dx = pcall(function()
+      local answer = m.rule(node, dy)
+      check_answer(layer, node, answer)
+      return answer
+    end)
     if ok then return dx end
     if tostring(dx):find("interrupted", 1, true) then error(dx, 0) end
-    error(("modifier '%s' at layer '%s': %s"):format(m.name, layer.name,
-          tostring(dx)), 0)
+    error(("modifier '%s' at layer '%s' (%s): %s"):format(m.name, layer.name,
+          layer.kind, tostring(dx)), 0)
   end
+end
+
+
+---Gives the nodes that `on` means the rule of `m`; returns how many.
+local function mark(run, m, on, nodes, rules)
+  local n, exact = 0, run.net:layer(on)
+  for _, node in ipairs(nodes) do
+    if match(m, exact and exact.name or on, node) then
+      rules[node.id] = type(m.rule) == "function" and guarded(m, node.layer)
+        or m.rule
+      n = n + 1
+    end
+  end
+  if n > 0 then return n end
+  error(("modifier '%s' changed no node: %s"):format(m.name,
+        explain_nothing(run, on)), 0)
 end
 
 
@@ -197,23 +271,9 @@ end
 ---@return table<integer, any> rules, table<string, integer> changed
 function M.rules(run, list)
   local rules, changed, nodes = {}, {}, run:nodes()
-  for _, what in ipairs(list) do
-    local m = M.of(what)
-    local names = type(m.on) == "table" and m.on or { m.on }
-    for _, on in ipairs(names) do
-      local n, exact = 0, run.net:layer(on)
-      for _, node in ipairs(nodes) do
-        if match(m, exact and exact.name or on, node) then
-          rules[node.id] = type(m.rule) == "function" and guarded(m, node.layer)
-            or m.rule
-          n = n + 1
-        end
-      end
-      if n == 0 then
-        error(("modifier '%s' changed no node: %s"):format(m.name,
-              explain_nothing(run, m, on)), 0)
-      end
-      changed[m.name] = (changed[m.name] or 0) + n
+  for _, m in ipairs(M.list(list)) do
+    for _, on in ipairs(type(m.on) == "table" and m.on or { m.on }) do
+      changed[m.name] = (changed[m.name] or 0) + mark(run, m, on, nodes, rules)
     end
   end
   return rules, changed

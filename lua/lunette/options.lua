@@ -43,6 +43,13 @@ function M.check(what, opts, defaults, level)
 end
 
 
+---@return boolean
+function M.is_tensor(value)
+  return type(value) == "userdata"
+    and (getmetatable(value) or {}).__name == "lunette.tensor"
+end
+
+
 ---Checks that `value` is a whole number of at least `least`.
 ---@return integer value
 function M.whole(what, value, least, level)

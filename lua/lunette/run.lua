@@ -17,6 +17,9 @@ local scores = require "lunette.score"
 ---@field images lunette.Tensor     what was run
 ---@field output lunette.Tensor     (N,classes), on the tape
 ---@field output_layer lunette.Layer
+---@field modifiers lunette.Modifier[]        forward modifiers it was made with
+---@field changed table<string, integer>      how many nodes each of them changed
+local is_tensor = options.is_tensor
 local Run = {}
 local state = setmetatable({}, { __mode = "k" }) -- run -> tape, nodes by layer
 
@@ -98,14 +101,24 @@ end
 
 
 local function check_input(net, x, start)
-  local want = start and start.shape or net.input
-  local shape = x:shape()
-  local ok = #shape == #want + 1
-  for i, d in ipairs(want) do ok = ok and shape[i + 1] == d end
-  if not ok then
-    error(("%s wants input (N,%s), got (%s)"):format(net.name,
-          table.concat(want, ","), table.concat(shape, ",")), 3)
+  local want = table.concat(start and start.shape or net.input, ",")
+  local got = type(x)
+  if is_tensor(x) then
+    local shape = x:shape()
+    if shape[1] > 0 and table.concat(shape, ",", 2) == want then return end
+    got = "(" .. table.concat(shape, ",") .. ")"
   end
+  error(("%s%s wants a tensor (N,%s), got %s"):format(net.name,
+        start and " after " .. start.name or "", want, got), 3)
+end
+
+
+---A NaN in weights too large to search at loading shows here, once a network.
+local function warn_of_nan(net, out)
+  if net.meta.warned or out:stats().finite then return end
+  net.meta.warned = true
+  require "lunette.warn"(("%s: the output holds NaN or infinity; look at its weights "
+    .. "and the input"):format(net.name))
 end
 
 
@@ -117,6 +130,8 @@ end
 local function new(net, x, opts, start)
   opts = options.check("run", opts, { modifiers = {}, keep = true, watch = false })
   check_input(net, x, start)
+  local mods = modifiers.list(opts.modifiers)
+  local target, changed = target_of(net, mods)
   local tape = core.tape()
   local st = { tape = tape, box = {}, node = {}, param_node = {}, keep = opts.keep,
                watch = opts.watch }
@@ -124,16 +139,16 @@ local function new(net, x, opts, start)
   st.leaf = leaf:node()
   st.box[start and start.name or "input"] = leaf
   st.node[start and start.name or "input"] = st.leaf
-  local target, changed = target_of(net, opts.modifiers)
   local set = needed(net, target, start)
   for _, layer in ipairs(net:layers()) do
     if set[layer.name] then apply(net, layer, st) end
   end
   local run = setmetatable({ net = net, images = x, output_layer = target,
                              output = st.box[target.name], start = start,
-                             changed = changed }, Run)
+                             modifiers = mods, changed = changed }, Run)
   st.box = nil -- the tape keeps the values; the run reads them by node
   state[run] = st
+  warn_of_nan(net, run.output)
   return run
 end
 
@@ -141,16 +156,20 @@ end
 -- reading ----------------------------------------------------------------------
 
 
+local function state_of(run)
+  return state[run] or error("run was released", 0)
+end
+
+
 local function node_of(run, name, exact)
-  local st = state[run]
+  local st = state_of(run)
   local find = exact and run.net.layer or run.net.activated
   local layer, message = find(run.net, name)
   if not layer then return nil, message end
   local id = st.node[layer.name]
-  if not id then
-    return nil, ("layer '%s' was not part of this run"):format(layer.name)
-  end
-  return id, layer
+  if id then return id, layer end
+  return nil, ("layer '%s' %s"):format(layer.name, st.keep
+    and "was not part of this run" or "was dropped; run with keep = true")
 end
 
 
@@ -159,7 +178,7 @@ end
 ---@param name string   layer name or alias, or "input"
 ---@return lunette.Tensor? value, string? message
 function Run:activation(name)
-  local st = state[self]
+  local st = state_of(self)
   if name == "input" then return self.images end
   local id, layer = node_of(self, name)
   if not id then return nil, layer end
@@ -173,7 +192,7 @@ end
 function Run:preactivation(name)
   local id, message = node_of(self, name, true)
   if not id then return nil, message end
-  return state[self].tape:node(id).output
+  return state_of(self).tape:node(id).output
 end
 
 
@@ -191,7 +210,7 @@ function Run:count() return self.images:dim(1) end
 
 ---The run's layers that have values, in order: {layer, node id}.
 function Run:nodes()
-  local st, list = state[self], {}
+  local st, list = state_of(self), {}
   for _, layer in ipairs(self.net:layers()) do
     local id = st.node[layer.name]
     if id then list[#list + 1] = { layer = layer, id = id } end
@@ -212,8 +231,10 @@ end
 ---Class probabilities (N,classes): a softmax is added where the run has none.
 ---@return lunette.Tensor
 function Run:probabilities()
-  local out = self.output:detach()
-  if self.output_layer.kind == "softmax" then return out end
+  state_of(self)
+  local out, kind = self.output:detach(), self.output_layer.kind
+  if kind == "softmax" or kind == "sigmoid" then return out end
+  if kind == "log_softmax" then return out:exp() end
   return out:softmax(2)
 end
 
@@ -222,9 +243,10 @@ end
 ---@param k? integer  5
 ---@return table[][]  per image {{class =, name =, probability =, score =}, ...}
 function Run:top(k)
+  state_of(self)
+  if self.output:dim() ~= 2 then error("top: the output is no list of classes", 2) end
   local p, out = self:probabilities(), self.output:detach()
   local names, list = require("lunette.labels").of(self.net), {}
-  if p:dim() ~= 2 then error("top: the output is no list of classes", 2) end
   for n = 1, p:dim(1) do
     local row, order = {}, p[n]:argsort()
     for i = 1, math.min(k or 5, #order) do
@@ -275,15 +297,24 @@ local function seed_of(run, score, value)
   -- a value of several numbers a sample counts by its mean (as tf-keras-vis)
   local per = s:size() // value:dim(1)
   local seed = core.backward(s, core.full(1 / per, s:shape()), { leaf:node() })[1]
-  return seed or core.zeros(value:shape())
+  if not seed then return core.zeros(value:shape()) end
+  if table.concat(seed:shape(), ",") ~= table.concat(value:shape(), ",") then
+    error(("score '%s' is computed from something else than its argument, the output"
+      ):format(score.name), 0)
+  end
+  return seed
 end
 
 
 local function seeds_of(run, list, value)
   if #list == 1 then return seed_of(run, list[1], value) end
-  local rows = {}
-  for i, score in ipairs(list) do rows[i] = seed_of(run, score, value) end
-  return core.ops.concat(table.unpack(rows))
+  local shape, n = value:shape(), value:dim(1)
+  shape[1] = n * #list
+  local all = core.zeros(shape)
+  for i, score in ipairs(list) do
+    all:rows((i - 1) * n + 1, i * n):copy_(seed_of(run, score, value))
+  end
+  return all
 end
 
 
@@ -300,19 +331,28 @@ end
 ---@field wrt? string|string[]   "input" (default), layer names
 ---@field modifiers? (string|lunette.Modifier)[]
 
----Gradient of the score: (N, ...) for one score, (K*N, ...) for K, score-major.
----@param opts lunette.GradientOptions
----@return lunette.Tensor gradient   one for each `wrt`
-function Run:gradient(opts)
-  opts = options.check("gradient", opts, { score = false, scores = false,
-                       wrt = "input", modifiers = {} })
+local function score_list(what)
   local list = {}
-  for i, s in ipairs(opts.scores or { opts.score or "predicted" }) do
-    list[i] = scores.of(s, self)
+  for i, s in ipairs(what) do
+    list[i] = scores.of(s)
     if list[i].layer ~= list[1].layer then
-      error("gradient: scores of different layers need calls of their own", 2)
+      error("gradient: scores of different layers need calls of their own", 0)
     end
   end
+  if #list == 0 then error("gradient: the list of scores is empty", 0) end
+  return list
+end
+
+
+---Gradient of the score: (N, ...) for one score, (K*N, ...) for K, score-major.
+---@param opts? lunette.GradientOptions
+---@return lunette.Tensor gradient   one for each `wrt`
+function Run:gradient(opts)
+  state_of(self)
+  opts = options.check("gradient", opts, { score = false, scores = false,
+                       wrt = "input", modifiers = {} })
+  local list = score_list(opts.scores or { opts.score or "predicted" })
+  opts.modifiers = modifiers.list(opts.modifiers)
   local value, id = scored(self, opts.modifiers, list[1])
   local seed = seeds_of(self, list, value)
   local wrt = type(opts.wrt) == "table" and opts.wrt or { opts.wrt }
@@ -334,7 +374,7 @@ end
 
 ---Node id of "input" or a layer (activated); raises for unknown ones.
 function Run:target_node(name)
-  local st = state[self]
+  local st = state_of(self)
   if name == "input" then
     if self.start then
       error(("this run starts at '%s'; ask for the gradient of that layer"):format(
@@ -359,7 +399,7 @@ end
 ---@param loss lunette.Tensor   one value, computed from run.output
 ---@return table<string, lunette.Tensor>
 function Run:parameter_gradients(loss)
-  local st, names, ids = state[self], {}, {}
+  local st, names, ids = state_of(self), {}, {}
   for name, id in pairs(st.param_node) do
     names[#names + 1] = name
     ids[#ids + 1] = id

@@ -33,10 +33,16 @@ end
 ---One id from a number, a numeral, a name or "predicted".
 local function class_id(run, what, sample)
   if what == "predicted" then
-    return run:probabilities()[sample]:argmax() - 1
+    local p = run:probabilities()
+    if p:dim() == 4 then p = p:mean { dims = { 3, 4 } } end
+    return p[sample]:argmax() - 1
   end
-  local id = math.tointeger(tonumber(what))
+  local number = tonumber(what)
+  local id = math.tointeger(number)
   if id then return id end
+  if number or type(what) ~= "string" then
+    error(("score: expected a class id or name, got %s"):format(tostring(what)), 0)
+  end
   local found, message = require("lunette.labels").find(what, run.net)
   if not found then error(message, 0) end
   return found
@@ -73,11 +79,25 @@ end
 
 
 ---The ids that a categorical score stands for in this run (for captions).
----@return integer[]? ids   nil for other scores
+---@return integer[]? ids   nil for other scores, and where a modifier scores a
+---  layer that has no such classes
 function M.classes(score, run)
   if not score.classes then return nil end
   local shape = run.output:shape()
-  return ids_for(run, score.classes, shape[1], shape[2])
+  local ok, ids = pcall(ids_for, run, score.classes, shape[1], shape[2] or 0)
+  return ok and ids or nil
+end
+
+
+---The score of sample i alone, for batches that repeat it.
+---@param score lunette.Score
+---@param run lunette.Run
+---@param i integer
+---@return lunette.Score
+function M.row(score, run, i)
+  if score.row then return score.row(i) end
+  local ids = M.classes(score, run)
+  return ids and M.categorical(ids[i]) or score
 end
 
 
@@ -110,7 +130,12 @@ end
 ---@param value boolean|boolean[]
 ---@return lunette.Score
 function M.binary(value)
-  return M.new("binary(" .. tostring(value) .. ")", function(output)
+  local many = type(value) == "table"
+  local text = many and "one each" or tostring(value)
+  local score = M.new("binary(" .. text .. ")", function(output)
+    if many and #value ~= output:dim(1) then
+      error(("binary: %d values for %d samples"):format(#value, output:dim(1)), 0)
+    end
     if output:size() ~= output:dim(1) then
       error(("binary: the output has %d values a sample, expected 1"):format(
             output:size() // output:dim(1)), 0)
@@ -119,11 +144,13 @@ function M.binary(value)
     local flat = sign:view(output:dim(1))
     for i = 1, output:dim(1) do
       local v = value
-      if type(value) == "table" then v = value[i] end
+      if many then v = value[i] end
       flat[i] = v and 1 or -1
     end
     return output * sign
   end)
+  score.row = many and function(i) return M.binary(value[i]) end or nil
+  return score
 end
 
 
@@ -149,6 +176,9 @@ end
 ---@param k integer
 ---@return lunette.Score
 function M.unit(layer, k)
+  if type(layer) ~= "string" or not math.tointeger(k) then
+    error("unit: expected a layer's name and a channel (from 1)", 2)
+  end
   return M.new(("unit(%s, %d)"):format(layer, k), function(output)
     if k < 1 or k > output:dim(2) then
       error(("unit: layer '%s' has channels 1 .. %d, not %d"):format(layer,
@@ -167,20 +197,25 @@ end
 ---@return lunette.Score
 function M.segment(mask, class)
   local categorical = M.categorical(class)
-  local score = M.new("segment", function(output, run)
-    local h, w = output:dim(3), output:dim(4)
-    local m = mask:dim() == 2 and mask:view(1, h, w) or mask
-    m = m:view(m:dim(1), 1, h, w)
+  return M.new("segment", function(output, run)
+    if output:dim() ~= 4 then
+      error("segment: the output has no height and width", 0)
+    end
+    local h, w, size = output:dim(3), output:dim(4), mask:shape()
+    if size[#size] ~= w or size[#size - 1] ~= h then
+      error(("segment: the mask is (%s), the output (%d,%d)"):format(
+            table.concat(size, ","), h, w), 0)
+    end
+    local m = mask:view(mask:size() // (h * w), 1, h, w)
     return categorical.fn(output * m, run) * (h * w)
   end)
-  return score
 end
 
 
 ---A score from what scripts write: a score, a function, or a class.
 ---@return lunette.Score
 function M.of(what)
-  if getmetatable(what) == Score then return what end
+  if type(what) == "table" and getmetatable(what) == Score then return what end
   if type(what) == "function" then return M.new("function", what) end
   if type(what) == "number" or type(what) == "string" or type(what) == "table" then
     return M.categorical(what)

@@ -34,10 +34,11 @@ function M.prepare(method, own, subject, x, opts)
   for key, value in pairs(own) do defaults[key] = value end
   opts = options.check(method, opts, defaults, 4)
   options.choice(method .. ": dialect", opts.dialect, M.dialects, 4)
+  opts.modifiers = modifiers.list(opts.modifiers)
   if is_run(subject) then return subject, opts, false end
   local forward = {}
   for _, m in ipairs(opts.modifiers) do
-    if modifiers.of(m).target then forward[#forward + 1] = m end
+    if m.target then forward[#forward + 1] = m end
   end
   return subject:run(x, { modifiers = forward }), opts, true
 end
@@ -45,8 +46,17 @@ end
 
 local function modifier_names(list)
   local names = {}
-  for i, m in ipairs(list) do names[i] = modifiers.of(m).name end
+  for i, m in ipairs(list) do names[i] = m.name end
   return names
+end
+
+
+---How many nodes each modifier changed: the forward ones in the run, the backward
+---ones in this call.
+local function changed_nodes(run, list)
+  local _, changed = modifiers.rules(run, list)
+  for name, n in pairs(run.changed) do changed[name] = n end
+  return next(changed) and changed or nil
 end
 
 
@@ -63,25 +73,34 @@ function M.tell(map, method, run, opts, more)
     weights_sha256 = run.net.meta.source_sha256,
     output = run.output_layer.name, dialect = opts.dialect,
     modifiers = modifier_names(opts.modifiers), raw = opts.raw or nil,
-    score = tostring(scores.of(opts.score).name), version = build.version,
-    commit = build.commit, isa = build.isa,
-    classes = scores.classes(scores.of(opts.score), run),
+    changed_nodes = changed_nodes(run, opts.modifiers),
+    version = build.version, commit = build.commit, isa = build.isa,
     images = run.images.names,
   }
+  if method ~= "activation" then -- which has no score
+    local score = scores.of(opts.score)
+    story.score, story.classes = score.name, scores.classes(score, run)
+  end
   for key, value in pairs(more or {}) do story[key] = value end
   map.story = story
   return map
 end
 
 
----Warns about maps that are zero everywhere, naming the likely cause.
----@param map lunette.Tensor  (N,...)
+---Warns about maps that are the same everywhere, naming the likely cause, and
+---about those that are no numbers.
+---@param map lunette.Tensor             (N,...)
+---@param method string
+---@param cause fun(n: integer): string  why the map of image n may be flat
 function M.warn_if_flat(map, method, cause)
+  local warn = require "lunette.warn"
   for n = 1, map:dim(1) do
     local s = map[n]:stats()
-    if s.min == s.max then
-      require "lunette.warn"(("%s: the map of image %d is %g everywhere%s"):format(
-        method, n, s.min, cause and "; " .. cause or ""))
+    if not s.finite then
+      warn(("%s: the map of image %d holds NaN or infinity"):format(method, n))
+    elseif s.min == s.max then
+      warn(("%s: the map of image %d is %g everywhere; %s"):format(method, n, s.min,
+           cause(n)))
     end
   end
 end

@@ -65,7 +65,7 @@ end
 ---@return lunette.Tensor map   (N,H,W) of the picture; (N,h,w) of the layer when raw
 local function gradcam(subject, x, opts)
   local run, o, made = common.prepare("gradcam", own, subject, x, opts)
-  local scope <close> = made and run or nil
+  local _ <close> = made and run or nil
   local given = type(opts) == "table" and opts or type(x) == "table" and x or {}
   o.asked_relu = given.relu == true
   local layer = find_layer(run, o)
@@ -74,9 +74,13 @@ local function gradcam(subject, x, opts)
   local cam = cam_of(run:activation(layer.name):detach(), g)
   local size, raw = run.net.input, cam
   if not o.raw then cam = finish[o.dialect](cam, size[2], size[3], o) end
+  common.warn_if_flat(cam, "gradcam", function(n)
+    local s = raw[n]:stats()
+    if s.min == s.max then return "no gradient reaches " .. layer.name end
+    return ("before relu it lies between %.3g and %.3g; use raw = true to see it"
+      ):format(s.min, s.max)
+  end)
   local s = raw:stats()
-  common.warn_if_flat(cam, "gradcam", ("before relu it lies between %.3g and %.3g; "
-    .. "use raw = true to see it"):format(s.min, s.max))
   return common.tell(cam, "gradcam", run, o, { layer = layer.name,
                                                raw_min = s.min, raw_max = s.max })
 end

@@ -1,5 +1,6 @@
 local core = require "lunette.core"
 local common = require "lunette.methods.common"
+local options = require "lunette.options"
 
 local own = {
   keepdims = false, smooth_samples = 0, smooth_noise = 0.20, seed = 0, batch = 8,
@@ -26,59 +27,72 @@ local function noisy(x, n, s, sigma, seed)
 end
 
 
----Mean over samples of the modified gradient (tf-keras-vis: abs before averaging).
-local function smooth(run, opts)
-  local x, total = run.images, nil
-  local n, sigma = x:dim(1), {}
-  for i = 1, n do
-    local s = x[i]:stats()
-    sigma[i] = opts.smooth_noise * (s.max - s.min)
-  end
-  local rows = {}
-  for i = 1, n do
-    total = nil
-    for first = 1, opts.smooth_samples, opts.batch do
-      local count = math.min(opts.batch, opts.smooth_samples - first + 1)
-      local shape = x:shape()
-      shape[1] = count
-      local batch <close> = core.zeros(shape)
-      for k = 1, count do batch[k] = noisy(x, i, first + k - 1, sigma[i], opts.seed) end
-      local part <close> = run.net:run(batch, { modifiers = opts.forward })
-      local g = modified(part:gradient { score = opts.row_score(i),
-                                         modifiers = opts.modifiers }, opts.gradient_modifier)
-      for k = 1, count do -- one by one, so that batches do not change the sum
-        if total then total:add_(g[k]) else total = g[k]:clone() end
-      end
+---Mean over samples of the modified gradient (tf-keras-vis: abs before averaging)
+---of image i. Sums are made one by one, so that batches do not change them.
+local function smooth_one(run, o, i)
+  local stats = run.images[i]:stats()
+  local sigma, total = o.smooth_noise * (stats.max - stats.min), nil
+  local score = require("lunette.score").row(o.score, run, i)
+  for first = 1, o.smooth_samples, o.batch do
+    local count = math.min(o.batch, o.smooth_samples - first + 1)
+    local shape = run.images:shape()
+    shape[1] = count
+    local batch <close> = core.zeros(shape)
+    for k = 1, count do
+      batch[k] = noisy(run.images, i, first + k - 1, sigma, o.seed)
     end
-    rows[i] = total:mul_(1 / opts.smooth_samples)
+    local part <close> = run.net:run(batch, { modifiers = o.forward })
+    local g = modified(part:gradient { score = score, modifiers = o.modifiers },
+                       o.gradient_modifier)
+    for k = 1, count do
+      if total then total:add_(g[k]) else total = g[k]:clone() end
+    end
   end
-  local out = core.zeros(x:shape())
-  for i = 1, n do out[i] = rows[i] end
+  return total:mul_(1 / o.smooth_samples)
+end
+
+
+local function smooth(run, o)
+  local rows = {}
+  for i = 1, run:count() do rows[i] = smooth_one(run, o, i) end
+  local shape = rows[1]:shape()
+  table.insert(shape, 1, #rows)
+  local out = core.zeros(shape)
+  for i, row in ipairs(rows) do out[i] = row end
   return out
 end
 
 
----The score of image i alone, for batches that repeat it.
-local function row_scores(run, opts)
-  local scores = require "lunette.score"
-  local score = scores.of(opts.score)
-  local ids = scores.classes(score, run)
-  return function(i)
-    return ids and scores.categorical(ids[i]) or score
+---What the noisy copies are run with: the forward modifiers of the run itself and
+---of this call.
+local function forward_modifiers(run, list)
+  local kept, has = {}, {}
+  for _, m in ipairs(run.modifiers) do kept[#kept + 1], has[m.name] = m, true end
+  for _, m in ipairs(list) do
+    if m.target and not has[m.name] then kept[#kept + 1] = m end
   end
+  return kept
 end
 
 
-local function forward_modifiers(run, list)
-  local modifiers = require "lunette.modifier"
-  local kept, has = {}, {}
-  for _, m in ipairs(list) do
-    if modifiers.of(m).target then kept[#kept + 1], has[modifiers.of(m).name] = m, true end
+local function check(o)
+  options.whole("saliency: smooth_samples", o.smooth_samples, 0, 4)
+  options.whole("saliency: batch", o.batch, 1, 4)
+  options.whole("saliency: seed", o.seed, math.mininteger, 4)
+  o.score = require("lunette.score").of(o.score)
+  if o.raw then o.gradient_modifier = "none" end
+  if o.smooth_samples == 0 and o.dialect == "pytorch-grad-cam" then o.raw = true end
+end
+
+
+---The gradient, or its mean over noisy copies.
+local function gradient(run, o)
+  if o.smooth_samples > 0 then
+    o.forward = forward_modifiers(run, o.modifiers)
+    return smooth(run, o)
   end
-  for name in pairs(run.changed) do -- what the run itself was made with
-    if not has[name] then table.insert(kept, 1, (name:gsub("extract%((.*)%)", "extract:%1"))) end
-  end
-  return kept
+  local g = run:gradient { score = o.score, modifiers = o.modifiers }
+  return o.raw and g or modified(g, o.gradient_modifier)
 end
 
 
@@ -97,23 +111,17 @@ end
 ---"captum" |g| with all channels, not normalised; "pytorch-grad-cam" has no
 ---saliency map of its own: the gradient as it is.
 ---@param subject lunette.Net|lunette.Run
----@param x lunette.Tensor|lunette.SaliencyOptions   (N,C,H,W) when subject is a network
+---@param x lunette.Tensor|lunette.SaliencyOptions   (N,C,H,W) for a network
 ---@param opts? lunette.SaliencyOptions
----@return lunette.Tensor map   (N,H,W), or (N,C,H,W) with keepdims, raw, or other dialects
+---@return lunette.Tensor map   (N,H,W); (N,C,H,W) with keepdims, raw, other dialects
 local function saliency(subject, x, opts)
   local run, o, made = common.prepare("saliency", own, subject, x, opts)
-  local scope <close> = made and run or nil
-  if o.raw then o.gradient_modifier = "none" end
-  local g
-  if o.smooth_samples > 0 then
-    o.forward, o.row_score = forward_modifiers(run, o.modifiers), row_scores(run, o)
-    g = smooth(run, o)
-  else
-    g = run:gradient { score = o.score, modifiers = o.modifiers }
-    if o.dialect == "pytorch-grad-cam" then o.raw = true end
-    if not o.raw then g = modified(g, o.gradient_modifier) end
-  end
-  common.warn_if_flat(g, "saliency", "no gradient reaches the picture")
+  local _ <close> = made and run or nil
+  check(o)
+  local g = gradient(run, o)
+  common.warn_if_flat(g, "saliency", function()
+    return "no gradient reaches the picture"
+  end)
   local story = { smooth_samples = o.smooth_samples, smooth_noise = o.smooth_noise,
                   seed = o.smooth_samples > 0 and o.seed or nil }
   if not o.raw and o.dialect == "tf-keras-vis" then
