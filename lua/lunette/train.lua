@@ -1,0 +1,278 @@
+---Training: losses on a tape, optimisers, a schedule, and a loop that keeps
+---checkpoints, so that a run which is killed goes on as if nothing had happened,
+---bit for bit.
+local core = require "lunette.core"
+local options = require "lunette.options"
+
+local M = {}
+
+
+-- losses -------------------------------------------------------------------------
+
+
+---Cross-entropy of a softmax, mean over samples: -sum_k q_k log softmax(z)_k.
+---@param logits lunette.Tensor   (N,K), on a tape
+---@param target integer[]|lunette.Tensor   class ids from 0, or weights q (N,K)
+---@return lunette.Tensor   one value, on the same tape
+function M.cross_entropy(logits, target)
+  local n, k = logits:dim(1), logits:dim(2)
+  local log_p = logits:log_softmax(2)
+  if type(target) ~= "table" then
+    return (log_p * target):sum() * (-1 / n)
+  end
+  if #target ~= n then
+    error(("cross_entropy: %d classes for %d samples"):format(#target, n), 2)
+  end
+  local index = {}
+  for i, id in ipairs(target) do
+    if id < 0 or id >= k then
+      error(("cross_entropy: class %s is outside 0 .. %d"):format(id, k - 1), 2)
+    end
+    index[i] = { id + 1 }
+  end
+  return log_p:gather(core.tensor(index), { dim = 2 }):mean() * -1
+end
+
+
+---Mean of squared differences.
+---@param y lunette.Tensor
+---@param target lunette.Tensor   of the same shape
+---@return lunette.Tensor
+function M.squared_error(y, target) return (y - target):square():mean() end
+
+
+-- optimisers ---------------------------------------------------------------------
+
+
+---@class lunette.Optimiser
+---@field params table<string, lunette.Tensor>   changed in place
+---@field state table<string, lunette.Tensor>    moments: "m.NAME", "v.NAME"
+---@field steps integer                          taken so far
+local Optimiser = {}
+Optimiser.__index = Optimiser
+
+
+---Changes every parameter that has a gradient.
+---@param gradients table<string, lunette.Tensor>   by parameter name
+---@param how? { rate?: number, scale?: number }    instead of the options' own;
+---  `scale` multiplies the gradients
+function Optimiser:step(gradients, how)
+  self.steps = self.steps + 1
+  local o = {}
+  for key, value in pairs(self.options) do o[key] = value end
+  for key, value in pairs(how or {}) do o[key] = value end
+  o.step = self.steps
+  for name, p in pairs(self.params) do
+    if gradients[name] then self.apply(self, name, p, gradients[name], o) end
+  end
+end
+
+
+local function optimiser(params, opts, moments, apply)
+  local self = setmetatable({ params = params, options = opts, state = {}, steps = 0,
+                              apply = apply }, Optimiser)
+  for name, p in pairs(params) do
+    for _, m in ipairs(moments) do
+      self.state[m .. "." .. name] = core.zeros(p:shape())
+    end
+  end
+  return self
+end
+
+
+---Adam (Kingma & Ba 2015) with decoupled weight decay (Loshchilov & Hutter 2019).
+---@param params table<string, lunette.Tensor>
+---@param opts? { rate?: number, beta1?: number, beta2?: number, eps?: number,
+---  decay?: number }
+---@return lunette.Optimiser
+function M.adam(params, opts)
+  opts = options.check("adam", opts, { rate = 1e-3, beta1 = 0.9, beta2 = 0.999,
+                                       eps = 1e-8, decay = 0 })
+  return optimiser(params, opts, { "m", "v" }, function(self, name, p, g, o)
+    p:adam_(g, self.state["m." .. name], self.state["v." .. name], o)
+  end)
+end
+
+
+---Gradient descent with momentum (Polyak 1964, as PyTorch writes it):
+---v = momentum v + g + decay p, p = p - rate v.
+---@param params table<string, lunette.Tensor>
+---@param opts? { rate?: number, momentum?: number, decay?: number }
+---@return lunette.Optimiser
+function M.sgd(params, opts)
+  opts = options.check("sgd", opts, { rate = 1e-2, momentum = 0.9, decay = 0 })
+  return optimiser(params, opts, { "v" }, function(self, name, p, g, o)
+    p:sgd_(g, self.state["v." .. name], o)
+  end)
+end
+
+
+---The factor that brings the gradients' common norm down to `limit`, and the norm
+---(Pascanu, Mikolov & Bengio 2013).
+---@param gradients table<string, lunette.Tensor>
+---@param limit number
+---@return number scale, number norm
+function M.clip(gradients, limit)
+  local names, sum = {}, 0
+  for name in pairs(gradients) do names[#names + 1] = name end
+  table.sort(names) -- a sum in another order would have other bits
+  for _, name in ipairs(names) do sum = sum + gradients[name]:stats().l2 ^ 2 end
+  local norm = sum ^ 0.5
+  return norm > limit and limit / norm or 1, norm
+end
+
+
+---Learning rate by step: a linear warm-up, then half a cosine down to `last`.
+---@param opts { steps: integer, rate: number, warmup?: integer, last?: number }
+---@return fun(step: integer): number   steps count from 1
+function M.schedule(opts)
+  opts = options.check("schedule", opts, { steps = 1, rate = 1e-3, warmup = 0,
+                                           last = 0 })
+  return function(step)
+    if step <= opts.warmup then return opts.rate * step / opts.warmup end
+    local t = math.min(1, (step - opts.warmup) / math.max(1, opts.steps - opts.warmup))
+    return opts.last + (opts.rate - opts.last) * 0.5 * (1 + math.cos(math.pi * t))
+  end
+end
+
+
+-- checkpoints --------------------------------------------------------------------
+
+
+---Writes parameters, moments and the number of steps; the file is replaced whole.
+---@param path string
+---@param opt lunette.Optimiser
+---@param meta? table<string, string>
+---@return true? ok, string? message
+function M.save(path, opt, meta)
+  local list, all = {}, { lunette_steps = tostring(opt.steps) }
+  for name, t in pairs(opt.params) do list[#list + 1] = { "p." .. name, t } end
+  for name, t in pairs(opt.state) do list[#list + 1] = { name, t } end
+  table.sort(list, function(a, b) return a[1] < b[1] end)
+  for key, value in pairs(meta or {}) do all[key] = value end
+  return core.write_weights(path, list, "f32", all)
+end
+
+
+---Takes up what `save` wrote, in place. A file of another network is refused.
+---@param path string
+---@param opt lunette.Optimiser
+---@return table<string, string>? meta, string? message
+function M.resume(path, opt)
+  local file, message = core.weights(path)
+  if not file then return nil, message end
+  local wanted, left = {}, 0
+  for name, t in pairs(opt.params) do wanted["p." .. name] = t end
+  for name, t in pairs(opt.state) do wanted[name] = t end
+  for _ in pairs(wanted) do left = left + 1 end
+  for i, e in ipairs(file:list()) do
+    local t = wanted[e.name]
+    local same = t and table.concat(t:shape(), ",") == table.concat(e.shape, ",")
+    if not same then
+      return nil, ("%s: tensor '%s' is not of this network or optimiser"):format(path,
+        e.name)
+    end
+    t:copy_(assert(file:tensor(i)))
+    left = left - 1
+  end
+  if left > 0 then return nil, ("%s: %d tensors are missing"):format(path, left) end
+  local meta = file:meta()
+  opt.steps = math.tointeger(tonumber(meta.lunette_steps)) or 0
+  return meta
+end
+
+
+-- the loop -----------------------------------------------------------------------
+
+
+---One step: forward, loss, gradients, update.
+---@param net lunette.Net
+---@param opt lunette.Optimiser   over net.params
+---@param x lunette.Tensor        (N,C,H,W), preprocessed
+---@param target any              see cross_entropy
+---@param how? { rate?: number, clip?: number }
+---@return number loss, number norm   of all gradients together, before clipping
+function M.step(net, opt, x, target, how)
+  how = how or {}
+  local run = net:run(x, { modifiers = { "linear" }, watch = "parameters" })
+  local loss = M.cross_entropy(run.output, target)
+  local value = loss:item()
+  local gradients = run:parameter_gradients(loss)
+  local scale, norm = M.clip(gradients, how.clip or math.huge)
+  opt:step(gradients, { rate = how.rate, scale = scale })
+  loss:release()
+  run:release()
+  return value, norm
+end
+
+
+local function clock(seconds)
+  return ("%d:%02d:%02d"):format(seconds // 3600, seconds // 60 % 60, seconds % 60)
+end
+
+
+---@class lunette.FitOptions
+---@field steps integer            in all, those of earlier runs included
+---@field batch fun(step: integer): lunette.Tensor, any   input and target of a step
+---@field rate? fun(step: integer): number
+---@field clip? number             limit of the gradients' norm
+---@field checkpoint? string       path; resumed from where it exists
+---@field every? integer           steps between checkpoints (200)
+---@field log? fun(line: string)   a line every `report` steps
+---@field report? integer          (50)
+
+---Continues from the checkpoint, if there is one.
+local function take_up(opt, opts)
+  local file = opts.checkpoint and io.open(opts.checkpoint, "rb")
+  if not file then return true end
+  file:close()
+  local meta, message = M.resume(opts.checkpoint, opt)
+  if not meta then return nil, message end
+  if opts.log then opts.log(("resumed at step %d"):format(opt.steps)) end
+  return true
+end
+
+
+---A line of progress now and then: mean loss since the last one, time left.
+local function reporter(opt, opts)
+  local start, first, sum, count = core.clock(), opt.steps, 0, 0
+  return function(step, loss, norm)
+    sum, count = sum + loss, count + 1
+    if not opts.log or (step % opts.report ~= 0 and step ~= opts.steps) then return end
+    local each = (core.clock() - start) / (step - first)
+    opts.log(("step %d of %d  loss %.4f  norm %.2f  %.0f ms a step  %s left"):format(
+      step, opts.steps, sum / count, norm, 1000 * each,
+      clock(math.floor(each * (opts.steps - step)))))
+    sum, count = 0, 0
+  end
+end
+
+
+---Trains until `steps` are done. A batch may depend on nothing but its step: then
+---a killed and resumed training ends with the same bits.
+---@param net lunette.Net
+---@param opt lunette.Optimiser
+---@param opts lunette.FitOptions
+---@return true? ok, string? message   nil: the checkpoint could not be read or written
+function M.fit(net, opt, opts)
+  opts = options.check("fit", opts, { steps = 1, batch = false, rate = false,
+                       clip = math.huge, checkpoint = false, every = 200, log = false,
+                       report = 50 })
+  local ok, message = take_up(opt, opts)
+  if not ok then return nil, message end
+  local report = reporter(opt, opts)
+  while opt.steps < opts.steps do
+    local step = opt.steps + 1
+    local x, target = opts.batch(step)
+    local loss, norm = M.step(net, opt, x, target, {
+      clip = opts.clip, rate = opts.rate and opts.rate(step) or nil })
+    report(step, loss, norm)
+    if opts.checkpoint and (step % opts.every == 0 or step == opts.steps) then
+      ok, message = M.save(opts.checkpoint, opt)
+      if not ok then return nil, message end
+    end
+  end
+  return true
+end
+
+return M
