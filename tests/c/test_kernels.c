@@ -174,11 +174,286 @@ static void general_shapes(void) {
   }
 }
 
+/* ---- dense layers ------------------------------------------------------- */
+
+typedef struct dense {
+  int n;
+  int64_t in, out;
+  float *x, *w, *b, *y, *dy, *dx, *dw, *db, *ref;
+} dense;
+
+static dense dense_new(int n, int64_t in, int64_t out) {
+  dense d = {n,
+             in,
+             out,
+             fresh(n * in, 1),
+             fresh(in * out, 2),
+             fresh(out, 3),
+             fresh(n * out, 0),
+             fresh(n * out, 4),
+             fresh(n * in, 0),
+             fresh(in * out, 0),
+             fresh(out, 0),
+             fresh(most(n * in, most(n * out, in * out)) + out, 0)};
+  for (int64_t e = 0; e < n * out; e++) { /* dead units, whole dead rows */
+    if (d.dy[e] < 0 || e % out % 5 == 1) d.dy[e] = 0.0f;
+  }
+  return d;
+}
+
+static void dense_free(dense *d) {
+  float *all[] = {d->x, d->w, d->b, d->y, d->dy, d->dx, d->dw, d->db, d->ref};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
+}
+
+#define DENSE_NEAR(got, n_, what, d)                                           \
+  do {                                                                         \
+    double d_ = naive_diff(got, (d)->ref, n_);                                 \
+    CHECK(d_ <= TOL, "%s dense %d x %d -> %d %s: %g", lun_isa(), (d)->n,       \
+          (int)(d)->in, (int)(d)->out, what, d_);                              \
+  } while (0)
+
+static void dense_is_naive(int n, int64_t in, int64_t out) {
+  dense d = dense_new(n, in, out);
+  lun_gate gate = {.leak = 0.25f, .y = d.x, .size = in};
+  for (int mode = 0; mode < 4; mode++) {
+    const float *b = mode & 1 ? d.b : NULL;
+    lun_linear_forward(n, in, out, d.x, d.w, b, d.y, mode >> 1, NULL);
+    naive_linear_forward(n, in, out, d.x, d.w, b, d.ref, mode >> 1);
+    DENSE_NEAR(d.y, n * out, "forward", &d);
+  }
+  for (int kind = -1; kind <= (int)LUN_GATE_LEAK; kind++) {
+    gate.kind = (lun_gate_kind)(kind < 0 ? 0 : kind);
+    const lun_gate *g = kind < 0 ? NULL : &gate;
+    lun_linear_backward(n, in, out, d.dy, d.w, d.dx, g, NULL);
+    naive_linear_backward(n, in, out, d.dy, d.w, d.ref, g);
+    DENSE_NEAR(d.dx, n * in, "backward", &d);
+  }
+  lun_linear_backward_params(n, in, out, d.x, d.dy, d.dw, d.db, NULL);
+  naive_linear_params(n, in, out, d.x, d.dy, d.ref, d.ref + in * out);
+  DENSE_NEAR(d.dw, in * out, "weights' gradient", &d);
+  CHECK(naive_diff(d.db, d.ref + in * out, out) <= TOL, "biases' gradient");
+  dense_free(&d);
+}
+
+static void dense_shapes(void) {
+  static const int size[][3] = {{1, 1, 1},    {1, 17, 5},    {3, 2049, 33},
+                                {8, 4100, 9}, {19, 130, 70}, {5, 64, 1000}};
+  for (size_t i = 0; i < sizeof size / sizeof *size; i++) {
+    dense_is_naive(size[i][0], size[i][1], size[i][2]);
+  }
+}
+
+/* ---- same bits ---------------------------------------------------------- */
+
+/* Layers of every plan: whole and panels of winograd.c, gathers of all kinds
+** (1x1, strided, grouped). */
+static int every_plan(int i, lun_conv *s) {
+  static const lun_conv all[] = {
+      {3, 20, 29, 33, 48, 3, 3, 0, 0, 1, 1, 1, 1, 1, 1, 1},
+      {3, 160, 14, 14, 144, 3, 3, 0, 0, 1, 1, 1, 1, 1, 1, 1},
+      {3, 48, 15, 14, 130, 1, 1, 0, 0, 1, 1, 1, 1, 0, 0, 1},
+      {3, 16, 28, 28, 40, 3, 3, 0, 0, 2, 2, 1, 1, 1, 1, 1},
+      {3, 8, 19, 17, 12, 5, 5, 0, 0, 1, 1, 1, 1, 2, 2, 4},
+  };
+  if (i >= (int)(sizeof all / sizeof *all)) return 0;
+  *s = naive_shape(all[i], all[i].pt, all[i].pl);
+  return 1;
+}
+
+static void run_layer(layer *l, int params) {
+  lun_gate g = {LUN_GATE_LEAK, 0.5f, l->x, naive_in(&l->s)};
+  lun_conv_forward(&l->s, l->x, l->w, l->b, l->y, 1, NULL);
+  lun_conv_backward(&l->s, l->dy, l->w, l->dx, &g, NULL);
+  if (params) lun_conv_backward_params(&l->s, l->x, l->dy, l->dw, l->db, NULL);
+}
+
+static void threads_do_not_change_bits(void) {
+  static const int threads[] = {2, 3, 8};
+  int before = lun_threads();
+  lun_conv s;
+  for (int i = 0; every_plan(i, &s); i++) {
+    layer a = layer_new(s);
+    lun_set_threads(1);
+    run_layer(&a, 1);
+    for (int t = 0; t < 3; t++) {
+      layer b = layer_new(s);
+      lun_set_threads(threads[t]);
+      run_layer(&b, 1);
+      CHECK(!memcmp(a.y, b.y, (size_t)naive_out(&s) * 4), "%s, %d threads",
+            shape_text(&s), threads[t]);
+      CHECK(!memcmp(a.dx, b.dx, (size_t)naive_in(&s) * 4), "%s, %d threads",
+            shape_text(&s), threads[t]);
+      CHECK(!memcmp(a.dw, b.dw, (size_t)naive_weights(&s) * 4) &&
+                !memcmp(a.db, b.db, (size_t)s.k * 4),
+            "%s, %d threads", shape_text(&s), threads[t]);
+      layer_free(&b);
+    }
+    layer_free(&a);
+  }
+  lun_set_threads(before);
+}
+
+static void batches_do_not_change_bits(void) {
+  lun_conv s;
+  for (int i = 0; every_plan(i, &s); i++) {
+    layer a = layer_new(s), b = layer_new(s);
+    int64_t in = naive_in(&s) / s.n, out = naive_out(&s) / s.n;
+    run_layer(&a, 0);
+    for (int n = 0; n < s.n; n++) {
+      layer one = b;
+      one.s.n = 1;
+      one.x += n * in;
+      one.dx += n * in;
+      one.y += n * out;
+      one.dy += n * out;
+      run_layer(&one, 0);
+    }
+    CHECK(!memcmp(a.y, b.y, (size_t)(out * s.n) * 4), "%s", shape_text(&s));
+    CHECK(!memcmp(a.dx, b.dx, (size_t)(in * s.n) * 4), "%s", shape_text(&s));
+    layer_free(&a);
+    layer_free(&b);
+  }
+}
+
+/* Images whose dead units differ, more of them than are taken together. */
+static void dense_bits_are_fixed(void) {
+  enum { N = 21, IN = 2100, OUT = 77 };
+  dense a = dense_new(N, IN, OUT), b = dense_new(N, IN, OUT);
+  int before = lun_threads();
+  lun_set_threads(3);
+  lun_linear_forward(N, IN, OUT, a.x, a.w, a.b, a.y, 1, NULL);
+  lun_linear_backward(N, IN, OUT, a.dy, a.w, a.dx, NULL, NULL);
+  lun_set_threads(1);
+  for (int n = 0; n < N; n++) {
+    lun_linear_forward(1, IN, OUT, b.x + n * IN, b.w, b.b, b.y + n * OUT, 1,
+                       NULL);
+    lun_linear_backward(1, IN, OUT, b.dy + n * OUT, b.w, b.dx + n * IN, NULL,
+                        NULL);
+  }
+  CHECK(!memcmp(a.y, b.y, N * OUT * 4), "%s forward", lun_isa());
+  CHECK(!memcmp(a.dx, b.dx, N * IN * 4), "%s backward", lun_isa());
+  lun_set_threads(before);
+  dense_free(&a);
+  dense_free(&b);
+}
+
+/* ---- the rest ----------------------------------------------------------- */
+
+static void sets_agree(void) {
+  lun_conv s;
+  for (int i = 0; every_plan(i, &s); i++) {
+    layer a = layer_new(s), b = layer_new(s);
+    lun_isa_set(NULL);
+    run_layer(&a, 1);
+    for (int k = 1; lun_isa_name(k); k++) {
+      lun_isa_set(lun_isa_name(k));
+      run_layer(&b, 1);
+      CHECK(naive_diff(b.y, a.y, naive_out(&s)) <= TOL, "%s", shape_text(&s));
+      CHECK(naive_diff(b.dx, a.dx, naive_in(&s)) <= TOL, "%s", shape_text(&s));
+      CHECK(naive_diff(b.dw, a.dw, naive_weights(&s)) <= TOL, "%s",
+            shape_text(&s));
+    }
+    layer_free(&a);
+    layer_free(&b);
+  }
+}
+
+static void interruption_is_reported(void) {
+  lun_conv s;
+  lun_err err;
+  dense d = dense_new(2, 300, 40);
+  for (int i = 0; every_plan(i, &s); i++) {
+    layer l = layer_new(s);
+    lun_gate g = {LUN_GATE_PLAIN, 0, l.x, naive_in(&s)};
+    lun_interrupt(1);
+    CHECK(lun_conv_forward(&s, l.x, l.w, l.b, l.y, 1, &err) == LUN_EINTR, "%s",
+          shape_text(&s));
+    CHECK(err.code == LUN_EINTR, "code %d", err.code);
+    CHECK(lun_conv_backward(&s, l.dy, l.w, l.dx, &g, NULL) == LUN_EINTR, "%s",
+          shape_text(&s));
+    CHECK(lun_conv_backward_params(&s, l.x, l.dy, l.dw, l.db, NULL) ==
+              LUN_EINTR,
+          "%s", shape_text(&s));
+    lun_interrupt(0);
+    forward_is_naive(&l); /* and nothing is broken afterwards */
+    layer_free(&l);
+  }
+  lun_interrupt(1);
+  CHECK(lun_linear_forward(2, 300, 40, d.x, d.w, d.b, d.y, 0, NULL) ==
+            LUN_EINTR,
+        "dense forward");
+  CHECK(lun_linear_backward(2, 300, 40, d.dy, d.w, d.dx, NULL, NULL) ==
+            LUN_EINTR,
+        "dense backward");
+  CHECK(lun_linear_backward_params(2, 300, 40, d.x, d.dy, d.dw, d.db, NULL) ==
+            LUN_EINTR,
+        "dense parameters");
+  CHECK(lun_gemm(0, 0, 3, 3, 3, d.x, d.w, d.y, NULL) == LUN_EINTR, "gemm");
+  lun_interrupt(0);
+  dense_free(&d);
+}
+
+/* Every allocation that a call makes may fail; nothing leaks. */
+static void refused_memory_is_reported(void) {
+  lun_conv s;
+  for (int i = 0; every_plan(i, &s); i++) {
+    layer l = layer_new(s);
+    size_t blocks = lun_mem().blocks;
+    int st = LUN_ENOMEM;
+    for (long nth = 1; nth < 20 && st == LUN_ENOMEM; nth++) {
+      lun_mem_fail_at(nth);
+      st = lun_conv_backward(&s, l.dy, l.w, l.dx, NULL, NULL);
+      if (st == LUN_OK) {
+        st = lun_conv_backward_params(&s, l.x, l.dy, l.dw, l.db, NULL);
+      }
+      CHECK(nth > 1 || st == LUN_ENOMEM, "%s", shape_text(&s));
+    }
+    lun_mem_fail_at(0);
+    CHECK(st == LUN_OK, "%s: status %d", shape_text(&s), st);
+    CHECK(lun_mem().blocks == blocks, "%s leaks", shape_text(&s));
+    layer_free(&l);
+  }
+}
+
+static void gemm_is_naive(void) {
+  enum { M = 150, N = 300, K = 70 };
+  dense d = dense_new(M, K, N); /* y = x w' */
+  float *c = fresh(M * N, 0), *t = fresh(M * K, 0);
+  naive_linear_forward(M, K, N, d.x, d.w, NULL, d.ref, 0);
+  lun_gemm(0, 1, M, N, K, d.x, d.w, c, NULL);
+  DENSE_NEAR(c, M * N, "gemm", &d);
+  for (int i = 0; i < M * K; i++) t[i % K * M + i / K] = d.x[i];
+  lun_gemm(1, 1, M, N, K, t, d.w, c, NULL);
+  DENSE_NEAR(c, M * N, "transposed gemm", &d);
+  free(c);
+  free(t);
+  dense_free(&d);
+}
+
+static void unknown_sets_are_refused(void) {
+  const char *now = lun_isa();
+  CHECK(!lun_isa_set("abacus"), "accepted");
+  CHECK(lun_isa() == now, "changed");
+  CHECK(lun_isa_set("generic"), "generic must be there");
+  lun_isa_set(NULL);
+}
+
 int main(void) {
   for (int i = 0; lun_isa_name(i); i++) {
     CHECK(lun_isa_set(lun_isa_name(i)), "%s", lun_isa_name(i));
     three_by_three_shapes();
     general_shapes();
+    dense_shapes();
+    threads_do_not_change_bits();
+    batches_do_not_change_bits();
+    dense_bits_are_fixed();
   }
+  sets_agree();
+  lun_isa_set(NULL);
+  interruption_is_reported();
+  refused_memory_is_reported();
+  gemm_is_naive();
+  unknown_sets_are_refused();
   DONE("kernels");
 }

@@ -1,0 +1,133 @@
+/*
+** test_par.c - the pool of workers: every job once, interruption, nesting,
+** changing the number of threads, two callers at once, forks.
+*/
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../../engine/lunette.h"
+#include "check.h"
+
+enum { JOBS = 5000 };
+
+typedef struct count {
+  atomic_int seen[JOBS];
+  atomic_int outside; /* worker numbers out of range */
+  int stop_at;        /* job that calls lun_interrupt; -1: none */
+} count;
+
+static void count_job(void *arg, int64_t job, int worker) {
+  count *c = arg;
+  atomic_fetch_add(&c->seen[job], 1);
+  if (worker < 0 || worker >= lun_threads()) atomic_fetch_add(&c->outside, 1);
+  if (job == c->stop_at) lun_interrupt(1);
+}
+
+static int times(const count *c, int wanted) {
+  int n = 0;
+  for (int i = 0; i < JOBS; i++) n += atomic_load(&c->seen[i]) == wanted;
+  return n;
+}
+
+static void every_job_runs_once(void) {
+  static const int threads[] = {1, 2, 3, 8, 2, 64, 1, 5};
+  for (int i = 0; i < 8; i++) {
+    count c = {.stop_at = -1};
+    lun_set_threads(threads[i]);
+    CHECK(lun_parallel(JOBS, count_job, &c) == LUN_OK, "%d", threads[i]);
+    CHECK(times(&c, 1) == JOBS, "%d threads", threads[i]);
+    CHECK(c.outside == 0, "%d threads", threads[i]);
+  }
+}
+
+static void many_short_calls_in_a_row(void) {
+  count c = {.stop_at = -1};
+  lun_set_threads(4);
+  for (int i = 0; i < 2000; i++) lun_parallel(3, count_job, &c);
+  for (int i = 0; i < 3; i++) CHECK(c.seen[i] == 2000, "%d", (int)c.seen[i]);
+  CHECK(lun_parallel(0, count_job, &c) == LUN_OK, "no jobs");
+}
+
+static void numbers_of_threads_are_clamped(void) {
+  lun_set_threads(0);
+  CHECK(lun_threads() == 1, "%d", lun_threads());
+  lun_set_threads(100000);
+  CHECK(lun_threads() == LUN_MAXTHREADS, "%d", lun_threads());
+}
+
+static void an_interrupt_leaves_the_rest_undone(void) {
+  static const int threads[] = {1, 4};
+  for (int i = 0; i < 2; i++) {
+    count c = {.stop_at = 50};
+    lun_set_threads(threads[i]);
+    CHECK(lun_parallel(JOBS, count_job, &c) == LUN_EINTR, "%d", threads[i]);
+    CHECK(lun_interrupted(), "flag");
+    CHECK(times(&c, 0) > 0 && times(&c, 2) == 0, "%d left", times(&c, 0));
+    lun_interrupt(0);
+    CHECK(!lun_interrupted(), "flag");
+    count again = {.stop_at = -1};
+    CHECK(lun_parallel(JOBS, count_job, &again) == LUN_OK, "again");
+    CHECK(times(&again, 1) == JOBS, "again");
+  }
+}
+
+static void nest_job(void *arg, int64_t job, int worker) {
+  (void)job;
+  (void)worker;
+  lun_parallel(7, count_job, arg);
+}
+
+static void nested_calls_run_in_line(void) {
+  count c = {.stop_at = -1};
+  lun_set_threads(3);
+  CHECK(lun_parallel(100, nest_job, &c) == LUN_OK, "status");
+  for (int i = 0; i < 7; i++) CHECK(c.seen[i] == 100, "%d", (int)c.seen[i]);
+  CHECK(c.outside == 0, "%d", (int)c.outside);
+}
+
+static void *caller(void *arg) {
+  for (int i = 0; i < 50; i++) lun_parallel(JOBS, count_job, arg);
+  return NULL;
+}
+
+static void two_callers_at_once(void) {
+  count a = {.stop_at = -1}, b = {.stop_at = -1};
+  pthread_t t;
+  lun_set_threads(3);
+  if (pthread_create(&t, NULL, caller, &a)) return;
+  caller(&b);
+  pthread_join(t, NULL);
+  CHECK(times(&a, 50) == JOBS && times(&b, 50) == JOBS, "lost jobs");
+}
+
+static void a_forked_child_has_its_own_workers(void) {
+  count c = {.stop_at = -1};
+  int status = 1;
+  lun_set_threads(3);
+  lun_parallel(JOBS, count_job, &c);
+  fflush(stdout);
+  pid_t child = fork();
+  if (child == 0) {
+    alarm(20); /* a hang must not hang the test */
+    count d = {.stop_at = -1};
+    int ok =
+        lun_parallel(JOBS, count_job, &d) == LUN_OK && times(&d, 1) == JOBS;
+    _exit(ok ? 0 : 2);
+  }
+  CHECK(child > 0 && waitpid(child, &status, 0) == child, "fork");
+  CHECK(status == 0, "child's status %d", status);
+  CHECK(lun_parallel(JOBS, count_job, &c) == LUN_OK, "parent goes on");
+}
+
+int main(void) {
+  every_job_runs_once();
+  many_short_calls_in_a_row();
+  numbers_of_threads_are_clamped();
+  an_interrupt_leaves_the_rest_undone();
+  nested_calls_run_in_line();
+  two_callers_at_once();
+  a_forked_child_has_its_own_workers();
+  DONE("par");
+}
