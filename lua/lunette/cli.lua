@@ -59,9 +59,22 @@ local function add_option(parser, name, default)
 end
 
 
+---A parser that leaves with 64 (EX_USAGE) where it is given what it does not know.
+---@param name string
+---@param description? string
+function M.parser(name, description)
+  local parser = argparse(name, description)
+  parser.error = function(self, message)
+    io.stderr:write(("%s\n\n%s: %s\n"):format(self:get_usage(), name, message))
+    os.exit(64, true)
+  end
+  return parser
+end
+
+
 local function build(spec, script)
   local usage = spec[1] or script
-  local parser = argparse(usage:match "^%S+", first_sentence(script))
+  local parser = M.parser(usage:match "^%S+", first_sentence(script))
   local positional = usage:match "%[(%w+) %.%.%.%]"
   local one = usage:match "<(%w+)>"
   if positional then

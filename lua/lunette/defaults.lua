@@ -23,18 +23,22 @@ function M.model(wanted)
 end
 
 
----Photographs in the folders of LUNETTE_IMAGES whose ImageNet id is known.
+---Photographs that the folders of LUNETTE_IMAGES may hold, with their ImageNet ids.
 local photographs = {
-  { "n01514859_hen", 8 }, { "n01608432_kite", 21 }, { "n01664065_loggerhead", 33 },
-  { "n01440764_tench", 0 },
+  { "n01514859_hen.JPEG", 8 }, { "n01608432_kite.JPEG", 21 },
+  { "n01664065_loggerhead.JPEG", 33 }, { "n01440764_tench.JPEG", 0 },
 }
 
+---Others, with the name of what they show.
+local small = { { "panda_1.jpeg", "red panda" }, { "car_1.jpeg", "sport car" } }
 
-local function find_photographs()
+
+---Those of `list` that are here: {path, id or name} each.
+local function find(list)
   local found = {}
   for dir in (os.getenv "LUNETTE_IMAGES" or ""):gmatch "[^:]+" do
-    for _, p in ipairs(photographs) do
-      local path = dir .. "/" .. p[1] .. ".JPEG"
+    for _, p in ipairs(list) do
+      local path = dir .. "/" .. p[1]
       if readable(path) then found[#found + 1] = { path, p[2] } end
     end
   end
@@ -42,15 +46,33 @@ local function find_photographs()
 end
 
 
+---Pictures whose classes the network knows; where its classes have no names that we
+---have pictures of, the photographs, as what the network takes them for.
+local function known_to(net)
+  if net.labels == "imagenet" then return find(photographs) end
+  local labels, found = require "lunette.labels", {}
+  for _, p in ipairs(net.labels and find(small) or {}) do
+    local id = labels.find(p[2], net)
+    if id then found[#found + 1] = { p[1], id } end
+  end
+  if #found > 0 then return found end
+  found = find(photographs)
+  for _, p in ipairs(found) do p[2] = "predicted" end
+  return found
+end
+
+
 ---Default pictures of a network.
 ---@param net lunette.Net
----@return any? pictures, any message_or_classes   what net:images takes; class ids
+---@return any? pictures   what net:images takes
+---@return any classes      ids, one each, or the message
+---@return string[]? names
 function M.pictures(net)
   if net.meta.data == "glyphs" or net.name == "glyphs" or net.meta.name == "glyphs" then
     local scenes = require("lunette.glyphs").default_images(4)
     return scenes.images, scenes.labels, scenes.names
   end
-  local found, paths, classes = find_photographs(), {}, {}
+  local found, paths, classes = known_to(net), {}, {}
   for i, p in ipairs(found) do paths[i], classes[i] = p[1], p[2] end
   if #paths == 0 then
     return nil, ("no pictures named, and none are known for %s"):format(net.name)

@@ -239,7 +239,7 @@ function M.load(what)
   if what:find "[/.]" or exists(what) then return M.file(what) end
   local path = M.find(what)
   if path then return M.file(path) end
-  if type(models[what]) == "function" and what ~= "detect" then
+  if models.architecture(what) then
     return nil, ("no weights of %s on this machine; `lunette models` lists what there "
       .. "is, `lunette models get %s` fetches what can be had, `lunette import FILE` "
       .. "takes a file you have"):format(what, what)

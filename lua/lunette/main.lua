@@ -10,7 +10,7 @@ usage: lunette                             the REPL
        lunette --version | --help]]
 
 -- exit codes (sysexits.h)
-local OK, USAGE, SOFTWARE = 0, 64, 70
+local OK, USAGE, NO_INPUT, SOFTWARE = 0, 64, 66, 70
 
 local commands = { explain = true, summary = true, import = true, models = true,
                    demo = true }
@@ -29,19 +29,24 @@ local function handler(e)
 end
 
 
-local function protected(f, ...)
+---Calls f; an error becomes a line on stderr and an exit code, by `judge`.
+local function protected(f, judge, ...)
   local result = table.pack(xpcall(f, handler, ...))
-  if not result[1] then
-    local e = result[2]
-    if type(e) == "string" and e:find "interrupted" then
-      complain "interrupted"
-      return 130
-    end
-    complain(e)
-    return SOFTWARE
+  if result[1] then
+    return math.type(result[2]) == "integer" and result[2] or OK
   end
-  return math.type(result[2]) == "integer" and result[2] or OK
+  local e = result[2]
+  if type(e) == "string" and e:find "interrupted" then
+    complain "interrupted"
+    return 130
+  end
+  local message, code = judge(e)
+  complain(message)
+  return code
 end
+
+
+local function script_error(e) return e, SOFTWARE end
 
 
 local function shift_args(name, rest)
@@ -53,10 +58,10 @@ local function run_script(path, rest)
   local f, message = loadfile(path, "t")
   if not f then
     complain(message)
-    return 66 -- no input
+    return NO_INPUT
   end
-  shift_args(path, rest)
-  return protected(f, table.unpack(rest))
+  shift_args(path or "-", rest)
+  return protected(f, script_error, table.unpack(rest))
 end
 
 
@@ -76,7 +81,20 @@ local function run_code(code, rest)
   return protected(function()
     local values = table.pack(f())
     for i = 1, values.n do print(values[i]) end
-  end)
+  end, script_error)
+end
+
+
+---Errors that the library blames on its caller, here a command, are about what the
+---user typed: no place in our code, and the exit code of bad usage.
+local function blame(e)
+  if type(e) ~= "string" then return tostring(e), SOFTWARE end
+  local place, text = e:match "^(%S+%.lua:%d+): (.*)$"
+  if not place then return e, USAGE end
+  if place:find("/commands/", 1, true) and not text:find "^attempt to " then
+    return text, USAGE
+  end
+  return e, SOFTWARE
 end
 
 
@@ -87,37 +105,63 @@ local function run_command(name, rest)
     complain(command)
     return SOFTWARE
   end
-  return protected(command, rest)
+  return protected(command, blame, rest)
+end
+
+
+local function start_repl(script, rest)
+  local ok, repl = pcall(require, "lunette.repl")
+  if ok then return repl.start { script = script, args = rest } end
+  complain(usage) -- a build without one
+  return USAGE
+end
+
+
+local function unknown(what)
+  if what:sub(1, 1) == "-" then
+    complain(("unknown option '%s'\n%s"):format(what, usage))
+    return USAGE
+  end
+  local names = {}
+  for name in pairs(commands) do names[#names + 1] = name end
+  complain(("'%s' is neither a script nor a command%s"):format(what,
+           require("lunette.suggest").after(what, names)))
+  return USAGE
+end
+
+
+local function say(text)
+  print(text)
+  return OK
+end
+
+
+---What the first argument may be, besides a command or a script.
+local options = {
+  ["--help"] = function() return say(usage) end,
+  ["--version"] = function() return say(require("lunette.version").text()) end,
+  ["-e"] = function(rest) return run_code(table.remove(rest, 1), rest) end,
+  ["-i"] = function(rest) return start_repl(table.remove(rest, 1), rest) end,
+  ["-"] = function(rest) return run_script(nil, rest) end,
+}
+options["-h"], options["-v"] = options["--help"], options["--version"]
+
+
+local function readable(path)
+  local f = io.open(path, "r")
+  if f then f:close() end
+  return f ~= nil
 end
 
 
 local function dispatch(argv)
   local first = argv[1]
   local rest = table.move(argv, 2, #argv, 1, {})
-  if not first or first == "-i" then
-    local script = table.remove(rest, 1)
-    return require("lunette.repl").start { script = script, args = rest }
-  elseif first == "--help" or first == "-h" then
-    print(usage)
-  elseif first == "--version" or first == "-v" then
-    print(require("lunette.version").text())
-  elseif first == "-e" then
-    return run_code(table.remove(rest, 1), rest)
-  elseif commands[first] then
-    return run_command(first, rest)
-  elseif first:sub(1, 1) == "-" and first ~= "-" then
-    complain(("unknown option '%s'\n%s"):format(first, usage))
-    return USAGE
-  elseif first ~= "-" and not io.open(first, "r") then
-    local names = {}
-    for name in pairs(commands) do names[#names + 1] = name end
-    complain(("'%s' is neither a script nor a command%s"):format(first,
-             require("lunette.suggest").after(first, names)))
-    return USAGE
-  else
-    return run_script(first ~= "-" and first or nil, rest)
-  end
-  return OK
+  if not first then return start_repl(nil, rest) end
+  if options[first] then return options[first](rest) or OK end
+  if commands[first] then return run_command(first, rest) end
+  if readable(first) then return run_script(first, rest) end
+  return unknown(first)
 end
 
 

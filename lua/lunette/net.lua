@@ -333,7 +333,8 @@ function Net:images(what)
   end
   local pictures, classes, names = require("lunette.defaults").pictures(self)
   if not pictures then return nil, classes end
-  if args.classes == "default" then args.classes = classes end
+  -- the pictures are ours, so are their classes, unless the user has said which
+  if args.classes and not args.given.classes then args.classes = classes end
   local images, message = require("lunette.image").batch(self, pictures)
   if images and names then images.names = names end
   return images, message

@@ -1,13 +1,13 @@
 ---`lunette explain IMAGE...`: which classes, and where the network looked.
-local argparse = require "argparse"
-local files = require "lunette.files"
+local cli = require "lunette.cli"
+local lfs = require "lfs"
 
 
 local function options(args)
-  local p = argparse("lunette explain",
-                     "Prints the five most probable classes and draws an explanation.")
+  local p = cli.parser("lunette explain",
+    "Prints the five most probable classes and draws an explanation.")
   p:argument("image", "pictures (JPEG, PNG, BMP); none: examples"):args "*"
-  p:option("-m --model", "installed model or .safetensors file"):default "vgg16"
+  p:option("-m --model", "installed model or .safetensors file (default: vgg16)")
   p:option("--method", "gradcam, saliency or activation"):default "gradcam"
     :choices { "gradcam", "saliency", "activation" }
   p:option("-c --class", "class id or name (default: the most probable)")
@@ -23,7 +23,11 @@ local function options(args)
   p:option("--threads", "threads"):convert(tonumber)
   p:flag("--raw", "signed values, not normalised")
   local o = p:parse(args)
-  o.given_model = table.concat(args, " "):find("%-m") ~= nil
+  if not o.model then
+    local note
+    o.model, note = require("lunette.defaults").model "vgg16"
+    if note then io.stderr:write("lunette: ", note, "\n") end
+  end
   return o
 end
 
@@ -31,6 +35,33 @@ end
 local function fail(code, message)
   io.stderr:write("lunette: ", message, "\n")
   return code
+end
+
+
+---Why `out` is neither a .png nor a folder, or nil.
+local function check_out(out)
+  local mode = lfs.attributes(out, "mode")
+  local suffix = out:match "[^/]%.(%w+)$"
+  if mode and mode ~= "directory" and suffix ~= "png" then
+    return ("--out '%s' is a file; give a .png or a folder"):format(out)
+  end
+  if not mode and suffix and suffix ~= "png" then
+    return ("--out '%s': pictures are written as .png"):format(out)
+  end
+  return nil
+end
+
+
+---Options that the chosen method would not use, or nil.
+local function check_method(o)
+  if o.layer and o.method == "saliency" then
+    return "--layer is for gradcam and activation"
+  elseif o.samples and o.method ~= "saliency" then
+    return "--samples is for saliency"
+  elseif o.method == "activation" and (#o.modifier > 0 or o.class) then
+    return "activation has no score: --class and --modifier change nothing"
+  end
+  return nil
 end
 
 
@@ -52,13 +83,13 @@ local function print_top(run, names)
 end
 
 
-local function method_options(o)
-  local mods = { "linear" }
+local function method_options(o, run)
+  local mods, kind = {}, run.output_layer.kind
+  if kind == "softmax" or kind == "log_softmax" then mods[1] = "linear" end
   for _, m in ipairs(o.modifier) do mods[#mods + 1] = m end
   local opts = { score = o.class or "predicted", modifiers = mods, dialect = o.dialect,
                  raw = o.raw or nil }
-  if o.method ~= "saliency" and o.layer then opts.layer = o.layer end
-  if o.method == "saliency" and o.samples then opts.smooth_samples = o.samples end
+  opts.layer, opts.smooth_samples = o.layer, o.samples
   if o.method == "activation" then opts.modifiers = {} end
   return opts
 end
@@ -120,16 +151,26 @@ local function pictures_of(net, o)
 end
 
 
+---One line that says what was drawn.
+local function headline(o, run, story)
+  local text = o.method .. " of " .. run.net.name
+  if story.layer then text = text .. ", layer " .. story.layer end
+  if story.score then text = text .. ", score " .. story.score end
+  for _, name in ipairs(story.modifiers) do
+    local n = (story.changed_nodes or {})[name]
+    text = text .. ", " .. name .. (n and n > 1 and (" (%d nodes)"):format(n) or "")
+  end
+  return text
+end
+
+
 ---@param args string[]
 ---@return integer exit code
 return function(args)
   local o = options(args)
   if o.threads then require("lunette.core").threads(o.threads) end
-  if not o.given_model then
-    local name, note = require("lunette.defaults").model(o.model)
-    if note then io.stderr:write("lunette: ", note, "\n") end
-    o.model = name
-  end
+  local wrong = check_out(o.out) or check_method(o)
+  if wrong then return fail(64, wrong) end
   local net, message = require("lunette.load").load(o.model)
   if not net then return fail(66, message) end
   local images
@@ -137,13 +178,11 @@ return function(args)
   if not images then return fail(66, message) end
   local run = net:run(images)
   print_top(run, images.names)
-  local map = require("lunette.methods." .. o.method)(run, method_options(o))
-  print(("%s of %s%s, score %s%s"):format(o.method, net.name,
-        map.story.layer and ", layer " .. map.story.layer or "", map.story.score,
-        #o.modifier > 0 and ", " .. table.concat(o.modifier, ", ") or ""))
+  local map = require("lunette.methods." .. o.method)(run, method_options(o, run))
+  print(headline(o, run, map.story))
   local ok
   ok, message = draw(o, run, map, images.names)
   if not ok then return fail(74, message) end
-  print("wrote " .. (files and file_name(o, images.names)))
+  print("wrote " .. file_name(o, images.names))
   return 0
 end

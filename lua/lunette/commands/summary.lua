@@ -1,17 +1,17 @@
 ---`lunette summary MODEL`: the table of a network's layers.
-local argparse = require "argparse"
+local cli = require "lunette.cli"
 
 
 ---@param args string[]
 ---@return integer exit code
 return function(args)
-  local parser = argparse("lunette summary", "Prints a network's layers.")
+  local parser = cli.parser("lunette summary", "Prints a network's layers.")
   parser:argument("model", "an architecture, an installed model or a .safetensors file")
   parser:flag("--all", "activations on lines of their own")
   local o = parser:parse(args)
   local models = require "lunette.models"
   local net, message = require("lunette.load").load(o.model)
-  if not net and models[o.model] and type(models[o.model]) == "function" then
+  if not net and models.architecture(o.model) then
     net = require("lunette.net").new(models[o.model]()) -- shapes need no weights
   end
   if not net then

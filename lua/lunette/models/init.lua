@@ -17,6 +17,17 @@ end
 table.sort(M.names)
 
 
+---The function that gives an architecture's table of layers, or nil.
+---@param name string
+---@return (fun(opts?: table): table)?
+function M.architecture(name)
+  for _, known in ipairs(M.names) do
+    if known == name then return M[name] end
+  end
+  return nil
+end
+
+
 ---Finds the architecture whose names and shapes these are.
 ---@param shape fun(name: string): integer[]|nil   shape of a parameter, by our name
 ---@return string? name, table? opts   what to call, and with which options

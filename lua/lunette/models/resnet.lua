@@ -26,8 +26,22 @@ local function unit(layers, name, from, filters, stride, project)
 end
 
 
+---conv2_x to conv5_x of the paper's table.
+local function stages(layers, depth)
+  local last = "maxpool"
+  for stage, count in ipairs(depth) do
+    for i = 1, count do
+      local down = stage > 1 and i == 1
+      last = unit(layers, ("layer%d.%d"):format(stage, i - 1), last,
+                  64 << (stage - 1), down and 2 or 1, down)
+    end
+  end
+end
+
+
 local function build(name, opts)
   opts = opts or {}
+  local side, classes = opts.side or 224, opts.classes or 1000
   local layers = {
     { "conv1", "conv2d", filters = 64, kernel = 7, stride = 2, padding = 3,
       bias = false },
@@ -35,22 +49,15 @@ local function build(name, opts)
     { "relu", "relu" },
     { "maxpool", "max_pool2d", kernel = 3, stride = 2, padding = 1 },
   }
-  local last = "maxpool"
-  for stage, count in ipairs(depths[name]) do
-    for i = 1, count do
-      local down = stage > 1 and i == 1
-      last = unit(layers, ("layer%d.%d"):format(stage, i - 1), last,
-                  64 << (stage - 1), down and 2 or 1, down)
-    end
-  end
+  stages(layers, depths[name])
   layers[#layers + 1] = { "avgpool", "global_avg_pool" }
   layers[#layers + 1] = { "flatten", "flatten" }
-  layers[#layers + 1] = { "fc", "linear", units = opts.classes or 1000 }
+  layers[#layers + 1] = { "fc", "linear", units = classes }
   layers[#layers + 1] = { "softmax", "softmax" }
   return {
-    name = name, input = { 3, opts.side or 224, opts.side or 224 }, layers = layers,
+    name = name, input = { 3, side, side }, layers = layers,
     preprocessing = opts.preprocessing or "torch",
-    labels = (opts.classes or 1000) == 1000 and "imagenet" or nil,
+    labels = classes == 1000 and "imagenet" or nil,
   }
 end
 
