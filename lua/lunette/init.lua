@@ -45,6 +45,8 @@ lazy.image = from "image"
 lazy.canvas = from "canvas"
 lazy.colormap = from "colormap"
 lazy.npy = from "npy"
+lazy.show = from("show", "show")
+lazy.progress = from("progress", "start")
 -- the command line
 lazy.cli = from("cli", "options")
 lazy.version = from("version", "text")

@@ -5,6 +5,7 @@ local core = require "lunette.core"
 local layers = require "lunette.layers"
 local modifiers = require "lunette.modifier"
 local options = require "lunette.options"
+local progress = require "lunette.progress"
 local scores = require "lunette.score"
 
 ---@class lunette.RunOptions
@@ -140,8 +141,10 @@ local function new(net, x, opts, start)
   st.box[start and start.name or "input"] = leaf
   st.node[start and start.name or "input"] = st.leaf
   local set = needed(net, target, start)
+  local bar <close>, work = progress.layers(net, set, x:dim(1))
   for _, layer in ipairs(net:layers()) do
     if set[layer.name] then apply(net, layer, st) end
+    bar:add(work[layer.name] or 0)
   end
   local run = setmetatable({ net = net, images = x, output_layer = target,
                              output = st.box[target.name], start = start,
@@ -445,5 +448,7 @@ function Run.__tostring(run)
   return table.concat(out, "\n")
 end
 
+
+require("lunette.run_report").install(Run)
 
 return { new = new, Run = Run }

@@ -1,0 +1,114 @@
+---Progress of long work: a bar with the time left, on stderr, only where that is a
+---terminal and only once a second has passed. Work inside work shows one bar.
+---
+---  local bar <close> = progress.start("occlusion", count, opts.progress)
+---  for i = 1, count do ... bar:add(1) end
+local core = require "lunette.core"
+
+local M = {}
+
+---@class lunette.Progress
+---@field total number
+---@field count number
+local Bar = {}
+Bar.__index = Bar
+Bar.__name = "lunette.Progress"
+
+local inert = setmetatable({ silent = true, total = 0, count = 0 }, Bar)
+local active -- the bar on the screen
+
+
+---"1:05", "2:03:10"
+local function clock(seconds)
+  local s = math.floor(seconds + 0.5)
+  if s >= 3600 then return ("%d:%02d:%02d"):format(s // 3600, s // 60 % 60, s % 60) end
+  return ("%d:%02d"):format(s // 60, s % 60)
+end
+
+
+---The line of a bar, at most `width` columns.
+---@param what string
+---@param share number     0 .. 1
+---@param left number      seconds
+---@param width integer
+---@return string
+function M.line(what, share, left, width)
+  local tail = ("%3d %%  %s left"):format(math.floor(100 * share), clock(left))
+  local room = math.max(0, math.min(40, width - #what - #tail - 5))
+  local done = math.floor(room * share + 0.5)
+  local bar = room >= 4 and "[" .. ("#"):rep(done) .. ("."):rep(room - done) .. "] " or ""
+  return (what .. " " .. bar .. tail):sub(1, math.max(1, width - 1))
+end
+
+
+---@param what string            "saliency"
+---@param total number           units of work
+---@param wish? boolean|function false: none; a function(done, total): called instead
+---@return lunette.Progress      with :add(n) and :done(); close it
+function M.start(what, total, wish)
+  if active or wish == false or total <= 0 then return inert end
+  if type(wish) ~= "function" and not core.is_tty(2) then return inert end
+  active = setmetatable({
+    what = what, total = total, count = 0, begun = core.clock(), shown = 0,
+    call = type(wish) == "function" and wish or nil,
+  }, Bar)
+  return active
+end
+
+
+---Whether a bar would be shown now.
+---@return boolean
+function M.wanted() return active == nil and core.is_tty(2) end
+
+
+---Some work is done.
+---@param n? number   units (1)
+function Bar:add(n)
+  if self.silent then return end
+  self.count = self.count + (n or 1)
+  if self.call then return self.call(self.count, self.total) end
+  local now = core.clock()
+  local spent = now - self.begun
+  local left = spent * (self.total - self.count) / self.count
+  if spent < 1 or now - self.shown < 0.1 or self.shown == 0 and left < 0.3 then return end
+  self.shown = now
+  local width = core.term_size(2) or 80
+  local line = M.line(self.what, math.min(1, self.count / self.total), left, width)
+  io.stderr:write("\r", line, (" "):rep((self.length or 0) - #line))
+  self.length = #line
+end
+
+
+---Takes the bar off the screen.
+function Bar:done()
+  if self.silent or active ~= self then return end
+  active = nil
+  if self.length then io.stderr:write("\r", (" "):rep(self.length), "\r") end
+end
+
+Bar.__close = Bar.done
+
+
+---A bar over the layers of one forward pass, weighed by their multiplications; an
+---inert one where there are less than a second's worth.
+---@param net lunette.Net
+---@param names table<string, any>   the layers that run
+---@param samples integer
+---@return lunette.Progress bar, table<string, number> weights
+function M.layers(net, names, samples)
+  if not M.wanted() then return inert, {} end
+  local weights, total = {}, 0
+  for _, layer in ipairs(net:layers()) do
+    local weight = layer.params[1]
+    if names[layer.name] and weight and (layer.kind == "conv2d" or layer.kind == "linear") then
+      local n = 1
+      for _, d in ipairs(weight.shape) do n = n * d end
+      n = n * (layer.shape[2] or 1) * (layer.shape[3] or 1) * samples
+      weights[layer.name], total = n, total + n
+    end
+  end
+  if total < 2e10 then return inert, {} end
+  return M.start(net.name, total), weights
+end
+
+return M

@@ -1,0 +1,330 @@
+---The doc comments of the library, read from its sources: what help, completion
+---and the reference are made of. A comment is `---` lines before a function or a
+---value; tags are LuaCATS (`---@param name type  text`). Two words begin
+---paragraphs of their own: `Caveat:` what the reader must know before trusting
+---the result, and `Example:` code that runs (the lines after it, indented by two).
+local lfs = require "lfs"
+
+local M = {}
+
+---@class lunette.DocEntry
+---@field kind "function"|"value"|"class"|"module"
+---@field name string       as written: "M.find", "Net:run", "gradcam", "lunette.Run"
+---@field short string      its last part: "find", "run"
+---@field module string     "lunette.net"
+---@field file string
+---@field line integer      of the definition
+---@field args? string      "(net, x, opts)"
+---@field text string       prose, without caveat and example
+---@field caveat? string
+---@field example? string   Lua code
+---@field params table[]    {name =, type =, text =, optional =}
+---@field returns table[]   {type =, text =}
+---@field fields table[]    of a class, as params
+---@field parent? string    of a class
+---@field public? boolean   seen from outside its file
+
+
+-- lines of a comment -----------------------------------------------------------
+
+
+---The type at the start of `s` and the rest: a type may hold brackets with spaces.
+local function cut_type(s)
+  local depth, i, n = 0, 1, #s
+  while i <= n do
+    local c = s:sub(i, i)
+    if c:find "[%(%{<%[]" then depth = depth + 1 end
+    if c:find "[%)%}>%]]" then depth = depth - 1 end
+    if c:find "%s" and depth == 0 then
+      local before, after = s:sub(1, i - 1), s:match("^%s*(.*)", i)
+      -- "fun(x): T" and "a, b" go on after the space
+      if not (before:find "[:,|]$" or after:find "^[|:]") then break end
+    end
+    i = i + 1
+  end
+  return s:sub(1, i - 1), s:match("^%s*(.*)", i)
+end
+
+
+local tags = {}
+
+function tags.param(e, rest)
+  local name, more = rest:match "^(%S+)%s+(.*)$"
+  if not name then name, more = rest, "any" end
+  local kind, text = cut_type(more)
+  local p = { name = name:gsub("%?$", ""), optional = name:sub(-1) == "?" or nil,
+              type = kind, text = text }
+  table.insert(e.params, p)
+  return p
+end
+
+
+function tags.field(e, rest)
+  local p = tags.param({ params = e.fields }, rest)
+  return p
+end
+
+
+tags["return"] = function(e, rest)
+  local list = {}
+  while rest ~= "" do -- "lunette.Net? net, string? message"
+    local kind, more = cut_type(rest)
+    local name, after = more:match "^([%a_][%w_]*)%s*(,?)"
+    local p = { type = kind:gsub(",$", ""), text = more }
+    list[#list + 1] = p
+    table.insert(e.returns, p)
+    if not name or after ~= "," then break end
+    p.text = name
+    rest = more:match "^[%w_]+%s*,%s*(.*)$"
+  end
+  return list[#list]
+end
+
+
+function tags.class(e, rest)
+  e.class, e.parent = rest:match "^([%w_.]+)%s*:?%s*([%w_.]*)"
+  if e.parent == "" then e.parent = nil end
+  return nil
+end
+
+
+function tags.type(e, rest)
+  e.type = rest
+  return nil
+end
+
+
+local function new_entry(module, file)
+  return { module = module, file = file, params = {}, returns = {}, fields = {},
+           prose = {} }
+end
+
+
+---Takes one line of a comment, without its dashes.
+local function take_line(e, line)
+  local tag, rest = line:match "^%s*@(%S+)%s*(.*)$"
+  if tag then
+    e.last = tags[tag] and tags[tag](e, rest) or nil
+    e.tagged = true
+  elseif e.last then
+    e.last.text = e.last.text .. " " .. line:match "^%s*(.*)$"
+  elseif not e.tagged or e.class then
+    table.insert(e.prose, line)
+  end
+end
+
+
+---Sorts the prose into text, caveat and example.
+local function settle(e)
+  local text, example, into = {}, {}, nil
+  for _, line in ipairs(e.prose) do
+    local caveat = line:match "^%s?Caveat:%s*(.*)$"
+    if caveat then
+      e.caveat, into = caveat, "caveat"
+    elseif line:find "^%s?Example:%s*$" then
+      into = "example"
+    elseif into == "example" and (line:find "^  " or line == "") then
+      example[#example + 1] = line:gsub("^  ", "")
+    elseif into == "caveat" and line ~= "" then
+      e.caveat = e.caveat .. " " .. line:match "^%s*(.*)$"
+    else
+      into = nil
+      text[#text + 1] = line
+    end
+  end
+  e.text = table.concat(text, "\n")
+  if #example > 0 then e.example = table.concat(example, "\n") end
+  e.prose, e.last, e.tagged = nil, nil, nil
+  return e
+end
+
+
+-- definitions ------------------------------------------------------------------
+
+
+---What the line after a comment defines.
+local function define(e, line, number)
+  local name, args = line:match "^local%s+function%s+([%w_]+)%s*(%b())"
+  if not name then
+    name, args = line:match "^function%s+([%w_.:]+)%s*(%b())"
+    e.public = name ~= nil
+  end
+  if name then
+    e.kind, e.name, e.args = "function", name, args
+  else
+    name = line:match "^([%a_][%w_.]*)%s*=" or line:match "^([%a_][%w_.]*%[%b\"\"%])%s*="
+    e.public = name and name:find "[.%[]" ~= nil
+    e.kind, e.name = "value", name or line:match "^local%s+([%w_]+)"
+    e.args = line:match "=%s*function%s*(%b())"
+    if e.args then e.kind = "function" end
+  end
+  if not e.name then return nil end
+  e.line = number
+  e.short = e.name:match "([%w_]+)%W*$" or e.name
+  return e
+end
+
+
+---A class of its own, besides what the comment defines.
+local function class_entry(e, number)
+  return { kind = "class", name = e.class, short = e.class:match "[%w_]+$",
+           module = e.module, file = e.file, line = number, text = e.text,
+           caveat = e.caveat, example = e.example, params = {}, returns = {},
+           fields = e.fields, parent = e.parent, public = true }
+end
+
+
+---What one comment says, once its definition is known.
+local function close(entries, e, line, number)
+  settle(e)
+  if e.class then entries[#entries + 1] = class_entry(e, number) end
+  local found = (not e.class or line:find "function") and define(e, line, number)
+  if found then
+    entries[#entries + 1] = found
+  elseif number and not e.class and e.text ~= "" and not entries.header then
+    entries.header = e
+  end
+end
+
+
+---The entries of one source file. The first comment is the module's own.
+---@param file string
+---@param module string
+---@return lunette.DocEntry[] entries   with .header, the module's comment
+function M.read(file, module)
+  local entries, e, number = {}, nil, 0
+  local f = io.open(file, "r")
+  if not f then return entries end
+  for line in f:lines() do
+    number = number + 1
+    local comment = line:match "^%-%-%-(.*)$"
+    if comment and not comment:find "^%-" then
+      -- "--- text" of a class after a class: the first one is complete
+      if e and comment:find "^@class" and (e.class or #e.prose > 0 and e.tagged) then
+        close(entries, e, "", number)
+        e = nil
+      end
+      e = e or new_entry(module, file)
+      take_line(e, comment)
+    elseif e then
+      if not entries.header and #entries == 0 and not e.class and not e.tagged
+         and not line:find "^function" and not line:find "^local function" then
+        entries.header = settle(e)
+        entries.header.kind, entries.header.name = "module", module
+        entries.header.line = 1
+      else
+        close(entries, e, line, number)
+      end
+      e = nil
+    end
+  end
+  f:close()
+  return entries
+end
+
+
+-- the library ------------------------------------------------------------------
+
+
+local function root()
+  return debug.getinfo(1, "S").source:match "^@(.*)/repl/[^/]*$"
+end
+
+
+local function walk(dir, module, found)
+  local names = {}
+  for name in lfs.dir(dir) do names[#names + 1] = name end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    local path, base = dir .. "/" .. name, name:match "^([%w_]+)%.lua$"
+    if name == "core.meta.lua" then
+      found[#found + 1] = { path, "lunette.core" }
+    elseif base == "init" then
+      found[#found + 1] = { path, module }
+    elseif base then
+      found[#found + 1] = { path, module .. "." .. base }
+    elseif not name:find "^%." and lfs.attributes(path, "mode") == "directory" then
+      walk(path, module .. "." .. name, found)
+    end
+  end
+  return found
+end
+
+
+local all -- read once
+
+
+---Every entry of the library: a list, with indexes by place, name and class.
+---@return { list: lunette.DocEntry[], by_place: table, classes: table, modules: table }
+function M.all()
+  if all then return all end
+  all = { list = {}, by_place = {}, classes = {}, modules = {} }
+  for _, pair in ipairs(walk(root(), "lunette", {})) do
+    local entries = M.read(pair[1], pair[2])
+    all.modules[pair[2]] = entries.header
+    for _, e in ipairs(entries) do
+      table.insert(all.list, e)
+      all.by_place[e.file .. ":" .. e.line] = e
+      if e.kind == "class" then all.classes[e.name] = e end
+    end
+  end
+  return all
+end
+
+
+---The entry of a Lua function, by where it was defined.
+---@param f function
+---@return lunette.DocEntry?
+function M.of_function(f)
+  local info = debug.getinfo(f, "S")
+  local file = info.source:match "^@(.*)$"
+  return file and M.all().by_place[file .. ":" .. info.linedefined]
+end
+
+
+---The fields of a class and of those it extends, nearest first.
+---@param name string   "lunette.GradcamOptions"
+---@return table[] fields
+function M.fields_of(name)
+  local found, seen, classes = {}, {}, M.all().classes
+  while classes[name] and not seen[name] do
+    seen[name] = true
+    for _, f in ipairs(classes[name].fields) do
+      if not seen["." .. f.name] then
+        seen["." .. f.name] = true
+        found[#found + 1] = f
+      end
+    end
+    name = classes[name].parent
+  end
+  return found
+end
+
+
+---The keys of a table type written in place: "{ all?: boolean, n: integer }".
+local function inline_fields(kind)
+  local found = {}
+  for name, mark, rest in kind:gmatch "([%w_]+)(%??):%s*([^,}]+)" do
+    found[#found + 1] = { name = name, optional = mark == "?" or nil, type = rest,
+                          text = "" }
+  end
+  return found
+end
+
+
+---What a parameter's table may hold.
+---@param kind string   a type: "lunette.RunOptions", "{ all?: boolean }"
+---@return table[] fields
+function M.options_of(kind)
+  for part in kind:gmatch "[^|]+" do
+    local found = part:find "{" and inline_fields(kind)
+      or M.fields_of((part:gsub("[%?%[%]]", "")))
+    if #found > 0 and (part:find "{" or part:find "Options" or part:find "Spec"
+       or part:find "Settings") then
+      return found
+    end
+  end
+  return {}
+end
+
+return M

@@ -1,0 +1,360 @@
+---help(x) and apropos "word": what the doc comments say.
+local docs = require "lunette.repl.docs"
+local exports = require "lunette.repl.exports"
+local suggest = require "lunette.suggest"
+
+local M = {}
+
+local WIDTH = 80
+
+
+-- laying out -------------------------------------------------------------------
+
+
+local function indent(text, by)
+  return (by .. text:gsub("\n", "\n" .. by))
+end
+
+
+---Breaks one paragraph at WIDTH.
+local function wrap(text, first, rest)
+  local lines, line = {}, first
+  for word in text:gmatch "%S+" do
+    if #line + #word + 1 > WIDTH and line:find "%S" then
+      lines[#lines + 1] = line
+      line = rest
+    end
+    line = line .. (line:find "%S$" and " " or "") .. word
+  end
+  lines[#lines + 1] = line
+  return table.concat(lines, "\n")
+end
+
+
+local function rows(list, out)
+  local name_width, type_width = 0, 0
+  for _, p in ipairs(list) do
+    name_width = math.max(name_width, #p.name)
+    type_width = math.max(type_width, math.min(24, #(p.type or "")))
+  end
+  for _, p in ipairs(list) do
+    local head = ("  %s  %s"):format(p.name .. (" "):rep(name_width - #p.name),
+                                    p.type or "")
+    local at = 4 + name_width + type_width + 2
+    head = head .. (" "):rep(math.max(2, at - #head))
+    out[#out + 1] = wrap(p.text or "", head, (" "):rep(at))
+  end
+end
+
+
+local function returns_text(e)
+  local names = {}
+  for i, r in ipairs(e.returns) do
+    names[i] = r.text:match "^[%w_]+" or r.type
+  end
+  return #names > 0 and " -> " .. table.concat(names, ", ") or ""
+end
+
+
+---Name and arguments as a person types them.
+local function signature(e, name)
+  name = name or e.name
+  return name .. (e.args or "") .. returns_text(e)
+end
+
+
+local function is_options(p)
+  return #docs.options_of(p.type) > 0
+end
+
+
+local function add_params(e, out)
+  local plain = {}
+  for _, p in ipairs(e.params) do plain[#plain + 1] = p end
+  if #plain > 0 then
+    out[#out + 1] = ""
+    rows(plain, out)
+  end
+  for _, p in ipairs(e.params) do
+    if is_options(p) then
+      out[#out + 1] = "\n" .. p.name .. " (a table; what is left out has its default):"
+      rows(docs.options_of(p.type), out)
+      break
+    end
+  end
+end
+
+
+---Defaults of options, read from the method's own table where the text has none.
+local function add_returns(e, out)
+  if #e.returns == 0 then return end
+  out[#out + 1] = ""
+  for _, r in ipairs(e.returns) do
+    out[#out + 1] = wrap((r.type .. "  " .. r.text), "returns  ", "         ")
+  end
+end
+
+
+---The whole page of an entry.
+---@param e lunette.DocEntry
+---@param name? string   public name
+---@return string
+function M.page(e, name)
+  local out = { signature(e, name) }
+  if e.text ~= "" then out[#out + 1] = "\n" .. e.text end
+  add_params(e, out)
+  add_returns(e, out)
+  if #e.fields > 0 then
+    out[#out + 1] = ""
+    rows(docs.fields_of(e.name), out)
+  end
+  if e.caveat then out[#out + 1] = "\n" .. wrap("Caveat: " .. e.caveat, "", "  ") end
+  if e.example then out[#out + 1] = "\nExample:\n" .. indent(e.example, "  ") end
+  return table.concat(out, "\n")
+end
+
+
+-- finding ----------------------------------------------------------------------
+
+
+---The documentation of an operator: the engine's own line.
+local function operator_page(name)
+  local core = require "lunette.core"
+  local info = core.op_info(name)
+  if not info then return nil end
+  local out = { ("tensor:%s   (operator; also core.ops.%s)"):format(name, name), "",
+                info.doc }
+  if #info.attrs > 0 then
+    out[#out + 1] = "\nattributes: " .. table.concat(info.attrs, ", ")
+      .. "   (by position, or by name in a table)"
+  end
+  out[#out + 1] = "backward rules: " .. table.concat(info.rules, ", ")
+  return table.concat(out, "\n")
+end
+
+
+---An entry by the name that people type: fields of modules, C functions.
+local function entry_named(name)
+  local short = name:match "[%w_]+$"
+  local owner = name:match "^(.*)[.:][%w_]+$" or ""
+  local module = owner:gsub("^lu%.?", "lunette."):gsub("%.$", "")
+  for _, e in ipairs(docs.all().list) do
+    if e.short == short and e.public and e.kind ~= "class" then
+      local in_core = e.module == "lunette.core"
+      local method = e.name:find ":"
+      if in_core and (owner:find "^core" and e.name == name
+         or owner == "tensor" and e.name:lower() == "tensor:" .. short
+         or owner == "lu" and e.name == "core." .. short)
+         or e.module == module
+         or module == "lunette.modifiers" and e.module == "lunette.modifier"
+         or owner == "" and not method and e.module == "lunette.repl.session" then
+        return e
+      end
+    end
+  end
+  return nil
+end
+
+
+---Page of a function or of another exported value.
+local function export_page(x)
+  local e = type(x.value) == "function" and docs.of_function(x.value)
+    or entry_named(x.name)
+  if not e and type(x.value) == "function" then
+    local op = operator_page(x.short)
+    if op and (x.name:find "^tensor:" or x.name:find "^core%.ops") then return op end
+  end
+  if e then return M.page(e, x.name) end
+  if type(x.value) == "table" then return M.module_page(x.name, x.value) end
+  return nil
+end
+
+
+local function first_sentence(text)
+  local flat = text:gsub("%s+", " ")
+  return flat:match "^(.-%.)%s" or flat
+end
+
+
+---One line about an export.
+local function summary_of(x)
+  local e = type(x.value) == "function" and docs.of_function(x.value)
+    or entry_named(x.name)
+  if e then return first_sentence(e.text) end
+  local info = x.name:find "^[tc][eo][nr]" and require("lunette.core").op_info(x.short)
+  return info and info.doc or ""
+end
+
+
+local function clip(s, n)
+  return #s <= n and s or s:sub(1, n - 3) .. "..."
+end
+
+
+local function list_exports(list, out)
+  local width = 0
+  for _, x in ipairs(list) do width = math.max(width, #x.name) end
+  width = math.min(width, 28)
+  for _, x in ipairs(list) do
+    out[#out + 1] = clip(("  %-" .. width .. "s  %s"):format(x.name, summary_of(x)), WIDTH)
+  end
+end
+
+
+---A module or class: its header, then what is in it.
+---@param name string    "lu.score", "net"
+---@param module? table
+---@return string?
+function M.module_page(name, module)
+  local out, list = {}, {}
+  local path = name:gsub("^lu%.", "lunette.")
+  if path == "lunette.modifiers" then path = "lunette.modifier" end
+  if path == "net" or path == "run" then path = "lunette." .. path end
+  local header = docs.all().modules[path]
+  for _, x in ipairs(exports.list()) do
+    local owner = x.name:match "^(.*)[.:][%w_]+$"
+    if owner == name then list[#list + 1] = x end
+  end
+  if not header and #list == 0 and not module then return nil end
+  out[1] = name
+  if header then out[#out + 1] = "\n" .. header.text end
+  if #list > 0 then
+    out[#out + 1] = ""
+    list_exports(list, out)
+  end
+  return table.concat(out, "\n")
+end
+
+
+-- things -----------------------------------------------------------------------
+
+
+local function layer_page(layer)
+  local out = { tostring(layer) }
+  local op = operator_page(layer.kind)
+  if op then out[#out + 1] = "\n" .. op end
+  out[#out + 1] = ([[
+
+Example:
+  run.%s            -- its activation
+  show(run.%s[1])   -- drawn, a tile a channel
+  lu.activation(run, { layer = "%s" })]]):format(layer.name, layer.name, layer.name)
+  return table.concat(out, "\n")
+end
+
+
+---Values that are an instance of something.
+local function instance_page(x)
+  local meta = getmetatable(x)
+  local name = type(meta) == "table" and rawget(meta, "__name")
+  if name == "lunette.Layer" then return layer_page(x) end
+  if name == "lunette.Net" then return M.module_page "net" end
+  if name == "lunette.Run" then return M.module_page "run" end
+  if name == "lunette.tensor" then return M.module_page "tensor" end
+  if name == "lunette.Canvas" then return M.module_page "canvas" end
+  if name == "lunette.Score" then return M.module_page "lu.score" end
+  if name == "lunette.Modifier" then
+    return M.text(x.name:match "^[%w_]+") or M.module_page "lu.modifiers"
+  end
+  return nil
+end
+
+
+---A layer of that name in one of the session's networks.
+local function layer_named(name)
+  for _, net in ipairs(require("lunette.repl.known").nets()) do
+    local layer = net:layer(name)
+    if layer then return layer end
+  end
+  return nil
+end
+
+
+local function options_page(name)
+  local e = docs.all().classes["lunette." .. name] or docs.all().classes[name]
+  return e and M.page(e, e.name)
+end
+
+
+local function by_name(name)
+  local found = exports.named(name)
+  if #found == 0 then
+    local layer = layer_named(name)
+    if layer then return layer_page(layer) end
+    return M.module_page(name) or M.module_page("lu." .. name) or operator_page(name)
+      or options_page(name)
+      or docs.all().modules["lunette." .. name]
+         and docs.all().modules["lunette." .. name].text
+  end
+  local pages = {}
+  for i, x in ipairs(found) do
+    if i > 3 then break end
+    pages[#pages + 1] = export_page(x)
+  end
+  if #pages == 0 then return operator_page(name) end
+  return table.concat(pages, "\n\n" .. ("-"):rep(40) .. "\n\n")
+end
+
+
+---What help prints about `x`, or nil and a message.
+---@param x any   a name, a function, a layer, a network, a run ...
+---@return string? text, string? message
+function M.text(x)
+  if x == nil then return M.overview end
+  if type(x) == "string" then
+    local page = by_name(x)
+    if page then return page end
+    local known = {}
+    for _, y in ipairs(exports.list()) do known[#known + 1] = y.short end
+    return nil, ("nothing is called '%s'%s (try apropos \"%s\")"):format(x,
+                suggest.after(x, known), x)
+  end
+  local name = exports.name_of(x)
+  local page = instance_page(x)
+    or name and export_page { name = name, short = name:match "[%w_]+$", value = x }
+  if page then return page end
+  local e = type(x) == "function" and docs.of_function(x)
+  if e then return M.page(e) end
+  return nil, "there is no help about this " .. type(x)
+end
+
+
+M.overview = [[
+Lunette explains what a convolutional network looked at.
+
+  net = lu.load "glyphs"             a network (comes with Lunette); or a file
+  net                                its layers
+  net.block2_conv1                   one layer; TAB completes names
+  x = net:images { "picture.png" }   pictures, as the network wants them
+  run = net:run(x)                   one forward pass: prints the top classes
+  run.block2_conv1                   what a layer put out
+  show(run.block2_conv1)             drawn, a tile a channel
+  map = lu.gradcam(run)              an explanation; show(map), show(map, "map.png")
+  run:stats()  run:compare(other)    layer by layer
+
+  help(x)  help "gradcam"  ?gradcam  about a function, a layer, a topic
+  apropos "cam"                      names and texts with that word
+  $ ls                               a command of the shell
+  _  _1 .. _9                        the last results; `;` at the end: silent
+Ctrl-C stops a computation, Ctrl-D leaves.]]
+
+
+---Names and first sentences in which a word occurs.
+---@param word string   plain text, case ignored
+---@return string? text, string? message
+function M.apropos(word)
+  local low, list = tostring(word):lower(), {}
+  for _, x in ipairs(exports.list()) do
+    local is_op = x.name:find "^core%.ops"
+    if not is_op and (x.name:lower():find(low, 1, true)
+       or summary_of(x):lower():find(low, 1, true)) then
+      list[#list + 1] = x
+    end
+  end
+  if #list == 0 then return nil, ("nothing about '%s'"):format(word) end
+  local out = {}
+  list_exports(list, out)
+  return table.concat(out, "\n")
+end
+
+return M

@@ -1,0 +1,408 @@
+---Values as the REPL prints them: bounded, safe against cycles, with control
+---characters escaped, and never a whole tensor.
+local known = require "lunette.repl.known"
+
+local M = {}
+
+---How much is printed.
+M.limits = { depth = 3, entries = 40, width = 88, text = 20000, lines = 200 }
+
+
+-- text -------------------------------------------------------------------------
+
+
+local names = { ["\a"] = "\\a", ["\b"] = "\\b", ["\t"] = "\\t", ["\r"] = "\\r",
+                ["\v"] = "\\v", ["\f"] = "\\f", ["\27"] = "\\27", ["\n"] = "\\n" }
+
+
+local function control(c)
+  return names[c] or ("\\x%02X"):format(c:byte())
+end
+
+
+---Bytes that are no UTF-8 as \xNN, C1 control characters too: a terminal would
+---act on them.
+local function escape_high(s)
+  local out, at = {}, 1
+  while at <= #s do
+    local good, bad = utf8.len(s, at)
+    local stop = good and #s + 1 or bad
+    out[#out + 1] = s:sub(at, stop - 1):gsub("\xC2[\x80-\x9F]", function(c)
+      return ("\\u{%X}"):format(utf8.codepoint(c))
+    end)
+    if stop <= #s then out[#out + 1] = control(s:sub(stop, stop)) end
+    at = stop + 1
+  end
+  return table.concat(out)
+end
+
+
+---A text with everything escaped that would move the cursor or change colours.
+---@param s string
+---@param keep? string   a pattern class of characters to leave: "\n\t"
+---@return string
+function M.escape(s, keep)
+  local class = "%c"
+  if keep then
+    s = s:gsub(class, function(c) return keep:find(c, 1, true) and c or control(c) end)
+  else
+    s = s:gsub(class, control)
+  end
+  return s:find "[\x80-\xFF]" and escape_high(s) or s
+end
+
+
+local function clip(s, most)
+  if #s <= most then return s end
+  local cut = utf8.offset(s, 0, most) or most -- not within a character
+  return s:sub(1, cut - 1) .. ("... (%d bytes)"):format(#s)
+end
+
+
+---A string at the top: many lines as they are, one line quoted.
+local function text(s)
+  if not s:find "\n" then return '"' .. M.escape(clip(s, 2000)) .. '"' end
+  return M.escape(clip(s, M.limits.text), "\n\t")
+end
+
+
+-- numbers ----------------------------------------------------------------------
+
+
+---Few digits, but a whole number whole.
+---@param v number
+---@return string
+function M.number(v)
+  if math.type(v) == "integer" then return tostring(v) end
+  if v == math.floor(v) and math.abs(v) < 1e15 then return ("%.1f"):format(v) end
+  return ("%.14g"):format(v)
+end
+
+
+local function short(v)
+  if v == math.floor(v) and math.abs(v) < 1e6 then return ("%d"):format(v) end
+  if v ~= v or v == math.huge or v == -math.huge then return tostring(v) end
+  local a = math.abs(v)
+  if a >= 1e5 or a < 1e-3 then return ("%.2e"):format(v) end
+  return (("%.4f"):format(v):sub(1, v < 0 and 7 or 6):gsub("%.$", ""))
+end
+
+
+-- tensors ----------------------------------------------------------------------
+
+
+---Places of a dimension that are shown: three at each end.
+local function places(n)
+  local list = {}
+  for i = 1, n do
+    if n <= 7 or i <= 3 or i > n - 3 then list[#list + 1] = i end
+    if n > 7 and i == 3 then list[#list + 1] = false end
+  end
+  return list
+end
+
+
+local function row_text(t, lead, row)
+  local cells, index = {}, { table.unpack(lead) }
+  if row then index[#index + 1] = row end
+  for _, i in ipairs(places(t:dim(t:dim()))) do
+    if i then
+      index[#index + 1] = i
+      cells[#cells + 1] = ("%9s"):format(short(t:get(table.unpack(index))))
+      index[#index] = nil
+    else
+      cells[#cells + 1] = "  ..."
+    end
+  end
+  return "  " .. table.concat(cells, " ")
+end
+
+
+---The corners of the first matrix of a tensor.
+local function corners(t)
+  local n, lead, out = t:dim(), {}, {}
+  for d = 1, n - 2 do lead[d] = 1 end
+  if n == 1 then return row_text(t, {}) end
+  if n > 2 then
+    out[1] = ("  [%s]"):format(table.concat(lead, ","))
+  end
+  for _, i in ipairs(places(t:dim(n - 1))) do
+    out[#out + 1] = i and row_text(t, lead, i) or "        ..."
+  end
+  return table.concat(out, "\n")
+end
+
+
+---One line about a tensor: shape, range, mean, zeros.
+---@param t lunette.Tensor
+---@return string
+function M.tensor_line(t)
+  local head = "Tensor (" .. table.concat(t:shape(), ", ") .. ")"
+  if t:size() == 0 then return head .. "  empty" end
+  local s = t:stats()
+  if t:size() == 1 then return head .. "  " .. short(s.min) end
+  local line = ("%s  %s .. %s, mean %s"):format(head, short(s.min), short(s.max),
+                                                 short(s.mean))
+  if s.zeros >= 0.005 then line = line .. (", %.0f %% zeros"):format(100 * s.zeros) end
+  if not s.finite then line = line .. ", not all finite" end
+  return line
+end
+
+
+local function story_line(story)
+  local list = {}
+  for _, key in ipairs { "method", "model", "layer", "score" } do
+    if story[key] then list[#list + 1] = M.escape(tostring(story[key])) end
+  end
+  local how = story.modifiers and table.concat(story.modifiers, ", ") or ""
+  if how ~= "" then list[#list + 1] = how end
+  return "  " .. table.concat(list, ", ")
+end
+
+
+local function tensor(t)
+  local ok, shape = pcall(t.shape, t)
+  if not ok then return "Tensor (released)" end
+  local out = { M.tensor_line(t) }
+  local story = t.story
+  if type(story) == "table" then out[#out + 1] = story_line(story) end
+  if #shape > 0 and t:size() > 1 then out[#out + 1] = corners(t) end
+  return table.concat(out, "\n")
+end
+
+
+-- tables -----------------------------------------------------------------------
+
+
+local keywords = {}
+for word in ([[and break do else elseif end false for function goto if in local nil
+  not or repeat return then true until while]]):gmatch "%a+" do keywords[word] = true end
+
+
+local function key_text(key)
+  if type(key) == "string" then
+    if key:find "^[%a_][%w_]*$" and not keywords[key] then return key end
+    return '["' .. M.escape(clip(key, 60)) .. '"]'
+  end
+  if type(key) == "number" then return "[" .. M.number(key) .. "]" end
+  return "[" .. M.escape(clip(tostring(key), 60)) .. "]"
+end
+
+
+local rank = { number = 1, string = 2, boolean = 3 }
+
+
+local function before(a, b)
+  local x, y = rank[type(a)] or 4, rank[type(b)] or 4
+  if x ~= y then return x < y end
+  if x <= 2 then return a < b end
+  return tostring(a) < tostring(b)
+end
+
+
+---Keys without those of the list part, in order; at most what is printed.
+local function keys_of(t, n)
+  local keys, count = {}, 0
+  for key in next, t do
+    local listed = math.type(key) == "integer" and key >= 1 and key <= n
+    if not listed then
+      count = count + 1
+      if count <= 5000 then keys[#keys + 1] = key end
+    end
+  end
+  table.sort(keys, before)
+  return keys, count
+end
+
+
+local inline
+
+
+local function entries(t, depth, seen)
+  local out, n = {}, rawlen(t)
+  local limit = M.limits.entries
+  for i = 1, math.min(n, limit) do out[i] = inline(rawget(t, i), depth + 1, seen) end
+  local keys, count = keys_of(t, n)
+  for _, key in ipairs(keys) do
+    if #out >= limit then break end
+    out[#out + 1] = key_text(key) .. " = " .. inline(rawget(t, key), depth + 1, seen)
+  end
+  if n + count > #out then out[#out + 1] = ("... %d more"):format(n + count - #out) end
+  return out
+end
+
+
+local function fits(list, depth)
+  local width = 2 * depth + 4
+  for _, s in ipairs(list) do
+    if s:find "\n" then return false end
+    width = width + #s + 2
+  end
+  return width <= M.limits.width
+end
+
+
+---Whether everything in it is a number or a truth value.
+local function plain_list(t)
+  for i = 1, math.min(rawlen(t), M.limits.entries) do
+    local kind = type(rawget(t, i))
+    if kind ~= "number" and kind ~= "boolean" then return false end
+  end
+  return rawlen(t) > 0
+end
+
+
+---Entries side by side in lines of that width.
+local function fill(list, width, pad)
+  local lines, line = {}, ""
+  for _, s in ipairs(list) do
+    if #line + #s + 2 > width and line ~= "" then
+      lines[#lines + 1], line = line, ""
+    end
+    line = line .. s .. ", "
+  end
+  lines[#lines + 1] = line
+  return table.concat(lines, "\n" .. pad)
+end
+
+
+local function table_text(t, depth, seen)
+  if seen[t] then return "{ ... }  --[[ again ]]" end
+  if depth > M.limits.depth then return next(t) == nil and "{}" or "{ ... }" end
+  seen[t] = true
+  local list = entries(t, depth, seen)
+  seen[t] = nil
+  if #list == 0 then return "{}" end
+  if fits(list, depth) then return "{ " .. table.concat(list, ", ") .. " }" end
+  local pad = ("  "):rep(depth + 1)
+  if plain_list(t) then
+    return "{\n" .. pad .. fill(list, M.limits.width - #pad, pad) .. "\n"
+      .. ("  "):rep(depth) .. "}"
+  end
+  return "{\n" .. pad .. table.concat(list, ",\n" .. pad) .. ",\n" .. ("  "):rep(depth) .. "}"
+end
+
+
+-- functions and other things ---------------------------------------------------
+
+
+local function function_text(f)
+  local info = debug.getinfo(f, "S")
+  local name = package.loaded["lunette.repl.exports"]
+    and require("lunette.repl.exports").name_of(f)
+  local where = info.what == "C" and "C"
+    or ("%s:%d"):format(info.short_src:gsub("^.*/(lunette/)", "%1"), info.linedefined)
+  return ("function%s (%s)"):format(name and " " .. name or "", M.escape(where))
+end
+
+
+---What an object says of itself: the first line when it stands inside a table.
+local function object_text(v, whole)
+  local ok, s = pcall(tostring, v)
+  if not ok then
+    return ("%s whose __tostring fails: %s"):format(type(v), M.escape(clip(tostring(s), 200)))
+  end
+  if not whole then s = clip(s:match "[^\n]*", 80) end
+  return M.escape(clip(s, M.limits.text), "\n\t")
+end
+
+
+local function has_tostring(v)
+  local meta = debug.getmetatable(v)
+  return type(meta) == "table" and (rawget(meta, "__tostring") or rawget(meta, "__name"))
+end
+
+
+local function layer_inline(layer)
+  return ("layer %s: %s"):format(layer.name, layer.kind)
+end
+
+
+function inline(v, depth, seen)
+  local kind = type(v)
+  if kind == "string" then return '"' .. M.escape(clip(v, 200)) .. '"' end
+  if kind == "number" then return M.number(v) end
+  if kind == "function" then return function_text(v) end
+  if known.is_tensor(v) then
+    local ok, s = pcall(function() return "Tensor (" .. table.concat(v:shape(), ", ") .. ")" end)
+    return ok and s or "Tensor (released)"
+  end
+  if known.is_layer(v) then return layer_inline(v) end
+  if has_tostring(v) then return object_text(v) end
+  if kind == "table" then return table_text(v, depth, seen) end
+  return M.escape(tostring(v))
+end
+
+
+local function count_text(n)
+  local s = ("%d"):format(n)
+  repeat
+    local k
+    s, k = s:gsub("^(%d+)(%d%d%d)", "%1,%2")
+  until k == 0
+  return s
+end
+
+
+---A layer: kind, shapes, parameters, aliases.
+local function layer(l)
+  local out = { ("%s  %s -> (%s)"):format(l.name, l.kind, table.concat(l.shape, ", ")) }
+  local settings = {}
+  for _, key in ipairs { "filters", "units", "kernel", "stride", "padding", "dilation",
+                         "groups" } do
+    local v = rawget(l, key)
+    if type(v) == "table" then v = table.concat(v, "x") end
+    if v then settings[#settings + 1] = key .. " " .. tostring(v) end
+  end
+  if #settings > 0 then out[#out + 1] = "  " .. table.concat(settings, ", ") end
+  out[#out + 1] = "  reads   " .. table.concat(l.from, ", ")
+  for i, q in ipairs(l.params) do
+    local n = 1
+    for _, d in ipairs(q.shape) do n = n * d end
+    out[#out + 1] = ("  %s %s (%s)  %s values"):format(i == 1 and "params " or "       ",
+      q.key, table.concat(q.shape, ", "), count_text(n))
+  end
+  if #l.aliases > 0 then
+    out[#out + 1] = "  also    " .. M.escape(table.concat(l.aliases, ", "))
+  end
+  return table.concat(out, "\n")
+end
+
+
+local function layer_list(list)
+  local out, width = {}, 8
+  for _, l in ipairs(list) do width = math.max(width, #l.name) end
+  for i, l in ipairs(list) do
+    if i > M.limits.lines then
+      out[i] = ("... %d more"):format(#list - i + 1)
+      break
+    end
+    out[i] = ("  %-" .. math.min(width, 40) .. "s  %-16s (%s)"):format(l.name, l.kind,
+               table.concat(l.shape, ", "))
+  end
+  return table.concat(out, "\n")
+end
+
+
+local function is_layer_list(t)
+  return type(t) == "table" and getmetatable(t) == nil and known.is_layer(rawget(t, 1))
+    and known.is_layer(rawget(t, rawlen(t)))
+end
+
+
+---A value as text, as the REPL prints it.
+---@param v any
+---@return string
+function M.text(v)
+  local kind = type(v)
+  if kind == "string" then return text(v) end
+  if known.is_tensor(v) then return tensor(v) end
+  if known.is_layer(v) then return layer(v) end
+  if is_layer_list(v) then return layer_list(v) end
+  if kind == "userdata" or kind == "table" and has_tostring(v) then
+    return object_text(v, true)
+  end
+  return inline(v, 0, {})
+end
+
+return M

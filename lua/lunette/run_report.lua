@@ -1,0 +1,163 @@
+---What a person looking into a network asks first of a run: what each layer puts
+---out, and where two runs differ. Adds run:stats() and run:compare(other).
+local core = require "lunette.core"
+
+local M = {}
+
+local Report = { __name = "lunette.Report" }
+Report.__index = Report
+
+
+function Report.__tostring(r) return r.text end
+
+
+---Layers with values: a convolution whose relu follows stands for both, since the
+---executor makes them in one pass.
+local function rows_of(run)
+  local list = {}
+  for _, node in ipairs(run:nodes()) do
+    local layer = node.layer
+    if not layer.fuses then
+      local before = layer.kind == "relu" and run.net:layer(layer.from[1])
+      local name = before and before.fuses and before.name or layer.name
+      list[#list + 1] = { layer = name, node = layer.name,
+                          kind = name == layer.name and layer.kind
+                            or before.kind .. " + relu" }
+    end
+  end
+  return list
+end
+
+
+local function shape_text(shape)
+  return table.concat(shape, "x", 2)
+end
+
+
+local function name_width(rows)
+  local width = 5
+  for _, r in ipairs(rows) do width = math.max(width, #r.layer) end
+  return math.min(width, 32)
+end
+
+
+local function stats_text(rows)
+  local w = name_width(rows)
+  local out = { ("%-" .. w .. "s  %-16s %-13s %10s %10s %10s %7s"):format("layer", "kind",
+                "shape", "min", "max", "mean", "zeros") }
+  for _, r in ipairs(rows) do
+    out[#out + 1] = ("%-" .. w .. "s  %-16s %-13s %10.4g %10.4g %10.4g %5.1f %%%s"):format(
+      r.layer, r.kind, shape_text(r.shape), r.min, r.max, r.mean, 100 * r.zeros,
+      r.finite and "" or "  not finite")
+  end
+  return table.concat(out, "\n")
+end
+
+
+---Range, mean and share of zeros of every layer of a run; prints as a table.
+---Example:
+---  local net = lu.load "glyphs"
+---  local run = net:run(net:images { lu.glyphs.scene() })
+---  print(run:stats())
+---@param run lunette.Run
+---@return table report   a row a layer: {layer, kind, shape, min, max, mean, zeros, finite}
+function M.stats(run)
+  local rows = rows_of(run)
+  for _, r in ipairs(rows) do
+    local t = run:preactivation(r.node)
+    local s = t:stats()
+    r.shape, r.min, r.max, r.mean = t:shape(), s.min, s.max, s.mean
+    r.zeros, r.finite = s.zeros, s.finite
+    t:release()
+  end
+  rows.text = stats_text(rows)
+  return setmetatable(rows, Report)
+end
+
+
+---Classes among the first five of either run: what became of them.
+local function top_changes(a, b)
+  local ok, tops = pcall(function() return { a:top(5), b:top(5) } end)
+  if not ok then return {} end
+  local pa, pb, list = a:probabilities(), b:probabilities(), {}
+  for n = 1, a:count() do
+    local row, seen = {}, {}
+    for _, top in ipairs(tops) do
+      for _, c in ipairs(top[n]) do
+        if not seen[c.class] then
+          seen[c.class] = true
+          row[#row + 1] = { class = c.class, name = c.name, before = pa[n][c.class + 1],
+                            after = pb[n][c.class + 1] }
+        end
+      end
+    end
+    list[n] = row
+  end
+  return list
+end
+
+
+local function bar(share)
+  local n = math.floor(math.min(1, share) * 20 + 0.5)
+  return ("#"):rep(n)
+end
+
+
+local function compare_text(r)
+  local w = name_width(r)
+  local out = { ("%-" .. w .. "s  %-16s %12s"):format("layer", "kind", "distance") }
+  for _, row in ipairs(r) do
+    out[#out + 1] = ("%-" .. w .. "s  %-16s %12.4g  %s"):format(row.layer, row.kind,
+      row.distance, bar(row.distance)):gsub("%s+$", "")
+  end
+  for n, classes in ipairs(r.top) do
+    if n > 8 then break end
+    out[#out + 1] = ("image %d"):format(n)
+    for _, c in ipairs(classes) do
+      out[#out + 1] = ("  %6.2f %% -> %6.2f %%  %4d  %s"):format(100 * c.before,
+                                              100 * c.after, c.class, c.name)
+    end
+  end
+  return table.concat(out, "\n")
+end
+
+
+---Where another run of the same network differs: per layer the relative distance
+---||other - run|| / ||run||, and what became of the first five classes.
+---Example:
+---  local net = lu.load "glyphs"
+---  local a = net:run(net:images { lu.glyphs.scene(1) })
+---  local b = net:run(net:images { lu.glyphs.scene(2) })
+---  print(a:compare(b))
+---@param run lunette.Run
+---@param other lunette.Run   of the same network, as many images
+---@return table report   a row a layer: {layer, kind, distance}, and .top
+function M.compare(run, other)
+  if getmetatable(other) ~= getmetatable(run) then
+    error("compare: expected another run", 2)
+  end
+  if other:count() ~= run:count() then
+    error(("compare: runs of %d and %d images"):format(run:count(), other:count()), 2)
+  end
+  local rows, found = rows_of(run), {}
+  for _, r in ipairs(rows) do
+    local a, b = run:preactivation(r.node), other:preactivation(r.node)
+    if a and b and a:size() == b:size() then
+      r.distance = core.methods.distance(b, a)
+      found[#found + 1] = r
+    end
+  end
+  if #found == 0 then error("compare: the runs share no layer of the same size", 2) end
+  found.top = top_changes(run, other)
+  found.text = compare_text(found)
+  return setmetatable(found, Report)
+end
+
+
+---Adds the reports to the class.
+---@param Run table
+function M.install(Run)
+  Run.stats, Run.compare = M.stats, M.compare
+end
+
+return M
