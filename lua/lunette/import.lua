@@ -80,7 +80,7 @@ end
 -- Options that the shapes cannot tell but the origin does.
 local function origin_options(model, family)
   if model:match("^squeezenet") and family == "torch" then
-    return { conv10_padding = 0 } -- the authors' own release has 1
+    return { conv10_padding = 0, side = 224 } -- the authors: 1, 227
   end
   return {}
 end
@@ -328,7 +328,21 @@ local function same_file(a, b)
 end
 
 
+-- A mode's name, or {mean, std, order, scale} as a table or JSON.
+local function check_preprocessing(given)
+  if type(given) ~= "string" or given:find("^%s*{") then return true end
+  local modes, list = require("lunette.image").modes, {}
+  if modes[given] then return true end
+  for name in pairs(modes) do list[#list + 1] = name end
+  table.sort(list)
+  return nil, ("no preprocessing '%s' (%s)%s"):format(given, table.concat(list, ", "),
+    require("lunette.suggest").after(given, list))
+end
+
+
 local function import(file, opts)
+  local right, wrong = check_preprocessing(opts.preprocessing)
+  if not right then return nil, wrong end
   if not program.readable(file) then
     return nil, file .. ": no such file, or unreadable"
   end

@@ -67,11 +67,13 @@ end
 
 
 -- Ids of the names that are `typed`, and of those that have it among their words.
+-- A name in the very same letters wins: ImageNet has Cardigans and cardigans.
 local function matches(names, typed)
   local same, inside = {}, {}
   local want = plain(typed)
   for i, name in ipairs(names) do
     local text = plain(name)
+    if name == typed then return { i - 1 }, inside end
     if text == want then
       same[#same + 1] = i - 1
     elseif want ~= "" and (" " .. text .. " "):find(" " .. want .. " ", 1, true) then

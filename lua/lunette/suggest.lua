@@ -31,7 +31,7 @@ end
 -- Small is near. A name that starts with, or contains, what was typed is nearer
 -- than any edit: people type the beginning of a word.
 local function cost(typed, name)
-  if name:sub(1, #typed) == typed then return 0.5 end
+  if name:sub(1, #typed) == typed then return (#name - #typed) / (#name + 1) / 2 end
   local c = distance(typed, name)
   if #typed >= 3 and name:find(typed, 1, true) then c = math.min(c, 1) end
   return c

@@ -371,7 +371,8 @@ function M.map(list)
     end
   end
   if #tensors == 0 then
-    return nil, "it holds no floating-point tensors (F16, BF16, F32, F64, little-endian)"
+    return nil, "it holds no floating-point tensors (F16, BF16, F32 or F64, "
+      .. "little-endian)"
   end
   local params, message
   local first = tensors[1].name

@@ -1,0 +1,412 @@
+-- Model files that people have, in every layout, good and hostile.
+local import = require "lunette.import"
+local core = require "lunette.core"
+local load = require "lunette.load"
+
+local shared = os.getenv("LUNETTE_SHARED") or "../shared"
+local formats = shared .. "/models/formats/"
+local sanitized = (os.getenv("LUNETTE_BUILD") or ""):find("sanitize") ~= nil
+local quote = import.program.quote
+
+
+local function exists(path)
+  local f = io.open(path, "rb")
+  if f then f:close() end
+  return f ~= nil
+end
+
+
+local function shell(command)
+  local pipe = io.popen(command .. " 2>&1", "r")
+  local text = pipe:read("a")
+  return select(2, pcall(function() return (pipe:close()) end)), text
+end
+
+
+local function read(path)
+  local f = assert(io.open(path, "rb"))
+  local bytes = f:read("a")
+  f:close()
+  return bytes
+end
+
+
+local function spit(path, bytes)
+  local f = assert(io.open(path, "wb"))
+  f:write(bytes)
+  f:close()
+end
+
+
+local function tensors(path)
+  local weights, by_name = assert(core.weights(path)), {}
+  for i, e in ipairs(weights:list()) do by_name[e.name] = weights:tensor(i) end
+  return by_name, weights:meta(), weights:list()
+end
+
+
+local function files(folder)
+  local list = {}
+  for name in require("lfs").dir(folder) do
+    if name:match("%.%w+$") then list[#list + 1] = name end
+  end
+  table.sort(list)
+  return list
+end
+
+
+local tmp, have_shared, have_python, made
+setup(function()
+  tmp = os.tmpname()
+  os.remove(tmp)
+  tmp = tmp .. ".d"
+  assert(os.execute("mkdir -p " .. quote(tmp)))
+  have_shared = exists(formats .. "vgg16_keras.h5")
+  have_python = shell("/usr/bin/python3 -c 'import numpy, h5py, torch, torchvision'")
+  if have_shared and have_python then
+    local ok, text = shell(("/usr/bin/python3 tests/data/model_files.py %s %s"):format(
+      quote(shared), quote(tmp)))
+    made = ok
+    assert(ok, text)
+  end
+end)
+
+
+teardown(function()
+  os.execute("rm -rf " .. quote(tmp))
+end)
+
+
+local function need_shared()
+  if not have_shared then pending("no reference material (../shared)") end
+  return have_shared
+end
+
+
+local function need_made()
+  if need_shared() and not made then
+    pending("no Debian python3-h5py, python3-torch, python3-torchvision")
+  end
+  return made
+end
+
+
+-- Imports and holds every tensor against vgg16_lunette.safetensors, bit for bit:
+-- a permutation computes nothing.
+local function same_bits(path, only)
+  local out = tmp .. "/out.safetensors"
+  local written, report = import(path, { out = out })
+  assert.are.equal(out, written, tostring(report))
+  local got, want = tensors(out), tensors(formats .. "vgg16_lunette.safetensors")
+  for name, t in pairs(want) do
+    if not only or name:match(only) then
+      assert.is_not_nil(got[name], path .. " lost " .. name)
+      assert.are.same(t:shape(), got[name]:shape(), name)
+      assert.is_true(t:bytes() == got[name]:bytes(), path .. " changed " .. name)
+    end
+  end
+  os.remove(out)
+  return report
+end
+
+
+-- Largest difference, as a share of the largest value.
+local function distance(a, b)
+  local x, y = a:view { a:size() }:totable(), b:view { b:size() }:totable()
+  local most, scale = 0, 0
+  for i = 1, #x do
+    most = math.max(most, math.abs(x[i] - y[i]))
+    scale = math.max(scale, math.abs(y[i]))
+  end
+  return most / scale
+end
+
+
+local function logits(path, input)
+  local net = assert(load.file(path))
+  return net:run(input, { modifiers = { "linear" } }).output, net
+end
+
+
+local layouts = {
+  ["vgg16_keras.h5"] = { "keras", "HDF5", "caffe" },
+  ["vgg16_keras_model.h5"] = { "keras", "HDF5", "caffe" },
+  ["vgg16_keras3.weights.h5"] = { "keras", "HDF5", "caffe" },
+  ["vgg16_zip.pth"] = { "torch", "PyTorch zip", "torch" },
+  ["vgg16_legacy.pth"] = { "torch", "PyTorch legacy", "torch" },
+  ["vgg16_torchvision.safetensors"] = { "torch", "safetensors", "torch" },
+  ["vgg16_timm.safetensors"] = { "torch", "safetensors", "torch" },
+  ["vgg16_lunette.safetensors"] = { "ours", "safetensors", "caffe" },
+}
+
+
+describe("import", function()
+  for name, want in pairs(layouts) do
+    it("reads " .. name .. " bit for bit", function()
+      if not need_shared() then return end
+      local report = same_bits(formats .. name)
+      assert.are.equal("vgg16", report.model)
+      assert.are.same(want, { report.family, report.format, report.preprocessing })
+      assert.are.equal(64, report.options.side)
+      assert.are.equal(10, report.options.classes)
+    end)
+  end
+
+  it("gives the reference's logits from every layout", function()
+    if not need_made() then return end
+    local expected = tensors(tmp .. "/expected.safetensors")
+    for name in pairs(layouts) do
+      local out = assert(import(formats .. name, { out = tmp .. "/l.safetensors" }))
+      -- float32 against float64: 1e-5 of the largest logit, as the issue asks
+      local y = logits(out, expected.input)
+      assert.is_true(distance(y, expected.logits) <= 1e-5, name)
+    end
+  end)
+
+  it("tells formats apart by content, not by suffix", function()
+    if not need_shared() then return end
+    for name in pairs(layouts) do
+      local other = tmp .. "/picture.jpg"
+      spit(other, read(formats .. name))
+      same_bits(other)
+      os.remove(other)
+    end
+  end)
+
+  it("reads what else torch and Keras save", function()
+    if not need_made() then return end
+    for _, name in ipairs { "channels_last.pth", "checkpoint.pth", "parameters.pth",
+                            "protocol4.pth", "double.pth", "views.pth",
+                            "views_legacy.pth", "auto_names.weights.h5",
+                            "packed.weights.h5", "latest.weights.h5", "nested.h5",
+                            "archive.keras" } do
+      same_bits(tmp .. "/" .. name)
+    end
+    local report = same_bits(tmp .. "/notop.h5", "^block")
+    assert.is_false(report.options.top)
+  end)
+
+  it("widens half precision exactly", function()
+    if not need_made() then return end
+    local half = assert(import(formats .. "vgg16_lunette.safetensors",
+                               { out = tmp .. "/h1.safetensors", half = true }))
+    -- torch's own rounding to float16, widened by the importer
+    local wide = assert(import(tmp .. "/half.pth", { out = tmp .. "/h2.safetensors" }))
+    local a, b = tensors(half), tensors(wide)
+    for name, t in pairs(a) do
+      assert.is_true(t:bytes() == b[name]:bytes(), name)
+    end
+    local brain = assert(import(tmp .. "/bfloat16.pth",
+                                { out = tmp .. "/b.safetensors" }))
+    local c, exact = tensors(brain), tensors(formats .. "vgg16_lunette.safetensors")
+    for name, t in pairs(c) do -- 8 bits of mantissa: half a step of 2^-8
+      assert.is_true(distance(t, exact[name]) <= 2 ^ -8, name)
+    end
+  end)
+
+  it("finds AlexNet, SqueezeNet and ResNet, with torch's logits", function()
+    if not need_made() then return end
+    for _, name in ipairs { "alexnet", "squeezenet1_0", "squeezenet1_1", "resnet18" } do
+      local out, report = import(("%s/%s.pth"):format(tmp, name),
+                                 { out = tmp .. "/n.safetensors" })
+      assert.is_truthy(out, report)
+      assert.are.equal(name, report.model)
+      local expected = tensors(("%s/%s_expected.safetensors"):format(tmp, name))
+      -- two float32 networks, sums in different orders
+      local y = logits(out, expected.input)
+      assert.is_true(distance(y, expected.logits) <= 1e-4, name)
+    end
+  end)
+
+  it("finds a VGG without its dense layers", function()
+    if not need_made() then return end
+    local out, report = import(tmp .. "/vgg11_features.pth",
+                               { out = tmp .. "/f.safetensors" })
+    assert.is_truthy(out, report)
+    assert.are.equal("vgg11", report.model)
+    assert.is_false(report.options.top)
+  end)
+
+  it("stores half as many bytes with half, the same classes on top", function()
+    if not need_made() then return end
+    local expected = tensors(tmp .. "/expected.safetensors")
+    local full = assert(import(formats .. "vgg16_keras.h5",
+                               { out = tmp .. "/1.safetensors" }))
+    local half = assert(import(formats .. "vgg16_keras.h5",
+                               { out = tmp .. "/2.safetensors", half = true }))
+    assert.is_true(#read(half) < 0.52 * #read(full))
+    local a, b = logits(full, expected.input), logits(half, expected.input)
+    assert.is_true(distance(a, b) <= 1e-2)
+    local x, y = a[1]:argsort(), b[1]:argsort()
+    for i = 1, 5 do assert.are.equal(x[i], y[i]) end
+  end)
+
+  it("writes what it knows into the metadata", function()
+    if not need_shared() then return end
+    local out = assert(import(formats .. "vgg16_keras.h5",
+                              { out = tmp .. "/m.safetensors", name = "mine" }))
+    local _, meta = tensors(out)
+    local ok, sums = shell("sha256sum " .. quote(formats .. "vgg16_keras.h5"))
+    assert.is_truthy(ok)
+    assert.are.equal(sums:match("^%x+"), meta.source_sha256)
+    ok, sums = shell("md5sum " .. quote(formats .. "vgg16_keras.h5"))
+    assert.is_truthy(ok)
+    assert.are.equal(sums:match("^%x+"), meta.source_md5)
+    assert.are.same({ "vgg16", "caffe", "vgg16_keras.h5", "mine", "64" },
+      { meta.lunette_model, meta.preprocessing, meta.source, meta.weights_name,
+        meta.side })
+    -- our own file again keeps what it knew
+    local again = assert(import(out, { out = tmp .. "/m2.safetensors", half = true }))
+    _, meta = tensors(again)
+    assert.are.equal("mine", meta.weights_name)
+    assert.are.equal("caffe", meta.preprocessing)
+  end)
+
+  it("begins its data, and every tensor it can, at 64 bytes", function()
+    if not need_shared() then return end
+    local out = assert(import(formats .. "vgg16_zip.pth",
+                              { out = tmp .. "/a.safetensors" }))
+    local bytes = read(out)
+    local n = ("<I8"):unpack(bytes)
+    assert.are.equal(0, (8 + n) % 64)
+    local head = require("dkjson").decode(bytes:sub(9, 8 + n))
+    for name, t in pairs(head) do
+      local size = t.shape and t.data_offsets[2] - t.data_offsets[1]
+      if size and size % 64 == 0 then
+        assert.are.equal(0, t.data_offsets[1] % 64, name)
+      end
+    end
+  end)
+
+  it("says which weight set it is when the checksum is known", function()
+    if not need_shared() then return end
+    local ok, sums = shell("md5sum " .. quote(formats .. "vgg16_keras.h5"))
+    assert.is_truthy(ok)
+    spit(tmp .. "/catalogue.json", ([=[[{"id":"toy","model":"vgg16","name":"A toy",
+      "origin":"keras","file":"x.h5","url":"http://localhost/x.h5","md5":"%s",
+      "preprocessing":"tf","licence":"none"}]]=]):format(sums:match("^%x+")))
+    local code = ([[os.exit(require "lunette.commands.import" { "%s", "-o", "%s" })]])
+      :format(formats .. "vgg16_keras.h5", tmp .. "/k.safetensors")
+    local _, text = shell(("LUNETTE_CATALOGUE=%s lua5.4 -e %s"):format(
+      quote(tmp .. "/catalogue.json"), quote(code)))
+    assert.is_truthy(text:find("weights        A toy", 1, true), text)
+    assert.is_truthy(text:find("preprocessing  tf", 1, true), text)
+  end)
+
+  it("leaves nothing when it cannot write, and never replaces its input", function()
+    if not need_shared() then return end
+    local out, message = import(formats .. "vgg16_zip.pth",
+                                { out = tmp .. "/no/x.safetensors" })
+    assert.is_nil(out)
+    assert.is_truthy(message:find("No such file", 1, true), message)
+    spit(tmp .. "/self.pth", read(formats .. "vgg16_zip.pth"))
+    out, message = import(tmp .. "/self.pth", { out = tmp .. "/./self.pth" })
+    assert.is_nil(out)
+    assert.is_truthy(message:find("replace the input", 1, true), message)
+    assert.is_true(read(tmp .. "/self.pth") == read(formats .. "vgg16_zip.pth"))
+    for _, name in ipairs(files(tmp)) do assert.is_nil(name:match("%.part"), name) end
+  end)
+
+  it("raises on misuse and answers nil for a missing file", function()
+    assert.has_error(function() import(7) end)
+    assert.has_error(function() import("x", { hlaf = true }) end,
+                     "import: no option 'hlaf'; did you mean 'half'?")
+    local out, message = import(tmp .. "/nowhere.h5")
+    assert.is_nil(out)
+    assert.is_truthy(message:find("no such file", 1, true))
+    out, message = import(tmp .. "/nowhere.h5", { preprocessing = "cafe" })
+    assert.is_nil(out)
+    assert.is_truthy(message:find("did you mean 'caffe'", 1, true), message)
+  end)
+end)
+
+
+-- Words that the message about a bad file must hold.
+local complaints = {
+  ["system.pth"] = "posix.system", ["eval.pth"] = "eval", ["exec.pth"] = "exec",
+  ["open.pth"] = "io.open", ["whole_model.pth"] = "torch.nn.modules.linear.Linear",
+  ["vgg16_bn.pth"] = "batch normalisation", ["flipped.pth"] = "CRC",
+  ["packed.pth"] = "packed", ["bomb.pth"] = "packed", ["overlap.pth"] = "overlaps",
+  ["strided.pth"] = "holes", ["bomb.h5"] = "unpack", ["external_link.h5"] = "link",
+  ["soft_link.h5"] = "link", ["external_data.h5"] = "another file",
+  ["virtual.h5"] = "virtual", ["lzf.h5"] = "filter", ["ring.h5"] = "deeper",
+  ["overlap.safetensors"] = "overlaps", ["hole.safetensors"] = "hole",
+  ["twice.safetensors"] = "duplicate", ["nan.safetensors"] = "not finite",
+  ["wrong_shape.safetensors"] = "(8, 5, 3, 3)",
+  ["missing.safetensors"] = "block2_conv2.bias",
+  ["extra.safetensors"] = "aux.weight", ["lfs.bin"] = "Git LFS",
+  ["html.bin"] = "web page", ["empty.bin"] = "empty",
+}
+
+
+describe("hostile and damaged files", function()
+  local function refused(path)
+    local out = tmp .. "/evil.safetensors"
+    local ok, message = import(path, { out = out })
+    assert.is_nil(ok, path)
+    assert.are.equal("string", type(message))
+    assert.is_false(exists(out), path .. " left an output")
+    return message
+  end
+
+
+  it("end in a message that names the cause, and run nothing", function()
+    if not need_made() then return end
+    for _, name in ipairs(files(tmp .. "/bad")) do
+      local message = refused(tmp .. "/bad/" .. name)
+      assert.is_truthy(message:find(complaints[name] or "", 1, true),
+                       name .. ": " .. message)
+      assert.is_nil(message:find("crashed", 1, true), name)
+    end
+    assert.is_false(exists(tmp .. "/owned"))
+  end)
+
+  it("end within a second", function()
+    if not need_made() then return end
+    local program = assert(import.program.path())
+    for _, name in ipairs(files(tmp .. "/bad")) do
+      local path = quote(tmp .. "/bad/" .. name)
+      -- timeout answers 124; the sanitizer is an order of magnitude slower
+      local _, text = shell(("timeout %d %s list %s; echo code $?"):format(
+        sanitized and 20 or 1, quote(program), path))
+      assert.is_nil(text:find("code 124", 1, true), name)
+    end
+  end)
+
+  it("survive truncation at many places", function()
+    if not need_shared() then return end
+    local path = tmp .. "/cut.bin"
+    for name in pairs(layouts) do
+      local bytes = read(formats .. name)
+      for i = 0, 15 do
+        -- half of the cuts in the first 4 KB, where headers are
+        local at = i < 8 and i * 511 or math.floor(#bytes * (i - 7) / 8.5)
+        spit(path, bytes:sub(1, at))
+        refused(path)
+      end
+      spit(path, bytes:sub(1, #bytes - 1))
+      refused(path)
+    end
+  end)
+
+  it("survive flipped bits in their headers", function()
+    if not need_shared() then return end
+    local path, state = tmp .. "/flip.bin", 1
+    local function random(n) -- the same files in every run
+      state = (state * 1103515245 + 12345) & 0x7fffffff
+      return state // 65536 % n
+    end
+    for name in pairs(layouts) do
+      local bytes = read(formats .. name)
+      for _ = 1, 20 do
+        local at = 1 + random(3000)
+        local bit = 1 << random(8)
+        spit(path, bytes:sub(1, at - 1) .. string.char(bytes:byte(at) ~ bit)
+             .. bytes:sub(at + 1))
+        local out, message = import(path, { out = tmp .. "/f.safetensors" })
+        -- a flip may hit padding or a weight: then the file is still a network
+        assert.are.equal("string", type(out or message))
+      end
+    end
+  end)
+end)
