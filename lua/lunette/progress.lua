@@ -36,7 +36,8 @@ function M.line(what, share, left, width)
   local tail = ("%3d %%  %s left"):format(math.floor(100 * share), clock(left))
   local room = math.max(0, math.min(40, width - #what - #tail - 5))
   local done = math.floor(room * share + 0.5)
-  local bar = room >= 4 and "[" .. ("#"):rep(done) .. ("."):rep(room - done) .. "] " or ""
+  local bar = "[" .. ("#"):rep(done) .. ("."):rep(room - done) .. "] "
+  if room < 4 then bar = "" end
   return (what .. " " .. bar .. tail):sub(1, math.max(1, width - 1))
 end
 
@@ -70,7 +71,8 @@ function Bar:add(n)
   local now = core.clock()
   local spent = now - self.begun
   local left = spent * (self.total - self.count) / self.count
-  if spent < 1 or now - self.shown < 0.1 or self.shown == 0 and left < 0.3 then return end
+  if spent < 1 or now - self.shown < 0.1 then return end
+  if self.shown == 0 and left < 0.3 then return end -- nearly done: not worth it
   self.shown = now
   local width = core.term_size(2) or 80
   local line = M.line(self.what, math.min(1, self.count / self.total), left, width)
@@ -89,21 +91,28 @@ end
 Bar.__close = Bar.done
 
 
+---Multiplications of a layer for one sample.
+local function products(layer)
+  if layer.kind ~= "conv2d" and layer.kind ~= "linear" then return 0 end
+  local n = (layer.shape[2] or 1) * (layer.shape[3] or 1)
+  for _, d in ipairs(layer.params[1].shape) do n = n * d end
+  return n
+end
+
+
 ---A bar over the layers of one forward pass, weighed by their multiplications; an
 ---inert one where there are less than a second's worth.
 ---@param net lunette.Net
 ---@param names table<string, any>   the layers that run
 ---@param samples integer
----@return lunette.Progress bar, table<string, number> weights
+---@return lunette.Progress bar
+---@return table<string, number> weights
 function M.layers(net, names, samples)
   if not M.wanted() then return inert, {} end
   local weights, total = {}, 0
   for _, layer in ipairs(net:layers()) do
-    local weight = layer.params[1]
-    if names[layer.name] and weight and (layer.kind == "conv2d" or layer.kind == "linear") then
-      local n = 1
-      for _, d in ipairs(weight.shape) do n = n * d end
-      n = n * (layer.shape[2] or 1) * (layer.shape[3] or 1) * samples
+    if names[layer.name] then
+      local n = products(layer) * samples
       weights[layer.name], total = n, total + n
     end
   end

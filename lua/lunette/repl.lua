@@ -15,7 +15,8 @@ M.settings = {
   keep = 256 * 2 ^ 20,     -- bytes that older results (_2 .. _9) may hold
 }
 
-local state = { interactive = false, count = 0, sources = {}, results = {}, failed = false }
+local state = { interactive = false, failed = false, count = 0, sources = {},
+                results = {} }
 
 
 local function out(text) io.stdout:write(text, "\n") end
@@ -403,25 +404,32 @@ local function greet()
 end
 
 
+---On a pipe: no greeting, no start-up file, errors on stderr.
+local function filter(opts)
+  if opts.script and not run_script(opts.script, opts.args or {}) then
+    return 66 -- no input
+  end
+  loop(plain_lines)
+  return state.failed and 1 or 0
+end
+
+
 ---Starts a session.
 ---@param opts? { script?: string, args?: string[], quiet?: boolean }
 ---@return integer code   0; 1 when a filter met an error; 130 after Ctrl-C twice
 function M.start(opts)
   opts = opts or {}
   state.interactive = core.is_tty(0) and core.is_tty(1)
-  core.catch_signals "commands"
+  core.catch_signals(state.interactive and "commands" or true)
   session.install(_G)
-  local read = state.interactive and edited() or plain_lines
-  if state.interactive and not opts.quiet then greet() end
-  if state.interactive then run_startup_file() end
-  if opts.script and not run_script(opts.script, opts.args or {})
-     and not state.interactive then
-    return 66 -- no input
-  end
-  if not state.interactive then core.catch_signals(true) end
+  if not state.interactive then return filter(opts) end
+  local read = edited() or plain_lines
+  if not opts.quiet then greet() end
+  run_startup_file()
+  if opts.script then run_script(opts.script, opts.args or {}) end
   local code = loop(read)
-  if state.interactive and code == 0 then out "" end
-  return code == 0 and state.failed and not state.interactive and 1 or code
+  if code == 0 then out "" end
+  return code
 end
 
 return M

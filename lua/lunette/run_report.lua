@@ -43,12 +43,13 @@ end
 
 local function stats_text(rows)
   local w = name_width(rows)
-  local out = { ("%-" .. w .. "s  %-16s %-13s %10s %10s %10s %7s"):format("layer", "kind",
-                "shape", "min", "max", "mean", "zeros") }
+  local head = "%-" .. w .. "s  %-16s %-13s %10s %10s %10s %7s"
+  local form = "%-" .. w .. "s  %-16s %-13s %10.4g %10.4g %10.4g %5.1f %%%s"
+  local out = { head:format("layer", "kind", "shape", "min", "max", "mean", "zeros") }
   for _, r in ipairs(rows) do
-    out[#out + 1] = ("%-" .. w .. "s  %-16s %-13s %10.4g %10.4g %10.4g %5.1f %%%s"):format(
-      r.layer, r.kind, shape_text(r.shape), r.min, r.max, r.mean, 100 * r.zeros,
-      r.finite and "" or "  not finite")
+    out[#out + 1] = form:format(r.layer, r.kind, shape_text(r.shape), r.min, r.max,
+                                r.mean, 100 * r.zeros,
+                                r.finite and "" or "  not finite")
   end
   return table.concat(out, "\n")
 end
@@ -60,7 +61,8 @@ end
 ---  local run = net:run(net:images { lu.glyphs.scene() })
 ---  print(run:stats())
 ---@param run lunette.Run
----@return table report   a row a layer: {layer, kind, shape, min, max, mean, zeros, finite}
+---@return table report   a row a layer: {layer, kind, shape, min, max, mean, zeros,
+---  finite}
 function M.stats(run)
   local rows = rows_of(run)
   for _, r in ipairs(rows) do

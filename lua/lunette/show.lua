@@ -238,33 +238,43 @@ local function spark(t, width)
 end
 
 
----Vectors and short lists of them: bars, and where the largest values are.
-local function vectors(t)
-  if meta_name(t) ~= "lunette.tensor" then return nil end
+---Vectors: (K), a few rows of (N,K), (N,K,1,1).
+local function is_flat(t)
   local n = t:dim()
-  local flat = n == 1 or n == 2 and t:dim(1) <= 8 and t:dim(2) >= 8 * t:dim(1)
-    or n == 4 and t:dim(3) * t:dim(4) == 1
-  if not flat or t:size() == 0 then return nil end
-  local out, list = {}, n == 1 and { t } or {}
-  for i = 1, n == 1 and 0 or math.min(8, #t) do list[i] = t[i] end
+  if n == 1 then return true end
+  if n == 2 then return t:dim(1) <= 8 and t:dim(2) >= 8 * t:dim(1) end
+  return n == 4 and t:dim(3) * t:dim(4) == 1
+end
+
+
+---Vectors as bars, and where the largest values are; nil for anything else.
+local function vectors(t)
+  if meta_name(t) ~= "lunette.tensor" or t:size() == 0 or not is_flat(t) then
+    return nil
+  end
+  local out, list = {}, t:dim() == 1 and { t } or {}
+  for i = 1, t:dim() == 1 and 0 or math.min(8, #t) do list[i] = t[i] end
   for _, row in ipairs(list) do
     local values, index = row:top(5)
     local best = {}
     for i, v in ipairs(values) do best[i] = ("[%d] %.4g"):format(index[i], v) end
     out[#out + 1] = spark(row:detach(), 72)
-    out[#out + 1] = ("%d values; largest: %s"):format(row:size(), table.concat(best, "  "))
+    out[#out + 1] = ("%d values; largest: %s"):format(row:size(),
+                                                      table.concat(best, "  "))
   end
   return table.concat(out, "\n")
 end
 
 
+local function count_text(n, total, what)
+  if n < total then return ("%d of %d %s"):format(n, total, what or "tiles") end
+  return what and ("%d %s"):format(n, what)
+end
+
+
 local function caption(tiles, n, lo, hi, each)
-  local list = {}
   local total = math.max(tiles.total or #tiles, #tiles)
-  if tiles.what or total > n then
-    list[1] = n < total and ("%d of %d %s"):format(n, total, tiles.what or "tiles")
-      or ("%d %s"):format(n, tiles.what or "tiles")
-  end
+  local list = { count_text(n, total, tiles.what) }
   if lo then
     list[#list + 1] = ("%.4g .. %.4g%s"):format(lo, hi, each and #tiles > 1
       and ", each on its own scale" or "")
@@ -300,15 +310,15 @@ local function draw(tiles, o)
   if not kind then
     local w, h = tiles[1].image:size()
     print(("%d picture%s of %d x %d, not drawn: this is no terminal for them; "
-           .. 'show(x, "file.png") writes them'):format(#tiles, #tiles == 1 and "" or "s",
-          w, h))
+           .. 'show(x, "file.png") writes them'):format(#tiles,
+          #tiles == 1 and "" or "s", w, h))
     return
   end
   local width, height = term.room()
   if o.small then width, height = width // 2, height // 2 end
   local pixels = kind == "kitty" or kind == "iterm" or kind == "sixel"
   local gap = pixels and 2 or 1
-  local n = fitting(tiles, width, height, pixels and 24 or 7, gap)
+  local n = fitting(tiles, width, height, pixels and 24 or 10, gap)
   io.stdout:write(term.encode(compose(tiles, n, o, width, height, gap)))
   local text = caption(tiles, n, lo, hi, each)
   if text ~= "" then print(text) end
@@ -360,7 +370,8 @@ end
 local function small(x)
   local tiles = {}
   add(tiles, x, 8)
-  if #tiles == 0 then return end
+  local lo, hi = core.image.range(x)
+  if #tiles == 0 or lo == hi then return end
   draw(tiles, { small = true, columns = false, colormap = false, each = true })
 end
 

@@ -24,25 +24,25 @@ local by_name = { kitty = "kitty", iterm = "iterm", iterm2 = "iterm", sixel = "s
 local function colours()
   local term = env "TERM" or ""
   local says = env "COLORTERM"
-  if says == "truecolor" or says == "24bit" or term:find "direct" then return "truecolor" end
-  return "256"
+  local all = says == "truecolor" or says == "24bit" or term:find "direct"
+  return all and "truecolor" or "256"
 end
+
+
+local programs = { ghostty = "kitty", WezTerm = "iterm", ["iTerm.app"] = "iterm" }
 
 
 ---Terminals that say in their environment what they draw.
 local function from_environment()
-  local term, program = env "TERM" or "", env "TERM_PROGRAM"
+  local term = env "TERM" or ""
   if env "TMUX" or env "STY" or term:find "^screen" or term:find "^tmux" then
     return colours() -- a multiplexer passes no pictures through
   end
-  if env "KITTY_WINDOW_ID" or term:find "kitty" or term:find "ghostty"
-     or program == "ghostty" then
+  if env "KITTY_WINDOW_ID" or term:find "kitty" or term:find "ghostty" then
     return "kitty"
   end
-  if program == "iTerm.app" or env "LC_TERMINAL" == "iTerm2" or program == "WezTerm" then
-    return "iterm"
-  end
-  return nil
+  if env "LC_TERMINAL" == "iTerm2" then return "iterm" end
+  return programs[env "TERM_PROGRAM" or ""]
 end
 
 
@@ -135,8 +135,8 @@ end
 function draw.iterm(image)
   local png = image:png()
   local w, h = image:size()
-  return ("\27]1337;File=inline=1;size=%d;width=%dpx;height=%dpx:%s\7\n"):format(#png, w,
-           h, M.base64(png))
+  local head = ("size=%d;width=%dpx;height=%dpx"):format(#png, w, h)
+  return "\27]1337;File=inline=1;" .. head .. ":" .. M.base64(png) .. "\7\n"
 end
 
 
@@ -267,8 +267,8 @@ local function cube(image, w, h)
 end
 
 
----Six rows: for each colour in them one line of characters, runs counted.
-local function band(pixels, w, y, rows, out)
+---Which of six rows have a colour, for each colour: mask by column.
+local function masks_of(pixels, w, y, rows)
   local masks = {}
   for dy = 0, rows - 1 do
     local bit, from = 1 << dy, (y + dy) * w
@@ -282,7 +282,13 @@ local function band(pixels, w, y, rows, out)
       mask[x] = (mask[x] or 0) | bit
     end
   end
-  for c, mask in pairs(masks) do
+  return masks
+end
+
+
+---Six rows: for each colour in them one line of characters, runs counted.
+local function band(pixels, w, y, rows, out)
+  for c, mask in pairs(masks_of(pixels, w, y, rows)) do
     out[#out + 1] = "#" .. c
     local x = 0
     while x < w do
@@ -353,21 +359,26 @@ local function chafa(image, kind)
 end
 
 
+local by_chafa = { sixel = true, truecolor = true, ["256"] = true }
+
+
+---Whether chafa is to draw: asked for, or there and nothing else was asked for.
+local function chafa_draws(kind)
+  local forced = by_name[os.getenv "LUNETTE_GRAPHICS" or ""]
+  if forced then return forced == "chafa" and M.has_chafa() end
+  return by_chafa[kind] and M.has_chafa()
+end
+
+
 ---The picture as text for a terminal of that kind.
 ---@param image userdata   8-bit image of core.image
 ---@param kind? string     default: what this terminal can
 ---@return string? text    nil where nothing is drawn
 function M.encode(image, kind)
-  local forced = os.getenv "LUNETTE_GRAPHICS"
   kind = kind or M.kind()
   if not kind then return nil end
-  local may = kind == "chafa" or not by_name[forced or ""]
-    and (kind == "sixel" or kind == "truecolor" or kind == "256")
-  if may and M.has_chafa() then
-    local text = chafa(image, kind == "chafa" and colours() or kind)
-    if text then return text end
-  end
-  return draw[kind == "chafa" and colours() or kind](image)
+  local real = kind == "chafa" and colours() or kind
+  return chafa_draws(kind) and chafa(image, real) or draw[real](image)
 end
 
 return M

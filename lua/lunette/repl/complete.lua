@@ -1,270 +1,12 @@
----TAB: what may come next. Nothing of the user's is called: variables are read
----with rawget, and only classes of this library answer for their instances.
+---TAB: what may come next. Nothing of the user's is called.
+local core = require "lunette.core"
+local scan = require "lunette.repl.scan"
 local known = require "lunette.repl.known"
+local values = require "lunette.repl.values"
 
 local M = {}
 
-local keywords = {}
-for word in ([[and break do else elseif end false for function goto if in local nil
-  not or repeat return then true until while]]):gmatch "%a+" do keywords[word] = true end
-
-
--- reading what was typed -------------------------------------------------------
-
-
----@class lunette.TypedState
----@field text? string     inside a string: what was typed of it
----@field quote? string
----@field chain string     the expression that ends at the cursor: "net.block5_"
----@field stack table[]    open brackets: {open =, chain =, key =, arg =}
----@field chain_before string   the expression before the string or bracket
-
-
----Skips a string, or a comment, that starts at i: the place after it, or nil when
----it does not end, with where its text begins.
-local function skip_string(s, i)
-  local long = s:match("^%[(=*)%[", i)
-  if long then
-    local _, stop = s:find("]" .. long .. "]", i, true)
-    return stop and stop + 1, i + #long + 2, "["
-  end
-  local quote, at = s:sub(i, i), i + 1
-  while at <= #s do
-    local c = s:sub(at, at)
-    if c == quote then return at + 1, i + 1, quote end
-    if c == "\n" then return at, i + 1, quote end
-    at = at + (c == "\\" and 2 or 1)
-  end
-  return nil, i + 1, quote
-end
-
-
-local function skip_comment(s, i)
-  local long = s:match("^%-%-%[(=*)%[", i)
-  if long then
-    local _, stop = s:find("]" .. long .. "]", i, true)
-    return stop and stop + 1 or #s + 1
-  end
-  return s:find("\n", i, true) or #s + 1
-end
-
-
-local closing = { [")"] = true, ["]"] = true, ["}"] = true }
-
-
----Reads the code up to the cursor, keeping which brackets are open, what was
----called, and the dotted name that is being written.
----@param s string
----@return lunette.TypedState
-function M.parse(s)
-  local stack, chain, i = {}, "", 1
-  while i <= #s do
-    local c = s:sub(i, i)
-    local top = stack[#stack]
-    if c:find "%s" then
-      if i == #s then chain = "" end -- a new word begins
-      i = i + 1
-    elseif s:find("^%-%-", i) then
-      i = skip_comment(s, i)
-      if i > #s then return { stack = stack, chain = "", comment = true } end
-    elseif c == '"' or c == "'" or s:find("^%[=*%[", i) then
-      local stop, first, quote = skip_string(s, i)
-      if not stop then
-        return { stack = stack, chain = "", text = s:sub(first), quote = quote,
-                 chain_before = chain }
-      end
-      local in_index = top and top.open == "["
-      chain = in_index and s:sub(i, stop - 1) or chain ~= "" and chain .. "()" or "\"\""
-      i = stop
-    elseif s:find("^[%a_]", i) then
-      local word = s:match("^[%w_]+", i)
-      if keywords[word] or not chain:find "[.:]$" then chain = "" end
-      chain = keywords[word] and i + #word <= #s and "" or chain .. word
-      i = i + #word
-    elseif s:find("^%d", i) then
-      local word = s:match("^[%w.]+", i)
-      chain, i = word, i + #word
-    elseif c == "(" or c == "{" or c == "[" then
-      stack[#stack + 1] = { open = c, chain = chain, arg = 1, at = i + 1, args = {} }
-      chain, i = "", i + 1
-    elseif closing[c] then
-      local open = table.remove(stack)
-      if open and open.open == "[" then
-        chain = open.chain .. "[" .. chain .. "]"
-      elseif open then
-        chain = open.chain .. "()"
-      end
-      i = i + 1
-    elseif c == "." or c == ":" then
-      if s:find("^%.%.", i) or s:find("^::", i) then
-        chain, i = "", i + 2
-      else
-        chain, i = chain .. c, i + 1
-      end
-    else
-      if c == "," and top then
-        top.args[top.arg] = s:sub(top.at, i - 1)
-        top.arg, top.key, top.at = top.arg + 1, nil, i + 1
-      elseif c == "=" and top and top.open == "{" and s:sub(i + 1, i + 1) ~= "=" then
-        top.key = chain
-      end
-      chain, i = "", i + 1
-    end
-  end
-  return { stack = stack, chain = chain }
-end
-
-
--- values and what is in them ---------------------------------------------------
-
-
----A stand-in for a value that would have to be computed: only its class is known.
-local function some(class) return setmetatable({}, { some = class }) end
-
-local function class_of(v)
-  local meta = type(v) == "table" and getmetatable(v)
-  if type(meta) == "table" and rawget(meta, "some") then return rawget(meta, "some") end
-  if known.is_net(v) then return "net" end
-  if known.is_run(v) then return "run" end
-  if known.is_tensor(v) then return "tensor" end
-  if known.is_layer(v) then return "layer" end
-  if rawequal(v, package.loaded["lunette"]) then return "lunette" end
-  return nil
-end
-
-
-local function core() return require "lunette.core" end
-
-local methods = {
-  net = function() return require("lunette.net").Net end,
-  run = function() return require("lunette.run").Run end,
-  tensor = function() return core().methods end,
-  layer = function() return {} end,
-  canvas = function() return getmetatable(require "lunette.canvas" {}).__index end,
-}
-
-
----The table that a metatable's __index names, however deep; never a function.
-local function parents(v)
-  local list = {}
-  local meta = debug.getmetatable(v)
-  while type(meta) == "table" and #list < 8 do
-    local index = rawget(meta, "__index")
-    if type(index) ~= "table" then break end
-    list[#list + 1] = index
-    meta = getmetatable(index)
-  end
-  return list
-end
-
-
-local function raw_field(v, key)
-  if type(v) == "table" then
-    local x = rawget(v, key)
-    if x ~= nil then return x end
-  end
-  for _, t in ipairs(parents(v)) do
-    local x = rawget(t, key)
-    if x ~= nil then return x end
-  end
-  return nil
-end
-
-
----The field of a value, without running anybody's code.
-local function field(v, key)
-  local class = class_of(v)
-  if class == "lunette" then
-    local ok, x = pcall(function() return v[key] end)
-    return ok and x or nil
-  end
-  if methods[class] and methods[class]()[key] ~= nil then return methods[class]()[key] end
-  if class == "net" and getmetatable(v).some == nil then
-    return rawget(v, key) or v:layer(key) or nil
-  end
-  if class == "run" then
-    local own = type(v) == "table" and rawget(v, key)
-    return own ~= nil and own or some "tensor"
-  end
-  if class == "tensor" then return math.type(key) == "integer" and some "tensor" or nil end
-  if v == nil then return nil end
-  return raw_field(v, key)
-end
-
-
----The class that a function's documentation says it returns.
-local function result_of(f)
-  if type(f) ~= "function" then return nil end
-  local e = require("lunette.repl.docs").of_function(f)
-  local kind = e and e.returns[1] and e.returns[1].type:lower() or ""
-  if core().methods then
-    for _, op in next, core().ops do
-      if op == f then return some "tensor" end
-    end
-  end
-  local class = kind:match "^lunette%.(%w+)"
-  return (methods[class] or class == "tensor") and some(class) or nil
-end
-
-
----The value of a chain such as `run.block1_conv1[3]`, or nil.
-local function evaluate(chain)
-  local first, rest = chain:match "^([%a_][%w_]*)(.*)$"
-  if not first then return nil end
-  local v = rawget(_G, first)
-  while rest ~= "" and v ~= nil do
-    local key, more = rest:match "^[.:]([%a_][%w_]*)(.*)$"
-    if not key then
-      key, more = rest:match "^%[[\"']([^\"']*)[\"']%](.*)$"
-    end
-    if key then
-      v = field(v, key)
-    elseif rest:find "^%[" then
-      more = rest:match "^%b[](.*)$"
-      v = class_of(v) == "tensor" and some "tensor"
-        or field(v, math.tointeger(tonumber(rest:match "^%[(%d+)%]") or 0) or 0)
-    elseif rest:find "^%(%)" then
-      -- assert(lu.load "x") was reduced to assert(): nothing is known of it
-      v, more = result_of(v), rest:sub(3)
-    else
-      return nil
-    end
-    rest = more or ""
-  end
-  return v
-end
-M.evaluate = evaluate
-
-
-local function add_keys(t, into)
-  for key, value in next, t do
-    if type(key) == "string" and key:find "^[%a_][%w_]*$" then
-      into[key] = into[key] or type(value)
-    end
-  end
-end
-
-
----Names after `v.` (or `v:`): name -> type.
-local function names_in(v)
-  local found, class = {}, class_of(v)
-  if class == "lunette" then
-    for _, name in ipairs(v.names()) do found[name] = "value" end
-  end
-  if methods[class] then add_keys(methods[class](), found) end
-  if (class == "net" or class == "run") and not getmetatable(v).some then
-    local net = class == "net" and v or rawget(v, "net")
-    for _, name in ipairs(net:names()) do found[name] = "layer" end
-  end
-  if type(v) == "table" then add_keys(v, found) end
-  if class == "tensor" and type(v) == "userdata" then
-    local own = debug.getuservalue(v, 1)
-    if type(own) == "table" then add_keys(own, found) end
-  elseif class == nil then
-    for _, t in ipairs(parents(v)) do add_keys(t, found) end
-  end
-  return found
-end
+local evaluate, names_in = values.evaluate, values.names_in
 
 
 -- candidates -------------------------------------------------------------------
@@ -299,25 +41,30 @@ end
 
 local function globals(prefix)
   local found = {}
-  add_keys(_G, found)
-  for word in pairs(keywords) do found[word] = "keyword" end
+  values.add_keys(_G, found)
+  for word in pairs(scan.keywords) do found[word] = "keyword" end
   return pick(found, prefix)
+end
+
+
+---The call whose option table is open: `f {` or `f(x, {`.
+local function call_of(stack)
+  local top, below = stack[#stack], stack[#stack - 1]
+  if not top or top.open ~= "{" or top.key then return nil end
+  if top.chain ~= "" then return top.chain end
+  return below and below.open == "(" and below.chain ~= "" and below.chain or nil
 end
 
 
 ---The option names of the call whose table is open, or nil.
 local function option_keys(stack, prefix)
-  local top = stack[#stack]
-  if not top or top.open ~= "{" or top.key then return nil end
-  local call = top.chain ~= "" and top or stack[#stack - 1]
-  if not call or call.chain == "" or call ~= top and call.open ~= "(" then return nil end
-  local options = M.options(evaluate(call.chain))
+  local call = call_of(stack)
   local list = {}
-  for _, f in ipairs(options) do
+  for _, f in ipairs(call and M.options(evaluate(call)) or {}) do
     if starts(f.name, prefix) then list[#list + 1] = f.name end
   end
   table.sort(list)
-  return #options > 0 and list or nil
+  return list
 end
 
 
@@ -332,10 +79,10 @@ function M.options(f)
     local found = docs.options_of(e.params[i].type)
     if #found > 0 then return found end
   end
-  for name, op in next, core().ops do
+  for name, op in next, core.ops do
     if op == f then
       local list = {}
-      for i, attr in ipairs(core().op_info(name).attrs) do list[i] = { name = attr } end
+      for i, attr in ipairs(core.op_info(name).attrs) do list[i] = { name = attr } end
       return list
     end
   end
@@ -352,7 +99,9 @@ local function nets_for(chain, stack)
   for i = #stack, 1, -1 do
     local s = stack[i]
     tries[#tries + 1] = s.chain:match "^(.*)[.:][%w_]+$" or s.chain
-    for _, a in ipairs(s.args) do tries[#tries + 1] = a:match "^%s*([%w_.]+)%s*$" or "" end
+    for _, a in ipairs(s.args) do
+      tries[#tries + 1] = a:match "^%s*([%w_.]+)%s*$" or ""
+    end
   end
   for _, text in ipairs(tries) do
     local v = text ~= "" and evaluate(text)
@@ -394,26 +143,36 @@ local function modifier_names()
   local list = {}
   for name, v in next, require "lunette.modifier" do
     local kind = getmetatable(v)
-    if kind and rawget(kind, "__name") == "lunette.Modifier" then list[#list + 1] = name end
+    if kind and rawget(kind, "__name") == "lunette.Modifier" then
+      list[#list + 1] = name
+    end
   end
   return list
 end
 
 
+local function is_folder(path)
+  return require "lfs".attributes(path, "mode") == "directory"
+end
+
+
+---Hidden files only for those who typed the dot; "." and ".." never.
+local function is_wanted(name, base)
+  if not starts(name, base) or name == "." or name == ".." then return false end
+  return not name:find "^%." or base:find "^%." ~= nil
+end
+
+
 ---Files that begin with what was typed; folders end in "/".
 local function file_names(prefix)
-  local lfs = require "lfs"
   local dir, base = prefix:match "^(.*/)([^/]*)$"
   if not dir then dir, base = "", prefix end
   local where = dir == "" and "." or dir:gsub("^~/", (os.getenv "HOME" or "~") .. "/")
   local list = {}
-  if lfs.attributes(where, "mode") ~= "directory" then return list end
-  for name in lfs.dir(where) do
-    if starts(name, base) and (not name:find "^%." or base:find "^%.") then
-      local folder = lfs.attributes(where .. "/" .. name, "mode") == "directory"
-      if name ~= "." and name ~= ".." then
-        list[#list + 1] = dir .. name .. (folder and "/" or "")
-      end
+  if not is_folder(where) then return list end
+  for name in require "lfs".dir(where) do
+    if is_wanted(name, base) then
+      list[#list + 1] = dir .. name .. (is_folder(where .. "/" .. name) and "/" or "")
     end
   end
   table.sort(list)
@@ -448,11 +207,6 @@ local function prefixed(list, prefix)
 end
 
 
-local function choices(text)
-  return function() return text end
-end
-
-
 ---What a string is about, by the option's name or the function's.
 local about = {
   score = "class", class = "class", classes = "class", categorical = "class",
@@ -473,7 +227,7 @@ local listers = {
   modifier = function() return modifier_names() end,
   dialect = function() return require("lunette.methods.common").dialects end,
   colormap = function() return require("lunette.colormap").names end,
-  module = choices { "lunette" },
+  module = function() return { "lunette" } end,
   help = function()
     local list, seen = {}, {}
     for _, x in ipairs(require("lunette.repl.exports").list()) do
@@ -488,22 +242,29 @@ local listers = {
 }
 
 
+local function last_word(chain) return chain:match "[%w_]+$" or "" end
+
+
+---What an open bracket says about a string in it.
+local function says(bracket, innermost)
+  if bracket.key and about[bracket.key] then return about[bracket.key] end
+  if bracket.open == "[" and innermost then
+    local v = evaluate(bracket.chain)
+    return (known.is_net(v) or known.is_run(v)) and "layer" or "field"
+  end
+  local called = about[last_word(bracket.chain)]
+  return (innermost or bracket.open == "(") and called or nil
+end
+
+
 ---What the string at the cursor is about: "layer", "class" ... or nil.
 local function subject(state)
-  local stack, before = state.stack, state.chain_before
-  local top = stack[#stack]
-  if before and before ~= "" then return about[before:match "[%w_]+$" or ""] end
-  for i = #stack, 1, -1 do
-    local s = stack[i]
-    if s.key and about[s.key] then return about[s.key] end
-    if s.open == "[" and i == #stack then
-      local v = evaluate(s.chain)
-      return (known.is_net(v) or known.is_run(v)) and "layer" or "field"
-    end
-    local called = about[s.chain:match "[%w_]+$" or ""]
-    if called and (i == #stack or s.open == "(") then return called end
+  if state.before ~= "" then return about[last_word(state.before)] end
+  for i = #state.stack, 1, -1 do
+    local what = says(state.stack[i], i == #state.stack)
+    if what then return what end
   end
-  return top and top.open == "[" and "field" or nil
+  return nil
 end
 
 
@@ -520,10 +281,12 @@ local function in_string(state)
     for _, name in ipairs(file_names(prefix)) do list[#list + 1] = name end
     return list
   end
-  local nets = nets_for(state.chain_before or "", state.stack)
+  local nets = nets_for(state.before, state.stack)
   if listers[what] then
     local list = prefixed(listers[what](nets), prefix)
-    if what == "class" and starts("predicted", prefix) then list[#list + 1] = "predicted" end
+    if what == "class" and starts("predicted", prefix) then
+      list[#list + 1] = "predicted"
+    end
     return list
   end
   local list = prefixed(layer_names(nets), prefix)
@@ -552,7 +315,7 @@ end
 ---@return string typed     what is there of them already
 ---@return string suffix    what follows a name that is the only one
 function M.candidates(before)
-  local state = M.parse(before)
+  local state = scan.scan(before)
   if state.comment then return {}, "", "" end
   if state.text then
     local quote = state.quote == "[" and "" or state.quote
@@ -566,7 +329,7 @@ function M.candidates(before)
   local prefix = chain:match "[%w_]*$"
   if chain ~= prefix then return {}, prefix, "" end
   local keys = option_keys(state.stack, prefix)
-  if keys and #keys > 0 then return keys, prefix, " = " end
+  if #keys > 0 then return keys, prefix, " = " end
   return globals(prefix), prefix, ""
 end
 

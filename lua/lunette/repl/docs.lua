@@ -152,7 +152,8 @@ local function define(e, line, number)
   if name then
     e.kind, e.name, e.args = "function", name, args
   else
-    name = line:match "^([%a_][%w_.]*)%s*=" or line:match "^([%a_][%w_.]*%[%b\"\"%])%s*="
+    name = line:match "^([%a_][%w_.]*)%s*="
+      or line:match "^([%a_][%w_.]*%[%b\"\"%])%s*="
     e.public = name and name:find "[.%[]" ~= nil
     e.kind, e.name = "value", name or line:match "^local%s+([%w_]+)"
     e.args = line:match "=%s*function%s*(%b())"
@@ -187,38 +188,42 @@ local function close(entries, e, line, number)
 end
 
 
+---Whether a comment that ends here is the file's own: the first one, with a blank
+---line or something that is no function after it.
+local function is_header(entries, e, line)
+  return not entries.header and #entries == 0 and not e.class and not e.tagged
+    and not line:find "^function" and not line:find "^local function"
+end
+
+
+local function end_comment(entries, e, line, number)
+  if not is_header(entries, e, line) then return close(entries, e, line, number) end
+  entries.header = settle(e)
+  entries.header.kind, entries.header.name, entries.header.line = "module", e.module, 1
+end
+
+
 ---The entries of one source file. The first comment is the module's own.
 ---@param file string
 ---@param module string
 ---@return lunette.DocEntry[] entries   with .header, the module's comment
 function M.read(file, module)
   local entries, e, number = {}, nil, 0
-  local f = io.open(file, "r")
-  if not f then return entries end
-  for line in f:lines() do
+  for line in io.lines(file) do
     number = number + 1
     local comment = line:match "^%-%-%-(.*)$"
+    if comment and comment:find "^@class" and e and e.tagged then
+      close(entries, e, "", number) -- a class after a class
+      e = nil
+    end
     if comment and not comment:find "^%-" then
-      -- "--- text" of a class after a class: the first one is complete
-      if e and comment:find "^@class" and (e.class or #e.prose > 0 and e.tagged) then
-        close(entries, e, "", number)
-        e = nil
-      end
       e = e or new_entry(module, file)
       take_line(e, comment)
     elseif e then
-      if not entries.header and #entries == 0 and not e.class and not e.tagged
-         and not line:find "^function" and not line:find "^local function" then
-        entries.header = settle(e)
-        entries.header.kind, entries.header.name = "module", module
-        entries.header.line = 1
-      else
-        close(entries, e, line, number)
-      end
+      end_comment(entries, e, line, number)
       e = nil
     end
   end
-  f:close()
   return entries
 end
 

@@ -104,7 +104,8 @@ end
 ---@param what string   "gradcam", "net:run", "unit"
 ---@return lunette.Export[]
 function M.named(what)
-  local whole, part, tail = {}, {}, "[.:]" .. what:gsub("%p", "%%%0"):gsub("%%_", "_") .. "$"
+  local whole, part = {}, {}
+  local tail = "[.:]" .. what:gsub("[%.%-:]", "%%%0") .. "$"
   for _, x in ipairs(M.list()) do
     if x.name == what then whole[#whole + 1] = x end
     if x.name:find(tail) and not x.name:find "^core" then part[#part + 1] = x end

@@ -133,23 +133,30 @@ local function operator_page(name)
 end
 
 
+---The module that `lu.score.unit` or `lu.load` is written in.
+local function module_of(owner)
+  local module = owner:gsub("^lu%.?", "lunette."):gsub("%.$", "")
+  return module == "lunette.modifiers" and "lunette.modifier" or module
+end
+
+
+---Whether the stub's entry is about that name of the engine.
+local function is_core_entry(e, owner, short, name)
+  if e.module ~= "lunette.core" then return false end
+  return e.name == name or owner == "lu" and e.name == "core." .. short
+    or owner == "tensor" and e.name == "Tensor:" .. short
+end
+
+
 ---An entry by the name that people type: fields of modules, C functions.
 local function entry_named(name)
   local short = name:match "[%w_]+$"
   local owner = name:match "^(.*)[.:][%w_]+$" or ""
-  local module = owner:gsub("^lu%.?", "lunette."):gsub("%.$", "")
+  local module = module_of(owner)
   for _, e in ipairs(docs.all().list) do
-    if e.short == short and e.public and e.kind ~= "class" then
-      local in_core = e.module == "lunette.core"
-      local method = e.name:find ":"
-      if in_core and (owner:find "^core" and e.name == name
-         or owner == "tensor" and e.name:lower() == "tensor:" .. short
-         or owner == "lu" and e.name == "core." .. short)
-         or e.module == module
-         or module == "lunette.modifiers" and e.module == "lunette.modifier"
-         or owner == "" and not method and e.module == "lunette.repl.session" then
-        return e
-      end
+    if e.short == short and e.public and e.kind ~= "class"
+       and (is_core_entry(e, owner, short, name) or e.module == module) then
+      return e
     end
   end
   return nil
@@ -196,7 +203,8 @@ local function list_exports(list, out)
   for _, x in ipairs(list) do width = math.max(width, #x.name) end
   width = math.min(width, 28)
   for _, x in ipairs(list) do
-    out[#out + 1] = clip(("  %-" .. width .. "s  %s"):format(x.name, summary_of(x)), WIDTH)
+    local name = x.name .. (" "):rep(width - #x.name)
+    out[#out + 1] = clip(("  %s  %s"):format(name, summary_of(x)), WIDTH)
   end
 end
 
@@ -311,7 +319,7 @@ function M.text(x)
   end
   local name = exports.name_of(x)
   local page = instance_page(x)
-    or name and export_page { name = name, short = name:match "[%w_]+$", value = x }
+    or name and export_page(exports.named(name)[1])
   if page then return page end
   local e = type(x) == "function" and docs.of_function(x)
   if e then return M.page(e) end

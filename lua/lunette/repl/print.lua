@@ -44,7 +44,9 @@ end
 function M.escape(s, keep)
   local class = "%c"
   if keep then
-    s = s:gsub(class, function(c) return keep:find(c, 1, true) and c or control(c) end)
+    s = s:gsub(class, function(c)
+      return keep:find(c, 1, true) and c or control(c)
+    end)
   else
     s = s:gsub(class, control)
   end
@@ -176,7 +178,9 @@ end
 
 local keywords = {}
 for word in ([[and break do else elseif end false for function goto if in local nil
-  not or repeat return then true until while]]):gmatch "%a+" do keywords[word] = true end
+  not or repeat return then true until while]]):gmatch "%a+" do
+  keywords[word] = true
+end
 
 
 local function key_text(key)
@@ -279,7 +283,8 @@ local function table_text(t, depth, seen)
     return "{\n" .. pad .. fill(list, M.limits.width - #pad, pad) .. "\n"
       .. ("  "):rep(depth) .. "}"
   end
-  return "{\n" .. pad .. table.concat(list, ",\n" .. pad) .. ",\n" .. ("  "):rep(depth) .. "}"
+  return "{\n" .. pad .. table.concat(list, ",\n" .. pad) .. ",\n"
+    .. ("  "):rep(depth) .. "}"
 end
 
 
@@ -290,8 +295,8 @@ local function function_text(f)
   local info = debug.getinfo(f, "S")
   local name = package.loaded["lunette.repl.exports"]
     and require("lunette.repl.exports").name_of(f)
-  local where = info.what == "C" and "C"
-    or ("%s:%d"):format(info.short_src:gsub("^.*/(lunette/)", "%1"), info.linedefined)
+  local file = info.short_src:gsub("^.*/(lunette/)", "%1")
+  local where = info.what == "C" and "C" or ("%s:%d"):format(file, info.linedefined)
   return ("function%s (%s)"):format(name and " " .. name or "", M.escape(where))
 end
 
@@ -300,7 +305,8 @@ end
 local function object_text(v, whole)
   local ok, s = pcall(tostring, v)
   if not ok then
-    return ("%s whose __tostring fails: %s"):format(type(v), M.escape(clip(tostring(s), 200)))
+    local why = M.escape(clip(tostring(s), 200))
+    return ("%s whose __tostring fails: %s"):format(type(v), why)
   end
   if not whole then s = clip(s:match "[^\n]*", 80) end
   return M.escape(clip(s, M.limits.text), "\n\t")
@@ -309,7 +315,8 @@ end
 
 local function has_tostring(v)
   local meta = debug.getmetatable(v)
-  return type(meta) == "table" and (rawget(meta, "__tostring") or rawget(meta, "__name"))
+  return type(meta) == "table"
+    and (rawget(meta, "__tostring") or rawget(meta, "__name"))
 end
 
 
@@ -324,8 +331,8 @@ function inline(v, depth, seen)
   if kind == "number" then return M.number(v) end
   if kind == "function" then return function_text(v) end
   if known.is_tensor(v) then
-    local ok, s = pcall(function() return "Tensor (" .. table.concat(v:shape(), ", ") .. ")" end)
-    return ok and s or "Tensor (released)"
+    local ok, shape = pcall(function() return v:shape() end)
+    return ok and "Tensor (" .. table.concat(shape, ", ") .. ")" or "Tensor (released)"
   end
   if known.is_layer(v) then return layer_inline(v) end
   if has_tostring(v) then return object_text(v) end
@@ -359,8 +366,9 @@ local function layer(l)
   for i, q in ipairs(l.params) do
     local n = 1
     for _, d in ipairs(q.shape) do n = n * d end
-    out[#out + 1] = ("  %s %s (%s)  %s values"):format(i == 1 and "params " or "       ",
-      q.key, table.concat(q.shape, ", "), count_text(n))
+    local title = i == 1 and "params " or "       "
+    out[#out + 1] = ("  %s %s (%s)  %s values"):format(title, q.key,
+      table.concat(q.shape, ", "), count_text(n))
   end
   if #l.aliases > 0 then
     out[#out + 1] = "  also    " .. M.escape(table.concat(l.aliases, ", "))
