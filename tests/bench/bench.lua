@@ -28,7 +28,15 @@ end
 
 
 local function vgg()
-  return once("vgg", function() return assert(lu.load(build .. "/vgg16_hash1.safetensors")) end)
+  return once("vgg", function()
+    return assert(lu.load(build .. "/vgg16_hash1.safetensors"))
+  end)
+end
+
+
+local function stack(rows)
+  rows[#rows + 1] = { dim = 1 }
+  return core.ops.concat(table.unpack(rows))
 end
 
 
@@ -51,7 +59,9 @@ end
 local function one() return photo():narrow { dim = 1, start = 1, length = 1 } end
 
 
-local function x227() return once("x227", function() return scenes(3, 1, 3, 227) end) end
+local function x227()
+  return once("x227", function() return scenes(3, 1, 3, 227) end)
+end
 
 
 local function masks()
@@ -65,11 +75,11 @@ end
 local function noise()
   local rows = {}
   for s = 1, 16 do rows[s] = core.normal(0, (1 << 32) + s, { 1, 3, 224, 224 }) end
-  return core.ops.concat(table.unpack(rows))
+  return stack(rows)
 end
 
 
--- Weights by formula for the small networks: batch norms get statistics that differ.
+-- Weights by formula for the small networks; batch norms' statistics differ.
 local function small(name)
   return once(name, function()
     local net = assert(lu.net(lu.models[name]())):init(1)
@@ -126,7 +136,7 @@ function cases.rules()
   for i, rule in ipairs { {}, { "guided" }, { "rectified" } } do
     maps[i] = lu.saliency(run, { score = 8, modifiers = rule })
   end
-  return core.ops.concat(table.unpack(maps))
+  return stack(maps)
 end
 
 
@@ -152,7 +162,7 @@ function cases.masked()
     local run <close> = net:run(x, { modifiers = { "linear" }, keep = false })
     rows[#rows + 1] = run.output:detach():clone()
   end
-  return core.ops.concat(table.unpack(rows))
+  return stack(rows)
 end
 
 
@@ -184,6 +194,7 @@ end
 local function memory(photos)
   local x = core.zeros(tonumber(photos), 3, 224, 224)
   x:copy_(scenes(1, tonumber(photos), 3, 224))
+  collectgarbage()
   core.trim()
   local net = vgg()
   lu.saliency(net, x, { score = 8, modifiers = { "linear" } }):release()
