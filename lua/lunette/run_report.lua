@@ -58,7 +58,7 @@ end
 ---Range, mean and share of zeros of every layer of a run; prints as a table.
 ---Example:
 ---  local net = lu.load "glyphs"
----  local run = net:run(net:images { lu.glyphs.scene() })
+---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
 ---  print(run:stats())
 ---@param run lunette.Run
 ---@return table report   a row a layer: {layer, kind, shape, min, max, mean, zeros,
@@ -128,8 +128,9 @@ end
 ---||other - run|| / ||run||, and what became of the first five classes.
 ---Example:
 ---  local net = lu.load "glyphs"
----  local a = net:run(net:images { lu.glyphs.scene(1) })
----  local b = net:run(net:images { lu.glyphs.scene(2) })
+---  local pictures = lu.glyphs.default_images(2).images
+---  local a = net:run(net:images { pictures[1] })
+---  local b = net:run(net:images { pictures[2] })
 ---  print(a:compare(b))
 ---@param run lunette.Run
 ---@param other lunette.Run   of the same network, as many images

@@ -342,7 +342,7 @@ end
 ---  { each = true } to see them, and do not compare brightness then.
 ---Example:
 ---  local net = lu.load "glyphs"
----  local run = net:run(net:images { lu.glyphs.scene() })
+---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
 ---  show(run:activation(net:last_conv().name))
 ---@param x any
 ---@param file? string|lunette.ShowOptions   a PNG file to write instead

@@ -16,6 +16,11 @@ end
 
 
 ---Layer activation: what a layer puts out (captum's LayerActivation).
+---Caveat: a large activation need not matter for the class; see lu.gradcam.
+---Example:
+---  local net = lu.load "glyphs"
+---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
+---  show(lu.activation(run, { layer = net:last_conv().name }))
 ---@param subject lunette.Net|lunette.Run
 ---@param x lunette.Tensor|lunette.ActivationOptions
 ---@param opts? lunette.ActivationOptions

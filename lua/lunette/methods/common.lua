@@ -6,10 +6,18 @@ local scores = require "lunette.score"
 
 local M = {}
 
+---@class lunette.MethodOptions
+---@field score? any          class id or name, "predicted" (default), a score, a function
+---@field modifiers? any[]    backward rules and "linear": names or modifiers (none)
+---@field dialect? string     "tf-keras-vis" (default), "captum" ...; see the method
+---@field raw? boolean        values as they come, not normalised (false)
+---@field normalize? boolean  min-max per image (true)
+---@field progress? boolean|function   false: no bar; or a function(done, total)
+
 ---Options that every method understands.
 M.defaults = {
   score = "predicted", modifiers = {}, dialect = "tf-keras-vis",
-  raw = false, normalize = true, progress = false,
+  raw = false, normalize = true, progress = true,
 }
 M.dialects = { "tf-keras-vis", "captum", "pytorch-grad-cam" }
 

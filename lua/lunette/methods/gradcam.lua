@@ -59,6 +59,12 @@ end
 ---(Selvaraju et al. 2017).
 ---Dialects: "tf-keras-vis" relu, corner-aligned bilinear, min-max; "captum" raw at
 ---the layer's size; "pytorch-grad-cam" relu, min-max, half-pixel bilinear, min-max.
+---Caveat: as coarse as the layer (14 x 14 for VGG16), and the relu hides what speaks
+---  against the class; { raw = true } keeps it.
+---Example:
+---  local net = lu.load "glyphs"
+---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
+---  show(lu.gradcam(run, { modifiers = { "linear" } }))
 ---@param subject lunette.Net|lunette.Run
 ---@param x lunette.Tensor|lunette.GradcamOptions
 ---@param opts? lunette.GradcamOptions

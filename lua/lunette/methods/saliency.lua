@@ -1,6 +1,7 @@
 local core = require "lunette.core"
 local common = require "lunette.methods.common"
 local options = require "lunette.options"
+local progress = require "lunette.progress"
 
 local own = {
   keepdims = false, smooth_samples = 0, smooth_noise = 0.20, seed = 0, batch = 8,
@@ -47,13 +48,17 @@ local function smooth_one(run, o, i)
     for k = 1, count do
       if total then total:add_(g[k]) else total = g[k]:clone() end
     end
+    o.bar:add(count)
   end
   return total:mul_(1 / o.smooth_samples)
 end
 
 
 local function smooth(run, o)
+  local bar <close> = progress.start("saliency", run:count() * o.smooth_samples,
+                                     o.progress)
   local rows = {}
+  o.bar = bar
   for i = 1, run:count() do rows[i] = smooth_one(run, o, i) end
   local shape = rows[1]:shape()
   table.insert(shape, 1, #rows)
@@ -110,6 +115,13 @@ end
 ---Dialects: "tf-keras-vis" |g|, maximum over channels, min-max per image;
 ---"captum" |g| with all channels, not normalised; "pytorch-grad-cam" has no
 ---saliency map of its own: the gradient as it is.
+---Caveat: says where a small change would change the score, not what is there;
+---  noisy, and saturated scores have almost no gradient: give { modifiers =
+---  { "linear" } } for networks that end in a softmax.
+---Example:
+---  local net = lu.load "glyphs"
+---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
+---  show(lu.saliency(run, { modifiers = { "linear", "guided" } }))
 ---@param subject lunette.Net|lunette.Run
 ---@param x lunette.Tensor|lunette.SaliencyOptions   (N,C,H,W) for a network
 ---@param opts? lunette.SaliencyOptions
