@@ -78,10 +78,11 @@ int lun_node_view(lun_node *n, int ndim, const int64_t *dim, lun_err *err) {
 }
 
 /*
-** The node's layer name, or its operator's.
+** The node's layer name, or its operator's; a leaf is "input".
 */
 const char *lun_node_title(const lun_node *n) {
-  return n->name ? n->name : n->op->name;
+  if (n->name) return n->name;
+  return n->op ? n->op->name : "input";
 }
 
 int ops_fail(const lun_node *n, lun_err *err, int code, const char *fmt, ...) {
