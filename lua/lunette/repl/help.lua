@@ -31,17 +31,23 @@ local function wrap(text, first, rest)
 end
 
 
+---Types as they are read aloud: without the library's own name.
+local function type_text(kind)
+  return ((kind or ""):gsub("lunette%.", ""))
+end
+
+
 local function rows(list, out)
   local name_width, type_width = 0, 0
   for _, p in ipairs(list) do
     name_width = math.max(name_width, #p.name)
-    type_width = math.max(type_width, math.min(24, #(p.type or "")))
+    type_width = math.max(type_width, math.min(24, #type_text(p.type)))
   end
   for _, p in ipairs(list) do
-    local head = ("  %s  %s"):format(p.name .. (" "):rep(name_width - #p.name),
-                                    p.type or "")
+    local name = p.name .. (" "):rep(name_width - #p.name)
+    local head = ("  %s  %s"):format(name, type_text(p.type))
     local at = 4 + name_width + type_width + 2
-    head = head .. (" "):rep(math.max(2, at - #head))
+    if p.text ~= "" then head = head .. (" "):rep(math.max(2, at - #head)) end
     out[#out + 1] = wrap(p.text or "", head, (" "):rep(at))
   end
 end
@@ -50,7 +56,7 @@ end
 local function returns_text(e)
   local names = {}
   for i, r in ipairs(e.returns) do
-    names[i] = r.text:match "^[%w_]+" or r.type
+    names[i] = r.text:match "^[%w_]+" or type_text(r.type)
   end
   return #names > 0 and " -> " .. table.concat(names, ", ") or ""
 end
@@ -59,7 +65,11 @@ end
 ---Name and arguments as a person types them.
 local function signature(e, name)
   name = name or e.name
-  return name .. (e.args or "") .. returns_text(e)
+  local args = e.args or ""
+  if name:find ":" and not e.name:find ":" then -- M.stats(run) as run:stats()
+    args = args:gsub("^%([%w_]+,?%s*", "(")
+  end
+  return name .. args .. returns_text(e)
 end
 
 
@@ -75,7 +85,8 @@ local function add_params(e, out)
     out[#out + 1] = ""
     rows(plain, out)
   end
-  for _, p in ipairs(e.params) do
+  for i = #e.params, 1, -1 do
+    local p = e.params[i]
     if is_options(p) then
       out[#out + 1] = "\n" .. p.name .. " (a table; what is left out has its default):"
       rows(docs.options_of(p.type), out)
@@ -90,7 +101,7 @@ local function add_returns(e, out)
   if #e.returns == 0 then return end
   out[#out + 1] = ""
   for _, r in ipairs(e.returns) do
-    out[#out + 1] = wrap((r.type .. "  " .. r.text), "returns  ", "         ")
+    out[#out + 1] = wrap(type_text(r.type) .. " " .. r.text, "returns  ", "         ")
   end
 end
 
