@@ -74,7 +74,7 @@ IMPORT  := $(BUILD)/lunette-import
 IMP_PC  := hdf5 libseccomp libcrypto zlib jansson
 IMP_C   := $(wildcard engine/import/*.c)
 IMP_O   := $(IMP_C:%.c=$(BUILD)/%.o)
-IMP_LIB  = $(shell pkg-config --libs $(IMP_PC) 2>/dev/null)
+IMP_LIB  = $(shell pkg-config --libs $(IMP_PC) 2>/dev/null) -lm
 
 all: $(IMPORT)
 $(BUILD)/engine/import/%.o: engine/import/%.c Makefile

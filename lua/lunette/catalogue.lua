@@ -218,12 +218,14 @@ end
 
 local function download(e, opts)
   local part = ("%s/%s-%s.part"):format(M.store(), e.id, e.file)
-  opts.say(("fetching %s"):format(e.url))
+  local resumed = file_size(part) ~= nil
   local ok, message = require("lunette.download")(e, part, opts)
   if not ok then return nil, message end
   local out, report = import_checked(e, part, opts)
   os.remove(part) -- wrong bytes are of no use, right ones are imported
-  return out, report
+  if out or not resumed then return out, report end
+  opts.say(("what was here was no beginning of it (%s)"):format(report))
+  return download(e, opts)
 end
 
 

@@ -116,6 +116,8 @@ end
 local function download(e, part, opts)
   local url, idle, best = address(e), 0, size(part)
   local code, status
+  if best > 0 and best == e.size then return true end
+  opts.say("fetching " .. url)
   if best > 0 then opts.say(("going on at %s"):format(megabytes(best))) end
   while idle < PATIENCE do
     code, status = curl(url, part, opts)

@@ -1,0 +1,348 @@
+/*
+** test_import.c - the readers of model files from the inside: conversions for
+** every half-precision number, permuted copies against plain loops, pickles
+** that are no state dict, and what a confined process can no longer do.
+*/
+#include "../../engine/import/import.h"
+#include "check.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int memory_file(const void *data, size_t n) {
+  int fd = memfd_create("test", 0);
+  if (n && write(fd, data, n) != (ssize_t)n) abort();
+  return fd;
+}
+
+/* A tensor over a file that is nothing but its elements. */
+static imp_tensor plain_tensor(imp_dtype dtype, int width, int ndim,
+                               const int64_t *dim) {
+  imp_tensor t = {.name = "t", .dtype = dtype, .type = "?", .width = width};
+  imp_shape(&t, ndim, dim, NULL);
+  return t;
+}
+
+static imp_view whole(const imp_tensor *t) {
+  imp_view v = {.ndim = t->ndim};
+  memcpy(v.dim, t->dim, sizeof v.dim);
+  memcpy(v.stride, t->stride, sizeof v.stride);
+  return v;
+}
+
+/* imp_copy of data to a fresh file; its bytes are returned. */
+static void *copied(const void *data, size_t n, const imp_tensor *t,
+                    const imp_view *v, lun_dtype to, size_t out_bytes,
+                    int *status, lun_err *err) {
+  imp_file f = {.fd = memory_file(data, n), .size = (int64_t)n, .h5 = -1};
+  int out = memory_file("", 0);
+  void *got = calloc(1, out_bytes + 1);
+  *status = imp_copy(&f, t, v, to, out, err);
+  if (*status == LUN_OK && pread(out, got, out_bytes, 0) != (ssize_t)out_bytes)
+    *status = -100;
+  close(out);
+  close(f.fd);
+  return got;
+}
+
+/* ---- half precision ---------------------------------------------------- */
+
+/* The definition: sign, 5 bits of exponent, 10 of fraction. */
+static double half_value(unsigned h) {
+  int e = (int)(h >> 10 & 31), m = (int)(h & 1023);
+  double x = e ? ldexp(1024 + m, e - 25) : ldexp(m, -24);
+  return h & 0x8000 ? -x : x;
+}
+
+static void test_every_half(void) {
+  enum { N = 63488 }; /* all but infinities and NaN */
+  static uint16_t h[N];
+  const int64_t dim = N;
+  imp_tensor t = plain_tensor(IMP_F16, 2, 1, &dim);
+  imp_view v = whole(&t);
+  int status, wrong = 0, n = 0;
+  float *wide;
+  uint16_t *back;
+  for (unsigned i = 0; i < 65536; i++)
+    if ((i >> 10 & 31) != 31) h[n++] = (uint16_t)i;
+  wide = copied(h, sizeof h, &t, &v, LUN_F32, N * 4, &status, NULL);
+  for (int i = 0; i < N; i++) wrong += (double)wide[i] != half_value(h[i]);
+  CHECK(status == LUN_OK && wrong == 0, "%d of %d halves widened wrong", wrong,
+        N);
+  t = plain_tensor(IMP_F32, 4, 1, &dim);
+  back = copied(wide, N * 4, &t, &v, LUN_F16, sizeof h, &status, NULL);
+  CHECK(memcmp(back, h, sizeof h) == 0, "halves do not survive a round trip");
+  free(wide);
+  free(back);
+}
+
+/* Between two halves a float goes to the nearer, from the middle to the even:
+** neighbours are consecutive codes, so the definition can be searched. */
+static void test_rounding(void) {
+  enum { N = 3 * 31743 };
+  static float x[N];
+  const int64_t dim = N;
+  imp_tensor t = plain_tensor(IMP_F32, 4, 1, &dim);
+  imp_view v = whole(&t);
+  int status, wrong = 0;
+  uint16_t *h;
+  for (int c = 0; c < 31743; c++) { /* between code c and c + 1 */
+    float mid =
+        (float)((half_value((unsigned)c) + half_value((unsigned)c + 1)) / 2);
+    x[3 * c] = nextafterf(mid, 0.0f);
+    x[3 * c + 1] = mid;
+    x[3 * c + 2] = nextafterf(mid, 1e6f);
+  }
+  h = copied(x, sizeof x, &t, &v, LUN_F16, N * 2, &status, NULL);
+  for (int c = 0; c < 31743; c++)
+    wrong +=
+        h[3 * c] != c || h[3 * c + 1] != c + (c & 1) || h[3 * c + 2] != c + 1;
+  CHECK(status == LUN_OK && wrong == 0, "%d middles rounded wrong", wrong);
+  free(h);
+}
+
+static void test_refused_values(void) {
+  const float huge[2] = {1.0f, 65520.0f}, good[2] = {1.0f, 65519.0f};
+  float nan[2] = {1.0f, 0.0f};
+  const int64_t dim = 2;
+  imp_tensor t = plain_tensor(IMP_F32, 4, 1, &dim);
+  imp_view v = whole(&t);
+  lun_err err = {0, ""};
+  int status;
+  nan[1] = strtof("nan", NULL);
+  free(copied(good, 8, &t, &v, LUN_F16, 4, &status, &err));
+  CHECK(status == LUN_OK, "65519 rounds to 65504, but: %s", err.msg);
+  free(copied(huge, 8, &t, &v, LUN_F16, 4, &status, &err));
+  CHECK(status == LUN_EFORMAT && strstr(err.msg, "65504"), "%s", err.msg);
+  free(copied(nan, 8, &t, &v, LUN_F32, 8, &status, &err));
+  CHECK(status == LUN_EFORMAT && strstr(err.msg, "finite"), "%s", err.msg);
+}
+
+/* ---- permuted copies --------------------------------------------------- */
+
+/* Element by element, as the formula in copy.c says it. */
+static int64_t differences(const float *in, const float *out,
+                           const imp_view *v) {
+  int64_t i[IMP_MAXDIM] = {0}, n = 1, wrong = 0;
+  for (int k = 0; k < v->ndim; k++) n *= v->dim[k];
+  for (int64_t e = 0; e < n; e++) {
+    int64_t at = 0;
+    for (int k = 0; k < v->ndim; k++) at += i[k] * v->stride[k];
+    wrong += out[e] != in[at];
+    for (int k = v->ndim - 1; k >= 0 && ++i[k] == v->dim[k]; k--) i[k] = 0;
+  }
+  return wrong;
+}
+
+static void check_permuted(int ndim, const int64_t *dim, const int *perm) {
+  imp_tensor t = plain_tensor(IMP_F32, 4, ndim, dim);
+  imp_view v = {.ndim = ndim};
+  size_t bytes = (size_t)t.size * 4;
+  float *in = malloc(bytes + 1), *out;
+  int status;
+  lun_err err = {0, ""};
+  for (int64_t i = 0; i < t.size; i++) in[i] = (float)i;
+  for (int k = 0; k < ndim; k++) {
+    v.dim[k] = dim[perm[k]];
+    v.stride[k] = t.stride[perm[k]];
+  }
+  out = copied(in, bytes, &t, &v, LUN_F32, bytes, &status, &err);
+  CHECK(status == LUN_OK && differences(in, out, &v) == 0,
+        "%d axes (%lld, %lld ...): %s", ndim, (long long)dim[0],
+        (long long)dim[1], err.msg);
+  free(in);
+  free(out);
+}
+
+static void test_copies(void) {
+  static const struct {
+    int ndim;
+    int64_t dim[IMP_MAXDIM];
+    int perm[IMP_MAXDIM];
+  } cases[] = {
+      {1, {1000}, {0}},
+      {2, {7, 5}, {0, 1}},
+      {2, {7, 5}, {1, 0}},
+      {2, {1, 9}, {1, 0}},
+      {4, {3, 3, 5, 70}, {3, 2, 0, 1}},   /* HWIO -> OIHW */
+      {4, {7, 7, 33, 129}, {3, 2, 0, 1}}, /* a first dense layer */
+      {4, {2, 3, 4, 5}, {2, 0, 3, 1}},
+      {5, {2, 3, 1, 4, 5}, {4, 1, 3, 0, 2}},
+      {6, {2, 3, 2, 3, 2, 3}, {5, 3, 1, 4, 2, 0}},
+      /* beyond one block of 8 Mi floats, both ways */
+      {2, {3001, 2999}, {1, 0}},
+      {2, {3001, 2999}, {0, 1}},
+      {3, {5, 1500, 1201}, {1, 0, 2}},
+      {3, {5, 1500, 1201}, {2, 0, 1}},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+    check_permuted(cases[i].ndim, cases[i].dim, cases[i].perm);
+}
+
+/* ---- pickles ----------------------------------------------------------- */
+
+static int run_pickle(const char *p, size_t n, imp_kind *kind, lun_err *err) {
+  imp_file f = {.fd = -1, .h5 = -1};
+  imp_value *top;
+  imp_storage *list = NULL;
+  size_t used;
+  int status = imp_pickle(&f, (const uint8_t *)p, n, &used, &top, &list, err);
+  if (status == LUN_OK) *kind = top->kind;
+  imp_close(&f);
+  return status;
+}
+
+#define PICKLE(text) text, sizeof text - 1
+
+static void refuses(const char *p, size_t n, const char *word) {
+  lun_err err = {0, ""};
+  imp_kind kind;
+  int status = run_pickle(p, n, &kind, &err);
+  CHECK(status != LUN_OK && strstr(err.msg, word), "wanted '%s', got %d: %s",
+        word, status, err.msg);
+}
+
+static void test_pickles(void) {
+  imp_kind kind = IMP_NONE;
+  lun_err err = {0, ""};
+  CHECK(run_pickle(PICKLE("\x80\2}q\0X\1\0\0\0aK\1s."), &kind, &err) ==
+                LUN_OK &&
+            kind == IMP_DICT,
+        "%s", err.msg);
+  refuses(PICKLE("cos\nsystem\n(X\2\0\0\0lstR."), "os.system");
+  refuses(PICKLE("\x80\4\x8c\2os\x8c\6system\x93."), "os.system");
+  refuses(PICKLE("(ios\nsystem\n."), "INST");
+  refuses(PICKLE(")\x81."), "NEWOBJ");
+  refuses(PICKLE("\x82\1."), "EXT1");
+  refuses(PICKLE("ctorch\nFloatStorage\n)R."), "storage type");
+  refuses(PICKLE("K\1K\2R."), "no function");
+  refuses(PICKLE("}}b}K\1b."), "attributes");
+  refuses(PICKLE("t."), "mark");
+  refuses(PICKLE("."), "empty stack");
+  refuses(PICKLE("s."), "no list or dict");
+  refuses(PICKLE("(K\1u."), "no list or dict");
+  refuses(PICKLE("}(K\1u."), "without a value");
+  refuses(PICKLE("h\7."), "recalls");
+  refuses(PICKLE("X\xff\xff\xff\x7f."), "cut off");
+  refuses(PICKLE("\x8a\x09"
+                 "123456789."),
+          "64 bits");
+  refuses(PICKLE("cos\nsystem"), "cut off");
+  refuses(PICKLE(""), "cut off");
+}
+
+/* Programs of random opcodes, the same in every run: whatever they are, the
+** machine ends.  (The sanitizer build is what this test is for.) */
+static void test_random_pickles(void) {
+  static const char ops[] = "\x80}](t)\x85\x86\x87"
+                            "aesuqrhjKMJN\x88\x89XUcQRb."
+                            "\x8a\x8c\x93\x94";
+  uint64_t state = 1;
+  int ended = 0;
+  for (int k = 0; k < 20000; k++) {
+    char p[64];
+    imp_kind kind;
+    for (size_t i = 0; i < sizeof p; i++) {
+      state = state * 6364136223846793005u + 1442695040888963407u;
+      unsigned r = (unsigned)(state >> 33);
+      p[i] = r & 3 ? ops[r / 4 % (sizeof ops - 1)] : (char)(r / 4 % 4);
+    }
+    ended += run_pickle(p, sizeof p, &kind, NULL) <= LUN_OK;
+  }
+  CHECK(ended == 20000, "%d of 20000", ended);
+}
+
+/* ---- the jail ---------------------------------------------------------- */
+
+typedef void deed(int other);
+
+static void opens(int other) { open("/etc/passwd", O_RDONLY | (other & 0)); }
+static void runs(int other) {
+  char *none[] = {NULL};
+  (void)other;
+  execve("/bin/true", none, none);
+}
+static void connects(int other) { socket(AF_INET, SOCK_STREAM, other & 0); }
+static void forks(int other) { _exit(fork() < 0 && other < 0); }
+static void writes(int other) { _exit(write(other, "x", 1) == 1 ? 0 : 1); }
+static void maps_code(int other) {
+  (void)other;
+  mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+static void spins(int other) {
+  (void)other;
+  for (volatile int i = 1; i;) continue;
+}
+static void grows(int other) {
+  (void)other;
+  void *volatile p = malloc((size_t)1 << 29); /* volatile: it must happen */
+  _exit(p == NULL ? 33 : 0);
+}
+static void outgrows(int other) {
+  char block[4096] = "";
+  (void)other;
+  for (int i = 0; i < 64; i++)
+    if (write(3, block, sizeof block) < 0) _exit(34);
+}
+static void works(int other) {
+  char c;
+  void *p = malloc(1 << 20);
+  free(p);
+  _exit(p && pread(other, &c, 1, 0) == 1 && write(3, &c, 1) == 1 ? 35 : 0);
+}
+
+/* What becomes of a process that does `what` when it is confined: a signal, or
+** 1000 + its exit code.  fd 3 may be written, `other` only read. */
+static int fate(deed *what) {
+  int out = memory_file("", 0), other = memory_file("x", 1), wstatus = 0;
+  pid_t pid = fork();
+  if (pid == 0) {
+    imp_limits l = {.memory = 256 << 20,
+                    .cpu_seconds = 0.2,
+                    .file_bytes = 64 << 10,
+                    .out = 3};
+    if (other == 3) other = dup(other);
+    dup2(out, 3);
+    if (imp_confine(&l, NULL) != LUN_OK) _exit(99);
+    what(other);
+    _exit(98);
+  }
+  waitpid(pid, &wstatus, 0);
+  close(out);
+  close(other);
+  return WIFSIGNALED(wstatus) ? WTERMSIG(wstatus) : 1000 + WEXITSTATUS(wstatus);
+}
+
+static void test_jail(void) {
+  CHECK(fate(spins) == SIGPROF, "%d", fate(spins));
+#if !defined(__SANITIZE_ADDRESS__) /* which cannot be confined further */
+  CHECK(fate(works) == 1035, "%d", fate(works));
+  CHECK(fate(opens) == SIGSYS, "%d", fate(opens));
+  CHECK(fate(runs) == SIGSYS, "%d", fate(runs));
+  CHECK(fate(connects) == SIGSYS, "%d", fate(connects));
+  CHECK(fate(forks) == SIGSYS, "%d", fate(forks));
+  CHECK(fate(writes) == SIGSYS, "%d", fate(writes));
+  CHECK(fate(maps_code) == SIGSYS, "%d", fate(maps_code));
+  CHECK(fate(grows) == 1033, "%d", fate(grows));
+  CHECK(fate(outgrows) == SIGXFSZ, "%d", fate(outgrows));
+#else
+  (void)works, (void)opens, (void)runs, (void)connects, (void)forks;
+  (void)writes, (void)maps_code, (void)grows, (void)outgrows;
+#endif
+}
+
+int main(void) {
+  test_every_half();
+  test_rounding();
+  test_refused_values();
+  test_copies();
+  test_pickles();
+  test_random_pickles();
+  test_jail();
+  DONE("test_import");
+}
