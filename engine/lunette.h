@@ -56,8 +56,8 @@ int lun_fail(lun_err *err, int code, const char *fmt, ...) LUN_PRINTF(3, 4);
 
 /*
 ** All memory of the core comes from here: 64-byte aligned blocks, not
-** cleared.  Freed blocks of 4 KiB and more are cached by size class, so that
-** a second run of the same shapes allocates nothing from the system.
+** cleared.  Freed blocks are cached by size class, so that a second run of the
+** same shapes allocates nothing from the system.
 */
 void *lun_malloc(size_t bytes);          /* NULL when refused */
 void *lun_calloc(size_t n, size_t size); /* cleared; overflow checked */

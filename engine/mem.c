@@ -34,18 +34,18 @@
 #endif
 
 enum {
-  ALIGN = 64,    /* a cache line, and the widest vector */
-  POOLED = 4096, /* smaller blocks go straight to the system */
-  STEPS = 8,     /* size classes per power of two */
+  ALIGN = 64, /* a cache line, and the widest vector */
+  LEAST = 64, /* smallest class: headers of tensors, nodes, names */
+  STEPS = 8,  /* size classes per power of two */
   CLASSES = 64 * STEPS,
 };
-#define HUGE_BLOCK ((size_t)4 << 20)   /* from here on ask for 2 MB pages */
-#define KEEP       ((size_t)768 << 20) /* most bytes kept in the pool */
+#define HUGE_BLOCK ((size_t)4 << 20)    /* from here on ask for 2 MB pages */
+#define KEEP       ((size_t)1536 << 20) /* most bytes kept in the pool */
 
 /* Stands before every block; its size keeps the block aligned. */
 typedef struct head {
   size_t bytes; /* room behind the header */
-  int klass;    /* -1: not pooled */
+  int klass;    /* of the free list it goes to */
   struct head *next;
 } head;
 
@@ -94,17 +94,13 @@ static void trim(void) {
 }
 
 static head *take(size_t bytes) {
-  size_t rounded = bytes;
-  int klass = -1;
-  head *h;
-  if (bytes >= POOLED) {
-    klass = class_of(bytes, &rounded);
-    h = pool.free_list[klass];
-    if (h) {
-      pool.free_list[klass] = h->next;
-      pool.n.cached -= h->bytes;
-      return h;
-    }
+  size_t rounded;
+  int klass = class_of(bytes < LEAST ? LEAST : bytes, &rounded);
+  head *h = pool.free_list[klass];
+  if (h) {
+    pool.free_list[klass] = h->next;
+    pool.n.cached -= h->bytes;
+    return h;
   }
   h = from_system(rounded);
   if (!h && pool.n.cached) { /* the pool may hold what is missing */
@@ -122,7 +118,7 @@ void *lun_malloc(size_t bytes) {
   if (bytes > PTRDIFF_MAX - ((size_t)1 << 40)) return NULL;
   pthread_mutex_lock(&pool.lock);
   /* 1 counts down to 0: this one fails, the following succeed again */
-  if (pool.fail_at == 0 || --pool.fail_at > 0) h = take(bytes ? bytes : 1);
+  if (pool.fail_at == 0 || --pool.fail_at > 0) h = take(bytes);
   if (h) {
     pool.n.live += h->bytes;
     pool.n.blocks++;
@@ -152,7 +148,7 @@ void lun_free(void *p) {
   pthread_mutex_lock(&pool.lock);
   pool.n.live -= h->bytes;
   pool.n.blocks--;
-  if (h->klass >= 0 && pool.n.cached + h->bytes <= KEEP) {
+  if (pool.n.cached + h->bytes <= KEEP) {
     h->next = pool.free_list[h->klass];
     pool.free_list[h->klass] = h;
     pool.n.cached += h->bytes;
