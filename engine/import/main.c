@@ -158,7 +158,8 @@ static int child(const task *t) {
 
 /* Waits for the child; ends it when the clock runs out or somebody stops us.
 ** The signals are blocked, so that nothing happens between. */
-static int wait_for(pid_t pid, const task *t, const sigset_t *watched) {
+static int wait_for(pid_t pid, const task *t, const sigset_t *watched,
+                    int *stopped) {
   struct timespec now, left;
   double limit = 20 + (double)t->size / 5e6;
   int wstatus, sig = 0;
@@ -170,6 +171,7 @@ static int wait_for(pid_t pid, const task *t, const sigset_t *watched) {
     sig = sigtimedwait(watched, NULL, &left);
     if (sig > 0 && sig != SIGCHLD) break;
   }
+  *stopped = sig > 0 && sig != SIGCHLD;
   kill(pid, SIGKILL);
   waitpid(pid, &wstatus, 0);
   return wstatus;
@@ -191,7 +193,7 @@ static int report_crash(int sig) {
 static int run(const task *t) {
   sigset_t watched;
   pid_t pid, self = getpid();
-  int wstatus;
+  int wstatus, stopped = 0;
   sigemptyset(&watched);
   sigaddset(&watched, SIGCHLD);
   sigaddset(&watched, SIGINT);
@@ -207,7 +209,8 @@ static int run(const task *t) {
     if (getppid() != self) _exit(EX_CRASH);
     _exit(child(t));
   }
-  wstatus = wait_for(pid, t, &watched);
+  wstatus = wait_for(pid, t, &watched, &stopped);
+  if (stopped) return error_line("interrupted"), EX_CRASH;
   if (WIFSIGNALED(wstatus)) return report_crash(WTERMSIG(wstatus));
   return WEXITSTATUS(wstatus);
 }

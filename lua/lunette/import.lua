@@ -147,9 +147,17 @@ end
 local origin_preprocessing = { keras = "caffe", torch = "torch" }
 
 
+-- JSON with its keys in order, so that the same input gives the same bytes.
+local function encode(value)
+  local keys = {}
+  for key in pairs(value) do keys[#keys + 1] = key end
+  if #value == 0 then table.sort(keys) end
+  return json.encode(value, { keyorder = keys })
+end
+
+
 local function text_of(value)
-  return type(value) == "table" and json.encode(value, { indent = false })
-    or tostring(value)
+  return type(value) == "table" and encode(value) or tostring(value)
 end
 
 
@@ -228,10 +236,7 @@ end
 
 -- JSON with the keys in the file's order; spaces make the data begin at 64.
 local function header(params, meta, dtype, width)
-  local keys, at = {}, 0
-  for key in pairs(meta) do keys[#keys + 1] = key end
-  table.sort(keys)
-  local parts = { '"__metadata__":' .. json.encode(meta, { keyorder = keys }) }
+  local parts, at = { '"__metadata__":' .. encode(meta) }, 0
   for _, p in ipairs(params) do
     local bytes = count(p.shape) * width
     parts[#parts + 1] = ('%s:{"dtype":"%s","shape":[%s],"data_offsets":[%d,%d]}')
