@@ -50,6 +50,10 @@ typedef float uvec __attribute__((vector_size(VL * 4), aligned(4), may_alias));
 #define UNROLL4  _Pragma("GCC unroll 4") for
 #endif
 
+/* Keeps a stride from being multiplied out before the loop: dozens of
+** precomputed offsets do not fit the registers, and adding is free. */
+#define ADD_UP(x) __asm__("" : "+r"(x))
+
 INLINE int mini(int a, int b) { return a < b ? a : b; }
 
 /* n < VL floats, reading and writing nothing beyond them. */

@@ -168,6 +168,7 @@ INLINE void kernels_in(const lun_wino *j, int k, int c, int have, vec *g) {
     for (int e = 0; e < 9; e++) g[e] = LOAD(tmp + e * VL);
     return;
   }
+  ADD_UP(ks);
   UNROLLED(int e = 0; e < 9; e += VL) {
     UNROLLED(int i = 0; i < VL; i++) r[i] = LOADU(w + i * ks + e);
     transpose(r);
@@ -187,7 +188,9 @@ INLINE void kernel_to_u(const vec *g, int back, float *u, ptrdiff_t us) {
   UNROLLED(int y = 0; y < 6; y++) {
     UNROLLED(int x = 0; x < 3; x++) d[x] = t[x][y];
     weights6(d, r);
-    UNROLLED(int x = 0; x < 6; x++) STORE(u + (6 * y + x) * us, r[x]);
+    ADD_UP(us);
+    UNROLLED(int x = 0; x < 6; x++) STORE(u + x * us, r[x]);
+    u += 6 * us;
   }
 }
 
@@ -196,6 +199,7 @@ INLINE void kernel_to_u(const vec *g, int back, float *u, ptrdiff_t us) {
 INLINE void expect_kernels(const lun_wino *j, int k, int c) {
   ptrdiff_t ks = 9 * (ptrdiff_t)j->c;
   const float *w = j->weights + k * ks + (c + 20) * 9;
+  ADD_UP(ks);
   UNROLLED(int i = 0; i < BLOCK; i++) __builtin_prefetch(w + i * ks);
 }
 

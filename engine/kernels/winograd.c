@@ -21,10 +21,11 @@
 #include <stdlib.h>
 
 enum {
-  WHOLE_TILES = 28,           /* tiles of a job, plan whole */
-  WHOLE_BYTES = 2560 * 1024,  /* largest U for plan whole */
-  PANEL_TILES = 64,           /* tiles of a job, plan panels */
-  DEPTH = 128,                /* channels whose weights a job holds at once */
+  WHOLE_TILES = 28, /* most tiles of a job, plan whole; half of it ... */
+  JOBS = 16,        /* ... where there would be fewer jobs than this */
+  WHOLE_BYTES = 10 * 1000 * 1024, /* largest U for plan whole */
+  PANEL_TILES = 64,               /* tiles of a job, plan panels */
+  DEPTH = 256,                /* channels whose weights a job holds at once */
   V_FLOATS = 3 * 1024 * 1024, /* V made in one go, plan panels */
 };
 
@@ -84,7 +85,9 @@ static void whole_block(void *arg, int64_t job, int worker) {
 
 static int run_whole(wino_plan *p, lun_err *err) {
   const lun_wino *j = p->j;
-  p->blocks = ceil_div(j->tiles, WHOLE_TILES);
+  int most = mini(WHOLE_TILES, ceil_div(j->tiles, JOBS));
+  p->blocks =
+      ceil_div(j->tiles, most < WHOLE_TILES / 2 ? WHOLE_TILES / 2 : most);
   p->block = ceil_div(j->tiles, p->blocks);
   p->ts = (j->c + 15) / 16 * 16 + 16;
   p->fs = p->ts * p->block + 16;
