@@ -119,8 +119,8 @@ static void edit(const sigset_t *mask) {
 static void abandon(void) {
   rl_free_line_state();
   rl_callback_sigcleanup();
+  fputs("^C\n", rl_outstream); /* before readline goes to the line's start */
   rl_callback_handler_remove();
-  fputs("^C\n", rl_outstream);
   fflush(rl_outstream);
 }
 

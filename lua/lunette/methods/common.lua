@@ -7,7 +7,7 @@ local scores = require "lunette.score"
 local M = {}
 
 ---@class lunette.MethodOptions
----@field score? any          class id or name, "predicted" (default), a score, a function
+---@field score? any          class id or name, "predicted" (default), a score ...
 ---@field modifiers? any[]    backward rules and "linear": names or modifiers (none)
 ---@field dialect? string     "tf-keras-vis" (default), "captum" ...; see the method
 ---@field raw? boolean        values as they come, not normalised (false)
