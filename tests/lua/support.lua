@@ -1,0 +1,163 @@
+---What the specs share: small networks, collected warnings, folders, the program.
+---`local t = dofile "tests/lua/support.lua"` (specs run in the project's root).
+local lu = require "lunette"
+local core = require "lunette.core"
+
+local M = { shared = os.getenv "LUNETTE_SHARED" or "../shared" }
+
+
+function M.exists(path)
+  local f = io.open(path, "rb")
+  if f then f:close() end
+  return f ~= nil
+end
+
+
+---A chain of every usual kind of layer, with random weights: (3,12,12) to 5 classes.
+function M.net(seed)
+  return assert(lu.net {
+    name = "small", input = { 3, 12, 12 },
+    labels = { "ash", "birch", "cedar", "elm", "fir" },
+    layers = {
+      { "conv1", "conv2d", filters = 6, kernel = 3, padding = 1,
+        aliases = { "features.0" } },
+      { "relu1", "relu", aliases = { "features.1" } },
+      { "pool1", "max_pool2d", kernel = 2, stride = 2 },
+      { "conv2", "conv2d", filters = 8, kernel = 3 },
+      { "relu2", "relu" },
+      { "flatten", "flatten" },
+      { "fc", "linear", units = 7 },
+      { "fc_relu", "relu" },
+      { "out", "linear", units = 5 },
+      { "softmax", "softmax" },
+    },
+  }):init(seed or 1)
+end
+
+
+---A graph: two branches joined, a shortcut added, odd sizes, strides.
+function M.graph(seed)
+  local net = assert(lu.net {
+    name = "graph", input = { 3, 13, 11 },
+    layers = {
+      { "stem", "conv2d", filters = 4, kernel = 3, stride = 2, padding = 1 },
+      { "stem_relu", "relu" },
+      { "left", "conv2d", filters = 3, kernel = 1 },
+      { "left_relu", "relu" },
+      { "right", "conv2d", filters = 5, kernel = 3, padding = 1, from = "stem_relu" },
+      { "right_relu", "relu" },
+      { "join", "concat", from = { "left_relu", "right_relu" } },
+      { "mix", "conv2d", filters = 8, kernel = 3, padding = 1, groups = 2 },
+      { "norm", "batch_norm" },
+      { "sum", "add", from = { "norm", "join" } },
+      { "sum_relu", "relu" },
+      { "mean", "global_avg_pool" },
+      { "flatten", "flatten" },
+      { "out", "linear", units = 4 },
+      { "softmax", "softmax" },
+    },
+  }):init(seed or 2)
+  net.params["norm.running_mean"] = core.normal(5, 1, 8) * 0.1
+  net.params["norm.running_var"] = core.uniform(5, 2, 8) + 0.5
+  return net
+end
+
+
+---n random inputs of a network, as photographs are after preprocessing.
+function M.input(net, n, seed)
+  return core.normal(seed or 3, 0, { n or 1, table.unpack(net.input) })
+end
+
+
+---Calls f with warnings collected; returns them, then what f returned.
+function M.warnings(f, ...)
+  local warn, list = require "lunette.warn", {}
+  local before = warn.sink
+  warn.sink = function(message) list[#list + 1] = message end
+  local result = table.pack(pcall(f, ...))
+  warn.sink = before
+  if not result[1] then error(result[2], 0) end
+  return list, table.unpack(result, 2, result.n)
+end
+
+
+---The message that f raises; fails when it raises none.
+function M.message(f, ...)
+  local ok, message = pcall(f, ...)
+  if ok then error("no error was raised", 2) end
+  return tostring(message)
+end
+
+
+---Are two tensors the same, shape and bits?
+function M.same(a, b) return a:same(b) end
+
+
+---Largest absolute difference of two tensors of a size.
+function M.off(a, b)
+  local s = (a:view(a:size()) - b:view(b:size())):stats()
+  return math.max(-s.min, s.max)
+end
+
+
+---A folder that `done` removes.
+function M.folder()
+  local path = os.tmpname()
+  os.remove(path)
+  assert(require("lfs").mkdir(path))
+  return path, function() os.execute("rm -rf '" .. path .. "'") end
+end
+
+
+function M.spit(path, bytes)
+  local f = assert(io.open(path, "wb"))
+  f:write(bytes)
+  f:close()
+  return path
+end
+
+
+function M.read(path)
+  local f = assert(io.open(path, "rb"))
+  local bytes = f:read "a"
+  f:close()
+  return bytes
+end
+
+
+---Runs a shell command without the sanitizer's preloading of the shell itself;
+---returns the exit code and what was printed (stderr too).
+function M.shell(command)
+  local pipe = io.popen("{ " .. command .. "\n} 2>&1", "r")
+  local text = pipe:read "a"
+  local _, _, code = pipe:close()
+  return code, text
+end
+
+
+local root -- of the project, absolute
+
+function M.root()
+  root = root or require("lfs").currentdir()
+  return root
+end
+
+
+---The program, from any folder: its exit code and output.
+---@param arguments string   quoted for the shell
+---@param folder? string     where to run it
+---@param environment? string  "NAME=value"
+function M.program(arguments, folder, environment)
+  return M.shell(("cd '%s' && %s '%s/lunette' %s"):format(folder or ".",
+    environment or "", M.root(), arguments))
+end
+
+
+---A small photograph-like picture as a PNG file.
+function M.picture(path, h, w, seed)
+  local smooth = core.uniform(seed or 1, 0, 1, 3, 4, 4):resize(h, w)
+  return assert(lu.image.save(path, (smooth * 255)[1]))
+end
+
+
+return M
