@@ -157,6 +157,28 @@ function Tensor:add_(other, factor) end
 ---@return lunette.Tensor self
 function Tensor:mul_(factor) end
 
+---One step of Adam (Kingma & Ba 2014) on parameters, in place.
+---@param g lunette.Tensor   gradient
+---@param m lunette.Tensor   mean of gradients, kept between steps
+---@param v lunette.Tensor   mean of squares, kept between steps
+---@param opts table         {step =, rate =, beta1 =, beta2 =, eps =, decay =, scale =}
+---@return lunette.Tensor self
+function Tensor:adam_(g, m, v, opts) end
+
+---One step of gradient descent with momentum on parameters, in place.
+---@param g lunette.Tensor   gradient
+---@param v lunette.Tensor   velocity, kept between steps
+---@param opts table         {rate =, momentum =, decay =, scale =}
+---@return lunette.Tensor self
+function Tensor:sgd_(g, v, opts) end
+
+---Writes a part over the last two dimensions.
+---@param part lunette.Tensor
+---@param row integer      from 1
+---@param column integer   from 1
+---@return lunette.Tensor self
+function Tensor:paste_(part, row, column) end
+
 ---The tensor's id on its tape, or nil.
 ---@return integer?
 function Tensor:node() end

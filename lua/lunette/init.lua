@@ -24,6 +24,14 @@ lazy.load = from("load", "load")
 lazy.save = from("load", "save")
 lazy.net = function()
   local new = require("lunette.net").new
+  ---Builds a network from a table of layers.
+  ---Example:
+  ---  local net = lu.net { input = { 1, 8, 8 }, layers = {
+  ---    { "conv1", "conv2d", filters = 4, kernel = 3 }, { "relu1", "relu" } } }
+  ---  print(net:init(1))
+  ---@param arch table         { name =, input = {C,H,W}, layers = {...} }; see lu.models
+  ---@param weights? string    a .safetensors file with its parameters
+  ---@return lunette.Net? net, string? message
   return function(arch, weights)
     local net, message = new(arch)
     if not net or not weights then return net, message end
@@ -62,8 +70,9 @@ for _, name in ipairs(methods) do lazy[name] = from("methods." .. name) end
 lu.methods = methods
 
 
----Warnings go through this function; replace it to collect them.
 lazy.warn = function()
+  ---Warnings go through this function; replace it to collect them.
+  ---@param message string
   return function(message) require "lunette.warn"(message) end
 end
 

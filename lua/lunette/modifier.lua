@@ -142,6 +142,7 @@ local function from_text(what)
 end
 
 
+---The modifier that a name stands for: "guided", "rectified:leak=0.1", "extract:fc1".
 ---@param what string|lunette.Modifier
 ---@return lunette.Modifier
 function M.of(what)

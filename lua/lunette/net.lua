@@ -238,12 +238,15 @@ end
 
 
 ---Readers of a layer, by index (for the executor).
+---@param name string
+---@return integer[]
 function Net:readers(name) return parts(self).readers[name] or {} end
 
 
 -- parameters -------------------------------------------------------------------
 
 
+---Number of parameters, and how many of them are never trained.
 ---@return integer total, integer frozen
 function Net:count_params()
   local total, frozen = 0, 0
@@ -284,6 +287,8 @@ end
 
 
 ---Parameters of a layer by key, as the operators want them.
+---@param layer lunette.Layer
+---@return table<string, lunette.Tensor>
 function Net:params_of(layer)
   local found = {}
   for _, q in ipairs(layer.params) do

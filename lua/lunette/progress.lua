@@ -42,6 +42,10 @@ function M.line(what, share, left, width)
 end
 
 
+---Starts a bar for long work of one's own.
+---Example:
+---  local bar <close> = lu.progress("counting", 100)
+---  for _ = 1, 100 do bar:add(1) end
 ---@param what string            "saliency"
 ---@param total number           units of work
 ---@param wish? boolean|function false: none; a function(done, total): called instead

@@ -207,7 +207,8 @@ function Run.__index(run, key)
 end
 
 
----@return integer   images in this run
+---Number of images in this run.
+---@return integer
 function Run:count() return self.images:dim(1) end
 
 
@@ -376,6 +377,8 @@ end
 
 
 ---Node id of "input" or a layer (activated); raises for unknown ones.
+---@param name string
+---@return integer
 function Run:target_node(name)
   local st = state_of(self)
   if name == "input" then
@@ -391,6 +394,10 @@ function Run:target_node(name)
 end
 
 
+---Zeros of a node's shape, once per copy: the gradient where no path leads.
+---@param id integer
+---@param copies integer
+---@return lunette.Tensor
 function Run:zeros_like(id, copies)
   local shape = state[self].tape:node(id).shape
   shape[1] = shape[1] * copies

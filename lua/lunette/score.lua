@@ -79,6 +79,8 @@ end
 
 
 ---The ids that a categorical score stands for in this run (for captions).
+---@param score lunette.Score
+---@param run lunette.Run
 ---@return integer[]? ids   nil for other scores, and where a modifier scores a
 ---  layer that has no such classes
 function M.classes(score, run)
@@ -162,6 +164,8 @@ end
 
 
 ---Class a against class b: the difference of their outputs.
+---@param a integer|string   class id or name
+---@param b integer|string
 ---@return lunette.Score
 function M.contrast(a, b)
   local sa, sb = M.categorical(a), M.categorical(b)
@@ -213,6 +217,7 @@ end
 
 
 ---A score from what scripts write: a score, a function, or a class.
+---@param what any
 ---@return lunette.Score
 function M.of(what)
   if type(what) == "table" and getmetatable(what) == Score then return what end

@@ -36,6 +36,7 @@ end
 
 
 ---The k largest values and their flat indices from 1.
+---@param k? integer   5
 ---@return number[] values, integer[] indices
 function M.top(t, k)
   local index, value = t:argsort()
@@ -48,6 +49,7 @@ end
 
 
 ---Relative L2 distance ||a-b|| / ||b|| (b is the reference; 0/0 is 0).
+---@param b lunette.Tensor   of the same size
 ---@return number
 function M.distance(a, b)
   local d = (a:view(a:size()) - b:view(b:size())):stats().l2

@@ -4,6 +4,7 @@ local core = require "lunette.core"
 local M = {}
 
 
+---Version, kernels, threads and compiler, for bug reports.
 ---@return string   several lines
 function M.text()
   local b = core.build()

@@ -2,6 +2,7 @@
 local M = {}
 
 
+---The layers of AlexNet, as a table for lu.net.
 ---@param opts? { classes?: integer, preprocessing?: string|table }
 function M.alexnet(opts)
   opts = opts or {}

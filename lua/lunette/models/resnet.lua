@@ -63,6 +63,9 @@ end
 
 
 for name in pairs(depths) do
+  ---The layers of a ResNet, as a table for lu.net.
+  ---@param opts? { classes?: integer, preprocessing?: string|table }
+  ---@return table
   M[name] = function(opts) return build(name, opts) end
 end
 

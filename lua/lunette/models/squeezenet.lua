@@ -71,6 +71,9 @@ end
 
 
 for name in pairs(versions) do
+  ---The layers of a SqueezeNet, as a table for lu.net.
+  ---@param opts? lunette.SqueezenetOptions
+  ---@return table
   M[name] = function(opts) return build(name, opts) end
 end
 

@@ -8,6 +8,7 @@ local classes = {
 }
 
 
+---The layers of Tiny VGG, as a table for lu.net.
 ---@param opts? { classes?: integer, side?: integer, channels?: integer }
 function M.tiny_vgg(opts)
   opts = opts or {}

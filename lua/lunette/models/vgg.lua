@@ -82,6 +82,9 @@ end
 
 
 for name in pairs(depths) do
+  ---The layers of a VGG, as a table for lu.net.
+  ---@param opts? lunette.VggOptions
+  ---@return table
   M[name] = function(opts) return build(name, opts) end
 end
 

@@ -149,6 +149,11 @@ local function define(e, line, number)
     name, args = line:match "^function%s+([%w_.:]+)%s*(%b())"
     e.public = name ~= nil
   end
+  if not name then -- what an indented comment is about
+    name, args = line:match "^([%w_.]+%[[%w_]+%])%s*=%s*function%s*(%b())"
+    if not name then args = line:match "^return%s+function%s*(%b())" end
+    name = name or args and "function"
+  end
   if name then
     e.kind, e.name, e.args = "function", name, args
   else
@@ -211,7 +216,8 @@ function M.read(file, module)
   local entries, e, number = {}, nil, 0
   for line in io.lines(file) do
     number = number + 1
-    local comment = line:match "^%-%-%-(.*)$"
+    local comment = line:match "^%s*%-%-%-(.*)$"
+    line = line:match "^%s*(.*)$"
     if comment and comment:find "^@class" and e and e.tagged then
       close(entries, e, "", number) -- a class after a class
       e = nil

@@ -174,10 +174,18 @@ local function entry_named(name)
 end
 
 
+---The documentation of an exported value; an operator has its own line.
+---@param x lunette.Export
+---@return lunette.DocEntry?
+function M.entry_of(x)
+  return type(x.value) == "function" and docs.of_function(x.value)
+    or entry_named(x.name)
+end
+
+
 ---Page of a function or of another exported value.
 local function export_page(x)
-  local e = type(x.value) == "function" and docs.of_function(x.value)
-    or entry_named(x.name)
+  local e = M.entry_of(x)
   if not e and type(x.value) == "function" then
     local op = operator_page(x.short)
     if op and (x.name:find "^tensor:" or x.name:find "^core%.ops") then return op end
@@ -196,8 +204,7 @@ end
 
 ---One line about an export.
 local function summary_of(x)
-  local e = type(x.value) == "function" and docs.of_function(x.value)
-    or entry_named(x.name)
+  local e = M.entry_of(x)
   if e then return first_sentence(e.text) end
   local info = x.name:find "^[tc][eo][nr]" and require("lunette.core").op_info(x.short)
   return info and info.doc or ""
