@@ -68,6 +68,9 @@ $(BUILD)/%.o: %.c Makefile
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
 $(BUILD)/test_%: tests/c/test_%.c $(CORE) Makefile
 	$(CC) $(ALL_CFLAGS) -o $@ $< $(CORE) $(CORE_LIBS)
+# Times the kernels layer by layer: make build/release/bench_kernels
+$(BUILD)/bench_%: tests/bench/%.c $(CORE) Makefile
+	$(CC) $(ALL_CFLAGS) -o $@ $< $(CORE) $(CORE_LIBS)
 
 # The readers of model files: a program of its own, which runs confined.
 IMPORT  := $(BUILD)/lunette-import
