@@ -2,6 +2,7 @@
 ---checkpoints, so that a run which is killed goes on as if nothing had happened,
 ---bit for bit.
 local core = require "lunette.core"
+local modifiers = require "lunette.modifier"
 local options = require "lunette.options"
 
 local M = {}
@@ -132,6 +133,51 @@ function M.schedule(opts)
     if step <= opts.warmup then return opts.rate * step / opts.warmup end
     local t = math.min(1, (step - opts.warmup) / math.max(1, opts.steps - opts.warmup))
     return opts.last + (opts.rate - opts.last) * 0.5 * (1 + math.cos(math.pi * t))
+  end
+end
+
+
+-- beginning ----------------------------------------------------------------------
+
+
+---Mean and deviation of every channel of (N,C) or (N,C,H,W), as lists.
+local function channel_stats(y)
+  local dims = y:dim() == 4 and { 1, 3, 4 } or { 1 }
+  local mean = y:mean { dims = dims, keepdims = true }
+  local variance = (y - mean):square():mean { dims = dims, keepdims = true }
+  return mean, (variance + 1e-8):sqrt()
+end
+
+
+---Gives every unit of every convolution and dense layer mean 0 and deviation 1 over
+---the sample x before its activation, layer after layer (Kraehenbuehl et al. 2016,
+---"Data-dependent initializations"; Salimans & Kingma 2016, section 3). A deep
+---network without normalisation hardly learns from anything less: its pictures all
+---look alike to the last layers. The last layer is scaled by `last`, so that the
+---first guesses are humble.
+---@param net lunette.Net       with some initial weights, changed in place
+---@param x lunette.Tensor      (N,C,H,W), preprocessed
+---@param opts? { from?: string, last?: number }   from: the first layer to change
+---  (all are); last: 0.1
+function M.calibrate(net, x, opts)
+  opts = options.check("calibrate", opts, { from = false, last = 0.1 })
+  local list, on = {}, not opts.from
+  for _, layer in ipairs(net:layers()) do
+    on = on or layer.name == opts.from
+    local dense = layer.kind == "conv2d" or layer.kind == "linear"
+    if on and dense then list[#list + 1] = layer end
+  end
+  for i, layer in ipairs(list) do
+    local run = net:run(x, { modifiers = { modifiers.extract(layer.name) } })
+    local mean, deviation = channel_stats(run:preactivation(layer.name))
+    local w, b = net.params[layer.name .. ".weight"], net.params[layer.name .. ".bias"]
+    local shape = w:shape()
+    for d = 2, #shape do shape[d] = 1 end
+    local factor = (i == #list and opts.last or 1)
+      / deviation:view(deviation:size())
+    w:copy_(w * factor:view(shape))
+    b:copy_((b - mean:view(b:size())) * factor)
+    run:release()
   end
 end
 

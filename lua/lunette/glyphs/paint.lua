@@ -244,11 +244,11 @@ end
 
 
 ---Sensor noise over everything, then levels 0 .. 255 as a file would hold them.
-function M.finish(dice, image)
+function M.finish(dice, image, strength)
   local h, w = image:dim(2), image:dim(3)
   if dice:chance(0.7) then
     local n = dice:noise(1, h, w):view(1, h, w)
-    image = image + (n - 0.5) * dice:real(4, 50)
+    image = image + (n - 0.5) * (dice:real(4, 50) * strength)
   end
   return image:clamp(0, 255):round()
 end

@@ -1,0 +1,135 @@
+-- The metrics of truth, each with a perfect, an inverted and a random map.
+local core = require "lunette.core"
+local metrics = require "lunette.metrics"
+
+
+-- A square of side 20 at (11, 21) in 50 x 60: 400 of 3000 pixels.
+local function square()
+  local mask = core.zeros(50, 60)
+  mask:paste_(core.ones(20, 20), 11, 21)
+  return mask
+end
+
+
+local function batch(map, n)
+  local all = core.zeros(n, map:dim(1), map:dim(2))
+  for i = 1, n do all[i] = map end
+  return all
+end
+
+
+describe("a perfect map", function()
+  local mask = square()
+
+  it("hits, has all its energy inside and the whole union", function()
+    assert.equal(1, (metrics.pointing(mask, mask)))
+    assert.equal(1, (metrics.energy(mask, mask)))
+    local iou, _, thresholds = metrics.iou(mask, mask)
+    assert.equal(1, iou)
+    assert.equal(1, thresholds[1])
+  end)
+end)
+
+
+describe("an inverted map", function()
+  local mask = square()
+  local map = 1 - mask
+
+  it("misses and has no energy inside", function()
+    assert.equal(0, (metrics.pointing(map, mask)))
+    assert.equal(0, (metrics.energy(map, mask)))
+  end)
+
+  it("has no better cut than all pixels: IoU is the object's share", function()
+    assert.near(400 / 3000, (metrics.iou(map, mask)), 1e-9)
+  end)
+end)
+
+
+describe("a random map", function()
+  local n = 400
+  local mask = batch(square(), n)
+  local map = core.uniform(3, 1, n, 50, 60)
+  local share = 400 / 3000
+
+  -- Binomial: 400 draws of 0.133 have a deviation of 0.017; three of them.
+  it("hits by chance: the object's share of the picture", function()
+    assert.near(share, (metrics.pointing(map, mask)), 0.051)
+  end)
+
+  -- A sum of 400 uniform values over one of 3000: deviation of a single share
+  -- about 0.0036, of their mean a twentieth of that.
+  it("has the object's share of its energy inside", function()
+    assert.near(share, (metrics.energy(map, mask)), 0.001)
+  end)
+
+  it("has hardly a better cut than all pixels", function()
+    local iou = metrics.iou(map, mask)
+    assert.is_true(iou >= share - 1e-9 and iou < share + 0.03)
+  end)
+end)
+
+
+describe("pointing", function()
+  local mask = square()
+  local map = core.zeros(50, 60)
+  map:set(11, 17, 1) -- four columns left of the object
+
+  it("counts a near miss within the tolerance, which is not included", function()
+    assert.equal(0, (metrics.pointing(map, mask)))
+    assert.equal(0, (metrics.pointing(map, mask, { tolerance = 4 })))
+    assert.equal(1, (metrics.pointing(map, mask, { tolerance = 4.1 })))
+    assert.equal(1, (metrics.pointing(map, mask, { tolerance = 15 })))
+  end)
+
+  it("gives every map its own answer", function()
+    local maps, masks = core.zeros(2, 50, 60), batch(mask, 2)
+    maps[1], maps[2] = map, mask
+    local share, hits = metrics.pointing(maps, masks)
+    assert.equal(0.5, share)
+    assert.same({ false, true }, hits)
+  end)
+end)
+
+
+describe("energy", function()
+  it("counts positive values alone", function()
+    local map = core.tensor { { -5, 1 }, { 3, -1 } }
+    assert.equal(0.75, (metrics.energy(map, core.tensor { { 1, 0 }, { 1, 0 } })))
+  end)
+
+  it("is 0 where there is none", function()
+    assert.equal(0, (metrics.energy(core.zeros(2, 2), core.ones(2, 2))))
+  end)
+end)
+
+
+describe("iou", function()
+  it("finds the best cut exactly", function()
+    local map = core.tensor { { 0.9, 0.8, 0.7 }, { 0.6, 0.5, 0.1 } }
+    local mask = core.tensor { { 1, 0, 1 }, { 1, 0, 0 } }
+    local iou, _, thresholds = metrics.iou(map, mask)
+    assert.near(3 / 4, iou, 1e-12) -- four pixels, three of them of the object
+    assert.near(0.6, thresholds[1], 1e-6)
+  end)
+
+  it("never cuts between equal values", function()
+    local iou = metrics.iou(core.ones(1, 4), core.tensor { { 1, 0, 0, 0 } })
+    assert.equal(0.25, iou)
+  end)
+end)
+
+
+describe("misuse", function()
+  it("is refused with both shapes, or the reason", function()
+    assert.error_matches(function()
+      metrics.iou(core.ones(2, 3), core.ones(3, 2))
+    end, "map is %(2,3%), mask is %(3,2%)")
+    assert.error_matches(function()
+      metrics.energy(core.full(0 / 0, 2, 2), core.ones(2, 2))
+    end, "NaN")
+    assert.error_matches(function()
+      metrics.pointing(core.ones(2, 2), core.ones(2, 2), { tolerence = 1 })
+    end, "tolerance")
+  end)
+end)
