@@ -207,7 +207,7 @@ typedef struct lun_node {
 } lun_node;
 
 /*
-** What the output side of a convolution's (or linear layer's) input gradient
+** What the input gradient of a convolution, dense layer or maximum pooling
 ** may do in the same pass: apply the rule of the relu that made the layer's
 ** input.  y is that relu's output (N rows; gradients may have copies x N).
 */

@@ -85,9 +85,19 @@ typedef struct work {
   const float *x, *dy;
   float *y, *dx;
   int32_t *tap;   /* max: which tap won, row by row through the window */
-  float *scratch; /* average: a row of windows a worker */
+  uint8_t *tap4;  /* the same when there are four: a quarter of the bytes */
+  float *scratch; /* a row of windows a worker */
   int64_t planes; /* of the forward pass: copies share taps */
+  const lun_gate *gate;
 } work;
+
+/* A row of windows for every worker. */
+static int row_each(const lun_node *n, work *k, lun_err *err) {
+  size_t row = (size_t)k->w.out[1] * sizeof(float);
+  k->scratch = lun_malloc(row * (size_t)lun_threads());
+  if (k->scratch) return LUN_OK;
+  return ops_fail(n, err, LUN_ENOMEM, "no memory for %zu bytes", row);
+}
 
 /* ---- max: forward ------------------------------------------------------ */
 
@@ -112,7 +122,7 @@ static int halving(const window *w) {
   } while (0)
 
 static void halve_row(const float *restrict top, const float *restrict low,
-                      float *restrict y, int32_t *restrict tap, int64_t len) {
+                      float *restrict y, uint8_t *restrict tap, int64_t len) {
   for (int64_t i = 0; i < len; i++) {
     const float a = top[2 * i], b = top[2 * i + 1];
     const float c = low[2 * i], d = low[2 * i + 1];
@@ -122,7 +132,7 @@ static void halve_row(const float *restrict top, const float *restrict low,
     TAKE(d, 3, q, l);
     TAKE(q, l, p, k);
     y[i] = p;
-    tap[i] = k;
+    tap[i] = (uint8_t)k;
   }
 }
 
@@ -134,7 +144,7 @@ static void max_halve(void *arg, int64_t plane, int worker) {
   for (int64_t r = 0; r < w->out[0]; r++) {
     int64_t to = (plane * w->out[0] + r) * w->out[1];
     const float *top = x + 2 * r * w->in[1];
-    halve_row(top, top + w->in[1], k->y + to, k->tap + to, w->out[1]);
+    halve_row(top, top + w->in[1], k->y + to, k->tap4 + to, w->out[1]);
   }
 }
 
@@ -199,19 +209,24 @@ static void max_plane(void *arg, int64_t plane, int worker) {
     max_row(k, x, r, k->y + at, k->tap + at);
 }
 
-static int32_t *taps(const lun_node *n) {
-  return (int32_t *)(void *)n->aux->data;
+static void set_taps(const lun_node *n, work *k) {
+  void *aux = n->aux->data;
+  k->tap = aux;
+  k->tap4 = aux;
 }
 
 static int max_infer(lun_node *n, lun_err *err) {
   window w;
+  int64_t room;
   LUN_TRY(geometry(n, &w, err));
   LUN_TRY(window_shape(n, &w, err));
-  return lun_tensor_new(&n->aux, n->out->ndim, n->out->dim, err);
+  room = halving(&w) ? (n->out->size + 3) / 4 : n->out->size;
+  return lun_tensor_new(&n->aux, 1, &room, err);
 }
 
 static int max_forward(lun_node *n, lun_err *err) {
-  work k = {.x = n->in[0]->data, .y = n->out->data, .tap = taps(n)};
+  work k = {.x = n->in[0]->data, .y = n->out->data};
+  set_taps(n, &k);
   LUN_TRY(geometry(n, &k.w, err));
   return ops_units(n, k.w.planes, k.w.in[0] * k.w.in[1],
                    halving(&k.w) ? max_halve : max_plane, &k, err);
@@ -219,8 +234,28 @@ static int max_forward(lun_node *n, lun_err *err) {
 
 /* ---- max: backward ----------------------------------------------------- */
 
+/* The rule of the relu that made values y (lun_gate), over n gradients. */
+static void gate_span(const lun_gate *g, const float *restrict y,
+                      float *restrict d, int64_t n) {
+  switch (g->kind) {
+    case LUN_GATE_PLAIN:
+      for (int64_t i = 0; i < n; i++) d[i] = y[i] > 0 ? d[i] : 0.0f;
+      break;
+    case LUN_GATE_GUIDED:
+      for (int64_t i = 0; i < n; i++)
+        d[i] = (y[i] > 0) & (d[i] > 0) ? d[i] : 0.0f;
+      break;
+    case LUN_GATE_RECTIFIED:
+      for (int64_t i = 0; i < n; i++) d[i] = d[i] > 0 ? d[i] : 0.0f;
+      break;
+    case LUN_GATE_LEAK:
+      for (int64_t i = 0; i < n; i++) d[i] = y[i] > 0 ? d[i] : g->leak * d[i];
+      break;
+  }
+}
+
 /* Each gradient goes to one of four places; the other three get 0. */
-static void unhalve_row(const float *restrict dy, const int32_t *restrict tap,
+static void unhalve_row(const float *restrict dy, const uint8_t *restrict tap,
                         float *restrict top, float *restrict low, int64_t len) {
   for (int64_t i = 0; i < len; i++) {
     const float g = dy[i];
@@ -238,14 +273,19 @@ static void max_unhalve(void *arg, int64_t plane, int worker) {
   const work *k = arg;
   const window *w = &k->w;
   int64_t wide = w->in[1], even = 2 * w->out[1], rows = 2 * w->out[0];
+  int64_t size = w->out[0] * w->out[1];
   float *dx = k->dx + plane * w->in[0] * wide;
-  (void)worker;
+  float *gated = k->scratch + worker * w->out[1];
   for (int64_t r = 0; r < w->out[0]; r++) {
-    int64_t in_plane = r * w->out[1], size = w->out[0] * w->out[1];
+    int64_t at = plane % k->planes * size + r * w->out[1];
+    const float *dy = k->dy + plane * size + r * w->out[1];
     float *top = dx + 2 * r * wide, *low = top + wide;
-    unhalve_row(k->dy + plane * size + in_plane,
-                k->tap + plane % k->planes * size + in_plane, top, low,
-                w->out[1]);
+    if (k->gate) { /* the gate's own y is the maximum where dy goes */
+      memcpy(gated, dy, (size_t)w->out[1] * sizeof *gated);
+      gate_span(k->gate, k->y + at, gated, w->out[1]);
+      dy = gated;
+    }
+    unhalve_row(dy, k->tap4 + at, top, low, w->out[1]);
     if (even < wide) top[even] = low[even] = 0; /* an odd last column */
   }
   if (rows < w->in[0]) /* an odd last row */
@@ -268,16 +308,23 @@ static void max_unplane(void *arg, int64_t plane, int worker) {
       int64_t j = c * w->stride[1] - w->pad[1] + tap[o] % w->k[1];
       dx[i * w->in[1] + j] += dy[o];
     }
+  if (k->gate)
+    gate_span(k->gate, k->gate->y + plane % k->planes * size, dx, size);
 }
 
 static int max_back(const lun_back *b, lun_err *err) {
   const lun_node *n = b->node;
-  work k = {.dy = b->dy, .dx = b->dx[0], .tap = taps(n)};
+  work k = {.dy = b->dy, .dx = b->dx[0], .y = n->out->data, .gate = b->gate};
+  int status;
   if (!b->dx[0]) return LUN_OK;
+  set_taps(n, &k);
   LUN_TRY(geometry(n, &k.w, err));
+  LUN_TRY(row_each(n, &k, err));
   k.planes = k.w.planes;
-  return ops_units(n, b->copies * k.planes, k.w.in[0] * k.w.in[1],
-                   halving(&k.w) ? max_unhalve : max_unplane, &k, err);
+  status = ops_units(n, b->copies * k.planes, k.w.in[0] * k.w.in[1],
+                     halving(&k.w) ? max_unhalve : max_unplane, &k, err);
+  lun_free(k.scratch);
+  return status;
 }
 
 static const lun_attrdef max_attrs[] = {
@@ -300,6 +347,7 @@ const lun_op lun_op_max_pool2d = {
     .infer = max_infer,
     .forward = max_forward,
     .rules = max_rules,
+    .gated = 1,
 };
 
 /* ---- average ----------------------------------------------------------- */
@@ -410,10 +458,7 @@ static int avg_back(const lun_back *b, lun_err *err) {
   work k = {.dy = b->dy, .dx = b->dx[0]};
   if (!b->dx[0]) return LUN_OK;
   LUN_TRY(avg_geometry(b->node, &k.w, err));
-  size_t row = (size_t)k.w.out[1] * sizeof(float);
-  k.scratch = lun_malloc(row * (size_t)lun_threads());
-  if (!k.scratch)
-    return ops_fail(b->node, err, LUN_ENOMEM, "no memory for %zu bytes", row);
+  LUN_TRY(row_each(b->node, &k, err));
   int status = ops_units(b->node, b->copies * k.w.planes, k.w.in[0] * k.w.in[1],
                          avg_unplane, &k, err);
   lun_free(k.scratch);
@@ -466,7 +511,7 @@ static whole whole_of(const lun_node *n) {
   whole g = {.size = x->dim[2] * x->dim[3], .planes = x->dim[0] * x->dim[1]};
   g.x = x->data;
   g.y = n->out->data;
-  if (n->aux) g.at = taps(n);
+  if (n->aux) g.at = (int32_t *)(void *)n->aux->data;
   return g;
 }
 
