@@ -13,6 +13,9 @@
 
 #include "core.h"
 
+/* Floats; smaller gradients get blocks of their own size. */
+enum { ROOMY = 1 << 16 };
+
 /* What the walk knows of one node. */
 typedef struct step {
   lun_tensor *grad;     /* gradient of the node's output, NULL: none yet */
@@ -25,9 +28,10 @@ typedef struct step {
 struct lun_walk {
   lun_tape *tape;
   int n, copies, seed_at;
-  int at;      /* next node to handle; -1: done */
-  int waiting; /* lun_walk_next handed out node `at` */
-  int ready;   /* reach and live are known */
+  int at;          /* next node to handle; -1: done */
+  int waiting;     /* lun_walk_next handed out node `at` */
+  int ready;       /* reach and live are known */
+  int64_t largest; /* floats of the largest gradient on the way */
   step s[];
 };
 
@@ -106,6 +110,8 @@ static void prepare(lun_walk *w) {
   for (int i = w->n - 1; i >= 0; i--) {
     const lun_node *n = lun_tape_node(w->tape, i);
     if (!w->s[i].live) continue;
+    if (n->op && n->out && n->out->size * w->copies > w->largest)
+      w->largest = n->out->size * w->copies;
     for (int k = 0; k < n->nin; k++)
       if (n->src[k] >= 0 && w->s[n->src[k]].reach) {
         w->s[n->src[k]].live = 1;
@@ -127,11 +133,26 @@ static void grad_shape(const lun_walk *w, const lun_tensor *like,
   dim[0] *= w->copies;
 }
 
+/*
+** A gradient of `like`; keep: somebody will hold on to it.  Walking back
+** through a network every few layers want gradients of another size; blocks
+** of their own would all stay in the pool.  So those that nobody keeps get the
+** room of the largest: two blocks, back and forth, of which no more is touched
+** than is used.
+*/
 static int grad_new(const lun_walk *w, lun_tensor **out, const lun_tensor *like,
-                    lun_err *err) {
+                    int keep, lun_err *err) {
   int64_t dim[LUN_MAXDIM];
+  int64_t size = like->size * w->copies;
+  lun_tensor *room;
+  int status;
   grad_shape(w, like, dim);
-  return lun_tensor_new(out, like->ndim, dim, err);
+  if (keep || size < ROOMY || size < w->largest / 32 || size >= w->largest)
+    return lun_tensor_new(out, like->ndim, dim, err);
+  LUN_TRY(lun_tensor_new(&room, 1, &w->largest, err));
+  status = lun_tensor_view(out, room, 0, like->ndim, dim, err);
+  lun_tensor_release(room);
+  return status;
 }
 
 /* Adds dx (one reference, taken over) to the gradient of node `to`. */
@@ -210,14 +231,17 @@ static int may_overwrite(const lun_walk *w, int id) {
   return !s->want && s->grad->refs == 1 && s->grad->store->refs == 1;
 }
 
-static int allocate(lun_walk *w, const lun_node *n, lun_tensor **dx,
-                    lun_back *b, lun_err *err) {
+/* relu: handled together with n, dx[0] is the gradient of its input. */
+static int allocate(lun_walk *w, const lun_node *n, const lun_node *relu,
+                    lun_tensor **dx, lun_back *b, lun_err *err) {
   for (int k = 0; k < n->nin; k++) {
+    int to = relu && k == 0 ? relu->src[0] : n->src[k];
+    int keep = to < 0 || w->s[to].want || w->s[to].hook;
     if (n->src[k] < 0 || !w->s[n->src[k]].reach) continue;
-    if (k == 0 && n->op->inplace && may_overwrite(w, n->id))
+    if (k == 0 && n->op->inplace && !keep && may_overwrite(w, n->id))
       dx[k] = lun_tensor_retain(w->s[n->id].grad);
     else
-      LUN_TRY(grad_new(w, &dx[k], n->in[k], err));
+      LUN_TRY(grad_new(w, &dx[k], n->in[k], keep, err));
     b->dx[k] = dx[k]->data;
   }
   return LUN_OK;
@@ -246,7 +270,7 @@ static int apply_rule(lun_walk *w, lun_node *n, lun_err *err) {
   if (rule == n->op->rules) relu = gated_relu(w, n, &gate);
   if (relu) b.gate = &gate;
   b.dy = s->grad->data;
-  status = allocate(w, n, dx, &b, err);
+  status = allocate(w, n, relu, dx, &b, err);
   if (status == LUN_OK) status = rule->back(&b, err);
   if (relu && status == LUN_OK && dx[0]) { /* dx[0] is behind the relu now */
     if (relu->src[0] >= 0 && w->s[relu->src[0]].reach)
