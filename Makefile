@@ -128,6 +128,10 @@ format:  ## lay out the C sources
 bench: all $(BUILD)/hash_weights  ## compare speed with PyTorch (installs it)
 	@tests/deps build bench
 	@tests/bench/run
+docs: all  ## the API reference, from the doc comments, into docs/api
+	@tests/deps build test
+	@$(RUN) $(LUA) docs/reference.lua $(BUILD)/reference
+	@ldoc -q -c config.ld -d docs/api $(BUILD)/reference
 layers:  ## check that only engine/bind includes Lua
 	@! grep -rnE --include='*.[ch]' '(lua|lauxlib|lualib)\.h|lua_State' engine --exclude-dir=bind
 install: all  ## put the program and the library under PREFIX
@@ -145,4 +149,4 @@ clean:  ## remove what was built
 	rm -rf build
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 FORCE:
-.PHONY: all help deps demo test testbuild lint format bench layers install uninstall clean FORCE
+.PHONY: all docs help deps demo test testbuild lint format bench layers install uninstall clean FORCE

@@ -21,50 +21,50 @@ local pages = {
 
 
 local function clean(text)
-  return (text:gsub("@", "@ "):gsub("\n", "\n-- "))
+  return (text:gsub("&", "&amp;"):gsub("<", "&lt;"):gsub("@", "&#64;")
+          :gsub("\n", "\n-- "))
+end
+
+
+local function type_text(kind)
+  return kind ~= "" and "<code>" .. clean(kind:gsub("lunette%.", "")) .. "</code> " or ""
 end
 
 
 ---LDoc's types are words: what a LuaCATS type says goes into the text.
 local function tagged(tag, name, p)
-  local kind = p.type ~= "" and "(`" .. p.type:gsub("lunette%.", "") .. "`) " or ""
-  return ("-- @%s %s%s%s"):format(tag, name, name ~= "" and " " or "",
-                                  clean(kind .. (p.text or "")))
+  return ("-- @%s %s %s%s"):format(tag, name, type_text(p.type), clean(p.text or ""))
 end
 
 
-local function options_text(e, out)
+---The keys of an option table, as a list in the prose.
+local function options_of(e)
   for i = #e.params, 1, -1 do
     local fields = docs.options_of(e.params[i].type)
-    for _, f in ipairs(fields) do
-      out[#out + 1] = ("-- @field %s (`%s`) %s"):format(f.name,
-        f.type:gsub("lunette%.", ""), clean(f.text or ""))
+    if #fields > 0 then
+      local out = { "--\n-- <ul>" }
+      for _, f in ipairs(fields) do
+        out[#out + 1] = ("-- <li><code>%s</code> %s%s</li>"):format(f.name,
+          type_text(f.type), clean(f.text or ""))
+      end
+      return table.concat(out, "\n") .. "\n-- </ul>\n--"
     end
-    if #fields > 0 then return end
   end
+  return nil
 end
 
 
 local function block(name, e)
   local out = { "--- " .. clean(e.text ~= "" and e.text or name .. ".") }
-  if e.caveat then out[#out + 1] = "--\n-- **Caveat:** " .. clean(e.caveat) end
-  out[#out + 1] = "-- @function " .. name
-  for _, p in ipairs(e.params) do
-    out[#out + 1] = tagged("param", p.name == "..." and "..." or p.name, p)
+  out[#out + 1] = options_of(e)
+  if e.caveat then
+    out[#out + 1] = "--\n-- <strong>Caveat:</strong> " .. clean(e.caveat)
   end
+  out[#out + 1] = "-- @function " .. name
+  for _, p in ipairs(e.params) do out[#out + 1] = tagged("param", p.name, p) end
   for _, r in ipairs(e.returns) do out[#out + 1] = tagged("return", "", r) end
   if e.example then
     out[#out + 1] = "-- @usage\n-- " .. e.example:gsub("\n", "\n-- ")
-  end
-  -- options go into the prose: LDoc's @field belongs to tables
-  local options = {}
-  options_text(e, options)
-  if #options > 0 then
-    local list = { "--\n-- Options:\n--" }
-    for _, line in ipairs(options) do
-      list[#list + 1] = line:gsub("^%-%- @field (%S+)", "-- * `%1`")
-    end
-    table.insert(out, 2, table.concat(list, "\n") .. "\n--")
   end
   return table.concat(out, "\n") .. "\n"
 end

@@ -29,7 +29,7 @@ lazy.net = function()
   ---  local net = lu.net { input = { 1, 8, 8 }, layers = {
   ---    { "conv1", "conv2d", filters = 4, kernel = 3 }, { "relu1", "relu" } } }
   ---  print(net:init(1))
-  ---@param arch table         { name =, input = {C,H,W}, layers = {...} }; see lu.models
+  ---@param arch table         { name =, input = {C,H,W}, layers = {...} }
   ---@param weights? string    a .safetensors file with its parameters
   ---@return lunette.Net? net, string? message
   return function(arch, weights)

@@ -142,32 +142,33 @@ end
 -- definitions ------------------------------------------------------------------
 
 
+-- Lines that define something: name and arguments, and whether it may be seen from
+-- outside its file.
+local definitions = {
+  { "^local%s+function%s+([%w_]+)%s*(%b())", false },
+  { "^function%s+([%w_.:]+)%s*(%b())", true },
+  { "^([%w_.]+%[[%w_]+%])%s*=%s*function%s*(%b())", false },
+  { "^(return%s+function)%s*(%b())", false },
+  { "^([%a_][%w_.]*)%s*=%s*function%s*(%b())", true },
+  { "^([%a_][%w_.]*%[%b\"\"%])%s*=%s*function%s*(%b())", true },
+  { "^([%a_][%w_.]*)%s*=", true },
+  { "^local%s+([%w_]+)", false },
+}
+
+
 ---What the line after a comment defines.
 local function define(e, line, number)
-  local name, args = line:match "^local%s+function%s+([%w_]+)%s*(%b())"
-  if not name then
-    name, args = line:match "^function%s+([%w_.:]+)%s*(%b())"
-    e.public = name ~= nil
+  for _, d in ipairs(definitions) do
+    local name, args = line:match(d[1])
+    if name then
+      e.kind = args and "function" or "value"
+      e.name, e.args, e.line = name, args, number
+      e.public = d[2] and name:find "[.:%[]" ~= nil
+      e.short = name:match "([%w_]+)%W*$" or name
+      return e
+    end
   end
-  if not name then -- what an indented comment is about
-    name, args = line:match "^([%w_.]+%[[%w_]+%])%s*=%s*function%s*(%b())"
-    if not name then args = line:match "^return%s+function%s*(%b())" end
-    name = name or args and "function"
-  end
-  if name then
-    e.kind, e.name, e.args = "function", name, args
-  else
-    name = line:match "^([%a_][%w_.]*)%s*="
-      or line:match "^([%a_][%w_.]*%[%b\"\"%])%s*="
-    e.public = name and name:find "[.%[]" ~= nil
-    e.kind, e.name = "value", name or line:match "^local%s+([%w_]+)"
-    e.args = line:match "=%s*function%s*(%b())"
-    if e.args then e.kind = "function" end
-  end
-  if not e.name then return nil end
-  e.line = number
-  e.short = e.name:match "([%w_]+)%W*$" or e.name
-  return e
+  return nil
 end
 
 

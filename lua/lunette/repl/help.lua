@@ -185,11 +185,10 @@ end
 
 ---Page of a function or of another exported value.
 local function export_page(x)
+  local op = (x.name:find "^tensor:" or x.name:find "^core%.ops")
+    and operator_page(x.short)
+  if op then return op end
   local e = M.entry_of(x)
-  if not e and type(x.value) == "function" then
-    local op = operator_page(x.short)
-    if op and (x.name:find "^tensor:" or x.name:find "^core%.ops") then return op end
-  end
   if e then return M.page(e, x.name) end
   if type(x.value) == "table" then return M.module_page(x.name, x.value) end
   return nil

@@ -1,0 +1,196 @@
+-- What is exported, what the stub and the doc comments say, and what the reference
+-- lists are the same, in both directions.
+local core = require "lunette.core"
+local docs = require "lunette.repl.docs"
+local exports = require "lunette.repl.exports"
+local help = require "lunette.repl.help"
+local terminal = require "tests.lua.terminal"
+
+
+local function stub_entries()
+  local found = {}
+  for _, e in ipairs(docs.all().list) do
+    if e.module == "lunette.core" and e.kind == "function" then found[e.name] = e end
+  end
+  return found
+end
+
+
+---Methods of a C class, by their public metatable.
+local function methods_of(object)
+  local meta = debug.getmetatable(object)
+  return type(meta.__index) == "table" and meta.__index or {}
+end
+
+
+---Everything that the C part exports, as the stub names it.
+local function c_names()
+  local names = {}
+  local function add(prefix, t)
+    for key, v in pairs(t) do
+      local public = type(v) == "function" and not key:find "^__"
+      if public then names[prefix .. key] = true end
+    end
+  end
+  add("core.", core)
+  add("core.image.", core.image)
+  add("Tensor:", core.methods)
+  add("Tape:", methods_of(core.tape()))
+  add("Image:", methods_of(core.image.new(1, 1)))
+  local path = os.tmpname()
+  assert(core.write_weights(path, { { "a", core.zeros(1) } }, "f32"))
+  add("Weights:", methods_of(assert(core.weights(path))))
+  os.remove(path)
+  names["Node:backward"] = true -- its __index is a function, by key
+  return names
+end
+
+
+---Methods of tensors that are Lua, with doc comments of their own.
+local function is_lua(name)
+  local f = core.methods[name:match "^Tensor:(.*)$" or ""]
+  return f and debug.getinfo(f, "S").what ~= "C"
+end
+
+
+describe("the stub of the C part", function()
+  it("has every function that is exported", function()
+    local stub = stub_entries()
+    for name in pairs(c_names()) do
+      assert.truthy(is_lua(name) or stub[name], name .. " is not in the stub")
+    end
+  end)
+
+  it("has nothing else", function()
+    local real = c_names()
+    for name in pairs(stub_entries()) do
+      assert.truthy(real[name], name .. " is in the stub only")
+    end
+  end)
+
+  it("says of operators what the engine says", function()
+    local stub = stub_entries()
+    for name in pairs(core.ops) do
+      local text = stub["Tensor:" .. name].text:gsub("%s+", " ")
+      assert.equal((core.op_info(name).doc:gsub("%s+", " ")), text)
+    end
+  end)
+
+  it("has operators and methods of tensors alike", function()
+    for name, f in pairs(core.ops) do assert.equal(f, core.methods[name]) end
+  end)
+end)
+
+
+---Arguments of a definition, without the object that a method is called on.
+local function arguments(x, e)
+  local list = {}
+  for name in (e.args or ""):gmatch "[%w_%.]+" do list[#list + 1] = name end
+  local is_method = x.name:find ":" and not e.name:find ":"
+  if is_method and list[1] ~= (e.params[1] or {}).name then table.remove(list, 1) end
+  return list
+end
+
+
+describe("doc comments", function()
+  it("describe every exported function", function()
+    for _, x in ipairs(exports.list()) do
+      if type(x.value) == "function" and not x.name:find "^core%.ops" then
+        local e = help.entry_of(x)
+        assert.truthy(e, x.name .. " has no doc comment")
+        assert.truthy(e.text:find "%S", x.name .. " has no description")
+      end
+    end
+  end)
+
+  it("name the parameters that there are", function()
+    for _, x in ipairs(exports.list()) do
+      local e = type(x.value) == "function" and help.entry_of(x)
+      for i, name in ipairs(e and arguments(x, e) or {}) do
+        assert.equal(name, (e.params[i] or {}).name, x.name)
+      end
+    end
+  end)
+
+  it("give every method a caveat and an example", function()
+    local lu = require "lunette"
+    for _, name in ipairs(lu.methods) do
+      local e = docs.of_function(lu[name])
+      assert.truthy(e.caveat, name .. " has no caveat")
+      assert.truthy(e.example, name .. " has no example")
+    end
+  end)
+
+  it("list every option that a method takes, and no other", function()
+    local lu = require "lunette"
+    for _, name in ipairs(lu.methods) do
+      local fields = docs.options_of(docs.of_function(lu[name]).params[3].type)
+      local net = lu.net { input = { 1, 4, 4 }, layers = {
+        { "conv1", "conv2d", filters = 2, kernel = 3 }, { "relu1", "relu" } } }:init(1)
+      local run = net:run(core.zeros(1, 1, 4, 4))
+      local _, message = pcall(lu[name], run, { no_such_option = 1 })
+      local known = {}
+      for key in message:match("%(options: ([^)]*)%)"):gmatch "[%w_]+" do
+        known[key] = true
+      end
+      for _, f in ipairs(fields) do
+        assert.truthy(known[f.name], ("%s: %s is documented only"):format(name, f.name))
+        known[f.name] = nil
+      end
+      local left = tostring(next(known))
+      assert.equal("nil", left, ("%s: %s is not documented"):format(name, left))
+    end
+  end)
+end)
+
+
+describe("the reference", function()
+  if terminal.shell "command -v ldoc >/dev/null" ~= 0 then
+    pending "needs ldoc"
+    return
+  end
+
+  local dir = terminal.folder()
+
+  setup(function()
+    local code, text = terminal.shell((
+      "lua5.4 docs/reference.lua %s/in && env -u LUA_PATH_5_4 -u LD_PRELOAD "
+      .. "ldoc -q -c config.ld -d %s/out %s/in 2>&1"):format(dir, dir, dir))
+    assert.equal(0, code, text)
+  end)
+
+  ---The functions that the page of LDoc lists.
+  local function listed(page)
+    local f = io.open(("%s/out/modules/%s.html"):format(dir, page))
+    local text = f and f:read "a" or ""
+    if f then f:close() end
+    local names = {}
+    for name in text:gmatch '<dt>%s*<a name = "([^"]+)"></a>' do names[name] = true end
+    return names
+  end
+
+  local function check(page, pattern)
+    local names, count = listed(page), 0
+    for _, x in ipairs(exports.list()) do
+      if x.name:find(pattern) and help.entry_of(x) then
+        assert.truthy(names[x.short], ("%s is not on page %s"):format(x.name, page))
+        names[x.short] = nil
+        count = count + 1
+      end
+    end
+    assert.is_nil(next(names), page .. " lists what is not exported: "
+                  .. tostring(next(names)))
+    assert.is_true(count > 0)
+  end
+
+  it("lists what is exported, and nothing else", function()
+    check("lunette", "^lu%.[%w_]+$")
+    check("net", "^net:")
+    check("run", "^run:")
+    check("tensor", "^tensor:")
+    check("canvas", "^canvas:")
+    check("core", "^core%.[%w_]+$")
+    check("score", "^lu%.score%.")
+    check("modifiers", "^lu%.modifiers%.")
+  end)
+end)
