@@ -1,0 +1,176 @@
+-- Scenes whose truth is known: same bits, exact masks, and nothing but the outline
+-- that tells the class.
+local core = require("lunette").core
+local glyphs = require "lunette.glyphs"
+local shapes = require "lunette.glyphs.shapes"
+
+
+local function sum(t) return t:sum():item() end
+
+
+describe("scenes", function()
+  local one = glyphs.scenes { n = 6, seed = 11 }
+
+  it("have the shapes and ranges that they promise", function()
+    assert.same({ 6, 3, 224, 224 }, one.images:shape())
+    assert.same({ 6, 224, 224 }, one.masks:shape())
+    local s = one.images:stats()
+    assert.is_true(s.min >= 0 and s.max <= 255)
+    assert.equal(0, (one.images - one.images:round()):stats().l2)
+    assert.equal(10, #one.names)
+    for _, id in ipairs(one.labels) do assert.is_true(id >= 0 and id <= 9) end
+  end)
+
+  it("are the same bits again, in any batch, on any number of threads", function()
+    local threads = core.threads()
+    core.threads(1)
+    for i = 1, 6 do
+      local again = glyphs.scenes { seed = 11, first = i }
+      assert.is_true(again.images[1]:same(one.images[i]))
+      assert.is_true(again.masks[1]:same(one.masks[i]))
+      assert.equal(one.labels[i], again.labels[1])
+    end
+    core.threads(threads)
+  end)
+
+  it("differ by seed and number", function()
+    local other = glyphs.scenes { n = 2, seed = 12 }
+    assert.is_false(other.images[1]:same(one.images[1]))
+    assert.is_false(other.images[1]:same(other.images[2]))
+  end)
+
+  for objects = 1, 2 do
+    it(("keep every pixel outside the mask without their objects (%d)"):format(objects),
+       function()
+      local how = { n = 8, seed = 5, objects = objects }
+      local with = glyphs.scenes(how)
+      how.bare = true
+      local without = glyphs.scenes(how)
+      local mask = with.masks
+      if objects == 2 then mask = mask + with.masks2 end
+      local outside = mask:eq(0):view(8, 1, 224, 224)
+      local change = (with.images - without.images):abs()
+      assert.equal(0, sum(change * outside))
+      -- and nearly every pixel inside is another one: the object is on top
+      local touched = change:max { dims = { 2 } }:view(8, 224, 224):gt(0)
+      assert.is_true(sum(touched) > 0.97 * sum(mask))
+    end)
+  end
+
+  it("of two objects have two classes and masks that do not meet", function()
+    local two = glyphs.scenes { n = 30, seed = 3, objects = 2 }
+    assert.equal(0, sum(two.masks * two.masks2))
+    for i, id in ipairs(two.labels) do
+      assert.not_equal(id, two.labels2[i])
+      assert.is_true(sum(two.masks[i]) > 300 and sum(two.masks2[i]) > 300)
+    end
+  end)
+
+  it("refuse what makes no scene", function()
+    assert.error_matches(function() glyphs.scenes { objects = 3 } end, "1 or 2, not 3")
+    assert.error_matches(function() glyphs.scenes { objects = 2, side = 96 } end,
+                         "no room for 2 objects in 96")
+    assert.error_matches(function() glyphs.scenes { sede = 1 } end, "seed")
+  end)
+end)
+
+
+-- What a class could be told by without its outline. Over some 60 scenes a class,
+-- each mean has a standard error; five of them are allowed.
+describe("nothing but the outline tells the class:", function()
+  local n = 600
+  local by = {} -- class -> quantity -> list
+  local quantity = { "side", "x", "y", "red", "green", "blue", "ground" }
+
+  local function measure(s, i)
+    local mask, image = s.masks[i], s.images[i]
+    local area = sum(mask)
+    local x = core.range(1, 224):view(1, 224)
+    local y = core.range(1, 224):view(224, 1)
+    local inside = (image * mask:view(1, 224, 224)):sum { dims = { 2, 3 } }:totable()
+    return { side = area ^ 0.5, x = sum(mask * x) / area, y = sum(mask * y) / area,
+             red = inside[1] / area, green = inside[2] / area, blue = inside[3] / area,
+             ground = sum(image * (1 - mask):view(1, 224, 224))
+               / (3 * (224 ^ 2 - area)) }
+  end
+
+  setup(function()
+    for first = 1, n, 50 do
+      local s = glyphs.scenes { n = 50, seed = 77, first = first }
+      for i, id in ipairs(s.labels) do
+        by[id] = by[id] or {}
+        for key, value in pairs(measure(s, i)) do
+          by[id][key] = by[id][key] or {}
+          table.insert(by[id][key], value)
+        end
+      end
+    end
+  end)
+
+  local function mean_of(list)
+    local m, v = 0, 0
+    for _, x in ipairs(list) do m = m + x / #list end
+    for _, x in ipairs(list) do v = v + (x - m) ^ 2 / #list end
+    return m, (v / #list) ^ 0.5
+  end
+
+  it("classes come equally often", function()
+    for id = 0, 9 do -- binomial: deviation sqrt(600 * 0.1 * 0.9) = 7.3
+      assert.near(n / 10, #by[id].side, 37)
+    end
+  end)
+
+  for _, key in ipairs(quantity) do
+    it(key, function()
+      local all = {}
+      for id = 0, 9 do
+        for _, x in ipairs(by[id][key]) do all[#all + 1] = x end
+      end
+      local whole = mean_of(all)
+      for id = 0, 9 do
+        local m, err = mean_of(by[id][key])
+        -- a mask counts every pixel that the edge touches: a long outline (spiral)
+        -- adds up to a pixel of width, which is a few pixels of side
+        local slack = key == "side" and 9 or 0
+        assert.near(whole, m, 5 * err + slack, glyphs.names[id + 1])
+      end
+    end)
+  end
+end)
+
+
+describe("shapes", function()
+  it("have the areas that scenes scale by", function()
+    local n = 400
+    local x = core.range(-n, n):view(1, 2 * n + 1)
+    local y = core.range(-n, n):view(2 * n + 1, 1)
+    local u, v, s = x + y * 0, y + x * 0, n / 1.5
+    for _, name in ipairs(shapes.names) do
+      local inside = shapes[name](u, v, s, 0.5):lt(0)
+      -- a grid of 400: the outline's pixels are known to about a part in 500
+      assert.near(shapes.side[name], sum(inside) ^ 0.5 / s, 0.005, name)
+      local reach = ((u:square() + v:square()):sqrt() * inside):max():item()
+      assert.is_true(reach < shapes.side[name] * s, name .. " leaves its circle")
+    end
+  end)
+end)
+
+
+describe("default_images", function()
+  it("are pictures with classes and captions", function()
+    local d = glyphs.default_images(3)
+    assert.equal(3, #d.images)
+    assert.same({ 3, 224, 224 }, d.images[1]:shape())
+    assert.equal(3, #d.labels)
+    assert.matches("scene 1 %(%a+%)", d.names[1])
+  end)
+
+  it("become the network's input as any picture does", function()
+    local d = glyphs.default_images(2)
+    local images = require "lunette.image"
+    local x = images.preprocess(d.images, glyphs.preprocessing)
+    local mine = glyphs.input(core.ops.concat(d.images[1]:view(1, 3, 224, 224),
+      d.images[2]:view(1, 3, 224, 224), { dim = 1 }))
+    assert.is_true(x:distance(mine) < 1e-6) -- one rounding more or less
+  end)
+end)
