@@ -124,7 +124,7 @@ static void store(const gather_job *j, int64_t chan, int k, int v, int u, int n,
   }
   for (int i = 0; i < n; i++, at += g->osx) {
     float z = m[i] + bias;
-    if (e->relu && !(z > 0)) z = 0.0f;
+    if (e->relu && z < 0) z = 0.0f; /* NaN stays */
     j->out[at] = e->gate ? lun_gate_one(e->gate, at, z) : z;
   }
 }

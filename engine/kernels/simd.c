@@ -274,7 +274,7 @@ INLINE vec rule(enum mode mode, vec z, vec y, float bias, float leak) {
     }
     case RELU:
       z += bias;
-      return keep(z, z > 0);
+      return keep(z, ~(z < 0)); /* NaN stays, as in the plain relu */
     default:
       return z + bias;
   }

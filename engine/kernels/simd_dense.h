@@ -90,7 +90,7 @@ static void dense_rows(const lun_dense *j, int64_t o0, int64_t o1) {
         float *y = j->y + b * j->out + o + r;
         if (j->in == 0) *y = 0.0f;
         if (j->end.bias) *y += j->end.bias[o + r];
-        if (j->end.relu && !(*y > 0)) *y = 0.0f;
+        if (j->end.relu && *y < 0) *y = 0.0f; /* NaN stays */
       }
   }
 }

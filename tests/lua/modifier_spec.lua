@@ -1,0 +1,405 @@
+-- Modifiers: formulas, one's own rules, errors by name, nothing left behind.
+local lu = require "lunette"
+local core = require "lunette.core"
+local t = dofile "tests/lua/support.lua"
+
+local function linear_run(net, n)
+  return net:run(t.input(net, n or 2), { modifiers = { "linear" } })
+end
+
+
+---The backward pass step by step: conv and dense layers by their true gradient, every
+---relu by `rule(dy, x)`.
+local function by_hand(run, class, rule)
+  local nodes, g = run:nodes(), nil
+  local out = run:node(nodes[#nodes].layer.name)
+  g = lu.zeros(out.shape)
+  for i = 1, #g do g:set(i, class + 1, 1) end
+  for i = #nodes, 1, -1 do
+    local node = run:node(nodes[i].layer.name)
+    g = node.kind == "relu" and rule(g, node.input) or node:backward(g)
+  end
+  return g
+end
+
+
+local formulas = {
+  vanilla = function(dy, x) return dy * x:gt(0) end,
+  guided = function(dy, x) return dy:relu() * x:gt(0) end,
+  rectified = function(dy) return dy:relu() end,
+  deconvnet = function(dy) return dy:relu() end,
+  ["rectified:leak=0.25"] = function(dy, x)
+    return dy * (x:gt(0) * 0.75 + 0.25)
+  end,
+  ["beta_smooth:3"] = function(dy, x) return dy * (x * 3):sigmoid() end,
+}
+
+
+describe("backward modifiers", function()
+  for name, rule in pairs(formulas) do
+    it(name .. " follows its formula", function()
+      local run = linear_run(t.net())
+      local g = run:gradient { score = 2, modifiers = { name } }
+      -- the same sums in another order: a rounding or two a layer
+      assert.is_true(g:distance(by_hand(run, 2, rule)) < 1e-6)
+      assert.is_true(g:stats().l2 > 0)
+    end)
+
+    it(name .. " equals its Lua twin", function()
+      local run = linear_run(t.graph())
+      local twin = lu.modifier { name = "twin", on = "relu",
+        backward = function(node, dy) return rule(dy, node.input) end }
+      local g = run:gradient { score = 2, modifiers = { name } }
+      local h = run:gradient { score = 2, modifiers = { twin } }
+      assert.is_true(g:distance(h) < 1e-6)
+      -- several seeds at once: node.input lines up with dy
+      local many = run:gradient { scores = { 0, 2 }, modifiers = { twin } }
+      assert.is_true(t.same(h, many:rows(3, 4)))
+    end)
+  end
+
+  it("work for every unit of the relu family", function()
+    for _, kind in ipairs { "relu", "leaky_relu", "relu6", "elu", "silu", "gelu",
+                            "softplus" } do
+      local net = assert(lu.net { input = { 6 }, layers = {
+        { "a", "linear", units = 8 }, { "act", kind }, { "b", "linear", units = 3 } } })
+      local run = net:init(4):run(t.input(net, 2))
+      for _, name in ipairs { "guided", "rectified", "deconvnet" } do
+        local g = run:gradient { score = 1, wrt = "a", modifiers = { name } }
+        assert.same({ 2, 8 }, g:shape())
+        assert.is_true(g:stats().finite)
+        local h = run:gradient { score = 1, wrt = "input", modifiers = { name } }
+        assert.is_true(h:stats().l2 > 0)
+      end
+    end
+  end)
+
+  it("combine: the last one for a node counts", function()
+    local run = linear_run(t.net())
+    local last = lu.modifier { on = "relu1", backward = "rectified" }
+    local g = run:gradient { score = 1, modifiers = { "guided", last } }
+    local nodes = { relu1 = formulas.rectified }
+    local h
+    do -- by hand: guided everywhere but at relu1
+      local layers = run:nodes()
+      h = lu.zeros(2, 5)
+      h:set(1, 2, 1)
+      h:set(2, 2, 1)
+      for i = #layers, 1, -1 do
+        local node = run:node(layers[i].layer.name)
+        local rule = nodes[node.name] or formulas.guided
+        h = node.kind == "relu" and rule(h, node.input) or node:backward(h)
+      end
+    end
+    assert.is_true(g:distance(h) < 1e-6)
+  end)
+
+  it("may be given alone, without a list", function()
+    local run = linear_run(t.net())
+    local g = run:gradient { score = 1, modifiers = { "guided" } }
+    assert.is_true(t.same(g, (run:gradient { score = 1, modifiers = "guided" })))
+    assert.is_true(t.same(g, (run:gradient { score = 1,
+                                             modifiers = lu.modifiers.guided })))
+    assert.matches("are a list", t.message(run.gradient, run, { modifiers = { a = 1 } }))
+    assert.matches("got number", t.message(run.gradient, run, { modifiers = 3 }))
+  end)
+
+  it("report how many nodes they changed", function()
+    local net = t.net()
+    local run = linear_run(net)
+    local map = lu.saliency(run, { score = 1, modifiers = { "guided" } })
+    assert.same({ linear = 1, guided = 3 }, map.story.changed_nodes)
+    assert.same({ "guided" }, map.story.modifiers)
+    local mine = lu.modifier { name = "two", on = { "relu1", "relu2" },
+                               backward = "guided" }
+    map = lu.saliency(run, { score = 1, modifiers = { mine } })
+    assert.equal(2, map.story.changed_nodes.two)
+  end)
+end)
+
+
+describe("one's own rule", function()
+  it("sees the node", function()
+    local net = t.net()
+    local run, seen = linear_run(net), {}
+    local look = lu.modifier { name = "look", on = "conv2", backward = function(node, dy)
+      seen[#seen + 1] = { node.name, node.kind, table.concat(node.input:shape(), ","),
+        table.concat(node.output:shape(), ","), table.concat(node.weight:shape(), ","),
+        table.concat(node.bias:shape(), ","), node.attrs.stride[1] or node.attrs.stride,
+        table.concat(dy:shape(), ","), table.concat(node.input_shape, ","),
+        node.copies, t.same(node.weight, net.params["conv2.weight"]) }
+      return node:backward(dy)
+    end }
+    local g = run:gradient { score = 1, modifiers = { look } }
+    assert.same({ { "conv2", "conv2d", "2,6,6,6", "2,8,4,4", "8,6,3,3", "8", 1,
+                    "2,8,4,4", "2,6,6,6", 1, true } }, seen)
+    assert.is_true(g:distance((run:gradient { score = 1 })) < 1e-6)
+    run:gradient { scores = { 0, 1, 2 }, modifiers = { look } }
+    assert.equal("6,8,4,4", seen[2][8])
+    assert.equal("6,8,4,4", seen[2][4]) -- once per seed
+    assert.equal(3, seen[2][10])
+    assert.matches("conv2", tostring(run:node "conv2"))
+  end)
+
+  it("may use the operator's own rules", function()
+    local run = linear_run(t.net())
+    local mine = lu.modifier { on = "relu", backward = function(node, dy)
+      return node:backward(dy, "leak", 0.25)
+    end }
+    assert.is_true(t.same(run:gradient { score = 1, modifiers = { mine } },
+      (run:gradient { score = 1, modifiers = {
+        lu.modifier { on = "relu", backward = { "leak", 0.25 } } } })))
+    local wrong = lu.modifier { on = "relu", backward = function(node, dy)
+      return node:backward(dy, "gudied")
+    end }
+    assert.matches("op 'relu' has no rule 'gudied'",
+                   t.message(run.gradient, run, { modifiers = { wrong } }))
+    wrong = lu.modifier { on = "relu", backward = "gudied" }
+    assert.matches("has no rule 'gudied'; it has plain",
+                   t.message(run.gradient, run, { modifiers = { wrong } }))
+  end)
+
+  it("goes by kind, by name and by alias", function()
+    local run = linear_run(t.net())
+    local function double(on)
+      return lu.modifier { on = on, backward = function(node, dy)
+        return node:backward(dy) * 2
+      end }
+    end
+    local g = run:gradient { score = 1 }
+    local function ratio(on)
+      local h = run:gradient { score = 1, modifiers = { double(on) } }
+      return h:stats().l2 / g:stats().l2
+    end
+    assert.near(8, ratio "relu", 1e-4)
+    assert.near(4, ratio "conv2d", 1e-4)
+    assert.near(2, ratio "conv1", 1e-4)
+    assert.near(2, ratio "features.1", 1e-4)
+    assert.near(4, ratio { "relu1", "fc" }, 1e-4)
+    assert.near(2, ratio "flatten", 1e-4)
+    assert.near(2, ratio "max_pool2d", 1e-4)
+  end)
+
+  it("answers for layers of several inputs", function()
+    local run = linear_run(t.graph())
+    local g = run:gradient { score = 1 }
+    local split = lu.modifier { on = "sum", backward = function(_, dy)
+      return { dy, dy }
+    end }
+    assert.is_true(g:distance((run:gradient { score = 1, modifiers = { split } })) < 1e-6)
+    local only = lu.modifier { on = "sum", backward = function(_, dy) return dy end }
+    local h = run:gradient { score = 1, modifiers = { only } }
+    assert.is_true(h:distance(g) > 1e-3) -- nothing goes through the shortcut
+    local short = lu.modifier { on = "sum", backward = function(_, dy) return { dy } end }
+    assert.matches("returned table", t.message(run.gradient, run,
+                                               { modifiers = { short } }))
+    local odd = lu.modifier { on = "sum", backward = function(_, dy)
+      return { dy, lu.zeros(1) }
+    end }
+    assert.matches("sum.*%(1%)", t.message(run.gradient, run, { modifiers = { odd } }))
+  end)
+end)
+
+
+describe("a rule that fails", function()
+  local net = t.net()
+  local run = linear_run(net)
+  local before = run:gradient { score = 1 }
+  local guided = run:gradient { score = 1, modifiers = { "guided" } }
+
+  local wrong = {
+    ["returned nil"] = function() end,
+    ["returned number"] = function() return 1 end,
+    ["returned table"] = function() return {} end,
+    ["returned string"] = function() return "dy" end,
+    ["gradient of shape %(2, 6, 12, 11%), the input is %(2, 6, 12, 12%)"] =
+      function() return lu.zeros(2, 6, 12, 11) end,
+    ["gradient of shape %(2, 864%), the input is %(2, 6, 12, 12%)"] =
+      function(_, dy) return dy:view(2, 864) end,
+    ["gradient of shape %(6, 2, 12, 12%)"] =
+      function(_, dy) return dy:view(6, 2, 12, 12) end,
+    ["my own words"] = function() error "my own words" end,
+    ["a table"] = function() error(setmetatable({}, { __tostring = function()
+      return "a table"
+    end })) end,
+    ["attempt to call a nil value"] = function(node) return node.nonsense() end,
+    ["released"] = function(_, dy) dy:release() return dy end,
+    ["outside 1"] = function(_, dy) return dy[99] end,
+    ["no memory"] = function(_, dy)
+      return dy + lu.zeros(1 << 20, 1 << 22)
+    end,
+  }
+  for what, backward in pairs(wrong) do
+    it("is named: " .. what, function()
+      local mine = lu.modifier { name = "broken", on = "relu1", backward = backward }
+      local message = t.message(run.gradient, run, { score = 1, modifiers = { mine } })
+      assert.matches("modifier 'broken' at layer 'relu1' %(relu%): ", message)
+      assert.matches(what, message)
+      -- and the run is what it was
+      assert.is_true(t.same(before, (run:gradient { score = 1 })))
+      assert.is_true(t.same(guided, (run:gradient { score = 1,
+                                                    modifiers = { "guided" } })))
+    end)
+  end
+
+  it("keeps no memory, wherever it fails", function()
+    local function live()
+      collectgarbage()
+      collectgarbage()
+      return core.memory().blocks
+    end
+    local broken = lu.modifier { name = "broken", on = "conv1",
+                                 backward = function() error "late" end }
+    pcall(run.gradient, run, { score = 1, modifiers = { broken } })
+    local base = live()
+    for _ = 1, 20 do
+      pcall(run.gradient, run, { scores = { 0, 1, 2 }, modifiers = { "guided", broken } })
+    end
+    assert.equal(base, live())
+  end)
+
+  it("may fail inside a coroutine, or yield", function()
+    local mine = lu.modifier { name = "yielder", on = "relu1", backward = function(_, dy)
+      coroutine.yield(dy)
+      return dy
+    end }
+    local co = coroutine.wrap(function()
+      return pcall(run.gradient, run, { score = 1, modifiers = { mine } })
+    end)
+    local ok, message = co()
+    assert.is_false(ok)
+    assert.matches("yield", message)
+    assert.is_true(t.same(before, (run:gradient { score = 1 })))
+  end)
+
+  it("may run the network and other gradients itself", function()
+    local mine = lu.modifier { name = "deep", on = "relu1", backward = function(_, dy)
+      local inner = run:gradient { score = 2, wrt = "relu1", modifiers = { "guided" } }
+      local other <close> = net:run(run.images)
+      return dy * 0 + inner
+    end }
+    local g = run:gradient { score = 1, modifiers = { mine } }
+    local want = run:node("conv1"):backward(
+      run:gradient { score = 2, wrt = "relu1", modifiers = { "guided" } })
+    assert.is_true(g:distance(want) < 1e-6)
+  end)
+
+  it("may release the run it runs in", function()
+    local mine_run = linear_run(net)
+    local mine = lu.modifier { on = "relu1", backward = function(_, dy)
+      mine_run:release()
+      collectgarbage()
+      return dy
+    end }
+    local ok = pcall(mine_run.gradient, mine_run, { score = 1, modifiers = { mine } })
+    assert.is_boolean(ok) -- either way without a crash
+    assert.matches("released", tostring(mine_run))
+  end)
+
+  it("does not corrupt the run by keeping what it saw", function()
+    local kept = {}
+    local mine = lu.modifier { on = "relu", backward = function(node, dy)
+      kept[#kept + 1] = { node, dy, node.output, node.input }
+      return dy * node.output:gt(0)
+    end }
+    local r = linear_run(net)
+    r:gradient { score = 1, modifiers = { mine } }
+    r:release()
+    r = nil -- luacheck: ignore
+    collectgarbage()
+    for _, k in ipairs(kept) do
+      assert.equal(k[2]:size(), k[3]:size())
+      assert.is_true(k[1].output:stats().finite and k[4]:stats().finite)
+    end
+  end)
+end)
+
+
+describe("modifiers that change nothing", function()
+  local run = linear_run(t.net())
+
+  it("are errors", function()
+    local none = lu.modifier { name = "sig", on = "sigmoid", backward = "plain" }
+    assert.matches("modifier 'sig' changed no node: there is no layer or kind 'sigmoid'",
+                   t.message(run.gradient, run, { modifiers = { none } }))
+    local typo = lu.modifier { name = "typo", on = "rleu1", backward = "plain" }
+    assert.matches("did you mean 'relu1'",
+                   t.message(run.gradient, run, { modifiers = { typo } }))
+    local late = lu.modifier { name = "late", on = "softmax", backward = "plain" }
+    assert.matches("'softmax' is not part of this backward pass",
+                   t.message(run.gradient, run, { modifiers = { late } }))
+    local both = lu.modifier { name = "both", on = { "relu1", "reul2" },
+                               backward = "guided" }
+    assert.matches("changed no node", t.message(run.gradient, run,
+                                                { modifiers = { both } }))
+    local bare = assert(lu.net { input = { 4 }, layers = {
+      { "out", "linear", units = 3 } } }):init(1)
+    local r = bare:run(t.input(bare))
+    assert.matches("'guided' changed no node",
+                   t.message(r.gradient, r, { modifiers = { "guided" } }))
+    assert.matches("'linear' changed nothing: the output 'out' of network is linear",
+                   t.message(bare.run, bare, t.input(bare), { modifiers = { "linear" } }))
+  end)
+
+  it("are found by name, with suggestions", function()
+    local function of(what) return t.message(lu.modifiers.of, what) end
+    assert.matches("'gudied' not found; did you mean 'guided'", of "gudied")
+    assert.matches("'' not found", of "")
+    assert.matches("'extract' not found", of "extract")
+    assert.matches("'guided:x' not found", of "guided:x")
+    assert.matches("'rectified:leak=x' not found", of "rectified:leak=x")
+    assert.matches("got function", of(print))
+    assert.equal("rectified(leak=0.1)", lu.modifiers.of("rectified:leak=0.1").name)
+    assert.equal("extract(fc)", lu.modifiers.of("extract:fc").name)
+    assert.matches("leak = number", t.message(lu.modifiers.rectified, {}))
+    assert.matches("'guided' takes no parameters",
+                   t.message(lu.modifiers.guided, { leak = 1 }))
+    assert.matches("expected { name", t.message(lu.modifier, { name = "x" }))
+    assert.matches("expected { name", t.message(lu.modifier, "guided"))
+  end)
+
+  it("belong to forward or to backward", function()
+    local net = t.net()
+    assert.matches("'guided' is about backward",
+                   t.message(net.run, net, t.input(net), { modifiers = { "guided" } }))
+  end)
+end)
+
+
+describe("forward modifiers", function()
+  it("linear scores what the softmax reads", function()
+    local net = t.net()
+    local x = t.input(net, 2)
+    local with, without = net:run(x, { modifiers = { "linear" } }), net:run(x)
+    assert.equal("out", with.output_layer.name)
+    assert.equal("softmax", without.output_layer.name)
+    -- on a run that has its softmax, the same bits
+    local g = without:gradient { score = 1, modifiers = { "linear" } }
+    assert.is_true(t.same(g, (with:gradient { score = 1 })))
+    -- once more over a linear run changes nothing and is no error
+    assert.is_true(t.same(g, (with:gradient { score = 1, modifiers = { "linear" } })))
+    -- d p_k / d z = p_k (e_k - p)
+    local p = without.output:detach()
+    local gz = without:gradient { score = 1, wrt = "out" }
+    local want = p * -1
+    for i = 1, 2 do want:set(i, 2, 1 + want:get(i, 2)) end
+    want = want * p:narrow { dim = 2, start = 2, length = 1 }
+    assert.near(0, t.off(gz, want), 1e-6)
+  end)
+
+  it("extract scores a layer", function()
+    local net = t.net()
+    local x = t.input(net, 2)
+    local whole = net:run(x)
+    local a = whole:gradient { score = 3, modifiers = { lu.extract "relu2" } }
+    local b = net:run(x, { modifiers = { "extract:conv2" } }):gradient { score = 3 }
+    local c = lu.saliency(net, x, { score = 3, modifiers = { lu.extract "conv2" },
+                                    raw = true })
+    assert.is_true(t.same(a, b))
+    assert.is_true(t.same(a, c))
+    assert.matches("not found", t.message(whole.gradient, whole, {
+      modifiers = { lu.extract "conv9" } }))
+    assert.matches("not found", t.message(net.run, net, x, {
+      modifiers = { lu.extract "conv9" } }))
+  end)
+end)

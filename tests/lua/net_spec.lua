@@ -1,0 +1,177 @@
+-- Networks: building from tables, names, parameters, summaries.
+local lu = require "lunette"
+local t = dofile "tests/lua/support.lua"
+
+
+local function refusal(layers, input)
+  local net, message = lu.net { input = input or { 3, 8, 8 }, layers = layers }
+  assert.is_nil(net)
+  return message
+end
+
+
+describe("a table of layers", function()
+  it("becomes a network", function()
+    local net = t.net()
+    assert.same({ 8, 4, 4 }, net.relu2.shape)
+    assert.same({ "flatten" }, net.fc.from)
+    assert.equal("conv1", net["features.0"].name)
+    assert.equal(6 * 28 + 8 * (54 + 1) + 7 * 129 + 5 * 8, net:count_params())
+    assert.equal(10, #net:layers())
+    assert.equal(2, #net:find "conv")
+    assert.equal("pool1", net:layers("max_pool2d")[1].name)
+    assert.matches("conv1: conv2d %-> %(6, 12, 12%)", tostring(net.conv1))
+  end)
+
+  it("is refused with the layer's name", function()
+    assert.matches("'c': no kind 'conv'; did you mean 'conv2d'", refusal { { "c", "conv" } })
+    assert.matches("'c' has no kind", refusal { { "c" } })
+    assert.matches("no name", refusal { { kind = "relu" } })
+    assert.matches("got string", refusal { "relu" })
+    assert.matches("at least one layer", refusal {})
+    assert.matches("'a': reads 'b', which is not before it",
+                   refusal { { "a", "relu", from = "b" } })
+    assert.matches("two layers are named 'a'", refusal { { "a", "relu" }, { "a", "relu" } })
+    assert.matches("two layers are named 'input'", refusal { { "input", "relu" } })
+  end)
+
+  it("is refused for attributes that make no sense", function()
+    local function conv(extra)
+      local layer = { "c", "conv2d", filters = 4, kernel = 3 }
+      for key, value in pairs(extra) do layer[key] = value end
+      return refusal { layer }
+    end
+    assert.matches("'c': conv2d has no attribute 'stide'; did you mean 'stride'",
+                   conv { stide = 2 })
+    assert.matches("'c': kernel is a whole number from 1 on, got 0", conv { kernel = 0 })
+    assert.matches("'c': stride", conv { stride = 0 })
+    assert.matches("'c': padding", conv { padding = -1 })
+    assert.matches("'c': kernel is a number or a pair", conv { kernel = { 1, 2, 3 } })
+    assert.matches("'c': a window of 9 does not fit into 8 pixels", conv { kernel = 9 })
+    assert.matches("2 groups do not divide 3 channels", conv { groups = 2 })
+    assert.matches("conv2d needs `filters`", refusal { { "c", "conv2d", kernel = 3 } })
+    assert.matches("linear needs `units`", refusal { { "c", "linear" } })
+    assert.matches("flatten it first", refusal { { "c", "linear", units = 2 } })
+    assert.matches("max_pool2d needs `kernel`", refusal { { "c", "max_pool2d" } })
+    assert.matches("'c': conv2d wants %(C,H,W%)",
+                   refusal({ { "c", "conv2d", filters = 1, kernel = 1 } }, { 5 }))
+  end)
+
+  it("is refused for branches that do not fit", function()
+    local half = { "half", "max_pool2d", kernel = 2, from = "input" }
+    assert.matches("'j': inputs of %(3,8,8%) and %(3,4,4%) cannot be joined", refusal {
+      { "a", "relu" }, half, { "j", "concat", from = { "a", "half" } } })
+    assert.matches("'s': inputs of .* cannot be added", refusal {
+      { "a", "relu" }, half, { "s", "add", from = { "a", "half" } } })
+    assert.matches("'s': add wants two", refusal { { "s", "add" } })
+  end)
+
+  it("needs an input", function()
+    assert.matches("needs `input", t.message(lu.net, { layers = {} }))
+    assert.matches("needs `input", t.message(lu.net, { input = { 3, 8 }, layers = {} }))
+    assert.matches("needs `input", t.message(lu.net, { input = { 3, 0, 8 }, layers = {} }))
+    assert.matches("a table", t.message(lu.net, "vgg16"))
+  end)
+
+  it("has the operators' shapes for windows of every kind", function()
+    for _, o in ipairs {
+      { kernel = 3 }, { kernel = 3, stride = 2 }, { kernel = { 3, 1 }, stride = { 1, 2 } },
+      { kernel = 3, stride = 2, padding = 1 }, { kernel = 2, stride = 2 },
+      { kernel = 3, stride = 2, ceil_mode = true },
+      { kernel = 2, stride = 3, padding = 1, ceil_mode = true },
+    } do
+      local pool, conv = { "p", "max_pool2d" }, { "c", "conv2d", filters = 2 }
+      for key, value in pairs(o) do
+        pool[key] = value
+        if key ~= "ceil_mode" then conv[key] = value end
+      end
+      for _, layer in ipairs { pool, conv } do
+        for _, side in ipairs { 7, 8, 9, 10 } do
+          local net = assert(lu.net { input = { 3, side, side + 1 }, layers = { layer } })
+          local run = net:init(1):run(t.input(net, 2))
+          local shape = run.output:shape()
+          table.remove(shape, 1)
+          assert.same(net:layers()[1].shape, shape)
+        end
+      end
+    end
+  end)
+
+  it("has weights by seed", function()
+    local a, b, c = t.net(1), t.net(1), t.net(2)
+    assert.is_true(t.same(a.params["conv1.weight"], b.params["conv1.weight"]))
+    assert.is_false(t.same(a.params["conv1.weight"], c.params["conv1.weight"]))
+    -- He: uniform within sqrt(6 / fan in)
+    assert.is_true(a.params["conv1.weight"]:abs():stats().max <= (6 / 27) ^ 0.5)
+    assert.equal(0, a.params["conv1.bias"]:stats().l2)
+  end)
+end)
+
+
+describe("names", function()
+  it("suggest the nearest", function()
+    local net = assert(lu.net(lu.models.vgg16()))
+    local layer, message = net:layer "block5_conv4"
+    assert.is_nil(layer)
+    assert.matches("layer 'block5_conv4' not found in vgg16; did you mean 'block5_conv",
+                   message)
+  end)
+
+  it("mean the activated output where Keras says so", function()
+    local net = assert(lu.net(lu.models.vgg16()))
+    assert.equal("block5_relu3", net:activated("block5_conv3").name)
+    assert.equal("block5_conv3", net:activated("features.28").name)
+    assert.equal("block5_relu3", net:activated("features.29").name)
+    assert.equal("block5_relu3", net:activated("relu5_3").name)
+    assert.equal("fc1_relu", net:activated("fc1").name)
+    assert.equal("predictions", net:activated("predictions").name)
+    assert.equal("block5_relu3", net:last_conv().name)
+    assert.equal("block5_conv3", net:layer("block5_conv3").name)
+  end)
+
+  it("stop at a layer that several read", function()
+    local net = t.graph()
+    assert.equal("norm", net:activated("norm").name)
+    assert.equal("stem_relu", net:activated("stem").name)
+  end)
+end)
+
+
+describe("the architectures", function()
+  -- counts as torchvision and Keras print them (with running statistics)
+  local counts = {
+    alexnet = 61100840, vgg11 = 132863336, vgg13 = 133047848, vgg16 = 138357544,
+    vgg19 = 143667240, squeezenet1_0 = 1248424, tiny_vgg = 19920,
+    resnet18 = 11689512 + 9600, resnet34 = 21797672 + 17024,
+  }
+  for name, count in pairs(counts) do
+    it(name .. " has its parameters", function()
+      local net = assert(lu.net(lu.models[name]()))
+      assert.equal(count, (net:count_params()))
+    end)
+  end
+
+  it("are summed up as Keras does", function()
+    local text = assert(lu.net(lu.models.vgg16())):summary()
+    assert.matches('Model: "vgg16"', text)
+    assert.matches("block1_conv1 %(Conv2D%)%s+%(None, 224, 224, 64%)%s+1,792\n", text)
+    assert.matches("block5_pool %(MaxPooling2D%)%s+%(None, 7, 7, 512%)%s+0\n", text)
+    assert.matches("fc1 %(Dense%)%s+%(None, 4096%)%s+102,764,544\n", text)
+    assert.matches("predictions %(Dense%)%s+%(None, 1000%)%s+4,097,000\n", text)
+    assert.matches("Total params: 138,357,544 %(527.79 MB%)", text)
+    assert.matches("Non%-trainable params: 0 ", text)
+    assert.is_nil(text:find("relu", 1, true))
+    local all = assert(lu.net(lu.models.vgg16())):summary { all = true }
+    assert.matches("block1_relu1 %(Activation%)", all)
+  end)
+
+  it("run at other sizes and widths", function()
+    local net = assert(lu.net(lu.models.vgg11 { width = 1 / 16, fc = 8, classes = 3,
+                                                side = 32 })):init(1)
+    assert.same({ 2, 3 }, net:run(t.input(net, 2)).output:shape())
+    net = assert(lu.net(lu.models.resnet18 { classes = 3, side = 32 })):init(1)
+    assert.same({ 1, 3 }, net:run(t.input(net)).output:shape())
+    net = assert(lu.net(lu.models.vgg16 { width = 1 / 32, top = false, side = 32 }))
+    assert.equal("block5_pool", net:layers()[#net:layers()].name)
+  end)
+end)

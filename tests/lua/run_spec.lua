@@ -1,0 +1,317 @@
+-- Runs: forward, reading values, gradients by hand, parts of networks, memory.
+local lu = require "lunette"
+local core = require "lunette.core"
+local t = dofile "tests/lua/support.lua"
+
+local linear = { modifiers = { "linear" } }
+
+
+describe("a run", function()
+  it("computes what is written down", function()
+    -- y = relu(W x + b), softmax: by hand
+    local net = assert(lu.net { input = { 2 }, layers = {
+      { "fc", "linear", units = 2 }, { "act", "relu" }, { "softmax", "softmax" } } })
+    net.params["fc.weight"] = lu.tensor { { 1, 2 }, { 3, -4 } }
+    net.params["fc.bias"] = lu.tensor { 0.5, -1 }
+    local run = net:run(lu.tensor { { 1, 1 }, { 0, -1 } })
+    assert.same({ { 3.5, 0 }, { 0, 3 } }, run.act:totable())
+    assert.same({ { 3.5, -2 }, { -1.5, 3 } }, run:preactivation("fc"):totable())
+    local p = 1 / (1 + math.exp(-3.5))
+    assert.near(p, run.output:get(1, 1), 1e-6)
+    assert.near(1 - p, run.output:get(1, 2), 1e-6)
+    -- d act_1 / d x = W_1 where it is active
+    local g = net:run(lu.tensor { { 1, 1 }, { 0, -1 } }, linear):gradient { score = 0 }
+    assert.same({ { 1, 2 }, { 0, 0 } }, g:totable())
+  end)
+
+  it("reads layers by name, alias and field", function()
+    local net = t.net()
+    local run = net:run(t.input(net, 2))
+    assert.same({ 2, 6, 12, 12 }, run.conv1:shape())
+    assert.is_true(t.same(run.conv1, run:activation "relu1"))
+    assert.is_true(t.same(run["features.1"], run.relu1))
+    assert.is_false(t.same(run:preactivation "conv1", run.relu1))
+    assert.is_true(t.same(run:preactivation("conv1"):relu(), run.relu1))
+    assert.is_true(t.same(run:activation "input", run.images))
+    assert.is_nil(run.nonsense)
+    local value, message = run:activation "conv3"
+    assert.is_nil(value)
+    assert.matches("did you mean 'conv", message)
+    assert.equal(2, run:count())
+  end)
+
+  it("tells classes by probability", function()
+    local net = t.net()
+    local run = net:run(t.input(net, 2))
+    local top = run:top(3)
+    assert.equal(2, #top)
+    assert.equal(3, #top[1])
+    assert.is_true(top[1][1].probability >= top[1][2].probability)
+    assert.equal(net.labels[top[1][1].class + 1], top[1][1].name)
+    assert.equal(5, #run:top()[1])
+    assert.equal(5, #run:top(99)[1])
+    local all = 0
+    for _, c in ipairs(run:top(5)[2]) do all = all + c.probability end
+    assert.near(1, all, 1e-6)
+    -- the softmax is added where the run stopped before it
+    local logits = net:run(run.images, linear)
+    assert.equal(top[1][1].class, logits:top(1)[1][1].class)
+    assert.near(top[1][1].probability, logits:top(1)[1][1].probability, 1e-6)
+    assert.is_true(logits:top(1)[1][1].score == logits.output:stats().max
+      or logits:top(1)[2][1].score == logits.output:stats().max)
+    assert.matches("image 2", tostring(run))
+  end)
+
+  it("refuses what is no input", function()
+    local net = t.net()
+    assert.matches("small wants a tensor %(N,3,12,12%), got %(3,12,12%)",
+                   t.message(net.run, net, lu.zeros(3, 12, 12)))
+    assert.matches("got %(1,3,12,13%)", t.message(net.run, net, lu.zeros(1, 3, 12, 13)))
+    assert.matches("got %(0,3,12,12%)", t.message(net.run, net, lu.zeros(0, 3, 12, 12)))
+    assert.matches("got nil", t.message(net.run, net))
+    assert.matches("got string", t.message(net.run, net, "hen.jpg"))
+    assert.matches("unknown option 'modifers'; did you mean 'modifiers'",
+                   t.message(net.run, net, t.input(net), { modifers = {} }))
+    assert.matches("got number", t.message(net.run, net, t.input(net), 5))
+    local bare = assert(lu.net(lu.models.tiny_vgg()))
+    assert.matches("has no weights", t.message(bare.run, bare, t.input(bare)))
+  end)
+
+  it("has the gradient of finite differences", function()
+    for _, make in ipairs { t.net, t.graph } do
+      local net = make()
+      local x = t.input(net, 2)
+      local run = net:run(x, linear)
+      local g = run:gradient { score = { 1, 2 } }
+      local close, tried = 0, 0
+      for i = 1, x:size() // 2, 37 do
+        local function at(h)
+          local y = x:clone()
+          y:view(y:size()):set(i, y:view(y:size())[i] + h)
+          return net:run(y, linear).output:get(1, 2)
+        end
+        -- piecewise linear: rounding is about 1e-7 / 1e-2, and now and then a
+        -- relu turns within the step
+        local slope = (at(0.01) - at(-0.01)) / 0.02
+        tried = tried + 1
+        if math.abs(slope - g:view(g:size())[i]) < 2e-4 + 0.02 * math.abs(slope) then
+          close = close + 1
+        end
+      end
+      assert.is_true(close >= 0.8 * tried, close .. " of " .. tried)
+    end
+  end)
+
+  it("gives gradients of layers, several at once", function()
+    local net = t.net()
+    local run = net:run(t.input(net, 2), linear)
+    local gx, g1, g2 = run:gradient { score = 1, wrt = { "input", "conv1", "out" } }
+    assert.same({ 2, 3, 12, 12 }, gx:shape())
+    assert.same({ 2, 6, 12, 12 }, g1:shape()) -- after the relu, as Keras counts
+    assert.same({ { 0, 1, 0, 0, 0 }, { 0, 1, 0, 0, 0 } }, g2:totable())
+    assert.is_true(t.same(g1, (run:gradient { score = 1, wrt = "relu1" })))
+    -- through the layers before it: the true gradient once more
+    local node = run:node "relu1"
+    local conv = run:node "conv1"
+    assert.is_true(conv:backward(node:backward(g1)):distance(gx) < 1e-6)
+  end)
+
+  it("refuses gradients that do not exist", function()
+    local net = t.net()
+    local run = net:run(t.input(net), linear)
+    assert.matches("layer 'conv9' not found", t.message(run.gradient, run,
+                                                        { wrt = "conv9" }))
+    assert.matches("was not part of this run", t.message(run.gradient, run,
+                                                         { wrt = "softmax" }))
+    assert.matches("comes after", t.message(run.gradient, run, {
+      score = lu.score.unit("conv1", 1), wrt = "fc" }))
+    assert.matches("unknown option 'scor'", t.message(run.gradient, run, { scor = 1 }))
+    assert.matches("empty", t.message(run.gradient, run, { scores = {} }))
+  end)
+
+  it("gives zeros where no path leads", function()
+    local net = t.graph()
+    local run = net:run(t.input(net), linear)
+    local g = run:gradient { score = lu.score.unit("right", 1), wrt = "left" }
+    -- a layer beside the scored one
+    assert.equal(0, g:stats().l2)
+    assert.same({ 1, 3, 7, 6 }, g:shape())
+  end)
+
+  it("keeps K scores in one backward equal to K backwards, bit for bit", function()
+    for _, make in ipairs { t.net, t.graph } do
+      local net = make()
+      local run = net:run(t.input(net, 2), linear)
+      for _, mods in ipairs { {}, { "guided" }, { "rectified" }, { "deconvnet" },
+                              { lu.modifiers.rectified { leak = 0.3 } } } do
+        local scores = { 0, 2, { 1, 3 }, lu.score.contrast(1, 2), "predicted" }
+        local all = run:gradient { scores = scores, modifiers = mods }
+        assert.equal(10, #all)
+        for k, s in ipairs(scores) do
+          local one = run:gradient { score = s, modifiers = mods }
+          assert.is_true(t.same(one, all:rows(2 * k - 1, 2 * k)))
+        end
+      end
+    end
+  end)
+
+  it("takes more scores than an operator has inputs", function()
+    local net = t.net()
+    local run = net:run(t.input(net), linear)
+    local scores = {}
+    for k = 1, 40 do scores[k] = k % 5 end
+    local all = run:gradient { scores = scores }
+    assert.is_true(t.same(run:gradient { score = 2 }, all:rows(37)))
+  end)
+
+  it("keeps images of a batch equal to runs of one, bit for bit", function()
+    for _, make in ipairs { t.net, t.graph } do
+      local net = make()
+      local x = t.input(net, 5)
+      local all = net:run(x, linear)
+      local g = all:gradient { score = 1, modifiers = { "guided" } }
+      for i = 1, 5 do
+        local one = net:run(x:rows(i), linear)
+        assert.is_true(t.same(all.output:detach():rows(i), one.output:detach()))
+        assert.is_true(t.same(g:rows(i), (one:gradient {
+          score = 1, modifiers = { "guided" } })))
+      end
+    end
+  end)
+end)
+
+
+describe("part of a run", function()
+  it("starts at a layer and gives the same bits", function()
+    local net = t.net()
+    local whole = net:run(t.input(net, 2), linear)
+    for _, name in ipairs { "conv1", "pool1", "relu2", "flatten", "fc" } do
+      local rest = net:run_from(name, whole:activation(name), linear)
+      assert.is_true(t.same(whole.output:detach(), rest.output:detach()))
+      local a = whole:gradient { score = 1, wrt = name }
+      local b = rest:gradient { score = 1, wrt = name }
+      assert.is_true(t.same(a, b), name)
+    end
+    local rest = net:run_from("pool1", whole.pool1)
+    assert.matches("starts at 'pool1'", t.message(rest.gradient, rest, { score = 1 }))
+    assert.is_nil(rest.conv1)
+  end)
+
+  it("refuses starts that others go around", function()
+    local net = t.graph()
+    local whole = net:run(t.input(net))
+    assert.matches("does not depend on 'left_relu' alone",
+                   t.message(net.run_from, net, "left", whole.left))
+    assert.matches("wants a tensor %(N,8,7,6%)",
+                   t.message(net.run_from, net, "join", lu.zeros(1, 8, 7, 7)))
+    assert.matches("not found", t.message(net.run_from, net, "jion", whole.join))
+    local rest = net:run_from("join", whole.join)
+    assert.is_true(t.same(whole.output:detach(), rest.output:detach()))
+  end)
+
+  it("stops at a layer", function()
+    local net = t.net()
+    local run = net:run(t.input(net), { modifiers = { lu.extract "relu2" } })
+    assert.same({ 1, 8, 4, 4 }, run.output:shape())
+    assert.is_nil(run.fc)
+    assert.equal("relu2", run.output_layer.name)
+  end)
+
+  it("forgets what it is told to forget", function()
+    for _, make in ipairs { t.net, t.graph } do
+      local net = make()
+      local x = t.input(net, 2)
+      local kept, dropped = net:run(x), net:run(x, { keep = false })
+      assert.is_true(t.same(kept.output:detach(), dropped.output:detach()))
+      local value, message = dropped:activation(net:layers()[2].name)
+      assert.is_nil(value)
+      assert.matches("keep = true", message)
+      assert.matches("keep = true", t.message(dropped.gradient, dropped, { score = 1 }))
+    end
+    -- a relu that a dense layer reads at once
+    local net = assert(lu.net { input = { 4 }, layers = {
+      { "a", "linear", units = 6 }, { "r", "relu" }, { "b", "linear", units = 3 } } })
+    local run = net:init(1):run(t.input(net), { keep = false })
+    assert.matches("keep = true", t.message(run.gradient, run, { score = 1 }))
+  end)
+
+  it("uses less memory when it forgets", function()
+    local net = assert(lu.net(lu.models.vgg11 { width = 1 / 4, fc = 8, side = 64 })):init(1)
+    local x = t.input(net, 2)
+    local function peak(opts)
+      collectgarbage()
+      collectgarbage()
+      core.reset_peak()
+      local before = core.memory().live
+      local run <close> = net:run(x, opts)
+      return core.memory().peak - before
+    end
+    local all, few = peak {}, peak { keep = false }
+    assert.is_true(few < all * 0.7, ("%d of %d"):format(few, all))
+  end)
+
+  it("says so after it was released", function()
+    local net = t.net()
+    local run = net:run(t.input(net))
+    run:release()
+    run:release()
+    assert.equal("Run (released)", tostring(run))
+    assert.matches("released", t.message(run.gradient, run, { score = 1 }))
+    assert.matches("released", t.message(run.top, run))
+    assert.matches("released", t.message(run.activation, run, "conv1"))
+    assert.matches("released", t.message(lu.saliency, run))
+    assert.matches("released", t.message(lu.gradcam, run))
+  end)
+end)
+
+
+describe("parameters", function()
+  it("have gradients on request", function()
+    local net = t.net()
+    local run = net:run(t.input(net, 2), { modifiers = { "linear" }, watch = "parameters" })
+    local loss = (run.output * run.output):sum()
+    local g = run:parameter_gradients(loss)
+    assert.is_true(t.same(run.output:detach() * 2,
+                          (run.output:detach() + run.output:detach())))
+    -- d sum(y^2) / d bias_k = 2 sum_n y_nk
+    local want = (run.output:detach() * 2):sum { dims = { 1 } }
+    assert.near(0, t.off(g["out.bias"], want), 1e-5)
+    assert.same({ 6, 3, 3, 3 }, g["conv1.weight"]:shape())
+    local w = net.params["conv1.weight"]
+    local function loss_at(h)
+      local p = w:clone()
+      p:set(2, 1, 2, 2, p:get(2, 1, 2, 2) + h)
+      net.params["conv1.weight"] = p
+      local y = net:run(run.images, linear).output:detach()
+      net.params["conv1.weight"] = w
+      return (y * y):sum():item()
+    end
+    local slope = (loss_at(0.01) - loss_at(-0.01)) / 0.02
+    assert.near(slope, g["conv1.weight"]:get(2, 1, 2, 2), 0.03 * math.abs(slope) + 1e-3)
+    assert.matches("watch", t.message(function()
+      local plain = net:run(run.images)
+      plain:parameter_gradients(plain.output:sum())
+    end))
+  end)
+end)
+
+
+describe("NaN", function()
+  it("in the weights warns once", function()
+    local net = t.net()
+    net.params["fc.weight"]:set(1, 1, 0 / 0)
+    local x = t.input(net, 2)
+    local warned = t.warnings(function()
+      net:run(x)
+      net:run(x)
+    end)
+    assert.equal(1, #warned)
+    assert.matches("small: the output holds NaN", warned[1])
+    for _, name in ipairs { "conv1.weight", "conv2.bias", "fc.bias" } do
+      net = t.net()
+      local w = net.params[name]
+      w:view(w:size())[2] = 0 / 0 -- a relu must not make it a 0
+      assert.equal(1, #t.warnings(function() net:run(x) end), name)
+    end
+  end)
+end)
