@@ -130,7 +130,7 @@ bench: all $(BUILD)/hash_weights  ## compare speed with PyTorch (installs it)
 	@tests/bench/run
 docs: all  ## the API reference, from the doc comments, into docs/api
 	@tests/deps build test
-	@$(RUN) $(LUA) docs/reference.lua $(BUILD)/reference
+	@LUA_PATH_5_4='lua/?.lua;lua/?/init.lua;;' LUA_CPATH_5_4='$(BUILD)/?.so;;' $(LUA) docs/reference.lua $(BUILD)/reference
 	@ldoc -q -c config.ld -d docs/api $(BUILD)/reference
 layers:  ## check that only engine/bind includes Lua
 	@! grep -rnE --include='*.[ch]' '(lua|lauxlib|lualib)\.h|lua_State' engine --exclude-dir=bind
