@@ -162,6 +162,31 @@ describe("schedule", function()
 end)
 
 
+describe("paste_", function()
+  it("overwrites a rectangle of every plane", function()
+    local t = core.zeros(2, 3, 4):paste_(core.tensor {
+      { { 1, 2 }, { 3, 4 } }, { { 5, 6 }, { 7, 8 } } }, 2, 3)
+    assert.same({ { 0, 0, 0, 0 }, { 0, 0, 1, 2 }, { 0, 0, 3, 4 } }, t[1]:totable())
+    assert.same({ { 0, 0, 0, 0 }, { 0, 0, 5, 6 }, { 0, 0, 7, 8 } }, t[2]:totable())
+  end)
+
+  it("stays inside", function()
+    local t = core.zeros(3, 4)
+    local far = math.maxinteger
+    for _, at in ipairs { { 0, 1 }, { 1, 0 }, { 3, 1 }, { 1, 4 }, { far, 1 } } do
+      assert.error_matches(function() t:paste_(core.ones(2, 2), at[1], at[2]) end,
+                           "outside dimension")
+    end
+    assert.error_matches(function() t:paste_(core.ones(1, 2, 2), 1, 1) end,
+                         "3 dimensions into 2")
+    assert.error_matches(function()
+      core.zeros(2, 3, 4):paste_(core.ones(1, 2, 2), 1, 1)
+    end, "dimension 1 is 1, not 2")
+    assert.equal(0, t:stats().l2)
+  end)
+end)
+
+
 describe("calibrate", function()
   it("gives every unit mean 0 and deviation 1 before its activation", function()
     local net = small_net(2)
