@@ -195,30 +195,31 @@ INLINE void kernel_to_u(const vec *g, int back, float *u, ptrdiff_t us) {
 }
 
 /* Forward, 16 outputs' rows of weights lie in 16 places far apart: more than
-** the processor foresees by itself.  Asks for what is due 20 channels on. */
+** the processor foresees by itself.  Asks for the row of output k, BLOCK
+** channels from c on. */
 INLINE void expect_kernels(const lun_wino *j, int k, int c) {
-  ptrdiff_t ks = 9 * (ptrdiff_t)j->c;
-  const float *w = j->weights + k * ks + (c + 20) * 9;
-  ADD_UP(ks);
-  UNROLLED(int i = 0; i < BLOCK; i++) __builtin_prefetch(w + i * ks);
+  const float *w = j->weights + ((ptrdiff_t)k * j->c + c) * 9;
+  UNROLLED(int i = 0; i <= 9; i++) __builtin_prefetch(w + i * BLOCK);
 }
 
-/* What is past the last output stays as it is: wino_mul takes what is there,
-** wino_out ignores it. */
+/* Channels in blocks, so that few rows of weights are read at a time. What is
+** past the last output stays as it is: wino_mul takes what is there, wino_out
+** ignores it. */
 static void wino_weights(const lun_wino *j, int k0, int c0, int nc, float *u) {
   ptrdiff_t us = (ptrdiff_t)nc * PW + 16;
   int nk = mini(PW, j->k - k0);
-  for (int c = 0; c < nc; c++)
-    for (int h = 0; h < nk; h += VL) {
-      vec g[9];
-      if (!j->back && h % BLOCK == 0) expect_kernels(j, k0 + h, c0 + c);
-      kernels_in(j, k0 + h, c0 + c, mini(VL, nk - h), g);
-      if (j->back) {
-        kernel_to_u(g, 1, u + c * PW + h, us);
-      } else {
-        kernel_to_u(g, 0, u + c * PW + h, us);
+  for (int b = 0; b < nc; b += BLOCK)
+    for (int h = 0; h < nk; h += VL)
+      for (int c = b; c < mini(nc, b + BLOCK); c++) {
+        vec g[9];
+        kernels_in(j, k0 + h, c0 + c, mini(VL, nk - h), g);
+        if (j->back) {
+          kernel_to_u(g, 1, u + c * PW + h, us);
+        } else {
+          if (c - b < VL) expect_kernels(j, k0 + h + c - b, c0 + b + BLOCK);
+          kernel_to_u(g, 0, u + c * PW + h, us);
+        }
       }
-    }
 }
 
 /* ---- products ----------------------------------------------------------- */
