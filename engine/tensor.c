@@ -190,12 +190,28 @@ void lun_random_uniform(float *out, int64_t n, uint64_t seed, uint64_t stream) {
         (float)(mix(key + (uint64_t)i * 0x9E3779B97F4A7C15u) >> 40) * 0x1p-24f;
 }
 
-void lun_random_normal(float *out, int64_t n, uint64_t seed, uint64_t stream) {
-  uint64_t key = key_of(seed, stream);
-  for (int64_t i = 0; i < n; i += 2) {
-    double r = sqrt(-2 * log(1 - unit(key, (uint64_t)i)));
-    double a = 6.283185307179586 * unit(key, (uint64_t)i + 1);
-    out[i] = (float)(r * cos(a));
-    if (i + 1 < n) out[i + 1] = (float)(r * sin(a));
+typedef struct normals {
+  float *out;
+  int64_t n;
+  uint64_t key;
+} normals;
+
+enum { NORMALS = 1 << 14 }; /* even: two come from two uniform numbers */
+
+static void normal_chunk(void *arg, int64_t job, int worker) {
+  const normals *j = arg;
+  int64_t i = job * NORMALS, end = i + NORMALS < j->n ? i + NORMALS : j->n;
+  (void)worker;
+  for (; i < end; i += 2) {
+    double r = sqrt(-2 * log(1 - unit(j->key, (uint64_t)i)));
+    double a = 6.283185307179586 * unit(j->key, (uint64_t)i + 1);
+    j->out[i] = (float)(r * cos(a));
+    if (i + 1 < end) j->out[i + 1] = (float)(r * sin(a));
   }
+}
+
+void lun_random_normal(float *out, int64_t n, uint64_t seed, uint64_t stream) {
+  normals j = {out, n, key_of(seed, stream)};
+  if (lun_parallel((n + NORMALS - 1) / NORMALS, normal_chunk, &j) != LUN_OK)
+    memset(out, 0, (size_t)n * sizeof *out); /* interrupted: nothing random */
 }

@@ -24,7 +24,7 @@ end
 local function noisy(x, n, s, sigma, seed)
   local shape = x:shape()
   table.remove(shape, 1)
-  return x[n] + core.normal(seed, (n << 32) + s, shape) * sigma
+  return core.normal(seed, (n << 32) + s, shape):mul_(sigma):add_(x[n])
 end
 
 
