@@ -40,7 +40,7 @@ local function class_id(run, what, sample)
   local number = tonumber(what)
   local id = math.tointeger(number)
   if id then return id end
-  if number or type(what) ~= "string" then
+  if number then
     error(("score: expected a class id or name, got %s"):format(tostring(what)), 0)
   end
   local found, message = require("lunette.labels").find(what, run.net)
@@ -103,15 +103,28 @@ function M.row(score, run, i)
 end
 
 
+---Every class must be an id or a name; gives them as text.
+local function class_text(classes)
+  local words = {}
+  for i, c in ipairs(type(classes) == "table" and classes or { classes }) do
+    if type(c) ~= "number" and type(c) ~= "string" then
+      error(("score: expected a class id or name, got %s"):format(type(c)), 3)
+    end
+    words[i] = tostring(c)
+  end
+  if #words == 0 then error("score: no class is given", 3) end
+  return table.concat(words, ",")
+end
+
+
 ---The output of a class, one for all samples or one each. Output (N,K) or
 ---(N,K,H,W), of which the mean over pixels counts (as tf-keras-vis).
 ---@param classes integer|string|table   id, name, "predicted", "8,21", or a list
 ---@return lunette.Score
 function M.categorical(classes)
   classes = split(classes)
-  local text = type(classes) == "table" and table.concat(classes, ",")
-    or tostring(classes)
-  local score = M.new("categorical(" .. text .. ")", function(output, run)
+  local name = "categorical(" .. class_text(classes) .. ")"
+  local score = M.new(name, function(output, run)
     local shape = output:shape()
     if #shape < 2 then error("categorical: the output is no list of classes", 0) end
     local index = ids_for(run, classes, shape[1], shape[2])
@@ -223,7 +236,7 @@ function M.of(what)
   if type(what) == "table" and getmetatable(what) == Score then return what end
   if type(what) == "function" then return M.new("function", what) end
   if type(what) == "number" or type(what) == "string" or type(what) == "table" then
-    return M.categorical(what)
+    return (M.categorical(what))
   end
   error(("score: expected a class, a score or a function, got %s"):format(type(what)),
         3)
