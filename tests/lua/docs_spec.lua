@@ -1,0 +1,110 @@
+-- Every block of code in README.md and docs/ runs, and so do the examples of the doc
+-- comments.
+--   ```lua          a script of its own
+--   ```lua session  typed into one session per page, in order
+--   ```sh           the shell, at the project's root
+local docs = require "lunette.repl.docs"
+local exports = require "lunette.repl.exports"
+local help = require "lunette.repl.help"
+local terminal = require "tests.lua.terminal"
+
+local function write(path, text)
+  local f = assert(io.open(path, "w"))
+  f:write(text)
+  f:close()
+end
+
+
+---Blocks of a page by what they are.
+local function blocks(path)
+  local found, kind, lines = { lua = {}, session = {}, sh = {} }, nil, nil
+  for line in io.lines(path) do
+    local fence = line:match "^```%s*(.-)%s*$"
+    if fence and not kind then
+      kind, lines = fence == "lua session" and "session" or fence, {}
+    elseif fence then
+      if found[kind] then table.insert(found[kind], table.concat(lines, "\n")) end
+      kind = nil
+    elseif kind then
+      lines[#lines + 1] = line
+    end
+  end
+  return found
+end
+
+
+local function pages()
+  local list = { "README.md" }
+  for name in require("lfs").dir "docs" do
+    if name:find "%.md$" then list[#list + 1] = "docs/" .. name end
+  end
+  table.sort(list)
+  return list
+end
+
+
+local lu = require "lunette"
+local network = lu.load "glyphs"
+local scratch = terminal.folder()
+
+
+---Runs a command that must succeed; gives what it wrote.
+local function run(command)
+  local code, text = terminal.shell("env -u LUNETTE_GRAPHICS " .. command .. " 2>&1")
+  assert.equal(0, code, text)
+  return text
+end
+
+
+for _, page in ipairs(pages()) do
+  describe(page, function()
+    local found = blocks(page)
+    if not network and #found.lua + #found.session > 0 then
+      pending "needs the network 'glyphs'"
+      return
+    end
+
+    for i, code in ipairs(found.lua) do
+      it(("script %d runs"):format(i), function()
+        write(scratch .. "/block.lua", code)
+        run(("%s %s/block.lua"):format(terminal.program, scratch))
+      end)
+    end
+
+    if #found.session > 0 then
+      it(("session of %d blocks runs"):format(#found.session), function()
+        write(scratch .. "/session", table.concat(found.session, "\n") .. "\n")
+        run(("%s < %s/session"):format(terminal.program, scratch))
+      end)
+    end
+
+    for i, code in ipairs(found.sh) do
+      it(("command %d runs"):format(i), function()
+        write(scratch .. "/block.sh", (code:gsub("%./lunette", terminal.program)))
+        run(("bash -e %s/block.sh"):format(scratch))
+      end)
+    end
+  end)
+end
+
+
+describe("examples of the doc comments", function()
+  if not network then
+    pending "needs the network 'glyphs'"
+    return
+  end
+
+  local count = 0
+  for _, x in ipairs(exports.list()) do
+    local e = help.entry_of(x)
+    if e and e.example and x.name:find "^l?u?%.?[%w_]+[.:]?[%w_]*$" then
+      count = count + 1
+      it("run: " .. x.name, function()
+        write(scratch .. "/example", e.example .. "\n")
+        run(("%s < %s/example"):format(terminal.program, scratch))
+      end)
+    end
+  end
+
+  it("are there", function() assert.is_true(count >= 5 and docs.all() ~= nil) end)
+end)
