@@ -215,7 +215,9 @@ function M.file(path, net)
     local arch
     arch, message = architecture(path, weights, entries)
     if not arch then return nil, message end
-    net, message = nets.new(arch)
+    local ok -- sizes taken from a file's shapes may make no network
+    ok, net, message = pcall(nets.new, arch)
+    if not ok then net, message = nil, "its shapes make no network" end
     if not net then return nil, ("%s: %s"):format(path, message) end
     net.meta = arch.meta
   end
@@ -249,6 +251,30 @@ function M.load(what)
 end
 
 
+---Numbers with all their digits: what is loaded again is the same to the bit.
+local function exact(value)
+  if math.type(value) == "float" then
+    return setmetatable({}, { __tojson = function() return ("%.17g"):format(value) end })
+  end
+  if type(value) ~= "table" then return value end
+  local copy = {}
+  for k, v in pairs(value) do copy[k] = exact(v) end
+  return copy
+end
+
+
+---Metadata of a network: what it came with, and what its shapes will not tell.
+local function what_shapes_hide(net)
+  local meta = {}
+  for key, value in pairs(net.meta) do
+    if type(value) == "string" then meta[key] = value end
+  end
+  meta.lunette_model, meta.side = net.name, tostring(net.input[2] or net.input[1])
+  if net.conv10 then meta.conv10_padding = tostring(net.conv10.padding or 0) end
+  return meta
+end
+
+
 ---Saves a network's parameters with what is needed to load it again.
 ---@param net lunette.Net
 ---@param path string
@@ -261,10 +287,10 @@ function M.save(net, path, opts)
     local found = net:params_of(layer)
     for _, q in ipairs(layer.params) do list[#list + 1] = { q.name, found[q.key] } end
   end
-  local meta = { lunette_model = net.name }
+  local meta = what_shapes_hide(net)
   local json = require "dkjson"
   for key, value in pairs { preprocessing = net.preprocessing, labels = net.labels } do
-    meta[key] = type(value) == "table" and json.encode(value) or value
+    meta[key] = type(value) == "table" and json.encode(exact(value)) or value
   end
   for key, value in pairs(opts.meta) do meta[key] = value end
   return core.write_weights(path, list, opts.half and "f16" or "f32", meta)

@@ -1,0 +1,278 @@
+-- lu.load, lu.save: files good, odd and hostile; names; metadata.
+local lu = require "lunette"
+local core = require "lunette.core"
+local load = require "lunette.load"
+local t = dofile "tests/lua/support.lua"
+
+local folder, done
+
+
+---A tiny VGG with random weights in a file.
+local function tiny(name, opts, meta)
+  local net = assert(lu.net(lu.models.tiny_vgg(opts))):init(7)
+  local path = folder .. "/" .. name .. ".safetensors"
+  assert(lu.save(net, path, { meta = meta }))
+  return path, net
+end
+
+
+---A file with these tensors: name -> shape, or a tensor.
+local function file(name, list, meta)
+  local path, pairs_ = folder .. "/" .. name .. ".safetensors", {}
+  for key, what in pairs(list) do
+    pairs_[#pairs_ + 1] = { key, type(what) == "table" and core.zeros(what) or what }
+  end
+  assert(core.write_weights(path, pairs_, "f32", meta))
+  return path
+end
+
+
+local function refusal(path, net)
+  local ok, value, message = pcall(net and load.file or lu.load, path, net)
+  assert(ok, "raised: " .. tostring(value))
+  assert.is_nil(value)
+  assert.is_string(message)
+  return message
+end
+
+
+setup(function() folder, done = t.folder() end)
+teardown(function() done() end)
+
+
+describe("what was saved", function()
+  it("is loaded, to the bit", function()
+    local path, net = tiny "whole"
+    local again = assert(lu.load(path))
+    assert.equal("tiny_vgg", again.name)
+    assert.same(net.labels, again.labels)
+    assert.same(net.preprocessing, again.preprocessing)
+    local x = t.input(net)
+    assert.is_true(t.same(net:run(x).output:detach(), again:run(x).output:detach()))
+  end)
+
+  it("finds its sizes by itself", function()
+    local again = assert(lu.load((tiny("small", { side = 32, channels = 4, classes = 3 }))))
+    assert.same({ 3, 32, 32 }, again.input)
+    assert.same({ 3 }, again.output.shape)
+    for _, make in ipairs {
+      function() return lu.models.vgg11 { width = 1 / 32, fc = 9, classes = 4, side = 64 } end,
+      function() return lu.models.vgg16 { width = { 2, 3, 4, 5, 6 }, top = false } end,
+      function() return lu.models.squeezenet1_0 { classes = 6 } end,
+      function() return lu.models.squeezenet1_0 { side = 64, conv10_padding = 0 } end,
+      function() return lu.models.resnet18 { classes = 6, side = 64 } end,
+    } do
+      local net = assert(lu.net(make())):init(1)
+      local path = folder .. "/x.safetensors"
+      assert(lu.save(net, path, { half = true }))
+      local back = assert(lu.load(path))
+      assert.equal(net.name, back.name)
+      assert.equal((net:count_params()), (back:count_params()))
+      assert.same(net:names(), back:names())
+      for i, layer in ipairs(net:layers()) do
+        assert.same(layer.shape, back:layers()[i].shape)
+      end
+    end
+  end)
+
+  it("keeps half of the bytes on request", function()
+    local path, net = tiny "half"
+    local size = require("lfs").attributes(path, "size")
+    assert(lu.save(net, path, { half = true }))
+    assert.is_true(require("lfs").attributes(path, "size") < 0.55 * size)
+    local w = assert(lu.load(path)).params["conv_1_1.weight"]
+    assert.is_true(w:distance(net.params["conv_1_1.weight"]) < 2 ^ -11)
+  end)
+
+  it("needs weights and a place", function()
+    local bare = assert(lu.net(lu.models.tiny_vgg()))
+    assert.matches("has no weights", t.message(lu.save, bare, folder .. "/y.safetensors"))
+    local _, net = tiny "z"
+    local ok, message = lu.save(net, folder .. "/no/such/z.safetensors")
+    assert.is_nil(ok)
+    assert.matches("No such file", message)
+  end)
+
+  it("may be given to a network of one's own", function()
+    local net = t.net()
+    local path = folder .. "/own.safetensors"
+    assert(lu.save(net, path))
+    local twin = assert(load.file(path, t.net(9)))
+    assert.is_true(t.same(net.params["fc.weight"], twin.params["fc.weight"]))
+    assert.matches("none of our architectures", refusal(path))
+    local other = t.graph()
+    assert.matches("own.safetensors: no tensor 'stem.weight' for graph",
+                   refusal(path, other))
+  end)
+end)
+
+
+describe("a name", function()
+  it("is looked for in the folders", function()
+    local path = tiny "fancy"
+    local before = load.folders
+    load.folders = function() return { folder } end
+    finally(function() load.folders = before end)
+    assert.equal(path, load.find "fancy")
+    assert.equal(path, assert(lu.load "fancy").path)
+    assert.matches("no weights of alexnet on this machine; `lunette models`",
+                   refusal "alexnet")
+    assert.matches("model 'alexnt' not found; did you mean 'alexnet'", refusal "alexnt")
+    assert.matches("model 'detect' not found", refusal "detect")
+    assert.matches("model '' not found", refusal "")
+    assert.matches("expected a name or a path, got nil", t.message(lu.load))
+  end)
+end)
+
+
+describe("a file that is none", function()
+  it("is refused, not raised", function()
+    assert.matches("No such file", refusal(folder .. "/none.safetensors"))
+    assert.matches("not a regular file", refusal(folder))
+    assert.matches("empty", refusal(t.spit(folder .. "/empty.safetensors", "")))
+    assert.matches("not a valid safetensors",
+                   refusal(t.spit(folder .. "/text.safetensors", ("hello "):rep(99))))
+  end)
+
+  it("is refused when cut anywhere in its header, or after", function()
+    local path = tiny "cut"
+    local bytes = t.read(path)
+    local header = string.unpack("<I8", bytes) + 8
+    local cut = folder .. "/cut2.safetensors"
+    for i = 0, header do
+      t.spit(cut, bytes:sub(1, i))
+      local w, message = core.weights(cut)
+      assert.is_nil(w)
+      assert.matches("cut2", message)
+    end
+    for _, i in ipairs { header + 1, #bytes // 2, #bytes - 1 } do
+      t.spit(cut, bytes:sub(1, i))
+      assert.matches("truncated", refusal(cut))
+    end
+    t.spit(cut, bytes .. "\0")
+    assert.matches("the file has", refusal(cut))
+  end)
+end)
+
+
+describe("tensors of odd shapes", function()
+  it("are no architecture, or the wrong shape; never a crash", function()
+    local odd = { {}, { 0 }, { 1 }, { 10, 0 }, { 0, 3, 3, 3 }, { 10, 3, 3 },
+                  { 10, 3, 3, 3 }, { 10, 1690, 1 }, { 3, 5 }, { 1, 1, 1, 1, 1, 1 } }
+    for _, a in ipairs(odd) do
+      for _, b in ipairs(odd) do
+        if #a > 0 and #b > 0 then
+          refusal(file("odd", { ["conv_1_1.weight"] = a, ["output.weight"] = b }))
+          refusal(file("odd", { ["block1_conv1.weight"] = a, ["fc1.weight"] = b,
+                                ["predictions.weight"] = b }))
+          refusal(file("odd", { ["conv1.weight"] = a, ["fc8.weight"] = b }))
+          refusal(file("odd", { ["conv1.weight"] = a, ["fc.weight"] = b,
+                                ["layer4.1.conv2.weight"] = a }))
+          refusal(file("odd", { ["conv1.weight"] = a, ["conv10.weight"] = b,
+                                ["fire2.squeeze1x1.weight"] = a }))
+        end
+      end
+    end
+  end)
+
+  it("are named with both shapes", function()
+    local path, net = tiny "wrong"
+    net.params["conv_2_1.weight"] = core.zeros(10, 10, 3, 4)
+    assert(lu.save(net, path))
+    assert.matches("tensor 'conv_2_1.weight' is %(10,10,3,4%), tiny_vgg wants "
+                   .. "%(10,10,3,3%)", refusal(path))
+    net.params["conv_2_1.weight"] = nil
+    assert.matches("has no weights", t.message(lu.save, net, path))
+  end)
+
+  it("that are missing are named", function()
+    local _, net = tiny "missing"
+    local list = {}
+    for name, value in pairs(net.params) do list[name] = value end
+    list["conv_2_2.bias"], list["conv_2_2.bais"] = nil, net.params["conv_2_2.bias"]
+    assert.matches("no tensor 'conv_2_2.bias' for tiny_vgg; did you mean 'conv_",
+                   refusal(file("missing", list)))
+  end)
+end)
+
+
+describe("metadata", function()
+  it("carries preprocessing and labels", function()
+    local path = tiny("meta", nil, {
+      preprocessing = '{"mean":[1,2,3],"std":[4,5,6],"order":"bgr","scale":0.5}',
+      labels = '["a","b","c","d","e","f","g","h","i","j"]', extra = "kept" })
+    local net = assert(lu.load(path))
+    assert.same({ 1, 2, 3 }, net.preprocessing.mean)
+    assert.equal("bgr", net.preprocessing.order)
+    assert.equal("j", net.labels[10])
+    assert.equal("kept", net.meta.extra)
+    path = tiny("mode", nil, { preprocessing = "caffe", labels = "imagenet" })
+    assert.equal("caffe", assert(lu.load(path)).preprocessing)
+    assert.equal("imagenet", assert(lu.load(path)).labels)
+  end)
+
+  it("that makes no sense is refused", function()
+    local cases = {
+      { preprocessing = "coffee" }, { preprocessing = '{"men":[1,2,3]}' },
+      { preprocessing = "{" }, { preprocessing = '{"mean":"x"}' },
+      { labels = "../../etc/passwd" }, { labels = "[1,2]" }, { labels = "[" },
+    }
+    for i, meta in ipairs(cases) do
+      local message = refusal((tiny("bad" .. i, nil, meta)))
+      assert.matches("bad" .. i .. ".safetensors: metadata: .*", message)
+      assert.matches(next(meta) == "labels" and "label" or "preprocessing", message)
+    end
+  end)
+end)
+
+
+describe("NaN weights", function()
+  it("are warned of, by the tensor's name", function()
+    local path, net = tiny "nan"
+    net.params["conv_2_1.bias"][3] = 0 / 0
+    assert(lu.save(net, path))
+    local warned, loaded = t.warnings(lu.load, path)
+    assert.equal(1, #warned)
+    assert.matches("nan.safetensors: tensor 'conv_2_1.bias' holds NaN", warned[1])
+    warned = t.warnings(function()
+      local run = loaded:run(t.input(loaded))
+      lu.saliency(run, { score = 1 })
+      run:top(5)
+      return tostring(run)
+    end)
+    assert.is_true(#warned > 0)
+  end)
+end)
+
+
+describe("the reference networks", function()
+  local function shared(name)
+    local path = t.shared .. "/models/" .. name .. ".safetensors"
+    if not t.exists(path) then pending("models/" .. name .. ": no reference material") end
+    return t.exists(path) and path
+  end
+
+  it("are Tiny VGG", function()
+    local path = shared "tiny_vgg"
+    if not path then return end
+    local net = assert(lu.load(path))
+    assert.equal("tiny_vgg", net.name)
+    assert.equal(19920, (net:count_params()))
+  end)
+
+  it("are SqueezeNet", function()
+    local path = shared "squeezenet1_0"
+    if not path then return end
+    local net = assert(lu.load(path))
+    assert.same({ 3, 227, 227 }, net.input)
+    assert.same({ 512, 13, 13 }, net["fire9.concat"].shape)
+    assert.same({ 1000, 15, 15 }, net.conv10.shape)
+    local images = assert(net:images {
+      t.shared .. "/images/n01514859_hen.JPEG", t.shared .. "/images/n01608432_kite.JPEG" })
+    local run = net:run(images, { modifiers = { "linear" } })
+    assert.same({ 2, 1000 }, run.output:shape())
+    local names = {}
+    for _, c in ipairs(run:top(5)[1]) do names[c.class] = true end
+    assert.is_true(names[8] or names[7]) -- hen, cock
+  end)
+end)
