@@ -140,6 +140,8 @@ local function report_error(message)
   local line = source_line(text)
   -- one line typed, one line wrong: its place says nothing
   if not line then text = text:gsub("in%[%d+%]:1: ", "") end
+  -- `return f(x)` is a tail call: blame for its arguments falls on this file
+  text = text:gsub("^[^\n]-lunette/repl%.lua:%d+: ", "")
   io.stdout:flush()
   text = printer.escape(text, "\n\t")
   if state.interactive then

@@ -242,7 +242,7 @@ end
 local function is_flat(t)
   local n = t:dim()
   if n == 1 then return true end
-  if n == 2 then return t:dim(1) <= 8 and t:dim(2) >= 8 * t:dim(1) end
+  if n == 2 then return t:dim(1) <= 8 and t:dim(2) >= 4 * t:dim(1) end
   return n == 4 and t:dim(3) * t:dim(4) == 1
 end
 

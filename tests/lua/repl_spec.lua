@@ -382,6 +382,23 @@ describe("terminals", function()
     end
   end)
 
+  it("are asked, and get sixels when they say so", function()
+    if terminal.shell "command -v python3 >/dev/null" ~= 0 then
+      return pending "needs python3"
+    end
+    local function told(answer)
+      local _, text = terminal.shell(("env -u TMUX -u STY -u TERM_PROGRAM -u COLORTERM "
+        .. "-u NO_COLOR -u LUNETTE_GRAPHICS TERM=xterm-256color python3 "
+        .. "tests/data/terminal.py '%s' %s -e %s"):format(answer, terminal.program,
+        quote(map)))
+      return text
+    end
+    assert.truthy(told("62;4;22"):find "\27P[%d;]*q")
+    assert.falsy(told("62;22"):find "\27P[%d;]*q")
+    assert.truthy(told("62;22"):find("\27[", 1, true))
+    assert.truthy(told("-"):find("[34]8;5;%d+"))
+  end)
+
   it("get no escape when dumb, without colour, or switched off", function()
     for _, more in ipairs { { TERM = "dumb" }, { NO_COLOR = "1" },
                             { LUNETTE_GRAPHICS = "off" } } do

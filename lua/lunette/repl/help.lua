@@ -146,14 +146,14 @@ end
 
 ---The module that `lu.score.unit` or `lu.load` is written in.
 local function module_of(owner)
-  local module = owner:gsub("^lu%.?", "lunette."):gsub("%.$", "")
+  local module = owner:gsub("^lu%f[%W]%.?", "lunette."):gsub("%.$", "")
   return module == "lunette.modifiers" and "lunette.modifier" or module
 end
 
 
 ---Whether the stub's entry is about that name of the engine.
 local function is_core_entry(e, owner, short, name)
-  if e.module ~= "lunette.core" then return false end
+  if e.module ~= "lunette.core" or e.kind ~= "function" then return false end
   return e.name == name or owner == "lu" and e.name == "core." .. short
     or owner == "tensor" and e.name == "Tensor:" .. short
 end
@@ -203,7 +203,8 @@ end
 
 ---One line about an export.
 local function summary_of(x)
-  local e = M.entry_of(x)
+  local header = type(x.value) == "table" and docs.all().modules[module_of(x.name)]
+  local e = header or M.entry_of(x)
   if e then return first_sentence(e.text) end
   local info = x.name:find "^[tc][eo][nr]" and require("lunette.core").op_info(x.short)
   return info and info.doc or ""
@@ -232,8 +233,7 @@ end
 ---@return string?
 function M.module_page(name, module)
   local out, list = {}, {}
-  local path = name:gsub("^lu%.", "lunette.")
-  if path == "lunette.modifiers" then path = "lunette.modifier" end
+  local path = module_of(name)
   if path == "net" or path == "run" then path = "lunette." .. path end
   local header = docs.all().modules[path]
   for _, x in ipairs(exports.list()) do

@@ -404,6 +404,9 @@ end
 function M.text(v)
   local kind = type(v)
   if kind == "string" then return text(v) end
+  if v ~= nil and rawequal(v, package.loaded["lunette"]) then
+    return require("lunette.repl.help").module_page("lu", v)
+  end
   if known.is_tensor(v) then return tensor(v) end
   if known.is_layer(v) then return layer(v) end
   if is_layer_list(v) then return layer_list(v) end
