@@ -254,7 +254,8 @@ end
 ---Numbers with all their digits: what is loaded again is the same to the bit.
 local function exact(value)
   if math.type(value) == "float" then
-    return setmetatable({}, { __tojson = function() return ("%.17g"):format(value) end })
+    local text = ("%.17g"):format(value)
+    return setmetatable({}, { __tojson = function() return text end })
   end
   if type(value) ~= "table" then return value end
   local copy = {}
