@@ -95,12 +95,14 @@ end
 Bar.__close = Bar.done
 
 
----Multiplications of a layer for one sample.
-local function products(layer)
-  if layer.kind ~= "conv2d" and layer.kind ~= "linear" then return 0 end
-  local n = (layer.shape[2] or 1) * (layer.shape[3] or 1)
+---What a layer costs for one sample, in multiplications; writing a value counts as
+---many of them as it takes on the machines we know.
+local function cost(layer)
+  local n, values = 1, 1
+  for _, d in ipairs(layer.shape) do values = values * d end
+  if layer.kind ~= "conv2d" and layer.kind ~= "linear" then return 20 * values end
   for _, d in ipairs(layer.params[1].shape) do n = n * d end
-  return n
+  return n * (layer.shape[2] or 1) * (layer.shape[3] or 1) + 200 * values
 end
 
 
@@ -116,7 +118,7 @@ function M.layers(net, names, samples)
   local weights, total = {}, 0
   for _, layer in ipairs(net:layers()) do
     if names[layer.name] then
-      local n = products(layer) * samples
+      local n = cost(layer) * samples
       weights[layer.name], total = n, total + n
     end
   end

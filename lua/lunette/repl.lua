@@ -165,7 +165,9 @@ end
 local function report_interruption()
   collect()
   io.stdout:flush()
-  io.stderr:write(paint("33", "interrupted"), "\n")
+  -- over the terminal's own "^C" and what is left of a progress bar
+  local clear = state.interactive and os.getenv "TERM" ~= "dumb" and "\r\27[K" or ""
+  io.stderr:write(clear, paint("33", "interrupted"), "\n")
   state.interrupted = true
 end
 
@@ -210,9 +212,7 @@ local function evaluate(f, expression, silent, code)
     if values[i] ~= nil and not reuse then remember(values[i], bytes) end
   end
   if silent then return end
-  for i = 1, values.n do
-    if values[i] ~= nil or values.n > 1 then print_value(values[i]) end
-  end
+  for i = 1, values.n do print_value(values[i]) end
 end
 
 
