@@ -422,7 +422,7 @@ end
 function M.start(opts)
   opts = opts or {}
   state.interactive = core.is_tty(0) and core.is_tty(1)
-  core.catch_signals(state.interactive and "commands" or true)
+  core.catch_signals(state.interactive and "commands") -- a filter just ends
   session.install(_G)
   if not state.interactive then return filter(opts) end
   local read = edited() or plain_lines

@@ -284,10 +284,25 @@ function M.all()
 end
 
 
+---Functions that only stand for another one, which they load when they are called.
+---@type table<function, fun(): function>
+M.stands_for = {}
+
+
+---The function itself, or the one it stands for.
+---@param f any
+---@return any
+function M.real(f)
+  local get = type(f) == "function" and M.stands_for[f]
+  return get and get() or f
+end
+
+
 ---The entry of a Lua function, by where it was defined.
 ---@param f function
 ---@return lunette.DocEntry?
 function M.of_function(f)
+  f = M.real(f)
   local info = debug.getinfo(f, "S")
   local file = info.source:match "^@(.*)$"
   return file and M.all().by_place[file .. ":" .. info.linedefined]

@@ -326,6 +326,7 @@ end
 ---@return string? text, string? message
 function M.text(x)
   if x == nil then return M.overview end
+  x = docs.real(x)
   if type(x) == "string" then
     local page = by_name(x)
     if page then return page end

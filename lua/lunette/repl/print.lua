@@ -292,6 +292,7 @@ end
 
 
 local function function_text(f)
+  f = require("lunette.repl.docs").real(f)
   local info = debug.getinfo(f, "S")
   local name = package.loaded["lunette.repl.exports"]
     and require("lunette.repl.exports").name_of(f)

@@ -1,4 +1,6 @@
 ---The commands of a session: what is a global in the REPL besides `lu`.
+local docs = require "lunette.repl.docs"
+
 local M = {}
 
 local commands = {}
@@ -26,21 +28,19 @@ function commands.apropos(word)
 end
 
 
-M.commands = setmetatable(commands, {
-  __index = function(t, key)
-    if key ~= "show" then return nil end
-    local show = require "lunette.show"
-    rawset(t, key, show)
-    return show
-  end,
-})
+M.commands = commands
+
+
+---lu.show, whose parts are loaded when it is first called.
+local function show(...) return require("lunette.show").show(...) end
+
+docs.stands_for[show] = function() return require("lunette.show").show end
 
 
 ---Puts the commands and `lu` where the session's code finds them.
 ---@param env table   _G
 function M.install(env)
-  env.help, env.apropos = commands.help, commands.apropos
-  env.show = function(...) return require "lunette.show"(...) end
+  env.help, env.apropos, env.show = commands.help, commands.apropos, show
   env.lu = env.lu or require "lunette"
 end
 
