@@ -141,7 +141,7 @@ install: all  ## put the program and the library under PREFIX
 	cp -R lua/lunette/. '$(LMOD)/lunette/'
 	cp -R weights/. '$(SHARE)/weights/'
 	install -m 644 $(wildcard scripts/*.lua) '$(SHARE)/scripts/'
-	sed 's|@PREFIX@|$(PREFIX)|; s|@LUA@|$(LUA)|' lunette.in > '$(BINDIR)/lunette'
+	sed 's|@PREFIX@|$(PREFIX)|g; s|@LUA@|$(LUA)|g' lunette.in > '$(BINDIR)/lunette'
 	chmod 755 '$(BINDIR)/lunette'
 uninstall:  ## take it away again
 	rm -rf '$(CMOD)/lunette' '$(LMOD)/lunette' '$(SHARE)' '$(LIBEXEC)' '$(BINDIR)/lunette'

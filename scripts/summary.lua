@@ -2,5 +2,6 @@
 local lu = require "lunette"
 
 local args = lu.cli { "summary.lua", model = "vgg16" }
-local net = lu.load(args.model) or lu.net(lu.models[args.model]())
-print(net:summary())
+local net, message = lu.load(args.model)
+local architecture = lu.models.architecture(args.model) -- shapes need no weights
+print(assert(net or architecture and lu.net(architecture()), message):summary())

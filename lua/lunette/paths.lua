@@ -27,7 +27,7 @@ function M.weights()
   local dir = here() -- .../lua/lunette, or .../share/lua/5.4/lunette
   return first({ os.getenv "LUNETTE_WEIGHTS" or false,
                  dir .. "/../../../lunette/weights", dir .. "/../../weights" },
-               "README.md")
+               "imagenet_labels.txt")
 end
 
 

@@ -1,0 +1,219 @@
+-- The program and its launchers: scripts, code, bad usage, other folders, install.
+local lu = require "lunette"
+local t = dofile "tests/lua/support.lua"
+
+local folder, done, model, picture
+
+
+setup(function()
+  folder, done = t.folder()
+  model, picture = folder .. "/tiny.safetensors", folder .. "/a picture.png"
+  assert(lu.save(assert(lu.net(lu.models.tiny_vgg { side = 32 })):init(3), model))
+  t.picture(picture, 40, 30)
+end)
+
+teardown(function() done() end)
+
+
+---Runs the program in the temporary folder; checks the exit code and the output.
+local function check(arguments, code, ...)
+  local got, text = t.program(arguments, folder)
+  assert(got == code, ("lunette %s: exit code %s, not %d:\n%s"):format(arguments,
+         tostring(got), code, text))
+  for _, pattern in ipairs { ... } do
+    assert.matches(pattern, text)
+  end
+  assert.is_nil(text:find("stack traceback", 1, true), text)
+  return text
+end
+
+
+describe("the program", function()
+  it("says what it is", function()
+    check("--version", 0, "^lunette %d+%.%d+%.%d+ %(", "threads", "Lua 5.4")
+    check("-v", 0, "^lunette ")
+    check("--help", 0, "usage: lunette", "explain IMAGE")
+    check("-h", 0, "usage: lunette")
+  end)
+
+  it("runs code", function()
+    check("-e '1 + 1'", 0, "^2\n$")
+    check("-e 'return 1, 2'", 0, "^1\n2\n$")
+    check("-e 'print(lu.zeros(2, 3))'", 0, "Tensor %(2, 3%)")
+    check("-e 'for i = 1, 2 do print(i, ...) end' ", 0, "1")
+    check("-e 'print(arg[1], arg[2])' a 'b c'", 0, "a\tb c")
+    check("-e 'x ='", 64, "^lunette: ")
+    check("-e", 64, "%-e wants code")
+    check("-e 'error \"my own words\"'", 70, "^lunette: .*my own words\n$")
+    check("-e 'lu.load(1)'", 70, "expected a name or a path")
+  end)
+
+  it("runs scripts", function()
+    t.spit(folder .. "/s.lua", [[
+      local lu = require "lunette"
+      print(arg[0], arg[1], ..., lu.ones(1)[1])
+    ]])
+    check("s.lua 'x y'", 0, "s.lua\tx y\tx y\t1.0")
+    t.spit(folder .. "/broken.lua", "x = = 1")
+    check("broken.lua", 66, "broken.lua:1:")
+    t.spit(folder .. "/fails.lua", "error 'at run time'")
+    check("fails.lua", 70, "fails.lua:1: at run time")
+    t.spit(folder .. "/code.lua", "os.exit(3)")
+    check("code.lua", 3)
+    t.spit(folder .. "/bang.lua", "#!/usr/bin/env lunette\nprint 'bang'")
+    check("bang.lua", 0, "bang")
+    check("- <s.lua 2>&1", 0, "1.0")
+  end)
+
+  it("refuses what it does not know", function()
+    check("explian x", 64, "'explian' is neither .*; did you mean 'explain'")
+    check("none.lua", 64, "'none.lua' is neither a script nor a command")
+    check("--nonsense", 64, "unknown option '%-%-nonsense'", "usage:")
+    check(".", 66)
+    check("explain --nonsense", 64, "unknown option", "Usage: lunette explain")
+    check("explain --method lime", 64, "must be one of")
+    check("explain --scale x", 64, "malformed argument 'x'")
+    check("summary", 64, "missing argument 'model'")
+  end)
+
+  it("prints layers", function()
+    check("summary tiny_vgg", 0, "19,920", "conv_1_1 %(Conv2D%)")
+    check("summary vgg16", 0, "138,357,544 %(527.79 MB%)")
+    check("summary " .. model, 0, "%(None, 30, 30, 10%)")
+    check("summary vgg17", 66, "model 'vgg17' not found; did you mean 'vgg1")
+    check("summary ./none.safetensors", 66, "No such file")
+  end)
+
+  it("stops at Ctrl-C", function()
+    t.spit(folder .. "/long.lua", "print 'on'; io.stdout:flush(); while true do end")
+    local code, text = t.shell(([[cd '%s'; '%s/lunette' long.lua & sleep 1
+      kill -INT $!; wait $!]]):format(folder, t.root()))
+    assert.equal("on\nlunette: interrupted\n", text)
+    assert.equal(130, code)
+  end)
+end)
+
+
+describe("scripts/", function()
+  for _, name in ipairs { "saliency", "gradcam", "custom_modifier" } do
+    it(name .. ".lua explains pictures", function()
+      local script = ("'%s/scripts/%s.lua'"):format(t.root(), name)
+      check(script .. " --help", 0, "Usage: " .. name .. ".lua", "%-%-model")
+      local out = ("new folder/%s.png"):format(name)
+      check(("%s 'a picture.png' --model tiny.safetensors --classes 3 --out '%s'"):format(
+        script, out), 0, "wrote " .. out)
+      local png = t.read(folder .. "/" .. out)
+      assert.equal("\137PNG\r\n\26\n", png:sub(1, 8))
+      assert.is_true(t.exists((folder .. "/" .. out):gsub("png$", "json")))
+      check(script .. " none.png --model tiny.safetensors", 70,
+            "cannot open picture 'none.png'")
+      check(script .. " 'a picture.png' --model tiny.safetensors --classes pizzza", 70,
+            "class 'pizzza' not found; did you mean 'pizza'")
+      check(script .. " 'a picture.png' --model none", 70, "model 'none' not found")
+      check(script .. " --colour red", 64, "unknown option")
+    end)
+  end
+
+  it("stay under 40 lines and open with a sentence", function()
+    for _, name in ipairs { "saliency", "gradcam", "summary", "custom_modifier" } do
+      local text = t.read("scripts/" .. name .. ".lua")
+      local _, lines = text:gsub("\n", "")
+      assert.is_true(lines < 40, name)
+      assert.matches("^%-%- %u[^\n]+", text)
+    end
+  end)
+
+  it("summary.lua prints layers", function()
+    local script = ("'%s/scripts/summary.lua'"):format(t.root())
+    check(script, 0, "138,357,544")
+    check(script .. " --model tiny.safetensors", 0, "Total params")
+    check(script .. " --help", 0, "Usage: summary.lua")
+    check(script .. " --model nonsense", 70, "not found")
+  end)
+end)
+
+
+describe("a plain Lua", function()
+  local lua = os.getenv "LUA" or "lua5.4"
+
+  it("takes the library from the checkout", function()
+    local build = os.getenv "LUNETTE_BUILD" or (t.root() .. "/build/release")
+    local code, text = t.shell(([[cd '%s' && LUA_PATH_5_4='%s/lua/?.lua;%s/lua/?/init.lua;;' \
+      LUA_CPATH_5_4='%s/?.so;;' %s -e 'local lu = require "lunette"
+      local net = assert(lu.load "tiny.safetensors")
+      print(net:run(assert(net:images { "a picture.png" })).output)']]):format(folder,
+      t.root(), t.root(), build, lua))
+    assert.equal(0, code)
+    assert.matches("Tensor %(1, 10%)", text)
+  end)
+
+  it("is told when it is another Lua", function()
+    local other
+    for _, name in ipairs { "lua5.3", "lua5.1", "luajit" } do
+      other = other or select(2, t.shell("command -v " .. name)):match "^(%S+)"
+    end
+    if not other then return pending "another Lua: none is installed" end
+    local _, text = t.shell(("%s lua/lunette/main.lua"):format(other))
+    assert.matches("5.4", text)
+  end)
+end)
+
+
+describe("lu.cli", function()
+  local function parse(spec, ...)
+    local cli = require "lunette.cli"
+    return cli.options(spec, { ... })
+  end
+
+  it("parses strings, numbers, flags and the rest", function()
+    local spec = { "x.lua [image ...]", out = "o", samples = 3, deep = false }
+    local args = parse(spec, "a.png", "--samples", "7", "b.png", "--deep")
+    assert.same({ "a.png", "b.png" }, args.image)
+    assert.equal(7, args.samples)
+    assert.equal("o", args.out)
+    assert.is_true(args.deep)
+    assert.is_true(args.given.samples)
+    assert.is_false(args.given.out)
+    args = parse(spec)
+    assert.same({}, args.image)
+    assert.is_false(args.deep)
+    assert.equal(3, require("lunette.cli").record.options.samples)
+    assert.equal("m", parse({ "x.lua <file>" }, "m").file)
+  end)
+end)
+
+
+describe("make install", function()
+  it("puts everything where a stock Lua finds it, and takes it away again", function()
+    local build = os.getenv "LUNETTE_BUILD"
+    if not build or build:find "san" then
+      return pending "make install: done by the release build alone"
+    end
+    build = build:gsub("^" .. t.root():gsub("%p", "%%%0") .. "/", "")
+    local prefix = folder .. "/prefix"
+    local make = ("make -s BUILD='%s' PREFIX='%s' "):format(build, prefix)
+    local code, text = t.shell(make .. "install")
+    assert(code == 0, text)
+    local bare = "unset LUA_PATH_5_4 LUA_CPATH_5_4 LUNETTE_BUILD; "
+    local program = ("%s cd '%s' && '%s/bin/lunette' "):format(bare, folder, prefix)
+    code, text = t.shell(program .. "--version")
+    assert(code == 0, text)
+    code, text = t.shell(program .. "explain 'a picture.png' --model tiny.safetensors "
+                         .. "-o installed/")
+    assert(code == 0, text)
+    assert.is_true(t.exists(folder .. "/installed/a_picture_gradcam.png"))
+    code, text = t.shell(program .. "-e 'lu.labels.name(8)'")
+    assert.equal(0, code)
+    assert.equal("hen\n", text)
+    code, text = t.shell(bare .. ([[cd '%s' && LUA_PATH='%s/share/lua/5.4/?.lua;]]
+      .. [[%s/share/lua/5.4/?/init.lua;;' LUA_CPATH='%s/lib/lua/5.4/?.so;;' ]]
+      .. [[lua5.4 -e 'print(require "lunette".zeros(1))']]):format(folder, prefix, prefix,
+      prefix))
+    assert(code == 0, text)
+    code, text = t.shell(make .. "uninstall")
+    assert(code == 0, text)
+    code, text = t.shell(("find '%s' -type f"):format(prefix))
+    assert.equal(0, code)
+    assert.equal("", text)
+  end)
+end)

@@ -1,0 +1,117 @@
+-- lunette explain, as people call it: good, odd and hopeless arguments.
+local lu = require "lunette"
+local t = dofile "tests/lua/support.lua"
+
+local folder, done
+
+
+setup(function()
+  folder, done = t.folder()
+  local net = assert(lu.net(lu.models.tiny_vgg { side = 32 })):init(3)
+  assert(lu.save(net, folder .. "/tiny.safetensors"))
+  t.picture(folder .. "/one.png", 40, 30, 1)
+  t.picture(folder .. "/two.png", 32, 32, 2)
+  t.picture(folder .. "/dot.png", 1, 1, 3)
+end)
+
+teardown(function() done() end)
+
+
+local function explain(arguments, code, ...)
+  local got, text = t.program("explain --model tiny.safetensors " .. arguments, folder)
+  assert(got == code, ("%s: exit code %s, not %d:\n%s"):format(arguments, tostring(got),
+         code, text))
+  assert.is_nil(text:find("stack traceback", 1, true), text)
+  assert.is_nil(text:find("%.lua:%d+"), text)
+  for _, pattern in ipairs { ... } do assert.matches(pattern, text) end
+  return text
+end
+
+
+---The story beside a picture.
+local function story(name)
+  return (require("dkjson").decode(t.read(folder .. "/" .. name)))
+end
+
+
+describe("lunette explain", function()
+  it("prints the top five, layer and score, and writes the picture", function()
+    local text = explain("one.png", 0, "^one.png\n", "%d+%.%d %%%s+%d  %l",
+      "gradcam of tiny_vgg, layer relu_2_2, score categorical%(predicted%)",
+      "wrote out/one_gradcam.png")
+    local _, lines = text:gsub(" %% ", "")
+    assert.equal(5, lines)
+    assert.equal("\137PNG", t.read(folder .. "/out/one_gradcam.png"):sub(1, 4))
+    assert.equal("table", type(story "out/one_gradcam.json"))
+  end)
+
+  it("takes every method, class, layer and modifier", function()
+    explain("one.png --method saliency --modifier guided -o s.png", 0,
+            "guided %(4 nodes%)", "wrote s.png")
+    explain("one.png --method saliency --samples 2 -o n.png", 0)
+    explain("one.png --method activation -l conv_1_1 -o a.png", 0,
+            "activation of tiny_vgg, layer relu_1_1\n")
+    explain("one.png -c pizza -l conv_1_2 -o c.png", 0, "categorical%(pizza%)",
+            "relu_1_2")
+    explain("one.png --modifier rectified:leak=0.1 --modifier guided -o m.png", 0)
+    explain("one.png --dialect captum -o d.png", 0)
+    explain("one.png --dialect pytorch-grad-cam --method saliency -o p.png", 0)
+    explain("one.png --raw -o r.png", 0)
+    explain("one.png --raw --method saliency -o rs.png", 0)
+    explain("one.png two.png -c 1,koala -o two.png.png --scale 2", 0)
+    explain("one.png two.png", 0, "wrote out/one%+1_gradcam.png")
+    explain("one.png --threads 1 --colormap viridis -o v.png", 0)
+    explain("dot.png -o dot_out.png", 0)
+  end)
+
+  it("refuses what it cannot do, in one line", function()
+    explain("none.png", 66, "cannot open picture 'none.png': No such file")
+    explain("tiny.safetensors", 66, "tiny.safetensors")
+    explain(".", 66)
+    explain("one.png -c pizzza", 64, "class 'pizzza' not found; did you mean 'pizza'")
+    explain("one.png -c 10", 64, "class 10 is outside 0 .. 9 of tiny_vgg")
+    explain("one.png -c 1,2,3", 64, "3 classes for 1 images")
+    explain("one.png -l conv_3_1", 64, "layer 'conv_3_1' not found in tiny_vgg; did")
+    explain("one.png -l output", 64, "no height and width; choose a convolution")
+    explain("one.png -l flatten", 64, "no height and width")
+    explain("one.png --modifier guide", 64, "'guide' not found; did you mean 'guided'")
+    explain("one.png --modifier rectified:leak=x", 64, "'rectified:leak=x' not found")
+    explain("one.png --dialect captn", 64, "did you mean 'captum'")
+    explain("one.png --method saliency -l conv_1_1", 64, "%-%-layer is for")
+    explain("one.png --samples 3", 64, "%-%-samples is for saliency")
+    explain("one.png --method activation -c 1", 64, "activation has no score")
+    explain("one.png --method saliency --samples=-3", 64, "whole number from 0")
+    explain("one.png --threads 99", 64, "1 to 64")
+    explain("one.png --colormap jett", 64, "jett")
+    explain("one.png -o x.jpg", 64, "pictures are written as .png")
+    explain("one.png -o one.png/", 74, "cannot make folder 'one.png'")
+    explain("one.png -o tiny.safetensors", 64, "is a file; give a .png or a folder")
+    explain("one.png -o /proc/none/x.png", 74, "/proc/none")
+  end)
+
+  it("refuses models that are none", function()
+    local function with(model, ...)
+      local code, text = t.program(("explain one.png --model '%s'"):format(model), folder)
+      assert.equal(66, code)
+      for _, pattern in ipairs { ... } do assert.matches(pattern, text) end
+    end
+    with("none.safetensors", "none.safetensors: No such file")
+    with("one.png", "not a valid safetensors file")
+    with("tiny_vg", "did you mean 'tiny_vgg'")
+    with("alexnet", "no weights of alexnet on this machine")
+  end)
+
+  it("reads pictures of every kind, and refuses the rest", function()
+    local pictures = folder .. "/bad"
+    assert(require("lfs").mkdir(pictures))
+    t.spit(pictures .. "/empty.png", "")
+    t.spit(pictures .. "/text.png", "this is no picture\n")
+    t.spit(pictures .. "/cut.png", t.read(folder .. "/one.png"):sub(1, 100))
+    local png = t.read(folder .. "/one.png")
+    t.spit(pictures .. "/huge.png", png:sub(1, 16) .. string.pack(">I4I4", 20000, 20000)
+           .. png:sub(25))
+    for _, name in ipairs { "empty", "text", "cut", "huge" } do
+      explain(("bad/%s.png"):format(name), 66, "bad/" .. name .. ".png")
+    end
+  end)
+end)
