@@ -154,8 +154,8 @@ describe("the reference", function()
 
   setup(function()
     local code, text = terminal.shell((
-      "lua5.4 docs/reference.lua %s/in && env -u LUA_PATH_5_4 -u LD_PRELOAD "
-      .. "ldoc -q -c config.ld -d %s/out %s/in 2>&1"):format(dir, dir, dir))
+      "%s docs/reference.lua %s/in && env -u LUA_PATH_5_4 ldoc -q -c config.ld "
+      .. "-d %s/out %s/in 2>&1"):format(terminal.program, dir, dir, dir))
     assert.equal(0, code, text)
   end)
 

@@ -365,8 +365,8 @@ describe("terminals", function()
     end
     local command = table.concat(list, " ") .. " " .. terminal.program .. " -e "
       .. quote(code)
-    local _, text = terminal.shell(("env -u LD_PRELOAD script -qec %s /dev/null "
-                                    .. "</dev/null"):format(quote(command)))
+    local _, text = terminal.shell(("script -qec %s /dev/null </dev/null"):format(
+      quote(command)))
     return text
   end
 

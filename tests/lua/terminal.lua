@@ -14,9 +14,11 @@ local function quote(s) return "'" .. s:gsub("'", "'\\''") .. "'" end
 M.quote = quote
 
 
+---Runs a command; only our own program runs under a sanitizer that is preloaded.
 ---@return integer code, string output
 function M.shell(command)
-  local p = io.popen(command .. "; echo \"=$?\"", "r")
+  local p = io.popen("exec env -u LD_PRELOAD sh -c "
+                     .. quote(command .. "\necho \"=$?\""), "r")
   local text = p:read "a"
   p:close()
   local code = text:match "=(%d+)\n$"
@@ -39,6 +41,10 @@ end
 
 ---The interpreter running our program, under this build.
 M.program = "lua5.4 lua/lunette/main.lua"
+local preload = os.getenv "LD_PRELOAD"
+if preload and preload ~= "" then
+  M.program = ("env LD_PRELOAD=%s %s"):format(quote(preload), M.program)
+end
 
 
 ---@param env table    variables of the program
@@ -50,8 +56,6 @@ function M.open(env, args, width)
     tostring({}):match "0x(%x+)", count) }, Terminal)
   local list = { "env -u TMUX -u NO_COLOR -u LUNETTE_GRAPHICS -u COLORTERM" }
   for key, value in pairs(env) do list[#list + 1] = key .. "=" .. quote(value) end
-  local preload = os.getenv "LD_PRELOAD"
-  if preload then list[#list + 1] = "LD_PRELOAD=" .. preload end
   local command = table.concat(list, " ") .. " " .. M.program .. " " .. (args or "")
   self:tmux(("-f /dev/null new-session -d -x %d -y 40 %s"):format(width or 100,
             quote(command .. "; echo LEFT $?; sleep 60")))
@@ -60,7 +64,7 @@ end
 
 
 function Terminal:tmux(command)
-  return M.shell(("env -u LD_PRELOAD -u TMUX tmux -L %s %s 2>&1"):format(self.socket,
+  return M.shell(("env -u TMUX tmux -L %s %s 2>&1"):format(self.socket,
                  command))
 end
 
