@@ -352,6 +352,21 @@ local function spec_for(net, what)
 end
 
 
+---The embedded network answers a photograph like any network, but has never seen
+---one.
+local function warn_of_files(net, list)
+  if (net.meta or {}).data ~= "glyphs" then return end
+  for _, item in ipairs(list) do
+    if type(item) == "string" then
+      warn(("%s: this network knows ten drawn shapes only, what it says of a "
+        .. "photograph means nothing; `lunette models` lists networks that know more"
+        ):format(item))
+      return
+    end
+  end
+end
+
+
 ---Reads pictures and preprocesses them as a network wants.
 ---@param net lunette.Net
 ---@param what string|(string|lunette.Tensor)[]|table   paths or pictures, or parsed
@@ -372,6 +387,7 @@ function M.batch(net, what)
     images[i] = fitted(M.to_image(image), h, w, spec)
     pictures[i] = M.from_image(images[i])
   end
+  warn_of_files(net, list)
   local x = planes(images, spec, channels)
   x.pictures, x.names = pictures, names
   return x

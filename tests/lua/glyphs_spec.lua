@@ -174,3 +174,26 @@ describe("default_images", function()
     assert.is_true(x:distance(mine) < 1e-6) -- one rounding more or less
   end)
 end)
+
+
+describe("a photograph", function()
+  it("is answered by a network of glyphs, with a warning", function()
+    local lu = require "lunette"
+    local path, said, before = os.tmpname(), {}, require("lunette.warn").sink
+    local f = assert(io.open(path, "wb"))
+    f:write(core.image.from_planes(glyphs.default_images(1).images[1]):png())
+    f:close()
+    local net = assert(lu.net(lu.models.vgg16 { width = 1 / 64, fc = 4, classes = 10,
+      preprocessing = glyphs.preprocessing }))
+    require("lunette.warn").sink = function(m) said[#said + 1] = m end
+    local ok, x = pcall(net.images, net, { path })
+    net.meta.data = "glyphs"
+    local again = net:images { path }
+    net:images(glyphs.default_images(1).images) -- scenes: nothing to say
+    require("lunette.warn").sink = before
+    os.remove(path)
+    assert.is_true(ok and x:same(again))
+    assert.equal(1, #said)
+    assert.matches("drawn shapes only", said[1])
+  end)
+end)
