@@ -124,10 +124,9 @@ static void abandon(void) {
   fflush(rl_outstream);
 }
 
-/* readline.read(prompt) -> line; nil at the end of input; false, had_text
-** after Ctrl-C */
-static int read_line(lua_State *L) {
-  const char *prompt = luaL_checkstring(L, 1);
+/* Reads one line under our own Ctrl-C; returns whether there was text on the
+** line when it was abandoned. */
+static int ask(const char *prompt) {
   struct sigaction ours, theirs;
   sigset_t block, before;
   int had_text;
@@ -137,16 +136,25 @@ static int read_line(lua_State *L) {
   sigaddset(&block, SIGINT);
   sigprocmask(SIG_BLOCK, &block, &before);
   sigaction(SIGINT, &ours, &theirs);
-  self.L = L;
-  self.line = NULL;
-  self.done = self.eof = self.interrupted = 0;
   rl_callback_handler_install(prompt, on_line);
   edit(&before);
   had_text = !self.done && rl_end > 0;
   if (!self.done) abandon();
-  self.L = NULL;
   sigaction(SIGINT, &theirs, NULL);
   sigprocmask(SIG_SETMASK, &before, NULL);
+  return had_text;
+}
+
+/* readline.read(prompt) -> line; nil at the end of input; false, had_text
+** after Ctrl-C */
+static int read_line(lua_State *L) {
+  const char *prompt = luaL_checkstring(L, 1);
+  int had_text;
+  self.L = L;
+  self.line = NULL;
+  self.done = self.eof = self.interrupted = 0;
+  had_text = ask(prompt);
+  self.L = NULL;
   if (!self.done) {
     lua_pushboolean(L, 0);
     lua_pushboolean(L, had_text);

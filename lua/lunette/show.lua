@@ -306,6 +306,7 @@ end
 local function draw(tiles, o)
   local term = require "lunette.term"
   local kind = term.kind()
+  if kind == "ascii" then o.colormap = o.colormap or "gray" end
   local lo, hi, each = colour(tiles, o)
   if not kind then
     local w, h = tiles[1].image:size()

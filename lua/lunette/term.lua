@@ -92,6 +92,7 @@ function M.room()
     return math.floor(math.min(columns * cell_w, 960)),
            math.floor(math.max(64, math.min((rows - 4) * cell_h, 640)))
   end
+  if kind == "ascii" then return math.min(columns, 80), math.min(2 * rows - 8, 48) end
   return math.min(columns, 120), math.max(12, math.min(2 * (rows - 4), 96))
 end
 
