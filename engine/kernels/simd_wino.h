@@ -25,8 +25,8 @@
 
 #define R 0.70710678118654752f
 
-/* Tiles transformed together: 30 input columns, two transposes of 16. */
-enum { SEGMENT = 7, PITCH = 32 };
+/* Tiles transformed together: 58 input columns, four transposes of 16. */
+enum { SEGMENT = 14, PITCH = 64 };
 
 INLINE void in4(const vec *d, vec *r) {
   vec e = 2 * d[2] - d[4], o = 2 * d[1] - d[3];

@@ -24,7 +24,7 @@ enum {
   WHOLE_TILES = 28, /* most tiles of a job, plan whole; half of it ... */
   JOBS = 16,        /* ... where there would be fewer jobs than this */
   WHOLE_BYTES = 10 * 1000 * 1024, /* largest U for plan whole */
-  PANEL_TILES = 64,               /* tiles of a job, plan panels */
+  PANEL_TILES = 140,              /* tiles of a job, plan panels */
   DEPTH = 256,                /* channels whose weights a job holds at once */
   V_FLOATS = 3 * 1024 * 1024, /* V made in one go, plan panels */
 };
