@@ -303,21 +303,23 @@ local function write(x, tiles, o)
 end
 
 
+local function not_drawn(tiles)
+  local w, h = tiles[1].image:size()
+  local s = #tiles == 1 and "" or "s"
+  print(("%d picture%s of %d x %d, not drawn: this is no terminal for them; "
+         .. 'show(x, "file.png") writes them'):format(#tiles, s, w, h))
+end
+
+
 local function draw(tiles, o)
   local term = require "lunette.term"
   local kind = term.kind()
   if kind == "ascii" then o.colormap = o.colormap or "gray" end
   local lo, hi, each = colour(tiles, o)
-  if not kind then
-    local w, h = tiles[1].image:size()
-    print(("%d picture%s of %d x %d, not drawn: this is no terminal for them; "
-           .. 'show(x, "file.png") writes them'):format(#tiles,
-          #tiles == 1 and "" or "s", w, h))
-    return
-  end
+  if not kind then return not_drawn(tiles) end
   local width, height = term.room()
   if o.small then width, height = width // 2, height // 2 end
-  local pixels = kind == "kitty" or kind == "iterm" or kind == "sixel"
+  local pixels = term.in_pixels(kind)
   local gap = pixels and 2 or 1
   local n = fitting(tiles, width, height, pixels and 24 or 10, gap)
   io.stdout:write(term.encode(compose(tiles, n, o, width, height, gap)))

@@ -80,18 +80,32 @@ function M.colour()
 end
 
 
+---Whether pictures of that kind have pixels of their own, not the screen's
+---characters.
+---@param kind string
+---@return boolean
+function M.in_pixels(kind)
+  return kind == "kitty" or kind == "iterm" or kind == "sixel"
+end
+
+
+---The same in pixels; terminals that do not say have cells of 8 x 16.
+local function room_in_pixels(columns, rows)
+  local _, _, across, down = core.term_size(1)
+  local cell_w = (across or 0) > 0 and across / columns or 8
+  local cell_h = (down or 0) > 0 and down / rows or 16
+  return math.floor(math.min(columns * cell_w, 960)),
+         math.floor(math.max(64, math.min((rows - 4) * cell_h, 640)))
+end
+
+
 ---Room for one picture in its own pixels: width, height.
 ---@return integer width, integer height
 function M.room()
-  local columns, rows, across, down = core.term_size(1)
+  local columns, rows = core.term_size(1)
   columns, rows = columns or 80, rows or 24
   local kind = M.kind()
-  if kind == "kitty" or kind == "iterm" or kind == "sixel" then
-    local cell_w = across and across > 0 and across / columns or 8
-    local cell_h = down and down > 0 and down / rows or 16
-    return math.floor(math.min(columns * cell_w, 960)),
-           math.floor(math.max(64, math.min((rows - 4) * cell_h, 640)))
-  end
+  if M.in_pixels(kind) then return room_in_pixels(columns, rows) end
   if kind == "ascii" then return math.min(columns, 80), math.min(2 * rows - 8, 48) end
   return math.min(columns, 120), math.max(12, math.min(2 * (rows - 4), 96))
 end
