@@ -119,6 +119,7 @@ test:  ## install what is missing, build, run every test
 	@$(MAKE) --no-print-directory -j$(shell nproc) all testbuild
 	@BUILD=$(BUILD) CONFIG=$(CONFIG) CC=$(CC) tests/run
 testbuild: $(CTEST) $(BUILD)/hash_weights
+hash_weights: $(BUILD)/hash_weights
 lint:  ## luacheck, layout of C, layers
 	luacheck -q .
 	@clang-format --dry-run -Werror $$(git ls-files 'engine/*.[ch]' 'tests/*.[ch]')

@@ -77,18 +77,27 @@ local function open(path)
 end
 
 
+local function exists(path)
+  local f = io.open(path, "rb")
+  if f then f:close() end
+  return f ~= nil
+end
+
+
 -- `vgg16_hash1` is full-size VGG16 with weights from a formula; the built helper
 -- writes them once.
 local function formula_weights(seed)
-  local build = os.getenv "LUNETTE_BUILD" or "build/release"
+  local root = arg[0]:match "^(.*)/tests/[^/]*$" or "."
+  local build = os.getenv "LUNETTE_BUILD" or root .. "/build/release"
+  local helper = build .. "/hash_weights"
   local path = ("%s/vgg16_hash%s.safetensors"):format(build, seed)
-  local f = io.open(path, "rb")
-  if f then
-    f:close()
-    return path
+  if exists(path) then return path end
+  if not exists(helper) then
+    os.execute(("make -s -C '%s' hash_weights >&2"):format(root))
+    helper = root .. "/build/release/hash_weights"
   end
-  assert(os.execute(("'%s/hash_weights' %s '%s'"):format(build, seed, path)),
-         "cannot write formula weights; run `make tests/hash_weights`")
+  assert(os.execute(("'%s' %s '%s'"):format(helper, seed, path)),
+         "cannot write formula weights")
   return path
 end
 
