@@ -284,8 +284,17 @@ local function leaves(had_text)
 end
 
 
+---Whether a second Ctrl-C came while nobody was reading.
+local function came_between()
+  local ago = state.last_interrupt and core.interrupted_at()
+  local at = ago and core.clock() - ago
+  return at ~= nil and at > state.last_interrupt and at - state.last_interrupt < 2
+end
+
+
 local function loop(read)
   while true do
+    if came_between() then return 130 end
     local code, had_text = read_code(read)
     if code == nil then return 0 end
     if code == false then
