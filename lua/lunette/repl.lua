@@ -288,7 +288,8 @@ end
 local function came_between()
   local ago = state.last_interrupt and core.interrupted_at()
   local at = ago and core.clock() - ago
-  return at ~= nil and at > state.last_interrupt and at - state.last_interrupt < 2
+  -- the engine counts milliseconds, so that `at` may be a little early
+  return at ~= nil and math.abs(at - state.last_interrupt) < 2
 end
 
 
