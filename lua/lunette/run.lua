@@ -149,7 +149,12 @@ local function new(net, x, opts, start)
   local run = setmetatable({ net = net, images = x, output_layer = target,
                              output = st.box[target.name], start = start,
                              modifiers = mods, changed = changed }, Run)
-  st.box = nil -- the tape keeps the values; the run reads them by node
+  -- the tape keeps the values and the run reads them by node: boxes waiting for
+  -- the collector would hold them after the run is gone
+  for _, box in pairs(st.box) do
+    if box ~= run.output then box:release() end
+  end
+  st.box = nil
   state[run] = st
   warn_of_nan(net, run.output)
   return run
@@ -429,6 +434,8 @@ function Run:release()
   if not st then return end
   state[self] = nil
   self.output:release()
+  -- nodes that scripts have looked at keep the tape, but not its values
+  for id = 0, st.tape:count() - 1 do st.tape:forget(id) end
   st.tape:release()
 end
 
