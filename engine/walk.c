@@ -349,10 +349,12 @@ int lun_walk_put(lun_walk *w, int i, lun_tensor *dx, lun_err *err) {
   return deposit(w, n->src[i], lun_tensor_retain(dx), err);
 }
 
+/* The caller may have dropped values while it had its say. */
 int lun_walk_skip(lun_walk *w, lun_err *err) {
-  if (!w->waiting)
+  lun_node *n = w->waiting ? lun_tape_node(w->tape, w->at) : NULL;
+  if (!n || !n->out)
     return lun_fail(err, LUN_EARG, "backward: no node waits for a rule");
-  return apply_rule(w, lun_tape_node(w->tape, w->at), err);
+  return apply_rule(w, n, err);
 }
 
 lun_tensor *lun_walk_gradient(const lun_walk *w, int node) {

@@ -10,7 +10,8 @@ function M.text()
   local b = core.build()
   return table.concat({
     ("lunette %s (%s)"):format(b.version, b.commit),
-    ("  kernels  %s, %d thread%s"):format(b.isa, b.threads, b.threads == 1 and "" or "s"),
+    ("  kernels  %s, %d thread%s"):format(b.isa, b.threads,
+      b.threads == 1 and "" or "s"),
     "  blas     " .. b.blas,
     "  lua      " .. _VERSION,
     "  compiler " .. b.compiler,

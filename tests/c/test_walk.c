@@ -379,7 +379,14 @@ static void misuse_is_told(void) {
   CHECK(lun_walk_hook(w, -1, &err) == LUN_EARG, "node -1");
   CHECK(lun_walk_gradient(w, 99) == NULL && !lun_walk_reached(w, 99), "99");
   lun_walk_free(w);
-  lun_tape_forget(n.tape, n.relu2.node); /* what a forward-only run does */
+  CHECK(lun_walk_new(&w, n.tape, n.out.node, seed, &err) == LUN_OK, "new");
+  lun_walk_want(w, n.x.node, NULL);
+  lun_walk_hook(w, n.relu2.node, NULL);
+  CHECK(lun_walk_next(w, &err) == n.relu2.node + 1, "the hook is due");
+  lun_tape_forget(n.tape, n.relu2.node); /* released while the hook runs */
+  CHECK(lun_walk_skip(w, &err) == LUN_EARG, "nothing to skip to");
+  CHECK(lun_walk_put(w, 0, lun_walk_dy(w), &err) == LUN_EARG, "nor to put to");
+  lun_walk_free(w);
   CHECK(lun_walk_new(&w, n.tape, n.out.node, seed, &err) == LUN_OK, "new");
   lun_walk_want(w, n.x.node, NULL);
   CHECK(lun_walk_next(w, &err) < 0 && strstr(err.msg, "keep"), "%s", err.msg);

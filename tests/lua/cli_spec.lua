@@ -100,8 +100,8 @@ describe("scripts/", function()
       local script = ("'%s/scripts/%s.lua'"):format(t.root(), name)
       check(script .. " --help", 0, "Usage: " .. name .. ".lua", "%-%-model")
       local out = ("new folder/%s.png"):format(name)
-      check(("%s 'a picture.png' --model tiny.safetensors --classes 3 --out '%s'"):format(
-        script, out), 0, "wrote " .. out)
+      check(("%s 'a picture.png' --model tiny.safetensors --classes 3 --out '%s'"
+        ):format(script, out), 0, "wrote " .. out)
       local png = t.read(folder .. "/" .. out)
       assert.equal("\137PNG\r\n\26\n", png:sub(1, 8))
       assert.is_true(t.exists((folder .. "/" .. out):gsub("png$", "json")))
@@ -138,7 +138,8 @@ describe("a plain Lua", function()
 
   it("takes the library from the checkout", function()
     local build = os.getenv "LUNETTE_BUILD" or (t.root() .. "/build/release")
-    local code, text = t.shell(([[cd '%s' && LUA_PATH_5_4='%s/lua/?.lua;%s/lua/?/init.lua;;' \
+    local code, text = t.shell(([[cd '%s' && \
+      LUA_PATH_5_4='%s/lua/?.lua;%s/lua/?/init.lua;;' \
       LUA_CPATH_5_4='%s/?.so;;' %s -e 'local lu = require "lunette"
       local net = assert(lu.load "tiny.safetensors")
       print(net:run(assert(net:images { "a picture.png" })).output)']]):format(folder,
@@ -207,8 +208,8 @@ describe("make install", function()
     assert.equal("hen\n", text)
     code, text = t.shell(bare .. ([[cd '%s' && LUA_PATH='%s/share/lua/5.4/?.lua;]]
       .. [[%s/share/lua/5.4/?/init.lua;;' LUA_CPATH='%s/lib/lua/5.4/?.so;;' ]]
-      .. [[lua5.4 -e 'print(require "lunette".zeros(1))']]):format(folder, prefix, prefix,
-      prefix))
+      .. [[lua5.4 -e 'print(require "lunette".zeros(1))']]):format(folder, prefix,
+      prefix, prefix))
     assert(code == 0, text)
     code, text = t.shell(make .. "uninstall")
     assert(code == 0, text)

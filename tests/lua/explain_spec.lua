@@ -91,7 +91,8 @@ describe("lunette explain", function()
 
   it("refuses models that are none", function()
     local function with(model, ...)
-      local code, text = t.program(("explain one.png --model '%s'"):format(model), folder)
+      local code, text = t.program(("explain one.png --model '%s'"):format(model),
+                                   folder)
       assert.equal(66, code)
       for _, pattern in ipairs { ... } do assert.matches(pattern, text) end
     end

@@ -52,18 +52,21 @@ describe("what was saved", function()
   end)
 
   it("finds its sizes by itself", function()
-    local again = assert(lu.load((tiny("small", { side = 32, channels = 4, classes = 3 }))))
+    local path = tiny("small", { side = 32, channels = 4, classes = 3 })
+    local again = assert(lu.load(path))
     assert.same({ 3, 32, 32 }, again.input)
     assert.same({ 3 }, again.output.shape)
     for _, make in ipairs {
-      function() return lu.models.vgg11 { width = 1 / 32, fc = 9, classes = 4, side = 64 } end,
+      function()
+        return lu.models.vgg11 { width = 1 / 32, fc = 9, classes = 4, side = 64 }
+      end,
       function() return lu.models.vgg16 { width = { 2, 3, 4, 5, 6 }, top = false } end,
       function() return lu.models.squeezenet1_0 { classes = 6 } end,
       function() return lu.models.squeezenet1_0 { side = 64, conv10_padding = 0 } end,
       function() return lu.models.resnet18 { classes = 6, side = 64 } end,
     } do
       local net = assert(lu.net(make())):init(1)
-      local path = folder .. "/x.safetensors"
+      path = folder .. "/x.safetensors"
       assert(lu.save(net, path, { half = true }))
       local back = assert(lu.load(path))
       assert.equal(net.name, back.name)
@@ -86,7 +89,8 @@ describe("what was saved", function()
 
   it("needs weights and a place", function()
     local bare = assert(lu.net(lu.models.tiny_vgg()))
-    assert.matches("has no weights", t.message(lu.save, bare, folder .. "/y.safetensors"))
+    local path = folder .. "/y.safetensors"
+    assert.matches("has no weights", t.message(lu.save, bare, path))
     local _, net = tiny "z"
     local ok, message = lu.save(net, folder .. "/no/such/z.safetensors")
     assert.is_nil(ok)
@@ -248,8 +252,9 @@ end)
 describe("the reference networks", function()
   local function shared(name)
     local path = t.shared .. "/models/" .. name .. ".safetensors"
-    if not t.exists(path) then pending("models/" .. name .. ": no reference material") end
-    return t.exists(path) and path
+    if t.exists(path) then return path end
+    pending("models/" .. name .. ": no reference material")
+    return nil
   end
 
   it("are Tiny VGG", function()
@@ -268,7 +273,8 @@ describe("the reference networks", function()
     assert.same({ 512, 13, 13 }, net["fire9.concat"].shape)
     assert.same({ 1000, 15, 15 }, net.conv10.shape)
     local images = assert(net:images {
-      t.shared .. "/images/n01514859_hen.JPEG", t.shared .. "/images/n01608432_kite.JPEG" })
+      t.shared .. "/images/n01514859_hen.JPEG",
+      t.shared .. "/images/n01608432_kite.JPEG" })
     local run = net:run(images, { modifiers = { "linear" } })
     assert.same({ 2, 1000 }, run.output:shape())
     local names = {}

@@ -126,7 +126,8 @@ describe("saliency", function()
     local function of(opts) return t.message(lu.saliency, run, opts) end
     assert.matches("unknown option 'smooth_sample'; did you mean 'smooth_samples'",
                    of { smooth_sample = 3 })
-    assert.matches("'smooth_samples' is a number, got string", of { smooth_samples = "3" })
+    assert.matches("'smooth_samples' is a number, got string",
+                   of { smooth_samples = "3" })
     assert.matches("smooth_samples is a whole number from 0 on, got %-1",
                    of { smooth_samples = -1 })
     assert.matches("got 2.5", of { smooth_samples = 2.5 })

@@ -24,14 +24,16 @@ describe("a table of layers", function()
   end)
 
   it("is refused with the layer's name", function()
-    assert.matches("'c': no kind 'conv'; did you mean 'conv2d'", refusal { { "c", "conv" } })
+    assert.matches("'c': no kind 'conv'; did you mean 'conv2d'",
+                   refusal { { "c", "conv" } })
     assert.matches("'c' has no kind", refusal { { "c" } })
     assert.matches("no name", refusal { { kind = "relu" } })
     assert.matches("got string", refusal { "relu" })
     assert.matches("at least one layer", refusal {})
     assert.matches("'a': reads 'b', which is not before it",
                    refusal { { "a", "relu", from = "b" } })
-    assert.matches("two layers are named 'a'", refusal { { "a", "relu" }, { "a", "relu" } })
+    assert.matches("two layers are named 'a'",
+                   refusal { { "a", "relu" }, { "a", "relu" } })
     assert.matches("two layers are named 'input'", refusal { { "input", "relu" } })
   end)
 
@@ -43,7 +45,8 @@ describe("a table of layers", function()
     end
     assert.matches("'c': conv2d has no attribute 'stide'; did you mean 'stride'",
                    conv { stide = 2 })
-    assert.matches("'c': kernel is a whole number from 1 on, got 0", conv { kernel = 0 })
+    assert.matches("'c': kernel is a whole number from 1 on, got 0",
+                   conv { kernel = 0 })
     assert.matches("'c': stride", conv { stride = 0 })
     assert.matches("'c': padding", conv { padding = -1 })
     assert.matches("'c': kernel is a number or a pair", conv { kernel = { 1, 2, 3 } })
@@ -69,13 +72,15 @@ describe("a table of layers", function()
   it("needs an input", function()
     assert.matches("needs `input", t.message(lu.net, { layers = {} }))
     assert.matches("needs `input", t.message(lu.net, { input = { 3, 8 }, layers = {} }))
-    assert.matches("needs `input", t.message(lu.net, { input = { 3, 0, 8 }, layers = {} }))
+    assert.matches("needs `input", t.message(lu.net, { input = { 3, 0, 8 },
+                                                       layers = {} }))
     assert.matches("a table", t.message(lu.net, "vgg16"))
   end)
 
   it("has the operators' shapes for windows of every kind", function()
     for _, o in ipairs {
-      { kernel = 3 }, { kernel = 3, stride = 2 }, { kernel = { 3, 1 }, stride = { 1, 2 } },
+      { kernel = 3 }, { kernel = 3, stride = 2 },
+      { kernel = { 3, 1 }, stride = { 1, 2 } },
       { kernel = 3, stride = 2, padding = 1 }, { kernel = 2, stride = 2 },
       { kernel = 3, stride = 2, ceil_mode = true },
       { kernel = 2, stride = 3, padding = 1, ceil_mode = true },
@@ -87,7 +92,8 @@ describe("a table of layers", function()
       end
       for _, layer in ipairs { pool, conv } do
         for _, side in ipairs { 7, 8, 9, 10 } do
-          local net = assert(lu.net { input = { 3, side, side + 1 }, layers = { layer } })
+          local net = assert(lu.net { input = { 3, side, side + 1 },
+                                      layers = { layer } })
           local run = net:init(1):run(t.input(net, 2))
           local shape = run.output:shape()
           table.remove(shape, 1)

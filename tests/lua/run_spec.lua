@@ -236,14 +236,15 @@ describe("part of a run", function()
   end)
 
   it("uses less memory when it forgets", function()
-    local net = assert(lu.net(lu.models.vgg11 { width = 1 / 4, fc = 8, side = 64 })):init(1)
+    local arch = lu.models.vgg11 { width = 1 / 4, fc = 8, side = 64 }
+    local net = assert(lu.net(arch)):init(1)
     local x = t.input(net, 2)
     local function peak(opts)
       collectgarbage()
       collectgarbage()
       core.reset_peak()
       local before = core.memory().live
-      local run <close> = net:run(x, opts)
+      net:run(x, opts):release()
       return core.memory().peak - before
     end
     local all, few = peak {}, peak { keep = false }
@@ -268,7 +269,8 @@ end)
 describe("parameters", function()
   it("have gradients on request", function()
     local net = t.net()
-    local run = net:run(t.input(net, 2), { modifiers = { "linear" }, watch = "parameters" })
+    local run = net:run(t.input(net, 2), { modifiers = { "linear" },
+                                           watch = "parameters" })
     local loss = (run.output * run.output):sum()
     local g = run:parameter_gradients(loss)
     assert.is_true(t.same(run.output:detach() * 2,

@@ -7,7 +7,9 @@ local run = net:run(t.input(net, 3), { modifiers = { "linear" } })
 
 
 ---d score / d output
-local function slope(score, r) return (r or run):gradient { score = score, wrt = "out" } end
+local function slope(score, r)
+  return (r or run):gradient { score = score, wrt = "out" }
+end
 
 
 local function one_hot(...)
@@ -84,7 +86,8 @@ describe("other scores", function()
     assert.same({ { -1 }, { -1 }, { -1 } }, slope(lu.score.binary(false), r):totable())
     assert.same({ { 1 }, { -1 }, { 1 } },
                 slope(lu.score.binary { true, false, true }, r):totable())
-    assert.matches("2 values for 3 samples", complaint(lu.score.binary { true, true }, r))
+    assert.matches("2 values for 3 samples",
+                   complaint(lu.score.binary { true, true }, r))
     assert.matches("5 values a sample", complaint(lu.score.binary(true)))
   end)
 
