@@ -60,24 +60,45 @@ local function batch(step)
 end
 
 
+-- One weight for all places: fc1 reads 7 x 7 of them, and no scene has seen every
+-- shape at each. The mean over the places, written to all of them.
+local function tie(t, channels)
+  local units, places = t:dim(1), t:dim(2) // channels
+  local mean = t:reshape { shape = { units, channels, places } }
+    :mean { dims = { 3 }, keepdims = true }
+  t:copy_(mean:expand { shape = { units, channels, places } })
+end
+
+
+local function tie_gradient(g) tie(g["fc1.weight"], g["block5_conv3.bias"]:size()) end
+
+
 local function fit(net, stage, steps, batches, rate, last)
   log(("stage %s: %d parameters, %d steps of %d, seed %d, commit %s"):format(stage,
       net:count_params(), steps, args.batch, args.seed, commit))
   assert(train.fit(net, train.adam(net.params, { decay = 1e-4 }), {
     steps = steps, batch = batches, clip = 1, log = log,
+    gradients = stage == "whole" and tie_gradient or nil,
     rate = train.schedule { steps = steps, rate = rate, warmup = 100, last = last },
     checkpoint = ("%s.%s"):format(args.out, stage),
   }))
 end
 
 
--- The convolutions of the small net; new dense layers. (When a checkpoint exists,
--- all of this is overwritten by it.)
+-- The small net's layers in the large one; fc1 gets the mean of its nine places at
+-- every place. (When a checkpoint exists, all of this is overwritten by it.)
 local function widen(small)
   local net = network()
   for name, p in pairs(small.params) do
-    if name:find "^block" then net.params[name] = p:clone() end
+    if name ~= "fc1.weight" then net.params[name] = p:clone() end
   end
+  local units, channels = args.fc, net.params["block5_conv3.bias"]:size()
+  local nine = small.params["fc1.weight"]:clone()
+  tie(nine, channels)
+  local one = nine:reshape { shape = { units, channels, 9 } }
+    :narrow { dim = 3, start = 1, length = 1 }
+  net.params["fc1.weight"] = one:expand { shape = { units, channels, 49 } }
+    :reshape { shape = { units, channels * 49 } }:clone()
   train.calibrate(net, (batch(1)), { from = "fc1" })
   return net
 end

@@ -231,23 +231,33 @@ end
 -- the loop -----------------------------------------------------------------------
 
 
+---A run that watches its parameters: all, or those after layer `frozen`.
+local function watching(net, x, frozen)
+  local how = { modifiers = { "linear" }, watch = "parameters" }
+  if not frozen then return net:run(x, how) end
+  local below <close> = net:run(x, { modifiers = { modifiers.extract(frozen) },
+                                     keep = false })
+  return net:run_from(frozen, below.output:detach(), how)
+end
+
+
 ---One step: forward, loss, gradients, update.
 ---@param net lunette.Net
 ---@param opt lunette.Optimiser   over net.params
 ---@param x lunette.Tensor        (N,C,H,W), preprocessed
 ---@param target any              see cross_entropy
----@param how? { rate?: number, clip?: number }
+---@param how? { rate?: number, clip?: number, frozen?: string }   frozen: a layer; it
+---  and all before it stay as they are, which saves their gradients
 ---@return number loss, number norm   of all gradients together, before clipping
 function M.step(net, opt, x, target, how)
   how = how or {}
-  local run = net:run(x, { modifiers = { "linear" }, watch = "parameters" })
+  local run <close> = watching(net, x, how.frozen)
   local loss = M.cross_entropy(run.output, target)
   local value = loss:item()
   local gradients = run:parameter_gradients(loss)
   local scale, norm = M.clip(gradients, how.clip or math.huge)
   opt:step(gradients, { rate = how.rate, scale = scale })
   loss:release()
-  run:release()
   return value, norm
 end
 
@@ -262,6 +272,8 @@ end
 ---@field batch fun(step: integer): lunette.Tensor, any   input and target of a step
 ---@field rate? fun(step: integer): number
 ---@field clip? number             limit of the gradients' norm
+---@field frozen? string           layer: it and those before it stay as they are
+---@field gradients? fun(g: table<string, lunette.Tensor>)   changes them in place
 ---@field checkpoint? string       path; resumed from where it exists
 ---@field every? integer           steps between checkpoints (200)
 ---@field log? fun(line: string)   a line every `report` steps
@@ -302,8 +314,8 @@ end
 ---@return true? ok, string? message   nil: the checkpoint could not be read or written
 function M.fit(net, opt, opts)
   opts = options.check("fit", opts, { steps = 1, batch = false, rate = false,
-                       clip = math.huge, checkpoint = false, every = 200, log = false,
-                       report = 50 })
+                       clip = math.huge, gradients = false, checkpoint = false,
+                       every = 200, log = false, report = 50 })
   local ok, message = take_up(opt, opts)
   if not ok then return nil, message end
   local report = reporter(opt, opts)
@@ -311,7 +323,8 @@ function M.fit(net, opt, opts)
     local step = opt.steps + 1
     local x, target = opts.batch(step)
     local loss, norm = M.step(net, opt, x, target, {
-      clip = opts.clip, rate = opts.rate and opts.rate(step) or nil })
+      clip = opts.clip, gradients = opts.gradients or nil,
+      rate = opts.rate and opts.rate(step) or nil })
     report(step, loss, norm)
     if opts.checkpoint and (step % opts.every == 0 or step == opts.steps) then
       ok, message = M.save(opts.checkpoint, opt)
