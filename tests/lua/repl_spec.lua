@@ -20,7 +20,8 @@ net = lu.net {
     { "block5_conv2", "conv2d", filters = 4, kernel = 3, padding = 1 },
     { "block5_relu2", "relu" },
     { "block5_pool", "max_pool2d", kernel = 2 },
-    { "flatten", "flatten" }, { "predictions", "linear", units = 3 },
+    { "odd.name", "dropout" }, { "flatten", "flatten" },
+    { "predictions", "linear", units = 3 },
     { "softmax", "softmax" },
   },
 }:init(1)
@@ -154,6 +155,10 @@ describe("the REPL in a terminal", function()
     completed('run.block5_po', 'run%.block5_pool')
     completed('net:layer "features.', 'net:layer "features%.2"')
     completed('lu.gradcam(run, { layer = "block5_po', 'layer = "block5_pool"')
+  end)
+
+  it("writes layers that are no words in brackets", function()
+    completed("net.od", 'net%["odd%.name"%]')
   end)
 
   it("completes methods after a colon", function()

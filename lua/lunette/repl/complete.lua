@@ -35,7 +35,15 @@ local function members(chain)
   local owner, mark, prefix = chain:match "^(.*)([.:])([%w_]*)$"
   local v = evaluate(owner)
   if v == nil then return {}, prefix end
-  return pick(names_in(v), prefix, mark == ":" and "function" or nil), prefix
+  local list = pick(names_in(v), prefix, mark == ":" and "function" or nil)
+  local words = {}
+  for _, name in ipairs(list) do
+    if name:find "^[%a_][%w_]*$" then words[#words + 1] = name end
+  end
+  if #words > 0 or mark == ":" then return words, prefix end
+  -- `fire9.concat` is a layer, but no word: net["fire9.concat"]
+  for i, name in ipairs(list) do list[i] = ('["%s"]'):format(name) end
+  return list, "." .. prefix
 end
 
 
