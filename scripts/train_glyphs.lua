@@ -6,7 +6,7 @@ local core, glyphs, train = lu.core, lu.glyphs, lu.train
 
 local args = lu.cli {
   "train_glyphs.lua", out = "weights/glyphs.safetensors", seed = 1, width = 0.125,
-  fc = 128, batch = 16, small_steps = 5000, steps = 2600, rate = 1e-3, test = 2000,
+  fc = 128, batch = 16, small_steps = 9000, steps = 1500, rate = 1e-3, test = 2000,
 }
 
 local commit = core.build().commit
@@ -79,6 +79,7 @@ local function fit(net, stage, steps, batches, rate, last)
   assert(train.fit(net, train.adam(net.params, { decay = 1e-4 }), {
     steps = steps, batch = batches, clip = 1, log = log,
     gradients = stage == "whole" and tie_gradient or nil,
+    frozen = stage == "whole" and "block2_pool" or nil, -- half of the time saved
     rate = train.schedule { steps = steps, rate = rate, warmup = 100, last = last },
     checkpoint = ("%s.%s"):format(args.out, stage),
   }))

@@ -246,8 +246,9 @@ end
 ---@param opt lunette.Optimiser   over net.params
 ---@param x lunette.Tensor        (N,C,H,W), preprocessed
 ---@param target any              see cross_entropy
----@param how? { rate?: number, clip?: number, frozen?: string }   frozen: a layer; it
----  and all before it stay as they are, which saves their gradients
+---@param how? { rate?: number, clip?: number, frozen?: string, gradients?: fun(g) }
+---  frozen: a layer; it and all before it stay as they are, which saves their
+---  gradients. gradients: changes those of all others in place, before clipping
 ---@return number loss, number norm   of all gradients together, before clipping
 function M.step(net, opt, x, target, how)
   how = how or {}
@@ -255,6 +256,7 @@ function M.step(net, opt, x, target, how)
   local loss = M.cross_entropy(run.output, target)
   local value = loss:item()
   local gradients = run:parameter_gradients(loss)
+  if how.gradients then how.gradients(gradients) end
   local scale, norm = M.clip(gradients, how.clip or math.huge)
   opt:step(gradients, { rate = how.rate, scale = scale })
   loss:release()
@@ -314,8 +316,8 @@ end
 ---@return true? ok, string? message   nil: the checkpoint could not be read or written
 function M.fit(net, opt, opts)
   opts = options.check("fit", opts, { steps = 1, batch = false, rate = false,
-                       clip = math.huge, gradients = false, checkpoint = false,
-                       every = 200, log = false, report = 50 })
+                       clip = math.huge, frozen = false, gradients = false,
+                       checkpoint = false, every = 200, log = false, report = 50 })
   local ok, message = take_up(opt, opts)
   if not ok then return nil, message end
   local report = reporter(opt, opts)
@@ -323,8 +325,8 @@ function M.fit(net, opt, opts)
     local step = opt.steps + 1
     local x, target = opts.batch(step)
     local loss, norm = M.step(net, opt, x, target, {
-      clip = opts.clip, gradients = opts.gradients or nil,
-      rate = opts.rate and opts.rate(step) or nil })
+      clip = opts.clip, frozen = opts.frozen or nil,
+      gradients = opts.gradients or nil, rate = opts.rate and opts.rate(step) or nil })
     report(step, loss, norm)
     if opts.checkpoint and (step % opts.every == 0 or step == opts.steps) then
       ok, message = M.save(opts.checkpoint, opt)

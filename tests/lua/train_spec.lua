@@ -248,6 +248,28 @@ describe("a training", function()
     assert.matches("not of this network", message)
   end)
 
+  it("leaves frozen layers as they are and moves the others alike", function()
+    local whole, part = small_net(5), small_net(5)
+    local x, labels = batch(1)
+    train.step(whole, train.sgd(whole.params), x, labels)
+    train.step(part, train.sgd(part.params), x, labels, { frozen = "pool1" })
+    local start = small_net(5)
+    for name, p in pairs(part.params) do
+      local same = name:find "^conv1" and start or whole
+      assert.is_true(p:distance(same.params[name]) < 1e-6, name)
+    end
+  end)
+
+  it("lets a function change the gradients before they are used", function()
+    local net, start = small_net(5), small_net(5)
+    local x, labels = batch(1)
+    train.fit(net, train.sgd(net.params), { steps = 2,
+      batch = function() return x, labels end,
+      gradients = function(g) g["fc.weight"]:fill_(0) end })
+    assert.is_true(net.params["fc.weight"]:same(start.params["fc.weight"]))
+    assert.is_false(net.params["fc.bias"]:same(start.params["fc.bias"]))
+  end)
+
   it("learns what can be learnt", function()
     local net = small_net(3)
     local opt = train.adam(net.params, { rate = 0.01 })
