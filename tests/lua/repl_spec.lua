@@ -100,6 +100,26 @@ describe("the REPL on a pipe", function()
     assert.falsy(text:find "\27")
   end)
 
+  it("writes pictures to files: channels, maps, lists of them", function()
+    local path = home .. "/shown.png"
+    for _, what in ipairs { "lu.uniform(1, 1, 1, 5, 8, 8)", "lu.uniform(1, 1, 8, 8) - 0.5",
+                            "lu.uniform(1, 1, 3, 8, 8) * 255", "lu.zeros(2, 8, 8)",
+                            "{ lu.uniform(1, 1, 8, 8), lu.uniform(2, 1, 9, 7) }" } do
+      os.remove(path)
+      local code = filter(("show(%s, '%s')\n"):format(what, path))
+      assert.equal(0, code, what)
+      local image = assert(core.image.load(path), what)
+      assert.is_true((image:size()) >= 8)
+    end
+  end)
+
+  it("says what cannot be drawn", function()
+    filter "show(lu.zeros(2, 2, 2, 2, 2))\n"
+    assert.truthy(errors():find "5 dimensions")
+    filter "show(42)\n"
+    assert.truthy(errors():find "cannot draw number")
+  end)
+
   it("does not read the start-up file", function()
     local _, text = filter "started == nil\n"
     assert.equal("true\n", text)
