@@ -295,7 +295,7 @@ local function write(x, tiles, o)
   end
   local w, h = tiles[1].image:size()
   local scale = math.max(1, math.min(8, 224 // math.max(w, h)))
-  local columns = o.columns or math.ceil(#tiles ^ 0.5)
+  local columns = o.columns or math.ceil((#tiles) ^ 0.5)
   local rows = -(-#tiles // columns)
   local sheet = compose(tiles, #tiles, { columns = columns }, columns * (w * scale + 2),
                         rows * (h * scale + 2), 2)

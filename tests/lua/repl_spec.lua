@@ -102,8 +102,9 @@ describe("the REPL on a pipe", function()
 
   it("writes pictures to files: channels, maps, lists of them", function()
     local path = home .. "/shown.png"
-    for _, what in ipairs { "lu.uniform(1, 1, 1, 5, 8, 8)", "lu.uniform(1, 1, 8, 8) - 0.5",
-                            "lu.uniform(1, 1, 3, 8, 8) * 255", "lu.zeros(2, 8, 8)",
+    for _, what in ipairs { "lu.uniform(1, 1, 1, 5, 8, 8)", "lu.zeros(2, 8, 8)",
+                            "lu.uniform(1, 1, 8, 8) - 0.5",
+                            "lu.uniform(1, 1, 3, 8, 8) * 255",
                             "{ lu.uniform(1, 1, 8, 8), lu.uniform(2, 1, 9, 7) }" } do
       os.remove(path)
       local code = filter(("show(%s, '%s')\n"):format(what, path))
