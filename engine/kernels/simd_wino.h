@@ -274,10 +274,11 @@ INLINE void row_out(enum mode mode, const segment_at *s, ptrdiff_t row,
         }
       } else {
         UNROLLED(int i = 0; i < VL; i++) {
-          if (i >= have) break;
-          vec v = is_gate(mode) ? load_n(y + i * s->plane, np) : (vec){0};
-          v = rule(mode, r[i], v, s->bias ? s->bias[h + i] : 0.0f, s->leak);
-          store_n(out + i * s->plane, v, np);
+          if (i < have) {
+            vec v = is_gate(mode) ? load_n(y + i * s->plane, np) : (vec){0};
+            v = rule(mode, r[i], v, s->bias ? s->bias[h + i] : 0.0f, s->leak);
+            store_n(out + i * s->plane, v, np);
+          }
         }
       }
     }
