@@ -339,7 +339,14 @@ function Canvas:save(path)
 end
 
 
----A new canvas.
+---A new canvas: rows of pictures and maps with titles and colour bars.
+---Example:
+---  local net = lu.load "glyphs"
+---  local images = net:images(lu.glyphs.default_images(2).images)
+---  local canvas = lu.canvas { columns = 2, title = "Grad-CAM" }
+---  canvas:row("image", images)
+---  canvas:row("map", lu.gradcam(net, images), { overlay = images.pictures })
+---  assert(canvas:save "out/example.png")
 ---@param opts? lunette.CanvasOptions
 ---@return lunette.Canvas
 local function canvas(opts)

@@ -232,6 +232,9 @@ end
 
 ---Loads a network: a path of a .safetensors file, or the name of an installed
 ---model. Nothing is downloaded.
+---Example:
+---  local net = assert(lu.load "glyphs")
+---  print(net)
 ---@param what string
 ---@return lunette.Net? net, string? message
 function M.load(what)

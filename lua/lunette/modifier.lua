@@ -26,6 +26,13 @@ local function make(fields) return setmetatable(fields, Modifier) end
 ---A modifier of one's own. `backward(node, dy)` gets the node (name, kind, input,
 ---output, weight, bias, attrs, node:backward(dy[, rule])) and the gradient of its
 ---output, and returns the gradient of its input.
+---Caveat: such a rule is no gradient; check it as docs/modifiers.md does.
+---Example:
+---  local net = lu.load "glyphs"
+---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
+---  local squash = lu.modifier { name = "squash", on = "relu",
+---    backward = function(node, dy) return dy:clamp(0, 1e-3) * node.output:gt(0) end }
+---  show(lu.saliency(run, { modifiers = { squash } }))
 ---@param spec { name: string, on: string|string[], backward: function|string }
 ---@return lunette.Modifier
 function M.new(spec)
@@ -51,6 +58,12 @@ M.linear = make {
 
 
 ---Scores a layer instead of the output (tf-keras-vis' ExtractIntermediateLayer).
+---Example:
+---  local net = lu.load "glyphs"
+---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
+---  local score = function(output) return output:mean { dims = { 2, 3, 4 } } end
+---  local middle = lu.extract "block3_conv3"
+---  show(lu.saliency(run, { score = score, modifiers = { middle } }))
 ---@param name string   a layer; a convolution's name means its activated output
 ---@return lunette.Modifier
 function M.extract(name)
@@ -68,17 +81,27 @@ end
 ---The true gradient; says so in captions.
 M.vanilla = make { name = "vanilla" }
 
----Guided backpropagation (Springenberg et al. 2014): dx = dy [dy>0] [x>0]. Nearly
----blind to the class (Adebayo et al. 2018): cleaner is not truer.
+---Guided backpropagation (Springenberg et al. 2014): dx = dy [dy>0] [x>0].
+---Caveat: nearly blind to the class (Adebayo et al. 2018): cleaner is not truer.
+---Example:
+---  local net = lu.load "glyphs"
+---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
+---  show(lu.saliency(run, { modifiers = { "linear", "guided" } }))
 M.guided = make { name = "guided", on = "relu", rule = "guided" }
 
 ---Zeiler & Fergus' deconvnet (2013): dx = dy [dy>0], gates open.
+---Caveat: shows what the picture's edges are more than what the class is.
 M.deconvnet = make { name = "deconvnet", on = "relu", rule = "deconvnet" }
 
 
 ---Units that relu made zero let the gradient through too: dx = dy [dy>0]
 ---(the lab report's modifier, keras-vis' `rectified`). Called with { leak = e }:
 ---dx = dy where x>0, e*dy elsewhere, no sign gate.
+---Caveat: silent units speak too, so that more than the evidence lights up.
+---Example:
+---  local net = lu.load "glyphs"
+---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
+---  show(lu.saliency(run, { modifiers = { "linear", "rectified" } }))
 M.rectified = make { name = "rectified", on = "relu", rule = "rectified" }
 Modifier.__call = function(m, opts)
   if m ~= M.rectified then

@@ -306,7 +306,13 @@ end
 -- running ----------------------------------------------------------------------
 
 
----Runs the network forward once. See lunette.run for the options.
+---Runs the network forward once and keeps what every layer put out. Printed, a run
+---names the most probable classes.
+---Example:
+---  local net = lu.load "glyphs"
+---  local x = net:images(lu.glyphs.default_images(2).images)
+---  local run = net:run(x, { modifiers = { "linear" } })
+---  print(run)
 ---@param x lunette.Tensor|lunette.Images   (N,C,H,W), preprocessed
 ---@param opts? lunette.RunOptions
 ---@return lunette.Run
@@ -329,6 +335,11 @@ end
 
 ---Loads pictures and preprocesses them as the weights want. With none named, the
 ---network's default pictures: photographs that are known here, or scenes.
+---Caveat: the class that comes out depends on how the picture was brought to size:
+---  Keras stretches it, torchvision cuts the middle out (see the option `fit`).
+---Example:
+---  local net = lu.load "glyphs"
+---  show(net:images(lu.glyphs.default_images(2).images))
 ---@param what string[]|table   paths, pictures, or parsed options with `image`
 ---@return lunette.Tensor? images, string? message   (N,C,H,W) with .pictures, .names
 function Net:images(what)

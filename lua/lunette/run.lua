@@ -182,7 +182,11 @@ end
 
 
 ---The value of a layer (N, ...): for a convolution or dense layer what comes out
----of its activation, as Keras counts it.
+---of its activation, as Keras counts it. `run.block4_conv3` is the same for short.
+---Example:
+---  local net = lu.load "glyphs"
+---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
+---  show(run:activation "block4_conv3")
 ---@param name string   layer name or alias, or "input"
 ---@return lunette.Tensor? value, string? message
 function Run:activation(name)
@@ -249,6 +253,10 @@ end
 
 
 ---The k most probable classes of every image.
+---Example:
+---  local net = lu.load "glyphs"
+---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
+---  print(run:top(3)[1][1].name)
 ---@param k? integer  5
 ---@return table[][]  per image {{class =, name =, probability =, score =}, ...}
 function Run:top(k)
@@ -354,6 +362,11 @@ end
 
 
 ---Gradient of the score: (N, ...) for one score, (K*N, ...) for K, score-major.
+---Example:
+---  local net = lu.load "glyphs"
+---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
+---  local g = run:gradient { score = 3, wrt = "block4_conv3" }
+---  print(g)
 ---@param opts? lunette.GradientOptions
 ---@return lunette.Tensor gradient   one for each `wrt`
 function Run:gradient(opts)

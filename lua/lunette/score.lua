@@ -119,6 +119,10 @@ end
 
 ---The output of a class, one for all samples or one each. Output (N,K) or
 ---(N,K,H,W), of which the mean over pixels counts (as tf-keras-vis).
+---Example:
+---  local net = lu.load "glyphs"
+---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
+---  show(lu.saliency(run, { score = lu.score.categorical(3) }))
 ---@param classes integer|string|table   id, name, "predicted", "8,21", or a list
 ---@return lunette.Score
 function M.categorical(classes)
@@ -177,6 +181,10 @@ end
 
 
 ---Class a against class b: the difference of their outputs.
+---Example:
+---  local net = lu.load "glyphs"
+---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
+---  show(lu.saliency(run, { score = lu.score.contrast(2, 3) }))
 ---@param a integer|string   class id or name
 ---@param b integer|string
 ---@return lunette.Score
@@ -189,6 +197,10 @@ end
 
 
 ---One unit of a layer (channel k from 1; the mean over pixels).
+---Example:
+---  local net = lu.load "glyphs"
+---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
+---  show(lu.saliency(run, { score = lu.score.unit("block4_conv3", 5) }))
 ---@param layer string
 ---@param k integer
 ---@return lunette.Score
