@@ -146,16 +146,24 @@ typedef struct bias_job {
   float *db;
 } bias_job;
 
+/* Eight sums side by side, in double: a plane has 50,000 places. */
+static double sum_of(const float *v, int64_t n) {
+  double lane[8] = {0}, sum = 0;
+  int64_t i = 0;
+  for (; i + 8 <= n; i += 8)
+    for (int l = 0; l < 8; l++) lane[l] += (double)v[i + l];
+  for (; i < n; i++) sum += (double)v[i];
+  for (int l = 0; l < 8; l++) sum += lane[l];
+  return sum;
+}
+
 static void bias(void *arg, int64_t k, int worker) {
   const bias_job *j = arg;
   int64_t plane = (int64_t)j->s->oh * j->s->ow;
   double sum = 0;
   (void)worker;
   for (int n = 0; n < j->s->n; n++) {
-    const float *dy = j->dy + ((int64_t)n * j->s->k + k) * plane;
-    double lane[8] = {0};
-    for (int64_t p = 0; p < plane; p++) lane[p % 8] += (double)dy[p];
-    for (int l = 0; l < 8; l++) sum += lane[l];
+    sum += sum_of(j->dy + ((int64_t)n * j->s->k + k) * plane, plane);
   }
   j->db[k] = (float)sum;
 }
