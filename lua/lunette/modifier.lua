@@ -275,7 +275,7 @@ end
 
 ---Gives the nodes that `on` means the rule of `m`; returns how many.
 local function mark(run, m, on, nodes, rules)
-  local n, exact = 0, run.net:layer(on)
+  local n, exact = 0, run.net:has(on) and run.net:layer(on)
   for _, node in ipairs(nodes) do
     if match(m, exact and exact.name or on, node) then
       rules[node.id] = type(m.rule) == "function" and guarded(m, node.layer)

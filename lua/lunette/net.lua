@@ -193,6 +193,15 @@ Net.find = Net.layers
 function Net:names() return parts(self).names end
 
 
+---Does a name or alias mean a layer? Unlike `layer`, looks for no similar ones.
+---@param name string
+---@return boolean
+function Net:has(name)
+  local p = parts(self)
+  return (p.by_name[name] or p.by_alias[name]) ~= nil
+end
+
+
 ---The layer a name or alias means, or nil and a message with the nearest names.
 ---@param name string
 ---@return lunette.Layer? layer, string? message

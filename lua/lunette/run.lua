@@ -211,7 +211,7 @@ end
 function Run.__index(run, key)
   if Run[key] ~= nil then return Run[key] end
   if type(key) ~= "string" or not state[run] then return nil end
-  if not run.net:layer(key) then return nil end
+  if not run.net:has(key) then return nil end
   return (run:activation(key))
 end
 
