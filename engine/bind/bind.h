@@ -29,6 +29,8 @@ typedef struct lunL_tensor {
 
 /* Pushes an empty box; fill it, then it is a tensor. */
 lunL_tensor *lunL_newtensor(lua_State *L);
+/* Pushes a tensor of that shape, values not set; raises when it cannot. */
+lun_tensor *lunL_fresh(lua_State *L, int ndim, const int64_t *dim);
 /* Pushes a box with a reference of its own to t (and the tape). */
 void lunL_pushtensor(lua_State *L, lun_tensor *t, lun_tape *tape, int node);
 /* The box at arg; raises when it is none or was released. */
@@ -53,8 +55,8 @@ void lunL_class(lua_State *L, const char *name, const luaL_Reg *methods,
                 const luaL_Reg *meta);
 
 /* Each pushes one table of functions (or adds to core). */
-int lunL_open_tensor(lua_State *L); /* core.tensor functions into the table
-                                       on top of the stack */
+int lunL_open_tensor(lua_State *L); /* core.methods */
+int lunL_open_make(lua_State *L);   /* core.tensor, core.zeros ... */
 int lunL_open_ops(lua_State *L);    /* core.ops, and methods of tensors */
 int lunL_open_optim(lua_State *L);  /* methods that change in place */
 int lunL_open_tape(lua_State *L);

@@ -339,6 +339,7 @@ int luaopen_lunette_core(lua_State *L) {
   if (!lun_mem_limit()) lun_mem_set_limit((size_t)256 << 20);
   luaL_newlib(L, functions);
   lunL_open_tensor(L);
+  lunL_open_make(L);
   lunL_open_ops(L);
   lunL_open_optim(L);
   lunL_open_tape(L);

@@ -1,0 +1,157 @@
+/*
+** make.c (binding) - tensors from Lua values: constants, nested lists, bytes,
+** ranges, random numbers by seed and stream.
+*/
+#include <math.h>
+#include <string.h>
+
+#include "bind.h"
+
+lun_tensor *lunL_fresh(lua_State *L, int ndim, const int64_t *dim) {
+  lunL_tensor *b = lunL_newtensor(L);
+  int64_t size = lun_shape_size(ndim, dim);
+  lun_err err;
+  int status;
+  if (size > 0) lunL_reserve(L, (size_t)size * sizeof(float));
+  status = lun_tensor_new(&b->t, ndim, dim, &err);
+  if (status == LUN_ENOMEM) {
+    lua_gc(L, LUA_GCCOLLECT, 0);
+    status = lun_tensor_new(&b->t, ndim, dim, &err);
+  }
+  if (status != LUN_OK) lunL_raise(L, &err);
+  return b->t;
+}
+
+/* core.full(value, shape...) */
+static int full(lua_State *L) {
+  float v = (float)luaL_checknumber(L, 1);
+  int64_t dim[LUN_MAXDIM];
+  int n = lunL_checkshape(L, 2, dim);
+  lun_tensor *t = lunL_fresh(L, n, dim);
+  for (int64_t i = 0; i < t->size; i++) t->data[i] = v;
+  return 1;
+}
+
+static int zeros(lua_State *L) {
+  lua_pushnumber(L, 0);
+  lua_insert(L, 1);
+  return full(L);
+}
+
+static int ones(lua_State *L) {
+  lua_pushnumber(L, 1);
+  lua_insert(L, 1);
+  return full(L);
+}
+
+/* Shape of nested lists, following first elements. */
+static int nested_shape(lua_State *L, int64_t *dim) {
+  int n = 0;
+  lua_pushvalue(L, 1);
+  while (lua_istable(L, -1)) {
+    if (n == LUN_MAXDIM)
+      return luaL_error(L, "a tensor has at most %d dimensions", LUN_MAXDIM);
+    dim[n++] = luaL_len(L, -1);
+    lua_geti(L, -1, 1);
+    lua_remove(L, -2);
+  }
+  lua_pop(L, 1);
+  return n;
+}
+
+static float *fill_nested(lua_State *L, int level, int ndim, const int64_t *dim,
+                          float *p) {
+  luaL_checktype(L, -1, LUA_TTABLE);
+  if (luaL_len(L, -1) != dim[level])
+    luaL_error(L, "ragged table: %d elements at depth %d, expected %d",
+               (int)luaL_len(L, -1), level + 1, (int)dim[level]);
+  for (int64_t i = 1; i <= dim[level]; i++) {
+    lua_geti(L, -1, i);
+    if (level + 1 < ndim)
+      p = fill_nested(L, level + 1, ndim, dim, p);
+    else if (lua_isnumber(L, -1))
+      *p++ = (float)lua_tonumber(L, -1);
+    else
+      luaL_error(L, "a tensor holds numbers, got %s", luaL_typename(L, -1));
+    lua_pop(L, 1);
+  }
+  return p;
+}
+
+/* core.tensor(nested lists of numbers) */
+static int tensor(lua_State *L) {
+  int64_t dim[LUN_MAXDIM];
+  int n;
+  lun_tensor *t;
+  luaL_checktype(L, 1, LUA_TTABLE);
+  n = nested_shape(L, dim);
+  t = lunL_fresh(L, n, dim);
+  lua_pushvalue(L, 1);
+  fill_nested(L, 0, n, dim, t->data);
+  lua_pop(L, 1);
+  return 1;
+}
+
+/* core.from_bytes(string, "f32"|"u8", shape...) */
+static int from_bytes(lua_State *L) {
+  static const char *const kinds[] = {"f32", "u8", NULL};
+  size_t len;
+  const char *s = luaL_checklstring(L, 1, &len);
+  int kind = luaL_checkoption(L, 2, NULL, kinds);
+  int64_t dim[LUN_MAXDIM];
+  int n = lunL_checkshape(L, 3, dim);
+  lun_tensor *t = lunL_fresh(L, n, dim);
+  if (len != (size_t)t->size * (kind ? 1 : sizeof(float)))
+    return luaL_error(L, "from_bytes: %d bytes for %d %s values", (int)len,
+                      (int)t->size, kinds[kind]);
+  if (kind)
+    for (int64_t i = 0; i < t->size; i++)
+      t->data[i] = (float)(unsigned char)s[i];
+  else
+    memcpy(t->data, s, len);
+  return 1;
+}
+
+/* core.range(from, to[, step]): from, from+step ... up to `to` included */
+static int range(lua_State *L) {
+  double from = luaL_checknumber(L, 1), to = luaL_checknumber(L, 2);
+  double step = luaL_optnumber(L, 3, 1);
+  int64_t n;
+  lun_tensor *t;
+  luaL_argcheck(L, step != 0 && fabs((to - from) / step) < 1e9, 3,
+                "step must not be 0, nor give a thousand million values");
+  n = (int64_t)floor((to - from) / step + 1e-9) + 1;
+  if (n < 0) n = 0;
+  t = lunL_fresh(L, 1, &n);
+  for (int64_t i = 0; i < n; i++) t->data[i] = (float)(from + (double)i * step);
+  return 1;
+}
+
+static int random_with(lua_State *L,
+                       void (*fill)(float *, int64_t, uint64_t, uint64_t)) {
+  uint64_t seed = (uint64_t)luaL_checkinteger(L, 1);
+  uint64_t stream = (uint64_t)luaL_checkinteger(L, 2);
+  int64_t dim[LUN_MAXDIM];
+  int n = lunL_checkshape(L, 3, dim);
+  lun_tensor *t = lunL_fresh(L, n, dim);
+  fill(t->data, t->size, seed, stream);
+  return 1;
+}
+
+/* core.uniform(seed, stream, shape...): [0,1) */
+static int uniform(lua_State *L) { return random_with(L, lun_random_uniform); }
+
+/* core.normal(seed, stream, shape...): mean 0, deviation 1 */
+static int normal(lua_State *L) { return random_with(L, lun_random_normal); }
+
+static const luaL_Reg functions[] = {
+    {"tensor", tensor},   {"full", full},     {"zeros", zeros},
+    {"ones", ones},       {"range", range},   {"from_bytes", from_bytes},
+    {"uniform", uniform}, {"normal", normal}, {NULL, NULL},
+};
+
+/* Adds the constructors to the table on top. */
+int lunL_open_make(lua_State *L) {
+  luaL_setfuncs(L, functions, 0);
+  return 0;
+}
