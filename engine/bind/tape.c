@@ -360,7 +360,8 @@ static int backward(lua_State *L) {
   }
   lua_pushnil(L);
   while (lua_istable(L, 4) && lua_next(L, 4)) {
-    int id = (int)luaL_checkinteger(L, -2);
+    int id = (int)lua_tointeger(L, -2);
+    luaL_argcheck(L, lua_isinteger(L, -2), 4, "rules are by node id");
     if (id <= out->node) set_rule(L, *w, tape, id);
     lua_pop(L, 1);
   }

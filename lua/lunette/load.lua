@@ -285,6 +285,9 @@ end
 ---@param opts? { half?: boolean, meta?: table<string,string> }
 ---@return true? ok, string? message
 function M.save(net, path, opts)
+  if getmetatable(net) ~= nets.Net or type(path) ~= "string" then
+    error("save: expected a network and a path", 2)
+  end
   opts = require("lunette.options").check("save", opts, { half = false, meta = {} })
   local list = {}
   for _, layer in ipairs(net:layers()) do

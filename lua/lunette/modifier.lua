@@ -23,9 +23,14 @@ function Modifier.__tostring(m) return "modifier " .. m.name end
 local function make(fields) return setmetatable(fields, Modifier) end
 
 
+---What a backward rule may be: a name of the operator's, { name, parameter }, or Lua.
+local is_rule = { string = true, table = true, ["function"] = true }
+
+
 ---A modifier of one's own. `backward(node, dy)` gets the node (name, kind, input,
----output, weight, bias, attrs, node:backward(dy[, rule])) and the gradient of its
----output, and returns the gradient of its input.
+---output, weight, bias, attrs, input_shape, node:backward(dy[, rule])) and the
+---gradient of its output, and returns the gradient of its input. Instead of a
+---function: a rule of the operator, "guided" or { "leak", 0.1 }.
 ---Caveat: such a rule is no gradient; check it as docs/modifiers.md does.
 ---Example:
 ---  local net = lu.load "glyphs"
@@ -36,8 +41,9 @@ local function make(fields) return setmetatable(fields, Modifier) end
 ---@param spec { name: string, on: string|string[], backward: function|string }
 ---@return lunette.Modifier
 function M.new(spec)
-  if type(spec) ~= "table" or type(spec.on) ~= "string" and type(spec.on) ~= "table"
-     or not spec.backward then
+  local given = type(spec) == "table" and spec or {}
+  local names = type(given.on) == "string" or type(given.on) == "table" and #given.on > 0
+  if not names or not is_rule[type(given.backward)] then
     error("modifier: expected { name =, on = kind or layer, backward = function }", 2)
   end
   return make { name = spec.name or "modifier", on = spec.on, rule = spec.backward }
@@ -67,6 +73,9 @@ M.linear = make {
 ---@param name string   a layer; a convolution's name means its activated output
 ---@return lunette.Modifier
 function M.extract(name)
+  if type(name) ~= "string" then
+    error("extract: expected a layer's name, got " .. type(name), 2)
+  end
   return make {
     name = "extract(" .. name .. ")",
     target = function(net)

@@ -262,11 +262,12 @@ end
 function Run:top(k)
   state_of(self)
   if self.output:dim() ~= 2 then error("top: the output is no list of classes", 2) end
+  k = options.whole("top: k", k or 5, 1)
   local p, out = self:probabilities(), self.output:detach()
   local names, list = require("lunette.labels").of(self.net), {}
   for n = 1, p:dim(1) do
     local row, order = {}, p[n]:argsort()
-    for i = 1, math.min(k or 5, #order) do
+    for i = 1, math.min(k, #order) do
       local c = math.floor(order[i])
       row[i] = { class = c - 1, name = names and names[c] or ("class " .. c - 1),
                  probability = p[n][c], score = out[n][c] }
@@ -349,6 +350,7 @@ end
 ---@field modifiers? (string|lunette.Modifier)[]
 
 local function score_list(what)
+  if type(what) ~= "table" then error("gradient: scores is a list", 0) end
   local list = {}
   for i, s in ipairs(what) do
     list[i] = scores.of(s)

@@ -127,6 +127,8 @@ describe("a run", function()
       score = lu.score.unit("conv1", 1), wrt = "fc" }))
     assert.matches("unknown option 'scor'", t.message(run.gradient, run, { scor = 1 }))
     assert.matches("empty", t.message(run.gradient, run, { scores = {} }))
+    assert.matches("is a list", t.message(run.gradient, run, { scores = 3 }))
+    assert.matches("k is a whole number from 1 on, got 0", t.message(run.top, run, 0))
   end)
 
   it("gives zeros where no path leads", function()
