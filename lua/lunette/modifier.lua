@@ -42,7 +42,8 @@ local is_rule = { string = true, table = true, ["function"] = true }
 ---@return lunette.Modifier
 function M.new(spec)
   local given = type(spec) == "table" and spec or {}
-  local names = type(given.on) == "string" or type(given.on) == "table" and #given.on > 0
+  local on = given.on
+  local names = type(on) == "string" or type(on) == "table" and #on > 0
   if not names or not is_rule[type(given.backward)] then
     error("modifier: expected { name =, on = kind or layer, backward = function }", 2)
   end
