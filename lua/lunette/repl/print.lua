@@ -5,7 +5,7 @@ local known = require "lunette.repl.known"
 local M = {}
 
 ---How much is printed.
-M.limits = { depth = 3, entries = 40, width = 88, text = 20000, lines = 200 }
+M.limits = { depth = 3, entries = 40, width = 88, text = 20000, lines = 100 }
 
 
 -- text -------------------------------------------------------------------------
@@ -399,6 +399,19 @@ local function is_layer_list(t)
 end
 
 
+---At most so many lines of a text.
+local function first_lines(s, most)
+  local at, n = 0, 0
+  repeat
+    at = s:find("\n", at + 1, true)
+    n = n + 1
+  until not at or n == most
+  if not at then return s end
+  local _, more = s:sub(at + 1):gsub("\n", "")
+  return s:sub(1, at) .. ("... %d more lines"):format(more + 1)
+end
+
+
 ---A value as text, as the REPL prints it.
 ---@param v any
 ---@return string
@@ -414,7 +427,7 @@ function M.text(v)
   if kind == "userdata" or kind == "table" and has_tostring(v) then
     return object_text(v, true)
   end
-  return inline(v, 0, {})
+  return first_lines(inline(v, 0, {}), M.limits.lines)
 end
 
 return M
