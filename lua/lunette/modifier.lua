@@ -302,9 +302,13 @@ end
 ---The rule of every node that the backward modifiers in `list` change.
 ---@param run lunette.Run
 ---@param list any[]
+---@param last? integer   id of the scored node: backward passes no later ones
 ---@return table<integer, any> rules, table<string, integer> changed
-function M.rules(run, list)
-  local rules, changed, nodes = {}, {}, run:nodes()
+function M.rules(run, list, last)
+  local rules, changed, nodes = {}, {}, {}
+  for _, node in ipairs(run:nodes()) do
+    if not last or node.id <= last then nodes[#nodes + 1] = node end
+  end
   for _, m in ipairs(M.list(list)) do
     for _, on in ipairs(type(m.on) == "table" and m.on or { m.on }) do
       changed[m.name] = (changed[m.name] or 0) + mark(run, m, on, nodes, rules)

@@ -387,7 +387,7 @@ function Run:gradient(opts)
       error(("gradient: layer '%s' comes after the scored layer"):format(name), 2)
     end
   end
-  local rules = modifiers.rules(self, opts.modifiers)
+  local rules = modifiers.rules(self, opts.modifiers, id)
   local grads = core.backward(box_at(self, id), seed, ids, rules)
   for i, g in ipairs(grads) do
     grads[i] = g or self:zeros_like(ids[i], #list)

@@ -334,6 +334,10 @@ describe("modifiers that change nothing", function()
     local late = lu.modifier { name = "late", on = "softmax", backward = "plain" }
     assert.matches("'softmax' is not part of this backward pass",
                    t.message(run.gradient, run, { modifiers = { late } }))
+    local after = lu.modifier { name = "after", on = "fc", backward = "plain" }
+    assert.matches("'fc' is not part of this backward pass",
+                   t.message(run.gradient, run, { score = lu.score.unit("conv1", 1),
+                                                  modifiers = { after } }))
     local both = lu.modifier { name = "both", on = { "relu1", "reul2" },
                                backward = "guided" }
     assert.matches("changed no node", t.message(run.gradient, run,
