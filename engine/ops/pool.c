@@ -243,7 +243,7 @@ static void gate_span(const lun_gate *g, const float *restrict y,
       break;
     case LUN_GATE_GUIDED:
       for (int64_t i = 0; i < n; i++)
-        d[i] = (y[i] > 0) & (d[i] > 0) ? d[i] : 0.0f;
+        d[i] = ((y[i] > 0) & (d[i] > 0)) ? d[i] : 0.0f;
       break;
     case LUN_GATE_RECTIFIED:
       for (int64_t i = 0; i < n; i++) d[i] = d[i] > 0 ? d[i] : 0.0f;

@@ -4,8 +4,8 @@
 */
 #include <stdint.h>
 
-#include "check.h"
 #include "../../engine/lunette.h"
+#include "check.h"
 
 enum { N = 37, STEPS = 6 };
 
