@@ -52,6 +52,19 @@ class Worker:
             sys.exit(f"bench: a worker ended at '{' '.join(words)}'")
         return answer.strip()
 
+    def pin(self, threads):
+        """Busy threads to one processor each: on a machine with other work the
+        system keeps ours, which sleep between layers, on one. (PyTorch's spin, so
+        that it spreads them; and threads it makes later would be pinned too.)"""
+        tasks = f"/proc/{self.process.pid}/task"
+        busy = {}
+        for tid in map(int, os.listdir(tasks)):
+            with open(f"{tasks}/{tid}/stat", encoding="utf-8") as f:
+                busy[tid] = int(f.read().rpartition(")")[2].split()[11])
+        order = sorted(t for t in busy if busy[t] * 20 > max(busy.values()))
+        for i, tid in enumerate(order):
+            os.sched_setaffinity(tid, {i % threads})
+
     def close(self):
         self.process.stdin.close()
         self.process.wait()
@@ -200,6 +213,7 @@ def arguments():
     p.add_argument("--rounds", type=int, default=9)
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--only", action="append", help="a case (may be repeated)")
+    p.add_argument("--pin", action="store_true", help="a processor for each of our threads")
     p.add_argument("--spread", action="store_true", help="quartiles on stderr")
     return p.parse_args()
 
@@ -214,6 +228,8 @@ def compare(table, args, folder, wanted):
         if not wanted(name):
             continue
         d = check(name, same, ours, peer, folder)
+        if args.pin:
+            ours.pin(args.threads)
         (a, b), times = alternate(name, ours, peer, args.rounds)
         table.row(name, title, a, b, limit)
         if args.spread:
