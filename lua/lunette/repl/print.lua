@@ -399,6 +399,23 @@ local function is_layer_list(t)
 end
 
 
+local function is_canvas(v)
+  local meta = type(v) == "table" and getmetatable(v)
+  return type(meta) == "table" and rawget(meta, "__name") == "lunette.Canvas"
+    and type(rawget(v, "rows")) == "table"
+end
+
+
+---A canvas: its rows, and what to do with it.
+local function canvas(c)
+  local titles = {}
+  for i, row in ipairs(c.rows) do titles[i] = M.escape(clip(row.title, 40)) end
+  return ("canvas of %d row%s%s%s; show(canvas), canvas:save \"out/name.png\""):format(
+    #titles, #titles == 1 and "" or "s", #titles > 0 and ": " or "",
+    table.concat(titles, ", "))
+end
+
+
 ---At most so many lines of a text.
 local function first_lines(s, most)
   local at, n = 0, 0
@@ -424,6 +441,7 @@ function M.text(v)
   if known.is_tensor(v) then return tensor(v) end
   if known.is_layer(v) then return layer(v) end
   if is_layer_list(v) then return layer_list(v) end
+  if is_canvas(v) then return canvas(v) end
   if kind == "userdata" or kind == "table" and has_tostring(v) then
     return object_text(v, true)
   end
