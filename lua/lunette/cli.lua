@@ -96,7 +96,7 @@ end
 ---Where neither model nor classes were given and the default model is not here,
 ---the embedded network and its own scenes take their place, with a note.
 local function fall_back(args, spec)
-  if not spec.model or args.given.model then return end
+  if (spec.model or "") == "" or args.given.model then return end
   local name, note = require("lunette.defaults").model(spec.model)
   if note then
     args.model = name
