@@ -6,7 +6,7 @@ local core, glyphs, train = lu.core, lu.glyphs, lu.train
 
 local args = lu.cli {
   "train_glyphs.lua", out = "weights/glyphs.safetensors", seed = 1, width = 0.125,
-  fc = 128, batch = 16, small_steps = 9000, steps = 1500, rate = 1e-3, test = 2000,
+  fc = 128, batch = 16, small_steps = 9000, steps = 2200, rate = 1e-3, test = 2000,
 }
 
 local commit = core.build().commit
