@@ -197,3 +197,55 @@ describe("a photograph", function()
     assert.matches("drawn shapes only", said[1])
   end)
 end)
+
+
+describe("the embedded network", function()
+  local lu = require "lunette"
+  local load = require "lunette.load"
+  local path = require("lunette.paths").weights() .. "/glyphs.safetensors"
+  local net = assert(load.file(path))
+
+  it("is a VGG16 of at most two megabytes", function()
+    local f = assert(io.open(path, "rb"))
+    assert.is_true(f:seek "end" <= 2e6)
+    f:close()
+    local want = assert(lu.net(lu.models.vgg16()))
+    assert.same(want:names(), net:names())
+    assert.same({ 3, 224, 224 }, net.input)
+    assert.same(glyphs.names, net.labels)
+    assert.equal("glyphs", net.meta.data)
+  end)
+
+  -- 98 % and 90 % of 2,000 (weights/README.md). Four deviations of a share of 120:
+  -- 5 and 11 points below.
+  for objects, least in ipairs { 0.93, 0.79 } do
+    it(("names %d object(s) of unseen scenes"):format(objects), function()
+      local right, n = 0, 120
+      for first = 1, n, 20 do
+        local s = glyphs.scenes { n = 20, seed = 4242, first = first,
+                                  objects = objects }
+        local run <close> = net:run(glyphs.input(s.images), { keep = false })
+        for i, top in ipairs(run:top(objects)) do
+          local truth, all = { [s.labels[i]] = true }, true
+          if objects == 2 then truth[s.labels2[i]] = true end
+          for _, guess in ipairs(top) do all = all and truth[guess.class] end
+          right = right + (all and 1 or 0)
+        end
+      end
+      assert.is_true(right / n >= least, ("%d of %d"):format(right, n))
+    end)
+  end
+
+  -- docs/truth.md, with 20 scenes: far from its numbers, but far from chance too.
+  it("is explained by maps that find the object", function()
+    local truth = require "lunette.glyphs.truth"
+    local rows, right = truth.measure(net, { n = 20, progress = false })
+    assert.is_true(right > 0.7)
+    for _, name in ipairs { "saliency guided", "gradcam vanilla" } do
+      assert.is_true(rows[name].energy > 2.5 * rows.chance.energy, name)
+      assert.is_true(rows[name].iou > 2 * rows.chance.iou, name)
+    end
+    local _, lines = truth.markdown(rows):gsub("\n", "")
+    assert.equal(8, lines) -- a head of two lines, six maps, chance
+  end)
+end)
