@@ -19,7 +19,8 @@ local squash = lu.modifier {
 local net = assert(lu.load(args.model))
 local images = assert(net:images(args))
 local run = net:run(images, { modifiers = { "linear" } })
-local canvas = lu.canvas { columns = #images, title = "Backward rules, " .. net.name }
+local canvas = lu.canvas { columns = #images, titles = images.titles,
+                           title = "Backward rules, " .. net.name }
 canvas:row("image", images)
 for _, rule in ipairs { "guided", "rectified", squash } do
   canvas:row(tostring(rule.name or rule), lu.saliency(run,

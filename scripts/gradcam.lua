@@ -13,8 +13,8 @@ local layer = args.layer ~= "" and args.layer or net:last_conv().name
 local run = net:run(images, { modifiers = { "linear" } })
 print(run)
 
-local canvas = lu.canvas { columns = #images, scale = args.scale,
-                           title = ("Grad-CAM at %s, %s"):format(layer, net.name) }
+local canvas = lu.canvas { columns = #images, titles = images.titles,
+                           scale = args.scale, title = ("Grad-CAM at %s, %s"):format(layer, net.name) }
 canvas:row("image", images)
 for _, rule in ipairs { "vanilla", "guided", "rectified" } do
   local map = lu.gradcam(run, { score = score, layer = layer, modifiers = { rule } })

@@ -12,8 +12,8 @@ local score = lu.score.categorical(args.classes)
 local run = net:run(images, { modifiers = { "linear" } }) -- one forward pass
 print(run)
 
-local canvas = lu.canvas { columns = #images, scale = args.scale,
-                           title = "Saliency, " .. net.name }
+local canvas = lu.canvas { columns = #images, titles = images.titles,
+                           scale = args.scale, title = "Saliency, " .. net.name }
 canvas:row("image", images)
 for _, rule in ipairs { "vanilla", "guided", "rectified" } do
   canvas:row(rule, lu.saliency(run, { score = score, modifiers = { rule },

@@ -119,6 +119,7 @@ local function architecture(path, weights, entries)
     arch[key] = value or arch[key]
   end
   arch.meta = meta
+  arch.name = meta.name or meta.data or arch.name
   return arch
 end
 

@@ -342,27 +342,38 @@ function Net:run_from(name, activation, opts)
 end
 
 
----Loads pictures and preprocesses them as the weights want. With none named, the
----network's default pictures: photographs that are known here, or scenes.
----Caveat: the class that comes out depends on how the picture was brought to size:
----  Keras stretches it, torchvision cuts the middle out (see the option `fit`).
----Example:
----  local net = lu.load "glyphs"
----  show(net:images(lu.glyphs.default_images(2).images))
----@param what string[]|table   paths, pictures, or parsed options with `image`
----@return lunette.Tensor? images, string? message   (N,C,H,W) with .pictures, .names
-function Net:images(what)
-  local args = type(what) == "table" and what.given and what
-  if not args or #(args.image or {}) > 0 then
-    return require("lunette.image").batch(self, what)
-  end
-  local pictures, classes, names = require("lunette.defaults").pictures(self)
+---The network's own pictures where none were named, with their names.
+local function default_pictures(net, args)
+  local pictures, classes, names = require("lunette.defaults").pictures(net)
   if not pictures then return nil, classes end
   -- the pictures are ours, so are their classes, unless the user has said which
   if args.classes and not args.given.classes then args.classes = classes end
-  local images, message = require("lunette.image").batch(self, pictures)
+  local images, message = require("lunette.image").batch(net, pictures)
   if images and names then images.names = names end
   return images, message
+end
+
+
+---Loads pictures and preprocesses them as the weights want. With none named, the
+---network's default pictures: photographs that are known here, or scenes.
+---@param what string[]|table   paths, pictures, or parsed options with `image`
+---@return lunette.Tensor? images, string? message   (N,C,H,W) with .pictures, .names
+---  (paths) and .titles (names without folder and suffix)
+function Net:images(what)
+  local args = type(what) == "table" and what.given and what
+  local images, message
+  if args and #(args.image or {}) == 0 then
+    images, message = default_pictures(self, args)
+  else
+    images, message = require("lunette.image").batch(self, what)
+  end
+  if not images then return nil, message end
+  local titles = {}
+  for i, name in ipairs(images.names) do
+    titles[i] = name:match "[^/]*$":gsub("%.%a+$", "")
+  end
+  images.titles = titles
+  return images
 end
 
 
