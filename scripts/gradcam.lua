@@ -14,7 +14,7 @@ local run = net:run(images, { modifiers = { "linear" } })
 print(run)
 
 local canvas = lu.canvas { columns = #images, titles = images.titles,
-                           scale = args.scale, title = ("Grad-CAM at %s, %s"):format(layer, net.name) }
+  scale = args.scale, title = ("Grad-CAM at %s, %s"):format(layer, net.name) }
 canvas:row("image", images)
 for _, rule in ipairs { "vanilla", "guided", "rectified" } do
   local map = lu.gradcam(run, { score = score, layer = layer, modifiers = { rule } })
