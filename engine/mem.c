@@ -93,6 +93,20 @@ static void trim(void) {
   }
 }
 
+/* Makes room in the full pool for a block of class `klass`: it was in use just
+** now; blocks of other classes go, the largest first. */
+static void evict(size_t bytes, int klass) {
+  for (int i = CLASSES - 1; i >= 0; i--) {
+    head *h;
+    while (i != klass && pool.n.cached + bytes > KEEP &&
+           (h = pool.free_list[i]) != NULL) {
+      pool.free_list[i] = h->next;
+      pool.n.cached -= h->bytes;
+      give_back(h);
+    }
+  }
+}
+
 static head *take(size_t bytes) {
   size_t rounded;
   int klass = class_of(bytes < LEAST ? LEAST : bytes, &rounded);
@@ -148,6 +162,7 @@ void lun_free(void *p) {
   pthread_mutex_lock(&pool.lock);
   pool.n.live -= h->bytes;
   pool.n.blocks--;
+  if (pool.n.cached + h->bytes > KEEP) evict(h->bytes, h->klass);
   if (pool.n.cached + h->bytes <= KEEP) {
     h->next = pool.free_list[h->klass];
     pool.free_list[h->klass] = h;

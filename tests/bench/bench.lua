@@ -156,7 +156,7 @@ end
 
 
 function cases.masked()
-  local net, rows, batch = vgg(), {}, 8
+  local net, rows, batch = vgg(), {}, 16
   for first = 1, 64, batch do
     local x <close> = one() * masks():narrow { dim = 1, start = first, length = batch }
     local run <close> = net:run(x, { modifiers = { "linear" }, keep = false })
