@@ -62,9 +62,9 @@ class Worker:
         for tid in map(int, os.listdir(tasks)):
             with open(f"{tasks}/{tid}/stat", encoding="utf-8") as f:
                 busy[tid] = int(f.read().rpartition(")")[2].split()[11])
-        order = sorted(t for t in busy if busy[t] * 20 > max(busy.values()))
-        for i, tid in enumerate(order):
-            os.sched_setaffinity(tid, {i % threads})
+        busiest = sorted(busy, key=busy.get, reverse=True)[:threads]
+        for i, tid in enumerate(busiest):
+            os.sched_setaffinity(tid, {i})
 
     def close(self):
         self.process.stdin.close()
