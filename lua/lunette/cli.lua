@@ -93,10 +93,12 @@ local function build(spec, script)
 end
 
 
----Where neither model nor classes were given and the default model is not here,
----the embedded network and its own scenes take their place, with a note.
+---For scripts that explain pictures: where neither model nor classes were given and
+---the default model is not here, the embedded network and its own scenes take their
+---place, with a note.
 local function fall_back(args, spec)
-  if (spec.model or "") == "" or args.given.model then return end
+  local explains = (spec[1] or ""):find "%[image"
+  if (spec.model or "") == "" or args.given.model or not explains then return end
   local name, note = require("lunette.defaults").model(spec.model)
   if note then
     args.model = name
