@@ -128,7 +128,7 @@ format:  ## lay out the C sources
 	clang-format -i $$(git ls-files 'engine/*.[ch]' 'tests/*.[ch]')
 bench: all $(BUILD)/hash_weights  ## compare speed with PyTorch (installs it)
 	@tests/deps build bench
-	@tests/bench/run
+	@tests/bench/run $(BENCH)
 docs: all  ## the API reference, from the doc comments, into docs/api
 	@tests/deps build test
 	@LUA_PATH_5_4='lua/?.lua;lua/?/init.lua;;' LUA_CPATH_5_4='$(BUILD)/?.so;;' $(LUA) docs/reference.lua $(BUILD)/reference
