@@ -441,7 +441,7 @@ describe("terminals", function()
         p:add(1)
       end
       p:done()]]
-    assert.truthy(written(code):find "counting %[#+%.*%] +%d+ %%  0:0%d left")
+    assert.truthy(written(code):find "counting %[#+%.*%] +%d+ %%  %d+:%d%d left")
     local _, text = terminal.shell(terminal.program .. " -e " .. quote(code) .. " 2>&1")
     assert.equal("", text)
   end)
