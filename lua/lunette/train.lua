@@ -35,13 +35,6 @@ function M.cross_entropy(logits, target)
 end
 
 
----Mean of squared differences.
----@param y lunette.Tensor
----@param target lunette.Tensor   of the same shape
----@return lunette.Tensor
-function M.squared_error(y, target) return (y - target):square():mean() end
-
-
 -- optimisers ---------------------------------------------------------------------
 
 
