@@ -2,10 +2,15 @@
 ** par.c - spreads a loop over a pool of sleeping workers.
 **
 ** The pool is the core's only mutable global state.  Workers are started on
-** first use, spin for some microseconds after a job (the next layer usually
-** follows at once), then sleep.  Work is handed out by one ticket counter:
-** whoever is free takes the next job.  A worker that wakes too late finds
-** the job closed and goes back to sleep; the caller never waits for sleepers.
+** first use, spin for some microseconds after a loop (the next layer usually
+** follows at once), then sleep.  A worker that wakes too late finds the loop
+** closed and goes back to sleep; the caller never waits for sleepers.
+**
+** Jobs are dealt out in as many stretches as there are threads.  A worker
+** takes its own stretch in order, then helps with the others.  So a worker
+** meets the same part of a picture in layer after layer, where its caches
+** hold it: between processors that share no cache, fetching a line that the
+** other one wrote costs more than fetching it from memory.
 */
 #include "lunette.h"
 
@@ -14,25 +19,98 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 enum { SPIN = 4000 }; /* pauses before sleeping: 0.05 to 0.2 ms */
+
+/* ---- which processor ---------------------------------------------------- */
+
+/*
+** A worker that wakes goes where it ran last if that processor looks idle.
+** The thread that calls it may have been put there meanwhile, and a scheduler
+** that sees no common cache does not look for another: both then share one
+** processor for milliseconds, while the other idles.  So the caller looks
+** before it wakes them, and bars who would collide from the places taken.
+*/
+#ifdef __linux__
+typedef struct seat {
+  int asleep, cpu; /* the processor it sleeps on */
+  int moved;       /* the mask below is to be restored */
+  pid_t tid;
+  cpu_set_t allowed;
+} seat;
+
+static void sit_down(seat *s) {
+  s->asleep = 1;
+  s->cpu = sched_getcpu();
+  s->tid = gettid();
+}
+
+static void stand_up(seat *s) {
+  s->asleep = 0;
+  if (s->moved) sched_setaffinity(0, sizeof s->allowed, &s->allowed);
+  s->moved = 0;
+}
+
+static void move_from(seat *s, const cpu_set_t *taken) {
+  cpu_set_t rest;
+  if (sched_getaffinity(s->tid, sizeof s->allowed, &s->allowed) != 0) return;
+  CPU_AND(&rest, &s->allowed, taken);
+  CPU_XOR(&rest, &s->allowed, &rest);
+  if (CPU_COUNT(&rest) == 0) return;
+  s->moved = sched_setaffinity(s->tid, sizeof rest, &rest) == 0;
+}
+
+/* The pool's lock is held, so nobody sits down or stands up. */
+static void spread(seat *s, int n) {
+  cpu_set_t taken;
+  int cpu = sched_getcpu();
+  CPU_ZERO(&taken);
+  if (cpu >= 0) CPU_SET(cpu, &taken);
+  for (; n > 0; n--, s++) {
+    if (!s->asleep || s->cpu < 0 || s->moved) continue;
+    if (CPU_ISSET(s->cpu, &taken)) {
+      move_from(s, &taken);
+    } else {
+      CPU_SET(s->cpu, &taken);
+    }
+  }
+}
+#else
+typedef struct seat {
+  int asleep;
+} seat;
+static void sit_down(seat *s) { s->asleep = 1; }
+static void stand_up(seat *s) { s->asleep = 0; }
+static void spread(seat *s, int n) { (void)s, (void)n; }
+#endif
+
+/* ---- the pool ----------------------------------------------------------- */
+
+/* Jobs next .. end-1 are still to be taken. */
+typedef struct stretch {
+  _Alignas(64) atomic_llong next;
+  int64_t end;
+} stretch;
 
 static struct {
   atomic_int threads; /* wanted; 0: not decided yet */
   int started;        /* workers that exist, ids 1 .. started */
   pthread_t thread[LUN_MAXTHREADS];
-  pthread_mutex_t lock; /* guards sleeping and waking */
+  seat seats[LUN_MAXTHREADS]; /* where workers sleep */
+  pthread_mutex_t lock;       /* guards sleeping and waking */
   pthread_cond_t wake;
   int asleep;
   atomic_int quit;
 
-  atomic_flag busy;    /* one lun_parallel at a time; others run in line */
-  atomic_uint epoch;   /* counts jobs, what sleepers watch */
-  atomic_int open;     /* workers with id < open may join */
-  atomic_int inside;   /* workers that may be looking at what follows */
-  atomic_int cut;      /* somebody saw the interrupt and left work undone */
-  atomic_llong ticket; /* next job */
-  int64_t jobs;
+  atomic_flag busy;  /* one lun_parallel at a time; others run in line */
+  atomic_uint epoch; /* counts loops, what sleepers watch */
+  atomic_int open;   /* workers with id < open may join */
+  atomic_int inside; /* workers that may be looking at what follows */
+  atomic_int cut;    /* somebody saw the interrupt and left work undone */
+  stretch dealt[LUN_MAXTHREADS];
+  int stretches;
   lun_job *fn;
   void *arg;
 } pool = {.lock = PTHREAD_MUTEX_INITIALIZER,
@@ -57,33 +135,50 @@ static void pause_cpu(void) {
 #endif
 }
 
-/* Takes tickets until they run out or the interrupt flag is seen. */
-static void take_jobs(int worker) {
-  in_job = 1;
-  own_worker = worker;
+/* Takes jobs of a stretch until none is left; 0 when interrupted. */
+static int take_stretch(stretch *s, int worker) {
   for (;;) {
-    int64_t job = atomic_fetch_add(&pool.ticket, 1);
-    if (job >= pool.jobs) break;
+    int64_t job = atomic_fetch_add(&s->next, 1);
+    if (job >= s->end) return 1;
     if (lun_interrupted()) {
       atomic_store(&pool.cut, 1);
-      break;
+      return 0;
     }
     pool.fn(pool.arg, job, worker);
+  }
+}
+
+static void take_jobs(int worker) {
+  int n = pool.stretches;
+  in_job = 1;
+  own_worker = worker;
+  for (int i = 0; i < n; i++) {
+    if (!take_stretch(&pool.dealt[(worker + i) % n], worker)) break;
   }
   in_job = 0;
 }
 
-static unsigned wait_for_work(unsigned seen) {
+static void deal(int64_t jobs, int n) {
+  for (int i = 0; i < n; i++) {
+    atomic_store(&pool.dealt[i].next, jobs * i / n);
+    pool.dealt[i].end = jobs * (i + 1) / n;
+  }
+  pool.stretches = n;
+}
+
+static unsigned wait_for_work(int id, unsigned seen) {
   for (int i = 0; i < SPIN && atomic_load(&pool.epoch) == seen; i++) {
     pause_cpu();
   }
   if (atomic_load(&pool.epoch) == seen) {
     pthread_mutex_lock(&pool.lock);
     pool.asleep++;
+    sit_down(&pool.seats[id]);
     while (atomic_load(&pool.epoch) == seen) {
       pthread_cond_wait(&pool.wake, &pool.lock);
     }
     pool.asleep--;
+    stand_up(&pool.seats[id]);
     pthread_mutex_unlock(&pool.lock);
   }
   return atomic_load(&pool.epoch);
@@ -95,7 +190,7 @@ static void *worker_main(void *arg) {
   int id = (int)(intptr_t)arg;
   unsigned seen = 0;
   while (!atomic_load(&pool.quit)) {
-    seen = wait_for_work(seen);
+    seen = wait_for_work(id, seen);
     atomic_fetch_add(&pool.inside, 1);
     if (id < atomic_load(&pool.open)) take_jobs(id);
     atomic_fetch_sub(&pool.inside, 1);
@@ -113,6 +208,7 @@ static void child_after_fork(void) {
   pthread_cond_init(&pool.wake, NULL);
   pool.started = 0;
   pool.asleep = 0;
+  memset(pool.seats, 0, sizeof pool.seats);
   atomic_store(&pool.inside, 0);
   atomic_store(&pool.open, 0);
   atomic_flag_clear(&pool.busy);
@@ -142,7 +238,10 @@ static void start_workers(int threads) {
 static void wake_workers(void) {
   atomic_fetch_add(&pool.epoch, 1);
   pthread_mutex_lock(&pool.lock);
-  if (pool.asleep) pthread_cond_broadcast(&pool.wake);
+  if (pool.asleep) {
+    spread(pool.seats + 1, pool.started);
+    pthread_cond_broadcast(&pool.wake);
+  }
   pthread_mutex_unlock(&pool.lock);
 }
 
@@ -173,9 +272,8 @@ int lun_parallel(int64_t jobs, lun_job *fn, void *arg) {
   start_workers(threads);
   pool.fn = fn;
   pool.arg = arg;
-  pool.jobs = jobs;
+  deal(jobs, threads);
   atomic_store(&pool.cut, 0);
-  atomic_store(&pool.ticket, 0);
   atomic_store(&pool.open, threads);
   wake_workers();
   take_jobs(0);
