@@ -30,7 +30,11 @@ enum { VL = 4, PW = 16, ROWS = 6 };
 #else
 enum { VL = 4, PW = 16, ROWS = 2 };
 #endif
-enum { BLOCK = 16, VECS = PW / VL }; /* channels of a block */
+enum {
+  BLOCK = 16, /* channels of a block */
+  VECS = PW / VL,
+  LINE = 16, /* floats of a cache line */
+};
 
 typedef float vec __attribute__((vector_size(VL * 4)));
 typedef int ivec __attribute__((vector_size(VL * 4)));
@@ -146,7 +150,8 @@ INLINE void transpose(vec *r) {
 ** M[i][0 .. nv*VL) = (add ? M : 0) + sum over c of A[i][c] B[c][...], n rows.
 ** Row c of B begins at b + c*bs, or at b + at[c] when there is a table.
 ** Every sum is one chain of fused multiply-adds in the order of c, whatever
-** n: results do not depend on how rows are grouped.
+** n: results do not depend on how rows are grouped.  Meanwhile `depth` cache
+** lines from `ahead` on are asked for, which is what comes next.
 */
 typedef struct operands {
   const float *a, *b;
@@ -154,12 +159,14 @@ typedef struct operands {
   const ptrdiff_t *at;
   float *m;
   int depth, add;
+  const float *ahead; /* NULL: the rows of A after these */
 } operands;
 
 INLINE void kernel(int n, int nv, int table, const operands *o) {
   const float *a = o->a, *b = o->b;
   const ptrdiff_t as = o->as, bs = o->bs, ms = o->ms, *at = o->at;
   const int depth = o->depth, add = o->add;
+  const float *ahead = o->ahead ? o->ahead : a + n * as;
   float *m = o->m;
   vec s[ROWS][VECS], u[VECS];
   UNROLLED(int i = 0; i < n; i++)
@@ -168,6 +175,7 @@ INLINE void kernel(int n, int nv, int table, const operands *o) {
   UNROLL4(int c = 0; c < depth; c++) {
     const float *r = b + (table ? at[c] : c * bs);
     UNROLLED(int v = 0; v < nv; v++) u[v] = LOADU(r + v * VL);
+    if (!table) __builtin_prefetch(ahead + c * LINE, 0, 2);
     UNROLLED(int i = 0; i < n; i++) {
       vec t = SPLAT(a[i * as + c]);
       UNROLLED(int v = 0; v < nv; v++) s[i][v] += t * u[v];
@@ -238,6 +246,7 @@ INLINE void product(int rows, int nk, operands o) {
     k[n - 1](&o);
     o.a += n * o.as;
     o.m += n * o.ms;
+    if (o.ahead) o.ahead += o.depth * LINE;
   }
 }
 
@@ -299,7 +308,7 @@ static void finish_row(const lun_finish *e, float *out, int64_t at, int np,
 static void mul(int rows, int nk, int depth, const float *a, ptrdiff_t as,
                 const float *b, ptrdiff_t bs, const ptrdiff_t *at, float *m,
                 ptrdiff_t ms, int add) {
-  product(rows, nk, (operands){a, b, as, bs, ms, at, m, depth, add});
+  product(rows, nk, (operands){a, b, as, bs, ms, at, m, depth, add, NULL});
 }
 
 static void turn(const float *from, ptrdiff_t fs, int rows, int np, float *to,

@@ -62,9 +62,10 @@ typedef struct lun_simd {
   void (*wino_in)(const lun_wino *j, int t0, int nt, int c0, lun_wino_v v);
   /* U of the panel from output k0 on, channels c0 .. c0+nc-1. */
   void (*wino_weights)(const lun_wino *j, int k0, int c0, int nc, float *u);
-  /* M = (add ? M : 0) + V U for nt tiles, nk outputs. */
+  /* M = (add ? M : 0) + V U for nt tiles, nk outputs; far_u: U is farther
+  ** away than V is, and is what to fetch ahead. */
   void (*wino_mul)(int nt, int nk, int nc, lun_wino_v v, const float *u,
-                   float *m, int add);
+                   float *m, int add, int far_u);
   /* Finished outputs of tiles t0 .. t0+nt-1, channels k0 .. k0+nk-1. */
   void (*wino_out)(const lun_wino *j, int t0, int nt, int k0, int nk,
                    const float *m);

@@ -225,7 +225,7 @@ static void wino_weights(const lun_wino *j, int k0, int c0, int nc, float *u) {
 /* ---- products ----------------------------------------------------------- */
 
 static void wino_mul(int nt, int nk, int nc, lun_wino_v v, const float *u,
-                     float *m, int add) {
+                     float *m, int add, int far_u) {
   operands o = {.a = v.p,
                 .as = v.ts,
                 .b = u,
@@ -235,6 +235,7 @@ static void wino_mul(int nt, int nk, int nc, lun_wino_v v, const float *u,
                 .depth = nc,
                 .add = add};
   for (int f = 0; f < LUN_FREQ; f++) {
+    o.ahead = far_u ? o.b + (ptrdiff_t)nc * PW + 16 : NULL;
     product(nt, nk, o);
     o.a += v.fs;
     o.b += (ptrdiff_t)nc * PW + 16;

@@ -23,8 +23,8 @@
 enum {
   WHOLE_TILES = 28, /* most tiles of a job, plan whole; half of it ... */
   JOBS = 16,        /* ... where there would be fewer jobs than this */
-  WHOLE_BYTES = 10 * 1000 * 1024, /* largest U for plan whole */
-  PANEL_TILES = 140,              /* tiles of a job, plan panels */
+  WHOLE_BYTES = 2500 * 1024,  /* largest U for plan whole */
+  PANEL_TILES = 140,          /* tiles of a job, plan panels */
   DEPTH = 256,                /* channels whose weights a job holds at once */
   V_FLOATS = 3 * 1024 * 1024, /* V made in one go, plan panels */
 };
@@ -36,8 +36,9 @@ typedef struct wino_plan {
   int blocks, block;    /* jobs along the tiles, tiles of each */
   int first, count;     /* tiles worked on in this pass */
   ptrdiff_t fs, ts, ms; /* strides of V and M */
-  float *u, *v, *scratch;
+  float *v, *scratch;
   size_t each; /* floats of scratch a worker */
+  char *made;  /* the workers that have their U, plan whole */
 } wino_plan;
 
 static int mini(int a, int b) { return a < b ? a : b; }
@@ -59,46 +60,46 @@ static ptrdiff_t panel_floats(const wino_plan *p) {
   return LUN_FREQ * lun_wino_us(p->isa, p->j->c);
 }
 
-static void whole_weights(void *arg, int64_t job, int worker) {
-  const wino_plan *p = arg;
-  (void)worker;
-  p->isa->wino_weights(p->j, (int)job * p->isa->panel, 0, p->j->c,
-                       p->u + job * panel_floats(p));
-}
-
+/* A worker's own scratch: U, then V and M of one block. */
 static void whole_block(void *arg, int64_t job, int worker) {
   const wino_plan *p = arg;
   const lun_wino *j = p->j;
   int t0 = (int)job * p->block, nt = mini(p->block, j->tiles - t0);
-  float *own = p->scratch + (size_t)worker * p->each;
-  float *m = own + LUN_FREQ * p->fs;
+  float *u = p->scratch + (size_t)worker * p->each;
+  float *v = u + p->panels * panel_floats(p), *m = v + LUN_FREQ * p->fs;
+  for (int k = 0; k < p->panels && !p->made[worker]; k++) {
+    p->isa->wino_weights(j, k * p->isa->panel, 0, j->c,
+                         u + k * panel_floats(p));
+  }
+  p->made[worker] = 1;
   for (int c = 0; c < j->c; c += 16) {
-    p->isa->wino_in(j, t0, nt, c, (lun_wino_v){own + c, p->fs, p->ts});
+    p->isa->wino_in(j, t0, nt, c, (lun_wino_v){v + c, p->fs, p->ts});
   }
   for (int k = 0; k < p->panels; k++) {
-    p->isa->wino_mul(nt, panel_width(p, k), j->c,
-                     (lun_wino_v){own, p->fs, p->ts},
-                     p->u + k * panel_floats(p), m, 0);
+    p->isa->wino_mul(nt, panel_width(p, k), j->c, (lun_wino_v){v, p->fs, p->ts},
+                     u + k * panel_floats(p), m, 0, 1);
     p->isa->wino_out(j, t0, nt, k * p->isa->panel, panel_width(p, k), m);
   }
 }
 
 static int run_whole(wino_plan *p, lun_err *err) {
   const lun_wino *j = p->j;
+  char made[LUN_MAXTHREADS] = {0};
   int most = mini(WHOLE_TILES, ceil_div(j->tiles, JOBS));
   p->blocks =
       ceil_div(j->tiles, most < WHOLE_TILES / 2 ? WHOLE_TILES / 2 : most);
   p->block = ceil_div(j->tiles, p->blocks);
   p->ts = (j->c + 15) / 16 * 16 + 16;
   p->fs = p->ts * p->block + 16;
-  p->each = (size_t)(LUN_FREQ * p->fs + p->ms * p->block);
-  size_t u = (size_t)(p->panels * panel_floats(p));
-  p->u = lun_malloc((u + p->each * lun_threads()) * sizeof(float));
-  if (!p->u) return lun_fail(err, LUN_ENOMEM, "convolution: no scratch memory");
-  p->scratch = p->u + u;
-  int st = lun_parallel(p->panels, whole_weights, p);
-  if (st == LUN_OK) st = lun_parallel(p->blocks, whole_block, p);
-  lun_free(p->u);
+  p->each = (size_t)(p->panels * panel_floats(p) + LUN_FREQ * p->fs +
+                     p->ms * p->block);
+  p->made = made;
+  p->scratch = lun_malloc(p->each * lun_threads() * sizeof(float));
+  if (!p->scratch) {
+    return lun_fail(err, LUN_ENOMEM, "convolution: no scratch memory");
+  }
+  int st = lun_parallel(p->blocks, whole_block, p);
+  lun_free(p->scratch);
   return st ? lun_fail(err, st, "interrupted") : LUN_OK;
 }
 
@@ -131,7 +132,7 @@ static void panels_out(void *arg, int64_t job, int worker) {
   for (int i = 0; i < p->chunks; i++) {
     int nc = mini(DEPTH, p->j->c - i * DEPTH);
     p->isa->wino_weights(p->j, panel * p->isa->panel, i * DEPTH, nc, u);
-    p->isa->wino_mul(nt, nk, nc, chunk_of(p, i, t), u, m, i > 0);
+    p->isa->wino_mul(nt, nk, nc, chunk_of(p, i, t), u, m, i > 0, 0);
   }
   p->isa->wino_out(p->j, p->first + t, nt, panel * p->isa->panel, nk, m);
 }
