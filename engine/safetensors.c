@@ -261,6 +261,12 @@ static int map_file(lun_weights *w, lun_err *err) {
     return lun_fail(err, LUN_EIO, "%s: cannot map: %s", w->path,
                     strerror(errno));
   }
+#ifdef MADV_HUGEPAGE
+  /* What is not in memory yet comes in large pages where the file system can:
+  ** 135,000 small ones are slow to map, and slow to keep mapped
+  ** in a virtual machine. */
+  madvise(w->map, w->bytes, MADV_HUGEPAGE);
+#endif
   return LUN_OK;
 }
 
