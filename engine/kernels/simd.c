@@ -327,6 +327,7 @@ static void turn(const float *from, ptrdiff_t fs, int rows, int np, float *to,
 }
 
 #include "simd_dense.h"
+#include "simd_pool.h"
 #include "simd_wino.h"
 
 const lun_simd CAT(lun_simd_, ISA) = {
@@ -349,4 +350,6 @@ const lun_simd CAT(lun_simd_, ISA) = {
     .turn = turn,
     .dense_rows = dense_rows,
     .dense_cols = dense_cols,
+    .halve = halve,
+    .unhalve = unhalve,
 };

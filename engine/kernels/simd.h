@@ -87,6 +87,13 @@ typedef struct lun_simd {
   /* part[n][i - i0] = sum over segment s of dy[n][o] w[o][i], i0 <= i < i1. */
   void (*dense_cols)(const lun_dense *j, int segment, int64_t i0, int64_t i1,
                      float *part, int64_t ps);
+  /* A row of `len` 2x2 windows: maxima and which of the four won, a b / c d.
+  ** The first maximum wins, but a NaN before it. */
+  void (*halve)(const float *top, const float *low, float *y, uint8_t *tap,
+                int64_t len);
+  /* Back: dy through the gate (or NULL), y its maxima, to the winners. */
+  void (*unhalve)(const lun_gate *gate, const float *dy, const float *y,
+                  const uint8_t *tap, float *top, float *low, int64_t len);
 } lun_simd;
 
 /* Floats between two frequencies of U.  The odd cache line keeps the 36 of

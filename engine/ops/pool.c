@@ -1,10 +1,12 @@
 /*
 ** pool.c - pooling of (N, C, H, W) maps: max, average, and both over whole
-** planes.  Every plane is a unit of its own.
+** planes.  Every plane is a unit of its own, but bands of rows are where windows
+** are VGG's 2x2.
 */
 #include <math.h>
 #include <string.h>
 
+#include "../kernels/simd.h"
 #include "ops.h"
 
 /* ---- windows ----------------------------------------------------------- */
@@ -26,6 +28,7 @@ typedef struct window {
   int count_pad;
 } window;
 
+enum { BANDS = 16 };
 enum { MOST = 1 << 24 }; /* a plane's side; sides and taps fit an int32 */
 
 /* Attributes of one axis; a missing stride is the kernel's. */
@@ -89,6 +92,8 @@ typedef struct work {
   float *scratch; /* a row of windows a worker */
   int64_t planes; /* of the forward pass: copies share taps */
   const lun_gate *gate;
+  const lun_simd *isa;
+  int64_t channels; /* of an image */
 } work;
 
 /* A row of windows for every worker. */
@@ -121,30 +126,29 @@ static int halving(const window *w) {
     best = (v) > best ? (v) : best;                                            \
   } while (0)
 
-static void halve_row(const float *restrict top, const float *restrict low,
-                      float *restrict y, uint8_t *restrict tap, int64_t len) {
-  for (int64_t i = 0; i < len; i++) {
-    const float a = top[2 * i], b = top[2 * i + 1];
-    const float c = low[2 * i], d = low[2 * i + 1];
-    float p = a, q = c;
-    int32_t k = 0, l = 2;
-    TAKE(b, 1, p, k);
-    TAKE(d, 3, q, l);
-    TAKE(q, l, p, k);
-    y[i] = p;
-    tap[i] = (uint8_t)k;
-  }
+/* Bands of rows of an image: all channels of a band are one unit, so that a
+** worker meets the rows that it convolved. */
+static int64_t bands(const window *w) {
+  return w->out[0] < BANDS ? w->out[0] : BANDS;
 }
 
-static void max_halve(void *arg, int64_t plane, int worker) {
+static void band_rows(const window *w, int64_t unit, int64_t *lo, int64_t *hi) {
+  int64_t all = bands(w), band = unit % all;
+  *lo = w->out[0] * band / all;
+  *hi = w->out[0] * (band + 1) / all;
+}
+
+static void max_halve(void *arg, int64_t unit, int worker) {
   const work *k = arg;
   const window *w = &k->w;
-  const float *x = k->x + plane * w->in[0] * w->in[1];
+  int64_t lo, hi, first = unit / bands(w) * k->channels;
   (void)worker;
-  for (int64_t r = 0; r < w->out[0]; r++) {
-    int64_t to = (plane * w->out[0] + r) * w->out[1];
-    const float *top = x + 2 * r * w->in[1];
-    halve_row(top, top + w->in[1], k->y + to, k->tap4 + to, w->out[1]);
+  band_rows(w, unit, &lo, &hi);
+  for (int64_t p = first; p < first + k->channels; p++) {
+    const float *top = k->x + (p * w->in[0] + 2 * lo) * w->in[1];
+    int64_t to = (p * w->out[0] + lo) * w->out[1];
+    for (int64_t r = lo; r < hi; r++, to += w->out[1], top += 2 * w->in[1])
+      k->isa->halve(top, top + w->in[1], k->y + to, k->tap4 + to, w->out[1]);
   }
 }
 
@@ -215,6 +219,17 @@ static void set_taps(const lun_node *n, work *k) {
   k->tap4 = aux;
 }
 
+/* fn over the bands of `copies` of the batch. */
+static int run_bands(const lun_node *n, work *k, int64_t copies, lun_job *fn,
+                     lun_err *err) {
+  const window *w = &k->w;
+  int64_t images = copies * n->in[0]->dim[0];
+  k->isa = lun_simd_now();
+  k->channels = n->in[0]->dim[1];
+  return ops_units(n, images * bands(w),
+                   k->channels * w->in[0] * w->in[1] / bands(w), fn, k, err);
+}
+
 static int max_infer(lun_node *n, lun_err *err) {
   window w;
   int64_t room;
@@ -228,8 +243,8 @@ static int max_forward(lun_node *n, lun_err *err) {
   work k = {.x = n->in[0]->data, .y = n->out->data};
   set_taps(n, &k);
   LUN_TRY(geometry(n, &k.w, err));
-  return ops_units(n, k.w.planes, k.w.in[0] * k.w.in[1],
-                   halving(&k.w) ? max_halve : max_plane, &k, err);
+  if (halving(&k.w)) return run_bands(n, &k, 1, max_halve, err);
+  return ops_units(n, k.w.planes, k.w.in[0] * k.w.in[1], max_plane, &k, err);
 }
 
 /* ---- max: backward ----------------------------------------------------- */
@@ -255,41 +270,29 @@ static void gate_span(const lun_gate *g, const float *restrict y,
 }
 
 /* Each gradient goes to one of four places; the other three get 0. */
-static void unhalve_row(const float *restrict dy, const uint8_t *restrict tap,
-                        float *restrict top, float *restrict low, int64_t len) {
-  for (int64_t i = 0; i < len; i++) {
-    const float g = dy[i];
-    const int32_t t = tap[i];
-    const float a = t == 0 ? g : 0.0f, b = t == 1 ? g : 0.0f;
-    const float c = t == 2 ? g : 0.0f, d = t == 3 ? g : 0.0f;
-    top[2 * i] = a;
-    top[2 * i + 1] = b;
-    low[2 * i] = c;
-    low[2 * i + 1] = d;
+static void unhalve_rows(const work *k, int64_t plane, int64_t lo, int64_t hi) {
+  const window *w = &k->w;
+  int64_t wide = w->in[1], even = 2 * w->out[1];
+  int64_t at = (plane % k->planes * w->out[0] + lo) * w->out[1];
+  const float *dy = k->dy + (plane * w->out[0] + lo) * w->out[1];
+  float *top = k->dx + (plane * w->in[0] + 2 * lo) * wide;
+  for (int64_t r = lo; r < hi; r++) {
+    k->isa->unhalve(k->gate, dy, k->y + at, k->tap4 + at, top, top + wide,
+                    w->out[1]);
+    if (even < wide) top[even] = top[wide + even] = 0; /* odd last column */
+    at += w->out[1], dy += w->out[1], top += 2 * wide;
   }
+  if (hi == w->out[0] && 2 * hi < w->in[0]) /* odd last row */
+    memset(top, 0, (size_t)wide * sizeof *top);
 }
 
-static void max_unhalve(void *arg, int64_t plane, int worker) {
+static void max_unhalve(void *arg, int64_t unit, int worker) {
   const work *k = arg;
-  const window *w = &k->w;
-  int64_t wide = w->in[1], even = 2 * w->out[1], rows = 2 * w->out[0];
-  int64_t size = w->out[0] * w->out[1];
-  float *dx = k->dx + plane * w->in[0] * wide;
-  float *gated = k->scratch + worker * w->out[1];
-  for (int64_t r = 0; r < w->out[0]; r++) {
-    int64_t at = plane % k->planes * size + r * w->out[1];
-    const float *dy = k->dy + plane * size + r * w->out[1];
-    float *top = dx + 2 * r * wide, *low = top + wide;
-    if (k->gate) { /* the gate's own y is the maximum where dy goes */
-      memcpy(gated, dy, (size_t)w->out[1] * sizeof *gated);
-      gate_span(k->gate, k->y + at, gated, w->out[1]);
-      dy = gated;
-    }
-    unhalve_row(dy, k->tap4 + at, top, low, w->out[1]);
-    if (even < wide) top[even] = low[even] = 0; /* an odd last column */
-  }
-  if (rows < w->in[0]) /* an odd last row */
-    memset(dx + rows * wide, 0, (size_t)wide * sizeof *dx);
+  int64_t lo, hi, first = unit / bands(&k->w) * k->channels;
+  (void)worker;
+  band_rows(&k->w, unit, &lo, &hi);
+  for (int64_t p = first; p < first + k->channels; p++)
+    unhalve_rows(k, p, lo, hi);
 }
 
 /* Windows may overlap: start from 0 and add. */
@@ -315,16 +318,13 @@ static void max_unplane(void *arg, int64_t plane, int worker) {
 static int max_back(const lun_back *b, lun_err *err) {
   const lun_node *n = b->node;
   work k = {.dy = b->dy, .dx = b->dx[0], .y = n->out->data, .gate = b->gate};
-  int status;
   if (!b->dx[0]) return LUN_OK;
   set_taps(n, &k);
   LUN_TRY(geometry(n, &k.w, err));
-  LUN_TRY(row_each(n, &k, err));
   k.planes = k.w.planes;
-  status = ops_units(n, b->copies * k.planes, k.w.in[0] * k.w.in[1],
-                     halving(&k.w) ? max_unhalve : max_unplane, &k, err);
-  lun_free(k.scratch);
-  return status;
+  if (halving(&k.w)) return run_bands(n, &k, b->copies, max_unhalve, err);
+  return ops_units(n, b->copies * k.planes, k.w.in[0] * k.w.in[1], max_unplane,
+                   &k, err);
 }
 
 static const lun_attrdef max_attrs[] = {

@@ -1,0 +1,132 @@
+/*
+** simd_pool.h - the part of simd.c for maximum pooling of 2x2 windows, VGG's:
+** four neighbours meet in one pass.
+*/
+
+#if defined __AVX512F__
+#define EVEN      0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
+#define ODD       1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
+#define LOW_PAIR  0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define HIGH_PAIR 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#elif defined __AVX__
+#define EVEN      0, 2, 4, 6, 8, 10, 12, 14
+#define ODD       1, 3, 5, 7, 9, 11, 13, 15
+#define LOW_PAIR  0, 8, 1, 9, 2, 10, 3, 11
+#define HIGH_PAIR 4, 12, 5, 13, 6, 14, 7, 15
+#else
+#define EVEN      0, 2, 4, 6
+#define ODD       1, 3, 5, 7
+#define LOW_PAIR  0, 4, 1, 5
+#define HIGH_PAIR 2, 6, 3, 7
+#endif
+
+typedef uint8_t bvec __attribute__((vector_size(VL)));
+
+/* best, of tap k, gives way to v of tap l: the first maximum stays, but a NaN
+** wins. */
+INLINE void take(vec v, ivec l, vec *best, ivec *k) {
+  ivec c = (v != v) | (v > *best);
+  *best = (vec)(((ivec)v & c) | ((ivec)*best & ~c));
+  *k = (l & c) | (*k & ~c);
+}
+
+/* n > 0 floats or bytes of a vector or two, nothing beyond them. */
+INLINE vec load_upto(const float *p, int n) {
+  return n > 0 ? load_n(p, n) : (vec){0};
+}
+
+INLINE void store_upto(float *p, vec v, int n) {
+  if (n > 0) store_n(p, v, n);
+}
+
+INLINE bvec load_bytes(const uint8_t *p, int n) {
+  bvec k = {0};
+#if defined __AVX512F__
+  if (n < VL) return (bvec)_mm_maskz_loadu_epi8((__mmask16)((1u << n) - 1), p);
+#endif
+  memcpy(&k, p, n < VL ? (size_t)n : VL);
+  return k;
+}
+
+INLINE void store_bytes(uint8_t *p, bvec k, int n) {
+#if defined __AVX512F__
+  if (n < VL) {
+    _mm_mask_storeu_epi8(p, (__mmask16)((1u << n) - 1), (__m128i)k);
+    return;
+  }
+#endif
+  memcpy(p, &k, n < VL ? (size_t)n : VL);
+}
+
+/* Up to VL windows. */
+INLINE void halve_some(const float *top, const float *low, float *y,
+                       uint8_t *tap, int n) {
+  vec t = load_n(top, 2 * n), u = load_upto(top + VL, 2 * n - VL);
+  vec b = load_n(low, 2 * n), e = load_upto(low + VL, 2 * n - VL);
+  vec p = SHUFFLE(t, u, EVEN), q = SHUFFLE(b, e, EVEN);
+  ivec k = {0}, l = 2 - (ivec){0};
+  take(SHUFFLE(t, u, ODD), 1 - (ivec){0}, &p, &k);
+  take(SHUFFLE(b, e, ODD), 3 - (ivec){0}, &q, &l);
+  take(q, l, &p, &k);
+  store_n(y, p, n);
+  store_bytes(tap, __builtin_convertvector(k, bvec), n);
+}
+
+static void halve(const float *top, const float *low, float *y, uint8_t *tap,
+                  int64_t len) {
+  int64_t i = 0;
+  for (; i + VL <= len; i += VL)
+    halve_some(top + 2 * i, low + 2 * i, y + i, tap + i, VL);
+  if (i < len)
+    halve_some(top + 2 * i, low + 2 * i, y + i, tap + i, (int)(len - i));
+}
+
+INLINE void unhalve_some(enum mode mode, const float *dy, const float *y,
+                         float leak, const uint8_t *tap, float *top, float *low,
+                         int n) {
+  ivec t = __builtin_convertvector(load_bytes(tap, n), ivec);
+  vec v = is_gate(mode) ? load_n(y, n) : (vec){0};
+  v = rule(mode, load_n(dy, n), v, 0.0f, leak);
+  vec a = keep(v, t == 0), b = keep(v, t == 1);
+  vec c = keep(v, t == 2), d = keep(v, t == 3);
+  store_n(top, SHUFFLE(a, b, LOW_PAIR), 2 * n);
+  store_upto(top + VL, SHUFFLE(a, b, HIGH_PAIR), 2 * n - VL);
+  store_n(low, SHUFFLE(c, d, LOW_PAIR), 2 * n);
+  store_upto(low + VL, SHUFFLE(c, d, HIGH_PAIR), 2 * n - VL);
+}
+
+INLINE void unhalve_row(enum mode mode, const float *dy, const float *y,
+                        float leak, const uint8_t *tap, float *top, float *low,
+                        int64_t len) {
+  int64_t i = 0;
+  for (; i + VL <= len; i += VL)
+    unhalve_some(mode, dy + i, y + i, leak, tap + i, top + 2 * i, low + 2 * i,
+                 VL);
+  if (i < len)
+    unhalve_some(mode, dy + i, y + i, leak, tap + i, top + 2 * i, low + 2 * i,
+                 (int)(len - i));
+}
+
+/* The gate's own y is the maximum where dy goes. */
+static void unhalve(const lun_gate *g, const float *dy, const float *y,
+                    const uint8_t *tap, float *top, float *low, int64_t len) {
+  lun_finish end = {NULL, 0, g};
+  float leak = g ? g->leak : 0.0f;
+  switch (mode_of(&end)) {
+    case PLAIN:
+      unhalve_row(PLAIN, dy, y, leak, tap, top, low, len);
+      break;
+    case GUIDED:
+      unhalve_row(GUIDED, dy, y, leak, tap, top, low, len);
+      break;
+    case RECTIFIED:
+      unhalve_row(RECTIFIED, dy, y, leak, tap, top, low, len);
+      break;
+    case LEAK:
+      unhalve_row(LEAK, dy, y, leak, tap, top, low, len);
+      break;
+    default:
+      unhalve_row(BIAS, dy, y, leak, tap, top, low, len);
+      break;
+  }
+}
