@@ -39,7 +39,8 @@ enum {
   STEPS = 8,  /* size classes per power of two */
   CLASSES = 64 * STEPS,
 };
-#define HUGE_BLOCK ((size_t)4 << 20)    /* from here on ask for 2 MB pages */
+#define HUGE_PAGE  ((size_t)2 << 20)
+#define HUGE_BLOCK (HUGE_PAGE / 2) /* from here on ask for whole huge pages */
 #define KEEP       ((size_t)1536 << 20) /* most bytes kept in the pool */
 
 /* Stands before every block; its size keeps the block aligned. */
@@ -67,10 +68,12 @@ static int class_of(size_t bytes, size_t *rounded) {
 }
 
 static head *from_system(size_t bytes) {
-  size_t align = bytes >= HUGE_BLOCK ? (size_t)2 << 20 : ALIGN;
+  size_t align = bytes >= HUGE_BLOCK ? HUGE_PAGE : ALIGN;
+  size_t all = bytes + ALIGN;
   void *p = NULL;
-  if (posix_memalign(&p, align, bytes + ALIGN)) return NULL;
-  if (bytes >= HUGE_BLOCK) madvise(p, bytes + ALIGN, MADV_HUGEPAGE);
+  if (bytes >= HUGE_BLOCK) all = (all + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+  if (posix_memalign(&p, align, all)) return NULL;
+  if (bytes >= HUGE_BLOCK) madvise(p, all, MADV_HUGEPAGE);
   pool.n.system++;
   return p;
 }
