@@ -460,10 +460,14 @@ static int put_header(FILE *f, const char *text) {
          fprintf(f, "%*s", (int)(padded - n), "") >= 0;
 }
 
+/* Written in multiples of large pages from the file's beginning, its pages in
+** memory are large ones, which the next to map it finds (map_file). */
+enum { OUT_BUFFER = 8 << 20 };
+
 int lun_weights_write(const char *path, int n, const char *const *names,
                       lun_tensor *const *tensors, lun_dtype dtype,
                       const char *const *meta, lun_err *err) {
-  char tmp[4096];
+  char tmp[4096], *buf;
   int ok, status;
   char *text = header_text(n, names, tensors, dtype, meta, path, err, &status);
   FILE *f;
@@ -474,11 +478,14 @@ int lun_weights_write(const char *path, int n, const char *const *names,
     return lun_fail(err, LUN_EARG, "%.80s...: path too long", path);
   }
   f = fopen(tmp, "wb");
+  buf = malloc(OUT_BUFFER);
+  if (f && buf) setvbuf(f, buf, _IOFBF, OUT_BUFFER);
   ok = f && put_header(f, text);
   for (int i = 0; ok && i < n; i++) ok = put_values(f, tensors[i], dtype);
   free(text);
   if (f && (fflush(f) || fsync(fileno(f)))) ok = 0;
   if (f && fclose(f)) ok = 0;
+  free(buf);
   if (ok && rename(tmp, path) == 0) return LUN_OK;
   ok = errno;
   remove(tmp);

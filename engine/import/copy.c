@@ -10,10 +10,8 @@
 */
 #include "import.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { BLOCK = 8 << 20, TILE = 64 }; /* floats a buffer; floats a tile side */
 
@@ -26,7 +24,7 @@ typedef struct job {
   float *in, *out;
   void *raw; /* as in the file, unless that is float32 */
   lun_dtype dtype;
-  int fd;
+  imp_out *to;
 } job;
 
 /* Axes of length 1 go; neighbours that are one run in the source join. */
@@ -185,18 +183,6 @@ static void reorder(const job *j, int64_t rows) {
 
 /* ---- writing a block --------------------------------------------------- */
 
-static int write_all(int fd, const void *buf, size_t n, lun_err *err) {
-  const char *p = buf;
-  while (n > 0) {
-    ssize_t put = write(fd, p, n);
-    if (put < 0 && errno == EINTR) continue;
-    if (put <= 0) return lun_fail(err, LUN_EIO, "write: %s", strerror(errno));
-    p += put;
-    n -= (size_t)put;
-  }
-  return LUN_OK;
-}
-
 /* Round to nearest, ties to even; 0x7c00 (infinity) when it does not fit. */
 static uint16_t float_to_half(float x) {
   uint32_t u, sign, a;
@@ -237,9 +223,9 @@ static int write_block(const job *j, int64_t n, lun_err *err) {
   uint16_t *h = (uint16_t *)j->in; /* free again: its values are in out */
   LUN_TRY(check_values(j, n, err));
   if (j->dtype == LUN_F32)
-    return write_all(j->fd, j->out, (size_t)n * sizeof(float), err);
+    return imp_put(j->to, j->out, (size_t)n * sizeof(float), err);
   for (int64_t i = 0; i < n; i++) h[i] = float_to_half(j->out[i]);
-  return write_all(j->fd, h, (size_t)n * sizeof *h, err);
+  return imp_put(j->to, h, (size_t)n * sizeof *h, err);
 }
 
 static int copy_blocks(job *j, lun_err *err) {
@@ -255,8 +241,8 @@ static int copy_blocks(job *j, lun_err *err) {
 }
 
 int imp_copy(const imp_file *f, const imp_tensor *t, const imp_view *view,
-             lun_dtype dtype, int fd, lun_err *err) {
-  job j = {.f = f, .t = t, .v = *view, .dtype = dtype, .fd = fd};
+             lun_dtype dtype, imp_out *out, lun_err *err) {
+  job j = {.f = f, .t = t, .v = *view, .dtype = dtype, .to = out};
   int64_t n;
   int status;
   if (t->dtype == IMP_OTHER)

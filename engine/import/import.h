@@ -163,6 +163,17 @@ int imp_pickle(imp_file *f, const uint8_t *p, size_t n, size_t *used,
 
 /* ---- what the program does with a listing ---- */
 
+/* ---- out.c ---- */
+
+typedef struct imp_out { /* {.fd = ...}, written from its beginning */
+  int fd;
+  char *piece; /* collected, not yet written */
+  size_t used;
+} imp_out;
+int imp_put(imp_out *o, const void *data, size_t n, lun_err *err);
+/* Writes the rest and frees; the file stays open. */
+int imp_end(imp_out *o, lun_err *err);
+
 /* Reads a plan (docs/formats.md), writes header and tensors to fd. */
 int imp_write(const imp_file *f, const char *plan, size_t n, int fd,
               lun_err *err);
@@ -172,10 +183,10 @@ typedef struct imp_view { /* a tensor's axes in the order to be written */
   int64_t dim[IMP_MAXDIM];
   int64_t stride[IMP_MAXDIM]; /* in elements of the source */
 } imp_view;
-/* Writes t, seen as `view`, to fd as F32 or F16.  Values that are not finite
+/* Writes t, seen as `view`, to out as F32 or F16.  Values that are not finite
 ** or do not fit are errors. */
 int imp_copy(const imp_file *f, const imp_tensor *t, const imp_view *view,
-             lun_dtype dtype, int fd, lun_err *err);
+             lun_dtype dtype, imp_out *out, lun_err *err);
 
 /* algo "sha256" or "md5"; hex holds 65 bytes. */
 int imp_digest(int fd, const char *algo, char *hex, lun_err *err);

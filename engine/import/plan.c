@@ -11,11 +11,9 @@
 */
 #include "import.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 typedef struct text {
   const char *p, *end;
@@ -79,8 +77,8 @@ static int permute(imp_view *v, const int64_t *perm, lun_err *err) {
   return LUN_OK;
 }
 
-static int one_tensor(const imp_file *f, char *args, lun_dtype dtype, int fd,
-                      lun_err *err) {
+static int one_tensor(const imp_file *f, char *args, lun_dtype dtype,
+                      imp_out *out, lun_err *err) {
   char view[128], perm[64];
   int64_t order[IMP_MAXDIM];
   int index, name = 0;
@@ -97,41 +95,43 @@ static int one_tensor(const imp_file *f, char *args, lun_dtype dtype, int fd,
     return bad("a view or permutation is malformed", err);
   LUN_TRY(split(t, &v, err));
   LUN_TRY(permute(&v, order, err));
-  return imp_copy(f, t, &v, dtype, fd, err);
-}
-
-static int put(int fd, const void *p, size_t n, lun_err *err) {
-  if (write(fd, p, n) == (ssize_t)n) return LUN_OK;
-  return lun_fail(err, LUN_EIO, "write: %s", strerror(errno));
+  return imp_copy(f, t, &v, dtype, out, err);
 }
 
 /* u64 length and the JSON. */
-static int header(text *s, const char *count, int fd, lun_err *err) {
+static int header(text *s, const char *count, imp_out *out, lun_err *err) {
   unsigned long long n = strtoull(count, NULL, 10);
   uint8_t le[8];
   if (n >= (unsigned long long)(s->end - s->p)) return bad("no header", err);
   for (int i = 0; i < 8; i++) le[i] = (uint8_t)(n >> (8 * i));
-  LUN_TRY(put(fd, le, 8, err));
-  LUN_TRY(put(fd, s->p, (size_t)n, err));
+  LUN_TRY(imp_put(out, le, 8, err));
+  LUN_TRY(imp_put(out, s->p, (size_t)n, err));
   s->p += n + 1; /* and the newline */
   return LUN_OK;
+}
+
+static int follow(const imp_file *f, text *s, imp_out *out, lun_err *err) {
+  char buf[IMP_MAXNAME + 256];
+  lun_dtype dtype = LUN_F32;
+  for (;;) {
+    LUN_TRY(line(s, buf, sizeof buf, err));
+    if (strcmp(buf, "end") == 0) return LUN_OK;
+    if (strcmp(buf, "dtype F16") == 0)
+      dtype = LUN_F16;
+    else if (strncmp(buf, "header ", 7) == 0)
+      LUN_TRY(header(s, buf + 7, out, err));
+    else if (strncmp(buf, "tensor ", 7) == 0)
+      LUN_TRY(one_tensor(f, buf + 7, dtype, out, err));
+    else if (strcmp(buf, "dtype F32") != 0)
+      return bad("an unknown line", err);
+  }
 }
 
 int imp_write(const imp_file *f, const char *plan, size_t n, int fd,
               lun_err *err) {
   text s = {plan, plan + n};
-  char buf[IMP_MAXNAME + 256];
-  lun_dtype dtype = LUN_F32;
-  for (;;) {
-    LUN_TRY(line(&s, buf, sizeof buf, err));
-    if (strcmp(buf, "end") == 0) return LUN_OK;
-    if (strcmp(buf, "dtype F16") == 0)
-      dtype = LUN_F16;
-    else if (strncmp(buf, "header ", 7) == 0)
-      LUN_TRY(header(&s, buf + 7, fd, err));
-    else if (strncmp(buf, "tensor ", 7) == 0)
-      LUN_TRY(one_tensor(f, buf + 7, dtype, fd, err));
-    else if (strcmp(buf, "dtype F32") != 0)
-      return bad("an unknown line", err);
-  }
+  imp_out out = {.fd = fd};
+  int status = follow(f, &s, &out, err);
+  int last = imp_end(&out, status == LUN_OK ? err : NULL);
+  return status == LUN_OK ? last : status;
 }

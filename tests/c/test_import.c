@@ -40,12 +40,14 @@ static void *copied(const void *data, size_t n, const imp_tensor *t,
                     const imp_view *v, lun_dtype to, size_t out_bytes,
                     int *status, lun_err *err) {
   imp_file f = {.fd = memory_file(data, n), .size = (int64_t)n, .h5 = -1};
-  int out = memory_file("", 0);
+  imp_out out = {.fd = memory_file("", 0)};
   void *got = calloc(1, out_bytes + 1);
-  *status = imp_copy(&f, t, v, to, out, err);
-  if (*status == LUN_OK && pread(out, got, out_bytes, 0) != (ssize_t)out_bytes)
+  *status = imp_copy(&f, t, v, to, &out, err);
+  if (imp_end(&out, NULL) != LUN_OK && *status == LUN_OK) *status = -101;
+  if (*status == LUN_OK &&
+      pread(out.fd, got, out_bytes, 0) != (ssize_t)out_bytes)
     *status = -100;
-  close(out);
+  close(out.fd);
   close(f.fd);
   return got;
 }
