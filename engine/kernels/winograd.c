@@ -23,7 +23,7 @@
 #include <stdlib.h>
 
 enum {
-  WHOLE_TILES = 14, /* most tiles of a job, plan whole; half of it ... */
+  WHOLE_TILES = 12, /* most tiles of a job, plan whole; half of it ... */
   JOBS = 16,        /* ... where there would be fewer jobs than this */
   WHOLE_BYTES = 2500 * 1024, /* largest U for plan whole */
   PANEL_TILES = 140,         /* most tiles of a block, plan panels */

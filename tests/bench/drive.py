@@ -122,7 +122,7 @@ def alternate(case, ours, peer, rounds):
     for i in range(rounds + 1):
         for worker, list_ in zip((ours, peer), times):
             ms = float(worker.ask("time", case))
-            time.sleep(0.1)  # its threads fall asleep: OpenBLAS spins for 32 ms
+            time.sleep(0.05)  # its threads fall asleep: OpenBLAS spins for 32 ms
             if i:
                 list_.append(ms)
     return [float(np.median(list_)) for list_ in times], times

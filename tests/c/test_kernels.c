@@ -275,12 +275,13 @@ static void dense_shapes(void) {
 
 /* ---- same bits ---------------------------------------------------------- */
 
-/* Layers of every plan: whole and panels of winograd.c, gathers of all kinds
-** (1x1, strided, grouped). */
+/* Layers of every plan: whole and panels of winograd.c (of one and two chunks
+** of channels), gathers of all kinds (1x1, strided, grouped). */
 static int every_plan(int i, lun_conv *s) {
   static const lun_conv all[] = {
       {3, 20, 29, 33, 48, 3, 3, 0, 0, 1, 1, 1, 1, 1, 1, 1},
       {3, 160, 14, 14, 144, 3, 3, 0, 0, 1, 1, 1, 1, 1, 1, 1},
+      {2, 272, 14, 9, 80, 3, 3, 0, 0, 1, 1, 1, 1, 1, 1, 1},
       {3, 48, 15, 14, 130, 1, 1, 0, 0, 1, 1, 1, 1, 0, 0, 1},
       {3, 16, 28, 28, 40, 3, 3, 0, 0, 2, 2, 1, 1, 1, 1, 1},
       {3, 8, 19, 17, 12, 5, 5, 0, 0, 1, 1, 1, 1, 2, 2, 4},
@@ -288,6 +289,11 @@ static int every_plan(int i, lun_conv *s) {
   if (i >= (int)(sizeof all / sizeof *all)) return 0;
   *s = naive_shape(all[i], all[i].pt, all[i].pl);
   return 1;
+}
+
+static void every_plan_is_naive(void) {
+  lun_conv s;
+  for (int i = 0; every_plan(i, &s); i++) check_shape(s);
 }
 
 static void run_layer(layer *l, int params) {
@@ -473,7 +479,8 @@ int main(void) {
   general_shapes();
   dense_shapes();
   EACH_SET {
-    threads_do_not_change_bits();
+    every_plan_is_naive();
+  threads_do_not_change_bits();
     batches_do_not_change_bits();
     dense_bits_are_fixed();
   }
