@@ -10,7 +10,8 @@ local scores = require "lunette.score"
 
 ---@class lunette.RunOptions
 ---@field modifiers? (string|lunette.Modifier)[]  "linear", extract(layer)
----@field keep? boolean    false: forward only, values are dropped after use
+---@field keep? boolean|string  false: forward only, values are dropped after use;
+---  a layer's name: dropped before that layer, gradients reach back to it
 ---@field watch? string    "parameters": gradients of the weights too
 
 ---@class lunette.Run
@@ -63,16 +64,17 @@ local function watched_params(net, layer, st)
 end
 
 
----Drops what `layer` read when nobody after it will.
+---Drops what `layer` read when nobody after it will, up to the layer from which on
+---everything is kept.
 local function forget_inputs(net, layer, st)
+  if layer.index > st.kept_from then return end
   for _, from in ipairs(layer.from) do
     local readers = net:readers(from)
     if readers[#readers] == layer.index and st.box[from] then
-      local id = st.box[from]:node()
+      st.tape:forget(st.box[from]:node())
       st.box[from]:release()
       st.box[from] = nil
-      st.node[from] = nil
-      st.tape:forget(id)
+      st.dropped[from] = true
     end
   end
 end
@@ -86,7 +88,7 @@ local function apply(net, layer, st)
   local y = kind.apply(layer, xs, watched_params(net, layer, st), opts)
   st.box[layer.name] = y
   st.node[layer.name] = y:node()
-  if not st.keep and not layer.fuses then
+  if not layer.fuses then
     forget_inputs(net, layer, st)
     local before = layer.kind == "relu" and net:layer(layer.from[1])
     if before and before.fuses then forget_inputs(net, before, st) end
@@ -98,6 +100,18 @@ end
 local function target_of(net, mods)
   local list = net:layers()
   return modifiers.target(net, list[#list], mods)
+end
+
+
+---Index of the first layer whose value is kept, whoever reads it.
+local function first_kept(net, keep)
+  if type(keep) == "boolean" then return keep and 0 or math.huge end
+  if type(keep) ~= "string" then
+    error("run: keep is true, false or a layer's name, got a " .. type(keep), 4)
+  end
+  local layer, message = net:activated(keep)
+  if not layer then error("run: keep: " .. message, 4) end
+  return layer.index
 end
 
 
@@ -130,12 +144,13 @@ end
 ---@return lunette.Run
 local function new(net, x, opts, start)
   opts = options.check("run", opts, { modifiers = {}, keep = true, watch = false })
+  local kept_from = first_kept(net, opts.keep)
   check_input(net, x, start)
   local mods = modifiers.list(opts.modifiers)
   local target, changed = target_of(net, mods)
   local tape = core.tape()
-  local st = { tape = tape, box = {}, node = {}, param_node = {}, keep = opts.keep,
-               watch = opts.watch }
+  local st = { tape = tape, box = {}, node = {}, param_node = {}, watch = opts.watch,
+               kept_from = kept_from, dropped = {} }
   local leaf = tape:watch(x)
   st.leaf = leaf:node()
   st.box[start and start.name or "input"] = leaf
@@ -175,9 +190,9 @@ local function node_of(run, name, exact)
   local layer, message = find(run.net, name)
   if not layer then return nil, message end
   local id = st.node[layer.name]
-  if id then return id, layer end
-  return nil, ("layer '%s' %s"):format(layer.name, st.keep
-    and "was not part of this run" or "was dropped; run with keep = true")
+  if id and not st.dropped[layer.name] then return id, layer end
+  return nil, ("layer '%s' %s"):format(layer.name, id
+    and "was dropped; run with keep = true" or "was not part of this run")
 end
 
 
@@ -405,6 +420,9 @@ function Run:target_node(name)
     if self.start then
       error(("this run starts at '%s'; ask for the gradient of that layer"):format(
             self.start.name), 0)
+    end
+    if st.dropped.input then
+      error("the input was dropped; run with keep = true", 0)
     end
     return st.leaf
   end

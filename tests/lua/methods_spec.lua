@@ -181,8 +181,16 @@ describe("Grad-CAM", function()
     assert.is_true(guided:distance(raw_by_hand("pool1", { "guided" })) < 1e-6)
     assert.is_true(t.same(lu.gradcam(run, { score = 1 }),
                           lu.gradcam(run, { score = 1, layer = "conv2" })))
-    assert.is_true(t.same(lu.gradcam(run, { score = 1 }),
-                          lu.gradcam(net, x, { score = 1, modifiers = { "linear" } })))
+    for _, l in ipairs { false, "conv1", "pool1", "conv2" } do
+      local opts = { score = 1, layer = l, modifiers = { "linear" } }
+      assert.is_true(t.same(lu.gradcam(run, opts), lu.gradcam(net, x, opts)))
+    end
+    local seen -- a score may look at every layer, before the one that is drawn too
+    lu.gradcam(net, x, { score = function(y, r)
+      seen = r.conv1
+      return y:square():sum { dims = { 2 } }
+    end })
+    assert.is_true(t.same(seen, run.conv1))
   end)
 
   it("finishes as each toolkit does", function()

@@ -237,7 +237,34 @@ describe("part of a run", function()
     assert.matches("keep = true", t.message(run.gradient, run, { score = 1 }))
   end)
 
+  it("forgets what lies before a layer, and reaches back to it", function()
+    for make, names in pairs { [t.net] = { "relu1", "conv2", "fc" },
+                               [t.graph] = { "stem", "right", "mix" } } do
+      local net = make()
+      local x = t.input(net, 2)
+      local kept = net:run(x)
+      for i, name in ipairs(names) do
+        local run = net:run(x, { keep = name })
+        assert.is_true(t.same(run[name], kept[name]))
+        for _, rule in ipairs { "vanilla", "guided" } do
+          local opts = { score = 1, wrt = name, modifiers = { "linear", rule } }
+          assert.is_true(t.same(run:gradient(opts), (kept:gradient(opts))), name)
+        end
+        assert.matches("keep = true", t.message(run.gradient, run, { score = 1 }))
+        local value, message = run:activation(names[i - 1] or "input")
+        assert.is_true(value == run.images or value == nil
+                       and message:find "keep = true" ~= nil)
+      end
+    end
+    local net = t.net()
+    assert.matches("did you mean 'conv1'",
+                   t.message(net.run, net, t.input(net), { keep = "conv9" }))
+    assert.matches("got a number", t.message(net.run, net, t.input(net), { keep = 3 }))
+  end)
+
   it("uses less memory when it forgets", function()
+    local threads = core.threads(1) -- each has scratch of its own
+    finally(function() core.threads(threads) end)
     local arch = lu.models.vgg11 { width = 1 / 4, fc = 8, side = 64 }
     local net = assert(lu.net(arch)):init(1)
     local x = t.input(net, 2)
@@ -250,6 +277,8 @@ describe("part of a run", function()
       return core.memory().peak - before
     end
     local all, few = peak {}, peak { keep = false }
+    assert.is_true(few < all * 0.7, ("%d of %d"):format(few, all))
+    few = peak { keep = "block5_conv2" }
     assert.is_true(few < all * 0.7, ("%d of %d"):format(few, all))
   end)
 

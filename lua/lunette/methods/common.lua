@@ -27,11 +27,19 @@ local function is_run(subject)
 end
 
 
+---A score that is a function, or made of one, may look at any layer of the run.
+local function looks_at_run(score)
+  return type(score) == "function" or type(score) == "table" and score.fn ~= nil
+end
+
+
 ---Splits (run, opts) from (net, x, opts); fills and checks the options.
 ---@param method string
 ---@param own table          the method's own options and defaults
+---@param first? fun(net: lunette.Net, opts: table): string   the first layer whose
+---  value is wanted: a run that is made here drops those before it
 ---@return lunette.Run run, table opts, boolean made   made: ours to release
-function M.prepare(method, own, subject, x, opts)
+function M.prepare(method, own, subject, x, opts, first)
   if is_run(subject) then
     if opts == nil then opts = x end
   elseif getmetatable(subject) ~= require("lunette.net").Net then
@@ -48,7 +56,9 @@ function M.prepare(method, own, subject, x, opts)
   for _, m in ipairs(opts.modifiers) do
     if m.target then forward[#forward + 1] = m end
   end
-  return subject:run(x, { modifiers = forward }), opts, true
+  local keep = true
+  if first and not looks_at_run(opts.score) then keep = first(subject, opts) end
+  return subject:run(x, { modifiers = forward, keep = keep }), opts, true
 end
 
 

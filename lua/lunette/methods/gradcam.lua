@@ -30,8 +30,7 @@ local finish = {
 }
 
 
-local function find_layer(run, o)
-  local net = run.net
+local function find_layer(net, o)
   local layer, message
   if o.layer then
     layer, message = net:activated(o.layer)
@@ -47,6 +46,10 @@ local function find_layer(run, o)
   end
   return layer
 end
+
+
+---What a run made for Grad-CAM keeps: the values from that layer on.
+local function first_kept(net, o) return find_layer(net, o).name end
 
 
 ---@class lunette.GradcamOptions : lunette.MethodOptions
@@ -70,11 +73,11 @@ end
 ---@param opts? lunette.GradcamOptions
 ---@return lunette.Tensor map   (N,H,W) of the picture; (N,h,w) of the layer when raw
 local function gradcam(subject, x, opts)
-  local run, o, made = common.prepare("gradcam", own, subject, x, opts)
+  local run, o, made = common.prepare("gradcam", own, subject, x, opts, first_kept)
   local _ <close> = made and run or nil
   local given = type(opts) == "table" and opts or type(x) == "table" and x or {}
   o.asked_relu = given.relu == true
-  local layer = find_layer(run, o)
+  local layer = find_layer(run.net, o)
   local g = run:gradient { score = o.score, modifiers = o.modifiers,
                            wrt = layer.name }
   local cam = cam_of(run:activation(layer.name):detach(), g)
