@@ -16,6 +16,9 @@ import numpy as np
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
+# Seconds between turns. OpenBLAS, which torch calls for dense layers, leaves a
+# thread spinning for 2^28 cycles, 0.13 s here, and that would be in our turn.
+REST = 0.2
 SAME = 1e-4  # relative L2 distance of the results
 # One relu that rounds the other way moves a full-size gradient by about 1e-3,
 # in any float32 engine: gradients get this limit.
@@ -122,7 +125,7 @@ def alternate(case, ours, peer, rounds):
     for i in range(rounds + 1):
         for worker, list_ in zip((ours, peer), times):
             ms = float(worker.ask("time", case))
-            time.sleep(0.05)  # its threads fall asleep: OpenBLAS spins for 32 ms
+            time.sleep(REST)
             if i:
                 list_.append(ms)
     return [float(np.median(list_)) for list_ in times], times
