@@ -143,14 +143,25 @@ static void panel_job(void *arg, int64_t job, int worker) {
   p->isa->wino_out(p->j, t0, nt, panel * p->isa->panel, nk, m);
 }
 
-/* Blocks: few, since each makes all of U again; but so many that every worker
-** has two panels or more of a block to make V for. */
+/* What the worker with most to do has to do, cut into so many blocks: cycles
+** for each channel, by measurement.  Every block makes all of U again; few
+** blocks are few jobs to share out. */
+static int64_t panels_cost(const wino_plan *p, int blocks) {
+  enum { U_PANEL = 220, MULTIPLY_TILE = 36, V_TILE = 14 };
+  int block = ceil_div(p->j->tiles, blocks);
+  int64_t jobs = ceil_div(blocks * p->panels, lun_threads());
+  int64_t visited = 1 + (jobs - 1) / p->panels;
+  return jobs * (U_PANEL + (int64_t)MULTIPLY_TILE * block) +
+         visited * V_TILE * block;
+}
+
 static int run_panels(wino_plan *p, lun_err *err) {
   const lun_wino *j = p->j;
-  int wish =
-      mini(ceil_div(2 * lun_threads(), p->panels), 1 + j->tiles / WHOLE_TILES);
-  p->blocks = ceil_div(j->tiles, PANEL_TILES);
-  if (p->blocks < wish) p->blocks = wish;
+  int least = ceil_div(j->tiles, PANEL_TILES), most = 2 * lun_threads();
+  p->blocks = least;
+  for (int n = least + 1; n <= least + most && n <= j->tiles; n++) {
+    if (panels_cost(p, n) < panels_cost(p, p->blocks)) p->blocks = n;
+  }
   p->block = ceil_div(j->tiles, p->blocks);
   p->blocks = ceil_div(j->tiles, p->block);
   p->chunks = ceil_div(j->c, DEPTH);
