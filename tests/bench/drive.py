@@ -16,6 +16,10 @@ import numpy as np
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
+# torch returns every large tensor to the system and has the pages of the next
+# one cleared; a harder peer is one whose malloc keeps them (glibc's settings).
+KEEPING = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40),
+           "MALLOC_TOP_PAD_": str(1 << 29)}
 # Seconds between turns. OpenBLAS, which torch calls for dense layers, leaves a
 # thread spinning for 2^28 cycles, 0.13 s here, and that would be in our turn.
 REST = 0.2
@@ -43,8 +47,8 @@ ROW = "{:<46} {:>9} {:>9} {:>6} {:>6}  {}"
 
 
 class Worker:
-    def __init__(self, command, threads):
-        env = dict(os.environ, OMP_NUM_THREADS=str(threads))
+    def __init__(self, command, threads, **more):
+        env = dict(os.environ, OMP_NUM_THREADS=str(threads), **more)
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, env=env,
                                         stdout=subprocess.PIPE, text=True, cwd=ROOT)
 
@@ -55,19 +59,6 @@ class Worker:
         if not answer:
             sys.exit(f"bench: a worker ended at '{' '.join(words)}'")
         return answer.strip()
-
-    def pin(self, threads):
-        """Busy threads to one processor each: on a machine with other work the
-        system keeps ours, which sleep between layers, on one. (PyTorch's spin, so
-        that it spreads them; and threads it makes later would be pinned too.)"""
-        tasks = f"/proc/{self.process.pid}/task"
-        busy = {}
-        for tid in map(int, os.listdir(tasks)):
-            with open(f"{tasks}/{tid}/stat", encoding="utf-8") as f:
-                busy[tid] = int(f.read().rpartition(")")[2].split()[11])
-        busiest = sorted(busy, key=busy.get, reverse=True)[:threads]
-        for i, tid in enumerate(busiest):
-            os.sched_setaffinity(tid, {i})
 
     def close(self):
         self.process.stdin.close()
@@ -206,7 +197,7 @@ def header(args):
             f"threads: {args.threads}; rounds: {args.rounds}, medians, interleaved; "
             f"load {os.getloadavg()[0]:.1f}",
             f"commit: {commit}{' with changes' if dirty.strip() else ''}; "
-            f"peer: torch {importlib.metadata.version('torch')}, "
+            f"peer{' keeping memory' if args.keeping else ''}: torch {importlib.metadata.version('torch')}, "
             f"torchvision {importlib.metadata.version('torchvision')}",
             "VGG16 224x224 float32, weights from a formula, unless said otherwise")
 
@@ -217,7 +208,8 @@ def arguments():
     p.add_argument("--rounds", type=int, default=9)
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--only", action="append", help="a case (may be repeated)")
-    p.add_argument("--pin", action="store_true", help="a processor for each of our threads")
+    p.add_argument("--keeping", action="store_true",
+                   help="a malloc under the peer that returns nothing to the system")
     p.add_argument("--spread", action="store_true", help="quartiles on stderr")
     return p.parse_args()
 
@@ -227,13 +219,12 @@ def compare(table, args, folder, wanted):
                   args.threads)
     ours.ask("prepare")
     peer = Worker(["/usr/bin/python3", os.path.join(HERE, "peer.py"), args.build,
-                   str(args.threads)], args.threads)
+                   str(args.threads)], args.threads,
+                  **(KEEPING if args.keeping else {}))
     for name, title, limit, same in CASES:
         if not wanted(name):
             continue
         d = check(name, same, ours, peer, folder)
-        if args.pin:
-            ours.pin(args.threads)
         (a, b), times = alternate(name, ours, peer, args.rounds)
         table.row(name, title, a, b, limit)
         if args.spread:
