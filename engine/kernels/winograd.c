@@ -4,9 +4,9 @@
 **
 ** A convolution of c channels to k is 36 products, one for each frequency f,
 ** M[f] = V[f] U[f], of tiles x c by c x k matrices.  A job is a block of tiles
-** and one panel of outputs or all.  What several jobs of a worker share it makes
-** once and for itself: computing it again costs less than fetching it from
-** another processor's cache.  Two plans:
+** and one panel of outputs or all.  What several jobs of a worker share it
+** makes once and for itself: computing it again costs less than fetching it
+** from another processor's cache.  Two plans:
 **
 ** - whole: small weights.  A worker holds all of U; a job carries a few tiles
 **   through all three stages while they stay in its second level cache.

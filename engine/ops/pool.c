@@ -1,7 +1,7 @@
 /*
 ** pool.c - pooling of (N, C, H, W) maps: max, average, and both over whole
-** planes.  Every plane is a unit of its own, but bands of rows are where windows
-** are VGG's 2x2.
+** planes.  Every plane is a unit of its own, but where windows are VGG's 2x2
+** bands of rows are.
 */
 #include <math.h>
 #include <string.h>
