@@ -5,6 +5,7 @@
 */
 #include "../../engine/kernels/simd.h"
 #include "check.h"
+#include "naive.h"
 
 enum { MOST = 40 };
 
@@ -69,31 +70,17 @@ static void forward_is_naive(const lun_simd *isa, row *r) {
   CHECK(bad == 0, "%s, %d windows: %d wrong", isa->name, (int)r->len, bad);
 }
 
-/* lunette.h's table of gates; kind -1: none */
-static float gated(int kind, float leak, float y, float d) {
-  switch (kind) {
-    case LUN_GATE_PLAIN:
-      return y > 0 ? d : 0;
-    case LUN_GATE_GUIDED:
-      return y > 0 && d > 0 ? d : 0;
-    case LUN_GATE_RECTIFIED:
-      return d > 0 ? d : 0;
-    case LUN_GATE_LEAK:
-      return y > 0 ? d : leak * d;
-    default:
-      return d;
-  }
-}
-
+/* kind -1: no gate */
 static void backward_is_naive(const lun_simd *isa, const row *r, int kind) {
-  lun_gate g = {.kind = (lun_gate_kind)kind, .leak = 0.25f};
+  lun_gate g = {(lun_gate_kind)kind, 0.25f, r->y, r->len};
+  const lun_gate *gate = kind < 0 ? NULL : &g;
   float *top = floats(2 * r->len), *low = floats(2 * r->len);
   int bad = 0;
-  isa->unhalve(kind < 0 ? NULL : &g, r->dy, r->y, r->tap, top, low, r->len);
+  isa->unhalve(gate, r->dy, r->y, r->tap, top, low, r->len);
   for (int64_t i = 0; i < r->len; i++) {
     const float got[4] = {top[2 * i], top[2 * i + 1], low[2 * i],
                           low[2 * i + 1]};
-    float d = gated(kind, g.leak, r->y[i], r->dy[i]);
+    float d = naive_gate(gate, i, r->dy[i]);
     for (int t = 0; t < 4; t++) bad += got[t] != (t == r->tap[i] ? d : 0.0f);
   }
   CHECK(bad == 0, "%s, %d windows, gate %d: %d wrong", isa->name, (int)r->len,
