@@ -68,12 +68,11 @@ static int class_of(size_t bytes, size_t *rounded) {
 }
 
 static head *from_system(size_t bytes) {
-  size_t align = bytes >= HUGE_BLOCK ? HUGE_PAGE : ALIGN;
-  size_t all = bytes + ALIGN;
+  size_t unit = bytes >= HUGE_BLOCK ? HUGE_PAGE : ALIGN;
+  size_t all = (bytes + ALIGN + unit - 1) / unit * unit;
   void *p = NULL;
-  if (bytes >= HUGE_BLOCK) all = (all + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
-  if (posix_memalign(&p, align, all)) return NULL;
-  if (bytes >= HUGE_BLOCK) madvise(p, all, MADV_HUGEPAGE);
+  if (posix_memalign(&p, unit, all)) return NULL;
+  if (unit == HUGE_PAGE) madvise(p, all, MADV_HUGEPAGE);
   pool.n.system++;
   return p;
 }

@@ -4,6 +4,8 @@
 -- IMAGE/CLASS/METHOD[@LAYER]. Prints `key relative-error limit verdict` a line and
 -- ends with `N passed, N failed, N skipped`.
 local lu = require "lunette"
+local root = arg[0]:match "^(.*)/tests/[^/]*$" or "."
+local support = dofile(root .. "/tests/lua/support.lua")
 
 -- Relative L2 limits. One relu that rounds the other way costs about 1e-3 in any
 -- float32 engine; a full-size VGG16 has 13.5 million of them.
@@ -77,35 +79,10 @@ local function open(path)
 end
 
 
-local function exists(path)
-  local f = io.open(path, "rb")
-  if f then f:close() end
-  return f ~= nil
-end
-
-
--- `vgg16_hash1` is full-size VGG16 with weights from a formula; the built helper
--- writes them once.
-local function formula_weights(seed)
-  local root = arg[0]:match "^(.*)/tests/[^/]*$" or "."
-  local build = os.getenv "LUNETTE_BUILD" or root .. "/build/release"
-  local helper = build .. "/hash_weights"
-  local path = ("%s/vgg16_hash%s.safetensors"):format(build, seed)
-  if exists(path) then return path end
-  if not exists(helper) then
-    os.execute(("make -s -C '%s' hash_weights >&2"):format(root))
-    helper = root .. "/build/release/hash_weights"
-  end
-  assert(os.execute(("'%s' %s '%s'"):format(helper, seed, path)),
-         "cannot write formula weights")
-  return path
-end
-
-
 local function load_model(file, path)
   local name = path or file.meta.model
   local seed = not path and name and name:match "^vgg16_hash(%d+)$"
-  if seed then return lu.load(formula_weights(seed)) end
+  if seed then return lu.load(support.formula_weights(seed)) end
   if not name then return nil, "the file names no model; use --model PATH" end
   return lu.load(name)
 end

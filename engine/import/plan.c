@@ -132,6 +132,6 @@ int imp_write(const imp_file *f, const char *plan, size_t n, int fd,
   text s = {plan, plan + n};
   imp_out out = {.fd = fd};
   int status = follow(f, &s, &out, err);
-  int last = imp_end(&out, status == LUN_OK ? err : NULL);
-  return status == LUN_OK ? last : status;
+  if (status != LUN_OK) out.used = 0; /* nobody will read it */
+  return imp_end(&out, err) == LUN_OK ? status : LUN_EIO;
 }

@@ -20,8 +20,6 @@
 */
 #include "simd.h"
 
-#include <stdlib.h>
-
 enum {
   WHOLE_TILES = 12, /* most tiles of a job, plan whole; half of it ... */
   JOBS = 16,        /* ... where there would be fewer jobs than this */
@@ -54,12 +52,6 @@ static int panel_width(const wino_plan *p, int panel) {
   return mini(p->isa->panel, p->j->k - panel * p->isa->panel);
 }
 
-/* ---- plan whole --------------------------------------------------------- */
-
-static ptrdiff_t panel_floats(const wino_plan *p) {
-  return LUN_FREQ * lun_wino_us(p->isa, p->j->c);
-}
-
 static int run_jobs(wino_plan *p, int64_t jobs, lun_job *fn, lun_err *err) {
   int held[LUN_MAXTHREADS] = {0};
   p->held = held;
@@ -70,6 +62,12 @@ static int run_jobs(wino_plan *p, int64_t jobs, lun_job *fn, lun_err *err) {
   int st = lun_parallel(jobs, fn, p);
   lun_free(p->scratch);
   return st ? lun_fail(err, st, "interrupted") : LUN_OK;
+}
+
+/* ---- plan whole --------------------------------------------------------- */
+
+static ptrdiff_t panel_floats(const wino_plan *p) {
+  return LUN_FREQ * lun_wino_us(p->isa, p->j->c);
 }
 
 /* Scratch: U, then V and M of one block. */
@@ -157,9 +155,10 @@ static int64_t panels_cost(const wino_plan *p, int blocks) {
 
 static int run_panels(wino_plan *p, lun_err *err) {
   const lun_wino *j = p->j;
-  int least = ceil_div(j->tiles, PANEL_TILES), most = 2 * lun_threads();
+  int least = ceil_div(j->tiles, PANEL_TILES);
+  int most = mini(j->tiles, least + 2 * lun_threads());
   p->blocks = least;
-  for (int n = least + 1; n <= least + most && n <= j->tiles; n++) {
+  for (int n = least + 1; n <= most; n++) {
     if (panels_cost(p, n) < panels_cost(p, p->blocks)) p->blocks = n;
   }
   p->block = ceil_div(j->tiles, p->blocks);

@@ -197,7 +197,8 @@ def header(args):
             f"threads: {args.threads}; rounds: {args.rounds}, medians, interleaved; "
             f"load {os.getloadavg()[0]:.1f}",
             f"commit: {commit}{' with changes' if dirty.strip() else ''}; "
-            f"peer{' keeping memory' if args.keeping else ''}: torch {importlib.metadata.version('torch')}, "
+            f"peer{' keeping memory' if args.keeping else ''}: "
+            f"torch {importlib.metadata.version('torch')}, "
             f"torchvision {importlib.metadata.version('torchvision')}",
             "VGG16 224x224 float32, weights from a formula, unless said otherwise")
 

@@ -11,15 +11,6 @@ local LIMIT = 2e-5
 local RULES = { "vanilla", "guided", "rectified" }
 
 
-local function weights()
-  local path = build .. "/vgg16_hash1.safetensors"
-  if not t.exists(path) then
-    assert(os.execute(("'%s/hash_weights' 1 '%s'"):format(build, path)))
-  end
-  return path
-end
-
-
 -- A smooth random picture, as bright as a preprocessed photograph.
 local function scene()
   return core.normal(1, 1, { 1, 3, 14, 14 }):resize(224, 224) * 60
@@ -43,16 +34,17 @@ end
 
 describe("the gradient of full-size VGG16", function()
   it("differs from float64 by 2e-5 at most once decisions are equal", function()
-    if build:find "san" or build:find "debug" then
-      return pending "takes minutes in this build"
+    for _, slow in ipairs { "san", "debug", "coverage" } do
+      if build:find(slow) then return pending "takes minutes in this build" end
     end
+    local weights = t.formula_weights(1)
     local folder, done = t.folder()
     finally(done)
-    local run <close> = assert(lu.load(weights())):run(scene(),
+    local run <close> = assert(lu.load(weights)):run(scene(),
       { modifiers = { "linear" } })
     save_run(run, folder)
     local code, text = t.shell(("/usr/bin/python3 tests/imposed.py '%s' '%s' 8 %s")
-      :format(weights(), folder, table.concat(RULES, " ")))
+      :format(weights, folder, table.concat(RULES, " ")))
     assert.equal(0, code, text)
     for _, rule in ipairs(RULES) do
       local distance = tonumber(text:match(rule .. " (%S+)"))

@@ -3,13 +3,32 @@
 local lu = require "lunette"
 local core = require "lunette.core"
 
-local M = { shared = os.getenv "LUNETTE_SHARED" or "../shared" }
+local here = debug.getinfo(1, "S").source:match "^@(.*)/tests/lua/[^/]*$" or "."
+local M = { shared = os.getenv "LUNETTE_SHARED" or "../shared", project = here }
 
 
 function M.exists(path)
   local f = io.open(path, "rb")
   if f then f:close() end
   return f ~= nil
+end
+
+
+---The file of a full-size VGG16 whose weights come from a formula; the built helper
+---writes it once.
+---@param seed integer|string
+function M.formula_weights(seed)
+  local build = os.getenv "LUNETTE_BUILD" or M.project .. "/build/release"
+  local helper = build .. "/hash_weights"
+  local path = ("%s/vgg16_hash%s.safetensors"):format(build, seed)
+  if M.exists(path) then return path end
+  if not M.exists(helper) then
+    os.execute(("make -s -C '%s' hash_weights >&2"):format(M.project))
+    helper = M.project .. "/build/release/hash_weights"
+  end
+  assert(os.execute(("'%s' %s '%s'"):format(helper, seed, path)),
+         "cannot write formula weights")
+  return path
 end
 
 
