@@ -151,8 +151,16 @@ INLINE void transpose(vec *r) {
 ** Row c of B begins at b + c*bs, or at b + at[c] when there is a table.
 ** Every sum is one chain of fused multiply-adds in the order of c, whatever
 ** n: results do not depend on how rows are grouped.  Meanwhile `depth` cache
-** lines from `ahead` on are asked for, which is what comes next.
+** lines from `ahead` on are asked for, which is what comes next, and `later`.
 */
+/* What is wanted after these products, far away: `step` bytes with every row
+** of B, and every 32 rows from `jump` bytes on again.  Each group of rows of
+** A asks for what lies `part` bytes after the last group's. */
+typedef struct fetch {
+  const char *from;
+  ptrdiff_t step, jump, part;
+} fetch;
+
 typedef struct operands {
   const float *a, *b;
   ptrdiff_t as, bs, ms;
@@ -160,6 +168,7 @@ typedef struct operands {
   float *m;
   int depth, add;
   const float *ahead; /* NULL: the rows of A after these */
+  fetch later;
 } operands;
 
 INLINE void kernel(int n, int nv, int table, const operands *o) {
@@ -167,6 +176,7 @@ INLINE void kernel(int n, int nv, int table, const operands *o) {
   const ptrdiff_t as = o->as, bs = o->bs, ms = o->ms, *at = o->at;
   const int depth = o->depth, add = o->add;
   const float *ahead = o->ahead ? o->ahead : a + n * as;
+  const fetch l = o->later;
   float *m = o->m;
   vec s[ROWS][VECS], u[VECS];
   UNROLLED(int i = 0; i < n; i++)
@@ -175,7 +185,10 @@ INLINE void kernel(int n, int nv, int table, const operands *o) {
   UNROLL4(int c = 0; c < depth; c++) {
     const float *r = b + (table ? at[c] : c * bs);
     UNROLLED(int v = 0; v < nv; v++) u[v] = LOADU(r + v * VL);
-    if (!table) __builtin_prefetch(ahead + c * LINE, 0, 2);
+    if (!table) {
+      __builtin_prefetch(ahead + c * LINE, 0, 2);
+      __builtin_prefetch(l.from + (c >> 5) * l.jump + (c & 31) * l.step, 0, 2);
+    }
     UNROLLED(int i = 0; i < n; i++) {
       vec t = SPLAT(a[i * as + c]);
       UNROLLED(int v = 0; v < nv; v++) s[i][v] += t * u[v];
@@ -247,6 +260,7 @@ INLINE void product(int rows, int nk, operands o) {
     o.a += n * o.as;
     o.m += n * o.ms;
     if (o.ahead) o.ahead += o.depth * LINE;
+    o.later.from += o.later.part;
   }
 }
 
@@ -308,7 +322,9 @@ static void finish_row(const lun_finish *e, float *out, int64_t at, int np,
 static void mul(int rows, int nk, int depth, const float *a, ptrdiff_t as,
                 const float *b, ptrdiff_t bs, const ptrdiff_t *at, float *m,
                 ptrdiff_t ms, int add) {
-  product(rows, nk, (operands){a, b, as, bs, ms, at, m, depth, add, NULL});
+  fetch none = {(const char *)a, 0, 0, 0};
+  product(rows, nk,
+          (operands){a, b, as, bs, ms, at, m, depth, add, NULL, none});
 }
 
 static void turn(const float *from, ptrdiff_t fs, int rows, int np, float *to,

@@ -40,6 +40,11 @@ typedef struct lun_wino_v {
 
 enum { LUN_FREQ = 36 };
 
+/* Weights to transform: the panel from output k0 on, nc channels from c0. */
+typedef struct lun_wino_part {
+  int k0, c0, nc;
+} lun_wino_part;
+
 /*
 ** A dense layer, n rows of x (n, in) and y (n, out), w (out, in).  Sums are
 ** cut into fixed segments of inputs (forward) or outputs (backward), each
@@ -60,12 +65,14 @@ typedef struct lun_simd {
   int panel; /* outputs worked on together: 16 or 32 */
   /* V of the tiles t0 .. t0+nt-1, 16 channels from c0 on; v.p is theirs. */
   void (*wino_in)(const lun_wino *j, int t0, int nt, int c0, lun_wino_v v);
-  /* U of the panel from output k0 on, channels c0 .. c0+nc-1. */
-  void (*wino_weights)(const lun_wino *j, int k0, int c0, int nc, float *u);
-  /* M = (add ? M : 0) + V U for nt tiles, nk outputs; far_u: U is farther
-  ** away than V is, and is what to fetch ahead. */
-  void (*wino_mul)(int nt, int nk, int nc, lun_wino_v v, const float *u,
-                   float *m, int add, int far_u);
+  /* U of a part of the weights. */
+  void (*wino_weights)(const lun_wino *j, lun_wino_part w, float *u);
+  /* M = (add ? M : 0) + V U for nt tiles, nk outputs, nc channels.  With
+  ** `next`, the weights of that part are asked for meanwhile; without, U is
+  ** farther away than V and is. */
+  void (*wino_mul)(const lun_wino *j, int nt, int nk, int nc, lun_wino_v v,
+                   const float *u, float *m, int add,
+                   const lun_wino_part *next);
   /* Finished outputs of tiles t0 .. t0+nt-1, channels k0 .. k0+nk-1. */
   void (*wino_out)(const lun_wino *j, int t0, int nt, int k0, int nk,
                    const float *m);

@@ -194,29 +194,32 @@ INLINE void kernel_to_u(const vec *g, int back, float *u, ptrdiff_t us) {
   }
 }
 
-/* Forward, 16 outputs' rows of weights lie in 16 places far apart: more than
-** the processor foresees by itself.  Asks for the row of output k, BLOCK
-** channels from c on. */
+/* Weights are read in many short pieces far apart: more than the processor
+** foresees by itself.  Asks for 16 kernels side by side: of one output, from
+** channel c on, or of one channel, from output k on, when back. */
 INLINE void expect_kernels(const lun_wino *j, int k, int c) {
-  const float *w = j->weights + ((ptrdiff_t)k * j->c + c) * 9;
+  ptrdiff_t at = j->back ? (ptrdiff_t)c * j->k + k : (ptrdiff_t)k * j->c + c;
+  const float *w = j->weights + at * 9;
   UNROLLED(int i = 0; i <= 9; i++) __builtin_prefetch(w + i * BLOCK);
 }
 
 /* Channels in blocks, so that few rows of weights are read at a time. What is
 ** past the last output stays as it is: wino_mul takes what is there, wino_out
 ** ignores it. */
-static void wino_weights(const lun_wino *j, int k0, int c0, int nc, float *u) {
-  ptrdiff_t us = (ptrdiff_t)nc * PW + 16;
-  int nk = mini(PW, j->k - k0);
-  for (int b = 0; b < nc; b += BLOCK)
+static void wino_weights(const lun_wino *j, lun_wino_part w, float *u) {
+  enum { SOON = 6 }; /* channels until what is asked for comes */
+  ptrdiff_t us = (ptrdiff_t)w.nc * PW + 16;
+  int nk = mini(PW, j->k - w.k0);
+  for (int b = 0; b < w.nc; b += BLOCK)
     for (int h = 0; h < nk; h += VL)
-      for (int c = b; c < mini(nc, b + BLOCK); c++) {
+      for (int c = b; c < mini(w.nc, b + BLOCK); c++) {
         vec g[9];
-        kernels_in(j, k0 + h, c0 + c, mini(VL, nk - h), g);
+        kernels_in(j, w.k0 + h, w.c0 + c, mini(VL, nk - h), g);
         if (j->back) {
+          expect_kernels(j, w.k0 + h, w.c0 + c + SOON);
           kernel_to_u(g, 1, u + c * PW + h, us);
         } else {
-          if (c - b < VL) expect_kernels(j, k0 + h + c - b, c0 + b + BLOCK);
+          if (c - b < VL) expect_kernels(j, w.k0 + h + c - b, w.c0 + b + BLOCK);
           kernel_to_u(g, 0, u + c * PW + h, us);
         }
       }
@@ -224,8 +227,27 @@ static void wino_weights(const lun_wino *j, int k0, int c0, int nc, float *u) {
 
 /* ---- products ----------------------------------------------------------- */
 
-static void wino_mul(int nt, int nk, int nc, lun_wino_v v, const float *u,
-                     float *m, int add, int far_u) {
+/* What to ask for during the products of frequency f, in `groups` groups of
+** tiles, so that after all of them a part of the weights is near: one output's
+** row of kernels, or some channels' kernels for the panel when back. */
+INLINE fetch weights_later(const lun_wino *j, const lun_wino_part *w, int f,
+                           int depth, int groups) {
+  enum { KERNEL = 9 * sizeof(float), EVERY = 32 };
+  const char *p = (const char *)j->weights;
+  if (j->back) {
+    ptrdiff_t channel = (ptrdiff_t)j->k * KERNEL, panel = PW * KERNEL / groups;
+    p += (w->c0 + f * w->nc / EVERY) * channel + w->k0 * KERNEL;
+    return (fetch){p, panel / EVERY + 1, channel, panel};
+  }
+  ptrdiff_t row = (ptrdiff_t)w->nc * KERNEL / groups, step = row / depth + 1;
+  p += ((ptrdiff_t)(w->k0 + f) * j->c + w->c0) * KERNEL;
+  return (fetch){p, step, EVERY * step, row};
+}
+
+static void wino_mul(const lun_wino *j, int nt, int nk, int nc, lun_wino_v v,
+                     const float *u, float *m, int add,
+                     const lun_wino_part *next) {
+  const int groups = (nt + ROWS - 1) / ROWS, parts = j->back ? 32 : PW;
   operands o = {.a = v.p,
                 .as = v.ts,
                 .b = u,
@@ -235,7 +257,9 @@ static void wino_mul(int nt, int nk, int nc, lun_wino_v v, const float *u,
                 .depth = nc,
                 .add = add};
   for (int f = 0; f < LUN_FREQ; f++) {
-    o.ahead = far_u ? o.b + (ptrdiff_t)nc * PW + 16 : NULL;
+    o.ahead = next ? NULL : o.b + (ptrdiff_t)nc * PW + 16;
+    o.later = (fetch){(const char *)o.a, 0, 0, 0};
+    if (next && f < parts) o.later = weights_later(j, next, f, nc, groups);
     product(nt, nk, o);
     o.a += v.fs;
     o.b += (ptrdiff_t)nc * PW + 16;

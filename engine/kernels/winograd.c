@@ -79,16 +79,16 @@ static void whole_job(void *arg, int64_t job, int worker) {
   lun_wino_v v = {u + p->panels * panel_floats(p), p->fs, p->ts};
   float *m = v.p + LUN_FREQ * p->fs;
   for (int k = 0; k < p->panels && !p->held[worker]; k++) {
-    p->isa->wino_weights(j, k * p->isa->panel, 0, j->c,
-                         u + k * panel_floats(p));
+    lun_wino_part w = {k * p->isa->panel, 0, j->c};
+    p->isa->wino_weights(j, w, u + k * panel_floats(p));
   }
   p->held[worker] = 1;
   for (int c = 0; c < j->c; c += 16) {
     p->isa->wino_in(j, t0, nt, c, (lun_wino_v){v.p + c, v.fs, v.ts});
   }
   for (int k = 0; k < p->panels; k++) {
-    p->isa->wino_mul(nt, panel_width(p, k), j->c, v, u + k * panel_floats(p), m,
-                     0, 1);
+    p->isa->wino_mul(j, nt, panel_width(p, k), j->c, v, u + k * panel_floats(p),
+                     m, 0, NULL);
     p->isa->wino_out(j, t0, nt, k * p->isa->panel, panel_width(p, k), m);
   }
 }
@@ -121,6 +121,17 @@ static void make_v(const wino_plan *p, int t0, int nt, float *v) {
   }
 }
 
+static lun_wino_part part_of(const wino_plan *p, int panel, int chunk) {
+  int c0 = chunk * DEPTH;
+  return (lun_wino_part){panel * p->isa->panel, c0, mini(DEPTH, p->j->c - c0)};
+}
+
+/* What a worker most likely transforms next. */
+static lun_wino_part part_after(const wino_plan *p, int panel, int chunk) {
+  if (chunk + 1 < p->chunks) return part_of(p, panel, chunk + 1);
+  return part_of(p, (panel + 1) % p->panels, 0);
+}
+
 /* Scratch: U of a chunk, M, and V.  Jobs go through the panels of one block
 ** after the other's. */
 static void panel_job(void *arg, int64_t job, int worker) {
@@ -134,9 +145,9 @@ static void panel_job(void *arg, int64_t job, int worker) {
   if (p->held[worker] != block + 1) make_v(p, t0, nt, v);
   p->held[worker] = block + 1;
   for (int i = 0; i < p->chunks; i++) {
-    int nc = mini(DEPTH, p->j->c - i * DEPTH);
-    p->isa->wino_weights(p->j, panel * p->isa->panel, i * DEPTH, nc, u);
-    p->isa->wino_mul(nt, nk, nc, chunk_of(p, v, i), u, m, i > 0, 0);
+    lun_wino_part w = part_of(p, panel, i), next = part_after(p, panel, i);
+    p->isa->wino_weights(p->j, w, u);
+    p->isa->wino_mul(p->j, nt, nk, w.nc, chunk_of(p, v, i), u, m, i > 0, &next);
   }
   p->isa->wino_out(p->j, t0, nt, panel * p->isa->panel, nk, m);
 }
