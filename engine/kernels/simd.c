@@ -91,6 +91,27 @@ INLINE void store_n(float *p, vec v, int n) {
   }
 }
 
+/* Where a vector is a whole cache line it can be written without reading what
+** was there, and past the caches: for maps that no cache holds.  What is
+** written so is seen by others after past_done. */
+INLINE void store_past(float *p, vec v) {
+#if defined __AVX512F__
+  _mm512_stream_ps(p, (__m512)v);
+#else
+  STOREU(p, v);
+#endif
+}
+
+static void past_done(void) {
+#if defined __AVX512F__
+  _mm_sfence();
+#endif
+}
+
+INLINE int whole_line(const float *p) {
+  return (int)VL == (int)LINE && (uintptr_t)p % (LINE * sizeof *p) == 0;
+}
+
 /* Bits of z where c holds, else 0. */
 INLINE vec keep(vec z, ivec c) { return (vec)((ivec)z & c); }
 

@@ -22,19 +22,33 @@ INLINE float total(vec a) {
   return s;
 }
 
+/* Weights that wait to be read while groups of images use others, one group
+** after the other: each asks for its share of every row, beginning at `from`,
+** and goes `step` on for every vector that it computes with; in floats. */
+typedef struct share {
+  ptrdiff_t from, step;
+} share;
+
+INLINE share share_of(const lun_dense *j, int image, int64_t len) {
+  int groups = j->n / SEVERAL > 1 ? j->n / SEVERAL : 1;
+  return (share){image / SEVERAL * (ptrdiff_t)len / groups, VL / groups};
+}
+
 /* sum[r][b] += <w row r, x row b> over len inputs; one vector of partial sums
 ** for each, so that the grouping does not show. */
 INLINE void dots(int rows, int images, const float *w, int64_t in,
-                 const float *x, int len, float *sum) {
+                 const float *x, int len, float *sum, share soon) {
   vec s[8][SEVERAL];
+  const float *ask = w + len + soon.from;
   int i = 0;
   UNROLLED(int r = 0; r < rows; r++)
   UNROLLED(int b = 0; b < images; b++) s[r][b] = (vec){0};
-  for (; i + VL <= len; i += VL) {
+  for (; i + VL <= len; i += VL, ask += soon.step) {
     vec u[SEVERAL];
     UNROLLED(int b = 0; b < images; b++) u[b] = LOADU(x + b * in + i);
     UNROLLED(int r = 0; r < rows; r++) {
       vec v = LOADU(w + r * in + i);
+      if (images > 1) __builtin_prefetch(ask + r * in, 0, 2);
       UNROLLED(int b = 0; b < images; b++) s[r][b] += v * u[b];
     }
   }
@@ -55,6 +69,7 @@ INLINE void rows_segment(const lun_dense *j, int64_t o0, int rows, int64_t i0,
   float sum[8 * SEVERAL];
   for (int b = 0, m; b < j->n; b += m) {
     m = j->n - b >= SEVERAL ? SEVERAL : 1;
+    share soon = share_of(j, b, len);
     float *y = j->y + b * j->out + o0;
     for (int r = 0; r < rows; r++)
       for (int q = 0; q < m; q++) {
@@ -62,15 +77,15 @@ INLINE void rows_segment(const lun_dense *j, int64_t o0, int rows, int64_t i0,
       }
     const float *xb = x + b * j->in;
     if (m > 1 && rows == 8) {
-      dots(4, SEVERAL, w, j->in, xb, len, sum);
-      dots(4, SEVERAL, w + 4 * j->in, j->in, xb, len, sum + 4 * SEVERAL);
+      dots(4, SEVERAL, w, j->in, xb, len, sum, soon);
+      dots(4, SEVERAL, w + 4 * j->in, j->in, xb, len, sum + 4 * SEVERAL, soon);
     } else if (rows == 8) {
-      dots(8, 1, w, j->in, xb, len, sum);
+      dots(8, 1, w, j->in, xb, len, sum, soon);
     } else {
       for (int r = 0; r < rows; r++)
         for (int q = 0; q < m; q++) {
           dots(1, 1, w + r * j->in, j->in, xb + q * j->in, len,
-               sum + r * SEVERAL + q);
+               sum + r * SEVERAL + q, soon);
         }
     }
     for (int r = 0; r < rows; r++)
@@ -95,26 +110,36 @@ static void dense_rows(const lun_dense *j, int64_t o0, int64_t o1) {
   }
 }
 
-/* part += sum over 8 rows of d[r] * w[r] */
-INLINE void axpy8(const float *const *w, const float *d, int64_t len,
-                  float *part) {
-  vec f[8];
+/* part[b] += sum over rows of d[r][b] * w[r], row after row; w[8], w[9] ...
+** come next. */
+INLINE void axpys(int rows, int images, const float *const *w, const float *d,
+                  int64_t len, float *part, ptrdiff_t ps, share soon) {
+  vec f[8][SEVERAL];
   int64_t i = 0;
-  UNROLLED(int r = 0; r < 8; r++) f[r] = SPLAT(d[r]);
-  for (; i + VL <= len; i += VL) {
-    vec s = LOADU(part + i);
-    UNROLLED(int r = 0; r < 8; r++) s += f[r] * LOADU(w[r] + i);
-    STOREU(part + i, s);
+  UNROLLED(int r = 0; r < rows; r++)
+  UNROLLED(int b = 0; b < images; b++) f[r][b] = SPLAT(d[r * SEVERAL + b]);
+  ptrdiff_t ask = soon.from;
+  for (; i + VL <= len; i += VL, ask += soon.step) {
+    vec s[SEVERAL];
+    UNROLLED(int b = 0; b < images; b++) s[b] = LOADU(part + b * ps + i);
+    UNROLLED(int r = 0; r < rows; r++) {
+      vec v = LOADU(w[r] + i);
+      if (images > 1) __builtin_prefetch(w[8 + r] + ask, 0, 2);
+      UNROLLED(int b = 0; b < images; b++) s[b] += f[r][b] * v;
+    }
+    UNROLLED(int b = 0; b < images; b++) STOREU(part + b * ps + i, s[b]);
   }
-  if (i < len) {
-    int n = (int)(len - i);
-    vec s = load_part(part + i, n);
-    UNROLLED(int r = 0; r < 8; r++) s += f[r] * load_part(w[r] + i, n);
-    store_part(part + i, s, n);
+  if (i == len) return;
+  int n = (int)(len - i);
+  for (int b = 0; b < images; b++) {
+    vec s = load_part(part + b * ps + i, n);
+    UNROLLED(int r = 0; r < rows; r++) s += f[r][b] * load_part(w[r] + i, n);
+    store_part(part + b * ps + i, s, n);
   }
 }
 
-/* A row that is missing at the end counts with the factor 0. */
+/* Up to 8 rows from live[a] on; one that is missing at the end counts with the
+** factor 0. */
 static void dense_cols(const lun_dense *j, int segment, int64_t i0, int64_t i1,
                        float *part, int64_t ps) {
   int64_t a = j->first[segment], z = j->first[segment + 1], len = i1 - i0;
@@ -122,16 +147,26 @@ static void dense_cols(const lun_dense *j, int segment, int64_t i0, int64_t i1,
     memset(part + b * ps, 0, (size_t)len * sizeof *part);
   }
   for (; a < z; a += 8) {
-    const float *w[8];
-    for (int r = 0; r < 8; r++) {
+    const float *w[16];
+    for (int r = 0; r < 16; r++) {
       w[r] = j->w + j->live[a + r < z ? a + r : z - 1] * j->in + i0;
     }
-    for (int b = 0; b < j->n; b++) {
-      float d[8];
-      for (int r = 0; r < 8; r++) {
-        d[r] = a + r < z ? j->dy[b * j->out + j->live[a + r]] : 0.0f;
+    for (int b = 0, m; b < j->n; b += m) {
+      m = j->n - b >= SEVERAL ? SEVERAL : 1;
+      float d[8 * SEVERAL];
+      for (int r = 0; r < 8; r++)
+        for (int q = 0; q < m; q++) {
+          d[r * SEVERAL + q] =
+              a + r < z ? j->dy[(b + q) * j->out + j->live[a + r]] : 0.0f;
+        }
+      float *to = part + b * ps;
+      share soon = share_of(j, b, len);
+      if (m > 1) {
+        axpys(4, SEVERAL, w, d, len, to, ps, soon);
+        axpys(4, SEVERAL, w + 4, d + 4 * SEVERAL, len, to, ps, soon);
+      } else {
+        axpys(8, 1, w, d, len, to, ps, soon);
       }
-      axpy8(w, d, len, part + b * ps);
     }
   }
 }

@@ -276,7 +276,10 @@ typedef struct segment_at {
   ptrdiff_t plane;
   int have, np; /* channels, pixels */
   float leak;
+  int past; /* the map is too large for the caches */
 } segment_at;
+
+enum { CACHED = 32 << 20 }; /* bytes: larger maps go past the caches */
 
 /* One row of pixels [pixel][BLOCK] to planar rows, through the finish. */
 INLINE void row_out(enum mode mode, const segment_at *s, ptrdiff_t row,
@@ -292,10 +295,15 @@ INLINE void row_out(enum mode mode, const segment_at *s, ptrdiff_t row,
       }
       transpose(r);
       if (np >= VL && have >= VL) {
+        int past = s->past && whole_line(out);
         UNROLLED(int i = 0; i < VL; i++) {
           vec v = is_gate(mode) ? LOADU(y + i * s->plane) : (vec){0};
           v = rule(mode, r[i], v, s->bias ? s->bias[h + i] : 0.0f, s->leak);
-          STOREU(out + i * s->plane, v);
+          if (past) {
+            store_past(out + i * s->plane, v);
+          } else {
+            STOREU(out + i * s->plane, v);
+          }
         }
       } else {
         UNROLLED(int i = 0; i < VL; i++) {
@@ -331,6 +339,11 @@ INLINE void tile_out(const float *m, float *strip) {
   }
 }
 
+static int past_caches(const lun_wino *j) {
+  int64_t plane = (int64_t)j->oh * j->ow, lines = plane % LINE == 0;
+  return lines && j->n * j->k * plane > CACHED / (int64_t)sizeof(float);
+}
+
 static segment_at place(const lun_wino *j, int n, int ty, int tx, int nt,
                         int k) {
   ptrdiff_t plane = (ptrdiff_t)j->oh * j->ow;
@@ -342,7 +355,8 @@ static segment_at place(const lun_wino *j, int n, int ty, int tx, int nt,
                       .plane = plane,
                       .have = mini(BLOCK, j->k - k),
                       .np = mini(4 * nt, j->ow - 4 * tx),
-                      .leak = g ? g->leak : 0.0f};
+                      .leak = g ? g->leak : 0.0f,
+                      .past = past_caches(j)};
 }
 
 INLINE void segment_out(const lun_wino *j, int n, int ty, int tx, int nt, int k,
@@ -386,4 +400,5 @@ static void wino_out(const lun_wino *j, int t0, int nt, int k0, int nk,
     }
     m += s * (LUN_FREQ * PW + 16);
   }
+  if (past_caches(j)) past_done();
 }
