@@ -176,6 +176,20 @@ local function new(net, x, opts, start)
 end
 
 
+---A run without its values, where copies of the pictures are run instead: what is
+---asked of it, and for how many.
+---@param net lunette.Net
+---@param x lunette.Tensor
+---@param mods lunette.Modifier[]   forward modifiers
+---@return lunette.Run
+local function outline(net, x, mods)
+  check_input(net, x)
+  local target, changed = target_of(net, mods)
+  return setmetatable({ net = net, images = x, output_layer = target,
+                        modifiers = mods, changed = changed }, Run)
+end
+
+
 -- reading ----------------------------------------------------------------------
 
 
@@ -498,4 +512,4 @@ end
 
 require("lunette.run_report").install(Run)
 
-return { new = new, Run = Run }
+return { new = new, outline = outline, Run = Run }

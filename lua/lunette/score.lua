@@ -49,16 +49,22 @@ local function class_id(run, what, sample)
 end
 
 
----Ids for every sample: one for all, or one each.
-local function ids_for(run, classes, n, count)
+---The class of sample i of n: one is for all, or they are one each.
+local function class_of(classes, i, n)
   local list = type(classes) == "table" and classes or { classes }
   if #list ~= 1 and #list ~= n then
     error(("score: %d classes for %d images; give one for all or one each"):format(
           #list, n), 0)
   end
+  return list[#list == 1 and 1 or i]
+end
+
+
+---Ids for every sample.
+local function ids_for(run, classes, n, count)
   local ids = {}
   for i = 1, n do
-    ids[i] = class_id(run, list[#list == 1 and 1 or i], i)
+    ids[i] = class_id(run, class_of(classes, i, n), i)
     if ids[i] < 0 or ids[i] >= count then
       error(("score: class %d is outside 0 .. %d of %s"):format(ids[i], count - 1,
             run.net.name), 0)
@@ -85,9 +91,21 @@ end
 ---  layer that has no such classes
 function M.classes(score, run)
   if not score.classes then return nil end
-  local shape = run.output:shape()
-  local ok, ids = pcall(ids_for, run, score.classes, shape[1], shape[2] or 0)
+  local count = run.output_layer.shape[1] or 0
+  local ok, ids = pcall(ids_for, run, score.classes, run:count(), count)
   return ok and ids or nil
+end
+
+
+---Does the score look for the most probable class?
+---@param score lunette.Score
+---@return boolean
+function M.predicts(score)
+  local classes = score.classes
+  for _, c in ipairs(type(classes) == "table" and classes or { classes }) do
+    if c == "predicted" then return true end
+  end
+  return false
 end
 
 
@@ -98,8 +116,8 @@ end
 ---@return lunette.Score
 function M.row(score, run, i)
   if score.row then return score.row(i) end
-  local ids = M.classes(score, run)
-  return ids and M.categorical(ids[i]) or score
+  if not score.classes then return score end
+  return M.categorical(class_id(run, class_of(score.classes, i, run:count()), i))
 end
 
 

@@ -102,6 +102,26 @@ describe("saliency", function()
     assert.is_true(t.same(a:rows(1), one))
   end)
 
+  it("smooths a network's pictures without a clean pass, to the same bits", function()
+    for _, score in ipairs { 1, { 0, 1, 2 }, "predicted", lu.score.contrast(1, 2) } do
+      local opts = { score = score, smooth_samples = 3,
+                     modifiers = { "linear", "guided" } }
+      local a, b = lu.saliency(run, opts), lu.saliency(net, x, opts)
+      assert.is_true(t.same(a, b))
+      assert.same(a.story, b.story)
+    end
+    assert.has_error(function()
+      lu.saliency(net, x, { score = 5, smooth_samples = 2 })
+    end, "score: class 5 is outside 0 .. 4 of " .. net.name)
+    local two = { score = { 0, 1 }, smooth_samples = 2 }
+    local message = "score: 2 classes for 3 images; give one for all or one each"
+    assert.has_error(function() lu.saliency(run, two) end, message)
+    assert.has_error(function() lu.saliency(net, x, two) end, message)
+    assert.matches("wants a tensor %(N,", t.message(lu.saliency, net,
+      x:rows(1):view(x:size() // 3), { score = 1, smooth_samples = 2 }))
+  end)
+
+
   it("smooths with the run's own forward modifiers", function()
     local plain = net:run(x) -- with softmax
     local a = lu.saliency(plain, { score = 1, smooth_samples = 2 })

@@ -33,11 +33,24 @@ local function looks_at_run(score)
 end
 
 
+---A run of the call's forward modifiers that keeps what is wanted.
+local function new_run(net, x, opts, first)
+  local forward, keep = {}, nil
+  for _, m in ipairs(opts.modifiers) do
+    if m.target then forward[#forward + 1] = m end
+  end
+  if first and not looks_at_run(opts.score) then keep = first(net, opts) end
+  if keep == false then return require("lunette.run").outline(net, x, forward) end
+  return net:run(x, { modifiers = forward, keep = keep or true })
+end
+
+
 ---Splits (run, opts) from (net, x, opts); fills and checks the options.
 ---@param method string
 ---@param own table          the method's own options and defaults
----@param first? fun(net: lunette.Net, opts: table): string   the first layer whose
----  value is wanted: a run that is made here drops those before it
+---@param first? fun(net: lunette.Net, opts: table): string|false|nil   the first layer
+---  whose value is wanted: a run that is made here drops those before it; false: no
+---  value at all, an outline will do
 ---@return lunette.Run run, table opts, boolean made   made: ours to release
 function M.prepare(method, own, subject, x, opts, first)
   if is_run(subject) then
@@ -52,13 +65,7 @@ function M.prepare(method, own, subject, x, opts, first)
   options.choice(method .. ": dialect", opts.dialect, M.dialects, 4)
   opts.modifiers = modifiers.list(opts.modifiers)
   if is_run(subject) then return subject, opts, false end
-  local forward = {}
-  for _, m in ipairs(opts.modifiers) do
-    if m.target then forward[#forward + 1] = m end
-  end
-  local keep = true
-  if first and not looks_at_run(opts.score) then keep = first(subject, opts) end
-  return subject:run(x, { modifiers = forward, keep = keep }), opts, true
+  return new_run(subject, x, opts, first), opts, true
 end
 
 
@@ -71,7 +78,8 @@ end
 
 ---How many nodes each modifier changed: the forward ones in the run, the backward
 ---ones in this call.
-local function changed_nodes(run, list)
+---@return table<string, integer>?
+function M.changed_nodes(run, list)
   local _, changed = modifiers.rules(run, list)
   for name, n in pairs(run.changed) do changed[name] = n end
   return next(changed) and changed or nil
@@ -91,7 +99,7 @@ function M.tell(map, method, run, opts, more)
     weights_sha256 = run.net.meta.source_sha256,
     output = run.output_layer.name, dialect = opts.dialect,
     modifiers = modifier_names(opts.modifiers), raw = opts.raw or nil,
-    changed_nodes = changed_nodes(run, opts.modifiers),
+    changed_nodes = opts.changed or M.changed_nodes(run, opts.modifiers),
     version = build.version, commit = build.commit, isa = build.isa,
     images = run.images.names,
   }

@@ -43,6 +43,7 @@ local function smooth_one(run, o, i)
       batch[k] = noisy(run.images, i, first + k - 1, sigma, o.seed)
     end
     local part <close> = run.net:run(batch, { modifiers = o.forward })
+    o.changed = o.changed or common.changed_nodes(part, o.modifiers)
     local g = modified(part:gradient { score = score, modifiers = o.modifiers },
                        o.gradient_modifier)
     for k = 1, count do
@@ -101,6 +102,16 @@ local function gradient(run, o)
 end
 
 
+---Noisy copies are run instead of the pictures; only the most probable class has to
+---be found in the pictures themselves.
+local function first_value(_, o)
+  if o.smooth_samples <= 0 then return nil end
+  local scores = require "lunette.score"
+  if scores.predicts(scores.of(o.score)) then return nil end
+  return false
+end
+
+
 ---@class lunette.SaliencyOptions : lunette.MethodOptions
 ---@field smooth_samples? integer   noisy copies (0: none), SmoothGrad
 ---@field smooth_noise? number      sigma as a share of each image's range (0.20)
@@ -127,7 +138,7 @@ end
 ---@param opts? lunette.SaliencyOptions
 ---@return lunette.Tensor map   (N,H,W); (N,C,H,W) with keepdims, raw, other dialects
 local function saliency(subject, x, opts)
-  local run, o, made = common.prepare("saliency", own, subject, x, opts)
+  local run, o, made = common.prepare("saliency", own, subject, x, opts, first_value)
   local _ <close> = made and run or nil
   check(o)
   local g = gradient(run, o)
