@@ -364,6 +364,7 @@ static void turn(const float *from, ptrdiff_t fs, int rows, int np, float *to,
 }
 
 #include "simd_dense.h"
+#include "simd_few.h"
 #include "simd_pool.h"
 #include "simd_wino.h"
 
@@ -382,6 +383,7 @@ const lun_simd CAT(lun_simd_, ISA) = {
     .wino_weights = wino_weights,
     .wino_mul = wino_mul,
     .wino_out = wino_out,
+    .few = few,
     .mul = mul,
     .finish = finish_row,
     .turn = turn,

@@ -40,6 +40,9 @@ typedef struct lun_wino_v {
 
 enum { LUN_FREQ = 36 };
 
+/* So few outputs are summed directly, LUN_BAND rows of them at a time. */
+enum { LUN_FEW = 3, LUN_BAND = 4 };
+
 /* Weights to transform: the panel from output k0 on, nc channels from c0. */
 typedef struct lun_wino_part {
   int k0, c0, nc;
@@ -76,6 +79,9 @@ typedef struct lun_simd {
   /* Finished outputs of tiles t0 .. t0+nt-1, channels k0 .. k0+nk-1. */
   void (*wino_out)(const lun_wino *j, int t0, int nt, int k0, int nk,
                    const float *m);
+  /* All of a convolution with at most LUN_FEW outputs for image n and LUN_BAND
+  ** rows from y0 on.  Scratch: lun_few_scratch floats. */
+  void (*few)(const lun_wino *j, int n, int y0, float *scratch);
   /* m[i][0 .. panel) = (add ? m : 0) + sum over d of a[i][d] b[d][0 .. panel)
   ** for some rows; only the first nk columns matter.  Row d of b begins at
   ** d*bs, or at at[d] when that is not NULL. */
@@ -112,6 +118,12 @@ static inline ptrdiff_t lun_wino_us(const lun_simd *isa, int nc) {
 /* Floats between two tiles of M. */
 static inline ptrdiff_t lun_wino_ms(const lun_simd *isa) {
   return (ptrdiff_t)LUN_FREQ * isa->panel + 16;
+}
+
+/* Floats of scratch for `few`. */
+static inline size_t lun_few_scratch(const lun_wino *j) {
+  size_t pitch = ((size_t)j->ow + 15) / 16 * 16 + 16;
+  return pitch * (size_t)(LUN_BAND + 2 + LUN_BAND * LUN_FEW);
 }
 
 const lun_simd *lun_simd_now(void);

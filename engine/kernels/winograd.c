@@ -6,7 +6,7 @@
 ** M[f] = V[f] U[f], of tiles x c by c x k matrices.  A job is a block of tiles
 ** and one panel of outputs or all.  What several jobs of a worker share it
 ** makes once and for itself: computing it again costs less than fetching it
-** from another processor's cache.  Two plans:
+** from another processor's cache.  Two plans, and one for few outputs:
 **
 ** - whole: small weights.  A worker holds all of U; a job carries a few tiles
 **   through all three stages while they stay in its second level cache.
@@ -14,6 +14,7 @@
 **   the weights of one panel for itself, DEPTH channels at a time, and
 **   multiplies V by them.  U, four times larger than the weights, never
 **   reaches memory.
+** - few: up to LUN_FEW outputs, summed directly, a band of rows a job.
 **
 ** Nothing of this shows in the result: every output is one chain of fused
 ** multiply-adds in the order of its channels.
@@ -182,11 +183,27 @@ static int run_panels(wino_plan *p, lun_err *err) {
   return run_jobs(p, (int64_t)p->panels * p->blocks, panel_job, err);
 }
 
-/* ---- either ------------------------------------------------------------- */
+/* ---- plan few ----------------------------------------------------------- */
+
+static void few_job(void *arg, int64_t job, int worker) {
+  const wino_plan *p = arg;
+  int bands = ceil_div(p->j->oh, LUN_BAND);
+  p->isa->few(p->j, (int)(job / bands), (int)(job % bands) * LUN_BAND,
+              p->scratch + (size_t)worker * p->each);
+}
+
+static int run_few(wino_plan *p, lun_err *err) {
+  p->each = lun_few_scratch(p->j);
+  return run_jobs(p, (int64_t)p->j->n * ceil_div(p->j->oh, LUN_BAND), few_job,
+                  err);
+}
+
+/* ---- any ---------------------------------------------------------------- */
 
 int lun_wino_run(lun_wino *j, lun_err *err) {
   wino_plan p = {.j = j, .isa = lun_simd_now()};
   if (j->n <= 0 || j->k <= 0 || j->oh <= 0 || j->ow <= 0) return LUN_OK;
+  if (j->k <= LUN_FEW) return run_few(&p, err);
   j->th = ceil_div(j->oh, 4);
   j->tw = ceil_div(j->ow, 4);
   j->tiles = j->n * j->th * j->tw;

@@ -1,0 +1,106 @@
+/*
+** simd_few.h - the part of simd.c for 3x3 convolutions of stride 1 that have
+** few outputs, such as the gradient of a picture: summed directly, tap by tap.
+** A panel of Winograd's method would be nearly empty.
+**
+** A band of outputs is made by going through the input's planes one after the
+** other, several whole rows of each: long reads, and the next plane can be
+** asked for meanwhile.  The band's sums stay in the first level cache.
+*/
+
+enum { BAND_IN = LUN_BAND + 2 };
+
+/* Floats between rows: the widest vector at the last output meets two more. */
+static ptrdiff_t few_pitch(const lun_wino *j) {
+  return (j->ow + LINE - 1) / LINE * LINE + LINE;
+}
+
+/* BAND_IN rows of one plane from row y on; what lies outside is 0. */
+static void few_in(const lun_wino *j, const float *plane, int y, float *to) {
+  ptrdiff_t pitch = few_pitch(j);
+  int lo = j->pl > 0 ? j->pl : 0, hi = mini(j->ow + 2, j->w + j->pl);
+  for (int i = 0; i < BAND_IN; i++, to += pitch) {
+    int inside = y + i >= 0 && y + i < j->h && hi > lo;
+    int from = inside ? lo : 0, end = inside ? hi : 0;
+    memset(to, 0, (size_t)from * sizeof *to);
+    memset(to + end, 0, (size_t)(pitch - end) * sizeof *to);
+    if (inside) {
+      memcpy(to + lo, plane + (ptrdiff_t)(y + i) * j->w + lo - j->pl,
+             (size_t)(hi - lo) * sizeof *to);
+    }
+  }
+}
+
+/* The kernels from input c to all outputs, to[k][9]. */
+INLINE void few_weights(const lun_wino *j, int c, float *to) {
+  for (int k = 0; k < j->k; k++)
+    for (int e = 0; e < 9; e++) {
+      to[9 * k + e] = j->back
+                          ? j->weights[((ptrdiff_t)c * j->k + k) * 9 + 8 - e]
+                          : j->weights[((ptrdiff_t)k * j->c + c) * 9 + e];
+    }
+}
+
+/* sum[o][k] += rows o .. o+2 by kernel k, for LUN_BAND rows of outputs; `next`
+** are the rows of the plane after this one. */
+INLINE void few_plane(const lun_wino *j, int outs, const float *rows,
+                      const float *w, const float *next, float *sum) {
+  ptrdiff_t pitch = few_pitch(j);
+  for (int x = 0; x < j->ow; x += VL) {
+    vec s[LUN_BAND][LUN_FEW], u[LUN_FEW];
+    UNROLLED(int i = 0; i < BAND_IN; i++) {
+      __builtin_prefetch(next + (ptrdiff_t)i * j->w + x, 0, 2);
+    }
+    UNROLLED(int o = 0; o < LUN_BAND; o++)
+    UNROLLED(int k = 0; k < outs; k++) {
+      s[o][k] = LOAD(sum + (o * outs + k) * pitch + x);
+    }
+    UNROLLED(int e = 0; e < 9; e++) {
+      const float *p = rows + e / 3 * pitch + x + e % 3;
+      UNROLLED(int k = 0; k < outs; k++) u[k] = SPLAT(w[9 * k + e]);
+      UNROLLED(int o = 0; o < LUN_BAND; o++) {
+        vec v = LOADU(p + o * pitch);
+        UNROLLED(int k = 0; k < outs; k++) s[o][k] += v * u[k];
+      }
+    }
+    UNROLLED(int o = 0; o < LUN_BAND; o++)
+    UNROLLED(int k = 0; k < outs; k++) {
+      STORE(sum + (o * outs + k) * pitch + x, s[o][k]);
+    }
+  }
+}
+
+static void few_out(const lun_wino *j, int n, int y0, const float *sum) {
+  ptrdiff_t pitch = few_pitch(j);
+  for (int o = 0; o < mini(LUN_BAND, j->oh - y0); o++)
+    for (int k = 0; k < j->k; k++) {
+      int64_t row = ((int64_t)n * j->k + k) * j->oh + y0 + o;
+      finish_row(&j->end, j->out, row * j->ow, j->ow,
+                 sum + (o * j->k + k) * pitch,
+                 j->end.bias ? j->end.bias[k] : 0.0f);
+    }
+}
+
+static void few(const lun_wino *j, int n, int y0, float *scratch) {
+  ptrdiff_t pitch = few_pitch(j), size = (ptrdiff_t)j->h * j->w;
+  const float *plane = j->in + (ptrdiff_t)n * j->c * size;
+  float *rows = scratch, *sum = rows + BAND_IN * pitch, w[9 * LUN_FEW];
+  memset(sum, 0, (size_t)(LUN_BAND * j->k * pitch) * sizeof *sum);
+  for (int c = 0; c < j->c; c++, plane += size) {
+    const float *next = plane + size + (ptrdiff_t)(y0 - j->pt) * j->w;
+    few_in(j, plane, y0 - j->pt, rows);
+    few_weights(j, c, w);
+    switch (j->k) {
+      case 1:
+        few_plane(j, 1, rows, w, next, sum);
+        break;
+      case 2:
+        few_plane(j, 2, rows, w, next, sum);
+        break;
+      default:
+        few_plane(j, LUN_FEW, rows, w, next, sum);
+        break;
+    }
+  }
+  few_out(j, n, y0, sum);
+}
