@@ -49,6 +49,19 @@ typedef struct lun_wino_part {
 } lun_wino_part;
 
 /*
+** What is far away and wanted soon, asked for while products are computed:
+** `units` of what begins at `from`, `stride` floats apart, go evenly to the
+** first 32 frequencies.  A frequency asks with every 32 channels for `len`
+** floats, and the next ones lie `jump` from there.
+*/
+typedef struct lun_wino_soon {
+  int u; /* U itself is farther away than V is, and asked for too */
+  const float *from;
+  int units, len;
+  ptrdiff_t stride, jump;
+} lun_wino_soon;
+
+/*
 ** A dense layer, n rows of x (n, in) and y (n, out), w (out, in).  Sums are
 ** cut into fixed segments of inputs (forward) or outputs (backward), each
 ** summed by itself and then added in order: the same for every batch.
@@ -70,12 +83,9 @@ typedef struct lun_simd {
   void (*wino_in)(const lun_wino *j, int t0, int nt, int c0, lun_wino_v v);
   /* U of a part of the weights. */
   void (*wino_weights)(const lun_wino *j, lun_wino_part w, float *u);
-  /* M = (add ? M : 0) + V U for nt tiles, nk outputs, nc channels.  With
-  ** `next`, the weights of that part are asked for meanwhile; without, U is
-  ** farther away than V and is. */
-  void (*wino_mul)(const lun_wino *j, int nt, int nk, int nc, lun_wino_v v,
-                   const float *u, float *m, int add,
-                   const lun_wino_part *next);
+  /* M = (add ? M : 0) + V U for nt tiles, nk outputs, nc channels. */
+  void (*wino_mul)(int nt, int nk, int nc, lun_wino_v v, const float *u,
+                   float *m, int add, const lun_wino_soon *soon);
   /* Finished outputs of tiles t0 .. t0+nt-1, channels k0 .. k0+nk-1. */
   void (*wino_out)(const lun_wino *j, int t0, int nt, int k0, int nk,
                    const float *m);

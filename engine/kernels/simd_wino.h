@@ -227,27 +227,18 @@ static void wino_weights(const lun_wino *j, lun_wino_part w, float *u) {
 
 /* ---- products ----------------------------------------------------------- */
 
-/* What to ask for during the products of frequency f, in `groups` groups of
-** tiles, so that after all of them a part of the weights is near: one output's
-** row of kernels, or some channels' kernels for the panel when back. */
-INLINE fetch weights_later(const lun_wino *j, const lun_wino_part *w, int f,
-                           int depth, int groups) {
-  enum { KERNEL = 9 * sizeof(float), EVERY = 32 };
-  const char *p = (const char *)j->weights;
-  if (j->back) {
-    ptrdiff_t channel = (ptrdiff_t)j->k * KERNEL, panel = PW * KERNEL / groups;
-    p += (w->c0 + f * w->nc / EVERY) * channel + w->k0 * KERNEL;
-    return (fetch){p, panel / EVERY + 1, channel, panel};
-  }
-  ptrdiff_t row = (ptrdiff_t)w->nc * KERNEL / groups, step = row / depth + 1;
-  p += ((ptrdiff_t)(w->k0 + f) * j->c + w->c0) * KERNEL;
-  return (fetch){p, step, EVERY * step, row};
+/* What to ask for during the products of frequency f: each of the groups of
+** tiles takes its part. */
+INLINE fetch fetch_at(const lun_wino_soon *s, int f, int groups) {
+  const char *from = (const char *)(s->from + f * s->units / 32 * s->stride);
+  ptrdiff_t part = s->len * (ptrdiff_t)sizeof(float) / groups;
+  return (fetch){from, (part + 31) / 32, s->jump * (ptrdiff_t)sizeof(float),
+                 part};
 }
 
-static void wino_mul(const lun_wino *j, int nt, int nk, int nc, lun_wino_v v,
-                     const float *u, float *m, int add,
-                     const lun_wino_part *next) {
-  const int groups = (nt + ROWS - 1) / ROWS, parts = j->back ? 32 : PW;
+static void wino_mul(int nt, int nk, int nc, lun_wino_v v, const float *u,
+                     float *m, int add, const lun_wino_soon *soon) {
+  const int groups = (nt + ROWS - 1) / ROWS;
   operands o = {.a = v.p,
                 .as = v.ts,
                 .b = u,
@@ -257,9 +248,9 @@ static void wino_mul(const lun_wino *j, int nt, int nk, int nc, lun_wino_v v,
                 .depth = nc,
                 .add = add};
   for (int f = 0; f < LUN_FREQ; f++) {
-    o.ahead = next ? NULL : o.b + (ptrdiff_t)nc * PW + 16;
-    o.later = (fetch){(const char *)o.a, 0, 0, 0};
-    if (next && f < parts) o.later = weights_later(j, next, f, nc, groups);
+    o.ahead = soon->u ? o.b + (ptrdiff_t)nc * PW + 16 : NULL;
+    o.later = f < 32 ? fetch_at(soon, f, groups)
+                     : (fetch){(const char *)o.a, 0, 0, 0};
     product(nt, nk, o);
     o.a += v.fs;
     o.b += (ptrdiff_t)nc * PW + 16;

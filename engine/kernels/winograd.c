@@ -71,6 +71,20 @@ static ptrdiff_t panel_floats(const wino_plan *p) {
   return LUN_FREQ * lun_wino_us(p->isa, p->j->c);
 }
 
+/* A block's tiles of the row below: the lines of 16 inputs, one for each tile,
+** that a block meets in addition to those of the row above it. */
+static lun_wino_soon input_soon(const lun_wino *j, int t0, int nt) {
+  int image = j->th * j->tw;
+  ptrdiff_t plane = (ptrdiff_t)j->h * j->w, below = (6 - j->pt) * j->w;
+  return (lun_wino_soon){.u = 1,
+                         .from = j->in + t0 / image * j->c * plane + below +
+                                 16 * (t0 % image),
+                         .units = j->c,
+                         .len = 16 * nt,
+                         .stride = plane,
+                         .jump = plane};
+}
+
 /* Scratch: U, then V and M of one block. */
 static void whole_job(void *arg, int64_t job, int worker) {
   const wino_plan *p = arg;
@@ -79,6 +93,7 @@ static void whole_job(void *arg, int64_t job, int worker) {
   float *u = p->scratch + (size_t)worker * p->each;
   lun_wino_v v = {u + p->panels * panel_floats(p), p->fs, p->ts};
   float *m = v.p + LUN_FREQ * p->fs;
+  lun_wino_soon below = input_soon(j, t0, nt), none = {.u = 1, .from = m};
   for (int k = 0; k < p->panels && !p->held[worker]; k++) {
     lun_wino_part w = {k * p->isa->panel, 0, j->c};
     p->isa->wino_weights(j, w, u + k * panel_floats(p));
@@ -88,8 +103,8 @@ static void whole_job(void *arg, int64_t job, int worker) {
     p->isa->wino_in(j, t0, nt, c, (lun_wino_v){v.p + c, v.fs, v.ts});
   }
   for (int k = 0; k < p->panels; k++) {
-    p->isa->wino_mul(j, nt, panel_width(p, k), j->c, v, u + k * panel_floats(p),
-                     m, 0, NULL);
+    p->isa->wino_mul(nt, panel_width(p, k), j->c, v, u + k * panel_floats(p), m,
+                     0, k ? &none : &below);
     p->isa->wino_out(j, t0, nt, k * p->isa->panel, panel_width(p, k), m);
   }
 }
@@ -127,10 +142,26 @@ static lun_wino_part part_of(const wino_plan *p, int panel, int chunk) {
   return (lun_wino_part){panel * p->isa->panel, c0, mini(DEPTH, p->j->c - c0)};
 }
 
-/* What a worker most likely transforms next. */
-static lun_wino_part part_after(const wino_plan *p, int panel, int chunk) {
-  if (chunk + 1 < p->chunks) return part_of(p, panel, chunk + 1);
-  return part_of(p, (panel + 1) % p->panels, 0);
+/* What a worker most likely transforms next: rows of kernels, one for each
+** output, or some for each channel when back. */
+static lun_wino_soon weights_soon(const wino_plan *p, int panel, int chunk) {
+  const lun_wino *j = p->j;
+  int more = chunk + 1 < p->chunks;
+  lun_wino_part w =
+      part_of(p, more ? panel : (panel + 1) % p->panels, more ? chunk + 1 : 0);
+  ptrdiff_t row = 9 * (ptrdiff_t)(j->back ? j->k : j->c);
+  if (j->back) {
+    return (lun_wino_soon){.from = j->weights + w.c0 * row + w.k0 * 9,
+                           .units = w.nc,
+                           .len = 9 * p->isa->panel,
+                           .stride = row,
+                           .jump = row};
+  }
+  return (lun_wino_soon){.from = j->weights + w.k0 * row + w.c0 * 9,
+                         .units = p->isa->panel,
+                         .len = 9 * 32,
+                         .stride = row,
+                         .jump = 9 * 32};
 }
 
 /* Scratch: U of a chunk, M, and V.  Jobs go through the panels of one block
@@ -146,9 +177,10 @@ static void panel_job(void *arg, int64_t job, int worker) {
   if (p->held[worker] != block + 1) make_v(p, t0, nt, v);
   p->held[worker] = block + 1;
   for (int i = 0; i < p->chunks; i++) {
-    lun_wino_part w = part_of(p, panel, i), next = part_after(p, panel, i);
+    lun_wino_part w = part_of(p, panel, i);
+    lun_wino_soon soon = weights_soon(p, panel, i);
     p->isa->wino_weights(p->j, w, u);
-    p->isa->wino_mul(p->j, nt, nk, w.nc, chunk_of(p, v, i), u, m, i > 0, &next);
+    p->isa->wino_mul(nt, nk, w.nc, chunk_of(p, v, i), u, m, i > 0, &soon);
   }
   p->isa->wino_out(p->j, t0, nt, panel * p->isa->panel, nk, m);
 }
