@@ -85,6 +85,21 @@ static lun_wino_soon input_soon(const lun_wino *j, int t0, int nt) {
                          .jump = plane};
 }
 
+/* Likewise what a gate will read where the outputs below go. */
+static lun_wino_soon gate_soon(const lun_wino *j, int t0, int nt) {
+  const lun_gate *g = j->end.gate;
+  int image = j->th * j->tw;
+  ptrdiff_t plane = (ptrdiff_t)j->oh * j->ow;
+  if (!g || !g->y) return (lun_wino_soon){.u = 1, .from = j->in};
+  return (lun_wino_soon){.u = 1,
+                         .from = g->y + t0 / image * j->k * plane % g->size +
+                                 4 * j->ow + 16 * (t0 % image),
+                         .units = j->k,
+                         .len = 16 * nt,
+                         .stride = plane,
+                         .jump = plane};
+}
+
 /* Scratch: U, then V and M of one block. */
 static void whole_job(void *arg, int64_t job, int worker) {
   const wino_plan *p = arg;
@@ -93,7 +108,8 @@ static void whole_job(void *arg, int64_t job, int worker) {
   float *u = p->scratch + (size_t)worker * p->each;
   lun_wino_v v = {u + p->panels * panel_floats(p), p->fs, p->ts};
   float *m = v.p + LUN_FREQ * p->fs;
-  lun_wino_soon below = input_soon(j, t0, nt), none = {.u = 1, .from = m};
+  lun_wino_soon soon[] = {
+      input_soon(j, t0, nt), gate_soon(j, t0, nt), {.u = 1, .from = m}};
   for (int k = 0; k < p->panels && !p->held[worker]; k++) {
     lun_wino_part w = {k * p->isa->panel, 0, j->c};
     p->isa->wino_weights(j, w, u + k * panel_floats(p));
@@ -104,7 +120,7 @@ static void whole_job(void *arg, int64_t job, int worker) {
   }
   for (int k = 0; k < p->panels; k++) {
     p->isa->wino_mul(nt, panel_width(p, k), j->c, v, u + k * panel_floats(p), m,
-                     0, k ? &none : &below);
+                     0, &soon[mini(k, 2)]);
     p->isa->wino_out(j, t0, nt, k * p->isa->panel, panel_width(p, k), m);
   }
 }
