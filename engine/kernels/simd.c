@@ -175,10 +175,11 @@ INLINE void transpose(vec *r) {
 ** lines from `ahead` on are asked for, which is what comes next, and `later`.
 */
 /* What is wanted after these products, far away: `step` bytes with every row
-** of B, and every 32 rows from `jump` bytes on again.  Each group of rows of
-** A asks for what lies `part` bytes after the last group's. */
+** of B, and every 2^share rows from `jump` bytes on again.  Each group of rows
+** of A asks for what lies `part` bytes after the last group's. */
 typedef struct fetch {
   const char *from;
+  int share;
   ptrdiff_t step, jump, part;
 } fetch;
 
@@ -198,6 +199,7 @@ INLINE void kernel(int n, int nv, int table, const operands *o) {
   const int depth = o->depth, add = o->add;
   const float *ahead = o->ahead ? o->ahead : a + n * as;
   const fetch l = o->later;
+  const int within = (1 << l.share) - 1;
   float *m = o->m;
   vec s[ROWS][VECS], u[VECS];
   UNROLLED(int i = 0; i < n; i++)
@@ -208,7 +210,8 @@ INLINE void kernel(int n, int nv, int table, const operands *o) {
     UNROLLED(int v = 0; v < nv; v++) u[v] = LOADU(r + v * VL);
     if (!table) {
       __builtin_prefetch(ahead + c * LINE, 0, 2);
-      __builtin_prefetch(l.from + (c >> 5) * l.jump + (c & 31) * l.step, 0, 2);
+      __builtin_prefetch(
+          l.from + (c >> l.share) * l.jump + (c & within) * l.step, 0, 2);
     }
     UNROLLED(int i = 0; i < n; i++) {
       vec t = SPLAT(a[i * as + c]);
@@ -343,7 +346,7 @@ static void finish_row(const lun_finish *e, float *out, int64_t at, int np,
 static void mul(int rows, int nk, int depth, const float *a, ptrdiff_t as,
                 const float *b, ptrdiff_t bs, const ptrdiff_t *at, float *m,
                 ptrdiff_t ms, int add) {
-  fetch none = {(const char *)a, 0, 0, 0};
+  fetch none = {(const char *)a, 0, 0, 0, 0};
   product(rows, nk,
           (operands){a, b, as, bs, ms, at, m, depth, add, NULL, none});
 }

@@ -40,6 +40,9 @@ typedef struct lun_wino_v {
 
 enum { LUN_FREQ = 36 };
 
+/* Bytes: larger outputs are written past the caches where lines fit. */
+enum { LUN_CACHED = 32 << 20 };
+
 /* So few outputs are summed directly, LUN_BAND rows of them at a time. */
 enum { LUN_FEW = 3, LUN_BAND = 4 };
 
@@ -50,14 +53,13 @@ typedef struct lun_wino_part {
 
 /*
 ** What is far away and wanted soon, asked for while products are computed:
-** `units` of what begins at `from`, `stride` floats apart, go evenly to the
-** first 32 frequencies.  A frequency asks with every 32 channels for `len`
-** floats, and the next ones lie `jump` from there.
+** `units` of what begins at `from`, `stride` floats apart, go evenly to 2^share
+** frequencies.  A frequency asks with every 2^share channels for `len` floats,
+** and the next ones lie `jump` from there.
 */
 typedef struct lun_wino_soon {
-  int u; /* U itself is farther away than V is, and asked for too */
-  const float *from;
-  int units, len;
+  const float *from; /* NULL: nothing */
+  int share, units, len;
   ptrdiff_t stride, jump;
 } lun_wino_soon;
 
@@ -83,9 +85,11 @@ typedef struct lun_simd {
   void (*wino_in)(const lun_wino *j, int t0, int nt, int c0, lun_wino_v v);
   /* U of a part of the weights. */
   void (*wino_weights)(const lun_wino *j, lun_wino_part w, float *u);
-  /* M = (add ? M : 0) + V U for nt tiles, nk outputs, nc channels. */
+  /* M = (add ? M : 0) + V U for nt tiles, nk outputs, nc channels.  soon[0]
+  ** and then soon[1] are asked for meanwhile; and U, which is farther away
+  ** than V is, where far_u says so. */
   void (*wino_mul)(int nt, int nk, int nc, lun_wino_v v, const float *u,
-                   float *m, int add, const lun_wino_soon *soon);
+                   float *m, int add, int far_u, const lun_wino_soon *soon);
   /* Finished outputs of tiles t0 .. t0+nt-1, channels k0 .. k0+nk-1. */
   void (*wino_out)(const lun_wino *j, int t0, int nt, int k0, int nk,
                    const float *m);

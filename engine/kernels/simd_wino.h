@@ -230,14 +230,17 @@ static void wino_weights(const lun_wino *j, lun_wino_part w, float *u) {
 /* What to ask for during the products of frequency f: each of the groups of
 ** tiles takes its part. */
 INLINE fetch fetch_at(const lun_wino_soon *s, int f, int groups) {
-  const char *from = (const char *)(s->from + f * s->units / 32 * s->stride);
-  ptrdiff_t part = s->len * (ptrdiff_t)sizeof(float) / groups;
-  return (fetch){from, (part + 31) / 32, s->jump * (ptrdiff_t)sizeof(float),
-                 part};
+  if (f >= 1 << s->share) f -= 1 << s++->share;
+  if (f >= 1 << s->share || !s->from) return (fetch){0};
+  const int size = sizeof(float);
+  ptrdiff_t unit = (ptrdiff_t)f * s->units >> s->share;
+  ptrdiff_t part = s->len * size / groups;
+  return (fetch){(const char *)(s->from + unit * s->stride), s->share,
+                 (part >> s->share) + 1, s->jump * size, part};
 }
 
 static void wino_mul(int nt, int nk, int nc, lun_wino_v v, const float *u,
-                     float *m, int add, const lun_wino_soon *soon) {
+                     float *m, int add, int far_u, const lun_wino_soon *soon) {
   const int groups = (nt + ROWS - 1) / ROWS;
   operands o = {.a = v.p,
                 .as = v.ts,
@@ -248,9 +251,9 @@ static void wino_mul(int nt, int nk, int nc, lun_wino_v v, const float *u,
                 .depth = nc,
                 .add = add};
   for (int f = 0; f < LUN_FREQ; f++) {
-    o.ahead = soon->u ? o.b + (ptrdiff_t)nc * PW + 16 : NULL;
-    o.later = f < 32 ? fetch_at(soon, f, groups)
-                     : (fetch){(const char *)o.a, 0, 0, 0};
+    o.ahead = far_u ? o.b + (ptrdiff_t)nc * PW + 16 : NULL;
+    o.later = fetch_at(soon, f, groups);
+    if (!o.later.from) o.later.from = (const char *)o.a;
     product(nt, nk, o);
     o.a += v.fs;
     o.b += (ptrdiff_t)nc * PW + 16;
@@ -269,8 +272,6 @@ typedef struct segment_at {
   float leak;
   int past; /* the map is too large for the caches */
 } segment_at;
-
-enum { CACHED = 32 << 20 }; /* bytes: larger maps go past the caches */
 
 /* One row of pixels [pixel][BLOCK] to planar rows, through the finish. */
 INLINE void row_out(enum mode mode, const segment_at *s, ptrdiff_t row,
@@ -332,7 +333,7 @@ INLINE void tile_out(const float *m, float *strip) {
 
 static int past_caches(const lun_wino *j) {
   int64_t plane = (int64_t)j->oh * j->ow, lines = plane % LINE == 0;
-  return lines && j->n * j->k * plane > CACHED / (int64_t)sizeof(float);
+  return lines && j->n * j->k * plane > LUN_CACHED / (int64_t)sizeof(float);
 }
 
 static segment_at place(const lun_wino *j, int n, int ty, int tx, int nt,

@@ -71,33 +71,30 @@ static ptrdiff_t panel_floats(const wino_plan *p) {
   return LUN_FREQ * lun_wino_us(p->isa, p->j->c);
 }
 
-/* A block's tiles of the row below: the lines of 16 inputs, one for each tile,
-** that a block meets in addition to those of the row above it. */
-static lun_wino_soon input_soon(const lun_wino *j, int t0, int nt) {
-  int image = j->th * j->tw;
-  ptrdiff_t plane = (ptrdiff_t)j->h * j->w, below = (6 - j->pt) * j->w;
-  return (lun_wino_soon){.u = 1,
-                         .from = j->in + t0 / image * j->c * plane + below +
-                                 16 * (t0 % image),
-                         .units = j->c,
-                         .len = 16 * nt,
-                         .stride = plane,
-                         .jump = plane};
+/* Of `units` planes of h x w: the lines that belong to the row of tiles below a
+** block, one of 16 floats for each tile; without the first `above` rows. */
+static lun_wino_soon below(const lun_wino *j, const float *from, int units,
+                           int h, int w, int above, int t0, int nt) {
+  ptrdiff_t plane = (ptrdiff_t)h * w;
+  const float *at = from + above * w + 16 * (t0 % (j->th * j->tw));
+  return (lun_wino_soon){at, 4, units, 16 * nt, plane, plane};
 }
 
-/* Likewise what a gate will read where the outputs below go. */
-static lun_wino_soon gate_soon(const lun_wino *j, int t0, int nt) {
+/* What the next row of tiles needs, two for each of the first panels: the
+** input's rows that this one does not meet; what the gate compares; outputs,
+** unless they go past the caches. */
+static void below_block(const lun_wino *j, int t0, int nt, lun_wino_soon *s) {
+  int64_t n = t0 / (j->th * j->tw), plane = (int64_t)j->oh * j->ow;
+  int64_t out = n * j->k * plane;
   const lun_gate *g = j->end.gate;
-  int image = j->th * j->tw;
-  ptrdiff_t plane = (ptrdiff_t)j->oh * j->ow;
-  if (!g || !g->y) return (lun_wino_soon){.u = 1, .from = j->in};
-  return (lun_wino_soon){.u = 1,
-                         .from = g->y + t0 / image * j->k * plane % g->size +
-                                 4 * j->ow + 16 * (t0 % image),
-                         .units = j->k,
-                         .len = 16 * nt,
-                         .stride = plane,
-                         .jump = plane};
+  *s++ = below(j, j->in + n * j->c * j->h * j->w, j->c, j->h, j->w, 6 - j->pt,
+               t0, nt);
+  if (g && g->y) {
+    *s++ = below(j, g->y + out % g->size, j->k, j->oh, j->ow, 4, t0, nt);
+  }
+  if (j->n * j->k * plane * (int64_t)sizeof(float) <= LUN_CACHED) {
+    *s++ = below(j, j->out + out, j->k, j->oh, j->ow, 4, t0, nt);
+  }
 }
 
 /* Scratch: U, then V and M of one block. */
@@ -108,8 +105,8 @@ static void whole_job(void *arg, int64_t job, int worker) {
   float *u = p->scratch + (size_t)worker * p->each;
   lun_wino_v v = {u + p->panels * panel_floats(p), p->fs, p->ts};
   float *m = v.p + LUN_FREQ * p->fs;
-  lun_wino_soon soon[] = {
-      input_soon(j, t0, nt), gate_soon(j, t0, nt), {.u = 1, .from = m}};
+  lun_wino_soon soon[6] = {{0}};
+  below_block(j, t0, nt, soon);
   for (int k = 0; k < p->panels && !p->held[worker]; k++) {
     lun_wino_part w = {k * p->isa->panel, 0, j->c};
     p->isa->wino_weights(j, w, u + k * panel_floats(p));
@@ -120,7 +117,7 @@ static void whole_job(void *arg, int64_t job, int worker) {
   }
   for (int k = 0; k < p->panels; k++) {
     p->isa->wino_mul(nt, panel_width(p, k), j->c, v, u + k * panel_floats(p), m,
-                     0, &soon[mini(k, 2)]);
+                     0, 1, soon + 2 * mini(k, 2));
     p->isa->wino_out(j, t0, nt, k * p->isa->panel, panel_width(p, k), m);
   }
 }
@@ -168,12 +165,14 @@ static lun_wino_soon weights_soon(const wino_plan *p, int panel, int chunk) {
   ptrdiff_t row = 9 * (ptrdiff_t)(j->back ? j->k : j->c);
   if (j->back) {
     return (lun_wino_soon){.from = j->weights + w.c0 * row + w.k0 * 9,
+                           .share = 5,
                            .units = w.nc,
                            .len = 9 * p->isa->panel,
                            .stride = row,
                            .jump = row};
   }
   return (lun_wino_soon){.from = j->weights + w.k0 * row + w.c0 * 9,
+                         .share = 5,
                          .units = p->isa->panel,
                          .len = 9 * 32,
                          .stride = row,
@@ -194,9 +193,9 @@ static void panel_job(void *arg, int64_t job, int worker) {
   p->held[worker] = block + 1;
   for (int i = 0; i < p->chunks; i++) {
     lun_wino_part w = part_of(p, panel, i);
-    lun_wino_soon soon = weights_soon(p, panel, i);
+    lun_wino_soon soon[2] = {weights_soon(p, panel, i), {0}};
     p->isa->wino_weights(p->j, w, u);
-    p->isa->wino_mul(nt, nk, w.nc, chunk_of(p, v, i), u, m, i > 0, &soon);
+    p->isa->wino_mul(nt, nk, w.nc, chunk_of(p, v, i), u, m, i > 0, 0, soon);
   }
   p->isa->wino_out(p->j, t0, nt, panel * p->isa->panel, nk, m);
 }
