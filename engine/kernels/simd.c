@@ -198,24 +198,28 @@ INLINE void kernel(int n, int nv, int table, const operands *o) {
   const ptrdiff_t as = o->as, bs = o->bs, ms = o->ms, *at = o->at;
   const int depth = o->depth, add = o->add;
   const float *ahead = o->ahead ? o->ahead : a + n * as;
-  const fetch l = o->later;
-  const int within = (1 << l.share) - 1;
+  const ptrdiff_t step = o->later.step, jump = o->later.jump;
+  const char *later = o->later.from;
   float *m = o->m;
   vec s[ROWS][VECS], u[VECS];
   UNROLLED(int i = 0; i < n; i++)
   UNROLLED(int v = 0; v < nv; v++)
   s[i][v] = add ? LOADU(m + i * ms + v * VL) : (vec){0};
-  UNROLL4(int c = 0; c < depth; c++) {
-    const float *r = b + (table ? at[c] : c * bs);
-    UNROLLED(int v = 0; v < nv; v++) u[v] = LOADU(r + v * VL);
-    if (!table) {
-      __builtin_prefetch(ahead + c * LINE, 0, 2);
-      __builtin_prefetch(
-          l.from + (c >> l.share) * l.jump + (c & within) * l.step, 0, 2);
-    }
-    UNROLLED(int i = 0; i < n; i++) {
-      vec t = SPLAT(a[i * as + c]);
-      UNROLLED(int v = 0; v < nv; v++) s[i][v] += t * u[v];
+  for (int c0 = 0, end; c0 < depth; c0 = end, later += jump) {
+    const char *p = later;
+    end = table ? depth : mini(depth, c0 + (1 << o->later.share));
+    UNROLL4(int c = c0; c < end; c++) {
+      const float *r = b + (table ? at[c] : c * bs);
+      UNROLLED(int v = 0; v < nv; v++) u[v] = LOADU(r + v * VL);
+      if (!table) {
+        __builtin_prefetch(ahead + c * LINE, 0, 2);
+        __builtin_prefetch(p, 0, 2);
+        p += step;
+      }
+      UNROLLED(int i = 0; i < n; i++) {
+        vec t = SPLAT(a[i * as + c]);
+        UNROLLED(int v = 0; v < nv; v++) s[i][v] += t * u[v];
+      }
     }
   }
   UNROLLED(int i = 0; i < n; i++)
@@ -346,7 +350,7 @@ static void finish_row(const lun_finish *e, float *out, int64_t at, int np,
 static void mul(int rows, int nk, int depth, const float *a, ptrdiff_t as,
                 const float *b, ptrdiff_t bs, const ptrdiff_t *at, float *m,
                 ptrdiff_t ms, int add) {
-  fetch none = {(const char *)a, 0, 0, 0, 0};
+  fetch none = {(const char *)a, 16, 0, 0, 0};
   product(rows, nk,
           (operands){a, b, as, bs, ms, at, m, depth, add, NULL, none});
 }

@@ -253,7 +253,7 @@ static void wino_mul(int nt, int nk, int nc, lun_wino_v v, const float *u,
   for (int f = 0; f < LUN_FREQ; f++) {
     o.ahead = far_u ? o.b + (ptrdiff_t)nc * PW + 16 : NULL;
     o.later = fetch_at(soon, f, groups);
-    if (!o.later.from) o.later.from = (const char *)o.a;
+    if (!o.later.from) o.later = (fetch){(const char *)o.a, 16, 0, 0, 0};
     product(nt, nk, o);
     o.a += v.fs;
     o.b += (ptrdiff_t)nc * PW + 16;
