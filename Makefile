@@ -68,7 +68,8 @@ $(BUILD)/%.o: %.c Makefile
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
 $(BUILD)/test_%: tests/c/test_%.c $(CORE) Makefile
 	$(CC) $(ALL_CFLAGS) -o $@ $< $(CORE) $(CORE_LIBS)
-# Times the kernels layer by layer: make build/release/bench_kernels
+# Times the kernels layer by layer (bench_kernels), or the machine (bench_machine):
+# make build/release/bench_kernels
 $(BUILD)/bench_%: tests/bench/%.c $(CORE) Makefile
 	$(CC) $(ALL_CFLAGS) -o $@ $< $(CORE) $(CORE_LIBS)
 

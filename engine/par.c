@@ -27,30 +27,28 @@ enum { SPIN = 4000 }; /* pauses before sleeping: 0.05 to 0.2 ms */
 /* ---- which processor ---------------------------------------------------- */
 
 /*
-** A worker that wakes goes where it ran last if that processor looks idle.
-** The thread that calls it may have been put there meanwhile, and a scheduler
-** that sees no common cache does not look for another: both then share one
-** processor for milliseconds, while the other idles.  So the caller looks
-** before it wakes them, and bars who would collide from the places taken.
+** Two of our threads may get onto one processor while another idles: a thread
+** that is made or wakes goes where it ran last, or where its maker runs, and a
+** scheduler that sees no common cache leaves it there, for a second at times.
+** So workers tell where they are, and at the start of a loop the caller bars
+** those who collide from the places that are taken.
 */
 #ifdef __linux__
 typedef struct seat {
-  int asleep, cpu; /* the processor it sleeps on */
-  int moved;       /* the mask below is to be restored */
+  atomic_int cpu;   /* the processor it was seen on; < 0: none yet */
+  atomic_int moved; /* the mask below is to be restored */
   pid_t tid;
   cpu_set_t allowed;
 } seat;
 
-static void sit_down(seat *s) {
-  s->asleep = 1;
-  s->cpu = sched_getcpu();
-  s->tid = gettid();
-}
+static void take_seat(seat *s) { s->tid = gettid(); }
 
-static void stand_up(seat *s) {
-  s->asleep = 0;
-  if (s->moved) sched_setaffinity(0, sizeof s->allowed, &s->allowed);
-  s->moved = 0;
+/* The worker itself, before and after it waits. */
+static void tell_seat(seat *s) {
+  atomic_store(&s->cpu, sched_getcpu());
+  if (!atomic_load(&s->moved)) return;
+  sched_setaffinity(0, sizeof s->allowed, &s->allowed);
+  atomic_store(&s->moved, 0);
 }
 
 static void move_from(seat *s, const cpu_set_t *taken) {
@@ -59,31 +57,42 @@ static void move_from(seat *s, const cpu_set_t *taken) {
   CPU_AND(&rest, &s->allowed, taken);
   CPU_XOR(&rest, &s->allowed, &rest);
   if (CPU_COUNT(&rest) == 0) return;
-  s->moved = sched_setaffinity(s->tid, sizeof rest, &rest) == 0;
+  atomic_store(&s->moved, sched_setaffinity(s->tid, sizeof rest, &rest) == 0);
 }
 
-/* The pool's lock is held, so nobody sits down or stands up. */
-static void spread(seat *s, int n) {
+/* More threads than processors collide by right, and stay where they are. */
+static void spread(seat *s, int n, int places) {
   cpu_set_t taken;
   int cpu = sched_getcpu();
+  if (cpu < 0 || n >= places) return;
   CPU_ZERO(&taken);
-  if (cpu >= 0) CPU_SET(cpu, &taken);
+  CPU_SET(cpu, &taken);
   for (; n > 0; n--, s++) {
-    if (!s->asleep || s->cpu < 0 || s->moved) continue;
-    if (CPU_ISSET(s->cpu, &taken)) {
+    cpu = atomic_load(&s->cpu);
+    if (cpu < 0 || atomic_load(&s->moved)) continue;
+    if (CPU_ISSET(cpu, &taken)) {
       move_from(s, &taken);
     } else {
-      CPU_SET(s->cpu, &taken);
+      CPU_SET(cpu, &taken);
     }
   }
 }
+
+/* Processors this process may use. */
+static int processors(void) {
+  cpu_set_t set;
+  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
 #else
 typedef struct seat {
-  int asleep;
+  int cpu;
 } seat;
-static void sit_down(seat *s) { s->asleep = 1; }
-static void stand_up(seat *s) { s->asleep = 0; }
-static void spread(seat *s, int n) { (void)s, (void)n; }
+static void take_seat(seat *s) { s->cpu = 0; }
+static void tell_seat(seat *s) { (void)s; }
+static void spread(seat *s, int n, int places) {
+  (void)s, (void)n, (void)places;
+}
+static int processors(void) { return 1; }
 #endif
 
 /* ---- the pool ----------------------------------------------------------- */
@@ -98,7 +107,8 @@ static struct {
   atomic_int threads; /* wanted; 0: not decided yet */
   int started;        /* workers that exist, ids 1 .. started */
   pthread_t thread[LUN_MAXTHREADS];
-  seat seats[LUN_MAXTHREADS]; /* where workers sleep */
+  seat seats[LUN_MAXTHREADS]; /* where workers are */
+  int places;                 /* processors there were when they began */
   pthread_mutex_t lock;       /* guards sleeping and waking */
   pthread_cond_t wake;
   int asleep;
@@ -166,19 +176,17 @@ static void deal(int64_t jobs, int n) {
   pool.stretches = n;
 }
 
-static unsigned wait_for_work(int id, unsigned seen) {
+static unsigned wait_for_work(unsigned seen) {
   for (int i = 0; i < SPIN && atomic_load(&pool.epoch) == seen; i++) {
     pause_cpu();
   }
   if (atomic_load(&pool.epoch) == seen) {
     pthread_mutex_lock(&pool.lock);
     pool.asleep++;
-    sit_down(&pool.seats[id]);
     while (atomic_load(&pool.epoch) == seen) {
       pthread_cond_wait(&pool.wake, &pool.lock);
     }
     pool.asleep--;
-    stand_up(&pool.seats[id]);
     pthread_mutex_unlock(&pool.lock);
   }
   return atomic_load(&pool.epoch);
@@ -189,8 +197,11 @@ static unsigned wait_for_work(int id, unsigned seen) {
 static void *worker_main(void *arg) {
   int id = (int)(intptr_t)arg;
   unsigned seen = 0;
+  take_seat(&pool.seats[id]);
   while (!atomic_load(&pool.quit)) {
-    seen = wait_for_work(id, seen);
+    tell_seat(&pool.seats[id]);
+    seen = wait_for_work(seen);
+    tell_seat(&pool.seats[id]);
     atomic_fetch_add(&pool.inside, 1);
     if (id < atomic_load(&pool.open)) take_jobs(id);
     atomic_fetch_sub(&pool.inside, 1);
@@ -208,7 +219,6 @@ static void child_after_fork(void) {
   pthread_cond_init(&pool.wake, NULL);
   pool.started = 0;
   pool.asleep = 0;
-  memset(pool.seats, 0, sizeof pool.seats);
   atomic_store(&pool.inside, 0);
   atomic_store(&pool.open, 0);
   atomic_flag_clear(&pool.busy);
@@ -225,10 +235,12 @@ static void start_workers(int threads) {
   sigset_t all, old;
   if (pool.started >= threads - 1) return;
   pthread_once(&once, register_fork);
+  pool.places = processors();
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &old);
   while (pool.started < threads - 1) {
     intptr_t id = pool.started + 1;
+    pool.seats[id] = (seat){.cpu = -1};
     if (pthread_create(&pool.thread[id], NULL, worker_main, (void *)id)) break;
     pool.started++;
   }
@@ -238,10 +250,10 @@ static void start_workers(int threads) {
 static void wake_workers(void) {
   atomic_fetch_add(&pool.epoch, 1);
   pthread_mutex_lock(&pool.lock);
-  if (pool.asleep) {
-    spread(pool.seats + 1, pool.started);
-    pthread_cond_broadcast(&pool.wake);
-  }
+  int workers = atomic_load(&pool.open) - 1;
+  if (workers > pool.started) workers = pool.started;
+  spread(pool.seats + 1, workers, pool.places);
+  if (pool.asleep) pthread_cond_broadcast(&pool.wake);
   pthread_mutex_unlock(&pool.lock);
 }
 
@@ -302,13 +314,7 @@ static int default_threads(void) {
     long n = strtol(env, &end, 10);
     if (end != env && *end == 0 && n > 0) return clamp_threads(n);
   }
-#ifdef __linux__
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) {
-    return clamp_threads(CPU_COUNT(&set));
-  }
-#endif
-  return 1;
+  return clamp_threads(processors());
 }
 
 int lun_threads(void) {

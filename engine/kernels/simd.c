@@ -167,13 +167,6 @@ INLINE void transpose(vec *r) {
 
 /* ---- the product -------------------------------------------------------- */
 
-/*
-** M[i][0 .. nv*VL) = (add ? M : 0) + sum over c of A[i][c] B[c][...], n rows.
-** Row c of B begins at b + c*bs, or at b + at[c] when there is a table.
-** Every sum is one chain of fused multiply-adds in the order of c, whatever
-** n: results do not depend on how rows are grouped.  Meanwhile `depth` cache
-** lines from `ahead` on are asked for, which is what comes next, and `later`.
-*/
 /* What is wanted after these products, far away: `step` bytes with every row
 ** of B, and every 2^share rows from `jump` bytes on again.  Each group of rows
 ** of A asks for what lies `part` bytes after the last group's. */
@@ -183,6 +176,13 @@ typedef struct fetch {
   ptrdiff_t step, jump, part;
 } fetch;
 
+/*
+** M[i][0 .. nv*VL) = (add ? M : 0) + sum over c of A[i][c] B[c][...], n rows.
+** Row c of B begins at b + c*bs, or at b + at[c] when there is a table.
+** Every sum is one chain of fused multiply-adds in the order of c, whatever
+** n: results do not depend on how rows are grouped.  Meanwhile `depth` cache
+** lines from `ahead` on are asked for, which is what comes next, and `later`.
+*/
 typedef struct operands {
   const float *a, *b;
   ptrdiff_t as, bs, ms;

@@ -1,8 +1,9 @@
 /*
 ** test_par.c - the pool of workers: every job once, interruption, nesting,
-** changing the number of threads, two callers at once, forks.
+** changing the number of threads, two callers at once, forks, collisions.
 */
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -121,6 +122,46 @@ static void a_forked_child_has_its_own_workers(void) {
   CHECK(lun_parallel(JOBS, count_job, &c) == LUN_OK, "parent goes on");
 }
 
+typedef struct meeting {
+  atomic_int here;   /* both threads wait for each other */
+  atomic_int cpu[2]; /* where each of them was */
+  int collide;       /* the worker goes where the caller is */
+} meeting;
+
+static void meet(void *arg, int64_t job, int worker) {
+  meeting *m = arg;
+  (void)job;
+  atomic_store(&m->cpu[worker], sched_getcpu());
+  atomic_fetch_add(&m->here, 1);
+  while (atomic_load(&m->here) < 2) {
+  }
+  if (!m->collide || worker == 0) return;
+  cpu_set_t all, one;
+  sched_getaffinity(0, sizeof all, &all);
+  CPU_ZERO(&one);
+  CPU_SET(atomic_load(&m->cpu[0]), &one);
+  sched_setaffinity(0, sizeof one, &one);
+  sched_setaffinity(0, sizeof all, &all);
+}
+
+/* A worker that got onto the caller's processor is moved at the start of one
+** of the next loops. A busy machine may move it back at times. */
+static void threads_do_not_share_a_processor(void) {
+  enum { LOOPS = 60 };
+  cpu_set_t all;
+  int before = lun_threads(), apart = 0;
+  sched_getaffinity(0, sizeof all, &all);
+  if (CPU_COUNT(&all) < 2) return;
+  lun_set_threads(2);
+  for (int i = 0; i < LOOPS; i++) {
+    meeting m = {.collide = i % 10 == 0};
+    lun_parallel(2, meet, &m);
+    apart += atomic_load(&m.cpu[0]) != atomic_load(&m.cpu[1]);
+  }
+  CHECK(apart > LOOPS * 3 / 4, "apart in %d of %d loops", apart, LOOPS);
+  lun_set_threads(before);
+}
+
 int main(void) {
   every_job_runs_once();
   many_short_calls_in_a_row();
@@ -129,5 +170,6 @@ int main(void) {
   nested_calls_run_in_line();
   two_callers_at_once();
   a_forked_child_has_its_own_workers();
+  threads_do_not_share_a_processor();
   DONE("par");
 }
