@@ -134,6 +134,11 @@ static inline ptrdiff_t lun_wino_ms(const lun_simd *isa) {
   return (ptrdiff_t)LUN_FREQ * isa->panel + 16;
 }
 
+/* Bytes of the output. */
+static inline int64_t lun_wino_bytes(const lun_wino *j) {
+  return (int64_t)j->n * j->k * j->oh * j->ow * (int64_t)sizeof(float);
+}
+
 /* Floats of scratch for `few`. */
 static inline size_t lun_few_scratch(const lun_wino *j) {
   size_t pitch = ((size_t)j->ow + 15) / 16 * 16 + 16;

@@ -229,11 +229,12 @@ static void wino_weights(const lun_wino *j, lun_wino_part w, float *u) {
 
 /* What to ask for during the products of frequency f: each of the groups of
 ** tiles takes its part. */
-INLINE fetch fetch_at(const lun_wino_soon *s, int f, int groups) {
-  if (f >= 1 << s->share) f -= 1 << s++->share;
-  if (f >= 1 << s->share || !s->from) return (fetch){0};
-  const int size = sizeof(float);
-  ptrdiff_t unit = (ptrdiff_t)f * s->units >> s->share;
+INLINE fetch fetch_at(const lun_wino_soon *soon, int f, int groups) {
+  const int size = sizeof(float), first = 1 << soon->share;
+  const lun_wino_soon *s = f < first ? soon : soon + 1;
+  int turn = f < first ? f : f - first;
+  if (turn >= 1 << s->share || !s->from) return (fetch){0};
+  ptrdiff_t unit = (ptrdiff_t)turn * s->units >> s->share;
   ptrdiff_t part = s->len * size / groups;
   return (fetch){(const char *)(s->from + unit * s->stride), s->share,
                  (part >> s->share) + 1, s->jump * size, part};
@@ -332,8 +333,8 @@ INLINE void tile_out(const float *m, float *strip) {
 }
 
 static int past_caches(const lun_wino *j) {
-  int64_t plane = (int64_t)j->oh * j->ow, lines = plane % LINE == 0;
-  return lines && j->n * j->k * plane > LUN_CACHED / (int64_t)sizeof(float);
+  int64_t plane = (int64_t)j->oh * j->ow, bytes = lun_wino_bytes(j);
+  return plane % LINE == 0 && bytes > LUN_CACHED;
 }
 
 static segment_at place(const lun_wino *j, int n, int ty, int tx, int nt,

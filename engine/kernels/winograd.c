@@ -76,7 +76,8 @@ static ptrdiff_t panel_floats(const wino_plan *p) {
 static lun_wino_soon below(const lun_wino *j, const float *from, int units,
                            int h, int w, int above, int t0, int nt) {
   ptrdiff_t plane = (ptrdiff_t)h * w;
-  const float *at = from + above * w + 16 * (t0 % (j->th * j->tw));
+  ptrdiff_t tile = t0 % (j->th * j->tw);
+  const float *at = from + (ptrdiff_t)above * w + 16 * tile;
   return (lun_wino_soon){at, 4, units, 16 * nt, plane, plane};
 }
 
@@ -92,7 +93,7 @@ static void below_block(const lun_wino *j, int t0, int nt, lun_wino_soon *s) {
   if (g && g->y) {
     *s++ = below(j, g->y + out % g->size, j->k, j->oh, j->ow, 4, t0, nt);
   }
-  if (j->n * j->k * plane * (int64_t)sizeof(float) <= LUN_CACHED) {
+  if (lun_wino_bytes(j) <= LUN_CACHED) {
     *s++ = below(j, j->out + out, j->k, j->oh, j->ow, 4, t0, nt);
   }
 }
