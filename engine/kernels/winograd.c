@@ -23,6 +23,7 @@
 
 enum {
   WHOLE_TILES = 12, /* most tiles of a job, plan whole; half of it ... */
+  WIDE_TILES = 14,  /* the same for products that take 14 at once */
   JOBS = 16,        /* ... where there would be fewer jobs than this */
   WHOLE_BYTES = 2500 * 1024, /* largest U for plan whole */
   PANEL_TILES = 140,         /* most tiles of a block, plan panels */
@@ -123,9 +124,16 @@ static void whole_job(void *arg, int64_t job, int worker) {
   }
 }
 
+/* 14 tiles are one group, and rows of 56, 28 and 14 tiles have no rest; but
+** outputs that go past the caches want whole lines, 4 tiles each. */
+static int whole_tiles(const wino_plan *p) {
+  int wide = p->isa->panel == 32 && lun_wino_bytes(p->j) <= LUN_CACHED;
+  return wide ? WIDE_TILES : WHOLE_TILES;
+}
+
 static int run_whole(wino_plan *p, lun_err *err) {
   const lun_wino *j = p->j;
-  int most = mini(WHOLE_TILES, ceil_div(j->tiles, JOBS));
+  int most = mini(whole_tiles(p), ceil_div(j->tiles, JOBS));
   p->blocks =
       ceil_div(j->tiles, most < WHOLE_TILES / 2 ? WHOLE_TILES / 2 : most);
   p->block = ceil_div(j->tiles, p->blocks);
