@@ -29,8 +29,7 @@ enum { SPIN = 4000 }; /* pauses before sleeping: 0.05 to 0.2 ms */
 /*
 ** Two of our threads may get onto one processor while another idles: a thread
 ** that is made or wakes goes where it ran last, or where its maker runs, and a
-** scheduler that sees no common cache leaves it there, for a second at times.
-** So workers tell where they are, and at the start of a loop the caller bars
+** scheduler that sees no common cache leaves it there for a while.  So workers tell where they are, and at the start of a loop the caller bars
 ** those who collide from the places that are taken.
 */
 #ifdef __linux__

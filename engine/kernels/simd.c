@@ -168,11 +168,11 @@ INLINE void transpose(vec *r) {
 /* ---- the product -------------------------------------------------------- */
 
 /* What is wanted after these products, far away: `step` bytes with every row
-** of B, and every 2^share rows from `jump` bytes on again.  Each group of rows
+** of B, and every 2^shift rows from `jump` bytes on again.  Each group of rows
 ** of A asks for what lies `part` bytes after the last group's. */
 typedef struct fetch {
   const char *from;
-  int share;
+  int shift;
   ptrdiff_t step, jump, part;
 } fetch;
 
@@ -207,7 +207,7 @@ INLINE void kernel(int n, int nv, int table, const operands *o) {
   s[i][v] = add ? LOADU(m + i * ms + v * VL) : (vec){0};
   for (int c0 = 0, end; c0 < depth; c0 = end, later += jump) {
     const char *p = later;
-    end = table ? depth : mini(depth, c0 + (1 << o->later.share));
+    end = table ? depth : mini(depth, c0 + (1 << o->later.shift));
     UNROLL4(int c = c0; c < end; c++) {
       const float *r = b + (table ? at[c] : c * bs);
       UNROLLED(int v = 0; v < nv; v++) u[v] = LOADU(r + v * VL);

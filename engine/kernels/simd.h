@@ -53,13 +53,13 @@ typedef struct lun_wino_part {
 
 /*
 ** What is far away and wanted soon, asked for while products are computed:
-** `units` of what begins at `from`, `stride` floats apart, go evenly to 2^share
-** frequencies.  A frequency asks with every 2^share channels for `len` floats,
+** `units` of what begins at `from`, `stride` floats apart, go evenly to 2^shift
+** frequencies.  A frequency asks with every 2^shift channels for `len` floats,
 ** and the next ones lie `jump` from there.
 */
 typedef struct lun_wino_soon {
   const float *from; /* NULL: nothing */
-  int share, units, len;
+  int shift, units, len;
   ptrdiff_t stride, jump;
 } lun_wino_soon;
 
@@ -139,10 +139,15 @@ static inline int64_t lun_wino_bytes(const lun_wino *j) {
   return (int64_t)j->n * j->k * j->oh * j->ow * (int64_t)sizeof(float);
 }
 
-/* Floats of scratch for `few`. */
+/* Floats between the rows of `few`: the widest vector at the last output meets
+** two more inputs. */
+static inline ptrdiff_t lun_few_pitch(const lun_wino *j) {
+  return ((ptrdiff_t)j->ow + 15) / 16 * 16 + 16;
+}
+
+/* Floats of scratch for `few`: rows of inputs, rows of sums. */
 static inline size_t lun_few_scratch(const lun_wino *j) {
-  size_t pitch = ((size_t)j->ow + 15) / 16 * 16 + 16;
-  return pitch * (size_t)(LUN_BAND + 2 + LUN_BAND * LUN_FEW);
+  return (size_t)lun_few_pitch(j) * (LUN_BAND + 2 + LUN_BAND * LUN_FEW);
 }
 
 const lun_simd *lun_simd_now(void);

@@ -10,14 +10,9 @@
 
 enum { BAND_IN = LUN_BAND + 2 };
 
-/* Floats between rows: the widest vector at the last output meets two more. */
-static ptrdiff_t few_pitch(const lun_wino *j) {
-  return (j->ow + LINE - 1) / LINE * LINE + LINE;
-}
-
 /* BAND_IN rows of one plane from row y on; what lies outside is 0. */
 static void few_in(const lun_wino *j, const float *plane, int y, float *to) {
-  ptrdiff_t pitch = few_pitch(j);
+  ptrdiff_t pitch = lun_few_pitch(j);
   int lo = j->pl > 0 ? j->pl : 0, hi = mini(j->ow + 2, j->w + j->pl);
   for (int i = 0; i < BAND_IN; i++, to += pitch) {
     int inside = y + i >= 0 && y + i < j->h && hi > lo;
@@ -45,7 +40,7 @@ INLINE void few_weights(const lun_wino *j, int c, float *to) {
 ** are the rows of the plane after this one. */
 INLINE void few_plane(const lun_wino *j, int outs, const float *rows,
                       const float *w, const float *next, float *sum) {
-  ptrdiff_t pitch = few_pitch(j);
+  ptrdiff_t pitch = lun_few_pitch(j);
   for (int x = 0; x < j->ow; x += VL) {
     vec s[LUN_BAND][LUN_FEW], u[LUN_FEW];
     UNROLLED(int i = 0; i < BAND_IN; i++) {
@@ -71,7 +66,7 @@ INLINE void few_plane(const lun_wino *j, int outs, const float *rows,
 }
 
 static void few_out(const lun_wino *j, int n, int y0, const float *sum) {
-  ptrdiff_t pitch = few_pitch(j);
+  ptrdiff_t pitch = lun_few_pitch(j);
   for (int o = 0; o < mini(LUN_BAND, j->oh - y0); o++)
     for (int k = 0; k < j->k; k++) {
       int64_t row = ((int64_t)n * j->k + k) * j->oh + y0 + o;
@@ -82,7 +77,7 @@ static void few_out(const lun_wino *j, int n, int y0, const float *sum) {
 }
 
 static void few(const lun_wino *j, int n, int y0, float *scratch) {
-  ptrdiff_t pitch = few_pitch(j), size = (ptrdiff_t)j->h * j->w;
+  ptrdiff_t pitch = lun_few_pitch(j), size = (ptrdiff_t)j->h * j->w;
   const float *plane = j->in + (ptrdiff_t)n * j->c * size;
   float *rows = scratch, *sum = rows + BAND_IN * pitch, w[9 * LUN_FEW];
   memset(sum, 0, (size_t)(LUN_BAND * j->k * pitch) * sizeof *sum);

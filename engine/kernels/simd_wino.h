@@ -230,14 +230,14 @@ static void wino_weights(const lun_wino *j, lun_wino_part w, float *u) {
 /* What to ask for during the products of frequency f: each of the groups of
 ** tiles takes its part. */
 INLINE fetch fetch_at(const lun_wino_soon *soon, int f, int groups) {
-  const int size = sizeof(float), first = 1 << soon->share;
+  const int size = sizeof(float), first = 1 << soon->shift;
   const lun_wino_soon *s = f < first ? soon : soon + 1;
   int turn = f < first ? f : f - first;
-  if (turn >= 1 << s->share || !s->from) return (fetch){0};
-  ptrdiff_t unit = (ptrdiff_t)turn * s->units >> s->share;
+  if (turn >= 1 << s->shift || !s->from) return (fetch){0};
+  ptrdiff_t unit = (ptrdiff_t)turn * s->units >> s->shift;
   ptrdiff_t part = s->len * size / groups;
-  return (fetch){(const char *)(s->from + unit * s->stride), s->share,
-                 (part >> s->share) + 1, s->jump * size, part};
+  return (fetch){(const char *)(s->from + unit * s->stride), s->shift,
+                 (part >> s->shift) + 1, s->jump * size, part};
 }
 
 static void wino_mul(int nt, int nk, int nc, lun_wino_v v, const float *u,

@@ -174,14 +174,14 @@ static lun_wino_soon weights_soon(const wino_plan *p, int panel, int chunk) {
   ptrdiff_t row = 9 * (ptrdiff_t)(j->back ? j->k : j->c);
   if (j->back) {
     return (lun_wino_soon){.from = j->weights + w.c0 * row + w.k0 * 9,
-                           .share = 5,
+                           .shift = 5,
                            .units = w.nc,
                            .len = 9 * p->isa->panel,
                            .stride = row,
                            .jump = row};
   }
   return (lun_wino_soon){.from = j->weights + w.k0 * row + w.c0 * 9,
-                         .share = 5,
+                         .shift = 5,
                          .units = p->isa->panel,
                          .len = 9 * 32,
                          .stride = row,

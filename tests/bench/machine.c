@@ -95,6 +95,7 @@ static void line(int threads, float *memory) {
     void *to;
   } arg = {isa};
   lun_set_threads(threads);
+  threads = lun_threads();
   double flops = 2.0 * ROWS * isa->panel * DEPTH * CALLS * threads;
   double t = best(threads, multiply, arg.to);
   double bytes = (double)CHUNKS * CHUNK * sizeof(float);

@@ -145,9 +145,10 @@ static void meet(void *arg, int64_t job, int worker) {
 }
 
 /* A worker that got onto the caller's processor is moved at the start of one
-** of the next loops. A busy machine may move it back at times. */
+** of the next loops: 98 to 100 % of them find both apart, 72 to 85 % when
+** the scheduler is left to it. */
 static void threads_do_not_share_a_processor(void) {
-  enum { LOOPS = 60 };
+  enum { LOOPS = 200 };
   cpu_set_t all;
   int before = lun_threads(), apart = 0;
   sched_getaffinity(0, sizeof all, &all);
@@ -158,7 +159,7 @@ static void threads_do_not_share_a_processor(void) {
     lun_parallel(2, meet, &m);
     apart += atomic_load(&m.cpu[0]) != atomic_load(&m.cpu[1]);
   }
-  CHECK(apart > LOOPS * 3 / 4, "apart in %d of %d loops", apart, LOOPS);
+  CHECK(apart > LOOPS * 9 / 10, "apart in %d of %d loops", apart, LOOPS);
   lun_set_threads(before);
 }
 

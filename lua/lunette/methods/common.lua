@@ -78,11 +78,11 @@ end
 
 ---How many nodes each modifier changed: the forward ones in the run, the backward
 ---ones in this call.
----@return table<string, integer>?
+---@return table<string, integer>   empty where there are no modifiers
 function M.changed_nodes(run, list)
   local _, changed = modifiers.rules(run, list)
   for name, n in pairs(run.changed) do changed[name] = n end
-  return next(changed) and changed or nil
+  return changed
 end
 
 
@@ -94,12 +94,13 @@ end
 ---@param more? table
 function M.tell(map, method, run, opts, more)
   local build = require("lunette.core").build()
+  local changed = opts.changed or M.changed_nodes(run, opts.modifiers)
   local story = {
     method = method, model = run.net.name, weights = run.net.path,
     weights_sha256 = run.net.meta.source_sha256,
     output = run.output_layer.name, dialect = opts.dialect,
     modifiers = modifier_names(opts.modifiers), raw = opts.raw or nil,
-    changed_nodes = opts.changed or M.changed_nodes(run, opts.modifiers),
+    changed_nodes = next(changed) and changed or nil,
     version = build.version, commit = build.commit, isa = build.isa,
     images = run.images.names,
   }
