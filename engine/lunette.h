@@ -260,6 +260,10 @@ typedef struct lun_op {
   /* Optional: forward of n and of relu, which follows it, in one pass into
   ** relu->out; n->out stays deferred. */
   int (*forward_relu)(lun_node *n, lun_node *relu, lun_err *err);
+  /* Optional, beside forward_relu: 1 when `pool`, which follows such a relu, can
+  ** be computed in the same pass, and how: into pool->out and pool->aux. */
+  int (*pools)(const lun_node *n, const lun_node *pool);
+  int (*forward_pool)(lun_node *n, lun_node *pool, lun_err *err);
   const lun_rule *rules; /* [0] is the true gradient; NULL name ends it */
   unsigned inplace : 1;  /* back may have dx[0] == dy */
   unsigned gated : 1;    /* back honours b->gate */
@@ -296,6 +300,10 @@ int lun_tape_watch(lun_tape *t, lun_tensor *x, int *node, lun_err *err);
 /* The node's value; a deferred one is computed now and kept.  The reference
 ** stays with the node. */
 int lun_tape_value(lun_tape *t, int id, lun_tensor **out, lun_err *err);
+/* Makes what `rule` of n reads and what was put off: the output, but for
+** convolutions and dense layers; the input where the rule needs it. */
+int lun_tape_ready(lun_tape *t, lun_node *n, const lun_rule *rule,
+                   lun_err *err);
 /* Drops the node's output (forward-only runs); it cannot be read again. */
 void lun_tape_forget(lun_tape *t, int id);
 

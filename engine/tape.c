@@ -4,8 +4,9 @@
 **
 ** A convolution may be applied deferred: its node gets a shape but no values.
 ** If a relu comes next, both are computed in one pass into the relu's output
-** (most networks never read the values before the relu); whoever does read
-** them makes lun_tape_value compute them then.
+** (most networks never read the values before the relu).  That relu may be
+** deferred too: a maximum pooling that comes next is then computed in the same
+** pass.  Whoever does read such values makes lun_tape_value compute them then.
 */
 #include <string.h>
 
@@ -94,6 +95,24 @@ int lun_tape_input(lun_tape *t, lun_node *n, int i, lun_err *err) {
   return lun_tape_value(t, n->src[i], &value, err);
 }
 
+/* The deferred maker of n's input, when n is a relu that can join it. */
+static lun_node *fusable(const lun_tape *t, const lun_node *n) {
+  lun_node *maker;
+  if (!t || strcmp(n->op->name, "relu") != 0 || !deferred(n->in[0]))
+    return NULL;
+  maker = lun_tape_node(t, n->src[0]);
+  return maker && maker->out == n->in[0] && maker->op->forward_relu ? maker
+                                                                    : NULL;
+}
+
+/* n's values, once there is room for them; with its maker's where they join. */
+static int run_forward(lun_tape *t, lun_node *n, lun_err *err) {
+  lun_node *maker = fusable(t, n);
+  if (maker) return maker->op->forward_relu(maker, n, err);
+  for (int i = 0; i < n->nin; i++) LUN_TRY(lun_tape_input(t, n, i, err));
+  return n->op->forward(n, err);
+}
+
 int lun_tape_value(lun_tape *t, int id, lun_tensor **out, lun_err *err) {
   lun_node *n = lun_tape_node(t, id);
   *out = NULL;
@@ -104,9 +123,8 @@ int lun_tape_value(lun_tape *t, int id, lun_tensor **out, lun_err *err) {
                     lun_node_title(n));
   if (deferred(n->out)) {
     int status;
-    for (int i = 0; i < n->nin; i++) LUN_TRY(lun_tape_input(t, n, i, err));
     LUN_TRY(lun_tensor_furnish(n->out, err));
-    status = n->op->forward(n, err);
+    status = run_forward(t, n, err);
     if (status != LUN_OK) { /* back to deferred: nothing half-made is seen */
       n->out->store->refs--;
       if (!n->out->store->refs) {
@@ -120,6 +138,14 @@ int lun_tape_value(lun_tape *t, int id, lun_tensor **out, lun_err *err) {
   }
   *out = n->out;
   return LUN_OK;
+}
+
+int lun_tape_ready(lun_tape *t, lun_node *n, const lun_rule *rule,
+                   lun_err *err) {
+  lun_tensor *out;
+  if (rule->needs_input) LUN_TRY(lun_tape_input(t, n, 0, err));
+  if (n->op->forward_relu) return LUN_OK;
+  return lun_tape_value(t, n->id, &out, err);
 }
 
 void lun_tape_forget(lun_tape *t, int id) {
@@ -165,24 +191,30 @@ static int node_new(lun_node **out, const lun_op *op, const lun_var *in,
   return LUN_OK;
 }
 
-/* The deferred maker of n's input, when n is a relu that can join it. */
-static lun_node *fusable(const lun_tape *t, const lun_node *n) {
-  lun_node *maker;
-  if (!t || strcmp(n->op->name, "relu") != 0 || !deferred(n->in[0]))
-    return NULL;
-  maker = lun_tape_node(t, n->src[0]);
-  return maker && maker->out == n->in[0] && maker->op->forward_relu ? maker
-                                                                    : NULL;
+/* The deferred convolution that n, a pooling, can join, with the deferred relu
+** between them. */
+static lun_node *poolable(const lun_tape *t, const lun_node *n) {
+  lun_node *relu = t && deferred(n->in[0]) ? lun_tape_node(t, n->src[0]) : NULL;
+  lun_node *maker = NULL;
+  if (relu && relu->op && relu->out == n->in[0]) maker = fusable(t, relu);
+  return maker && maker->op->pools && maker->op->pools(maker, n) ? maker : NULL;
+}
+
+/* May n's values wait?  Those of what a relu can join, and of a relu that can
+** wait for a pooling with it. */
+static int may_wait(const lun_node *n, const lun_node *maker) {
+  return n->op->forward_relu || (maker && maker->op->pools);
 }
 
 /* Shapes, memory, values: everything that may fail, before n is appended. */
 static int compute(lun_tape *t, lun_node *n, unsigned flags, lun_err *err) {
-  lun_node *maker = fusable(t, n);
-  for (int i = 0; i < n->nin && !maker; i++)
+  lun_node *maker = fusable(t, n), *first = poolable(t, n);
+  for (int i = 0; i < n->nin && !maker && !first; i++)
     LUN_TRY(lun_tape_input(t, n, i, err));
-  n->defer = (flags & LUN_DEFER) && n->op->forward_relu;
+  n->defer = (flags & LUN_DEFER) && may_wait(n, maker);
   LUN_TRY(n->op->infer(n, err));
   if (n->defer || n->op->pass) return LUN_OK;
+  if (first) return first->op->forward_pool(first, n, err);
   if (maker) return maker->op->forward_relu(maker, n, err);
   return n->op->forward(n, err);
 }

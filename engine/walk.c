@@ -218,6 +218,7 @@ static lun_node *gated_relu(const lun_walk *w, const lun_node *n, lun_gate *g) {
   r = s->rule ? s->rule : relu->op->rules;
   for (size_t k = 0; k < sizeof gates / sizeof *gates; k++)
     if (strcmp(r->name, gates[k].name) == 0) {
+      /* no values: n is the pooling that computed both, and reads its own */
       *g = (lun_gate){gates[k].kind, (float)s->param, relu->out->data,
                       relu->out->size};
       return relu;
@@ -266,7 +267,7 @@ static int apply_rule(lun_walk *w, lun_node *n, lun_err *err) {
   lun_back b = {.node = n, .copies = w->copies, .param = s->param};
   int status = LUN_OK;
   if (n->op->pass && !s->rule) return pass_on(w, n, err);
-  if (rule->needs_input) LUN_TRY(lun_tape_input(w->tape, n, 0, err));
+  LUN_TRY(lun_tape_ready(w->tape, n, rule, err));
   if (rule == n->op->rules) relu = gated_relu(w, n, &gate);
   if (relu) b.gate = &gate;
   b.dy = s->grad->data;
@@ -291,6 +292,13 @@ static int apply_rule(lun_walk *w, lun_node *n, lun_err *err) {
     }
   }
   return status == LUN_EINTR ? lun_fail(err, status, "interrupted") : status;
+}
+
+/* Is a gradient of one of n's inputs on the way to what is wanted? */
+static int leads_on(const lun_walk *w, const lun_node *n) {
+  for (int k = 0; k < n->nin; k++)
+    if (n->src[k] >= 0 && w->s[n->src[k]].reach) return 1;
+  return 0;
 }
 
 static void leave(lun_walk *w) {
@@ -318,7 +326,7 @@ int lun_walk_next(lun_walk *w, lun_err *err) {
       w->waiting = 1;
       return w->at + 1;
     }
-    LUN_TRY(apply_rule(w, n, err));
+    if (leads_on(w, n)) LUN_TRY(apply_rule(w, n, err));
   }
   return LUN_OK;
 }

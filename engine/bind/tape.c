@@ -204,7 +204,8 @@ static int node_backward(lua_State *L) {
   if (!rule) return lunL_raise(L, &err);
   back.copies = (int)(dy->size / n->out->size);
   back.param = luaL_optnumber(L, 4, rule->param);
-  push_value(L, &(node_box){b->tape, b->id, 1}, n->src[0], n->in[0]);
+  if (lun_tape_ready(b->tape, n, rule, &err) != LUN_OK)
+    return lunL_raise(L, &err);
   box = lunL_newtensor(L);
   memcpy(dim, n->in[0]->dim, sizeof dim);
   dim[0] *= back.copies;

@@ -4,30 +4,48 @@
 */
 #include "simd.h"
 
+/* The forward pass by Winograd's method. */
+static lun_wino wino_forward(const lun_conv *s, const float *x, const float *w,
+                             const float *b, float *y, int relu) {
+  return (lun_wino){.n = s->n,
+                    .c = s->c,
+                    .h = s->h,
+                    .w = s->w,
+                    .k = s->k,
+                    .oh = s->oh,
+                    .ow = s->ow,
+                    .pt = s->pt,
+                    .pl = s->pl,
+                    .in = x,
+                    .weights = w,
+                    .out = y,
+                    .end = {b, relu, NULL}};
+}
+
 int lun_conv_forward(const lun_conv *s, const float *x, const float *w,
                      const float *b, float *y, int relu, lun_err *err) {
   lun_gather g;
   lun_finish end = {b, relu, NULL};
   if (lun_wino_fits(s)) {
-    lun_wino j = {.n = s->n,
-                  .c = s->c,
-                  .h = s->h,
-                  .w = s->w,
-                  .k = s->k,
-                  .oh = s->oh,
-                  .ow = s->ow,
-                  .pt = s->pt,
-                  .pl = s->pl,
-                  .in = x,
-                  .weights = w,
-                  .out = y,
-                  .end = end};
+    lun_wino j = wino_forward(s, x, w, b, y, relu);
     return lun_wino_run(&j, err);
   }
   LUN_TRY(lun_gather_forward(&g, s, err));
   int st = lun_gather_run(&g, s, 0, x, w, y, &end, err);
   lun_gather_free(&g);
   return st;
+}
+
+int lun_conv_pools(const lun_conv *s) {
+  return lun_wino_fits(s) && s->k > LUN_FEW;
+}
+
+int lun_conv_forward_pooled(const lun_conv *s, const float *x, const float *w,
+                            const float *b, float *y, uint8_t *tap,
+                            lun_err *err) {
+  lun_wino j = wino_forward(s, x, w, b, y, 1);
+  j.tap = tap;
+  return lun_wino_run(&j, err);
 }
 
 int lun_conv_backward(const lun_conv *s, const float *dy, const float *w,

@@ -25,6 +25,14 @@ typedef struct lun_conv {
 /* y = conv(x, w) + b, then relu when asked.  b may be NULL. */
 int lun_conv_forward(const lun_conv *s, const float *x, const float *w,
                      const float *b, float *y, int relu, lun_err *err);
+/* 1: the layer can be computed together with the relu and the 2x2 maximum
+** pooling (stride 2, no padding) after it. */
+int lun_conv_pools(const lun_conv *s);
+/* ... y (n, k, oh/2, ow/2) = the maxima of relu(conv(x, w) + b), tap = which of
+** the four each is, read in order: the first maximum, but a NaN before it. */
+int lun_conv_forward_pooled(const lun_conv *s, const float *x, const float *w,
+                            const float *b, float *y, uint8_t *tap,
+                            lun_err *err);
 /* dx = gradient of the input, overwritten; gate as in lunette.h or NULL.
 ** s->n is the number of rows of dy. */
 int lun_conv_backward(const lun_conv *s, const float *dy, const float *w,

@@ -165,6 +165,56 @@ INLINE void transpose(vec *r) {
 }
 #undef Q
 
+/* ---- planes to [pixel][BLOCK] and back ----------------------------------- */
+
+/* Planes turned together, VL pixels at a time. */
+enum { PLANES = VL < 8 ? VL : 8 };
+
+#if defined __AVX512F__
+typedef float half_vec __attribute__((vector_size(32)));
+#define H(i) 4 * (i), 4 * (i) + 1, 4 * (i) + 2, 4 * (i) + 3
+
+/* Eight pixels in the lower half of a vector, eight in the upper. */
+INLINE void planes_to_pixels(vec *r, float *to) {
+  transpose_quads(r);
+  transpose_quads(r + 4);
+  UNROLLED(int i = 0; i < 4; i++) {
+    vec a = SHUFFLE(r[i], r[i + 4], H(0), H(4), H(1), H(5));
+    vec b = SHUFFLE(r[i], r[i + 4], H(2), H(6), H(3), H(7));
+    *(half_vec *)(to + i * BLOCK) = SHUFFLE(a, a, H(0), H(1));
+    *(half_vec *)(to + (i + 4) * BLOCK) = SHUFFLE(a, a, H(2), H(3));
+    *(half_vec *)(to + (i + 8) * BLOCK) = SHUFFLE(b, b, H(0), H(1));
+    *(half_vec *)(to + (i + 12) * BLOCK) = SHUFFLE(b, b, H(2), H(3));
+  }
+}
+
+INLINE void pixels_to_planes(const float *from, vec *r) {
+  vec t[8];
+  UNROLLED(int i = 0; i < 8; i++) {
+    half_vec a = *(const half_vec *)(from + i * BLOCK);
+    half_vec b = *(const half_vec *)(from + (i + 8) * BLOCK);
+    t[i] = SHUFFLE(a, b, H(0), H(1), H(2), H(3));
+  }
+  transpose_quads(t);
+  transpose_quads(t + 4);
+  UNROLLED(int i = 0; i < 4; i++) {
+    r[i] = SHUFFLE(t[i], t[i + 4], H(0), H(4), H(2), H(6));
+    r[i + 4] = SHUFFLE(t[i], t[i + 4], H(1), H(5), H(3), H(7));
+  }
+}
+#undef H
+#else
+INLINE void planes_to_pixels(vec *r, float *to) {
+  transpose(r);
+  UNROLLED(int i = 0; i < VL; i++) STORE(to + i * BLOCK, r[i]);
+}
+
+INLINE void pixels_to_planes(const float *from, vec *r) {
+  UNROLLED(int i = 0; i < VL; i++) r[i] = LOAD(from + i * BLOCK);
+  transpose(r);
+}
+#endif
+
 /* ---- the product -------------------------------------------------------- */
 
 /* What is wanted after these products, far away: `step` bytes with every row
@@ -374,6 +424,7 @@ static void turn(const float *from, ptrdiff_t fs, int rows, int np, float *to,
 #include "simd_few.h"
 #include "simd_pool.h"
 #include "simd_wino.h"
+#include "simd_wino_out.h"
 
 const lun_simd CAT(lun_simd_, ISA) = {
 #if defined __AVX512F__ || defined __AVX__

@@ -21,6 +21,8 @@ typedef struct lun_wino {
   const float *in;
   const float *weights; /* (k, c, 3, 3), or (c, k, 3, 3) when back */
   float *out;
+  uint8_t *tap; /* not NULL: bias and relu and 2x2 maximum pooling come after,
+                   out (n, k, oh/2, ow/2) holds the maxima, tap who won */
   lun_finish end;
   int th, tw; /* tiles down and across one image */
   int tiles;  /* n * th * tw */
@@ -136,7 +138,9 @@ static inline ptrdiff_t lun_wino_ms(const lun_simd *isa) {
 
 /* Bytes of the output. */
 static inline int64_t lun_wino_bytes(const lun_wino *j) {
-  return (int64_t)j->n * j->k * j->oh * j->ow * (int64_t)sizeof(float);
+  int64_t plane =
+      j->tap ? (int64_t)(j->oh / 2) * (j->ow / 2) : (int64_t)j->oh * j->ow;
+  return j->n * plane * j->k * (int64_t)sizeof(float);
 }
 
 /* Floats between the rows of `few`: the widest vector at the last output meets

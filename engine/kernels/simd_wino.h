@@ -20,12 +20,14 @@
 **        0 r/2 -r/2  4r  -4r   1
 **
 ** Planar rows of 16 channels are transposed to [pixel][16], so that vectors
-** run over channels; what lies outside the picture becomes 0 on the way.
+** run over channels; what lies outside the picture becomes 0 on the way.  No
+** more than eight planes at a time: those of 224x224 lie 49 pages apart, so the
+** same place of all of them falls into one set of the first-level cache.
 */
 
 #define R 0.70710678118654752f
 
-/* Tiles transformed together: 58 input columns, four transposes of 16. */
+/* Tiles transformed together: 58 input columns, within four vectors of 16. */
 enum { SEGMENT = 14, PITCH = 64 };
 
 INLINE void in4(const vec *d, vec *r) {
@@ -61,15 +63,14 @@ INLINE void weights6(const vec *g, vec *u) {
 
 /* ---- input -------------------------------------------------------------- */
 
-/* VL channels' rows, VL pixels from p on, transposed to to[pixel][BLOCK].
-** Only `have` of the channels exist. */
+/* PLANES channels' rows, VL pixels from p on, to to[pixel][BLOCK].  Only `have`
+** of the channels exist. */
 INLINE void turn_in(const float *p, ptrdiff_t plane, int have, float *to) {
-  vec r[VL];
-  UNROLLED(int i = 0; i < VL; i++) {
+  vec r[PLANES];
+  UNROLLED(int i = 0; i < PLANES; i++) {
     r[i] = i < have ? LOADU(p + i * plane) : (vec){0};
   }
-  transpose(r);
-  UNROLLED(int i = 0; i < VL; i++) STORE(to + i * BLOCK, r[i]);
+  planes_to_pixels(r, to);
 }
 
 /* The same at the ends of the whole map, where a vector would reach beyond
@@ -95,11 +96,11 @@ INLINE void row_in(const lun_wino *j, int n, int c, int y, int x, int np,
     turn_in_safely(p, plane, have, from, to, strip);
     return;
   }
-  for (int q = 0; q < np; q += VL)
-    for (int h = 0; h < BLOCK; h += VL) {
+  for (int h = 0; h < BLOCK; h += PLANES)
+    for (int q = 0; q < np; q += VL) {
       float *s = strip + q * BLOCK + h;
-      if (have >= h + VL) {
-        turn_in(p + q + h * plane, plane, VL, s);
+      if (have >= h + PLANES) {
+        turn_in(p + q + h * plane, plane, PLANES, s);
       } else {
         turn_in(p + q + h * plane, plane, have - h, s);
       }
@@ -260,138 +261,4 @@ static void wino_mul(int nt, int nk, int nc, lun_wino_v v, const float *u,
     o.b += (ptrdiff_t)nc * PW + 16;
     o.m += PW;
   }
-}
-
-/* ---- output ------------------------------------------------------------- */
-
-/* Where a segment's outputs go, and what the finish needs there. */
-typedef struct segment_at {
-  float *out;
-  const float *y, *bias; /* of the gate; of the channels, or NULL */
-  ptrdiff_t plane;
-  int have, np; /* channels, pixels */
-  float leak;
-  int past; /* the map is too large for the caches */
-} segment_at;
-
-/* One row of pixels [pixel][BLOCK] to planar rows, through the finish. */
-INLINE void row_out(enum mode mode, const segment_at *s, ptrdiff_t row,
-                    const float *strip) {
-  for (int q = 0; q < s->np; q += VL)
-    for (int h = 0; h < s->have; h += VL) {
-      int np = s->np - q, have = s->have - h;
-      float *out = s->out + h * s->plane + row + q;
-      const float *y = s->y + h * s->plane + row + q;
-      vec r[VL];
-      UNROLLED(int i = 0; i < VL; i++) {
-        r[i] = LOAD(strip + (q + i) * BLOCK + h);
-      }
-      transpose(r);
-      if (np >= VL && have >= VL) {
-        int past = s->past && whole_line(out);
-        UNROLLED(int i = 0; i < VL; i++) {
-          vec v = is_gate(mode) ? LOADU(y + i * s->plane) : (vec){0};
-          v = rule(mode, r[i], v, s->bias ? s->bias[h + i] : 0.0f, s->leak);
-          if (past) {
-            store_past(out + i * s->plane, v);
-          } else {
-            STOREU(out + i * s->plane, v);
-          }
-        }
-      } else {
-        UNROLLED(int i = 0; i < VL; i++) {
-          if (i < have) {
-            vec v = is_gate(mode) ? load_n(y + i * s->plane, np) : (vec){0};
-            v = rule(mode, r[i], v, s->bias ? s->bias[h + i] : 0.0f, s->leak);
-            store_n(out + i * s->plane, v, np);
-          }
-        }
-      }
-    }
-}
-
-INLINE void rows_out(enum mode mode, const segment_at *s, ptrdiff_t w, int rows,
-                     const float *strip) {
-  for (int y = 0; y < rows; y++) {
-    row_out(mode, s, y * w, strip + y * PITCH * BLOCK);
-  }
-}
-
-INLINE void tile_out(const float *m, float *strip) {
-  vec d[6], t[4][6], r[4];
-  UNROLLED(int x = 0; x < 6; x++) {
-    UNROLLED(int y = 0; y < 6; y++) d[y] = LOAD(m + (6 * y + x) * PW);
-    out4(d, r);
-    UNROLLED(int y = 0; y < 4; y++) t[y][x] = r[y];
-  }
-  UNROLLED(int y = 0; y < 4; y++) {
-    out4(t[y], r);
-    UNROLLED(int x = 0; x < 4; x++) {
-      STORE(strip + (y * PITCH + x) * BLOCK, r[x]);
-    }
-  }
-}
-
-static int past_caches(const lun_wino *j) {
-  int64_t plane = (int64_t)j->oh * j->ow, bytes = lun_wino_bytes(j);
-  return plane % LINE == 0 && bytes > LUN_CACHED;
-}
-
-static segment_at place(const lun_wino *j, int n, int ty, int tx, int nt,
-                        int k) {
-  ptrdiff_t plane = (ptrdiff_t)j->oh * j->ow;
-  ptrdiff_t at = ((ptrdiff_t)n * j->k + k) * plane + 4 * ty * j->ow + 4 * tx;
-  const lun_gate *g = j->end.gate;
-  return (segment_at){.out = j->out + at,
-                      .y = g && g->y ? g->y + at % g->size : j->out,
-                      .bias = j->end.bias ? j->end.bias + k : NULL,
-                      .plane = plane,
-                      .have = mini(BLOCK, j->k - k),
-                      .np = mini(4 * nt, j->ow - 4 * tx),
-                      .leak = g ? g->leak : 0.0f,
-                      .past = past_caches(j)};
-}
-
-INLINE void segment_out(const lun_wino *j, int n, int ty, int tx, int nt, int k,
-                        const float *m) {
-  float strip[4 * PITCH * BLOCK] __attribute__((aligned(64)));
-  segment_at s = place(j, n, ty, tx, nt, k);
-  int rows = mini(4, j->oh - 4 * ty);
-  for (int t = 0; t < nt; t++)
-    for (int h = 0; h < BLOCK; h += VL) {
-      tile_out(m + t * (LUN_FREQ * PW + 16) + h, strip + 4 * t * BLOCK + h);
-    }
-  switch (mode_of(&j->end)) {
-    case BIAS:
-      rows_out(BIAS, &s, j->ow, rows, strip);
-      break;
-    case RELU:
-      rows_out(RELU, &s, j->ow, rows, strip);
-      break;
-    case PLAIN:
-      rows_out(PLAIN, &s, j->ow, rows, strip);
-      break;
-    case GUIDED:
-      rows_out(GUIDED, &s, j->ow, rows, strip);
-      break;
-    case RECTIFIED:
-      rows_out(RECTIFIED, &s, j->ow, rows, strip);
-      break;
-    case LEAK:
-      rows_out(LEAK, &s, j->ow, rows, strip);
-      break;
-  }
-}
-
-static void wino_out(const lun_wino *j, int t0, int nt, int k0, int nk,
-                     const float *m) {
-  for (int t = t0, s; t < t0 + nt; t += s) {
-    int tx = t % j->tw, ty = t / j->tw % j->th, n = t / j->tw / j->th;
-    s = mini(mini(SEGMENT, j->tw - tx), t0 + nt - t);
-    for (int k = 0; k < nk; k += BLOCK) {
-      segment_out(j, n, ty, tx, s, k0 + k, m + k);
-    }
-    m += s * (LUN_FREQ * PW + 16);
-  }
-  if (past_caches(j)) past_done();
 }

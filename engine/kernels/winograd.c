@@ -72,14 +72,22 @@ static ptrdiff_t panel_floats(const wino_plan *p) {
   return LUN_FREQ * lun_wino_us(p->isa, p->j->c);
 }
 
-/* Of `units` planes of h x w: the lines that belong to the row of tiles below a
-** block, one of 16 floats for each tile; without the first `above` rows. */
+/* Of `units` planes of h x w: the floats that belong to the row of tiles below
+** a block, `each` a tile; without the first `above` rows. */
 static lun_wino_soon below(const lun_wino *j, const float *from, int units,
-                           int h, int w, int above, int t0, int nt) {
+                           int h, int w, int above, int each, int t0, int nt) {
   ptrdiff_t plane = (ptrdiff_t)h * w;
   ptrdiff_t tile = t0 % (j->th * j->tw);
-  const float *at = from + (ptrdiff_t)above * w + 16 * tile;
-  return (lun_wino_soon){at, 4, units, 16 * nt, plane, plane};
+  const float *at = from + (ptrdiff_t)above * w + each * tile;
+  return (lun_wino_soon){at, 4, units, each * nt, plane, plane};
+}
+
+/* Outputs, n images before them. */
+static lun_wino_soon outputs_below(const lun_wino *j, int64_t n, int t0,
+                                   int nt) {
+  int half = j->tap != NULL, h = j->oh >> half, w = j->ow >> half;
+  const float *out = j->out + n * j->k * h * w;
+  return below(j, out, j->k, h, w, 4 >> half, 16 >> 2 * half, t0, nt);
 }
 
 /* What the next row of tiles needs, two for each of the first panels: the
@@ -90,13 +98,11 @@ static void below_block(const lun_wino *j, int t0, int nt, lun_wino_soon *s) {
   int64_t out = n * j->k * plane;
   const lun_gate *g = j->end.gate;
   *s++ = below(j, j->in + n * j->c * j->h * j->w, j->c, j->h, j->w, 6 - j->pt,
-               t0, nt);
+               16, t0, nt);
   if (g && g->y) {
-    *s++ = below(j, g->y + out % g->size, j->k, j->oh, j->ow, 4, t0, nt);
+    *s++ = below(j, g->y + out % g->size, j->k, j->oh, j->ow, 4, 16, t0, nt);
   }
-  if (lun_wino_bytes(j) <= LUN_CACHED) {
-    *s++ = below(j, j->out + out, j->k, j->oh, j->ow, 4, t0, nt);
-  }
+  if (lun_wino_bytes(j) <= LUN_CACHED) *s++ = outputs_below(j, n, t0, nt);
 }
 
 /* Scratch: U, then V and M of one block. */

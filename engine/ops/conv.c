@@ -1,6 +1,6 @@
 /*
 ** conv.c - what kernels.h does, as operators: conv2d and linear, both with
-** relu in the same pass when it follows, and matmul.
+** relu in the same pass when it follows; conv2d with a 2x2 pooling after it.
 */
 #include <limits.h>
 #include <string.h>
@@ -141,6 +141,20 @@ static int conv_forward_relu(lun_node *n, lun_node *relu, lun_err *err) {
   return conv_run(n, relu->out, 1, err);
 }
 
+static int conv_pools(const lun_node *n, const lun_node *pool) {
+  lun_conv s;
+  return ops_halves(pool) && geometry(n, &s, NULL) == LUN_OK &&
+         lun_conv_pools(&s);
+}
+
+static int conv_forward_pool(lun_node *n, lun_node *pool, lun_err *err) {
+  lun_conv s;
+  LUN_TRY(geometry(n, &s, err));
+  return lun_conv_forward_pooled(&s, n->in[0]->data, n->in[1]->data, bias(n),
+                                 pool->out->data, (uint8_t *)pool->aux->data,
+                                 err);
+}
+
 /* How many rows dy has: copies x N, if an int holds it. */
 static int all_rows(const lun_back *b, int rows, int *out, lun_err *err) {
   if ((int64_t)rows * b->copies > INT_MAX)
@@ -196,6 +210,8 @@ const lun_op lun_op_conv2d = {
     .infer = conv_infer,
     .forward = conv_forward,
     .forward_relu = conv_forward_relu,
+    .pools = conv_pools,
+    .forward_pool = conv_forward_pool,
     .rules = conv_rules,
     .gated = 1,
 };

@@ -116,6 +116,12 @@ static int halving(const window *w) {
   return 1;
 }
 
+int ops_halves(const lun_node *n) {
+  window w;
+  return n->op == &lun_op_max_pool2d && geometry(n, &w, NULL) == LUN_OK &&
+         halving(&w);
+}
+
 /* best and its tap k give way to v with tap l: the first maximum stays, but
 ** a NaN wins.  Plain selections, one at a time: compilers vectorise those. */
 #define TAKE(v, l, best, k)                                                    \

@@ -92,8 +92,23 @@ local function infer(p, layer)
 end
 
 
----Who reads each layer: the executor joins a convolution with its only relu and
----drops values after their last reader.
+local fusing = { conv2d = true, linear = true }
+
+---Which layers wait for the next one, their only reader: a convolution or dense
+---layer `fuses` with its relu; that relu is `pooled` where a pooling comes next.
+local function find_joined(p)
+  local before = {}
+  for i, layer in ipairs(p.list) do
+    local r = p.readers[layer.name] or {}
+    local next_ = #r == 1 and r[1] == i + 1 and p.list[r[1]].kind
+    layer.fuses = next_ == "relu" and fusing[layer.kind]
+    layer.pooled = next_ == "max_pool2d" and layer.kind == "relu" and before.fuses
+    before = layer
+  end
+end
+
+
+---Who reads each layer: values are dropped after their last reader.
 local function count_readers(p)
   p.readers = {}
   for i, layer in ipairs(p.list) do
@@ -102,12 +117,7 @@ local function count_readers(p)
       table.insert(p.readers[from], i)
     end
   end
-  for i, layer in ipairs(p.list) do
-    local r = p.readers[layer.name]
-    local next_ = r and #r == 1 and p.list[r[1]]
-    layer.fuses = next_ and next_.kind == "relu" and r[1] == i + 1
-      and (layer.kind == "conv2d" or layer.kind == "linear") or nil
-  end
+  find_joined(p)
 end
 
 

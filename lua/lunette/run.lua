@@ -80,18 +80,27 @@ local function forget_inputs(net, layer, st)
 end
 
 
+---May the values of `layer` wait for the next one, which is computed with it? Not
+---those that the run was asked for.
+local function may_wait(layer, st)
+  return (layer.fuses or layer.pooled) and layer ~= st.target
+    and layer.index ~= st.kept_from
+end
+
+
 local function apply(net, layer, st)
   local xs = {}
   for i, from in ipairs(layer.from) do xs[i] = st.box[from] end
-  local opts = { name = layer.name, defer = layer.fuses or nil }
+  local opts = { name = layer.name, defer = may_wait(layer, st) }
   local kind = layers.kinds[layer.kind]
   local y = kind.apply(layer, xs, watched_params(net, layer, st), opts)
   st.box[layer.name] = y
   st.node[layer.name] = y:node()
-  if not layer.fuses then
-    forget_inputs(net, layer, st)
-    local before = layer.kind == "relu" and net:layer(layer.from[1])
-    if before and before.fuses then forget_inputs(net, before, st) end
+  st.waiting[#st.waiting + 1] = layer
+  if opts.defer then return end
+  for i = #st.waiting, 1, -1 do
+    forget_inputs(net, st.waiting[i], st)
+    st.waiting[i] = nil
   end
 end
 
@@ -150,7 +159,7 @@ local function new(net, x, opts, start)
   local target, changed = target_of(net, mods)
   local tape = core.tape()
   local st = { tape = tape, box = {}, node = {}, param_node = {}, watch = opts.watch,
-               kept_from = kept_from, dropped = {} }
+               kept_from = kept_from, dropped = {}, target = target, waiting = {} }
   local leaf = tape:watch(x)
   st.leaf = leaf:node()
   st.box[start and start.name or "input"] = leaf

@@ -198,6 +198,102 @@ static void deferred_values_are_there_for_others(void) {
   lun_tensor_release(w);
 }
 
+/* conv2d, relu, 2x2 pooling, flatten; what waits is up to the flags. */
+typedef struct poolnet {
+  lun_tensor *w;
+  lun_tape *tape;
+  lun_var x, conv, relu, pool, out;
+} poolnet;
+
+static void poolnet_open(poolnet *n, unsigned flags) {
+  n->w = noise("20,3,3,3", 2);
+  CHECK(lun_tape_new(&n->tape, NULL) == LUN_OK, "tape");
+  n->x = leaf(n->tape, "2,3,9,8", 1);
+  n->conv = put_with(n->tape, "conv2d", "padding", 1, flags, n->x,
+                     (lun_var){n->w, -1}, none);
+  n->relu = put_with(n->tape, "relu", NULL, 0, flags, n->conv, none, none);
+  n->pool =
+      put_with(n->tape, "max_pool2d", "kernel", 2, flags, n->relu, none, none);
+  n->out = put(n->tape, "flatten", n->pool, none, none);
+}
+
+static void poolnet_close(poolnet *n) {
+  lun_tape_release(n->tape);
+  lun_tensor_release(n->w);
+}
+
+/* With every rule, of the input and of the relu's output, which is not there;
+** three copies. */
+static void same_gradients(poolnet *a, poolnet *b, const char *rule) {
+  lun_tensor *seed = noise("6,320", 3);
+  for (int k = 0; k < 2; k++) {
+    lun_tensor *g = gradient(a->tape, a->out.node, seed,
+                             k ? a->relu.node : a->x.node, rule, 0.1);
+    lun_tensor *h = gradient(b->tape, b->out.node, seed,
+                             k ? b->relu.node : b->x.node, rule, 0.1);
+    CHECK(same_bits(g, h), "%s, %d", rule, k);
+    lun_tensor_release(g);
+    lun_tensor_release(h);
+  }
+  lun_tensor_release(seed);
+}
+
+static void pooled_equals_unpooled(void) {
+  static const char *const rules[] = {"plain",     "guided", "rectified",
+                                      "deconvnet", "leak",   "identity"};
+  poolnet a, b;
+  lun_tensor *relu, *conv;
+  lun_err err;
+  poolnet_open(&a, 0);
+  poolnet_open(&b, LUN_DEFER);
+  CHECK(!b.relu.t->data && !b.conv.t->data, "three in one pass");
+  CHECK(same_bits(a.pool.t, b.pool.t), "pooled values");
+  for (int i = 0; i < 5; i++) {
+    same_gradients(&a, &b, rules[i]);
+    CHECK(!b.relu.t->data && !b.conv.t->data, "%s reads the maxima", rules[i]);
+  }
+  CHECK(lun_tape_value(b.tape, b.relu.node, &relu, &err) == LUN_OK, "%s",
+        err.msg);
+  CHECK(same_bits(a.relu.t, relu) && !b.conv.t->data, "made when it is read");
+  CHECK(lun_tape_value(b.tape, b.conv.node, &conv, &err) == LUN_OK, "%s",
+        err.msg);
+  CHECK(same_bits(a.conv.t, conv), "and what is before it");
+  same_gradients(&a, &b, "guided");
+  same_gradients(&a, &b, rules[5]);
+  poolnet_close(&a);
+  poolnet_close(&b);
+}
+
+/* A rule that stands by itself finds the relu's values. */
+static void rules_find_what_waited(void) {
+  poolnet a, b;
+  poolnet_open(&a, 0);
+  poolnet_open(&b, LUN_DEFER);
+  same_gradients(&a, &b, "identity"); /* no gate: relu has a step of its own */
+  same_gradients(&a, &b, "beta_smooth");
+  CHECK(b.relu.t->data && b.conv.t->data, "computed for the rule");
+  poolnet_close(&a);
+  poolnet_close(&b);
+}
+
+/* Poolings of other windows, and others than poolings, read relu's values. */
+static void what_cannot_join_reads(void) {
+  poolnet a, b;
+  lun_var p, q;
+  poolnet_open(&a, 0);
+  poolnet_open(&b, LUN_DEFER);
+  p = put_with(a.tape, "max_pool2d", "kernel", 3, 0, a.relu, none, none);
+  q = put_with(b.tape, "max_pool2d", "kernel", 3, 0, b.relu, none, none);
+  CHECK(b.relu.t->data && same_bits(p.t, q.t), "3x3");
+  poolnet_close(&b);
+  poolnet_open(&b, LUN_DEFER);
+  p = put(a.tape, "tanh", a.relu, none, none);
+  q = put(b.tape, "tanh", b.relu, none, none);
+  CHECK(b.relu.t->data && same_bits(p.t, q.t), "tanh");
+  poolnet_close(&a);
+  poolnet_close(&b);
+}
+
 /* Large shapes: every value block comes from the pool the second time. */
 static void large_blocks_come_from_the_pool(void) {
   size_t small = 0;
@@ -253,7 +349,8 @@ static void misuse_is_told(void) {
 
 /* ---- refusals ---------------------------------------------------------- */
 
-/* Forward and backward of a net of every kind of step.  0: done. */
+/* Forward and backward of a net of every kind of step; fused: the convolution
+** waits for the relu, 2: and both for the pooling.  0: done. */
 static int whole(int fused) {
   static const char *const chain[] = {"relu", "max_pool2d", "relu", "flatten"};
   lun_tape *tape = NULL;
@@ -275,7 +372,8 @@ static int whole(int fused) {
     lun_attr_defaults(op, attr);
     if (i == 1) attr[0] = attr[1] = 2; /* kernel */
     in[0] = v;
-    status = lun_apply(tape, op, in, 1, attr, NULL, 0, &v, NULL);
+    status = lun_apply(tape, op, in, 1, attr, NULL,
+                       fused == 2 && i == 0 ? LUN_DEFER : 0, &v, NULL);
     lun_tensor_release(v.t);
   }
   if (status == LUN_OK) {
@@ -311,12 +409,14 @@ static void no_refusal_leaks(int fused) {
 static void an_interrupt_unwinds(void) {
   size_t base = lun_mem().blocks;
   int status;
-  lun_interrupt(1);
-  status = whole(1);
-  lun_interrupt(0);
-  CHECK(status == LUN_EINTR, "%d", status);
-  CHECK(lun_mem().blocks == base, "%zu", lun_mem().blocks);
-  CHECK(whole(1) == LUN_OK, "afterwards all is well");
+  for (int fused = 0; fused < 3; fused++) {
+    lun_interrupt(1);
+    status = whole(fused);
+    lun_interrupt(0);
+    CHECK(status == LUN_EINTR, "%d", status);
+    CHECK(lun_mem().blocks == base, "%zu", lun_mem().blocks);
+    CHECK(whole(fused) == LUN_OK, "afterwards all is well");
+  }
 }
 
 int main(void) {
@@ -333,12 +433,16 @@ int main(void) {
   random_numbers_are_counted();
   fused_equals_unfused();
   deferred_values_are_there_for_others();
+  pooled_equals_unpooled();
+  rules_find_what_waited();
+  what_cannot_join_reads();
   large_blocks_come_from_the_pool();
   misuse_is_told();
   whole(0); /* scratch of the kernels is kept from here on */
   base = lun_mem().blocks;
   no_refusal_leaks(0);
   no_refusal_leaks(1);
+  no_refusal_leaks(2);
   an_interrupt_unwinds();
   CHECK(lun_mem().blocks == base, "%zu blocks left", lun_mem().blocks - base);
   lun_set_threads(1);

@@ -102,6 +102,36 @@ static void backward_is_naive(layer *l) {
   free(plain);
 }
 
+/* The layer, its relu and a 2x2 pooling in one pass: to the bit what one after
+** the other gives, winners too. */
+static void pooled_is_unfused(layer *l) {
+  const lun_conv *s = &l->s;
+  int64_t h = s->oh / 2, w = s->ow / 2, all = (int64_t)s->n * s->k * h * w;
+  float *y = fresh(all, 0);
+  uint8_t *tap = calloc(1, (size_t)all + 1), *want = calloc(1, (size_t)all + 1);
+  if (!lun_conv_pools(s)) {
+    CHECK(s->kh != 3 || s->sh != 1 || s->dh != 1 || s->groups != 1 || s->k <= 3,
+          "%s does not pool", shape_text(s));
+  } else {
+    EACH_SET {
+      const float *b = set_ ? NULL : l->b;
+      lun_conv_forward(s, l->x, l->w, b, l->y, 1, NULL);
+      for (int64_t r = 0; r < (int64_t)s->n * s->k * h; r++) {
+        const float *top = l->y + (r / h * s->oh + 2 * (r % h)) * s->ow;
+        lun_simd_now()->halve(top, top + s->ow, l->ref + r * w, want + r * w,
+                              w);
+      }
+      int st = lun_conv_forward_pooled(s, l->x, l->w, b, y, tap, NULL);
+      CHECK(st == LUN_OK, "status %d", st);
+      CHECK(!memcmp(y, l->ref, (size_t)all * 4), "%s maxima", shape_text(s));
+      CHECK(!memcmp(tap, want, (size_t)all), "%s winners", shape_text(s));
+    }
+  }
+  free(want);
+  free(tap);
+  free(y);
+}
+
 static void params_are_naive(layer *l) {
   float *db = l->ref + naive_weights(&l->s);
   naive_conv_params(&l->s, l->x, l->dy, l->ref, db);
@@ -132,6 +162,7 @@ static void backward_is_the_adjoint(layer *l) {
 static void check_shape(lun_conv s) {
   layer l = layer_new(s);
   forward_is_naive(&l);
+  pooled_is_unfused(&l);
   backward_is_naive(&l);
   params_are_naive(&l);
   EACH_SET backward_is_the_adjoint(&l);
@@ -306,6 +337,8 @@ static void every_plan_is_naive(void) {
     layer l = layer_new(s);
     forward_is_naive(&l);
     backward_is_naive(&l);
+    l.x[naive_in(&s) / 2] = NAN; /* one wins its windows */
+    pooled_is_unfused(&l);
     layer_free(&l);
   }
 }

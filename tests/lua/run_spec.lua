@@ -40,6 +40,52 @@ describe("a run", function()
     assert.equal(2, run:count())
   end)
 
+  it("computes poolings with what is before them, which shows nowhere", function()
+    local net = t.net()
+    local x = t.input(net, 2)
+    local run = net:run(x, linear)
+    local want = net:run(x, { modifiers = { "linear" }, keep = "conv1" }) -- apart
+    assert.is_true(t.same(want.pool1, run.pool1))
+    local live = core.memory().live
+    assert.is_true(t.same(want.conv1, run.conv1))
+    local made = core.memory().live - live -- when it was read
+    assert.is_true(made >= 2 * 6 * 144 * 4 and made < 2 * 6 * 144 * 4 + 1024, made)
+    assert.is_true(t.same(run:preactivation("conv1"):relu(), run.conv1))
+    for _, rule in ipairs { "vanilla", "guided", "rectified", "deconvnet" } do
+      local opts = { score = 2, modifiers = { rule },
+                     wrt = { "input", "conv1", "pool1" } }
+      local joined = { net:run(x, linear):gradient(opts) }
+      run:node("relu1").output:stats() -- there
+      for i, g in ipairs { run:gradient(opts) } do
+        assert.is_true(t.same(g, joined[i]), rule .. i)
+      end
+    end
+    -- what was asked for is there, whatever else is dropped
+    local function output(modifier)
+      return net:run(x, { modifiers = { modifier }, keep = false }).output
+    end
+    assert.is_true(t.same(run.conv1, output(lu.extract "conv1")))
+    assert.is_true(t.same(run.output, output "linear"))
+    assert.is_true(t.same(run:gradient { score = 2, wrt = "conv1" },
+                          want:gradient { score = 2, wrt = "conv1" }))
+    local gone, message = want:preactivation "conv1"
+    assert.is_nil(gone)
+    assert.matches("keep = true", message)
+  end)
+
+  it("shows a rule in Lua the values before a pooling", function()
+    local net = t.net()
+    local run, seen = net:run(t.input(net), linear), 0
+    local look = lu.modifier { name = "look", on = "max_pool2d",
+      backward = function(node, dy)
+        seen = seen + node.input:stats().max
+        return node:backward(dy)
+      end }
+    local g = run:gradient { score = 1, modifiers = { look } }
+    assert.equal(run.conv1:stats().max, seen)
+    assert.is_true(t.same(g, (run:gradient { score = 1 })))
+  end)
+
   it("tells classes by probability", function()
     local net = t.net()
     local run = net:run(t.input(net, 2))
@@ -267,7 +313,7 @@ describe("part of a run", function()
     finally(function() core.threads(threads) end)
     local arch = lu.models.vgg11 { width = 1 / 4, fc = 8, side = 64 }
     local net = assert(lu.net(arch)):init(1)
-    local x = t.input(net, 2)
+    local x = t.input(net, 8)
     local function peak(opts)
       collectgarbage()
       collectgarbage()
