@@ -123,6 +123,7 @@ typedef struct lun_tensor {
   lun_storage *store; /* NULL: deferred, has a shape but no values yet */
   float *data;        /* NULL when deferred */
   int readonly;       /* weights straight from a file */
+  int turned;         /* a matrix whose values lie [dim 1][dim 0] */
 } lun_tensor;
 
 /* Uninitialised tensor; ndim 1 .. LUN_MAXDIM, every dim >= 0 (empty is
@@ -140,7 +141,13 @@ int lun_tensor_over(lun_tensor **out, lun_storage *store, size_t byte_offset,
 /* Same storage, another shape of the same size, starting `offset` floats in. */
 int lun_tensor_view(lun_tensor **out, const lun_tensor *t, int64_t offset,
                     int ndim, const int64_t *dim, lun_err *err);
+/* The copy is not turned. */
 int lun_tensor_copy(lun_tensor **out, const lun_tensor *t, lun_err *err);
+/* Lays the values of a matrix out [dim 1][dim 0] (turned), or in order again;
+** those that lie otherwise move to memory of their own.  Nothing changes but
+** the speed of dense layers, see kernels.h; everyone but `linear` wants its
+** inputs in order, and lun_apply sees to that. */
+int lun_tensor_turn(lun_tensor *t, int turned, lun_err *err);
 lun_tensor *lun_tensor_retain(lun_tensor *t);
 void lun_tensor_release(lun_tensor *t); /* NULL is fine */
 int lun_tensor_same_shape(const lun_tensor *a, const lun_tensor *b);
@@ -237,6 +244,9 @@ typedef struct lun_back {
   float *dx[LUN_MAXIN];
   double param;         /* the rule's parameter (leak ...) */
   const lun_gate *gate; /* only when op->gated; NULL: none */
+  const lun_gate
+      *idle; /* only when op->turns: dx[0] may be 0 where y is not above 0: a
+                           relu's rule further back makes it 0.  NULL: no */
 } lun_back;
 
 typedef struct lun_rule {
@@ -267,6 +277,9 @@ typedef struct lun_op {
   const lun_rule *rules; /* [0] is the true gradient; NULL name ends it */
   unsigned inplace : 1;  /* back may have dx[0] == dy */
   unsigned gated : 1;    /* back honours b->gate */
+  unsigned turns : 1;    /* in[1] may be a turned matrix, back reads b->idle */
+  unsigned picks : 1;    /* an output is one of the inputs; its gradient goes to
+                            that one alone */
   unsigned pass : 1;     /* same values, another shape: forward makes a view,
                             backward hands dy on; infer calls lun_node_view */
 } lun_op;

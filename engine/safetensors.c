@@ -5,6 +5,10 @@
 ** {"name": {"dtype", "shape", "data_offsets": [begin, end]}, "__metadata__"},
 ** then the values.  It is mapped read-only; nothing in the header is trusted.
 ** Every byte after the header must belong to exactly one tensor.
+**
+** Matrices may lie turned (lun_tensor_turn): the file has their shape as it
+** lies, and metadata TURNED, a JSON list of names, says which they are.  Here
+** every shape is in order.
 */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,8 +25,11 @@
 
 #define MAX_HEADER ((uint64_t)100 << 20) /* the format's own limit */
 
+#define TURNED "lunette_turned"
+
 typedef struct entry {
   lun_entry e;
+  int turned;
   char dtype[8]; /* as the file says it */
   uint64_t begin, end;
 } entry;
@@ -206,6 +213,35 @@ static int check_meta(const lun_weights *w, lun_err *err) {
   return LUN_OK;
 }
 
+/* What TURNED says becomes part of the entries, and is no metadata any more. */
+static int read_turned(lun_weights *w, lun_err *err) {
+  json_t *meta = json_object_get(w->root, "__metadata__"), *list, *name;
+  const char *text = json_string_value(json_object_get(meta, TURNED));
+  size_t k;
+  int status = LUN_OK;
+  if (!text) return LUN_OK;
+  list = json_loads(text, 0, NULL);
+  if (!json_is_array(list)) status = bad(w, err, TURNED " is no list of names");
+  json_array_foreach(list, k, name) {
+    int i = 0;
+    while (i < w->n && (!json_is_string(name) ||
+                        strcmp(w->entry[i].e.name, json_string_value(name))))
+      i++;
+    if (status != LUN_OK) break;
+    if (i == w->n || w->entry[i].e.ndim != 2 || w->entry[i].turned) {
+      status = bad(w, err, TURNED " names what is no matrix");
+    } else {
+      int64_t rows = w->entry[i].e.dim[1];
+      w->entry[i].e.dim[1] = w->entry[i].e.dim[0];
+      w->entry[i].e.dim[0] = rows;
+      w->entry[i].turned = 1;
+    }
+  }
+  json_decref(list);
+  json_object_del(meta, TURNED);
+  return status;
+}
+
 static int read_header(lun_weights *w, lun_err *err) {
   json_error_t why;
   const char *name;
@@ -234,7 +270,8 @@ static int read_header(lun_weights *w, lun_err *err) {
       LUN_TRY(read_entry(w, &w->entry[w->n++], name, v, err));
   }
   qsort(w->entry, (size_t)w->n, sizeof *w->entry, by_begin);
-  return check_cover(w, err);
+  LUN_TRY(check_cover(w, err));
+  return read_turned(w, err);
 }
 
 /* ---- opening ---- */
@@ -328,6 +365,7 @@ static int mapped(lun_weights *w, const entry *t, lun_tensor **out,
   LUN_TRY(
       lun_tensor_over(out, s, w->data + t->begin, t->e.ndim, t->e.dim, err));
   (*out)->readonly = 1;
+  (*out)->turned = t->turned;
   return LUN_OK;
 }
 
@@ -371,6 +409,7 @@ int lun_weights_tensor(lun_weights *w, int i, lun_tensor **out, lun_err *err) {
   if (t->e.dtype == LUN_F32 && (w->data + t->begin) % sizeof(float) == 0)
     return mapped(w, t, out, err);
   LUN_TRY(lun_tensor_new(out, t->e.ndim, t->e.dim, err));
+  (*out)->turned = t->turned;
   a = (widening){(*out)->data, w->map + w->data + t->begin, (*out)->size,
                  t->e.dtype,
                  (*out)->size ? (t->end - t->begin) / (size_t)(*out)->size : 0};
@@ -387,7 +426,7 @@ int lun_weights_tensor(lun_weights *w, int i, lun_tensor **out, lun_err *err) {
 static json_t *entry_of(const lun_tensor *t, size_t begin, size_t width) {
   json_t *shape = json_array();
   for (int d = 0; d < t->ndim; d++)
-    json_array_append_new(shape, json_integer(t->dim[d]));
+    json_array_append_new(shape, json_integer(t->dim[t->turned ? 1 - d : d]));
   return json_pack("{s:s,s:o,s:[I,I]}", "dtype", width == 2 ? "F16" : "F32",
                    "shape", shape, "data_offsets", (json_int_t)begin,
                    (json_int_t)(begin + (size_t)t->size * width));
@@ -406,12 +445,28 @@ static int add_new(json_t *o, const char *key, json_t *v, const char *path,
                   path, key);
 }
 
+/* Names of those that lie turned, as JSON; NULL: none. */
+static json_t *turned_names(int n, const char *const *names,
+                            lun_tensor *const *tensors) {
+  json_t *list = json_array(), *text = NULL;
+  for (int i = 0; i < n; i++)
+    if (tensors[i]->turned) json_array_append_new(list, json_string(names[i]));
+  if (json_array_size(list) > 0) {
+    char *s = json_dumps(list, JSON_COMPACT);
+    text = json_string(s);
+    free(s);
+  }
+  json_decref(list);
+  return text;
+}
+
 static int header_of(json_t *root, int n, const char *const *names,
                      lun_tensor *const *tensors, lun_dtype dtype,
                      const char *const *meta, const char *path, lun_err *err) {
   size_t at = 0, width = dtype == LUN_F16 ? 2 : 4;
-  json_t *m = json_object();
+  json_t *m = json_object(), *turned = turned_names(n, names, tensors);
   json_object_set_new(root, "__metadata__", m);
+  if (turned) LUN_TRY(add_new(m, TURNED, turned, path, err));
   for (; meta && meta[0]; meta += 2)
     LUN_TRY(add_new(m, meta[0], json_string(meta[1]), path, err));
   for (int i = 0; i < n; i++) {

@@ -134,6 +134,11 @@ int lun_tensor_view(lun_tensor **out, const lun_tensor *t, int64_t offset,
                     lun_shape_text(a, sizeof a, t->ndim, t->dim),
                     lun_shape_text(b, sizeof b, ndim, dim));
   }
+  if (t->turned) {
+    lun_tensor_release(*out);
+    *out = NULL;
+    return lun_fail(err, LUN_EARG, "no views of a turned matrix");
+  }
   if (!t->store) return LUN_OK; /* a view of a deferred one is deferred */
   (*out)->store = t->store;
   (*out)->data = t->data + offset;
@@ -142,10 +147,67 @@ int lun_tensor_view(lun_tensor **out, const lun_tensor *t, int64_t offset,
   return LUN_OK;
 }
 
+/* ---- matrices that lie turned ---- */
+
+typedef struct turning {
+  const float *from; /* [rows][columns] */
+  float *to;         /* [columns][rows] */
+  int64_t rows, columns;
+} turning;
+
+enum { TILE = 32 }; /* both tiles stay in the first-level cache */
+
+/* TILE columns of all rows. */
+static void turn_columns(void *arg, int64_t job, int worker) {
+  const turning *t = arg;
+  int64_t c0 = job * TILE, c1 = c0 + TILE < t->columns ? c0 + TILE : t->columns;
+  (void)worker;
+  for (int64_t r0 = 0; r0 < t->rows; r0 += TILE) {
+    int64_t r1 = r0 + TILE < t->rows ? r0 + TILE : t->rows;
+    for (int64_t c = c0; c < c1; c++)
+      for (int64_t r = r0; r < r1; r++)
+        t->to[c * t->rows + r] = t->from[r * t->columns + c];
+  }
+}
+
+/* t's values, which lie otherwise, into `to`. */
+static int turn_values(const lun_tensor *t, float *to, lun_err *err) {
+  turning j = {t->data, to, t->dim[t->turned], t->dim[!t->turned]};
+  int st = lun_parallel((j.columns + TILE - 1) / TILE, turn_columns, &j);
+  return st ? lun_fail(err, st, "interrupted") : LUN_OK;
+}
+
+int lun_tensor_turn(lun_tensor *t, int turned, lun_err *err) {
+  lun_tensor *other;
+  lun_storage *store = t->store;
+  int status;
+  if (!t->turned == !turned) return LUN_OK;
+  if (t->ndim != 2)
+    return lun_fail(err, LUN_ESHAPE, "only a matrix can lie turned");
+  LUN_TRY(lun_tensor_new(&other, 2, t->dim, err));
+  status = turn_values(t, other->data, err);
+  if (status == LUN_OK) {
+    t->store = other->store;
+    t->data = other->data;
+    t->turned = turned;
+    other->store = store; /* goes with it */
+  }
+  lun_tensor_release(other);
+  return status;
+}
+
 int lun_tensor_copy(lun_tensor **out, const lun_tensor *t, lun_err *err) {
-  LUN_TRY(lun_tensor_new(out, t->ndim, t->dim, err));
-  memcpy((*out)->data, t->data, (size_t)t->size * sizeof(float));
-  return LUN_OK;
+  int status = lun_tensor_new(out, t->ndim, t->dim, err);
+  if (status != LUN_OK) return status;
+  if (t->turned) {
+    status = turn_values(t, (*out)->data, err);
+  } else {
+    memcpy((*out)->data, t->data, (size_t)t->size * sizeof(float));
+  }
+  if (status == LUN_OK) return LUN_OK;
+  lun_tensor_release(*out);
+  *out = NULL;
+  return status;
 }
 
 lun_tensor *lun_tensor_retain(lun_tensor *t) {

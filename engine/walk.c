@@ -197,8 +197,13 @@ int lun_accumulate(float *dst, const float *src, int64_t n) {
   return lun_parallel((n + CHUNK - 1) / CHUNK, add_chunk, &a);
 }
 
-/* The relu before node n when its rule can be applied in n's own pass. */
-static lun_node *gated_relu(const lun_walk *w, const lun_node *n, lun_gate *g) {
+/* Does nobody see node id's gradient but the rules before it? */
+static int unseen(const lun_walk *w, int id) {
+  return !w->s[id].want && !w->s[id].hook;
+}
+
+/* Node `id` as a gate, when it is a relu whose rule is one. */
+static lun_node *relu_gate(const lun_walk *w, int id, lun_gate *g) {
   static const struct {
     const char *name;
     lun_gate_kind kind;
@@ -207,23 +212,47 @@ static lun_node *gated_relu(const lun_walk *w, const lun_node *n, lun_gate *g) {
       {"rectified", LUN_GATE_RECTIFIED}, {"deconvnet", LUN_GATE_RECTIFIED},
       {"leak", LUN_GATE_LEAK},
   };
-  int from = n->src[0];
-  const step *s = from >= 0 ? &w->s[from] : NULL;
-  lun_node *relu = lun_tape_node(w->tape, from);
+  lun_node *relu = lun_tape_node(w->tape, id);
   const lun_rule *r;
-  if (!n->op->gated || !s || s->want || s->hook || s->users != 1 || s->grad)
-    return NULL;
   if (!relu || !relu->op || strcmp(relu->op->name, "relu") != 0) return NULL;
   if (!relu->out) return NULL; /* dropped: the walk says so when it is there */
-  r = s->rule ? s->rule : relu->op->rules;
+  if (!unseen(w, id)) return NULL;
+  r = w->s[id].rule ? w->s[id].rule : relu->op->rules;
   for (size_t k = 0; k < sizeof gates / sizeof *gates; k++)
     if (strcmp(r->name, gates[k].name) == 0) {
-      /* no values: n is the pooling that computed both, and reads its own */
-      *g = (lun_gate){gates[k].kind, (float)s->param, relu->out->data,
+      /* no values: a pooling computed both, and reads its own */
+      *g = (lun_gate){gates[k].kind, (float)w->s[id].param, relu->out->data,
                       relu->out->size};
       return relu;
     }
   return NULL;
+}
+
+/* The relu before node n when its rule can be applied in n's own pass. */
+static lun_node *gated_relu(const lun_walk *w, const lun_node *n, lun_gate *g) {
+  int from = n->src[0];
+  if (!n->op->gated || from < 0) return NULL;
+  if (w->s[from].users != 1 || w->s[from].grad) return NULL;
+  return relu_gate(w, from, g);
+}
+
+/* The gate that n's gradient meets further back, where it comes to nothing
+** unless g's y is above 0: that of a relu whose values n reads through views
+** or as the maxima of a pooling. */
+static int idle_gate(const lun_walk *w, const lun_node *n, lun_gate *g) {
+  const lun_tensor *maxima = NULL;
+  for (int id = n->src[0]; id >= 0 && unseen(w, id);) {
+    const lun_node *p = lun_tape_node(w->tape, id);
+    if (relu_gate(w, id, g)) {
+      if (maxima) g->y = maxima->data, g->size = maxima->size;
+      return g->kind == LUN_GATE_PLAIN || g->kind == LUN_GATE_GUIDED;
+    }
+    if (!p->op || !p->out || w->s[id].rule || maxima) return 0;
+    if (p->op->picks) maxima = p->out;
+    if (!p->op->pass && !p->op->picks) return 0;
+    id = p->src[0];
+  }
+  return 0;
 }
 
 /* dx[0] may be dy when nobody else holds these values. */
@@ -262,7 +291,7 @@ static int apply_rule(lun_walk *w, lun_node *n, lun_err *err) {
   step *s = &w->s[n->id];
   const lun_rule *rule = s->rule ? s->rule : n->op->rules;
   lun_tensor *dx[LUN_MAXIN] = {NULL};
-  lun_gate gate;
+  lun_gate gate, idle;
   lun_node *relu = NULL;
   lun_back b = {.node = n, .copies = w->copies, .param = s->param};
   int status = LUN_OK;
@@ -270,6 +299,7 @@ static int apply_rule(lun_walk *w, lun_node *n, lun_err *err) {
   LUN_TRY(lun_tape_ready(w->tape, n, rule, err));
   if (rule == n->op->rules) relu = gated_relu(w, n, &gate);
   if (relu) b.gate = &gate;
+  if (!relu && n->op->turns && idle_gate(w, n, &idle)) b.idle = &idle;
   b.dy = s->grad->data;
   status = allocate(w, n, relu, dx, &b, err);
   if (status == LUN_OK) status = rule->back(&b, err);

@@ -18,13 +18,14 @@ BLOCKS = ((2, 64, 224), (2, 128, 112), (3, 256, 56), (3, 512, 28), (3, 512, 14))
 
 
 def tensors(path):
-    """{name: float32 array} over the mapped file."""
+    """{name: float32 array} over the mapped file, turned matrices in order."""
     data = np.memmap(path, dtype=np.uint8, mode="r")
     at = 8 + int(data[:8].view(np.uint64)[0])
     header = json.loads(bytes(data[8:at]))
-    header.pop("__metadata__", None)
-    return {name: data[at + e["data_offsets"][0] : at + e["data_offsets"][1]]
-            .view(np.float32).reshape(e["shape"]) for name, e in header.items()}
+    turned = json.loads(header.pop("__metadata__", {}).get("lunette_turned", "[]"))
+    found = {name: data[at + e["data_offsets"][0] : at + e["data_offsets"][1]]
+             .view(np.float32).reshape(e["shape"]) for name, e in header.items()}
+    return {name: v.T if name in turned else v for name, v in found.items()}
 
 
 def gate(rule, y, d):
@@ -35,12 +36,9 @@ def gate(rule, y, d):
 
 
 def dense(w, d):
-    """d W by rows that matter, a few at a time: W is large in float64."""
-    live, total = np.flatnonzero(d), np.zeros(w.shape[1])
-    for i in range(0, len(live), 256):
-        rows = live[i : i + 256]
-        total += d[rows] @ w[rows].astype(np.float64)
-    return total
+    """d W, some columns at a time: W is large in float64."""
+    columns = range(0, w.shape[1], 1024)
+    return np.concatenate([d @ w[:, i : i + 1024].astype(np.float64) for i in columns])
 
 
 def unpool(y, d):

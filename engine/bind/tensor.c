@@ -37,10 +37,14 @@ lunL_tensor *lunL_checkbox(lua_State *L, int arg) {
   return b;
 }
 
-/* Computes a deferred tensor. */
+/* Computes a deferred tensor, and lays a turned matrix out in order. */
 static lun_tensor *ready(lua_State *L, lunL_tensor *b) {
   lun_err err;
   lun_tensor *value;
+  if (b->t->turned) {
+    lunL_reserve(L, (size_t)b->t->size * sizeof(float));
+    if (lun_tensor_turn(b->t, 0, &err) != LUN_OK) lunL_raise(L, &err);
+  }
   if (b->t->store || !b->t->size || !b->tape) return b->t;
   lunL_reserve(L, (size_t)b->t->size * sizeof(float));
   if (lun_tape_value(b->tape, b->node, &value, &err) != LUN_OK)

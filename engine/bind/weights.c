@@ -93,6 +93,12 @@ static const char **meta_list(lua_State *L, int arg) {
   return list_;
 }
 
+/* A tensor whose values are there, lying as they may. */
+static lun_tensor *with_values(lua_State *L, int arg) {
+  lun_tensor *t = lunL_checkbox(L, arg)->t;
+  return t->turned ? t : lunL_checktensor(L, arg);
+}
+
 /* core.write_weights(path, {{name, tensor}, ...}, "f32"|"f16"[, meta]) ->
 ** true, or nil and a message */
 static int weights_write(lua_State *L) {
@@ -113,7 +119,7 @@ static int weights_write(lua_State *L) {
     lua_geti(L, -1, 1);
     names[i] = luaL_checkstring(L, -1);
     lua_geti(L, -2, 2);
-    tensors[i] = lunL_checktensor(L, -1);
+    tensors[i] = with_values(L, -1);
     lua_pop(L, 3);
   }
   if (lun_weights_write(path, n, names, tensors, half ? LUN_F16 : LUN_F32,

@@ -41,16 +41,23 @@ int lun_conv_backward(const lun_conv *s, const float *dy, const float *w,
 int lun_conv_backward_params(const lun_conv *s, const float *x, const float *dy,
                              float *dw, float *db, lun_err *err);
 
-/* y (n, out) = x (n, in) w' + b; w (out, in). Then relu when asked. */
-int lun_linear_forward(int n, int64_t in, int64_t out, const float *x,
-                       const float *w, const float *b, float *y, int relu,
-                       lun_err *err);
-/* dx (n, in) = dy (n, out) w, gated; rows of w whose dy is 0 throughout are
-** not read. */
-int lun_linear_backward(int n, int64_t in, int64_t out, const float *dy,
-                        const float *w, float *dx, const lun_gate *gate,
+typedef struct lun_linear {
+  int n;
+  int64_t in, out;
+  int turned; /* w lies (in, out), not (out, in) */
+} lun_linear;
+
+/* y (n, out) = x (n, in) w' + b, then relu when asked.  b may be NULL.  Inputs
+** that are 0 count as 0 even where a turned weight is infinite or NaN. */
+int lun_linear_forward(const lun_linear *s, const float *x, const float *w,
+                       const float *b, float *y, int relu, lun_err *err);
+/* dx (n, in) = dy (n, out) w, gated.  idle, or NULL: dx is not wanted where its
+** y is not above 0, and may be 0 there. */
+int lun_linear_backward(const lun_linear *s, const float *dy, const float *w,
+                        float *dx, const lun_gate *gate, const lun_gate *idle,
                         lun_err *err);
-int lun_linear_backward_params(int n, int64_t in, int64_t out, const float *x,
+/* dw (out, in), however w lies. */
+int lun_linear_backward_params(const lun_linear *s, const float *x,
                                const float *dy, float *dw, float *db,
                                lun_err *err);
 

@@ -1,162 +1,228 @@
 /*
-** linear.c - dense layers, weights [out][in] as files have them.
+** linear.c - dense layers.  Weights lie as files of others have them,
+** [out][in], or turned, [in][out].
 **
-** Forward reads every row of w once.  Backward needs only the rows whose dy
-** is not 0, which after a relu are a half or fewer, and all but one of the
-** last layer's.
+** One direction goes by the rows of w, the other by its columns (simd.h).  By
+** columns only the rows of w are read whose input is not 0 for some image: a
+** half or fewer after a relu.  By rows only those are whose output is wanted:
+** a gradient is not where the relu before the layer put out 0.  So of turned
+** weights either direction reads what is alive; of others, backward alone
+** reads the outputs that are.
 */
 #include "simd.h"
 
 #include <string.h>
 
 enum {
-  ROWS = 8,      /* rows of w in a forward job */
-  COLS = 2048,   /* columns of w in a backward job */
-  SEGMENTS = 8,  /* of outputs, summed apart in backward */
-  IMAGES = 16,   /* rows of dy taken together in backward */
-  SUM_COLS = 512 /* columns of a job that adds the segments */
+  ROWS = 8,         /* rows of w in a job by rows */
+  COLS = 2048,      /* columns of w in a job by columns */
+  LEAST_ROWS = 784, /* of a segment by columns, ... */
+  SEGMENTS = 32,    /* ... if there are no more than these, ... */
+  FEW_SEGMENTS = 8, /* ... or fewer than these */
+  IMAGES = 16,      /* taken together */
+  SUM_COLS = 512    /* columns of a job that adds the segments */
 };
 
 static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-static int status(int st, lun_err *err) {
-  return st ? lun_fail(err, st, "interrupted") : LUN_OK;
-}
-
-/* ---- forward ------------------------------------------------------------ */
-
-static void forward_job(void *arg, int64_t job, int worker) {
-  const lun_dense *j = arg;
-  (void)worker;
-  lun_simd_now()->dense_rows(j, job * ROWS, min64(j->out, (job + 1) * ROWS));
-}
-
-int lun_linear_forward(int n, int64_t in, int64_t out, const float *x,
-                       const float *w, const float *b, float *y, int relu,
-                       lun_err *err) {
-  lun_dense j = {.n = n,
-                 .in = in,
-                 .out = out,
-                 .x = x,
-                 .w = w,
-                 .y = y,
-                 .end = {b, relu, NULL}};
-  return status(lun_parallel(ceil_div(out, ROWS), forward_job, &j), err);
-}
-
-/* ---- gradient of the input ---------------------------------------------- */
-
-typedef struct back_job {
+typedef struct dense_job {
   lun_dense d;
   const lun_simd *isa;
-  float *part, *dx;     /* part: (SEGMENTS, n, in) */
-  int64_t chunks, row0; /* dx's first row in the whole batch */
-} back_job;
+  float *part, *y; /* columns: part (segments, n, out); y of the whole batch */
+  int segments;
+  int64_t chunks, live; /* of columns; rows: how many matter */
+} dense_job;
+
+/* ---- by rows ------------------------------------------------------------ */
+
+static void rows_job(void *arg, int64_t job, int worker) {
+  const dense_job *j = arg;
+  (void)worker;
+  j->isa->dense_rows(&j->d, job * ROWS, min64(j->live, (job + 1) * ROWS));
+}
+
+static int compares(const lun_gate *g) {
+  return g && (g->kind == LUN_GATE_PLAIN || g->kind == LUN_GATE_GUIDED);
+}
+
+/* Lists the outputs that some image wants; the others are 0.  None wants those
+** where its gate, or one that comes later, compares with what is not above 0. */
+static void list_wanted(dense_job *j, const lun_gate *g, int64_t *live) {
+  const float *y[IMAGES];
+  int64_t out = j->d.out;
+  for (int b = 0; b < j->d.n; b++) {
+    y[b] = g->y + (j->d.row0 + b) * out % g->size;
+  }
+  j->live = 0;
+  for (int64_t o = 0; o < out; o++) {
+    int any = 0;
+    for (int b = 0; b < j->d.n; b++) any |= y[b][o] > 0;
+    live[j->live] = o;
+    j->live += any;
+  }
+  memset(j->d.y, 0, (size_t)(j->d.n * out) * sizeof(float));
+  j->d.live = live;
+}
+
+static int by_rows(dense_job *j, const lun_gate *idle, int64_t *live) {
+  j->live = j->d.out;
+  j->d.live = NULL;
+  if (live) list_wanted(j, idle ? idle : j->d.end.gate, live);
+  return lun_parallel(ceil_div(j->live, ROWS), rows_job, j);
+}
+
+/* ---- by columns --------------------------------------------------------- */
 
 static void cols_job(void *arg, int64_t job, int worker) {
-  const back_job *j = arg;
-  int64_t s = job / j->chunks, i0 = job % j->chunks * COLS, in = j->d.in;
+  const dense_job *j = arg;
+  int64_t s = job / j->chunks, o0 = job % j->chunks * COLS, out = j->d.out;
   (void)worker;
-  j->isa->dense_cols(&j->d, (int)s, i0, min64(in, i0 + COLS),
-                     j->part + s * j->d.n * in + i0, in);
+  j->isa->dense_cols(&j->d, (int)s, o0, min64(out, o0 + COLS),
+                     j->part + s * j->d.n * out + o0, out);
 }
 
 static void sum_job(void *arg, int64_t job, int worker) {
-  const back_job *j = arg;
-  int64_t in = j->d.in, i0 = job * SUM_COLS, len = min64(SUM_COLS, in - i0);
+  const dense_job *j = arg;
+  int64_t out = j->d.out, o0 = job * SUM_COLS, len = min64(SUM_COLS, out - o0);
+  const float *bias = j->d.end.bias;
+  lun_finish end = {NULL, j->d.end.relu, j->d.end.gate};
   (void)worker;
   for (int b = 0; b < j->d.n; b++) {
-    float *sum = j->part + b * in + i0;
-    for (int s = 1; s < SEGMENTS; s++) {
-      const float *p = sum + s * j->d.n * in;
-      for (int64_t i = 0; i < len; i++) sum[i] += p[i];
+    float *sum = j->part + b * out + o0;
+    for (int s = 1; s < j->segments; s++) {
+      const float *p = sum + s * j->d.n * out;
+      for (int64_t o = 0; o < len; o++) sum[o] += p[o];
     }
-    j->isa->finish(&j->d.end, j->dx, (j->row0 + b) * in + i0, (int)len, sum,
-                   0.0f);
+    for (int64_t o = 0; bias && o < len; o++) sum[o] += bias[o0 + o];
+    j->isa->finish(&end, j->y, (j->d.row0 + b) * out + o0, (int)len, sum, 0.0f);
   }
+}
+
+static int segments_of(int64_t in) {
+  int64_t s = in / LEAST_ROWS;
+  return (int)(s < FEW_SEGMENTS ? FEW_SEGMENTS : min64(s, SEGMENTS));
 }
 
 /* Lists the rows of w that some image needs, segment after segment. */
-static void list_live(const lun_dense *d, int64_t *live, int64_t *first) {
+static void list_live(const dense_job *j, int64_t *live, int64_t *first) {
+  const lun_dense *d = &j->d;
   int64_t count = 0;
-  for (int s = 0; s < SEGMENTS; s++) {
+  for (int s = 0; s < j->segments; s++) {
+    int64_t end = d->in * (s + 1) / j->segments;
     first[s] = count;
-    for (int64_t o = d->out * s / SEGMENTS; o < d->out * (s + 1) / SEGMENTS;
-         o++) {
+    for (int64_t i = d->in * s / j->segments; i < end; i++) {
       int any = 0;
-      for (int b = 0; b < d->n; b++) any |= d->dy[b * d->out + o] != 0.0f;
-      live[count] = o;
+      for (int b = 0; b < d->n; b++) any |= d->x[b * d->in + i] != 0.0f;
+      live[count] = i;
       count += any;
     }
   }
-  first[SEGMENTS] = count;
+  first[j->segments] = count;
 }
 
-static int back_images(back_job *j, int64_t *live) {
+static int by_columns(dense_job *j, int64_t *live) {
   int64_t first[SEGMENTS + 1];
-  list_live(&j->d, live, first);
+  list_live(j, live, first);
   j->d.live = live;
   j->d.first = first;
-  int st = lun_parallel(SEGMENTS * j->chunks, cols_job, j);
+  int st = lun_parallel(j->segments * j->chunks, cols_job, j);
   if (st != LUN_OK) return st;
-  return lun_parallel(ceil_div(j->d.in, SUM_COLS), sum_job, j);
+  return lun_parallel(ceil_div(j->d.out, SUM_COLS), sum_job, j);
 }
 
-int lun_linear_backward(int n, int64_t in, int64_t out, const float *dy,
-                        const float *w, float *dx, const lun_gate *gate,
-                        lun_err *err) {
+/* ---- a layer, IMAGES at a time ------------------------------------------ */
+
+typedef struct task {
+  lun_dense d; /* of the whole batch */
+  int columns;
+  const lun_gate *idle;
+} task;
+
+static int run(const task *t, lun_err *err) {
+  const lun_dense *d = &t->d;
+  dense_job j = {.isa = lun_simd_now(),
+                 .y = d->y,
+                 .segments = segments_of(d->in),
+                 .chunks = ceil_div(d->out, COLS)};
+  int skip = t->columns || t->idle || compares(d->end.gate);
+  int64_t list = skip ? (t->columns ? d->in : d->out) + 1 : 0;
+  int64_t part = t->columns ? j.segments * min64(d->n, IMAGES) * d->out : 0;
+  size_t pad = ((size_t)part * sizeof(float) + 63) / 64 * 64;
+  char *mem = lun_malloc(pad + (size_t)(list + 1) * sizeof(int64_t));
+  int64_t *live = skip ? (int64_t *)(void *)(mem + pad) : NULL;
   int st = LUN_OK;
-  size_t part = (size_t)(SEGMENTS * min64(n, IMAGES) * in) * sizeof(float);
-  size_t pad = (part + 63) / 64 * 64;
-  char *mem = lun_malloc(pad + (size_t)(out + 1) * sizeof(int64_t));
   if (!mem) return lun_fail(err, LUN_ENOMEM, "linear: no scratch memory");
-  back_job j = {.isa = lun_simd_now(),
-                .part = (float *)(void *)mem,
-                .dx = dx,
-                .chunks = ceil_div(in, COLS)};
-  for (int b = 0; b < n && st == LUN_OK; b += IMAGES) {
-    j.row0 = b;
-    j.d = (lun_dense){.n = (int)min64(IMAGES, n - b),
-                      .in = in,
-                      .out = out,
-                      .dy = dy + b * out,
-                      .w = w,
-                      .end = {NULL, 0, gate}};
-    st = back_images(&j, (int64_t *)(void *)(mem + pad));
+  j.part = (float *)(void *)mem;
+  for (int b = 0; b < d->n && st == LUN_OK; b += IMAGES) {
+    j.d = *d;
+    j.d.n = (int)min64(IMAGES, d->n - b);
+    j.d.x += b * d->in;
+    j.d.y += b * d->out;
+    j.d.row0 = b;
+    st = t->columns ? by_columns(&j, live) : by_rows(&j, t->idle, live);
   }
   lun_free(mem);
-  return status(st, err);
+  return st ? lun_fail(err, st, "interrupted") : LUN_OK;
+}
+
+int lun_linear_forward(const lun_linear *s, const float *x, const float *w,
+                       const float *b, float *y, int relu, lun_err *err) {
+  task t = {.d = {.n = s->n,
+                  .in = s->in,
+                  .out = s->out,
+                  .x = x,
+                  .w = w,
+                  .y = y,
+                  .end = {b, relu, NULL}},
+            .columns = s->turned};
+  return run(&t, err);
+}
+
+int lun_linear_backward(const lun_linear *s, const float *dy, const float *w,
+                        float *dx, const lun_gate *gate, const lun_gate *idle,
+                        lun_err *err) {
+  task t = {.d = {.n = s->n,
+                  .in = s->out,
+                  .out = s->in,
+                  .x = dy,
+                  .w = w,
+                  .y = dx,
+                  .end = {NULL, 0, gate}},
+            .columns = !s->turned,
+            .idle = idle};
+  return run(&t, err);
 }
 
 /* ---- gradients of the parameters ---------------------------------------- */
 
 typedef struct param_job {
-  int n;
-  int64_t in, out;
+  const lun_linear *s;
   const float *x, *dy;
   float *dw, *db;
 } param_job;
 
 static void param_row(void *arg, int64_t job, int worker) {
   const param_job *j = arg;
-  float db = 0.0f, *dw = j->dw ? j->dw + job * j->in : NULL;
+  int64_t in = j->s->in;
+  float db = 0.0f, *dw = j->dw ? j->dw + job * in : NULL;
   (void)worker;
-  if (dw) memset(dw, 0, (size_t)j->in * sizeof *dw);
-  for (int n = 0; n < j->n; n++) {
-    float d = j->dy[n * j->out + job];
-    const float *x = j->x + n * j->in;
+  if (dw) memset(dw, 0, (size_t)in * sizeof *dw);
+  for (int n = 0; n < j->s->n; n++) {
+    float d = j->dy[n * j->s->out + job];
+    const float *x = j->x + n * in;
     db += d;
     if (d == 0.0f) continue;
-    for (int64_t i = 0; dw && i < j->in; i++) dw[i] += d * x[i];
+    for (int64_t i = 0; dw && i < in; i++) dw[i] += d * x[i];
   }
   if (j->db) j->db[job] = db;
 }
 
-int lun_linear_backward_params(int n, int64_t in, int64_t out, const float *x,
+int lun_linear_backward_params(const lun_linear *s, const float *x,
                                const float *dy, float *dw, float *db,
                                lun_err *err) {
-  param_job j = {n, in, out, x, dy, dw, db};
-  return status(lun_parallel(out, param_row, &j), err);
+  param_job j = {s, x, dy, dw, db};
+  int st = lun_parallel(s->out, param_row, &j);
+  return st ? lun_fail(err, st, "interrupted") : LUN_OK;
 }

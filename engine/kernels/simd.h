@@ -66,18 +66,21 @@ typedef struct lun_wino_soon {
 } lun_wino_soon;
 
 /*
-** A dense layer, n rows of x (n, in) and y (n, out), w (out, in).  Sums are
-** cut into fixed segments of inputs (forward) or outputs (backward), each
-** summed by itself and then added in order: the same for every batch.
+** A matrix product of n rows, x (n, in) and y (n, out), in one of two ways.
+** Rows: w (out, in), an output is the product of a row with x; sums are cut
+** into fixed segments of inputs.  Columns: w (in, out), every input adds its
+** row to all outputs; inputs are cut into fixed segments, summed apart and then
+** added in order.  A dense layer is the one forward and the other backward.
 */
 typedef struct lun_dense {
   int n;
   int64_t in, out;
-  const float *x, *w, *dy;
+  const float *x, *w;
   float *y;
   lun_finish end;
-  const int64_t *live;  /* backward: rows of w that matter, ascending */
-  const int64_t *first; /* ... segment s has live[first[s]] and on */
+  int64_t row0;         /* first row in the whole batch, for the gate */
+  const int64_t *live;  /* rows of w that matter, ascending; NULL: all */
+  const int64_t *first; /* columns: segment s has live[first[s]] and on */
 } lun_dense;
 
 typedef struct lun_simd {
@@ -111,10 +114,11 @@ typedef struct lun_simd {
   ** is filled with 0. */
   void (*turn)(const float *from, ptrdiff_t fs, int rows, int np, float *to,
                ptrdiff_t ts);
-  /* y[n][o0 .. o1) of a dense layer, finished. */
-  void (*dense_rows)(const lun_dense *j, int64_t o0, int64_t o1);
-  /* part[n][i - i0] = sum over segment s of dy[n][o] w[o][i], i0 <= i < i1. */
-  void (*dense_cols)(const lun_dense *j, int segment, int64_t i0, int64_t i1,
+  /* Rows: y[n][live[a .. z)], finished. */
+  void (*dense_rows)(const lun_dense *j, int64_t a, int64_t z);
+  /* Columns: part[n][o - o0] = sum over segment s of x[n][i] w[i][o],
+  ** o0 <= o < o1. */
+  void (*dense_cols)(const lun_dense *j, int segment, int64_t o0, int64_t o1,
                      float *part, int64_t ps);
   /* A row of `len` 2x2 windows: maxima and which of the four won, a b / c d.
   ** The first maximum wins, but a NaN before it. */

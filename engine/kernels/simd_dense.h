@@ -36,10 +36,10 @@ INLINE share share_of(const lun_dense *j, int image, int64_t len) {
 
 /* sum[r][b] += <w row r, x row b> over len inputs; one vector of partial sums
 ** for each, so that the grouping does not show. */
-INLINE void dots(int rows, int images, const float *w, int64_t in,
+INLINE void dots(int rows, int images, const float *const *w, int64_t in,
                  const float *x, int len, float *sum, share soon) {
   vec s[8][SEVERAL];
-  const float *ask = w + len + soon.from;
+  ptrdiff_t ask = len + soon.from;
   int i = 0;
   UNROLLED(int r = 0; r < rows; r++)
   UNROLLED(int b = 0; b < images; b++) s[r][b] = (vec){0};
@@ -47,65 +47,75 @@ INLINE void dots(int rows, int images, const float *w, int64_t in,
     vec u[SEVERAL];
     UNROLLED(int b = 0; b < images; b++) u[b] = LOADU(x + b * in + i);
     UNROLLED(int r = 0; r < rows; r++) {
-      vec v = LOADU(w + r * in + i);
-      if (images > 1) __builtin_prefetch(ask + r * in, 0, 2);
+      vec v = LOADU(w[r] + i);
+      if (images > 1) __builtin_prefetch(w[r] + ask, 0, 2);
       UNROLLED(int b = 0; b < images; b++) s[r][b] += v * u[b];
     }
   }
   for (int r = 0; r < rows; r++)
     for (int b = 0; b < images; b++) {
       if (i < len) {
-        s[r][b] += load_part(w + r * in + i, len - i) *
-                   load_part(x + b * in + i, len - i);
+        s[r][b] +=
+            load_part(w[r] + i, len - i) * load_part(x + b * in + i, len - i);
       }
       sum[r * SEVERAL + b] += total(s[r][b]);
     }
 }
 
-/* 8 rows (or fewer) of weights from o0 on, all images, one segment. */
-INLINE void rows_segment(const lun_dense *j, int64_t o0, int rows, int64_t i0,
-                         int len) {
-  const float *w = j->w + o0 * j->in + i0, *x = j->x + i0;
+/* 8 rows of weights (or fewer), all images, one segment; sums go to row[r] of
+** y. */
+INLINE void rows_segment(const lun_dense *j, const int64_t *row, int rows,
+                         int64_t i0, int len) {
+  const float *w[8], *x = j->x + i0;
   float sum[8 * SEVERAL];
+  for (int r = 0; r < rows; r++) w[r] = j->w + row[r] * j->in + i0;
   for (int b = 0, m; b < j->n; b += m) {
     m = j->n - b >= SEVERAL ? SEVERAL : 1;
     share soon = share_of(j, b, len);
-    float *y = j->y + b * j->out + o0;
+    float *y = j->y + b * j->out;
     for (int r = 0; r < rows; r++)
       for (int q = 0; q < m; q++) {
-        sum[r * SEVERAL + q] = i0 ? y[q * j->out + r] : 0.0f;
+        sum[r * SEVERAL + q] = i0 ? y[q * j->out + row[r]] : 0.0f;
       }
     const float *xb = x + b * j->in;
     if (m > 1 && rows == 8) {
       dots(4, SEVERAL, w, j->in, xb, len, sum, soon);
-      dots(4, SEVERAL, w + 4 * j->in, j->in, xb, len, sum + 4 * SEVERAL, soon);
+      dots(4, SEVERAL, w + 4, j->in, xb, len, sum + 4 * SEVERAL, soon);
     } else if (rows == 8) {
       dots(8, 1, w, j->in, xb, len, sum, soon);
     } else {
       for (int r = 0; r < rows; r++)
         for (int q = 0; q < m; q++) {
-          dots(1, 1, w + r * j->in, j->in, xb + q * j->in, len,
-               sum + r * SEVERAL + q, soon);
+          dots(1, 1, w + r, j->in, xb + q * j->in, len, sum + r * SEVERAL + q,
+               soon);
         }
     }
     for (int r = 0; r < rows; r++)
-      for (int q = 0; q < m; q++) y[q * j->out + r] = sum[r * SEVERAL + q];
+      for (int q = 0; q < m; q++) y[q * j->out + row[r]] = sum[r * SEVERAL + q];
   }
 }
 
-static void dense_rows(const lun_dense *j, int64_t o0, int64_t o1) {
-  for (int64_t o = o0; o < o1; o += 8) {
-    int rows = (int)(o1 - o < 8 ? o1 - o : 8);
+/* A finished output of image b. */
+INLINE float finished(const lun_dense *j, int b, int64_t o, float y) {
+  if (j->end.bias) y += j->end.bias[o];
+  if (j->end.relu && y < 0) return 0.0f; /* NaN stays */
+  if (!j->end.gate) return y;
+  return lun_gate_one(j->end.gate, (j->row0 + b) * j->out + o, y);
+}
+
+static void dense_rows(const lun_dense *j, int64_t a, int64_t z) {
+  for (; a < z; a += 8) {
+    int rows = (int)(z - a < 8 ? z - a : 8);
+    int64_t row[8];
+    for (int r = 0; r < rows; r++) row[r] = j->live ? j->live[a + r] : a + r;
     for (int64_t i = 0; i < j->in; i += SEGMENT_IN) {
       int64_t len = j->in - i < SEGMENT_IN ? j->in - i : SEGMENT_IN;
-      rows_segment(j, o, rows, i, (int)len);
+      rows_segment(j, row, rows, i, (int)len);
     }
     for (int b = 0; b < j->n; b++)
       for (int r = 0; r < rows; r++) {
-        float *y = j->y + b * j->out + o + r;
-        if (j->in == 0) *y = 0.0f;
-        if (j->end.bias) *y += j->end.bias[o + r];
-        if (j->end.relu && *y < 0) *y = 0.0f; /* NaN stays */
+        float *y = j->y + b * j->out + row[r];
+        *y = finished(j, b, row[r], j->in ? *y : 0.0f);
       }
   }
 }
@@ -140,16 +150,16 @@ INLINE void axpys(int rows, int images, const float *const *w, const float *d,
 
 /* Up to 8 rows from live[a] on; one that is missing at the end counts with the
 ** factor 0. */
-static void dense_cols(const lun_dense *j, int segment, int64_t i0, int64_t i1,
+static void dense_cols(const lun_dense *j, int segment, int64_t o0, int64_t o1,
                        float *part, int64_t ps) {
-  int64_t a = j->first[segment], z = j->first[segment + 1], len = i1 - i0;
+  int64_t a = j->first[segment], z = j->first[segment + 1], len = o1 - o0;
   for (int b = 0; b < j->n; b++) {
     memset(part + b * ps, 0, (size_t)len * sizeof *part);
   }
   for (; a < z; a += 8) {
     const float *w[16];
     for (int r = 0; r < 16; r++) {
-      w[r] = j->w + j->live[a + r < z ? a + r : z - 1] * j->in + i0;
+      w[r] = j->w + j->live[a + r < z ? a + r : z - 1] * j->out + o0;
     }
     for (int b = 0, m; b < j->n; b += m) {
       m = j->n - b >= SEVERAL ? SEVERAL : 1;
@@ -157,7 +167,7 @@ static void dense_cols(const lun_dense *j, int segment, int64_t i0, int64_t i1,
       for (int r = 0; r < 8; r++)
         for (int q = 0; q < m; q++) {
           d[r * SEVERAL + q] =
-              a + r < z ? j->dy[(b + q) * j->out + j->live[a + r]] : 0.0f;
+              a + r < z ? j->x[(b + q) * j->in + j->live[a + r]] : 0.0f;
         }
       float *to = part + b * ps;
       share soon = share_of(j, b, len);

@@ -241,11 +241,17 @@ static int linear_infer(lun_node *n, lun_err *err) {
   return lun_node_shape(n, 2, (int64_t[]){rows, w->dim[0]}, err);
 }
 
+/* The layer for `rows` rows. */
+static lun_linear layer(const lun_node *n, int64_t rows) {
+  const lun_tensor *w = n->in[1];
+  return (lun_linear){(int)rows, w->dim[1], w->dim[0], w->turned};
+}
+
 static int linear_run(lun_node *n, lun_tensor *out, int relu, lun_err *err) {
-  const lun_tensor *x = n->in[0], *w = n->in[1];
+  lun_linear s = layer(n, n->in[0]->dim[0]);
   if (out->size == 0) return LUN_OK;
-  return lun_linear_forward((int)x->dim[0], x->dim[1], w->dim[0], x->data,
-                            w->data, bias(n), out->data, relu, err);
+  return lun_linear_forward(&s, n->in[0]->data, n->in[1]->data, bias(n),
+                            out->data, relu, err);
 }
 
 static int linear_forward(lun_node *n, lun_err *err) {
@@ -258,27 +264,27 @@ static int linear_forward_relu(lun_node *n, lun_node *relu, lun_err *err) {
 
 static int linear_params(const lun_back *b, lun_err *err) {
   const lun_node *n = b->node;
-  const lun_tensor *x = n->in[0], *w = n->in[1];
+  lun_linear s = layer(n, n->in[0]->dim[0]);
   for (int c = 0; c < b->copies; c++) {
-    float *dw = b->dx[1] ? b->dx[1] + c * w->size : NULL;
+    float *dw = b->dx[1] ? b->dx[1] + c * n->in[1]->size : NULL;
     float *db = b->dx[2] ? b->dx[2] + c * n->in[2]->size : NULL;
-    LUN_TRY(lun_linear_backward_params((int)x->dim[0], x->dim[1], w->dim[0],
-                                       x->data, b->dy + c * n->out->size, dw,
-                                       db, err));
+    LUN_TRY(lun_linear_backward_params(&s, n->in[0]->data,
+                                       b->dy + c * n->out->size, dw, db, err));
   }
   return LUN_OK;
 }
 
 static int linear_back(const lun_back *b, lun_err *err) {
   const lun_node *n = b->node;
-  const lun_tensor *w = n->in[1];
+  lun_linear s;
   int rows = 0;
   if (n->out->size == 0) return nothing(b);
   if (b->dx[1] || b->dx[2]) LUN_TRY(linear_params(b, err));
   if (!b->dx[0]) return LUN_OK;
   LUN_TRY(all_rows(b, (int)n->in[0]->dim[0], &rows, err));
-  return lun_linear_backward(rows, w->dim[1], w->dim[0], b->dy, w->data,
-                             b->dx[0], b->gate, err);
+  s = layer(n, rows);
+  return lun_linear_backward(&s, b->dy, n->in[1]->data, b->dx[0], b->gate,
+                             b->idle, err);
 }
 
 static const lun_rule linear_rules[] = {
@@ -296,4 +302,5 @@ const lun_op lun_op_linear = {
     .forward_relu = linear_forward_relu,
     .rules = linear_rules,
     .gated = 1,
+    .turns = 1,
 };

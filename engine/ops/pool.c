@@ -354,6 +354,7 @@ const lun_op lun_op_max_pool2d = {
     .forward = max_forward,
     .rules = max_rules,
     .gated = 1,
+    .picks = 1,
 };
 
 /* ---- average ----------------------------------------------------------- */

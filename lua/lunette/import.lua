@@ -234,13 +234,35 @@ local function in_file_order(params, width)
 end
 
 
+-- Dense weights from this many numbers on lie turned, [in][out]: then inputs that
+-- are 0 cost nothing forward. Networks are searched for NaN up to that size.
+local TURNED = 2 ^ 21
+
+
+-- How the values lie in the file: matrices that are large, and no others, turned.
+local function lay_out(params)
+  local turned = {}
+  for _, p in ipairs(params) do
+    p.lies, p.order = p.shape, p.perm
+    local large = #p.shape == 2 and count(p.shape) > TURNED
+    if large and p.view[p.perm[1]] == p.shape[1] then
+      p.lies = { p.shape[2], p.shape[1] }
+      p.order = { table.unpack(p.perm, 2) }
+      p.order[#p.order + 1] = p.perm[1]
+      turned[#turned + 1] = p.name
+    end
+  end
+  return turned
+end
+
+
 -- JSON with the keys in the file's order; spaces make the data begin at 64.
 local function header(params, meta, dtype, width)
   local parts, at = { '"__metadata__":' .. encode(meta) }, 0
   for _, p in ipairs(params) do
     local bytes = count(p.shape) * width
     parts[#parts + 1] = ('%s:{"dtype":"%s","shape":[%s],"data_offsets":[%d,%d]}')
-      :format(json.quotestring(p.name), dtype, table.concat(p.shape, ","), at,
+      :format(json.quotestring(p.name), dtype, table.concat(p.lies, ","), at,
               at + bytes)
     at = at + bytes
   end
@@ -262,7 +284,7 @@ local function plan(params, head, dtype)
   local lines = { "dtype " .. dtype, "header " .. #head, head }
   for _, p in ipairs(params) do
     lines[#lines + 1] = ("tensor %d %s %s %s"):format(p.source.index,
-      comma(p.view, 0), comma(p.perm, 1), p.source.full or p.source.name)
+      comma(p.view, 0), comma(p.order, 1), p.source.full or p.source.name)
   end
   lines[#lines + 1] = "end\n"
   return table.concat(lines, "\n")
@@ -273,6 +295,8 @@ local function write(job, params, meta)
   local dtype, width = "F32", 4
   if job.opts.half then dtype, width = "F16", 2 end
   local order = in_file_order(params, width)
+  local turned = lay_out(order)
+  meta.lunette_turned = #turned > 0 and json.encode(turned) or nil
   local head, bytes = header(order, meta, dtype, width)
   local name = os.tmpname()
   local f, message = io.open(name, "wb")
@@ -301,11 +325,19 @@ function M.default_out(file, known)
 end
 
 
+-- The names that a file of ours lists as turned.
+local function turned_names(meta)
+  local set, list = {}, json.decode(meta.lunette_turned or "", 1, nil, nil)
+  for _, name in ipairs(type(list) == "table" and list or {}) do set[name] = true end
+  return set
+end
+
+
 -- Reads the listing and says what the file is.
 local function identify(file)
   local found, message = M.list(file)
   if not found then return nil, message end
-  local params, family = names.map(found.tensors)
+  local params, family = names.map(found.tensors, turned_names(found.meta))
   if not params then return nil, family end
   local model, options, by_name = recognise(params, family)
   if not model then return nil, options end

@@ -155,7 +155,8 @@ def processes(table, args, folder):
                LUNETTE_THREADS=str(args.threads))
     ours = ["./lunette", "explain", picture, "--method", "saliency", "--model", weights,
             "-o", os.path.join(folder, "ours.png")]
-    peer = ["/usr/bin/python3", os.path.join(HERE, "peer_explain.py"), weights, picture,
+    plain = os.path.join(args.build, "vgg16_hash1_plain.safetensors")
+    peer = ["/usr/bin/python3", os.path.join(HERE, "peer_explain.py"), plain, picture,
             os.path.join(folder, "peer.png")]
     both = ([], [])
     for i in range(max(3, args.rounds // 2) + 1):

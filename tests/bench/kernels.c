@@ -4,7 +4,9 @@
 ** convolution would need them.  For steering work on the kernels; `make
 ** bench` has the comparison with other programs.
 **
-**   kernels [batch] [rounds] [threads]
+**   kernels [batch] [rounds] [threads] [plain]
+**
+** Dense weights lie [in][out], as imported ones do, or with `plain` [out][in].
 */
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,6 +40,8 @@ static layer vgg[] = {
     {.name = "predictions", .c = 4096, .k = 1000},
 };
 enum { LAYERS = sizeof vgg / sizeof *vgg };
+
+static int turned = 1; /* how the weights of dense layers lie */
 
 static double now(void) {
   struct timespec t;
@@ -86,7 +90,8 @@ static double forward(layer *l, int n) {
   if (l->side) {
     lun_conv_forward(&s, l->x, l->w, l->b, l->y, 1, NULL);
   } else {
-    lun_linear_forward(n, l->c, l->k, l->x, l->w, l->b, l->y, 1, NULL);
+    lun_linear d = {n, l->c, l->k, turned};
+    lun_linear_forward(&d, l->x, l->w, l->b, l->y, 1, NULL);
   }
   return now() - t;
 }
@@ -99,7 +104,8 @@ static double backward(layer *l, int n, float *dx) {
   if (l->side) {
     lun_conv_backward(&s, l->y, l->w, dx, &g, NULL);
   } else {
-    lun_linear_backward(n, l->c, l->k, l->y, l->w, dx, &g, NULL);
+    lun_linear d = {n, l->c, l->k, turned};
+    lun_linear_backward(&d, l->y, l->w, dx, &g, NULL, NULL);
   }
   return now() - t;
 }
@@ -108,6 +114,7 @@ int main(int argc, char **argv) {
   int n = argc > 1 ? atoi(argv[1]) : 1, rounds = argc > 2 ? atoi(argv[2]) : 7;
   double sum[3] = {0}, best[2] = {1e9, 1e9};
   if (argc > 3) lun_set_threads(atoi(argv[3]));
+  turned = argc <= 4;
   float *dx = fill((int64_t)64 * 224 * 224 * n, 0);
   for (layer *l = vgg; l < vgg + LAYERS; l++) {
     l->x = fill(plane(l) * l->c * n, 1);

@@ -30,7 +30,7 @@ def file(name, *shape):
 
 
 def vgg():
-    path = os.path.join(BUILD, "vgg16_hash1.safetensors")
+    path = os.path.join(BUILD, "vgg16_hash1_plain.safetensors")
     return once("vgg", lambda: peernets.Vgg16(path))
 
 

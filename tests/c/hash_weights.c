@@ -1,6 +1,7 @@
 /*
 ** hash_weights.c - writes a full-size VGG16 whose weights come from a formula,
-** so that tests need no download:  hash_weights SEED FILE
+** so that tests need no download:  hash_weights SEED FILE [plain]
+** Dense weights lie turned, as those of imported files do, or plain.
 **
 ** Parameter i, element j (OIHW order): u = splitmix64((seed*1000 + i) * 2^32 +
 ** j) >> 40, over 2^24; weight (2u-1) sqrt(6 / fan_in), bias 0.1 (2u-1).
@@ -8,6 +9,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "../../engine/lunette.h"
 
@@ -64,7 +66,8 @@ int main(int argc, char **argv) {
   int64_t in = 3;
   int n = 0;
   lun_err err;
-  if (argc != 3) return fprintf(stderr, "hash_weights SEED FILE\n"), 64;
+  if (argc != 3 && (argc != 4 || strcmp(argv[3], "plain") != 0))
+    return fprintf(stderr, "hash_weights SEED FILE [plain]\n"), 64;
   seed = strtoull(argv[1], NULL, 10);
   for (int b = 0; b < 5; b++)
     for (int c = 1; c <= depth[b]; c++, n += 2, in = width[b]) {
@@ -80,6 +83,8 @@ int main(int argc, char **argv) {
     snprintf(name[n + 1], sizeof *name, "%s.bias", dense[i]);
     t[n] = parameter(seed, n, 2, w);
     t[n + 1] = parameter(seed, n + 1, 1, w);
+    if (lun_tensor_turn(t[n], argc == 3, &err) != LUN_OK)
+      return fprintf(stderr, "%s\n", err.msg), 1;
   }
   for (int i = 0; i < n; i++) names[i] = name[i];
   if (lun_weights_write(argv[2], n, names, t, LUN_F32, NULL, &err) != LUN_OK)

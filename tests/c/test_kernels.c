@@ -233,6 +233,7 @@ typedef struct dense {
   int n;
   int64_t in, out;
   float *x, *w, *b, *y, *dy, *dx, *dw, *db, *ref;
+  float *turned; /* w as (in, out) */
 } dense;
 
 static dense dense_new(int n, int64_t in, int64_t out) {
@@ -247,7 +248,13 @@ static dense dense_new(int n, int64_t in, int64_t out) {
              fresh(n * in, 0),
              fresh(in * out, 0),
              fresh(out, 0),
-             fresh(most(n * in, most(n * out, in * out)) + out, 0)};
+             fresh(most(n * in, most(n * out, in * out)) + out, 0),
+             fresh(in * out, 0)};
+  for (int64_t i = 0; i < in; i++)
+    for (int64_t o = 0; o < out; o++) d.turned[i * out + o] = d.w[o * in + i];
+  for (int64_t e = 0; e < n * in; e++) { /* and here */
+    if (e % in % 7 == 2 || (e % 3 == 0 && d.x[e] < 0)) d.x[e] = 0.0f;
+  }
   for (int64_t e = 0; e < n * out; e++) { /* dead units, whole dead rows */
     if (d.dy[e] < 0 || e % out % 5 == 1) d.dy[e] = 0.0f;
   }
@@ -255,9 +262,31 @@ static dense dense_new(int n, int64_t in, int64_t out) {
 }
 
 static void dense_free(dense *d) {
-  float *all[] = {d->x, d->w, d->b, d->y, d->dy, d->dx, d->dw, d->db, d->ref};
+  float *all[] = {d->x,  d->w,  d->b,  d->y,   d->dy,
+                  d->dx, d->dw, d->db, d->ref, d->turned};
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
+
+static int dense_forward(dense *d, int turned, const float *b, int relu) {
+  lun_linear s = {d->n, d->in, d->out, turned};
+  return lun_linear_forward(&s, d->x, turned ? d->turned : d->w, b, d->y, relu,
+                            NULL);
+}
+
+static int dense_backward(dense *d, int turned, const lun_gate *gate,
+                          const lun_gate *idle) {
+  lun_linear s = {d->n, d->in, d->out, turned};
+  return lun_linear_backward(&s, d->dy, turned ? d->turned : d->w, d->dx, gate,
+                             idle, NULL);
+}
+
+static int dense_params(dense *d) {
+  lun_linear s = {d->n, d->in, d->out, 0};
+  return lun_linear_backward_params(&s, d->x, d->dy, d->dw, d->db, NULL);
+}
+
+/* Both layouts of the weights. */
+#define EACH_LAYOUT for (int turned = 0; turned < 2; turned++)
 
 #define DENSE_NEAR(got, n_, what, d)                                           \
   do {                                                                         \
@@ -270,9 +299,8 @@ static void dense_forward_is_naive(dense *d) {
   for (int mode = 0; mode < 4; mode++) {
     const float *b = mode & 1 ? d->b : NULL;
     naive_linear_forward(d->n, d->in, d->out, d->x, d->w, b, d->ref, mode >> 1);
-    EACH_SET {
-      lun_linear_forward(d->n, d->in, d->out, d->x, d->w, b, d->y, mode >> 1,
-                         NULL);
+    EACH_SET EACH_LAYOUT {
+      dense_forward(d, turned, b, mode >> 1);
       DENSE_NEAR(d->y, d->n * d->out, "forward", d);
     }
   }
@@ -284,20 +312,40 @@ static void dense_backward_is_naive(dense *d) {
     gate.kind = (lun_gate_kind)(kind < 0 ? 0 : kind);
     const lun_gate *g = kind < 0 ? NULL : &gate;
     naive_linear_backward(d->n, d->in, d->out, d->dy, d->w, d->ref, g);
-    EACH_SET {
-      lun_linear_backward(d->n, d->in, d->out, d->dy, d->w, d->dx, g, NULL);
+    EACH_SET EACH_LAYOUT {
+      dense_backward(d, turned, g, NULL);
       DENSE_NEAR(d->dx, d->n * d->in, "backward", d);
     }
   }
+}
+
+/* What a later gate lets through is the same with and without its hint. */
+static void idle_inputs_do_not_matter(dense *d) {
+  lun_gate idle = {.kind = LUN_GATE_PLAIN, .y = d->x, .size = d->n * d->in};
+  float *all = fresh(d->n * d->in, 0);
+  EACH_SET EACH_LAYOUT {
+    int wrong = 0;
+    dense_backward(d, turned, NULL, NULL);
+    memcpy(all, d->dx, (size_t)(d->n * d->in) * sizeof *all);
+    dense_backward(d, turned, NULL, &idle);
+    for (int64_t e = 0; e < d->n * d->in; e++) {
+      wrong += d->x[e] > 0 ? d->dx[e] != all[e]
+                           : d->dx[e] != 0.0f && d->dx[e] != all[e];
+    }
+    CHECK(wrong == 0, "%s dense %d x %d -> %d: %d", lun_isa(), d->n, (int)d->in,
+          (int)d->out, wrong);
+  }
+  free(all);
 }
 
 static void dense_is_naive(int n, int64_t in, int64_t out) {
   dense d = dense_new(n, in, out);
   dense_forward_is_naive(&d);
   dense_backward_is_naive(&d);
+  idle_inputs_do_not_matter(&d);
   naive_linear_params(n, in, out, d.x, d.dy, d.ref, d.ref + in * out);
   EACH_SET {
-    lun_linear_backward_params(n, in, out, d.x, d.dy, d.dw, d.db, NULL);
+    dense_params(&d);
     DENSE_NEAR(d.dw, in * out, "weights' gradient", &d);
     CHECK(naive_diff(d.db, d.ref + in * out, out) <= TOL, "biases' gradient");
   }
@@ -408,18 +456,26 @@ static void dense_bits_are_fixed(void) {
   enum { N = 21, IN = 2100, OUT = 77 };
   dense a = dense_new(N, IN, OUT), b = dense_new(N, IN, OUT);
   int before = lun_threads();
-  lun_set_threads(3);
-  lun_linear_forward(N, IN, OUT, a.x, a.w, a.b, a.y, 1, NULL);
-  lun_linear_backward(N, IN, OUT, a.dy, a.w, a.dx, NULL, NULL);
-  lun_set_threads(1);
-  for (int n = 0; n < N; n++) {
-    lun_linear_forward(1, IN, OUT, b.x + n * IN, b.w, b.b, b.y + n * OUT, 1,
-                       NULL);
-    lun_linear_backward(1, IN, OUT, b.dy + n * OUT, b.w, b.dx + n * IN, NULL,
-                        NULL);
+  EACH_LAYOUT {
+    lun_gate g = {.kind = LUN_GATE_GUIDED, .y = a.x, .size = (int64_t)N * IN};
+    lun_set_threads(3);
+    dense_forward(&a, turned, a.b, 1);
+    dense_backward(&a, turned, &g, NULL);
+    lun_set_threads(1);
+    for (int n = 0; n < N; n++) {
+      dense one = b;
+      one.n = 1;
+      one.x += n * IN;
+      one.y += n * OUT;
+      one.dy += n * OUT;
+      one.dx += n * IN;
+      g = (lun_gate){.kind = LUN_GATE_GUIDED, .y = one.x, .size = IN};
+      dense_forward(&one, turned, b.b, 1);
+      dense_backward(&one, turned, &g, NULL);
+    }
+    CHECK(!memcmp(a.y, b.y, N * OUT * 4), "%s forward %d", lun_isa(), turned);
+    CHECK(!memcmp(a.dx, b.dx, N * IN * 4), "%s backward %d", lun_isa(), turned);
   }
-  CHECK(!memcmp(a.y, b.y, N * OUT * 4), "%s forward", lun_isa());
-  CHECK(!memcmp(a.dx, b.dx, N * IN * 4), "%s backward", lun_isa());
   lun_set_threads(before);
   dense_free(&a);
   dense_free(&b);
@@ -467,15 +523,11 @@ static void interruption_is_reported(void) {
     layer_free(&l);
   }
   lun_interrupt(1);
-  CHECK(lun_linear_forward(2, 300, 40, d.x, d.w, d.b, d.y, 0, NULL) ==
-            LUN_EINTR,
-        "dense forward");
-  CHECK(lun_linear_backward(2, 300, 40, d.dy, d.w, d.dx, NULL, NULL) ==
-            LUN_EINTR,
-        "dense backward");
-  CHECK(lun_linear_backward_params(2, 300, 40, d.x, d.dy, d.dw, d.db, NULL) ==
-            LUN_EINTR,
-        "dense parameters");
+  EACH_LAYOUT {
+    CHECK(dense_forward(&d, turned, d.b, 0) == LUN_EINTR, "dense forward");
+    CHECK(dense_backward(&d, turned, NULL, NULL) == LUN_EINTR, "and backward");
+  }
+  CHECK(dense_params(&d) == LUN_EINTR, "dense parameters");
   CHECK(lun_gemm(0, 0, 3, 3, 3, d.x, d.w, d.y, NULL) == LUN_EINTR, "gemm");
   lun_interrupt(0);
   dense_free(&d);

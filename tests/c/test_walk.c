@@ -263,6 +263,49 @@ static void gates_equal_rules(void) {
 }
 
 /* K seeds in one walk against K walks, bit for bit. */
+/* conv2d, relu, (pooling,) flatten, linear of weights that lie in order or
+** turned: where they lie turned, inputs that come to nothing are skipped. */
+static lun_tensor *dense_gradient(int turned, int pooled, const char *rule,
+                                  int want) {
+  lun_tensor *w = noise("6,3,3,3", 2), *f = noise(pooled ? "9,54" : "9,216", 3);
+  lun_tensor *seed = noise("6,9", 4), *g; /* three copies of two pictures */
+  lun_tape *tape;
+  lun_var v, at[4];
+  CHECK(lun_tensor_turn(f, turned, NULL) == LUN_OK, "turn");
+  CHECK(lun_tape_new(&tape, NULL) == LUN_OK, "tape");
+  at[0] = v = leaf(tape, "2,3,8,8", 1);
+  at[1] = v =
+      put_with(tape, "conv2d", NULL, 0, LUN_DEFER, v, (lun_var){w, -1}, none);
+  v = put_with(tape, "relu", NULL, 0, LUN_DEFER, v, none, none);
+  if (pooled) v = put_with(tape, "max_pool2d", "kernel", 2, 0, v, none, none);
+  at[2] = v;
+  at[3] = v = put(tape, "flatten", v, none, none);
+  v = put(tape, "linear", v, (lun_var){f, -1}, none);
+  CHECK(f->turned == turned, "linear leaves it as it lies");
+  g = gradient(tape, v.node, seed, at[want].node, rule, 0.1);
+  lun_tape_release(tape);
+  lun_tensor_release(seed);
+  lun_tensor_release(f);
+  lun_tensor_release(w);
+  return g;
+}
+
+/* The layouts add in different orders: 1e-6 of the gradient's length. */
+static void layouts_agree(void) {
+  static const char *const names[] = {"plain",     "guided", "rectified",
+                                      "deconvnet", "leak",   "identity"};
+  for (int k = 0; k < 6; k++)
+    for (int pooled = 0; pooled < 2; pooled++)
+      for (int want = 0; want < 4; want++) {
+        lun_tensor *a = dense_gradient(0, pooled, names[k], want);
+        lun_tensor *b = dense_gradient(1, pooled, names[k], want);
+        double d = a && b ? distance(b->data, a->data, a->size) : 1;
+        CHECK(d < 1e-6, "%s, %d, %d: %g", names[k], pooled, want, d);
+        lun_tensor_release(a);
+        lun_tensor_release(b);
+      }
+}
+
 static void copies_equal_walks(void) {
   tapenet n;
   tapenet_open(&n, LUN_DEFER);
@@ -421,6 +464,7 @@ int main(void) {
   no_path_gives_nothing();
   rules_follow_their_formulas();
   gates_equal_rules();
+  layouts_agree();
   copies_equal_walks();
   walks_leave_nothing_behind();
   answers_are_used();

@@ -2,6 +2,7 @@
 local import = require "lunette.import"
 local core = require "lunette.core"
 local load = require "lunette.load"
+local lu = require "lunette"
 
 local shared = os.getenv("LUNETTE_SHARED") or "../shared"
 local formats = shared .. "/models/formats/"
@@ -228,6 +229,33 @@ describe("import", function()
     assert.is_truthy(out, report)
     assert.are.equal("vgg11", report.model)
     assert.is_false(report.options.top)
+  end)
+
+  it("lays large dense weights out turned, which shows nowhere", function()
+    local net = lu.net(lu.models.vgg11 { width = 1 / 16, side = 64, fc = 1500 }):init(1)
+    local plain, again = tmp .. "/plain.safetensors", tmp .. "/again.safetensors"
+    local function lists(path, text) return read(path):find(text, 1, true) ~= nil end
+    assert(lu.save(net, plain))
+    local one = assert(import(plain, { out = tmp .. "/turned.safetensors" }))
+    assert(import(one, { out = again })) -- ours again
+    assert.is_false(lists(plain, "lunette_turned"))
+    local x = core.normal(1, 1, { 1, 3, 64, 64 })
+    local want = net:run(x, { modifiers = { "linear" } }).output
+    for _, path in ipairs { one, again } do
+      assert.is_true(lists(path, [["lunette_turned":"[\"fc2.weight\"]"]]))
+      local y, loaded = logits(path, x)
+      assert.is_true(distance(y, want) < 1e-5)
+      assert.is_nil(loaded.meta.lunette_turned)
+      -- saved as it lies, while nobody has asked for its values
+      local saved = tmp .. "/saved.safetensors"
+      assert(lu.save(loaded, saved))
+      assert.is_true(lists(saved, "lunette_turned"))
+      for name, t in pairs(net.params) do
+        assert.is_true(t:same(loaded.params[name]), name)
+      end
+      assert(lu.save(loaded, saved))
+      assert.is_false(lists(saved, "lunette_turned"))
+    end
   end)
 
   it("stores half as many bytes with half, the same classes on top", function()

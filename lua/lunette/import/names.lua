@@ -358,11 +358,25 @@ end
 local floating = { F32 = true, F16 = true, BF16 = true, F64 = true }
 
 
+-- Ours may hold matrices turned, see docs/formats.md.
+local function ours(tensors, turned)
+  local params = {}
+  for i, t in ipairs(tensors) do
+    params[i] = as_is(t.name, t, copy_of(t.shape))
+    if turned[t.name] and #t.shape == 2 then
+      params[i].perm, params[i].shape = { 2, 1 }, { t.shape[2], t.shape[1] }
+    end
+  end
+  return params
+end
+
+
 ---Maps a file's tensors to our parameters.
 ---@param list lunette.import.Tensor[]
+---@param turned? table<string, boolean>   names of matrices that lie turned
 ---@return lunette.import.Param[]? params, string family   "keras", "torch" or "ours";
 ---  or nil and a message
-function M.map(list)
+function M.map(list, turned)
   local tensors, by_name = {}, {}
   for _, t in ipairs(strip(list)) do
     if floating[t.type] then
@@ -384,9 +398,7 @@ function M.map(list)
     params, message = torch(tensors, by_name)
     return params, params and "torch" or message
   end
-  params = {}
-  for i, t in ipairs(tensors) do params[i] = as_is(t.name, t, copy_of(t.shape)) end
-  return params, "ours"
+  return ours(tensors, turned or {}), "ours"
 end
 
 return M
