@@ -15,7 +15,7 @@
 
 enum {
   ROWS = 8,         /* rows of w in a job by rows */
-  COLS = 2048,      /* columns of w in a job by columns */
+  COLS = 4096,      /* columns of w in a job by columns */
   LEAST_ROWS = 784, /* of a segment by columns, ... */
   SEGMENTS = 32,    /* ... if there are no more than these, ... */
   FEW_SEGMENTS = 8, /* ... or fewer than these */
@@ -32,7 +32,7 @@ typedef struct dense_job {
   const lun_simd *isa;
   float *part, *y; /* columns: part (segments, n, out); y of the whole batch */
   int segments;
-  int64_t chunks, live; /* of columns; rows: how many matter */
+  int64_t chunks; /* of columns */
 } dense_job;
 
 /* ---- by rows ------------------------------------------------------------ */
@@ -40,7 +40,7 @@ typedef struct dense_job {
 static void rows_job(void *arg, int64_t job, int worker) {
   const dense_job *j = arg;
   (void)worker;
-  j->isa->dense_rows(&j->d, job * ROWS, min64(j->live, (job + 1) * ROWS));
+  j->isa->dense_rows(&j->d, job * ROWS, min64(j->d.rows, (job + 1) * ROWS));
 }
 
 static int compares(const lun_gate *g) {
@@ -55,22 +55,22 @@ static void list_wanted(dense_job *j, const lun_gate *g, int64_t *live) {
   for (int b = 0; b < j->d.n; b++) {
     y[b] = g->y + (j->d.row0 + b) * out % g->size;
   }
-  j->live = 0;
+  j->d.rows = 0;
   for (int64_t o = 0; o < out; o++) {
     int any = 0;
     for (int b = 0; b < j->d.n; b++) any |= y[b][o] > 0;
-    live[j->live] = o;
-    j->live += any;
+    live[j->d.rows] = o;
+    j->d.rows += any;
   }
   memset(j->d.y, 0, (size_t)(j->d.n * out) * sizeof(float));
   j->d.live = live;
 }
 
 static int by_rows(dense_job *j, const lun_gate *idle, int64_t *live) {
-  j->live = j->d.out;
+  j->d.rows = j->d.out;
   j->d.live = NULL;
   if (live) list_wanted(j, idle ? idle : j->d.end.gate, live);
-  return lun_parallel(ceil_div(j->live, ROWS), rows_job, j);
+  return lun_parallel(ceil_div(j->d.rows, ROWS), rows_job, j);
 }
 
 /* ---- by columns --------------------------------------------------------- */

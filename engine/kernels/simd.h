@@ -79,7 +79,8 @@ typedef struct lun_dense {
   float *y;
   lun_finish end;
   int64_t row0;         /* first row in the whole batch, for the gate */
-  const int64_t *live;  /* rows of w that matter, ascending; NULL: all */
+  int64_t rows;         /* rows: how many of w matter */
+  const int64_t *live;  /* ... and which, ascending; NULL: all */
   const int64_t *first; /* columns: segment s has live[first[s]] and on */
 } lun_dense;
 

@@ -34,12 +34,12 @@ INLINE share share_of(const lun_dense *j, int image, int64_t len) {
   return (share){image / SEVERAL * (ptrdiff_t)len / groups, VL / groups};
 }
 
-/* sum[r][b] += <w row r, x row b> over len inputs; one vector of partial sums
-** for each, so that the grouping does not show. */
+/* sum[r][b] += <w[r], x row b> over len inputs; one vector of partial sums for
+** each, so that the grouping does not show.  w[8], w[9] ... come next. */
 INLINE void dots(int rows, int images, const float *const *w, int64_t in,
                  const float *x, int len, float *sum, share soon) {
   vec s[8][SEVERAL];
-  ptrdiff_t ask = len + soon.from;
+  ptrdiff_t ask = soon.from;
   int i = 0;
   UNROLLED(int r = 0; r < rows; r++)
   UNROLLED(int b = 0; b < images; b++) s[r][b] = (vec){0};
@@ -48,7 +48,7 @@ INLINE void dots(int rows, int images, const float *const *w, int64_t in,
     UNROLLED(int b = 0; b < images; b++) u[b] = LOADU(x + b * in + i);
     UNROLLED(int r = 0; r < rows; r++) {
       vec v = LOADU(w[r] + i);
-      if (images > 1) __builtin_prefetch(w[r] + ask, 0, 2);
+      __builtin_prefetch(w[8 + r] + ask, 0, 2);
       UNROLLED(int b = 0; b < images; b++) s[r][b] += v * u[b];
     }
   }
@@ -62,13 +62,12 @@ INLINE void dots(int rows, int images, const float *const *w, int64_t in,
     }
 }
 
-/* 8 rows of weights (or fewer), all images, one segment; sums go to row[r] of
+/* Weights w[r], 8 rows (or fewer), all images, one segment; sums go to row[r] of
 ** y. */
-INLINE void rows_segment(const lun_dense *j, const int64_t *row, int rows,
-                         int64_t i0, int len) {
-  const float *w[8], *x = j->x + i0;
+INLINE void rows_segment(const lun_dense *j, const float *const *w,
+                         const int64_t *row, int rows, int64_t i0, int len) {
+  const float *x = j->x + i0;
   float sum[8 * SEVERAL];
-  for (int r = 0; r < rows; r++) w[r] = j->w + row[r] * j->in + i0;
   for (int b = 0, m; b < j->n; b += m) {
     m = j->n - b >= SEVERAL ? SEVERAL : 1;
     share soon = share_of(j, b, len);
@@ -103,14 +102,26 @@ INLINE float finished(const lun_dense *j, int b, int64_t o, float y) {
   return lun_gate_one(j->end.gate, (j->row0 + b) * j->out + o, y);
 }
 
+/* The row of w that is the nth of those that matter, or the last of them. */
+INLINE int64_t row_of(const lun_dense *j, int64_t n) {
+  if (n >= j->rows) n = j->rows - 1;
+  return j->live ? j->live[n] : n;
+}
+
 static void dense_rows(const lun_dense *j, int64_t a, int64_t z) {
   for (; a < z; a += 8) {
     int rows = (int)(z - a < 8 ? z - a : 8);
-    int64_t row[8];
-    for (int r = 0; r < rows; r++) row[r] = j->live ? j->live[a + r] : a + r;
+    int64_t row[16];
+    for (int r = 0; r < 16; r++) row[r] = row_of(j, a + r);
     for (int64_t i = 0; i < j->in; i += SEGMENT_IN) {
       int64_t len = j->in - i < SEGMENT_IN ? j->in - i : SEGMENT_IN;
-      rows_segment(j, row, rows, i, (int)len);
+      int more = i + len < j->in; /* of these rows, before the next ones */
+      const float *w[16];
+      for (int r = 0; r < 8; r++) {
+        w[r] = j->w + row[r] * j->in + i;
+        w[8 + r] = more ? w[r] + len : j->w + row[8 + r] * j->in;
+      }
+      rows_segment(j, w, row, rows, i, (int)len);
     }
     for (int b = 0; b < j->n; b++)
       for (int r = 0; r < rows; r++) {
@@ -134,7 +145,7 @@ INLINE void axpys(int rows, int images, const float *const *w, const float *d,
     UNROLLED(int b = 0; b < images; b++) s[b] = LOADU(part + b * ps + i);
     UNROLLED(int r = 0; r < rows; r++) {
       vec v = LOADU(w[r] + i);
-      if (images > 1) __builtin_prefetch(w[8 + r] + ask, 0, 2);
+      __builtin_prefetch(w[8 + r] + ask, 0, 2);
       UNROLLED(int b = 0; b < images; b++) s[b] += f[r][b] * v;
     }
     UNROLLED(int b = 0; b < images; b++) STOREU(part + b * ps + i, s[b]);
