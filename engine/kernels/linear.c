@@ -15,7 +15,8 @@
 
 enum {
   ROWS = 8,         /* rows of w in a job by rows */
-  COLS = 4096,      /* columns of w in a job by columns */
+  COLS = 4096,      /* columns of w in a job by columns; fewer, but ... */
+  LEAST_COLS = 512, /* ... not below these, where jobs are few */
   LEAST_ROWS = 784, /* of a segment by columns, ... */
   SEGMENTS = 32,    /* ... if there are no more than these, ... */
   FEW_SEGMENTS = 8, /* ... or fewer than these */
@@ -32,7 +33,7 @@ typedef struct dense_job {
   const lun_simd *isa;
   float *part, *y; /* columns: part (segments, n, out); y of the whole batch */
   int segments;
-  int64_t chunks; /* of columns */
+  int64_t cols, chunks; /* columns of a job, jobs of a segment */
 } dense_job;
 
 /* ---- by rows ------------------------------------------------------------ */
@@ -77,9 +78,10 @@ static int by_rows(dense_job *j, const lun_gate *idle, int64_t *live) {
 
 static void cols_job(void *arg, int64_t job, int worker) {
   const dense_job *j = arg;
-  int64_t s = job / j->chunks, o0 = job % j->chunks * COLS, out = j->d.out;
+  int64_t s = job / j->chunks, o0 = job % j->chunks * j->cols;
+  int64_t out = j->d.out;
   (void)worker;
-  j->isa->dense_cols(&j->d, (int)s, o0, min64(out, o0 + COLS),
+  j->isa->dense_cols(&j->d, (int)s, o0, min64(out, o0 + j->cols),
                      j->part + s * j->d.n * out + o0, out);
 }
 
@@ -105,6 +107,16 @@ static int segments_of(int64_t in) {
   return (int)(s < FEW_SEGMENTS ? FEW_SEGMENTS : min64(s, SEGMENTS));
 }
 
+/* Cuts columns so that every thread gets some jobs: no sum depends on it. */
+static void cut_columns(dense_job *j) {
+  enum { JOBS = 4 }; /* of a thread */
+  j->cols = COLS;
+  while (j->cols > LEAST_COLS && ceil_div(j->d.out, j->cols) * j->segments <
+                                     (int64_t)JOBS * lun_threads())
+    j->cols /= 2;
+  j->chunks = ceil_div(j->d.out, j->cols);
+}
+
 /* Lists the rows of w that some image needs, segment after segment. */
 static void list_live(const dense_job *j, int64_t *live, int64_t *first) {
   const lun_dense *d = &j->d;
@@ -125,6 +137,7 @@ static void list_live(const dense_job *j, int64_t *live, int64_t *first) {
 static int by_columns(dense_job *j, int64_t *live) {
   int64_t first[SEGMENTS + 1];
   list_live(j, live, first);
+  cut_columns(j);
   j->d.live = live;
   j->d.first = first;
   int st = lun_parallel(j->segments * j->chunks, cols_job, j);
@@ -142,10 +155,8 @@ typedef struct task {
 
 static int run(const task *t, lun_err *err) {
   const lun_dense *d = &t->d;
-  dense_job j = {.isa = lun_simd_now(),
-                 .y = d->y,
-                 .segments = segments_of(d->in),
-                 .chunks = ceil_div(d->out, COLS)};
+  dense_job j = {
+      .isa = lun_simd_now(), .y = d->y, .segments = segments_of(d->in)};
   int skip = t->columns || t->idle || compares(d->end.gate);
   int64_t list = skip ? (t->columns ? d->in : d->out) + 1 : 0;
   int64_t part = t->columns ? j.segments * min64(d->n, IMAGES) * d->out : 0;
