@@ -309,11 +309,11 @@ describe("part of a run", function()
   end)
 
   it("uses less memory when it forgets", function()
-    local threads = core.threads(1) -- each has scratch of its own
+    local threads = core.threads(1) -- each has 8 MB of scratch
     finally(function() core.threads(threads) end)
     local arch = lu.models.vgg11 { width = 1 / 4, fc = 8, side = 64 }
     local net = assert(lu.net(arch)):init(1)
-    local x = t.input(net, 8)
+    local x = t.input(net, 64)
     local function peak(opts)
       collectgarbage()
       collectgarbage()
