@@ -222,14 +222,15 @@ static void panel_job(void *arg, int64_t job, int worker) {
 
 /* What the worker with most to do has to do, cut into so many blocks: cycles
 ** for each channel, by measurement.  Every block makes all of U again; few
-** blocks are few jobs to share out. */
+** blocks are few jobs to share out, and large: a worker fetches the input of
+** all of its block, and the more fetch at once the longer each takes. */
 static int64_t panels_cost(const wino_plan *p, int blocks) {
-  enum { U_PANEL = 220, MULTIPLY_TILE = 36, V_TILE = 14 };
-  int block = ceil_div(p->j->tiles, blocks);
-  int64_t jobs = ceil_div(blocks * p->panels, lun_threads());
+  enum { U_PANEL = 220, MULTIPLY_TILE = 36, V_TILE = 14, FETCH_TILE = 4 };
+  int block = ceil_div(p->j->tiles, blocks), threads = lun_threads();
+  int64_t jobs = ceil_div(blocks * p->panels, threads);
   int64_t visited = 1 + (jobs - 1) / p->panels;
   return jobs * (U_PANEL + (int64_t)MULTIPLY_TILE * block) +
-         visited * V_TILE * block;
+         visited * (V_TILE + FETCH_TILE * threads) * block;
 }
 
 static int run_panels(wino_plan *p, lun_err *err) {
