@@ -1,7 +1,7 @@
 /*
 ** kernels.h - the loops that must be fast, on plain float arrays: planar NCHW
-** in and out, weights as files have them (OIHW, [out][in]), every pointer
-** aligned to 4 bytes only.  No tensors, no tape.  One source for all
+** in and out, weights as files have them (OIHW; [out][in] or turned), every
+** pointer aligned to 4 bytes only.  No tensors, no tape.  One source for all
 ** instruction sets; lun_isa() says which one runs (LUNETTE_ISA forces one).
 **
 ** Promises: the same bits for any number of threads, and for a batch of N as
