@@ -467,8 +467,13 @@ static int header_of(json_t *root, int n, const char *const *names,
   json_t *m = json_object(), *turned = turned_names(n, names, tensors);
   json_object_set_new(root, "__metadata__", m);
   if (turned) LUN_TRY(add_new(m, TURNED, turned, path, err));
-  for (; meta && meta[0]; meta += 2)
+  for (; meta && meta[0]; meta += 2) {
+    if (strcmp(meta[0], TURNED) == 0)
+      return lun_fail(
+          err, LUN_EARG,
+          "%s: metadata '" TURNED "' is written by itself; leave it out", path);
     LUN_TRY(add_new(m, meta[0], json_string(meta[1]), path, err));
+  }
   for (int i = 0; i < n; i++) {
     LUN_TRY(
         add_new(root, names[i], entry_of(tensors[i], at, width), path, err));

@@ -460,6 +460,7 @@ static void what_cannot_lie_turned(void) {
 static void bad_writes_change_nothing(void) {
   static const char *const twice[] = {"a", "a"}, *const odd[] = {"a", "\xff"};
   static const char *const bad_meta[] = {"k", "\xff", NULL};
+  static const char *const own_meta[] = {"lunette_turned", "[]", NULL};
   int64_t one[1] = {3};
   lun_tensor *t[2] = {filled(1, one, 1), filled(1, one, 2)};
   lun_err err;
@@ -473,6 +474,10 @@ static void bad_writes_change_nothing(void) {
         "a name that is no UTF-8");
   CHECK(lun_weights_write(path, 1, odd, t, LUN_F32, bad_meta, &err) == LUN_EARG,
         "metadata that is no UTF-8");
+  CHECK(lun_weights_write(path, 1, odd, t, LUN_F32, own_meta, &err) ==
+                LUN_EARG &&
+            strstr(err.msg, "lunette_turned"),
+        "what says how matrices lie");
   CHECK(stat(path, &st) == 0 && st.st_size == 3, "the old file is there");
   snprintf(where, sizeof where, "%s/no/such/folder", folder);
   CHECK(lun_weights_write(where, 1, twice, t, LUN_F32, NULL, &err) == LUN_EIO,
