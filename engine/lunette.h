@@ -113,6 +113,7 @@ typedef struct lun_storage {
   size_t bytes;
   void (*release)(void *ctx); /* NULL: base is lun_malloc'ed */
   void *ctx;
+  unsigned changes; /* how often its values were written to */
 } lun_storage;
 
 typedef struct lun_tensor {
@@ -123,7 +124,8 @@ typedef struct lun_tensor {
   lun_storage *store; /* NULL: deferred, has a shape but no values yet */
   float *data;        /* NULL when deferred */
   int readonly;       /* weights straight from a file */
-  int turned;         /* a matrix whose values lie [dim 1][dim 0] */
+  int turned;         /* a matrix whose values lie [dim 1][dim 0]; readonly */
+  struct lun_tensor *twin; /* of a turned one: its values in order, or NULL */
 } lun_tensor;
 
 /* Uninitialised tensor; ndim 1 .. LUN_MAXDIM, every dim >= 0 (empty is
@@ -143,11 +145,13 @@ int lun_tensor_view(lun_tensor **out, const lun_tensor *t, int64_t offset,
                     int ndim, const int64_t *dim, lun_err *err);
 /* The copy is not turned. */
 int lun_tensor_copy(lun_tensor **out, const lun_tensor *t, lun_err *err);
-/* Lays the values of a matrix out [dim 1][dim 0] (turned), or in order again;
-** those that lie otherwise move to memory of their own.  Nothing changes but
-** the speed of dense layers, see kernels.h; everyone but `linear` wants its
-** inputs in order, and lun_apply sees to that. */
-int lun_tensor_turn(lun_tensor *t, int turned, lun_err *err);
+/* Lays the values of a matrix, just made and nobody else's, out [dim 1][dim 0]:
+** a dense layer then reads less of it (kernels.h).  Everyone but `linear` wants
+** its inputs in order, and lun_apply sees to that. */
+int lun_tensor_turn(lun_tensor *t, lun_err *err);
+/* The tensor itself, or of a turned one its values in order: another tensor,
+** made once, which t keeps.  Borrowed. */
+int lun_tensor_in_order(lun_tensor *t, lun_tensor **out, lun_err *err);
 lun_tensor *lun_tensor_retain(lun_tensor *t);
 void lun_tensor_release(lun_tensor *t); /* NULL is fine */
 int lun_tensor_same_shape(const lun_tensor *a, const lun_tensor *b);
@@ -209,8 +213,9 @@ typedef struct lun_node {
   lun_tensor *out;
   lun_tensor *aux; /* what backward needs besides in and out */
   double attr[LUN_MAXATTR];
-  int defer;  /* lun_node_shape makes a deferred output */
-  char *name; /* layer name, NULL when it has none */
+  int defer;        /* lun_node_shape makes a deferred output */
+  unsigned changes; /* deferred: of its inputs, so far */
+  char *name;       /* layer name, NULL when it has none */
 } lun_node;
 
 /*
@@ -310,8 +315,8 @@ int lun_tape_count(const lun_tape *t);
 lun_node *lun_tape_node(const lun_tape *t, int id); /* NULL out of range */
 /* A leaf: gradients with respect to it can be asked for. */
 int lun_tape_watch(lun_tape *t, lun_tensor *x, int *node, lun_err *err);
-/* The node's value; a deferred one is computed now and kept.  The reference
-** stays with the node. */
+/* The node's value; a deferred one is computed now and kept, unless what it is
+** made from was changed since (LUN_EARG).  The reference stays with the node. */
 int lun_tape_value(lun_tape *t, int id, lun_tensor **out, lun_err *err);
 /* Makes what `rule` of n reads and what was put off: the output, but for
 ** convolutions and dense layers; the input where the rule needs it. */
@@ -320,7 +325,9 @@ int lun_tape_ready(lun_tape *t, lun_node *n, const lun_rule *rule,
 /* Drops the node's output (forward-only runs); it cannot be read again. */
 void lun_tape_forget(lun_tape *t, int id);
 
-enum { LUN_DEFER = 1 }; /* do not compute yet: a relu may follow and fuse */
+/* Do not compute yet: a relu may follow a convolution or dense layer, and a
+** pooling that relu, and be computed with it. */
+enum { LUN_DEFER = 1 };
 
 /*
 ** Applies an operator.  With a tape and at least one input that has a node,

@@ -213,33 +213,48 @@ static int check_meta(const lun_weights *w, lun_err *err) {
   return LUN_OK;
 }
 
-/* What TURNED says becomes part of the entries, and is no metadata any more. */
-static int read_turned(lun_weights *w, lun_err *err) {
-  json_t *meta = json_object_get(w->root, "__metadata__"), *list, *name;
-  const char *text = json_string_value(json_object_get(meta, TURNED));
+/* The names in a JSON list as the keys of an object; NULL: it is no such list,
+** or names one twice. */
+static json_t *name_set(const char *text) {
+  json_t *list = json_loads(text, 0, NULL), *set = json_object(), *name;
   size_t k;
-  int status = LUN_OK;
-  if (!text) return LUN_OK;
-  list = json_loads(text, 0, NULL);
-  if (!json_is_array(list)) status = bad(w, err, TURNED " is no list of names");
   json_array_foreach(list, k, name) {
-    int i = 0;
-    while (i < w->n && (!json_is_string(name) ||
-                        strcmp(w->entry[i].e.name, json_string_value(name))))
-      i++;
-    if (status != LUN_OK) break;
-    if (i == w->n || w->entry[i].e.ndim != 2 || w->entry[i].turned) {
-      status = bad(w, err, TURNED " names what is no matrix");
-    } else {
-      int64_t rows = w->entry[i].e.dim[1];
-      w->entry[i].e.dim[1] = w->entry[i].e.dim[0];
-      w->entry[i].e.dim[0] = rows;
-      w->entry[i].turned = 1;
-    }
+    const char *key = json_string_value(name);
+    if (key) json_object_set_new(set, key, json_true());
+  }
+  if (!json_is_array(list) || json_object_size(set) != json_array_size(list)) {
+    json_decref(set);
+    set = NULL;
   }
   json_decref(list);
+  return set;
+}
+
+static void swap_dims(lun_entry *e) {
+  int64_t rows = e->dim[1];
+  e->dim[1] = e->dim[0];
+  e->dim[0] = rows;
+}
+
+/* What TURNED says becomes part of the entries, and is no metadata any more. */
+static int read_turned(lun_weights *w, lun_err *err) {
+  json_t *meta = json_object_get(w->root, "__metadata__"), *set;
+  const char *text = json_string_value(json_object_get(meta, TURNED));
+  size_t found = 0, all;
+  if (!text) return LUN_OK;
+  set = name_set(text);
+  if (!set) return bad(w, err, TURNED " is no list of names");
+  all = json_object_size(set);
+  for (int i = 0; i < w->n; i++) {
+    entry *t = &w->entry[i];
+    t->turned = t->e.ndim == 2 && json_object_get(set, t->e.name) != NULL;
+    if (t->turned) swap_dims(&t->e);
+    found += (size_t)t->turned;
+  }
+  json_decref(set);
   json_object_del(meta, TURNED);
-  return status;
+  if (found == all) return LUN_OK;
+  return bad(w, err, TURNED " names what is no matrix");
 }
 
 static int read_header(lun_weights *w, lun_err *err) {
@@ -360,7 +375,7 @@ static int mapped(lun_weights *w, const entry *t, lun_tensor **out,
   lun_storage *s = lun_calloc(1, sizeof *s);
   *out = NULL;
   if (!s) return lun_fail(err, LUN_ENOMEM, "%s: no memory", w->path);
-  *s = (lun_storage){1, w->map, w->bytes, unmap, w};
+  *s = (lun_storage){1, w->map, w->bytes, unmap, w, 0};
   w->refs++;
   LUN_TRY(
       lun_tensor_over(out, s, w->data + t->begin, t->e.ndim, t->e.dim, err));
@@ -409,7 +424,7 @@ int lun_weights_tensor(lun_weights *w, int i, lun_tensor **out, lun_err *err) {
   if (t->e.dtype == LUN_F32 && (w->data + t->begin) % sizeof(float) == 0)
     return mapped(w, t, out, err);
   LUN_TRY(lun_tensor_new(out, t->e.ndim, t->e.dim, err));
-  (*out)->turned = t->turned;
+  (*out)->turned = (*out)->readonly = t->turned;
   a = (widening){(*out)->data, w->map + w->data + t->begin, (*out)->size,
                  t->e.dtype,
                  (*out)->size ? (t->end - t->begin) / (size_t)(*out)->size : 0};

@@ -76,7 +76,7 @@ int lun_tape_watch(lun_tape *t, lun_tensor *x, int *node, lun_err *err) {
   lun_node *n;
   *node = -1;
   LUN_TRY(reserve(t, err));
-  LUN_TRY(lun_tensor_turn(x, 0, err));
+  LUN_TRY(lun_tensor_in_order(x, &x, err));
   n = lun_calloc(1, sizeof *n);
   if (!n) return lun_fail(err, LUN_ENOMEM, "no memory for a leaf");
   n->out = lun_tensor_retain(x);
@@ -106,6 +106,24 @@ static lun_node *fusable(const lun_tape *t, const lun_node *n) {
                                                                     : NULL;
 }
 
+/* How often n's inputs have been written to. */
+static unsigned changes_of(const lun_node *n) {
+  unsigned sum = 0;
+  for (int i = 0; i < n->nin; i++)
+    if (n->in[i] && n->in[i]->store) sum += n->in[i]->store->changes;
+  return sum;
+}
+
+/* Can values that were put off still be computed as they would have been? */
+static int unchanged(const lun_tape *t, const lun_node *n, lun_err *err) {
+  const lun_node *maker = fusable(t, n), *first = maker ? maker : n;
+  if (first->changes == changes_of(first)) return LUN_OK;
+  return lun_fail(err, LUN_EARG,
+                  "%s: its values were put off, and what they are made from "
+                  "has been changed since; read them before that",
+                  lun_node_title(n));
+}
+
 /* n's values, once there is room for them; with its maker's where they join. */
 static int run_forward(lun_tape *t, lun_node *n, lun_err *err) {
   lun_node *maker = fusable(t, n);
@@ -124,6 +142,7 @@ int lun_tape_value(lun_tape *t, int id, lun_tensor **out, lun_err *err) {
                     lun_node_title(n));
   if (deferred(n->out)) {
     int status;
+    LUN_TRY(unchanged(t, n, err));
     LUN_TRY(lun_tensor_furnish(n->out, err));
     status = run_forward(t, n, err);
     if (status != LUN_OK) { /* back to deferred: nothing half-made is seen */
@@ -213,6 +232,7 @@ static int compute(lun_tape *t, lun_node *n, unsigned flags, lun_err *err) {
   for (int i = 0; i < n->nin && !maker && !first; i++)
     LUN_TRY(lun_tape_input(t, n, i, err));
   n->defer = (flags & LUN_DEFER) && may_wait(n, maker);
+  n->changes = changes_of(n);
   LUN_TRY(n->op->infer(n, err));
   if (n->defer || n->op->pass) return LUN_OK;
   if (first) return first->op->forward_pool(first, n, err);
@@ -221,11 +241,13 @@ static int compute(lun_tape *t, lun_node *n, unsigned flags, lun_err *err) {
 }
 
 /* Matrices lie in order but for those who know of turned ones. */
-static int in_order(const lun_op *op, const lun_var *in, int nin,
+static int in_order(const lun_op *op, const lun_var *in, int nin, lun_var *out,
                     lun_err *err) {
-  for (int i = 0; i < nin; i++)
+  for (int i = 0; i < nin; i++) {
+    out[i] = in[i];
     if (in[i].t && !(op->turns && i == 1))
-      LUN_TRY(lun_tensor_turn(in[i].t, 0, err));
+      LUN_TRY(lun_tensor_in_order(in[i].t, &out[i].t, err));
+  }
   return LUN_OK;
 }
 
@@ -246,13 +268,14 @@ int lun_apply(lun_tape *tape, const lun_op *op, const lun_var *in, int nin,
               const double *attr, const char *name, unsigned flags,
               lun_var *out, lun_err *err) {
   lun_node *n;
+  lun_var plain[LUN_MAXIN];
   int status, taped = 0;
   *out = (lun_var){NULL, -1};
   LUN_TRY(check_inputs(op, in, nin, name, err));
-  LUN_TRY(in_order(op, in, nin, err));
+  LUN_TRY(in_order(op, in, nin, plain, err));
   for (int i = 0; tape && i < nin; i++) taped |= in[i].t && in[i].node >= 0;
   if (taped) LUN_TRY(reserve(tape, err));
-  LUN_TRY(node_new(&n, op, in, nin, attr, name, err));
+  LUN_TRY(node_new(&n, op, plain, nin, attr, name, err));
   status = compute(tape, n, taped ? flags : 0, err);
   if (status != LUN_OK) {
     node_free(n);

@@ -170,44 +170,48 @@ static void turn_columns(void *arg, int64_t job, int worker) {
   }
 }
 
-/* t's values, which lie otherwise, into `to`. */
-static int turn_values(const lun_tensor *t, float *to, lun_err *err) {
-  turning j = {t->data, to, t->dim[t->turned], t->dim[!t->turned]};
-  int st = lun_parallel((j.columns + TILE - 1) / TILE, turn_columns, &j);
-  return st ? lun_fail(err, st, "interrupted") : LUN_OK;
+/* A matrix of t's shape with its values laid out the other way. */
+static int turned_copy(lun_tensor **out, const lun_tensor *t, lun_err *err) {
+  turning j = {t->data, NULL, t->dim[t->turned], t->dim[!t->turned]};
+  LUN_TRY(lun_tensor_new(out, 2, t->dim, err));
+  j.to = (*out)->data;
+  if (lun_parallel((j.columns + TILE - 1) / TILE, turn_columns, &j) == LUN_OK)
+    return LUN_OK;
+  lun_tensor_release(*out);
+  *out = NULL;
+  return lun_fail(err, LUN_EINTR, "interrupted");
 }
 
-int lun_tensor_turn(lun_tensor *t, int turned, lun_err *err) {
+int lun_tensor_turn(lun_tensor *t, lun_err *err) {
   lun_tensor *other;
   lun_storage *store = t->store;
-  int status;
-  if (!t->turned == !turned) return LUN_OK;
-  if (t->ndim != 2)
-    return lun_fail(err, LUN_ESHAPE, "only a matrix can lie turned");
-  LUN_TRY(lun_tensor_new(&other, 2, t->dim, err));
-  status = turn_values(t, other->data, err);
-  if (status == LUN_OK) {
-    t->store = other->store;
-    t->data = other->data;
-    t->turned = turned;
-    other->store = store; /* goes with it */
-  }
+  if (t->turned) return LUN_OK;
+  if (t->ndim != 2 || !store)
+    return lun_fail(err, LUN_ESHAPE,
+                    "only a matrix with values can lie turned");
+  LUN_TRY(turned_copy(&other, t, err));
+  t->store = other->store;
+  t->data = other->data;
+  t->turned = t->readonly = 1;
+  other->store = store; /* goes with it */
   lun_tensor_release(other);
-  return status;
+  return LUN_OK;
+}
+
+int lun_tensor_in_order(lun_tensor *t, lun_tensor **out, lun_err *err) {
+  *out = t;
+  if (!t->turned) return LUN_OK;
+  if (!t->twin) LUN_TRY(turned_copy(&t->twin, t, err));
+  t->twin->readonly = 1;
+  *out = t->twin;
+  return LUN_OK;
 }
 
 int lun_tensor_copy(lun_tensor **out, const lun_tensor *t, lun_err *err) {
-  int status = lun_tensor_new(out, t->ndim, t->dim, err);
-  if (status != LUN_OK) return status;
-  if (t->turned) {
-    status = turn_values(t, (*out)->data, err);
-  } else {
-    memcpy((*out)->data, t->data, (size_t)t->size * sizeof(float));
-  }
-  if (status == LUN_OK) return LUN_OK;
-  lun_tensor_release(*out);
-  *out = NULL;
-  return status;
+  if (t->turned) return turned_copy(out, t, err);
+  LUN_TRY(lun_tensor_new(out, t->ndim, t->dim, err));
+  memcpy((*out)->data, t->data, (size_t)t->size * sizeof(float));
+  return LUN_OK;
 }
 
 lun_tensor *lun_tensor_retain(lun_tensor *t) {
@@ -217,6 +221,7 @@ lun_tensor *lun_tensor_retain(lun_tensor *t) {
 
 void lun_tensor_release(lun_tensor *t) {
   if (!t || --t->refs > 0) return;
+  lun_tensor_release(t->twin);
   storage_release(t->store);
   lun_free(t);
 }

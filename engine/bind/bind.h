@@ -37,6 +37,8 @@ void lunL_pushtensor(lua_State *L, lun_tensor *t, lun_tape *tape, int node);
 lunL_tensor *lunL_checkbox(lua_State *L, int arg);
 /* The same with its values computed (a deferred one is computed here). */
 lun_tensor *lunL_checktensor(lua_State *L, int arg);
+/* The same about to be written: raises when it is a file's. */
+lun_tensor *lunL_checkwritable(lua_State *L, int arg);
 /* NULL when the value is no tensor. */
 lunL_tensor *lunL_testbox(lua_State *L, int arg);
 /* Reads a shape: numbers from arg on, or one list at arg. Returns ndim. */

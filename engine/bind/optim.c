@@ -4,14 +4,6 @@
 */
 #include "bind.h"
 
-/* The tensor that is written. */
-static lun_tensor *target(lua_State *L, int arg) {
-  lun_tensor *t = lunL_checktensor(L, arg);
-  if (t->readonly)
-    luaL_argerror(L, arg, "weights of a file are read-only; clone() them");
-  return t;
-}
-
 /* A tensor of as many values as p. */
 static lun_tensor *like(lua_State *L, int arg, const lun_tensor *p) {
   lun_tensor *t = lunL_checktensor(L, arg);
@@ -33,7 +25,7 @@ static double option(lua_State *L, int table, const char *name,
 /* p:adam_(g, m, v, {step =, rate =, beta1 =, beta2 =, eps =, decay =,
 ** scale =}) */
 static int adam(lua_State *L) {
-  lun_tensor *p = target(L, 1), *g = like(L, 2, p);
+  lun_tensor *p = lunL_checkwritable(L, 1), *g = like(L, 2, p);
   lun_tensor *m = like(L, 3, p), *v = like(L, 4, p);
   lun_adam o;
   luaL_checktype(L, 5, LUA_TTABLE);
@@ -52,7 +44,8 @@ static int adam(lua_State *L) {
 
 /* p:sgd_(g, v, {rate =, momentum =, decay =, scale =}) */
 static int sgd(lua_State *L) {
-  lun_tensor *p = target(L, 1), *g = like(L, 2, p), *v = like(L, 3, p);
+  lun_tensor *p = lunL_checkwritable(L, 1), *g = like(L, 2, p),
+             *v = like(L, 3, p);
   luaL_checktype(L, 4, LUA_TTABLE);
   lun_sgd_step(p->size, p->data, g->data, v->data, option(L, 4, "rate", 1e-2),
                option(L, 4, "momentum", 0), option(L, 4, "decay", 0),
@@ -64,7 +57,7 @@ static int sgd(lua_State *L) {
 /* t:paste_(part, row, column): part over t's last two dimensions, from there
 ** on, counted from 1 */
 static int paste(lua_State *L) {
-  lun_tensor *t = target(L, 1);
+  lun_tensor *t = lunL_checkwritable(L, 1);
   const lun_tensor *part = lunL_checktensor(L, 2);
   lun_err err;
   if (lun_tensor_paste(t, part, luaL_checkinteger(L, 3) - 1,

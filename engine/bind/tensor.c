@@ -37,13 +37,14 @@ lunL_tensor *lunL_checkbox(lua_State *L, int arg) {
   return b;
 }
 
-/* Computes a deferred tensor, and lays a turned matrix out in order. */
+/* Computes a deferred tensor; the values of a turned matrix in order. */
 static lun_tensor *ready(lua_State *L, lunL_tensor *b) {
   lun_err err;
   lun_tensor *value;
   if (b->t->turned) {
-    lunL_reserve(L, (size_t)b->t->size * sizeof(float));
-    if (lun_tensor_turn(b->t, 0, &err) != LUN_OK) lunL_raise(L, &err);
+    if (!b->t->twin) lunL_reserve(L, (size_t)b->t->size * sizeof(float));
+    if (lun_tensor_in_order(b->t, &value, &err) != LUN_OK) lunL_raise(L, &err);
+    return value;
   }
   if (b->t->store || !b->t->size || !b->tape) return b->t;
   lunL_reserve(L, (size_t)b->t->size * sizeof(float));
@@ -56,12 +57,14 @@ lun_tensor *lunL_checktensor(lua_State *L, int arg) {
   return ready(L, lunL_checkbox(L, arg));
 }
 
-/* A tensor about to be written. */
-static lun_tensor *writable(lua_State *L, int arg) {
+lun_tensor *lunL_checkwritable(lua_State *L, int arg) {
   lunL_tensor *b = lunL_checkbox(L, arg);
+  lun_tensor *t;
   if (b->t->readonly)
     luaL_argerror(L, arg, "weights of a file are read-only; clone() them");
-  return ready(L, b);
+  t = ready(L, b);
+  if (t->store) t->store->changes++;
+  return t;
 }
 
 int lunL_checkshape(lua_State *L, int arg, int64_t *dim) {
@@ -139,7 +142,7 @@ static int get(lua_State *L) {
 
 /* t:set(i, j, ..., value) */
 static int set(lua_State *L) {
-  lun_tensor *t = writable(L, 1);
+  lun_tensor *t = lunL_checkwritable(L, 1);
   int64_t at = offset_of(L, t, 2);
   t->data[at] = (float)luaL_checknumber(L, t->ndim + 2);
   lua_settop(L, 1);
@@ -301,7 +304,7 @@ static int index_(lua_State *L) {
 /* t[i] = number or tensor; t.field = anything (kept with this handle) */
 static int newindex(lua_State *L) {
   if (lua_isinteger(L, 2)) {
-    lun_tensor *t = writable(L, 1);
+    lun_tensor *t = lunL_checkwritable(L, 1);
     lua_Integer i = lua_tointeger(L, 2);
     int64_t row = t->dim[0] ? t->size / t->dim[0] : 0;
     if (i < 1 || i > t->dim[0])
@@ -345,9 +348,13 @@ static int view(lua_State *L) {
 }
 
 static int clone(lua_State *L) {
-  const lun_tensor *t = lunL_checktensor(L, 1);
-  lun_tensor *c = lunL_fresh(L, t->ndim, t->dim);
-  memcpy(c->data, t->data, (size_t)t->size * sizeof(float));
+  const lun_tensor *t = lunL_checkbox(L, 1)->t;
+  lunL_tensor *c;
+  lun_err err;
+  if (!t->turned) t = lunL_checktensor(L, 1);
+  lunL_reserve(L, (size_t)t->size * sizeof(float));
+  c = lunL_newtensor(L);
+  if (lun_tensor_copy(&c->t, t, &err) != LUN_OK) return lunL_raise(L, &err);
   return 1;
 }
 
@@ -359,7 +366,7 @@ static int detach(lua_State *L) {
 
 /* t:copy_(other): overwrites the values */
 static int copy_(lua_State *L) {
-  lun_tensor *t = writable(L, 1);
+  lun_tensor *t = lunL_checkwritable(L, 1);
   const lun_tensor *s = lunL_checktensor(L, 2);
   luaL_argcheck(L, s->size == t->size, 2, "sizes differ");
   memmove(t->data, s->data, (size_t)t->size * sizeof(float));
@@ -368,7 +375,7 @@ static int copy_(lua_State *L) {
 }
 
 static int fill_(lua_State *L) {
-  lun_tensor *t = writable(L, 1);
+  lun_tensor *t = lunL_checkwritable(L, 1);
   float v = (float)luaL_checknumber(L, 2);
   for (int64_t i = 0; i < t->size; i++) t->data[i] = v;
   lua_settop(L, 1);
@@ -377,7 +384,7 @@ static int fill_(lua_State *L) {
 
 /* t:add_(other[, factor]): t += factor * other, in place */
 static int add_(lua_State *L) {
-  lun_tensor *t = writable(L, 1);
+  lun_tensor *t = lunL_checkwritable(L, 1);
   const lun_tensor *s = lunL_checktensor(L, 2);
   float f = (float)luaL_optnumber(L, 3, 1);
   luaL_argcheck(L, s->size == t->size, 2, "sizes differ");
@@ -387,7 +394,7 @@ static int add_(lua_State *L) {
 }
 
 static int mul_(lua_State *L) {
-  lun_tensor *t = writable(L, 1);
+  lun_tensor *t = lunL_checkwritable(L, 1);
   float f = (float)luaL_checknumber(L, 2);
   for (int64_t i = 0; i < t->size; i++) t->data[i] *= f;
   lua_settop(L, 1);

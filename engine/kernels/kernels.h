@@ -4,8 +4,8 @@
 ** pointer aligned to 4 bytes only.  No tensors, no tape.  One source for all
 ** instruction sets; lun_isa() says which one runs (LUNETTE_ISA forces one).
 **
-** Promises: the same bits for any number of threads, and for a batch of N as
-** for N batches of one (parameter gradients apart).
+** Promises: the same bits for any number of threads, and, of finite weights, for
+** a batch of N as for N batches of one (parameter gradients apart).
 */
 #ifndef LUN_KERNELS_H
 #define LUN_KERNELS_H
@@ -47,8 +47,9 @@ typedef struct lun_linear {
   int turned; /* w lies (in, out), not (out, in) */
 } lun_linear;
 
-/* y (n, out) = x (n, in) w' + b, then relu when asked.  b may be NULL.  Inputs
-** that are 0 count as 0 even where a turned weight is infinite or NaN. */
+/* y (n, out) = x (n, in) w' + b, then relu when asked.  b may be NULL.  Where an
+** input is 0 and a turned weight infinite or NaN, the product counts as 0 or as
+** NaN, as other images and rows decide. */
 int lun_linear_forward(const lun_linear *s, const float *x, const float *w,
                        const float *b, float *y, int relu, lun_err *err);
 /* dx (n, in) = dy (n, out) w, gated.  idle, or NULL: dx is not wanted where its

@@ -162,9 +162,10 @@ static int run(const task *t, lun_err *err) {
   int64_t part = t->columns ? j.segments * min64(d->n, IMAGES) * d->out : 0;
   size_t pad = ((size_t)part * sizeof(float) + 63) / 64 * 64;
   char *mem = lun_malloc(pad + (size_t)(list + 1) * sizeof(int64_t));
-  int64_t *live = skip ? (int64_t *)(void *)(mem + pad) : NULL;
+  int64_t *live;
   int st = LUN_OK;
   if (!mem) return lun_fail(err, LUN_ENOMEM, "linear: no scratch memory");
+  live = skip ? (int64_t *)(void *)(mem + pad) : NULL;
   j.part = (float *)(void *)mem;
   for (int b = 0; b < d->n && st == LUN_OK; b += IMAGES) {
     j.d = *d;

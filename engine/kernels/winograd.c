@@ -16,8 +16,9 @@
 **   reaches memory.
 ** - few: up to LUN_FEW outputs, summed directly, a band of rows a job.
 **
-** A worker's scratch lies at the same place in layer after layer: elsewhere it
-** would fetch what another processor wrote there, only to write over it.
+** A worker's scratch lies at the same place in layer after layer, if they need
+** 8 MB or less: elsewhere it would fetch what another processor wrote there, only
+** to write over it.
 **
 ** Nothing of this shows in the result: every output is one chain of fused
 ** multiply-adds in the order of its channels.
@@ -31,7 +32,8 @@ enum {
   WHOLE_BYTES = 2500 * 1024, /* largest U for plan whole */
   PANEL_TILES = 140,         /* most tiles of a block, plan panels */
   DEPTH = 256,               /* channels whose weights a job holds at once */
-  REGION = 2 << 20,          /* floats: scratch of a worker, or a multiple */
+  REGION = 2 << 20, /* floats: scratch of a worker, or a multiple; ... */
+  SMALL = 64 << 10, /* ... layers that need no more than this take that */
 };
 
 typedef struct wino_plan {
@@ -61,7 +63,7 @@ static int panel_width(const wino_plan *p, int panel) {
 static int run_jobs(wino_plan *p, int64_t jobs, lun_job *fn, lun_err *err) {
   int held[LUN_MAXTHREADS] = {0};
   p->held = held;
-  p->each = (p->each + REGION - 1) / REGION * REGION;
+  if (p->each > SMALL) p->each = (p->each + REGION - 1) / REGION * REGION;
   p->scratch = lun_malloc(p->each * lun_threads() * sizeof(float));
   if (!p->scratch) {
     return lun_fail(err, LUN_ENOMEM, "convolution: no scratch memory");

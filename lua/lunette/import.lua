@@ -234,7 +234,7 @@ local function in_file_order(params, width)
 end
 
 
--- Dense weights from this many numbers on lie turned, [in][out]: then inputs that
+-- Dense weights of more numbers than this lie turned, [in][out]: then inputs that
 -- are 0 cost nothing forward. Networks are searched for NaN up to that size.
 local TURNED = 2 ^ 21
 
@@ -325,10 +325,22 @@ function M.default_out(file, known)
 end
 
 
--- The names that a file of ours lists as turned.
-local function turned_names(meta)
-  local set, list = {}, json.decode(meta.lunette_turned or "", 1, nil, nil)
-  for _, name in ipairs(type(list) == "table" and list or {}) do set[name] = true end
+-- The names that a file of ours lists as turned; nil and a message when the list is
+-- none, or names what is not there.
+local function turned_names(found)
+  local text, set, there = found.meta.lunette_turned, {}, {}
+  if not text then return set end
+  local ok, list = pcall(json.decode, text, 1, nil, nil)
+  if not ok or type(list) ~= "table" or not text:find "^%s*%[" then
+    return nil, "lunette_turned is no list of names"
+  end
+  for _, t in ipairs(found.tensors) do there[t.name] = true end
+  for _, name in ipairs(list) do
+    if not there[name] or set[name] then
+      return nil, "lunette_turned names what is no matrix"
+    end
+    set[name] = true
+  end
   return set
 end
 
@@ -337,7 +349,10 @@ end
 local function identify(file)
   local found, message = M.list(file)
   if not found then return nil, message end
-  local params, family = names.map(found.tensors, turned_names(found.meta))
+  local turned
+  turned, message = turned_names(found)
+  if not turned then return nil, message end
+  local params, family = names.map(found.tensors, turned)
   if not params then return nil, family end
   local model, options, by_name = recognise(params, family)
   if not model then return nil, options end

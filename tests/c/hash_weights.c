@@ -83,7 +83,7 @@ int main(int argc, char **argv) {
     snprintf(name[n + 1], sizeof *name, "%s.bias", dense[i]);
     t[n] = parameter(seed, n, 2, w);
     t[n + 1] = parameter(seed, n + 1, 1, w);
-    if (lun_tensor_turn(t[n], argc == 3, &err) != LUN_OK)
+    if (argc == 3 && lun_tensor_turn(t[n], &err) != LUN_OK)
       return fprintf(stderr, "%s\n", err.msg), 1;
   }
   for (int i = 0; i < n; i++) names[i] = name[i];

@@ -114,30 +114,35 @@ static void on_release(void *ctx) {
   free(ctx);
 }
 
-/* A matrix that lies turned is the same matrix to every operator. */
+/* A matrix that lies turned is the same matrix to every operator, and goes on
+** lying turned. */
 static void turned_matrices_are_themselves(void) {
-  lun_tensor *m = noise("70,45", 1), *v = noise("3", 2), *copy, *view;
+  lun_tensor *m = noise("70,45", 1), *v = noise("3", 2), *copy, *view, *plain;
   lun_var in = {m, -1}, y, id;
   int64_t flat = 70 * 45;
   lun_err err;
   lun_tape *tape;
   CHECK(lun_tensor_copy(&copy, m, NULL) == LUN_OK, "copy");
-  CHECK(lun_tensor_turn(m, 1, &err) == LUN_OK && m->turned, "%s", err.msg);
+  CHECK(lun_tensor_turn(m, &err) == LUN_OK && m->turned, "%s", err.msg);
   CHECK(m->data[1] == copy->data[45] && m->dim[0] == 70, "lies turned");
   CHECK(lun_tensor_view(&view, m, 0, 1, &flat, &err) == LUN_EARG && !view,
         "no view");
   CHECK(lun_apply(NULL, lun_op_find("relu"), &in, 1, NULL, NULL, 0, &y, &err) ==
             LUN_OK,
         "%s", err.msg);
-  CHECK(!m->turned && same_bits(m, copy), "in order for an operator");
   in.t = copy;
   lun_apply(NULL, lun_op_find("relu"), &in, 1, NULL, NULL, 0, &id, &err);
   CHECK(same_bits(y.t, id.t), "the same values");
-  lun_tensor_turn(m, 1, NULL);
+  CHECK(lun_tensor_in_order(m, &plain, &err) == LUN_OK && plain == m->twin &&
+            same_bits(plain, copy) && m->turned,
+        "in order beside it");
+  CHECK(lun_tensor_in_order(copy, &plain, &err) == LUN_OK && plain == copy,
+        "one in order is itself");
   CHECK(lun_tape_new(&tape, NULL) == LUN_OK, "tape");
-  CHECK(lun_tape_watch(tape, m, &id.node, &err) == LUN_OK && !m->turned,
+  CHECK(lun_tape_watch(tape, m, &id.node, &err) == LUN_OK &&
+            same_bits(lun_tape_node(tape, id.node)->out, copy),
         "in order where a gradient may be wanted");
-  CHECK(lun_tensor_turn(v, 1, &err) == LUN_ESHAPE && !v->turned, "a vector");
+  CHECK(lun_tensor_turn(v, &err) == LUN_ESHAPE && !v->turned, "a vector");
   lun_tape_release(tape);
   lun_tensor_release(y.t);
   lun_tensor_release(id.t);
@@ -153,7 +158,7 @@ static void foreign_storage_is_released_once(void) {
     lun_storage *s = lun_calloc(1, sizeof *s);
     float *base = malloc(4 * sizeof *base);
     lun_tensor *t;
-    *s = (lun_storage){1, base, 4 * sizeof *base, on_release, base};
+    *s = (lun_storage){1, base, 4 * sizeof *base, on_release, base, 0};
     released = 0;
     if (fits) {
       CHECK(lun_tensor_over(&t, s, 8, 1, two, &err) == LUN_OK, "%s", err.msg);
@@ -294,6 +299,22 @@ static void pooled_equals_unpooled(void) {
   same_gradients(&a, &b, rules[5]);
   poolnet_close(&a);
   poolnet_close(&b);
+}
+
+/* What was put off is made of what was there then, or not at all. */
+static void changed_inputs_are_told(void) {
+  poolnet n;
+  lun_tensor *v;
+  lun_err err = {0, ""};
+  poolnet_open(&n, LUN_DEFER);
+  n.w->store->changes++;
+  CHECK(lun_tape_value(n.tape, n.relu.node, &v, &err) == LUN_EARG && !v &&
+            strstr(err.msg, "relu") && strstr(err.msg, "changed since"),
+        "%s", err.msg);
+  CHECK(!n.relu.t->data, "nothing half-made");
+  CHECK(lun_tape_value(n.tape, n.conv.node, &v, &err) == LUN_EARG, "%s",
+        err.msg);
+  poolnet_close(&n);
 }
 
 /* A rule that stands by itself finds the relu's values. */
@@ -467,6 +488,7 @@ int main(void) {
   fused_equals_unfused();
   deferred_values_are_there_for_others();
   pooled_equals_unpooled();
+  changed_inputs_are_told();
   rules_find_what_waited();
   what_cannot_join_reads();
   large_blocks_come_from_the_pool();

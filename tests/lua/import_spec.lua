@@ -246,15 +246,33 @@ describe("import", function()
       local y, loaded = logits(path, x)
       assert.is_true(distance(y, want) < 1e-5)
       assert.is_nil(loaded.meta.lunette_turned)
-      -- saved as it lies, while nobody has asked for its values
+      -- saved as it lies
       local saved = tmp .. "/saved.safetensors"
       assert(lu.save(loaded, saved))
       assert.is_true(lists(saved, "lunette_turned"))
       for name, t in pairs(net.params) do
         assert.is_true(t:same(loaded.params[name]), name)
       end
-      assert(lu.save(loaded, saved))
-      assert.is_false(lists(saved, "lunette_turned"))
+      assert.is_true(logits(path, x):same(y)) -- looking changes nothing
+      assert(lu.save(loaded, saved)) -- as it lies, still
+      assert.is_true(lists(saved, "lunette_turned"))
+      assert.matches("read%-only", select(2, pcall(function()
+        loaded.params["fc2.weight"]:fill_(0)
+      end)))
+    end
+    -- a list that says what is not so is refused, as by lu.load
+    local bytes = read(one)
+    for _, list in ipairs { '[\\"fc1.bias\\"]', '[\\"gone\\"]', "5", "{}", "[[[[" } do
+      local wrong = tmp .. "/wrong.safetensors"
+      local changed = bytes:gsub('"lunette_turned":"%[.-%]"', function(old)
+        local new = ('"lunette_turned":"%s"'):format(list)
+        return new .. (" "):rep(#old - #new)
+      end, 1)
+      spit(wrong, changed)
+      local path, message = import(wrong, { out = tmp .. "/never.safetensors" })
+      assert.is_nil(path)
+      assert.matches("lunette_turned", message)
+      assert.is_nil((load.file(wrong)))
     end
   end)
 

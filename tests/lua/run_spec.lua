@@ -73,6 +73,17 @@ describe("a run", function()
     assert.matches("keep = true", message)
   end)
 
+  it("makes no values of what was changed since", function()
+    local net = t.net()
+    local x = t.input(net)
+    local run = net:run(x)
+    local pool = run.pool1:clone()
+    x:fill_(0)
+    assert.is_true(t.same(pool, run.pool1)) -- is there
+    assert.matches("relu1: its values were put off.*changed since",
+                   t.message(function() return run.conv1:stats() end))
+  end)
+
   it("shows a rule in Lua the values before a pooling", function()
     local net = t.net()
     local run, seen = net:run(t.input(net), linear), 0

@@ -363,7 +363,10 @@ local function ours(tensors, turned)
   local params = {}
   for i, t in ipairs(tensors) do
     params[i] = as_is(t.name, t, copy_of(t.shape))
-    if turned[t.name] and #t.shape == 2 then
+    if turned[t.full or t.name] then
+      if #t.shape ~= 2 then
+        return nil, ("lunette_turned names '%s', which is no matrix"):format(t.name)
+      end
       params[i].perm, params[i].shape = { 2, 1 }, { t.shape[2], t.shape[1] }
     end
   end
@@ -371,9 +374,23 @@ local function ours(tensors, turned)
 end
 
 
+-- Whose names they are, by those that only one kind has.
+local function family_of(tensors, by_name)
+  if tensors[1].name:find("/", 1, true) then return "keras" end
+  return by_name["features.0.weight"] and "torch" or "ours"
+end
+
+
+local maps = {
+  keras = function(tensors) return keras(tensors) end,
+  torch = function(tensors, by_name) return torch(tensors, by_name) end,
+  ours = function(tensors, _, turned) return ours(tensors, turned) end,
+}
+
+
 ---Maps a file's tensors to our parameters.
 ---@param list lunette.import.Tensor[]
----@param turned? table<string, boolean>   names of matrices that lie turned
+---@param turned table<string, boolean>   names of matrices that lie turned
 ---@return lunette.import.Param[]? params, string family   "keras", "torch" or "ours";
 ---  or nil and a message
 function M.map(list, turned)
@@ -388,17 +405,12 @@ function M.map(list, turned)
     return nil, "it holds no floating-point tensors (F16, BF16, F32 or F64, "
       .. "little-endian)"
   end
-  local params, message
-  local first = tensors[1].name
-  if first:find("/", 1, true) then
-    params, message = keras(tensors)
-    return params, params and "keras" or message
+  local family = family_of(tensors, by_name)
+  if family ~= "ours" and next(turned) then
+    return nil, "lunette_turned is not for the names of others"
   end
-  if by_name["features.0.weight"] then
-    params, message = torch(tensors, by_name)
-    return params, params and "torch" or message
-  end
-  return ours(tensors, turned or {}), "ours"
+  local params, message = maps[family](tensors, by_name, turned)
+  return params, params and family or message
 end
 
 return M
