@@ -492,6 +492,8 @@ static int header_of(json_t *root, int n, const char *const *names,
   for (int i = 0; i < n; i++) {
     LUN_TRY(
         add_new(root, names[i], entry_of(tensors[i], at, width), path, err));
+    if (tensors[i]->turned && !turned)
+      return lun_fail(err, LUN_ENOMEM, "%s: no memory", path);
     at += (size_t)tensors[i]->size * width;
   }
   return LUN_OK;

@@ -359,7 +359,7 @@ local floating = { F32 = true, F16 = true, BF16 = true, F64 = true }
 
 
 -- Ours may hold matrices turned, see docs/formats.md.
-local function ours(tensors, turned)
+local function ours(tensors, _, turned)
   local params = {}
   for i, t in ipairs(tensors) do
     params[i] = as_is(t.name, t, copy_of(t.shape))
@@ -381,11 +381,7 @@ local function family_of(tensors, by_name)
 end
 
 
-local maps = {
-  keras = function(tensors) return keras(tensors) end,
-  torch = function(tensors, by_name) return torch(tensors, by_name) end,
-  ours = function(tensors, _, turned) return ours(tensors, turned) end,
-}
+local maps = { keras = keras, torch = torch, ours = ours }
 
 
 ---Maps a file's tensors to our parameters.
