@@ -108,7 +108,7 @@ $(BUILD)/hash_weights: tests/c/hash_weights.c $(CORE) Makefile
 
 help:  ## this list
 	@echo "make [CONFIG=release|debug|sanitize|coverage] [CC=gcc|clang] [PREFIX=/usr/local] target"
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | sed 's/:.*## /\t/' | expand -t 16
 deps:  ## install the Debian packages that building needs
 	@tests/deps build
 demo:  ## install what is missing, build, explain four pictures into out/
@@ -119,6 +119,8 @@ test:  ## install what is missing, build, run every test
 	@tests/deps build test
 	@$(MAKE) --no-print-directory -j$(shell nproc) all testbuild
 	@BUILD=$(BUILD) CONFIG=$(CONFIG) CC=$(CC) tests/run
+arm64:  ## build for 64-bit ARM and run the C tests in an emulator
+	@tests/arm64
 testbuild: $(CTEST) $(BUILD)/hash_weights
 hash_weights: $(BUILD)/hash_weights
 lint:  ## luacheck, layout of C, layers
@@ -151,4 +153,4 @@ clean:  ## remove what was built
 	rm -rf build
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 FORCE:
-.PHONY: all docs help deps demo test testbuild lint format bench layers install uninstall clean FORCE
+.PHONY: all arm64 docs help deps demo test testbuild lint format bench layers install uninstall clean FORCE

@@ -10,6 +10,11 @@
 #include "simd.h"
 
 #include <string.h>
+#if defined __aarch64__ && !defined __clang__
+/* gcc would load every element of A before the first product, which is more
+** than 32 registers hold beside the sums. */
+#pragma GCC optimize("no-schedule-insns")
+#endif
 #if defined __x86_64__
 #include <immintrin.h>
 #endif
