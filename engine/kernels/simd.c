@@ -426,10 +426,11 @@ static void turn(const float *from, ptrdiff_t fs, int rows, int np, float *to,
 }
 
 #include "simd_dense.h"
-#include "simd_few.h"
 #include "simd_pool.h"
 #include "simd_wino.h"
 #include "simd_wino_out.h"
+
+#include "simd_few.h" /* ends as simd_wino_out.h does */
 
 const lun_simd CAT(lun_simd_, ISA) = {
 #if defined __AVX512F__ || defined __AVX__

@@ -45,7 +45,8 @@ enum { LUN_FREQ = 36 };
 /* Bytes: larger outputs are written past the caches where lines fit. */
 enum { LUN_CACHED = 32 << 20 };
 
-/* So few outputs are summed directly, LUN_BAND rows of them at a time. */
+/* So few outputs or inputs are summed directly, LUN_BAND rows of outputs at a
+** time. */
 enum { LUN_FEW = 3, LUN_BAND = 4 };
 
 /* Weights to transform: the panel from output k0 on, nc channels from c0. */
@@ -99,8 +100,8 @@ typedef struct lun_simd {
   /* Finished outputs of tiles t0 .. t0+nt-1, channels k0 .. k0+nk-1. */
   void (*wino_out)(const lun_wino *j, int t0, int nt, int k0, int nk,
                    const float *m);
-  /* All of a convolution with at most LUN_FEW outputs for image n and LUN_BAND
-  ** rows from y0 on.  Scratch: lun_few_scratch floats. */
+  /* All of a convolution with at most LUN_FEW outputs or inputs, for image n and
+  ** LUN_BAND rows from y0 on.  Scratch: lun_few_scratch floats. */
   void (*few)(const lun_wino *j, int n, int y0, float *scratch);
   /* m[i][0 .. panel) = (add ? m : 0) + sum over d of a[i][d] b[d][0 .. panel)
   ** for some rows; only the first nk columns matter.  Row d of b begins at
@@ -154,9 +155,17 @@ static inline ptrdiff_t lun_few_pitch(const lun_wino *j) {
   return ((ptrdiff_t)j->ow + 15) / 16 * 16 + 16;
 }
 
-/* Floats of scratch for `few`: rows of inputs, rows of sums. */
+/* Floats of scratch for `few`: rows of one input and of all sums, or rows of
+** all inputs, whichever is more. */
 static inline size_t lun_few_scratch(const lun_wino *j) {
-  return (size_t)lun_few_pitch(j) * (LUN_BAND + 2 + LUN_BAND * LUN_FEW);
+  enum { ROWS_IN = LUN_BAND + 2, SUMS = LUN_BAND * LUN_FEW };
+  int all = LUN_FEW * ROWS_IN;
+  return (size_t)lun_few_pitch(j) *
+         (size_t)(all > ROWS_IN + SUMS ? all : ROWS_IN + SUMS);
+}
+
+static inline int lun_few_fits(const lun_wino *j) {
+  return j->k <= LUN_FEW || j->c <= LUN_FEW;
 }
 
 const lun_simd *lun_simd_now(void);

@@ -1,11 +1,14 @@
 /*
 ** simd_few.h - the part of simd.c for 3x3 convolutions of stride 1 that have
-** few outputs, such as the gradient of a picture: summed directly, tap by tap.
-** A panel of Winograd's method would be nearly empty.
+** few outputs, such as the gradient of a picture, or few inputs, such as a
+** picture: summed directly, tap by tap.  A panel of Winograd's method would be
+** nearly empty, or its transforms cost more than its products save.
 **
-** A band of outputs is made by going through the input's planes one after the
-** other, several whole rows of each: long reads, and the next plane can be
-** asked for meanwhile.  The band's sums stay in the first level cache.
+** A band of few outputs is made by going through the input's planes one after
+** the other, several whole rows of each: long reads, and the next plane can be
+** asked for meanwhile.  The band's sums stay in the first level cache.  A band
+** of few inputs stays there itself, and outputs are made one group after the
+** other.
 */
 
 enum { BAND_IN = LUN_BAND + 2 };
@@ -76,7 +79,7 @@ static void few_out(const lun_wino *j, int n, int y0, const float *sum) {
     }
 }
 
-static void few(const lun_wino *j, int n, int y0, float *scratch) {
+static void few_outputs(const lun_wino *j, int n, int y0, float *scratch) {
   ptrdiff_t pitch = lun_few_pitch(j), size = (ptrdiff_t)j->h * j->w;
   const float *plane = j->in + (ptrdiff_t)n * j->c * size;
   float *rows = scratch, *sum = rows + BAND_IN * pitch, w[9 * LUN_FEW];
@@ -98,4 +101,119 @@ static void few(const lun_wino *j, int n, int y0, float *scratch) {
     }
   }
   few_out(j, n, y0, sum);
+}
+
+/* ---- few inputs --------------------------------------------------------- */
+
+/* Outputs made together: what the registers hold of sums, LUN_BAND rows. */
+#if defined __AVX512F__ || defined __aarch64__
+enum { GROUP = 4 };
+#else
+enum { GROUP = 2 };
+#endif
+
+/* to[c][e][i] = element e of the kernel from input c to output k0 + i. */
+static void few_columns(const lun_wino *j, int k0, float *to) {
+  int outs = mini(GROUP, j->k - k0);
+  memset(to, 0, (size_t)(j->c * 9 * GROUP) * sizeof *to);
+  for (int c = 0; c < j->c; c++)
+    for (int i = 0; i < outs; i++) {
+      ptrdiff_t k = k0 + i;
+      ptrdiff_t at = j->back ? (ptrdiff_t)c * j->k + k : k * j->c + c;
+      for (int e = 0; e < 9; e++) {
+        to[(c * 9 + e) * GROUP + i] =
+            j->weights[9 * at + (j->back ? 8 - e : e)];
+      }
+    }
+}
+
+/* s[o][k] += rows o .. o+2 of one plane by kernel k. */
+INLINE void few_taps(const float *rows, ptrdiff_t pitch, const float *w,
+                     vec (*s)[GROUP]) {
+  UNROLLED(int x = 0; x < 3; x++) {
+    vec r[BAND_IN];
+    UNROLLED(int i = 0; i < BAND_IN; i++) r[i] = LOADU(rows + i * pitch + x);
+    UNROLLED(int y = 0; y < 3; y++) UNROLLED(int k = 0; k < GROUP; k++) {
+      vec u = SPLAT(w[(3 * y + x) * GROUP + k]);
+      UNROLLED(int o = 0; o < LUN_BAND; o++) s[o][k] += r[o + y] * u;
+    }
+  }
+}
+
+/* Sums of one output, from pixel x of row o on, through the finish. */
+INLINE void few_end(enum mode mode, const segment_at *s, int k, ptrdiff_t row,
+                    int x, vec v) {
+  float *out = s->out + k * s->plane + row + x;
+  const float *y = s->y + k * s->plane + row + x;
+  int np = s->np - x;
+  vec g = is_gate(mode) ? load_n(y, np) : (vec){0};
+  v = rule(mode, v, g, s->bias ? s->bias[k] : 0.0f, s->leak);
+  if (s->past && np >= VL && whole_line(out)) {
+    store_past(out, v);
+  } else {
+    store_n(out, v, np);
+  }
+}
+
+/* GROUP outputs of a band of `of` rows from all planes' rows. */
+INLINE void few_group(enum mode mode, const lun_wino *j, const segment_at *s,
+                      int of, const float *rows, const float *w) {
+  ptrdiff_t pitch = lun_few_pitch(j);
+  for (int x = 0; x < j->ow; x += VL) {
+    vec sum[LUN_BAND][GROUP] = {{{0}}};
+    UNROLLED(int o = 0; o < LUN_BAND; o++)
+    UNROLLED(int k = 0; k < GROUP; k++) {
+      __builtin_prefetch(s->out + k * s->plane + o * j->ow + x, 1);
+    }
+    for (int c = 0; c < j->c; c++) {
+      few_taps(rows + c * BAND_IN * pitch + x, pitch, w + c * 9 * GROUP, sum);
+    }
+    UNROLLED(int o = 0; o < LUN_BAND; o++)
+    UNROLLED(int k = 0; k < GROUP; k++) {
+      if (o < of && k < s->have) few_end(mode, s, k, o * j->ow, x, sum[o][k]);
+    }
+  }
+}
+
+static void few_inputs(const lun_wino *j, int n, int y0, float *rows) {
+  ptrdiff_t pitch = lun_few_pitch(j), size = (ptrdiff_t)j->h * j->w;
+  const float *plane = j->in + (ptrdiff_t)n * j->c * size;
+  int of = mini(LUN_BAND, j->oh - y0);
+  float w[LUN_FEW * 9 * GROUP];
+  for (int c = 0; c < j->c; c++) {
+    few_in(j, plane + c * size, y0 - j->pt, rows + c * BAND_IN * pitch);
+  }
+  for (int k = 0; k < j->k; k += GROUP) {
+    segment_at s = place(j, n, y0 / 4, 0, (j->ow + 3) / 4, k);
+    few_columns(j, k, w);
+    switch (mode_of(&j->end)) {
+      case BIAS:
+        few_group(BIAS, j, &s, of, rows, w);
+        break;
+      case RELU:
+        few_group(RELU, j, &s, of, rows, w);
+        break;
+      case PLAIN:
+        few_group(PLAIN, j, &s, of, rows, w);
+        break;
+      case GUIDED:
+        few_group(GUIDED, j, &s, of, rows, w);
+        break;
+      case RECTIFIED:
+        few_group(RECTIFIED, j, &s, of, rows, w);
+        break;
+      case LEAK:
+        few_group(LEAK, j, &s, of, rows, w);
+        break;
+    }
+  }
+  if (past_caches(j)) past_done();
+}
+
+static void few(const lun_wino *j, int n, int y0, float *scratch) {
+  if (j->k <= LUN_FEW) {
+    few_outputs(j, n, y0, scratch);
+  } else {
+    few_inputs(j, n, y0, scratch);
+  }
 }
