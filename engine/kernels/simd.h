@@ -24,8 +24,9 @@ typedef struct lun_wino {
   uint8_t *tap; /* not NULL: bias and relu and 2x2 maximum pooling come after,
                    out (n, k, oh/2, ow/2) holds the maxima, tap who won */
   lun_finish end;
-  int th, tw; /* tiles down and across one image */
-  int tiles;  /* n * th * tw */
+  int th, tw;         /* tiles down and across one image */
+  int tiles;          /* n * th * tw */
+  int drop_y, drop_x; /* bits: frequencies that the last tiles do without */
 } lun_wino;
 
 /*
@@ -41,6 +42,20 @@ typedef struct lun_wino_v {
 } lun_wino_v;
 
 enum { LUN_FREQ = 36 };
+
+/*
+** Tiles t0 .. t0+nt-1, and the place of each in V and M.  The last tile of a
+** row or column often holds fewer than four outputs, and needs fewer of the six
+** frequencies of that direction: three outputs all but the last one, two or one
+** 0, 1, 2 and 5.  Places are in the order right, inner, low, corner (the last
+** of a row, not last, the last of a column, of both), so that the tiles of a
+** frequency are always neighbours.
+*/
+enum { LUN_TILES = 140, LUN_DROP_3 = 1 << 5, LUN_DROP_2 = 1 << 3 | 1 << 4 };
+typedef struct lun_wino_block {
+  int t0, nt, right, low, corner;
+  short place[LUN_TILES];
+} lun_wino_block;
 
 /* Bytes: larger outputs are written past the caches where lines fit. */
 enum { LUN_CACHED = 32 << 20 };
@@ -88,17 +103,19 @@ typedef struct lun_dense {
 typedef struct lun_simd {
   const char *name;
   int panel; /* outputs worked on together: 16 or 32 */
-  /* V of the tiles t0 .. t0+nt-1, 16 channels from c0 on; v.p is theirs. */
-  void (*wino_in)(const lun_wino *j, int t0, int nt, int c0, lun_wino_v v);
+  /* V of a block of tiles, 16 channels from c0 on; v.p is theirs. */
+  void (*wino_in)(const lun_wino *j, const lun_wino_block *b, int c0,
+                  lun_wino_v v);
   /* U of a part of the weights. */
   void (*wino_weights)(const lun_wino *j, lun_wino_part w, float *u);
-  /* M = (add ? M : 0) + V U for nt tiles, nk outputs, nc channels.  soon[0]
+  /* M = (add ? M : 0) + V U for a block, nk outputs, nc channels.  soon[0]
   ** and then soon[1] are asked for meanwhile; and U, which is farther away
   ** than V is, where far_u says so. */
-  void (*wino_mul)(int nt, int nk, int nc, lun_wino_v v, const float *u,
-                   float *m, int add, int far_u, const lun_wino_soon *soon);
-  /* Finished outputs of tiles t0 .. t0+nt-1, channels k0 .. k0+nk-1. */
-  void (*wino_out)(const lun_wino *j, int t0, int nt, int k0, int nk,
+  void (*wino_mul)(const lun_wino *j, const lun_wino_block *b, int nk, int nc,
+                   lun_wino_v v, const float *u, float *m, int add, int far_u,
+                   const lun_wino_soon *soon);
+  /* Finished outputs of a block, channels k0 .. k0+nk-1. */
+  void (*wino_out)(const lun_wino *j, const lun_wino_block *b, int k0, int nk,
                    const float *m);
   /* All of a convolution with at most LUN_FEW outputs or inputs, for image n and
   ** LUN_BAND rows from y0 on.  Scratch: lun_few_scratch floats. */

@@ -19,6 +19,18 @@
 **        0 1/2  1/2   2    2   0
 **        0 r/2 -r/2  4r  -4r   1
 **
+** Where a tile holds two outputs or one of a direction, F(2,3) with the points
+** 0, +-sqrt(1/2), infinity does: it shares G with the above, where it lacks two
+** rows, and has
+**
+**   B' = 1   0  -2   0     A' = 1  1  1  0
+**        0 3/2r 3/2  0          0  r -r  1
+**        0 -3/2r 3/2 0
+**        0 -1/2  0   1
+**
+** For three outputs the points without infinity do: the same matrices without
+** their last rows.
+**
 ** Planar rows of 16 channels are transposed to [pixel][16], so that vectors
 ** run over channels; what lies outside the picture becomes 0 on the way.  No
 ** more than eight planes at a time: those of 224x224 lie 49 pages apart, so the
@@ -49,6 +61,23 @@ INLINE void out4(const vec *m, vec *y) {
   y[3] = (0.5f * R) * q + (4 * R) * t + m[5];
 }
 
+
+/* The same of two outputs. */
+INLINE void in2(const vec *d, vec *r) {
+  vec e = 1.5f * d[2], o = (1.5f * R) * d[1];
+  r[0] = d[0] - 2 * d[2];
+  r[1] = e + o;
+  r[2] = e - o;
+  r[5] = d[3] - 0.5f * d[1];
+}
+
+INLINE void out2(const vec *m, vec *y) {
+  y[0] = m[0] + m[1] + m[2];
+  y[1] = R * (m[1] - m[2]) + m[5];
+}
+
+/* Is frequency f of a direction one of these? */
+INLINE int is_in(int drop, int f) { return ~drop >> f & 1; }
 
 INLINE void weights6(const vec *g, vec *u) {
   vec e = (2 / 3.0f) * g[0] + (1 / 3.0f) * g[2], o = (2 * R / 3) * g[1];
@@ -109,14 +138,41 @@ INLINE void row_in(const lun_wino *j, int n, int c, int y, int x, int np,
   for (int q = to; q < np; q++) memset(strip + q * BLOCK, 0, BLOCK * 4);
 }
 
+/* One column of a strip, in place. */
+INLINE void column_in(int drop, float *p) {
+  vec d[6], r[6];
+  UNROLLED(int i = 0; i < 6; i++) d[i] = LOAD(p + i * PITCH * BLOCK);
+  if (drop == LUN_DROP_2) {
+    in2(d, r);
+  } else {
+    in4(d, r);
+  }
+  UNROLLED(int i = 0; i < 6; i++) {
+    if (is_in(drop, i)) STORE(p + i * PITCH * BLOCK, r[i]);
+  }
+}
+
+/* One row of one tile, to V. */
+INLINE void tile_row_in(int drop, const float *p, float *q, ptrdiff_t fs) {
+  vec d[6], r[6];
+  UNROLLED(int x = 0; x < 6; x++) d[x] = LOAD(p + x * BLOCK);
+  if (drop == LUN_DROP_2) {
+    in2(d, r);
+  } else {
+    in4(d, r);
+  }
+  UNROLLED(int x = 0; x < 6; x++) {
+    if (is_in(drop, x)) STORE(q + x * fs, r[x]);
+  }
+}
+
 /* nt <= SEGMENT tiles of one tile row: columns first, in place (neighbouring
 ** tiles share two of six columns), then rows into V. */
 INLINE void segment_in(const lun_wino *j, int n, int ty, int tx, int nt, int c,
-                       lun_wino_v v) {
+                       const short *place, lun_wino_v v) {
   float strip[6 * PITCH * BLOCK] __attribute__((aligned(64)));
-  int np = 4 * nt + 2;
-  vec d[6], r[6];
-  for (int i = 0; i < 6; i++) {
+  int np = 4 * nt + 2, low = ty == j->th - 1 ? j->drop_y : 0;
+  for (int i = 0; i < (low == LUN_DROP_2 ? 4 : 6); i++) {
     float *row = strip + i * PITCH * BLOCK;
     int y = 4 * ty - j->pt + i;
     if (y < 0 || y >= j->h) {
@@ -126,27 +182,35 @@ INLINE void segment_in(const lun_wino *j, int n, int ty, int tx, int nt, int c,
     }
   }
   for (float *p = strip; p < strip + np * BLOCK; p += VL) {
-    UNROLLED(int i = 0; i < 6; i++) d[i] = LOAD(p + i * PITCH * BLOCK);
-    in4(d, r);
-    UNROLLED(int i = 0; i < 6; i++) STORE(p + i * PITCH * BLOCK, r[i]);
+    if (low == LUN_DROP_2) {
+      column_in(LUN_DROP_2, p);
+    } else {
+      column_in(0, p);
+    }
   }
-  for (int t = 0; t < nt; t++)
+  for (int t = 0; t < nt; t++) {
+    int two = tx + t == j->tw - 1 && j->drop_x == LUN_DROP_2;
     for (int h = 0; h < BLOCK; h += VL)
       for (int i = 0; i < 6; i++) {
         const float *p = strip + (i * PITCH + 4 * t) * BLOCK + h;
-        float *q = v.p + 6 * i * v.fs + t * v.ts + h;
-        UNROLLED(int x = 0; x < 6; x++) d[x] = LOAD(p + x * BLOCK);
-        in4(d, r);
-        UNROLLED(int x = 0; x < 6; x++) STORE(q + x * v.fs, r[x]);
+        float *q = v.p + 6 * i * v.fs + place[t] * v.ts + h;
+        if (!is_in(low, i)) continue;
+        if (two) {
+          tile_row_in(LUN_DROP_2, p, q, v.fs);
+        } else {
+          tile_row_in(0, p, q, v.fs);
+        }
       }
+  }
 }
 
-static void wino_in(const lun_wino *j, int t0, int nt, int c0, lun_wino_v v) {
-  for (int t = t0, m; t < t0 + nt; t += m) {
+static void wino_in(const lun_wino *j, const lun_wino_block *b, int c0,
+                    lun_wino_v v) {
+  for (int i = 0, m; i < b->nt; i += m) {
+    int t = b->t0 + i;
     int tx = t % j->tw, ty = t / j->tw % j->th, n = t / j->tw / j->th;
-    m = mini(mini(SEGMENT, j->tw - tx), t0 + nt - t);
-    segment_in(j, n, ty, tx, m, c0, v);
-    v.p += m * v.ts;
+    m = mini(mini(SEGMENT, j->tw - tx), b->nt - i);
+    segment_in(j, n, ty, tx, m, c0, b->place + i, v);
   }
 }
 
@@ -241,24 +305,31 @@ INLINE fetch fetch_at(const lun_wino_soon *soon, int f, int groups) {
                  (part >> s->shift) + 1, s->jump * size, part};
 }
 
-static void wino_mul(int nt, int nk, int nc, lun_wino_v v, const float *u,
-                     float *m, int add, int far_u, const lun_wino_soon *soon) {
-  const int groups = (nt + ROWS - 1) / ROWS;
-  operands o = {.a = v.p,
-                .as = v.ts,
+/* The places of the tiles that frequency f is wanted of: *first and how many. */
+INLINE int wanted(const lun_wino *j, const lun_wino_block *b, int f,
+                  int *first) {
+  int x = is_in(j->drop_x, f % 6), y = is_in(j->drop_y, f / 6);
+  *first = x ? 0 : b->right;
+  return b->nt - *first - (x && y ? 0 : b->corner) - (y ? 0 : b->low);
+}
+
+static void wino_mul(const lun_wino *j, const lun_wino_block *b, int nk, int nc,
+                     lun_wino_v v, const float *u, float *m, int add, int far_u,
+                     const lun_wino_soon *soon) {
+  operands o = {.as = v.ts,
                 .b = u,
                 .bs = PW,
-                .m = m,
                 .ms = LUN_FREQ * PW + 16,
                 .depth = nc,
                 .add = add};
-  for (int f = 0; f < LUN_FREQ; f++) {
+  for (int f = 0; f < LUN_FREQ; f++, o.b += (ptrdiff_t)nc * PW + 16) {
+    int first, rows = wanted(j, b, f, &first);
+    if (rows == 0) continue;
+    o.a = v.p + f * v.fs + first * v.ts;
+    o.m = m + f * PW + first * o.ms;
     o.ahead = far_u ? o.b + (ptrdiff_t)nc * PW + 16 : NULL;
-    o.later = fetch_at(soon, f, groups);
+    o.later = fetch_at(soon, f, (rows + ROWS - 1) / ROWS);
     if (!o.later.from) o.later = (fetch){(const char *)o.a, 16, 0, 0, 0};
-    product(nt, nk, o);
-    o.a += v.fs;
-    o.b += (ptrdiff_t)nc * PW + 16;
-    o.m += PW;
+    product(rows, nk, o);
   }
 }

@@ -116,17 +116,29 @@ INLINE void pooled_out(const segment_at *s, ptrdiff_t w, int rows,
 
 /* ---- from products ------------------------------------------------------ */
 
-INLINE void tile_out(const float *m, float *strip) {
+INLINE void out_of(int outs, const vec *m, vec *y) {
+  if (outs == 2) {
+    out2(m, y);
+  } else {
+    out4(m, y);
+  }
+}
+
+/* One tile's ny rows of nx outputs. */
+INLINE void tile_out(int ny, int nx, const float *m, float *strip) {
   vec d[6], t[4][6], r[4];
   UNROLLED(int x = 0; x < 6; x++) {
     UNROLLED(int y = 0; y < 6; y++) d[y] = LOAD(m + (6 * y + x) * PW);
-    out4(d, r);
-    UNROLLED(int y = 0; y < 4; y++) t[y][x] = r[y];
+    out_of(ny, d, r);
+    UNROLLED(int y = 0; y < 4; y++) {
+      if (y < ny) t[y][x] = r[y];
+    }
   }
   UNROLLED(int y = 0; y < 4; y++) {
-    out4(t[y], r);
+    if (y >= ny) continue;
+    out_of(nx, t[y], r);
     UNROLLED(int x = 0; x < 4; x++) {
-      STORE(strip + (y * PITCH + x) * BLOCK, r[x]);
+      if (x < nx) STORE(strip + (y * PITCH + x) * BLOCK, r[x]);
     }
   }
 }
@@ -165,16 +177,35 @@ static segment_at place_pooled(const lun_wino *j, int n, int ty, int tx, int nt,
                       .np = mini(2 * nt, w - 2 * tx)};
 }
 
+/* The same, as many as tile (ty, tx) has.  Of a pair that is more than the map
+** holds, one belongs to no pixel; nor does what stays in the strip beside. */
+INLINE void any_tile_out(const lun_wino *j, int ty, int tx, const float *m,
+                         float *strip) {
+  int low = ty == j->th - 1 && j->drop_y == LUN_DROP_2;
+  int right = tx == j->tw - 1 && j->drop_x == LUN_DROP_2;
+  for (int h = 0; h < BLOCK; h += VL) {
+    if (low && right) {
+      tile_out(2, 2, m + h, strip + h);
+    } else if (low) {
+      tile_out(2, 4, m + h, strip + h);
+    } else if (right) {
+      tile_out(4, 2, m + h, strip + h);
+    } else {
+      tile_out(4, 4, m + h, strip + h);
+    }
+  }
+}
+
 INLINE void segment_out(const lun_wino *j, int n, int ty, int tx, int nt, int k,
-                        const float *m) {
+                        const short *place_of, const float *m) {
   float strip[4 * PITCH * BLOCK] __attribute__((aligned(64)));
   segment_at s =
       j->tap ? place_pooled(j, n, ty, tx, nt, k) : place(j, n, ty, tx, nt, k);
   int rows = mini(4, j->oh - 4 * ty);
-  for (int t = 0; t < nt; t++)
-    for (int h = 0; h < BLOCK; h += VL) {
-      tile_out(m + t * (LUN_FREQ * PW + 16) + h, strip + 4 * t * BLOCK + h);
-    }
+  for (int t = 0; t < nt; t++) {
+    any_tile_out(j, ty, tx + t, m + place_of[t] * (LUN_FREQ * PW + 16),
+                 strip + 4 * t * BLOCK);
+  }
   if (j->tap) {
     pooled_out(&s, j->ow / 2, rows / 2, strip);
     return;
@@ -201,15 +232,15 @@ INLINE void segment_out(const lun_wino *j, int n, int ty, int tx, int nt, int k,
   }
 }
 
-static void wino_out(const lun_wino *j, int t0, int nt, int k0, int nk,
+static void wino_out(const lun_wino *j, const lun_wino_block *b, int k0, int nk,
                      const float *m) {
-  for (int t = t0, s; t < t0 + nt; t += s) {
+  for (int i = 0, s; i < b->nt; i += s) {
+    int t = b->t0 + i;
     int tx = t % j->tw, ty = t / j->tw % j->th, n = t / j->tw / j->th;
-    s = mini(mini(SEGMENT, j->tw - tx), t0 + nt - t);
+    s = mini(mini(SEGMENT, j->tw - tx), b->nt - i);
     for (int k = 0; k < nk; k += BLOCK) {
-      segment_out(j, n, ty, tx, s, k0 + k, m + k);
+      segment_out(j, n, ty, tx, s, k0 + k, b->place + i, m + k);
     }
-    m += s * (LUN_FREQ * PW + 16);
   }
   if (past_caches(j)) past_done();
 }

@@ -30,7 +30,6 @@ enum {
   WIDE_TILES = 14,  /* the same for products that take 14 at once */
   JOBS = 16,        /* ... where there would be fewer jobs than this */
   WHOLE_BYTES = 2500 * 1024, /* largest U for plan whole */
-  PANEL_TILES = 140,         /* most tiles of a block, plan panels */
   DEPTH = 256,               /* channels whose weights a job holds at once */
   REGION = 2 << 20, /* floats: scratch of a worker, or a multiple; ... */
   SMALL = 64 << 10, /* ... layers that need no more than this take that */
@@ -71,6 +70,31 @@ static int run_jobs(wino_plan *p, int64_t jobs, lun_job *fn, lun_err *err) {
   int st = lun_parallel(jobs, fn, p);
   lun_free(p->scratch);
   return st ? lun_fail(err, st, "interrupted") : LUN_OK;
+}
+
+/* The frequencies that the last of a row of outputs' tiles does without. */
+static int dropped(int outputs) {
+  int rest = 1 + (outputs - 1) % 4;
+  return rest == 4 ? 0 : rest == 3 ? LUN_DROP_3 : LUN_DROP_2;
+}
+
+static lun_wino_block block_of(const lun_wino *j, int t0, int nt) {
+  enum { RIGHT, INNER, LOW, CORNER, KINDS };
+  lun_wino_block b = {.t0 = t0, .nt = nt};
+  int kind[LUN_TILES], count[KINDS] = {0}, next[KINDS] = {0};
+  for (int i = 0; i < nt; i++) {
+    int tx = (t0 + i) % j->tw, ty = (t0 + i) / j->tw % j->th;
+    int right = j->drop_x && tx == j->tw - 1;
+    int low = j->drop_y && ty == j->th - 1;
+    kind[i] = low ? (right ? CORNER : LOW) : right ? RIGHT : INNER;
+    count[kind[i]]++;
+  }
+  for (int k = 1; k < KINDS; k++) next[k] = next[k - 1] + count[k - 1];
+  for (int i = 0; i < nt; i++) b.place[i] = (short)next[kind[i]]++;
+  b.right = count[RIGHT];
+  b.low = count[LOW];
+  b.corner = count[CORNER];
+  return b;
 }
 
 /* ---- plan whole --------------------------------------------------------- */
@@ -117,6 +141,7 @@ static void whole_job(void *arg, int64_t job, int worker) {
   const wino_plan *p = arg;
   const lun_wino *j = p->j;
   int t0 = (int)job * p->block, nt = mini(p->block, j->tiles - t0);
+  lun_wino_block b = block_of(j, t0, nt);
   float *u = p->scratch + (size_t)worker * p->each;
   lun_wino_v v = {u + p->panels * panel_floats(p), p->fs, p->ts};
   float *m = v.p + LUN_FREQ * p->fs;
@@ -128,12 +153,12 @@ static void whole_job(void *arg, int64_t job, int worker) {
   }
   p->held[worker] = 1;
   for (int c = 0; c < j->c; c += 16) {
-    p->isa->wino_in(j, t0, nt, c, (lun_wino_v){v.p + c, v.fs, v.ts});
+    p->isa->wino_in(j, &b, c, (lun_wino_v){v.p + c, v.fs, v.ts});
   }
   for (int k = 0; k < p->panels; k++) {
-    p->isa->wino_mul(nt, panel_width(p, k), j->c, v, u + k * panel_floats(p), m,
-                     0, 1, soon + 2 * mini(k, 2));
-    p->isa->wino_out(j, t0, nt, k * p->isa->panel, panel_width(p, k), m);
+    p->isa->wino_mul(j, &b, panel_width(p, k), j->c, v, u + k * panel_floats(p),
+                     m, 0, 1, soon + 2 * mini(k, 2));
+    p->isa->wino_out(j, &b, k * p->isa->panel, panel_width(p, k), m);
   }
 }
 
@@ -164,11 +189,11 @@ static lun_wino_v chunk_of(const wino_plan *p, float *v, int chunk) {
   return (lun_wino_v){v + chunk * (LUN_FREQ * p->fs), p->fs, p->ts};
 }
 
-static void make_v(const wino_plan *p, int t0, int nt, float *v) {
+static void make_v(const wino_plan *p, const lun_wino_block *b, float *v) {
   for (int c = 0; c < p->j->c; c += 16) {
     lun_wino_v part = chunk_of(p, v, c / DEPTH);
     part.p += c % DEPTH;
-    p->isa->wino_in(p->j, t0, nt, c, part);
+    p->isa->wino_in(p->j, b, c, part);
   }
 }
 
@@ -207,19 +232,21 @@ static void panel_job(void *arg, int64_t job, int worker) {
   const wino_plan *p = arg;
   int panel = (int)(job % p->panels), block = (int)(job / p->panels);
   int t0 = block * p->block, nt = mini(p->block, p->j->tiles - t0);
+  lun_wino_block b = block_of(p->j, t0, nt);
   int nk = panel_width(p, panel);
   float *u = p->scratch + (size_t)worker * p->each;
   float *m = u + LUN_FREQ * lun_wino_us(p->isa, DEPTH),
         *v = m + p->ms * p->block;
-  if (p->held[worker] != block + 1) make_v(p, t0, nt, v);
+  if (p->held[worker] != block + 1) make_v(p, &b, v);
   p->held[worker] = block + 1;
   for (int i = 0; i < p->chunks; i++) {
     lun_wino_part w = part_of(p, panel, i);
     lun_wino_soon soon[2] = {weights_soon(p, panel, i), {0}};
     p->isa->wino_weights(p->j, w, u);
-    p->isa->wino_mul(nt, nk, w.nc, chunk_of(p, v, i), u, m, i > 0, 0, soon);
+    p->isa->wino_mul(p->j, &b, nk, w.nc, chunk_of(p, v, i), u, m, i > 0, 0,
+                     soon);
   }
-  p->isa->wino_out(p->j, t0, nt, panel * p->isa->panel, nk, m);
+  p->isa->wino_out(p->j, &b, panel * p->isa->panel, nk, m);
 }
 
 /* What the worker with most to do has to do, cut into so many blocks: cycles
@@ -237,7 +264,7 @@ static int64_t panels_cost(const wino_plan *p, int blocks) {
 
 static int run_panels(wino_plan *p, lun_err *err) {
   const lun_wino *j = p->j;
-  int least = ceil_div(j->tiles, PANEL_TILES);
+  int least = ceil_div(j->tiles, LUN_TILES);
   int most = mini(j->tiles, least + 2 * lun_threads());
   p->blocks = least;
   for (int n = least + 1; n <= most; n++) {
@@ -277,6 +304,8 @@ int lun_wino_run(lun_wino *j, lun_err *err) {
   j->th = ceil_div(j->oh, 4);
   j->tw = ceil_div(j->ow, 4);
   j->tiles = j->n * j->th * j->tw;
+  j->drop_y = dropped(j->oh);
+  j->drop_x = dropped(j->ow);
   p.panels = ceil_div(j->k, p.isa->panel);
   p.ms = lun_wino_ms(p.isa);
   if ((int64_t)LUN_FREQ * 4 * j->c * j->k <= WHOLE_BYTES) {
