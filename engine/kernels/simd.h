@@ -172,13 +172,13 @@ static inline ptrdiff_t lun_few_pitch(const lun_wino *j) {
   return ((ptrdiff_t)j->ow + 15) / 16 * 16 + 16;
 }
 
-/* Floats of scratch for `few`: rows of one input and of all sums, or rows of
-** all inputs, whichever is more. */
+/* Floats of scratch for `few`: rows of one input and of all sums, or rows of all
+** inputs. */
 static inline size_t lun_few_scratch(const lun_wino *j) {
   enum { ROWS_IN = LUN_BAND + 2, SUMS = LUN_BAND * LUN_FEW };
-  int all = LUN_FEW * ROWS_IN;
-  return (size_t)lun_few_pitch(j) *
-         (size_t)(all > ROWS_IN + SUMS ? all : ROWS_IN + SUMS);
+  enum { FEW_OUT = ROWS_IN + SUMS, FEW_IN = LUN_FEW * ROWS_IN };
+  int rows = (int)FEW_OUT > (int)FEW_IN ? FEW_OUT : FEW_IN;
+  return (size_t)(lun_few_pitch(j) * rows);
 }
 
 static inline int lun_few_fits(const lun_wino *j) {

@@ -29,42 +29,48 @@ static void few_in(const lun_wino *j, const float *plane, int y, float *to) {
   }
 }
 
-/* The kernels from input c to all outputs, to[k][9]. */
-INLINE void few_weights(const lun_wino *j, int c, float *to) {
-  for (int k = 0; k < j->k; k++)
+/* to[e][i] = element e of the kernel from input c to output k + i, i < of; 0 for
+** outputs that there are not. */
+INLINE void few_weights(const lun_wino *j, int c, int k, int of, float *to) {
+  for (int i = 0; i < of; i++)
     for (int e = 0; e < 9; e++) {
-      to[9 * k + e] = j->back
-                          ? j->weights[((ptrdiff_t)c * j->k + k) * 9 + 8 - e]
-                          : j->weights[((ptrdiff_t)k * j->c + c) * 9 + e];
+      ptrdiff_t o = k + i;
+      ptrdiff_t at = j->back ? (ptrdiff_t)c * j->k + o : o * j->c + c;
+      to[e * of + i] =
+          o < j->k ? j->weights[9 * at + (j->back ? 8 - e : e)] : 0.0f;
     }
 }
 
-/* sum[o][k] += rows o .. o+2 by kernel k, for LUN_BAND rows of outputs; `next`
-** are the rows of the plane after this one. */
+/* s[o][k] += rows o .. o+2 of one plane by kernel k, `outs` of them. */
+INLINE void few_taps(int outs, const float *rows, ptrdiff_t pitch,
+                     const float *w, vec *s) {
+  UNROLLED(int x = 0; x < 3; x++) {
+    vec r[BAND_IN];
+    UNROLLED(int i = 0; i < BAND_IN; i++) r[i] = LOADU(rows + i * pitch + x);
+    UNROLLED(int y = 0; y < 3; y++) UNROLLED(int k = 0; k < outs; k++) {
+      vec u = SPLAT(w[(3 * y + x) * outs + k]);
+      UNROLLED(int o = 0; o < LUN_BAND; o++) s[o * outs + k] += r[o + y] * u;
+    }
+  }
+}
+
+/* ---- few outputs -------------------------------------------------------- */
+
+/* Adds one plane's rows by all kernels to sum[o][k]; `next` are the rows of the
+** plane after this one. */
 INLINE void few_plane(const lun_wino *j, int outs, const float *rows,
                       const float *w, const float *next, float *sum) {
   ptrdiff_t pitch = lun_few_pitch(j);
   for (int x = 0; x < j->ow; x += VL) {
-    vec s[LUN_BAND][LUN_FEW], u[LUN_FEW];
+    vec s[LUN_BAND * LUN_FEW];
     UNROLLED(int i = 0; i < BAND_IN; i++) {
       __builtin_prefetch(next + (ptrdiff_t)i * j->w + x, 0, 2);
     }
-    UNROLLED(int o = 0; o < LUN_BAND; o++)
-    UNROLLED(int k = 0; k < outs; k++) {
-      s[o][k] = LOAD(sum + (o * outs + k) * pitch + x);
-    }
-    UNROLLED(int e = 0; e < 9; e++) {
-      const float *p = rows + e / 3 * pitch + x + e % 3;
-      UNROLLED(int k = 0; k < outs; k++) u[k] = SPLAT(w[9 * k + e]);
-      UNROLLED(int o = 0; o < LUN_BAND; o++) {
-        vec v = LOADU(p + o * pitch);
-        UNROLLED(int k = 0; k < outs; k++) s[o][k] += v * u[k];
-      }
-    }
-    UNROLLED(int o = 0; o < LUN_BAND; o++)
-    UNROLLED(int k = 0; k < outs; k++) {
-      STORE(sum + (o * outs + k) * pitch + x, s[o][k]);
-    }
+    UNROLLED(int i = 0; i < LUN_BAND * outs; i++)
+    s[i] = LOAD(sum + i * pitch + x);
+    few_taps(outs, rows + x, pitch, w, s);
+    UNROLLED(int i = 0; i < LUN_BAND * outs; i++)
+    STORE(sum + i * pitch + x, s[i]);
   }
 }
 
@@ -79,15 +85,15 @@ static void few_out(const lun_wino *j, int n, int y0, const float *sum) {
     }
 }
 
-static void few_outputs(const lun_wino *j, int n, int y0, float *scratch) {
+static void few_outputs(const lun_wino *j, int n, int y0, float *rows) {
   ptrdiff_t pitch = lun_few_pitch(j), size = (ptrdiff_t)j->h * j->w;
   const float *plane = j->in + (ptrdiff_t)n * j->c * size;
-  float *rows = scratch, *sum = rows + BAND_IN * pitch, w[9 * LUN_FEW];
+  float *sum = rows + BAND_IN * pitch, w[9 * LUN_FEW];
   memset(sum, 0, (size_t)(LUN_BAND * j->k * pitch) * sizeof *sum);
   for (int c = 0; c < j->c; c++, plane += size) {
     const float *next = plane + size + (ptrdiff_t)(y0 - j->pt) * j->w;
     few_in(j, plane, y0 - j->pt, rows);
-    few_weights(j, c, w);
+    few_weights(j, c, 0, j->k, w);
     switch (j->k) {
       case 1:
         few_plane(j, 1, rows, w, next, sum);
@@ -112,34 +118,6 @@ enum { GROUP = 4 };
 enum { GROUP = 2 };
 #endif
 
-/* to[c][e][i] = element e of the kernel from input c to output k0 + i. */
-static void few_columns(const lun_wino *j, int k0, float *to) {
-  int outs = mini(GROUP, j->k - k0);
-  memset(to, 0, (size_t)(j->c * 9 * GROUP) * sizeof *to);
-  for (int c = 0; c < j->c; c++)
-    for (int i = 0; i < outs; i++) {
-      ptrdiff_t k = k0 + i;
-      ptrdiff_t at = j->back ? (ptrdiff_t)c * j->k + k : k * j->c + c;
-      for (int e = 0; e < 9; e++) {
-        to[(c * 9 + e) * GROUP + i] =
-            j->weights[9 * at + (j->back ? 8 - e : e)];
-      }
-    }
-}
-
-/* s[o][k] += rows o .. o+2 of one plane by kernel k. */
-INLINE void few_taps(const float *rows, ptrdiff_t pitch, const float *w,
-                     vec (*s)[GROUP]) {
-  UNROLLED(int x = 0; x < 3; x++) {
-    vec r[BAND_IN];
-    UNROLLED(int i = 0; i < BAND_IN; i++) r[i] = LOADU(rows + i * pitch + x);
-    UNROLLED(int y = 0; y < 3; y++) UNROLLED(int k = 0; k < GROUP; k++) {
-      vec u = SPLAT(w[(3 * y + x) * GROUP + k]);
-      UNROLLED(int o = 0; o < LUN_BAND; o++) s[o][k] += r[o + y] * u;
-    }
-  }
-}
-
 /* Sums of one output, from pixel x of row o on, through the finish. */
 INLINE void few_end(enum mode mode, const segment_at *s, int k, ptrdiff_t row,
                     int x, vec v) {
@@ -155,22 +133,25 @@ INLINE void few_end(enum mode mode, const segment_at *s, int k, ptrdiff_t row,
   }
 }
 
-/* GROUP outputs of a band of `of` rows from all planes' rows. */
+/* GROUP outputs of a band of `of` rows from all planes' rows, kernels
+** w[c][9][GROUP]. */
 INLINE void few_group(enum mode mode, const lun_wino *j, const segment_at *s,
                       int of, const float *rows, const float *w) {
   ptrdiff_t pitch = lun_few_pitch(j);
   for (int x = 0; x < j->ow; x += VL) {
-    vec sum[LUN_BAND][GROUP] = {{{0}}};
+    vec sum[LUN_BAND * GROUP] = {{0}};
     UNROLLED(int o = 0; o < LUN_BAND; o++)
     UNROLLED(int k = 0; k < GROUP; k++) {
       __builtin_prefetch(s->out + k * s->plane + o * j->ow + x, 1);
     }
     for (int c = 0; c < j->c; c++) {
-      few_taps(rows + c * BAND_IN * pitch + x, pitch, w + c * 9 * GROUP, sum);
+      few_taps(GROUP, rows + c * BAND_IN * pitch + x, pitch, w + c * 9 * GROUP,
+               sum);
     }
     UNROLLED(int o = 0; o < LUN_BAND; o++)
     UNROLLED(int k = 0; k < GROUP; k++) {
-      if (o < of && k < s->have) few_end(mode, s, k, o * j->ow, x, sum[o][k]);
+      if (o < of && k < s->have)
+        few_end(mode, s, k, o * j->ow, x, sum[o * GROUP + k]);
     }
   }
 }
@@ -185,7 +166,8 @@ static void few_inputs(const lun_wino *j, int n, int y0, float *rows) {
   }
   for (int k = 0; k < j->k; k += GROUP) {
     segment_at s = place(j, n, y0 / 4, 0, (j->ow + 3) / 4, k);
-    few_columns(j, k, w);
+    for (int c = 0; c < j->c; c++)
+      few_weights(j, c, k, GROUP, w + c * 9 * GROUP);
     switch (mode_of(&j->end)) {
       case BIAS:
         few_group(BIAS, j, &s, of, rows, w);
