@@ -134,7 +134,7 @@ INLINE void few_end(enum mode mode, const segment_at *s, int k, ptrdiff_t row,
 }
 
 /* GROUP outputs of a band of `of` rows from all planes' rows, kernels
-** w[c][9][GROUP]. */
+** w[c][9][GROUP].  Planes are summed apart: shorter chains round less. */
 INLINE void few_group(enum mode mode, const lun_wino *j, const segment_at *s,
                       int of, const float *rows, const float *w) {
   ptrdiff_t pitch = lun_few_pitch(j);
@@ -145,8 +145,10 @@ INLINE void few_group(enum mode mode, const lun_wino *j, const segment_at *s,
       __builtin_prefetch(s->out + k * s->plane + o * j->ow + x, 1);
     }
     for (int c = 0; c < j->c; c++) {
+      vec part[LUN_BAND * GROUP] = {{0}};
       few_taps(GROUP, rows + c * BAND_IN * pitch + x, pitch, w + c * 9 * GROUP,
-               sum);
+               part);
+      UNROLLED(int i = 0; i < LUN_BAND * GROUP; i++) sum[i] += part[i];
     }
     UNROLLED(int o = 0; o < LUN_BAND; o++)
     UNROLLED(int k = 0; k < GROUP; k++) {

@@ -243,9 +243,9 @@ typedef struct poolnet {
 } poolnet;
 
 static void poolnet_open(poolnet *n, unsigned flags) {
-  n->w = noise("20,3,3,3", 2);
+  n->w = noise("20,5,3,3", 2);
   CHECK(lun_tape_new(&n->tape, NULL) == LUN_OK, "tape");
-  n->x = leaf(n->tape, "2,3,9,8", 1);
+  n->x = leaf(n->tape, "2,5,9,8", 1);
   n->conv = put_with(n->tape, "conv2d", "padding", 1, flags, n->x,
                      (lun_var){n->w, -1}, none);
   n->relu = put_with(n->tape, "relu", NULL, 0, flags, n->conv, none, none);

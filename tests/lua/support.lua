@@ -32,10 +32,11 @@ function M.formula_weights(seed)
 end
 
 
----A chain of every usual kind of layer, with random weights: (3,12,12) to 5 classes.
-function M.net(seed)
+---A chain of every usual kind of layer, with random weights: (3,12,12), or other
+---`channels`, to 5 classes.
+function M.net(seed, channels)
   return assert(lu.net {
-    name = "small", input = { 3, 12, 12 },
+    name = "small", input = { channels or 3, 12, 12 },
     labels = { "ash", "birch", "cedar", "elm", "fir" },
     layers = {
       { "conv1", "conv2d", filters = 6, kernel = 3, padding = 1,
