@@ -152,6 +152,10 @@ int lun_tensor_turn(lun_tensor *t, lun_err *err);
 /* The tensor itself, or of a turned one its values in order: another tensor,
 ** made once, which t keeps.  Borrowed. */
 int lun_tensor_in_order(lun_tensor *t, lun_tensor **out, lun_err *err);
+/* Of a turned matrix (out, in): the sums of every `count` neighbouring inputs,
+** (in / count, out).  LUN_EARG: not turned; LUN_ESHAPE: count does not divide. */
+int lun_tensor_input_sums(lun_tensor **out, const lun_tensor *w, int64_t count,
+                          lun_err *err);
 lun_tensor *lun_tensor_retain(lun_tensor *t);
 void lun_tensor_release(lun_tensor *t); /* NULL is fine */
 int lun_tensor_same_shape(const lun_tensor *a, const lun_tensor *b);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core.h"
+#include "kernels/kernels.h"
 
 char *lun_shape_text(char *buf, size_t n, int ndim, const int64_t *dim) {
   size_t at = 0;
@@ -205,6 +206,25 @@ int lun_tensor_in_order(lun_tensor *t, lun_tensor **out, lun_err *err) {
   t->twin->readonly = 1;
   *out = t->twin;
   return LUN_OK;
+}
+
+int lun_tensor_input_sums(lun_tensor **out, const lun_tensor *w, int64_t count,
+                          lun_err *err) {
+  lun_linear s = {1, w->dim[1], w->dim[0], 1};
+  if (!w->turned)
+    return lun_fail(err, LUN_EARG,
+                    "input_sums: the matrix does not lie turned");
+  if (count < 1 || s.in % count)
+    return lun_fail(err, LUN_ESHAPE,
+                    "input_sums: %lld inputs are no multiple of %lld",
+                    (long long)s.in, (long long)count);
+  LUN_TRY(lun_tensor_new(out, 2, (int64_t[]){s.in / count, s.out}, err));
+  int st = lun_linear_input_sums(&s, w->data, count, (*out)->data, err);
+  if (st != LUN_OK) {
+    lun_tensor_release(*out);
+    *out = NULL;
+  }
+  return st;
 }
 
 int lun_tensor_copy(lun_tensor **out, const lun_tensor *t, lun_err *err) {

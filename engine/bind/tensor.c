@@ -358,6 +358,20 @@ static int clone(lua_State *L) {
   return 1;
 }
 
+/* w:input_sums(count) -> (in / count, out), or nil: not a matrix that lies
+** turned */
+static int input_sums(lua_State *L) {
+  const lun_tensor *w = lunL_checkbox(L, 1)->t;
+  int64_t count = luaL_checkinteger(L, 2);
+  lunL_tensor *sums;
+  lun_err err;
+  if (!w->turned) return 0;
+  sums = lunL_newtensor(L);
+  if (lun_tensor_input_sums(&sums->t, w, count, &err) != LUN_OK)
+    return lunL_raise(L, &err);
+  return 1;
+}
+
 /* t:detach(): the same values without the tape */
 static int detach(lua_State *L) {
   lunL_pushtensor(L, lunL_checktensor(L, 1), NULL, -1);
@@ -452,14 +466,30 @@ static int tostring(lua_State *L) {
 }
 
 static const luaL_Reg methods[] = {
-    {"shape", shape},     {"dim", dim},         {"size", size},
-    {"item", item},       {"get", get},         {"set", set},
-    {"totable", totable}, {"bytes", bytes},     {"stats", stats},
-    {"argmax", argmax},   {"argsort", argsort}, {"rows", rows},
-    {"view", view},       {"clone", clone},     {"detach", detach},
-    {"copy_", copy_},     {"fill_", fill_},     {"add_", add_},
-    {"mul_", mul_},       {"node", node},       {"same", same},
-    {"release", release}, {NULL, NULL},
+    {"shape", shape},
+    {"dim", dim},
+    {"size", size},
+    {"item", item},
+    {"get", get},
+    {"set", set},
+    {"totable", totable},
+    {"bytes", bytes},
+    {"stats", stats},
+    {"argmax", argmax},
+    {"argsort", argsort},
+    {"rows", rows},
+    {"view", view},
+    {"clone", clone},
+    {"detach", detach},
+    {"copy_", copy_},
+    {"fill_", fill_},
+    {"add_", add_},
+    {"mul_", mul_},
+    {"node", node},
+    {"same", same},
+    {"release", release},
+    {"input_sums", input_sums},
+    {NULL, NULL},
 };
 
 static const luaL_Reg meta[] = {

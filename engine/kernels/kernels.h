@@ -57,6 +57,10 @@ int lun_linear_forward(const lun_linear *s, const float *x, const float *w,
 int lun_linear_backward(const lun_linear *s, const float *dy, const float *w,
                         float *dx, const lun_gate *gate, const lun_gate *idle,
                         lun_err *err);
+/* sums (in / count, out): of every `count` neighbouring inputs' rows of a w that
+** is turned.  in is a multiple of count. */
+int lun_linear_input_sums(const lun_linear *s, const float *w, int64_t count,
+                          float *sums, lun_err *err);
 /* dw (out, in), however w lies. */
 int lun_linear_backward_params(const lun_linear *s, const float *x,
                                const float *dy, float *dw, float *db,

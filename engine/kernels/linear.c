@@ -207,6 +207,36 @@ int lun_linear_backward(const lun_linear *s, const float *dy, const float *w,
   return run(&t, err);
 }
 
+/* ---- sums of weights ---------------------------------------------------- */
+
+static void input_sums_job(void *arg, int64_t job, int worker) {
+  const dense_job *j = arg;
+  (void)worker;
+  j->isa->dense_cols(&j->d, (int)job, 0, j->d.out, j->y + job * j->d.out, 0);
+}
+
+/* By columns, with ones for inputs and a segment for each sum. */
+int lun_linear_input_sums(const lun_linear *s, const float *w, int64_t count,
+                          float *sums, lun_err *err) {
+  int64_t groups = s->in / count, *live, *first;
+  size_t lists = (size_t)(s->in + groups + 1) * sizeof *live;
+  char *mem = lun_malloc(lists + (size_t)s->in * sizeof(float));
+  if (!mem) return lun_fail(err, LUN_ENOMEM, "linear: no scratch memory");
+  live = (int64_t *)(void *)mem;
+  first = live + s->in;
+  float *ones = (float *)(void *)(mem + lists);
+  for (int64_t i = 0; i < s->in; i++) live[i] = i;
+  for (int64_t i = 0; i < s->in; i++) ones[i] = 1.0f;
+  for (int64_t g = 0; g <= groups; g++) first[g] = g * count;
+  dense_job j = {.isa = lun_simd_now(), .y = sums};
+  j.d = (lun_dense){.n = 1, .in = s->in, .out = s->out, .x = ones, .w = w};
+  j.d.live = live;
+  j.d.first = first;
+  int st = lun_parallel(groups, input_sums_job, &j);
+  lun_free(mem);
+  return st ? lun_fail(err, st, "interrupted") : LUN_OK;
+}
+
 /* ---- gradients of the parameters ---------------------------------------- */
 
 typedef struct param_job {

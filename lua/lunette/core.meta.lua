@@ -105,6 +105,13 @@ function Tensor:totable() end
 ---@return string
 function Tensor:bytes() end
 
+---Of a dense layer's weights (out,in) from a file in which they lie turned, the sums
+---of every `count` neighbouring inputs (in/count, out): their product with a gradient
+---of the outputs is the sum of that of the inputs. nil for any other matrix.
+---@param count integer   divides the number of inputs
+---@return lunette.Tensor? sums
+function Tensor:input_sums(count) end
+
 ---Range, mean and more of the values.
 ---@return { min: number, max: number, mean: number, zeros: number, l2: number, finite: boolean } stats   zeros: their share
 function Tensor:stats() end

@@ -385,6 +385,7 @@ end
 ---@field score? any       class id, name, "predicted", a score, or a list `scores`
 ---@field scores? any[]    K scores: K gradients a sample in one batched backward
 ---@field wrt? string|string[]   "input" (default), layer names
+---@field exact? boolean   `wrt` means those modules: a convolution before its relu
 ---@field modifiers? (string|lunette.Modifier)[]
 
 local function score_list(what)
@@ -412,7 +413,7 @@ end
 function Run:gradient(opts)
   state_of(self)
   opts = options.check("gradient", opts, { score = false, scores = false,
-                       wrt = "input", modifiers = {} })
+                       wrt = "input", modifiers = {}, exact = false })
   local list = score_list(opts.scores or { opts.score or "predicted" })
   opts.modifiers = modifiers.list(opts.modifiers)
   local value, id = scored(self, opts.modifiers, list[1])
@@ -420,7 +421,7 @@ function Run:gradient(opts)
   local wrt = type(opts.wrt) == "table" and opts.wrt or { opts.wrt }
   local ids = {}
   for i, name in ipairs(wrt) do
-    ids[i] = self:target_node(name)
+    ids[i] = self:target_node(name, opts.exact)
     if ids[i] > id then
       error(("gradient: layer '%s' comes after the scored layer"):format(name), 2)
     end
@@ -434,10 +435,11 @@ function Run:gradient(opts)
 end
 
 
----Node id of "input" or a layer (activated); raises for unknown ones.
+---Node id of "input" or a layer (activated, unless exact); raises for unknown ones.
 ---@param name string
+---@param exact? boolean
 ---@return integer
-function Run:target_node(name)
+function Run:target_node(name, exact)
   local st = state_of(self)
   if name == "input" then
     if self.start then
@@ -449,7 +451,7 @@ function Run:target_node(name)
     end
     return st.leaf
   end
-  local id, message = node_of(self, name)
+  local id, message = node_of(self, name, exact)
   if not id then error(message, 0) end
   return id
 end

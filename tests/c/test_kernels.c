@@ -455,6 +455,30 @@ static void batches_do_not_change_bits(void) {
   batch_is_its_images(square(3, 64, 224, 224, 3, 3, 1));
 }
 
+/* Every set and number of threads: sums of neighbouring inputs' weights. */
+static void input_sums_are_naive(void) {
+  enum { IN = 2100, OUT = 77, COUNT = 21 };
+  dense d = dense_new(1, IN, OUT);
+  lun_linear s = {1, IN, OUT, 1};
+  int before = lun_threads();
+  for (int g = 0; g < IN / COUNT; g++)
+    for (int o = 0; o < OUT; o++) {
+      double sum = 0;
+      for (int i = 0; i < COUNT; i++) {
+        sum += (double)d.w[o * IN + g * COUNT + i];
+      }
+      d.ref[g * OUT + o] = (float)sum;
+    }
+  EACH_SET for (int t = 1; t <= 3; t += 2) {
+    lun_set_threads(t);
+    int st = lun_linear_input_sums(&s, d.turned, COUNT, d.dw, NULL);
+    CHECK(st == LUN_OK, "status %d", st);
+    DENSE_NEAR(d.dw, IN / COUNT * OUT, "sums of weights", &d);
+  }
+  lun_set_threads(before);
+  dense_free(&d);
+}
+
 /* Images whose dead units differ, more of them than are taken together. */
 static void dense_bits_are_fixed(void) {
   enum { N = 21, IN = 2100, OUT = 77 };
@@ -587,6 +611,7 @@ int main(void) {
   few_channels();
   general_shapes();
   dense_shapes();
+  input_sums_are_naive();
   every_plan_is_naive();
   EACH_SET {
     threads_do_not_change_bits();

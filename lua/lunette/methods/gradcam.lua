@@ -1,13 +1,7 @@
+local channel_means = require "lunette.methods.channel_means"
 local common = require "lunette.methods.common"
 
 local own = { layer = false, relu = true, expand = true }
-
-
----Channel weights are spatial means of the gradient: sum_k mean(g_k) A_k.
-local function cam_of(activation, gradient)
-  local weights = gradient:mean { dims = { 3, 4 }, keepdims = true }
-  return (activation * weights):sum { dims = { 2 } }
-end
 
 
 ---Each dialect's order of relu, resize and normalisation.
@@ -78,9 +72,11 @@ local function gradcam(subject, x, opts)
   local given = type(opts) == "table" and opts or type(x) == "table" and x or {}
   o.asked_relu = given.relu == true
   local layer = find_layer(run.net, o)
-  local g = run:gradient { score = o.score, modifiers = o.modifiers,
-                           wrt = layer.name }
-  local cam = cam_of(run:activation(layer.name):detach(), g)
+  local activation = run:activation(layer.name)
+  if not activation then run:target_node(layer.name) end -- says why
+  -- channel weights are spatial means of the gradient: sum_k mean(g_k) A_k
+  local means = channel_means(run, layer, o)
+  local cam = (activation:detach() * means):sum { dims = { 2 } }
   local size, raw = run.net.input, cam
   if not o.raw then cam = finish[o.dialect](cam, size[2], size[3], o) end
   common.warn_if_flat(cam, "gradcam", function(n)

@@ -1,0 +1,118 @@
+-- Grad-CAM's short way, over sums of a dense layer's weights that lie turned, against
+-- the long one, which the same network goes whose weights lie in order.
+local lu = require "lunette"
+local core = require "lunette.core"
+local import = require "lunette.import"
+local t = dofile "tests/lua/support.lua"
+
+-- Large enough for dense weights to be laid out turned: 2^21 numbers and more.
+local function large_net()
+  return lu.net(lu.models.vgg11 { width = 1 / 8, side = 128, fc = 2100 }):init(1)
+end
+
+
+local function both_nets(folder)
+  local plain, turned = folder .. "/plain.safetensors", folder .. "/turned.safetensors"
+  assert(lu.save(large_net(), plain))
+  assert(import(plain, { out = turned }))
+  return assert(lu.load(plain)), assert(lu.load(turned)), turned
+end
+
+
+local folder, done = t.folder()
+local plain, turned, path = both_nets(folder)
+local x = core.normal(3, 0, { 2, 3, 128, 128 })
+
+---How often a rule in Lua was called counts too.
+local calls = 0
+local function counted(on)
+  return lu.modifier { name = "counted", on = on, backward = function(node, dy)
+    calls = calls + 1
+    return node:backward(dy) * 3
+  end }
+end
+
+
+describe("channel means", function()
+  teardown(done)
+
+  it("are those of the gradient, whatever the rules", function()
+    for _, layer in ipairs { "block5_conv2", "block5_pool" } do
+      for _, rules in ipairs { {}, { "guided" }, { "rectified" },
+                               { counted "block5_pool" },
+                               { counted "flatten" }, { counted "fc1" },
+                               { counted "fc1_relu" } } do
+        for _, score in ipairs { 2, lu.score.categorical { 1, 3 } } do
+          local opts = { score = score, layer = layer, raw = true,
+                         modifiers = { "linear", table.unpack(rules) } }
+          local long, before = lu.gradcam(plain, x, opts), calls
+          local short = lu.gradcam(turned, x, opts)
+          local name = layer .. " " .. (rules[1] and tostring(rules[1]) or "")
+          local d = short:distance(long)
+          assert.is_true(d < 1e-5 and long:stats().l2 > 0, name .. " " .. d)
+          local passed = type(rules[1]) == "table"
+            and (layer ~= "block5_pool" or rules[1].on ~= layer)
+          assert.equal(passed, calls > before, name)
+        end
+      end
+    end
+  end)
+
+  it("are those of any score and scored layer", function()
+    local function total(y)
+      return y:reshape { y:dim(1), y:size() // y:dim(1) }:sum { dims = { 2 } }
+    end
+    for _, scored in ipairs { "block5_pool", "fc1", "fc2", "predictions" } do
+      local opts = { score = total, layer = "block5_conv2", raw = true,
+                     modifiers = { lu.extract(scored) } }
+      local d = lu.gradcam(turned, x, opts):distance(lu.gradcam(plain, x, opts))
+      assert.is_true(d < 1e-5, scored .. " " .. d)
+    end
+  end)
+
+  it("sum the weights once, and only where they are used", function()
+    local again, sum, count = assert(lu.load(path)), core.methods.input_sums, 0
+    core.methods.input_sums = function(...)
+      count = count + 1
+      return sum(...)
+    end
+    finally(function() core.methods.input_sums = sum end)
+    local function cam(layer, on)
+      return lu.gradcam(again, x, { score = 1, layer = layer,
+        modifiers = { "linear", on and counted(on) } })
+    end
+    cam("block5_conv2", "block5_pool")
+    cam("block5_conv2", "fc1")
+    cam("block5_conv1")
+    assert.equal(0, count)
+    cam "block5_conv2"
+    cam "block5_pool"
+    assert.equal(1, count)
+  end)
+
+  it("are the same the second time, and of a run", function()
+    local opts = { score = 1, layer = "block5_conv2", modifiers = { "linear" } }
+    local first = lu.gradcam(turned, x, opts)
+    assert.is_true(t.same(first, lu.gradcam(turned, x, opts)))
+    local run <close> = turned:run(x, { modifiers = { "linear" } })
+    assert.is_true(t.same(first, lu.gradcam(run, opts)))
+  end)
+
+  it("come of weights' sums, which only turned ones have", function()
+    local w, v = turned.params["fc1.weight"], plain.params["fc1.weight"]
+    assert.is_nil(v:input_sums(16))
+    local sums = w:input_sums(16)
+    assert.same({ 64, 2100 }, sums:shape())
+    local want = v:reshape { 2100, 64, 16 }:sum { dims = { 3 } }
+    assert.is_true(sums:distance(want:permute { dims = { 2, 1 } }) < 1e-6)
+    assert.matches("1024 inputs are no multiple of 100",
+                   t.message(w.input_sums, w, 100))
+  end)
+
+  it("take an exact layer's gradient", function()
+    local run <close> = plain:run(x, { modifiers = { "linear" } })
+    local before = run:gradient { score = 1, wrt = "fc1", exact = true }
+    local after = run:gradient { score = 1, wrt = "fc1" }
+    assert.equal(0, before:distance(after * run:activation("fc1"):gt(0)))
+  end)
+end)
