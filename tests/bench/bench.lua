@@ -155,6 +155,17 @@ function cases.gradcam()
 end
 
 
+-- Without the sums of weights that a network's first map makes (at the same cost).
+function cases.gradcam_whole()
+  local run <close> = vgg():run(one(), { modifiers = { "linear" },
+                                         keep = "block5_conv3" })
+  local means = run:gradient { score = 8, wrt = "block5_conv3" }
+    :mean { dims = { 3, 4 }, keepdims = true }
+  local cam = (run.block5_conv3:detach() * means):sum { dims = { 2 } }:relu()
+  return cam:resize(224, 224, { align_corners = true }):normalize()
+end
+
+
 function cases.masked()
   local net, rows, batch = vgg(), {}, 16
   for first = 1, 64, batch do

@@ -37,6 +37,7 @@ CASES = (
     ("batch8", "gradient, batch 8", 0.28, FLIPS),
     ("smooth", "SmoothGrad, 16 samples", 0.28, FLIPS),
     ("gradcam", "Grad-CAM at block5_conv3", 0.30, SAME),
+    ("gradcam_whole", "... by the whole gradient, as a first map", None, SAME),
     ("masked", "64 masked forwards", 0.28, SAME),
     ("top5", "gradients of 5 classes, one batched backward", 0.30, FLIPS),
     ("top5_retained", "... peer: one forward, 5 backwards", None, FLIPS),
