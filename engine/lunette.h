@@ -126,6 +126,7 @@ typedef struct lun_tensor {
   int readonly;       /* weights straight from a file */
   int turned;         /* a matrix whose values lie [dim 1][dim 0]; readonly */
   struct lun_tensor *twin; /* of a turned one: its values in order, or NULL */
+  struct lun_tensor *sums; /* ... and of its inputs, lun_tensor_input_sums */
 } lun_tensor;
 
 /* Uninitialised tensor; ndim 1 .. LUN_MAXDIM, every dim >= 0 (empty is
@@ -153,8 +154,9 @@ int lun_tensor_turn(lun_tensor *t, lun_err *err);
 ** made once, which t keeps.  Borrowed. */
 int lun_tensor_in_order(lun_tensor *t, lun_tensor **out, lun_err *err);
 /* Of a turned matrix (out, in): the sums of every `count` neighbouring inputs,
-** (in / count, out).  LUN_EARG: not turned; LUN_ESHAPE: count does not divide. */
-int lun_tensor_input_sums(lun_tensor **out, const lun_tensor *w, int64_t count,
+** (in / count, out); the matrix keeps the last, so they are borrowed.  LUN_EARG:
+** not turned; LUN_ESHAPE: count does not divide. */
+int lun_tensor_input_sums(lun_tensor *w, int64_t count, lun_tensor **out,
                           lun_err *err);
 lun_tensor *lun_tensor_retain(lun_tensor *t);
 void lun_tensor_release(lun_tensor *t); /* NULL is fine */

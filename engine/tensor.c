@@ -208,23 +208,30 @@ int lun_tensor_in_order(lun_tensor *t, lun_tensor **out, lun_err *err) {
   return LUN_OK;
 }
 
-int lun_tensor_input_sums(lun_tensor **out, const lun_tensor *w, int64_t count,
+int lun_tensor_input_sums(lun_tensor *w, int64_t count, lun_tensor **out,
                           lun_err *err) {
-  lun_linear s = {1, w->dim[1], w->dim[0], 1};
   if (!w->turned)
     return lun_fail(err, LUN_EARG,
                     "input_sums: the matrix does not lie turned");
+  lun_linear s = {1, w->dim[1], w->dim[0], 1};
   if (count < 1 || s.in % count)
     return lun_fail(err, LUN_ESHAPE,
                     "input_sums: %lld inputs are no multiple of %lld",
                     (long long)s.in, (long long)count);
-  LUN_TRY(lun_tensor_new(out, 2, (int64_t[]){s.in / count, s.out}, err));
-  int st = lun_linear_input_sums(&s, w->data, count, (*out)->data, err);
-  if (st != LUN_OK) {
-    lun_tensor_release(*out);
-    *out = NULL;
+  if (!w->sums || w->sums->dim[0] != s.in / count) {
+    lun_tensor *sums;
+    LUN_TRY(lun_tensor_new(&sums, 2, (int64_t[]){s.in / count, s.out}, err));
+    int st = lun_linear_input_sums(&s, w->data, count, sums->data, err);
+    if (st != LUN_OK) {
+      lun_tensor_release(sums);
+      return st;
+    }
+    sums->readonly = 1;
+    lun_tensor_release(w->sums);
+    w->sums = sums;
   }
-  return st;
+  *out = w->sums;
+  return LUN_OK;
 }
 
 int lun_tensor_copy(lun_tensor **out, const lun_tensor *t, lun_err *err) {
@@ -242,6 +249,7 @@ lun_tensor *lun_tensor_retain(lun_tensor *t) {
 void lun_tensor_release(lun_tensor *t) {
   if (!t || --t->refs > 0) return;
   lun_tensor_release(t->twin);
+  lun_tensor_release(t->sums);
   storage_release(t->store);
   lun_free(t);
 }

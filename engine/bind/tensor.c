@@ -361,14 +361,15 @@ static int clone(lua_State *L) {
 /* w:input_sums(count) -> (in / count, out), or nil: not a matrix that lies
 ** turned */
 static int input_sums(lua_State *L) {
-  const lun_tensor *w = lunL_checkbox(L, 1)->t;
+  lun_tensor *w = lunL_checkbox(L, 1)->t, *sums;
   int64_t count = luaL_checkinteger(L, 2);
-  lunL_tensor *sums;
   lun_err err;
   if (!w->turned) return 0;
-  sums = lunL_newtensor(L);
-  if (lun_tensor_input_sums(&sums->t, w, count, &err) != LUN_OK)
+  if (!w->sums && count > 0)
+    lunL_reserve(L, (size_t)(w->size / count) * sizeof(float));
+  if (lun_tensor_input_sums(w, count, &sums, &err) != LUN_OK)
     return lunL_raise(L, &err);
+  lunL_pushtensor(L, sums, NULL, -1);
   return 1;
 }
 

@@ -12,6 +12,7 @@
 */
 
 enum { BAND_IN = LUN_BAND + 2 };
+_Static_assert(LUN_BAND == 4, "place() counts in tiles of four rows");
 
 /* BAND_IN rows of one plane from row y on; what lies outside is 0. */
 static void few_in(const lun_wino *j, const float *plane, int y, float *to) {

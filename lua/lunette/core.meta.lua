@@ -107,7 +107,8 @@ function Tensor:bytes() end
 
 ---Of a dense layer's weights (out,in) from a file in which they lie turned, the sums
 ---of every `count` neighbouring inputs (in/count, out): their product with a gradient
----of the outputs is the sum of that of the inputs. nil for any other matrix.
+---of the outputs is the sum of that of the inputs. Made once and kept with the
+---matrix; read-only. nil for any other matrix.
 ---@param count integer   divides the number of inputs
 ---@return lunette.Tensor? sums
 function Tensor:input_sums(count) end

@@ -33,6 +33,42 @@ local function counted(on)
 end
 
 
+---The matrix as a file has it in which it lies turned, however small.
+local function turned_matrix(w, name)
+  local values = w:permute { dims = { 2, 1 } }:bytes()
+  local head = ([[{"__metadata__":{"lunette_turned":"[\"w\"]"},"w":{"dtype":"F32",]]
+    .. [["shape":[%d,%d],"data_offsets":[0,%d]}}]]):format(w:dim(2), w:dim(1), #values)
+  local file = folder .. "/" .. name
+  t.spit(file, string.pack("<I8", #head) .. head .. values)
+  return assert(assert(core.weights(file)):tensor(1))
+end
+
+
+---A small network twice, once with all matrices turned: conv, relu, what is given.
+local function twins(layers, filters)
+  local list = { { "conv", "conv2d", filters = filters or 6, kernel = 3, padding = 1 },
+                 { "relu", "relu" } }
+  table.move(layers, 1, #layers, 3, list)
+  local spec = { name = "twin", input = { 4, 16, 16 }, layers = list }
+  local a, b = assert(lu.net(spec)):init(1), assert(lu.net(spec)):init(1)
+  for name, w in pairs(b.params) do
+    if w:dim() == 2 then b.params[name] = turned_matrix(w, name) end
+  end
+  return a, b
+end
+
+local small = core.normal(4, 0, { 2, 4, 16, 16 })
+
+---Both twins' maps, of nets or runs, are the same.
+local function agree(a, b, opts, ...)
+  local d = lu.gradcam(a, opts, ...):distance(lu.gradcam(b, opts, ...))
+  assert.is_true(d < 1e-5, d)
+end
+
+local pool, flat = { "pool", "max_pool2d", kernel = 2 }, { "flat", "flatten" }
+local fc, out = { "fc", "linear", units = 16 }, { "out", "linear", units = 5 }
+
+
 describe("channel means", function()
   teardown(done)
 
@@ -70,7 +106,7 @@ describe("channel means", function()
     end
   end)
 
-  it("sum the weights once, and only where they are used", function()
+  it("sum the weights only where the sums are used", function()
     local again, sum, count = assert(lu.load(path)), core.methods.input_sums, 0
     core.methods.input_sums = function(...)
       count = count + 1
@@ -87,7 +123,7 @@ describe("channel means", function()
     assert.equal(0, count)
     cam "block5_conv2"
     cam "block5_pool"
-    assert.equal(1, count)
+    assert.equal(2, count)
   end)
 
   it("are the same the second time, and of a run", function()
@@ -105,6 +141,10 @@ describe("channel means", function()
     assert.same({ 64, 2100 }, sums:shape())
     local want = v:reshape { 2100, 64, 16 }:sum { dims = { 3 } }
     assert.is_true(sums:distance(want:permute { dims = { 2, 1 } }) < 1e-6)
+    local live = core.memory().live
+    assert.is_true(t.same(sums, w:input_sums(16)))
+    assert.equal(live, core.memory().live) -- made once
+    assert.matches("read%-only", t.message(sums.fill_, sums, 0))
     assert.matches("1024 inputs are no multiple of 100",
                    t.message(w.input_sums, w, 100))
   end)
@@ -114,5 +154,55 @@ describe("channel means", function()
     local before = run:gradient { score = 1, wrt = "fc1", exact = true }
     local after = run:gradient { score = 1, wrt = "fc1" }
     assert.equal(0, before:distance(after * run:activation("fc1"):gt(0)))
+  end)
+
+  it("are long in coming where other ways lead", function()
+    local opts = { score = 1, raw = true, layer = "conv" }
+    local a, b = twins { pool, flat, fc, { "fr", "relu" },
+      { "fc2", "linear", units = 16, from = "flat" },
+      { "sum", "add", from = { "fr", "fc2" } }, out }
+    agree(a, b, small, opts)
+    a, b = twins { { "pool", "avg_pool2d", kernel = 3, padding = 1 }, flat, fc, out }
+    agree(a, b, small, opts)
+    a, b = twins { { "pool", "max_pool2d", kernel = 3, stride = 2, padding = 1 },
+                   { "again", "relu" }, flat, fc, out }
+    agree(a, b, small, opts)
+  end)
+
+  it("are of the layer that is scored", function()
+    local a, b = twins { pool, flat, fc, { "fr", "relu" }, out }
+    local r, q = a:run(small), b:run(small)
+    agree(r, q, { score = lu.score.unit("pool", 3), layer = "conv", raw = true })
+    local function total(y)
+      return y:reshape { y:dim(1), y:size() // y:dim(1) }:sum { dims = { 2 } }
+    end
+    for _, name in ipairs { "relu", "pool", "fc", "fr", "out" } do
+      local only = { modifiers = { lu.extract(name) } }
+      agree(a:run(small, only), b:run(small, only),
+            { score = total, layer = "conv", raw = true })
+      agree(r, q, { score = total, layer = "conv", raw = true,
+                    modifiers = { lu.extract(name) } })
+    end
+  end)
+
+  it("are of the run's weights, and of its channels", function()
+    local a, b = twins { pool, flat, fc, out }
+    local r, q = a:run(small), b:run(small)
+    local other = select(2, twins({ pool, flat, fc, out }))
+    other.params["fc.weight"] = turned_matrix(a.params["fc.weight"] * -2, "other")
+    b.params["fc.weight"] = other.params["fc.weight"]
+    local opts = { score = 1, layer = "conv", raw = true }
+    agree(r, q, opts)
+    b.params["fc.weight"] = nil
+    agree(r, q, opts)
+    -- one matrix in two networks: 6 channels of 64 places, 24 of 16
+    local c, d = twins({ { "pool", "max_pool2d", kernel = 4 }, flat, fc, out }, 24)
+    c.params["fc.weight"] = a.params["fc.weight"]
+    d.params["fc.weight"] = turned_matrix(a.params["fc.weight"], "shared")
+    b.params["fc.weight"] = d.params["fc.weight"]
+    for _ = 1, 2 do
+      agree(a, b, small, opts)
+      agree(c, d, small, opts)
+    end
   end)
 end)

@@ -8,9 +8,6 @@ local core = require "lunette.core"
 local modifiers = require "lunette.modifier"
 local scores = require "lunette.score"
 
----By weights, which stay as they are: those that lie turned are a file's.
-local sums_of = setmetatable({}, { __mode = "k" })
-
 ---A channel's gradients have the same sum before and after.
 local keeps_sums = { max_pool2d = true, flatten = true }
 
@@ -27,14 +24,6 @@ local function dense_behind(net, layer)
   until not keeps_sums[layer.kind]
   if layer.kind == "linear" then return layer, passed end
   return nil
-end
-
-
----Sums of the weights from each of `channels` channels (channels, units), or nil.
-local function weight_sums(net, dense, channels)
-  local w = net.params[dense.name .. ".weight"]
-  if not sums_of[w] then sums_of[w] = w:input_sums(w:dim(2) // channels) end
-  return sums_of[w]
 end
 
 
@@ -59,11 +48,14 @@ end
 ---@return lunette.Tensor means   (N,C,1,1)
 return function(run, layer, opts)
   local dense, passed = dense_behind(run.net, layer)
-  local sums = dense and passes(run, passed, opts)
-    and weight_sums(run.net, dense, layer.shape[1])
+  local sums
+  if dense and passes(run, passed, opts) then
+    local w = run:node(dense.name).weight
+    sums = w:input_sums(w:dim(2) // layer.shape[1]) -- nil: may change
+  end
   local g = run:gradient { score = opts.score, modifiers = opts.modifiers,
                            wrt = sums and dense.name or layer.name,
-                           exact = sums ~= nil }
+                           exact = sums and true or false }
   if not sums then return g:mean { dims = { 3, 4 }, keepdims = true } end
   local total = core.ops.linear(g, sums)
   return total:reshape { g:dim(1), layer.shape[1], 1, 1 }
