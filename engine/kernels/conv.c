@@ -37,7 +37,7 @@ int lun_conv_forward(const lun_conv *s, const float *x, const float *w,
 }
 
 int lun_conv_pools(const lun_conv *s) {
-  return lun_wino_fits(s) && s->k > LUN_FEW && s->c > LUN_FEW;
+  return lun_wino_fits(s) && !lun_few_fits(s->c, s->k);
 }
 
 int lun_conv_forward_pooled(const lun_conv *s, const float *x, const float *w,

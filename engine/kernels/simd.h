@@ -181,8 +181,9 @@ static inline size_t lun_few_scratch(const lun_wino *j) {
   return (size_t)(lun_few_pitch(j) * rows);
 }
 
-static inline int lun_few_fits(const lun_wino *j) {
-  return j->k <= LUN_FEW || j->c <= LUN_FEW;
+/* Is a layer from c channels to k summed directly? */
+static inline int lun_few_fits(int c, int k) {
+  return c <= LUN_FEW || k <= LUN_FEW;
 }
 
 const lun_simd *lun_simd_now(void);

@@ -300,7 +300,7 @@ static int run_few(wino_plan *p, lun_err *err) {
 int lun_wino_run(lun_wino *j, lun_err *err) {
   wino_plan p = {.j = j, .isa = lun_simd_now()};
   if (j->n <= 0 || j->k <= 0 || j->oh <= 0 || j->ow <= 0) return LUN_OK;
-  if (lun_few_fits(j)) return run_few(&p, err);
+  if (lun_few_fits(j->c, j->k)) return run_few(&p, err);
   j->th = ceil_div(j->oh, 4);
   j->tw = ceil_div(j->ow, 4);
   j->tiles = j->n * j->th * j->tw;

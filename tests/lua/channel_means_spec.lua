@@ -151,9 +151,12 @@ describe("channel means", function()
 
   it("take an exact layer's gradient", function()
     local run <close> = plain:run(x, { modifiers = { "linear" } })
-    local before = run:gradient { score = 1, wrt = "fc1", exact = true }
-    local after = run:gradient { score = 1, wrt = "fc1" }
-    assert.equal(0, before:distance(after * run:activation("fc1"):gt(0)))
+    for _, name in ipairs { "fc1", "block5_conv2", "block1_conv1" } do
+      local before = run:gradient { score = 1, wrt = name, exact = true }
+      local after = run:gradient { score = 1, wrt = name }
+      assert.equal(0, before:distance(after * run:activation(name):gt(0)), name)
+      assert.is_true(before:stats().l2 > 0, name)
+    end
   end)
 
   it("are long in coming where other ways lead", function()

@@ -55,7 +55,7 @@ return function(run, layer, opts)
   end
   local g = run:gradient { score = opts.score, modifiers = opts.modifiers,
                            wrt = sums and dense.name or layer.name,
-                           exact = sums and true or false }
+                           exact = sums ~= nil }
   if not sums then return g:mean { dims = { 3, 4 }, keepdims = true } end
   local total = core.ops.linear(g, sums)
   return total:reshape { g:dim(1), layer.shape[1], 1, 1 }

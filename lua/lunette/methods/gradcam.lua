@@ -72,8 +72,8 @@ local function gradcam(subject, x, opts)
   local given = type(opts) == "table" and opts or type(x) == "table" and x or {}
   o.asked_relu = given.relu == true
   local layer = find_layer(run.net, o)
-  local activation = run:activation(layer.name)
-  if not activation then run:target_node(layer.name) end -- says why
+  local activation, message = run:activation(layer.name)
+  if not activation then error(message, 0) end
   -- channel weights are spatial means of the gradient: sum_k mean(g_k) A_k
   local means = channel_means(run, layer, o)
   local cam = (activation:detach() * means):sum { dims = { 2 } }
