@@ -34,7 +34,7 @@ CORE_LIBS     = $(shell pkg-config --libs $(LIBS)) -lm -pthread
 LUA_CFLAGS    = $(shell pkg-config --cflags $(LUA_PC))
 CORE    := $(BUILD)/libluncore.a
 MOD     := $(BUILD)/lunette/core.so
-CORE_C  := $(wildcard engine/*.c engine/ops/*.c) $(filter-out engine/kernels/simd.c,$(wildcard engine/kernels/*.c))
+CORE_C  := $(wildcard engine/*.c engine/ops/*.c engine/picture/*.c) $(filter-out engine/kernels/simd.c,$(wildcard engine/kernels/*.c))
 CORE_O  := $(CORE_C:%.c=$(BUILD)/%.o)
 # The fast kernels, once per instruction set of this processor family.
 ARCH    := $(shell uname -m)
@@ -55,7 +55,7 @@ $(MOD): $(BIND_O) $(CORE)
 	@mkdir -p $(@D)
 	$(CC) -shared $(OPT.$(CONFIG)) $(LINK.$(CONFIG)) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
 # stb_image and stb_truetype shift and add past the sign bit.
-$(BUILD)/engine/image.o $(BUILD)/engine/text.o: \
+$(BUILD)/engine/picture/image.o $(BUILD)/engine/picture/text.o: \
     OPT.$(CONFIG) += -fwrapv $(if $(filter sanitize,$(CONFIG)),-fno-sanitize=undefined)
 $(BUILD)/engine/bind/%.o: engine/bind/%.c Makefile
 	@mkdir -p $(@D)

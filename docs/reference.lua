@@ -3,7 +3,7 @@
 -- other tags, so that each module becomes one file of comments and signatures here.
 local docs = require "lunette.repl.docs"
 local exports = require "lunette.repl.exports"
-local files = require "lunette.files"
+local files = require "lunette.base.files"
 
 local dir = arg and arg[1] or "build/reference"
 
@@ -88,7 +88,7 @@ for _, page in ipairs(pages) do write(table.unpack(page)) end
 for _, key in ipairs(require("lunette").names()) do -- lu.score, lu.modifiers ...
   local ok, module = pcall(function() return require("lunette")[key] end)
   local header = ok and type(module) == "table"
-    and docs.all().modules["lunette." .. key:gsub("^modifiers$", "modifier")]
+    and docs.all().modules[require("lunette").module_of(key)]
   if header and key ~= "core" then
     local first = header.text:gsub("%s+", " "):match "^.-[.:]%s" or header.text
     write(key, (first:gsub(":%s*$", ".")), "^lu%." .. key .. "%.")

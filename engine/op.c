@@ -10,7 +10,7 @@
 
 static const lun_op *const table[] = {
 #define OP(name) &lun_op_##name,
-#include "ops.def"
+#include "ops/ops.def"
 #undef OP
 };
 

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../image.h"
+#include "../picture/picture.h"
 #include "bind.h"
 
 #define IMAGE_T "lunette.image"

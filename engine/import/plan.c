@@ -1,5 +1,5 @@
 /*
-** plan.c - what to write, as the Lua side decided it (lua/lunette/import.lua):
+** plan.c - what to write, as the Lua side decided it (lua/lunette/weights/import/init.lua):
 **
 **   dtype F32                     or F16
 **   header N                      then N bytes of JSON and a newline

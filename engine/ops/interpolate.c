@@ -7,7 +7,7 @@
 **   o (in - 1) / (out - 1)         with align_corners (scipy's zoom)
 **   (o + 1/2) in / out - 1/2       without (half-pixel: PyTorch, OpenCV)
 ** Positions beyond an edge are the edge.  There is no antialiasing: these
-** enlarge maps; pictures are reduced by image.h.  The gradient is the
+** enlarge maps; pictures are reduced by picture.h.  The gradient is the
 ** transposed sum.
 */
 #include <math.h>

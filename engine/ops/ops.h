@@ -9,7 +9,7 @@
 #include "../lunette.h"
 
 #define OP(name) extern const lun_op lun_op_##name;
-#include "../ops.def"
+#include "ops.def"
 #undef OP
 
 /* ---- infer: messages, attributes, shapes (op.c) ------------------------ */

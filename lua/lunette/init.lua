@@ -11,17 +11,22 @@ local lu = { _NAME = "lunette" }
 ---name -> function that gives its value
 local lazy = {}
 
+---name -> the module that it is, for the reference
+local home = {}
+
 local function from(module, key)
-  return function()
+  local get = function()
     local m = require("lunette." .. module)
     if key then return m[key] end
     return m
   end
+  if not key then home[get] = "lunette." .. module end
+  return get
 end
 
 -- networks
-lazy.load = from("load", "load")
-lazy.save = from("load", "save")
+lazy.load = from("weights.load", "load")
+lazy.save = from("weights.load", "save")
 lazy.net = function()
   local new = require("lunette.net").new
   ---Builds a network from a table of layers.
@@ -35,29 +40,29 @@ lazy.net = function()
   return function(arch, weights)
     local net, message = new(arch)
     if not net or not weights then return net, message end
-    return require("lunette.load").file(weights, net)
+    return require("lunette.weights.load").file(weights, net)
   end
 end
 lazy.models = from "models"
-lazy.labels = from "labels"
+lazy.labels = from "net.labels"
 lazy.train = from "train"
 -- what is explained, and how
-lazy.score = from "score"
-lazy.modifiers = from "modifier"
-lazy.modifier = from("modifier", "new")
-lazy.extract = from("modifier", "extract")
+lazy.score = from "explain.score"
+lazy.modifiers = from "explain.modifier"
+lazy.modifier = from("explain.modifier", "new")
+lazy.extract = from("explain.modifier", "extract")
 lazy.metrics = from "metrics"
 lazy.glyphs = from "glyphs"
 -- pictures
-lazy.image = from "image"
-lazy.canvas = from "canvas"
-lazy.colormap = from "colormap"
-lazy.npy = from "npy"
-lazy.show = from("show", "show")
-lazy.progress = from("progress", "start")
+lazy.image = from "picture.image"
+lazy.canvas = from "picture.canvas"
+lazy.colormap = from "picture.colormap"
+lazy.npy = from "picture.npy"
+lazy.show = from("picture.show", "show")
+lazy.progress = from("base.progress", "start")
 -- the command line
-lazy.cli = from("cli", "options")
-lazy.version = from("version", "text")
+lazy.cli = from("commands.cli", "options")
+lazy.version = from("base.version", "text")
 lazy.core = from "core"
 for _, name in ipairs { "tensor", "zeros", "ones", "full", "range", "uniform", "normal",
                         "memory", "memory_limit", "threads" } do
@@ -73,7 +78,7 @@ lu.methods = methods
 lazy.warn = function()
   ---Warnings go through this function; replace it to collect them.
   ---@param message string
-  return function(message) require "lunette.warn"(message) end
+  return function(message) require "lunette.base.warn"(message) end
 end
 
 
@@ -86,7 +91,7 @@ setmetatable(lu, {
     return value
   end,
   __newindex = function(t, key, value)
-    if key == "warn" then require("lunette.warn").sink = value end
+    if key == "warn" then require("lunette.base.warn").sink = value end
     rawset(t, key, value)
   end,
 })
@@ -99,7 +104,12 @@ function lu.names()
   return list
 end
 
+---The module that `lu[name]` is: "lunette.explain.score" for "score".
+---@param name string
+---@return string?
+function lu.module_of(name) return home[lazy[name]] end
+
 -- Tensor methods that are sugar over operators.
-require "lunette.sugar"
+require "lunette.base.tensor"
 
 return lu

@@ -125,7 +125,7 @@ local function unknown(what)
   local names = {}
   for name in pairs(commands) do names[#names + 1] = name end
   complain(("'%s' is neither a script nor a command%s"):format(what,
-           require("lunette.suggest").after(what, names)))
+           require("lunette.base.suggest").after(what, names)))
   return USAGE
 end
 
@@ -139,7 +139,7 @@ end
 ---What the first argument may be, besides a command or a script.
 local options = {
   ["--help"] = function() return say(usage) end,
-  ["--version"] = function() return say(require("lunette.version").text()) end,
+  ["--version"] = function() return say(require("lunette.base.version").text()) end,
   ["-e"] = function(rest) return run_code(table.remove(rest, 1), rest) end,
   ["-i"] = function(rest) return start_repl(table.remove(rest, 1), rest) end,
   ["-"] = function(rest) return run_script(nil, rest) end,

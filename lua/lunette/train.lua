@@ -2,8 +2,8 @@
 ---checkpoints, so that a run which is killed goes on as if nothing had happened,
 ---bit for bit.
 local core = require "lunette.core"
-local modifiers = require "lunette.modifier"
-local options = require "lunette.options"
+local modifiers = require "lunette.explain.modifier"
+local options = require "lunette.base.options"
 
 local M = {}
 

@@ -3,7 +3,7 @@
 ** hold come from Pillow (pictures.h); damaged files are made here, from every
 ** truncation and from flipped bits.
 */
-#include "../../engine/image.h"
+#include "../../engine/picture/picture.h"
 #include "check.h"
 
 /* Only the pictures of the header: the resize tables are test_resize.c's. */

@@ -1,5 +1,5 @@
 /* test_resize.c - resizing against Pillow 9.4: the same bytes. */
-#include "../../engine/image.h"
+#include "../../engine/picture/picture.h"
 #include "check.h"
 #include "pictures.h"
 

@@ -1,10 +1,10 @@
 -- Canvases: pixels, layout, what is saved, what is refused.
-local canvas = require "lunette.canvas"
+local canvas = require "lunette.picture.canvas"
 local core = require "lunette.core"
 local json = require "dkjson"
-local npy = require "lunette.npy"
-local image = require "lunette.image"
-local warn = require "lunette.warn"
+local npy = require "lunette.picture.npy"
+local image = require "lunette.picture.image"
+local warn = require "lunette.base.warn"
 
 local folder = os.tmpname()
 os.remove(folder)

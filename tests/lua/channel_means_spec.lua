@@ -2,7 +2,7 @@
 -- the long one, which the same network goes whose weights lie in order.
 local lu = require "lunette"
 local core = require "lunette.core"
-local import = require "lunette.import"
+local import = require "lunette.weights.import"
 local t = dofile "tests/lua/support.lua"
 
 -- Large enough for dense weights to be laid out turned: 2^21 numbers and more.

@@ -162,7 +162,7 @@ end)
 
 describe("lu.cli", function()
   local function parse(spec, ...)
-    local cli = require "lunette.cli"
+    local cli = require "lunette.commands.cli"
     return cli.options(spec, { ... })
   end
 
@@ -178,7 +178,7 @@ describe("lu.cli", function()
     args = parse(spec)
     assert.same({}, args.image)
     assert.is_false(args.deep)
-    assert.equal(3, require("lunette.cli").record.options.samples)
+    assert.equal(3, require("lunette.commands.cli").record.options.samples)
     assert.equal("m", parse({ "x.lua <file>" }, "m").file)
   end)
 end)

@@ -1,5 +1,5 @@
 -- Colour maps: end points and middles as matplotlib 3.6 has them.
-local colormap = require "lunette.colormap"
+local colormap = require "lunette.picture.colormap"
 local core = require "lunette.core"
 
 -- first, 65th, 129th, 193rd, last entry: floor(255.999 v) of matplotlib's tables
@@ -65,7 +65,7 @@ end)
 
 
 describe("numbers beside a colour bar", function()
-  local ticks = require "lunette.ticks"
+  local ticks = require "lunette.picture.ticks"
 
   local function texts(lo, hi, most)
     local list, power = ticks.of(lo, hi, most)

@@ -167,7 +167,7 @@ describe("default_images", function()
 
   it("become the network's input as any picture does", function()
     local d = glyphs.default_images(2)
-    local images = require "lunette.image"
+    local images = require "lunette.picture.image"
     local x = images.preprocess(d.images, glyphs.preprocessing)
     local mine = glyphs.input(core.ops.concat(d.images[1]:view(1, 3, 224, 224),
       d.images[2]:view(1, 3, 224, 224), { dim = 1 }))
@@ -179,18 +179,18 @@ end)
 describe("a photograph", function()
   it("is answered by a network of glyphs, with a warning", function()
     local lu = require "lunette"
-    local path, said, before = os.tmpname(), {}, require("lunette.warn").sink
+    local path, said, before = os.tmpname(), {}, require("lunette.base.warn").sink
     local f = assert(io.open(path, "wb"))
     f:write(core.image.from_planes(glyphs.default_images(1).images[1]):png())
     f:close()
     local net = assert(lu.net(lu.models.vgg16 { width = 1 / 64, fc = 4, classes = 10,
       preprocessing = glyphs.preprocessing }))
-    require("lunette.warn").sink = function(m) said[#said + 1] = m end
+    require("lunette.base.warn").sink = function(m) said[#said + 1] = m end
     local ok, x = pcall(net.images, net, { path })
     net.meta.data = "glyphs"
     local again = net:images { path }
     net:images(glyphs.default_images(1).images) -- scenes: nothing to say
-    require("lunette.warn").sink = before
+    require("lunette.base.warn").sink = before
     os.remove(path)
     assert.is_true(ok and x:same(again))
     assert.equal(1, #said)
@@ -201,8 +201,8 @@ end)
 
 describe("the embedded network", function()
   local lu = require "lunette"
-  local load = require "lunette.load"
-  local path = require("lunette.paths").weights() .. "/glyphs.safetensors"
+  local load = require "lunette.weights.load"
+  local path = require("lunette.base.paths").weights() .. "/glyphs.safetensors"
   local net = assert(load.file(path))
 
   it("is a VGG16 of at most two megabytes", function()

@@ -1,7 +1,7 @@
 -- Pictures in: what is read, what is refused, resizing, preprocessing.
 local core = require "lunette.core"
-local image = require "lunette.image"
-local warn = require "lunette.warn"
+local image = require "lunette.picture.image"
+local warn = require "lunette.base.warn"
 
 local tmp = os.tmpname()
 

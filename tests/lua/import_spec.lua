@@ -1,7 +1,7 @@
 -- Model files that people have, in every layout, good and hostile.
-local import = require "lunette.import"
+local import = require "lunette.weights.import"
 local core = require "lunette.core"
-local load = require "lunette.load"
+local load = require "lunette.weights.load"
 local lu = require "lunette"
 
 local shared = os.getenv("LUNETTE_SHARED") or "../shared"

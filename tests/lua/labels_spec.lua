@@ -1,6 +1,6 @@
 -- Class names: ids from 0, as ImageNet counts.
-local labels = require "lunette.labels"
-local suggest = require "lunette.suggest"
+local labels = require "lunette.net.labels"
+local suggest = require "lunette.base.suggest"
 
 
 describe("labels", function()

@@ -1,7 +1,7 @@
 -- lu.load, lu.save: files good, odd and hostile; names; metadata.
 local lu = require "lunette"
 local core = require "lunette.core"
-local load = require "lunette.load"
+local load = require "lunette.weights.load"
 local t = dofile "tests/lua/support.lua"
 
 local folder, done

@@ -2,7 +2,7 @@
 -- and knows ranges or not. The model is the small VGG of the reference material.
 local json = require "dkjson"
 local lfs = require "lfs"
-local quote = require("lunette.import.program").quote
+local quote = require("lunette.weights.import.program").quote
 
 local shared = os.getenv("LUNETTE_SHARED") or "../shared"
 local source = shared .. "/models/formats/vgg16_zip.pth"
@@ -330,7 +330,7 @@ end)
 
 
 describe("the catalogue", function()
-  local entries = require("lunette.catalogue").list()
+  local entries = require("lunette.weights.catalogue").list()
 
   it("names source, checksum, preprocessing and licence of every model", function()
     local ids = {}
@@ -342,7 +342,7 @@ describe("the catalogue", function()
       assert.is_truthy(e.sha256 or e.sha256_prefix or e.md5, e.id)
       assert.is_true(e.sha256 == nil or #e.sha256 == 64)
       assert.is_true(e.md5 == nil or #e.md5 == 32)
-      assert.is_truthy(require("lunette.image").modes[e.preprocessing], e.id)
+      assert.is_truthy(require("lunette.picture.image").modes[e.preprocessing], e.id)
       assert.is_truthy(require("lunette.models")[e.model], e.id)
       assert.is_truthy(e.licence:find("ImageNet", 1, true), e.id)
     end
@@ -350,7 +350,7 @@ describe("the catalogue", function()
   end)
 
   it("knows the files of Keras, torchvision and timm by their checksums", function()
-    local by = require("lunette.catalogue").by_checksum
+    local by = require("lunette.weights.catalogue").by_checksum
     assert.are.equal("vgg16", by { md5 = "64373286793e3c8b2b4e3219cbf3544b" }.id)
     assert.are.equal("vgg16-torchvision", by { sha256 =
       "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0" }.id)

@@ -1,6 +1,6 @@
 -- .npy files: there and back, and what NumPy says to them.
 local core = require "lunette.core"
-local npy = require "lunette.npy"
+local npy = require "lunette.picture.npy"
 
 local tmp = os.tmpname()
 

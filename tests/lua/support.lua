@@ -91,7 +91,7 @@ end
 
 ---Calls f with warnings collected; returns them, then what f returned.
 function M.warnings(f, ...)
-  local warn, list = require "lunette.warn", {}
+  local warn, list = require "lunette.base.warn", {}
   local before = warn.sink
   warn.sink = function(message) list[#list + 1] = message end
   local result = table.pack(pcall(f, ...))

@@ -1,11 +1,11 @@
 ---`lunette demo`: the lab report's two canvases for four pictures, into out/.
 local argparse = require "argparse"
-local paths = require "lunette.paths"
+local paths = require "lunette.base.paths"
 
 
 ---A model that is on this machine when VGG16 and the embedded network are not.
 local function any_model()
-  local load = require "lunette.load"
+  local load = require "lunette.weights.load"
   for _, name in ipairs { "vgg16", "glyphs", "squeezenet1_0", "tiny_vgg" } do
     if load.find(name) then return name end
   end

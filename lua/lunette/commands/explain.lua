@@ -1,5 +1,5 @@
 ---`lunette explain IMAGE...`: which classes, and where the network looked.
-local cli = require "lunette.cli"
+local cli = require "lunette.commands.cli"
 local lfs = require "lfs"
 
 
@@ -25,7 +25,7 @@ local function options(args)
   local o = p:parse(args)
   if not o.model then
     local note
-    o.model, note = require("lunette.defaults").model "vgg16"
+    o.model, note = require("lunette.commands.defaults").model "vgg16"
     if note then io.stderr:write("lunette: ", note, "\n") end
   end
   return o
@@ -106,7 +106,7 @@ end
 
 
 local function captions(run, map)
-  local list, names = {}, require("lunette.labels").of(run.net)
+  local list, names = {}, require("lunette.net.labels").of(run.net)
   for i, c in ipairs(map.story.classes or {}) do
     local p = run:probabilities()[i][c + 1]
     list[i] = ("%s  %.1f %%"):format(names and names[c + 1] or "class " .. c, 100 * p)
@@ -116,7 +116,8 @@ end
 
 
 local function draw(o, run, map, names)
-  local canvas = require "lunette.canvas" { columns = run:count(), scale = o.scale,
+  local canvas = require "lunette.picture.canvas" {
+    columns = run:count(), scale = o.scale,
     title = ("%s: %s"):format(run.net.name, o.method) }
   canvas:row("image", run.images)
   local title = o.method .. (map.story.layer and " " .. map.story.layer or "")
@@ -137,12 +138,12 @@ end
 local function pictures_of(net, o)
   if #o.image > 0 then
     if net.meta.data == "glyphs" then
-      require "lunette.warn"("this network knows glyphs only (disc, ring, square ...); "
-        .. "its answer to a photograph means nothing")
+      require "lunette.base.warn"("this network knows glyphs only (disc, ring, "
+        .. "square ...); its answer to a photograph means nothing")
     end
     return net:images(o.image)
   end
-  local what, message, names = require("lunette.defaults").pictures(net)
+  local what, message, names = require("lunette.commands.defaults").pictures(net)
   if not what then return nil, message end
   local images
   images, message = net:images(what)
@@ -171,7 +172,7 @@ return function(args)
   if o.threads then require("lunette.core").threads(o.threads) end
   local wrong = check_out(o.out) or check_method(o)
   if wrong then return fail(64, wrong) end
-  local net, message = require("lunette.load").load(o.model)
+  local net, message = require("lunette.weights.load").load(o.model)
   if not net then return fail(66, message) end
   local images
   images, message = pictures_of(net, o)

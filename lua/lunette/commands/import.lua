@@ -56,7 +56,7 @@ return function(args)
     return 64
   end
   if opts.help then return 0 end
-  local out, report = require("lunette.import")(opts.file, {
+  local out, report = require("lunette.weights.import")(opts.file, {
     out = opts.output, half = opts.half, preprocessing = opts.preprocessing,
   })
   if not out then

@@ -1,7 +1,7 @@
 ---`lunette models` lists the catalogue and what is on this machine;
 ---`lunette models get NAME` fetches, checks and imports one.
 local argparse = require "argparse"
-local catalogue = require "lunette.catalogue"
+local catalogue = require "lunette.weights.catalogue"
 
 
 local function parser()

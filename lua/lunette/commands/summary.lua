@@ -1,5 +1,5 @@
 ---`lunette summary MODEL`: the table of a network's layers.
-local cli = require "lunette.cli"
+local cli = require "lunette.commands.cli"
 
 
 ---@param args string[]
@@ -10,7 +10,7 @@ return function(args)
   parser:flag("--all", "activations on lines of their own")
   local o = parser:parse(args)
   local models = require "lunette.models"
-  local net, message = require("lunette.load").load(o.model)
+  local net, message = require("lunette.weights.load").load(o.model)
   if not net and models.architecture(o.model) then
     net = require("lunette.net").new(models[o.model]()) -- shapes need no weights
   end

@@ -2,7 +2,7 @@
 ---goes, and a measurement on scenes that it has never seen.
 local core = require "lunette.core"
 local glyphs = require "lunette.glyphs"
-local load = require "lunette.load"
+local load = require "lunette.weights.load"
 local models = require "lunette.models"
 local nets = require "lunette.net"
 local train = require "lunette.train"

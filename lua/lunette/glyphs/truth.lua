@@ -3,8 +3,8 @@
 local core = require "lunette.core"
 local glyphs = require "lunette.glyphs"
 local metrics = require "lunette.metrics"
-local options = require "lunette.options"
-local progress = require "lunette.progress"
+local options = require "lunette.base.options"
+local progress = require "lunette.base.progress"
 
 local M = {}
 

@@ -1,4 +1,4 @@
-local common = require "lunette.methods.common"
+local common = require "lunette.explain.method"
 
 ---@class lunette.ActivationOptions : lunette.MethodOptions
 ---@field layer string        whose activated output

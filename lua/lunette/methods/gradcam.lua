@@ -1,5 +1,5 @@
-local channel_means = require "lunette.methods.channel_means"
-local common = require "lunette.methods.common"
+local channel_means = require "lunette.explain.channel_means"
+local common = require "lunette.explain.method"
 
 local own = { layer = false, relu = true, expand = true }
 

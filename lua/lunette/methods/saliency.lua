@@ -1,7 +1,7 @@
 local core = require "lunette.core"
-local common = require "lunette.methods.common"
-local options = require "lunette.options"
-local progress = require "lunette.progress"
+local common = require "lunette.explain.method"
+local options = require "lunette.base.options"
+local progress = require "lunette.base.progress"
 
 local own = {
   keepdims = false, smooth_samples = 0, smooth_noise = 0.20, seed = 0, batch = 8,
@@ -33,7 +33,7 @@ end
 local function smooth_one(run, o, i)
   local stats = run.images[i]:stats()
   local sigma, total = o.smooth_noise * (stats.max - stats.min), nil
-  local score = require("lunette.score").row(o.score, run, i)
+  local score = require("lunette.explain.score").row(o.score, run, i)
   for first = 1, o.smooth_samples, o.batch do
     local count = math.min(o.batch, o.smooth_samples - first + 1)
     local shape = run.images:shape()
@@ -85,7 +85,7 @@ local function check(o)
   options.whole("saliency: smooth_samples", o.smooth_samples, 0, 4)
   options.whole("saliency: batch", o.batch, 1, 4)
   options.whole("saliency: seed", o.seed, math.mininteger, 4)
-  o.score = require("lunette.score").of(o.score)
+  o.score = require("lunette.explain.score").of(o.score)
   if o.raw then o.gradient_modifier = "none" end
   if o.smooth_samples == 0 and o.dialect == "pytorch-grad-cam" then o.raw = true end
 end
@@ -106,7 +106,7 @@ end
 ---be found in the pictures themselves.
 local function first_value(_, o)
   if o.smooth_samples <= 0 then return nil end
-  local scores = require "lunette.score"
+  local scores = require "lunette.explain.score"
   if scores.predicts(scores.of(o.score)) then return nil end
   return false
 end

@@ -137,7 +137,7 @@ end
 
 
 local function class_names(nets)
-  local labels = require "lunette.labels"
+  local labels = require "lunette.net.labels"
   local list = {}
   for _, net in ipairs(nets) do
     for _, name in ipairs(labels.of(net) or {}) do list[#list + 1] = name end
@@ -149,7 +149,7 @@ end
 
 local function modifier_names()
   local list = {}
-  for name, v in next, require "lunette.modifier" do
+  for name, v in next, require "lunette.explain.modifier" do
     local kind = getmetatable(v)
     if kind and rawget(kind, "__name") == "lunette.Modifier" then
       list[#list + 1] = name
@@ -190,7 +190,7 @@ end
 
 local function model_names(prefix)
   local lfs, seen, list = require "lfs", {}, {}
-  for _, dir in ipairs(require("lunette.load").folders()) do
+  for _, dir in ipairs(require("lunette.weights.load").folders()) do
     if lfs.attributes(dir, "mode") == "directory" then
       for name in lfs.dir(dir) do
         local base = name:match "^(.*)%.safetensors$"
@@ -233,8 +233,8 @@ local listers = {
   layer = function(nets) return layer_names(nets) end,
   class = function(nets) return class_names(nets) end,
   modifier = function() return modifier_names() end,
-  dialect = function() return require("lunette.methods.common").dialects end,
-  colormap = function() return require("lunette.colormap").names end,
+  dialect = function() return require("lunette.explain.method").dialects end,
+  colormap = function() return require("lunette.picture.colormap").names end,
   module = function() return { "lunette" } end,
   help = function()
     local list, seen = {}, {}

@@ -284,6 +284,17 @@ function M.all()
 end
 
 
+---The header of the module of that name, in whichever folder: "layers".
+---@param name string
+---@return table?
+function M.module(name)
+  for module, header in pairs(M.all().modules) do
+    if module:match "[^.]*$" == name then return header end
+  end
+  return nil
+end
+
+
 ---Functions that only stand for another one, which they load when they are called.
 ---@type table<function, fun(): function>
 M.stands_for = {}

@@ -13,9 +13,9 @@ local M = {}
 ---Classes whose methods people call: name in the list, how to get the table.
 local classes = {
   { "net", function() return require("lunette.net").Net end },
-  { "run", function() return require("lunette.run").Run end },
+  { "run", function() return require("lunette.net.run").Run end },
   { "canvas", function()
-    return getmetatable(require "lunette.canvas" {}).__index
+    return getmetatable(require "lunette.picture.canvas" {}).__index
   end },
   { "tensor", function() return core.methods end },
 }

@@ -1,7 +1,7 @@
 ---help(x) and apropos "word": what the doc comments say.
 local docs = require "lunette.repl.docs"
 local exports = require "lunette.repl.exports"
-local suggest = require "lunette.suggest"
+local suggest = require "lunette.base.suggest"
 
 local M = {}
 
@@ -144,10 +144,12 @@ local function operator_page(name)
 end
 
 
----The module that `lu.score.unit` or `lu.load` is written in.
+local homes = { lu = "lunette", net = "lunette.net", run = "lunette.net.run" }
+
+---The module that the fields of "lu.score", "net" or "lu" are written in.
 local function module_of(owner)
-  local module = owner:gsub("^lu%f[%W]%.?", "lunette."):gsub("%.$", "")
-  return module == "lunette.modifiers" and "lunette.modifier" or module
+  local name = owner:match "^lu%.([%w_]+)$"
+  return name and require("lunette").module_of(name) or homes[owner]
 end
 
 
@@ -203,7 +205,8 @@ end
 
 ---One line about an export.
 local function summary_of(x)
-  local header = type(x.value) == "table" and docs.all().modules[module_of(x.name)]
+  local module = type(x.value) == "table" and module_of(x.name)
+  local header = module and docs.all().modules[module]
   local e = header or M.entry_of(x)
   if e then return first_sentence(e.text) end
   local info = x.name:find "^[tc][eo][nr]" and require("lunette.core").op_info(x.short)
@@ -233,9 +236,7 @@ end
 ---@return string?
 function M.module_page(name, module)
   local out, list = {}, {}
-  local path = module_of(name)
-  if path == "net" or path == "run" then path = "lunette." .. path end
-  local header = docs.all().modules[path]
+  local header = docs.all().modules[module_of(name) or name]
   for _, x in ipairs(exports.list()) do
     local owner = x.name:match "^(.*)[.:][%w_]+$"
     if owner == name then list[#list + 1] = x end
@@ -308,8 +309,7 @@ local function by_name(name)
     if layer then return layer_page(layer) end
     return M.module_page(name) or M.module_page("lu." .. name) or operator_page(name)
       or options_page(name)
-      or docs.all().modules["lunette." .. name]
-         and docs.all().modules["lunette." .. name].text
+      or (docs.module(name) or {}).text
   end
   local pages = {}
   for i, x in ipairs(found) do

@@ -20,7 +20,7 @@ end
 ---@return boolean
 function M.is_run(v)
   return type(v) == "table" and getmetatable(v) ~= nil
-    and getmetatable(v) == class("lunette.run", "Run")
+    and getmetatable(v) == class("lunette.net.run", "Run")
 end
 
 

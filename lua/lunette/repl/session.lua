@@ -32,9 +32,9 @@ M.commands = commands
 
 
 ---lu.show, whose parts are loaded when it is first called.
-local function show(...) return require("lunette.show").show(...) end
+local function show(...) return require("lunette.picture.show").show(...) end
 
-docs.stands_for[show] = function() return require("lunette.show").show end
+docs.stands_for[show] = function() return require("lunette.picture.show").show end
 
 
 ---Puts the commands and `lu` where the session's code finds them.

@@ -24,10 +24,12 @@ local function core() return require "lunette.core" end
 
 local methods = {
   net = function() return require("lunette.net").Net end,
-  run = function() return require("lunette.run").Run end,
+  run = function() return require("lunette.net.run").Run end,
   tensor = function() return core().methods end,
   layer = function() return {} end,
-  canvas = function() return getmetatable(require "lunette.canvas" {}).__index end,
+  canvas = function()
+    return getmetatable(require "lunette.picture.canvas" {}).__index
+  end,
 }
 
 

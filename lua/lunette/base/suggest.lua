@@ -1,0 +1,88 @@
+-- Nearest names for messages: `layer 'block5_conv4' not found; did you mean ...?`
+-- local suggest = require "lunette.base.suggest"
+-- suggest("gard", { "gradcam", "guided" })  --> "did you mean 'gradcam'?", or ""
+
+local M = {}
+
+
+-- Edit distance in which swapping two neighbours costs one step (optimal string
+-- alignment, Damerau 1964): rows i-2, i-1 and i of the usual table.
+local function distance(a, b)
+  local older, old = {}, {}
+  for j = 0, #b do old[j] = j end
+  for i = 1, #a do
+    local row = { [0] = i }
+    local x, before = a:byte(i), a:byte(i - 1)
+    for j = 1, #b do
+      local y, same = b:byte(j), 0
+      if x ~= y then same = 1 end
+      local d = math.min(old[j] + 1, row[j - 1] + 1, old[j - 1] + same)
+      if i > 1 and j > 1 and x == b:byte(j - 1) and before == y then
+        d = math.min(d, older[j - 2] + 1)
+      end
+      row[j] = d
+    end
+    older, old = old, row
+  end
+  return old[#b]
+end
+
+
+-- Small is near. A name that starts with, or contains, what was typed is nearer
+-- than any edit: people type the beginning of a word.
+local function cost(typed, name)
+  if name:sub(1, #typed) == typed then return (#name - #typed) / (#name + 1) / 2 end
+  local c = distance(typed, name)
+  if #typed >= 3 and name:find(typed, 1, true) then c = math.min(c, 1) end
+  return c
+end
+
+
+---The names nearest to what was typed, nearest first, case ignored. A name that
+---needs more edits than a third of its letters (at least 2) is no suggestion.
+---@param typed string
+---@param list string[]   names that exist
+---@param most? integer   how many at most; default 3
+---@return string[] names   may be empty
+function M.nearest(typed, list, most)
+  local low, found = tostring(typed):lower():sub(1, 64), {}
+  for i, name in ipairs(list) do
+    local text = tostring(name)
+    local c = cost(low, text:lower():sub(1, 64))
+    if c <= math.max(2, #low // 3) and c < #low then
+      found[#found + 1] = { text, c, i }
+    end
+  end
+  table.sort(found, function(a, b)
+    if a[2] ~= b[2] then return a[2] < b[2] end
+    return a[3] < b[3]
+  end)
+  local names = {}
+  for i = 1, math.min(most or 3, #found) do names[i] = found[i][1] end
+  return names
+end
+
+
+---The end of an error message: "did you mean 'x'?", or "" when nothing is near.
+---@param typed string
+---@param list string[]
+---@return string hint
+function M.suggest(typed, list)
+  local best = M.nearest(typed, list, 1)[1]
+  return best and ("did you mean '%s'?"):format(best) or ""
+end
+
+
+---The same as the end of a sentence: "; did you mean 'x'?", or "".
+---@param typed string
+---@param list string[]
+---@return string hint
+function M.after(typed, list)
+  local hint = M.suggest(typed, list)
+  return hint == "" and "" or "; " .. hint
+end
+
+
+return setmetatable(M, { __call = function(_, typed, list)
+  return M.suggest(typed, list)
+end })

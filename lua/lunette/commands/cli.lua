@@ -1,0 +1,139 @@
+---Command lines: `lu.cli` gives a script its options, its --help and a record of
+---what was asked, which is saved beside the pictures.
+local argparse = require "argparse"
+
+local M = {}
+
+---What the usual options mean, for --help.
+local meaning = {
+  model = "network: an installed model's name or a .safetensors file",
+  classes = "class ids or names, one for all pictures or one each",
+  class = "class id or name, or predicted",
+  out = "where the picture goes",
+  layer = "layer name or alias",
+  method = "saliency, gradcam or activation",
+  modifier = "backward rule: vanilla, guided, rectified, deconvnet",
+  samples = "noisy copies a picture (SmoothGrad)",
+  noise = "noise as a share of the picture's range",
+  seed = "seed of the random numbers",
+  threads = "threads (default: the cores of this process)",
+  count = "how many",
+  scale = "1, or 2 for twice the pixels",
+  dialect = "tf-keras-vis, captum or pytorch-grad-cam",
+}
+
+
+---What the last lu.cli parsed: {script =, options =}, for stories beside pictures.
+---@type table?
+M.record = nil
+
+
+local function first_sentence(path)
+  local f = path and io.open(path, "r")
+  if not f then return nil end
+  local found
+  for line in f:lines() do
+    found = line:match "^%-%-+%s*(.+)"
+    if found or not line:find "^#!" then break end
+  end
+  f:close()
+  return found
+end
+
+
+local function add_option(parser, name, default)
+  local o
+  if type(default) == "boolean" then
+    o = parser:flag("--" .. name)
+  else
+    o = parser:option("--" .. name)
+    if default ~= "" then
+      o:description((meaning[name] or name) .. (" (default: %s)"):format(default))
+    end
+    if type(default) == "number" then o:convert(tonumber) end
+  end
+  if default == "" or type(default) == "boolean" then
+    o:description(meaning[name] or name)
+  end
+  return o
+end
+
+
+---A parser that leaves with 64 (EX_USAGE) where it is given what it does not know.
+---@param name string
+---@param description? string
+function M.parser(name, description)
+  local parser = argparse(name, description)
+  parser.error = function(self, message)
+    io.stderr:write(("%s\n\n%s: %s\n"):format(self:get_usage(), name, message))
+    os.exit(64, true)
+  end
+  return parser
+end
+
+
+local function build(spec, script)
+  local usage = spec[1] or script
+  local parser = M.parser(usage:match "^%S+", first_sentence(script))
+  local positional = usage:match "%[(%w+) %.%.%.%]"
+  local one = usage:match "<(%w+)>"
+  if positional then
+    parser:argument(positional, "pictures (JPEG, PNG, BMP)"):args "*"
+  elseif one then
+    parser:argument(one)
+  end
+  local names = {}
+  for key in pairs(spec) do
+    if type(key) == "string" then names[#names + 1] = key end
+  end
+  table.sort(names)
+  for _, name in ipairs(names) do add_option(parser, name, spec[name]) end
+  if spec.threads == nil then add_option(parser, "threads", 0) end
+  return parser, names
+end
+
+
+---For scripts that explain pictures: where neither model nor classes were given and
+---the default model is not here, the embedded network and its own scenes take their
+---place, with a note.
+local function fall_back(args, spec)
+  local explains = (spec[1] or ""):find "%[image"
+  if (spec.model or "") == "" or args.given.model or not explains then return end
+  local name, note = require("lunette.commands.defaults").model(spec.model)
+  if note then
+    args.model = name
+    if spec.classes and not args.given.classes then args.classes = "default" end
+    if spec.layer and not args.given.layer then args.layer = "" end
+    io.stderr:write("lunette: ", note, "\n")
+  end
+end
+
+
+---Defines and parses a script's options.
+---  lu.cli { "saliency.lua [image ...]", model = "vgg16", classes = "8,21,33,0" }
+---The first entry is the usage line ("[name ...]" collects the rest, "<name>" is
+---required); every other key is an option with its default: a string, a number, or
+---a boolean for a flag.
+---@param spec table
+---@param argv? string[]   default: the script's own arguments
+---@return table args      options by key, `given` says which came from outside
+function M.options(spec, argv)
+  local script = arg and arg[0] or "lunette"
+  local parser, names = build(spec, script)
+  local parsed = parser:parse(argv or arg)
+  local args = { given = {} }
+  for key, value in pairs(parsed) do args[key] = value end
+  for _, name in ipairs(names) do
+    args.given[name] = parsed[name] ~= nil
+    if parsed[name] == nil then args[name] = spec[name] end
+  end
+  if args.threads and args.threads > 0 then
+    require("lunette.core").threads(args.threads)
+  end
+  M.record = { script = script:match "[^/]*$", options = {} }
+  fall_back(args, spec)
+  for _, name in ipairs(names) do M.record.options[name] = args[name] end
+  return args
+end
+
+return M

@@ -1,0 +1,396 @@
+---Pictures in: reading JPEG, PNG and BMP, resizing as Pillow does, and turning
+---them into a network's input. A picture is a tensor (3,H,W), red first, of
+---whole numbers 0..255; a batch for a network is (N,3,H,W), preprocessed.
+local core = require "lunette.core"
+local files = require "lunette.base.files"
+local options = require "lunette.base.options"
+local suggest = require "lunette.base.suggest"
+local warn = require "lunette.base.warn"
+
+local M = {}
+
+
+-- preprocessing as data --------------------------------------------------------
+
+
+---@class lunette.Preprocessing
+---@field mode? string      "caffe", "torch", "tf": the fields below by name
+---@field order? string     channel order that the network wants: "rgb" or "bgr"
+---@field scale? number     a byte is multiplied by this first (1)
+---@field mean? number[]    subtracted then, in the network's channel order
+---@field std? number[]     divided by last
+---@field fit? string       "stretch" (default) or "crop": short side, then centre
+---@field filter? string    "nearest" for stretch, "bilinear" for crop
+---@field crop_pct? number  share of the short side that crop keeps (0.875)
+---@field size? integer|integer[]  side, or {height, width}
+
+---What the names mean (keras.applications.imagenet_utils.preprocess_input):
+---caffe is BGR minus ImageNet's mean, torch is 0..1 standardised, tf is -1..1.
+---@type table<string, lunette.Preprocessing>
+M.modes = {
+  caffe = { order = "bgr", scale = 1, mean = { 103.939, 116.779, 123.68 },
+            std = { 1, 1, 1 } },
+  torch = { order = "rgb", scale = 1 / 255, mean = { 0.485, 0.456, 0.406 },
+            std = { 0.229, 0.224, 0.225 } },
+  tf = { order = "rgb", scale = 1 / 127.5, mean = { 1, 1, 1 }, std = { 1, 1, 1 } },
+}
+
+local defaults = {
+  order = "rgb", scale = 1, mean = { 0, 0, 0 }, std = { 1, 1, 1 }, fit = "stretch",
+  filter = false, crop_pct = 0.875, size = false, mode = false,
+}
+
+
+local function check_triple(name, list)
+  if type(list) == "number" then list = { list, list, list } end
+  if type(list) ~= "table" or (#list ~= 3 and #list ~= 1) then
+    error(("preprocessing: %s must be one number or three"):format(name), 0)
+  end
+  return #list == 3 and list or { list[1], list[1], list[1] }
+end
+
+
+local function full_spec(what)
+  local given = type(what) == "string" and { mode = what } or what or {}
+  if type(given) ~= "table" then
+    error(("preprocessing is a name or a table, got %s"):format(type(given)), 0)
+  end
+  local base = {}
+  if given.mode then
+    local names = { "caffe", "tf", "torch" }
+    local mode = M.modes[given.mode]
+    if not mode then
+      error(("no preprocessing '%s'%s; there are %s"):format(given.mode,
+            suggest.after(given.mode, names), table.concat(names, ", ")), 0)
+    end
+    for key, value in pairs(mode) do base[key] = value end
+  end
+  for key, value in pairs(given) do base[key] = value end
+  local spec = options.check("preprocessing", base, defaults, 0)
+  options.choice("preprocessing: order", spec.order, { "rgb", "bgr" }, 0)
+  options.choice("preprocessing: fit", spec.fit, { "stretch", "crop" }, 0)
+  spec.mean, spec.std = check_triple("mean", spec.mean), check_triple("std", spec.std)
+  spec.filter = spec.filter or (spec.fit == "crop" and "bilinear" or "nearest")
+  spec.bgr = spec.order == "bgr"
+  return spec
+end
+
+
+---The same, blaming the caller `level` steps up.
+local function checked_spec(what, level)
+  local ok, spec = pcall(full_spec, what)
+  if not ok then error(spec, level) end
+  return spec
+end
+
+
+---Every field of a preprocessing, from a mode's name or a table.
+---@param what string|lunette.Preprocessing
+---@return table spec   with all fields set
+function M.spec(what) return checked_spec(what, 3) end
+
+
+-- pictures and the engine's own images ------------------------------------------
+
+
+local function is_image(v)
+  return type(v) == "userdata" and (getmetatable(v) or {}).__name == "lunette.image"
+end
+
+
+---The 8-bit image of a picture: (3,H,W), or grey as (1,H,W) or (H,W). Values
+---are rounded and cut to 0..255.
+---@param picture lunette.Tensor
+---@return userdata image
+function M.to_image(picture)
+  if is_image(picture) then return picture end
+  local shape = picture:shape()
+  local c = #shape == 3 and shape[1] or #shape == 2 and 1
+  if c == 3 then return core.image.from_planes(picture) end
+  if c ~= 1 then
+    error(("a picture is a tensor (3,H,W), this is (%s)"):format(
+          table.concat(shape, ",")), 3)
+  end
+  local h, w = shape[#shape - 1], shape[#shape]
+  local rgb = core.zeros(3, h, w)
+  for i = 1, 3 do rgb[i] = picture end
+  return core.image.from_planes(rgb)
+end
+
+
+---The picture of an 8-bit image.
+---@param image userdata
+---@return lunette.Tensor picture   (3,H,W)
+function M.from_image(image) return core.image.to_planes({ image })[1] end
+
+
+-- reading ----------------------------------------------------------------------
+
+
+local turned = {
+  [2] = "mirrored", [3] = "upside down", [4] = "upside down and mirrored",
+  [5] = "on its side and mirrored", [6] = "on its side",
+  [7] = "on its side and mirrored", [8] = "on its side",
+}
+
+
+---Keras and PyTorch leave EXIF rotation alone, and so do their scores.
+local function warn_if_turned(name, info)
+  if turned[info.orientation] then
+    warn(("picture '%s' is stored %s (EXIF orientation %d) and used as stored")
+         :format(name, turned[info.orientation], info.orientation))
+  end
+end
+
+
+local function read_image(path)
+  local image, info = core.image.load(path)
+  if not image then return nil, info end
+  warn_if_turned(path, info)
+  return image, info
+end
+
+
+---Reads a picture. The format is told by content, never by name. Grey becomes
+---RGB, CMYK is converted, 16 bits keep the upper 8, transparency lies on white.
+---Limits: 64 MB, 16384 pixels a side, 64 megapixels.
+---@param path string
+---@return lunette.Tensor? picture   (3,H,W), 0..255
+---@return table|string info         {format, width, height, channels, depth,
+---  orientation, alpha, cmyk}, or the message
+function M.load(path)
+  if type(path) ~= "string" then error("image.load: a path expected", 2) end
+  local image, info = read_image(path)
+  if not image then return nil, info end
+  return M.from_image(image), info
+end
+
+
+---The same from bytes in memory.
+---@param bytes string
+---@param name? string   for messages
+---@return lunette.Tensor? picture, table|string info
+function M.decode(bytes, name)
+  local image, info = core.image.decode(bytes, name)
+  if not image then return nil, info end
+  warn_if_turned(name or "picture in memory", info)
+  return M.from_image(image), info
+end
+
+
+---Writes a picture as PNG.
+---@param path string
+---@param picture lunette.Tensor   (3,H,W) or grey (H,W), 0..255
+---@param title? string
+---@return string? path, string? message
+function M.save(path, picture, title)
+  local meta = { "Software", "Lunette" }
+  if title then meta[3], meta[4] = "Title", title end
+  return files.write(path, M.to_image(picture):png(meta))
+end
+
+
+-- changing size ----------------------------------------------------------------
+
+
+---{height, width} of a size given as one number or two.
+local function size_of(size, level)
+  local h, w = size, size
+  if type(size) == "table" then h, w = size[1], size[2] end
+  h, w = math.tointeger(h), math.tointeger(w)
+  if not h or not w or h < 1 or w < 1 then
+    error("a size is a whole number of pixels, or {height, width}", level + 1)
+  end
+  return h, w
+end
+
+
+---Resizes as Pillow's Image.resize does, to the byte: filters widen when
+---shrinking (antialiasing).
+---@param picture lunette.Tensor        (3,H,W), 0..255
+---@param size integer|integer[]        side, or {height, width}
+---@param filter? string   "bilinear" (default), "nearest", "box", "bicubic",
+---  "lanczos", "hamming"
+---@return lunette.Tensor picture
+function M.resize(picture, size, filter)
+  local h, w = size_of(size, 2)
+  return M.from_image(M.to_image(picture):resize(w, h, filter or "bilinear"))
+end
+
+
+---Cuts out a part.
+---@param picture lunette.Tensor   (3,H,W)
+---@param left integer             columns to skip
+---@param top integer              rows to skip
+---@param width integer
+---@param height integer
+---@return lunette.Tensor picture  (3,height,width)
+function M.crop(picture, left, top, width, height)
+  return M.from_image(M.to_image(picture):crop(left, top, width, height))
+end
+
+
+---Python's round: halves go to the even number, as torchvision's crop does.
+local function round_even(x)
+  local low = math.floor(x)
+  if x - low == 0.5 then return low + low % 2 end
+  return math.floor(x + 0.5)
+end
+
+
+---torchvision's Resize and CenterCrop: the short side to side / crop_pct, then
+---the middle.
+local function short_side_and_crop(image, h, w, spec)
+  local width, height = image:size()
+  local short = math.floor(math.max(h, w) / spec.crop_pct)
+  local rw, rh = short, short
+  if width < height then
+    rh = short * height // width
+  else
+    rw = short * width // height
+  end
+  local left, top = round_even((rw - w) / 2), round_even((rh - h) / 2)
+  return image:resize(rw, rh, spec.filter):crop(left, top, w, h)
+end
+
+
+local function fitted(image, h, w, spec)
+  if spec.fit == "crop" then return short_side_and_crop(image, h, w, spec) end
+  return image:resize(w, h, spec.filter)
+end
+
+
+-- to and from networks ---------------------------------------------------------
+
+
+local function planes(images, spec, channels)
+  if channels ~= 1 then return core.image.to_planes(images, spec) end
+  local w, h = images[1]:size()
+  local x = core.zeros(#images, 1, h, w)
+  for i, image in ipairs(images) do
+    x[i] = core.image.to_planes({ image:grey() }, spec)[1][1]
+  end
+  return x
+end
+
+
+local function list_of(what)
+  if type(what) == "table" then return what end
+  local list = {}
+  if #what:shape() == 4 then
+    for i = 1, #what do list[i] = what[i] end
+  else
+    list[1] = what
+  end
+  return list
+end
+
+
+---Pictures to a network's input: brought to its size, channels in its order,
+---scaled and standardised: (byte * scale - mean) / std.
+---@param what lunette.Tensor|lunette.Tensor[]  a picture, a batch, or a list
+---@param spec string|lunette.Preprocessing
+---@param size? integer|integer[]    overrides spec.size; neither: as they are
+---@return lunette.Tensor x          (N,3,H,W), with x.pictures: what it shows,
+---  (3,H,W) of 0..255 each
+function M.preprocess(what, spec, size)
+  spec = checked_spec(spec, 3)
+  size = size or spec.size
+  local images, pictures = {}, {}
+  for i, picture in ipairs(list_of(what)) do
+    images[i] = M.to_image(picture)
+    if size then
+      local h, w = size_of(size, 2)
+      images[i] = fitted(images[i], h, w, spec)
+    end
+    pictures[i] = M.from_image(images[i])
+  end
+  if #images == 0 then error("preprocess: no pictures given", 2) end
+  local x = planes(images, spec)
+  x.pictures = pictures
+  return x
+end
+
+
+---The way back, for showing: a network's input to pictures.
+---@param x lunette.Tensor       (N,3,H,W) or (3,H,W)
+---@param spec string|lunette.Preprocessing
+---@return lunette.Tensor[] pictures   (3,H,W), 0..255
+function M.deprocess(x, spec)
+  spec = checked_spec(spec, 3)
+  local pictures = {}
+  for i, one in ipairs(list_of(x)) do
+    pictures[i] = M.from_image(core.image.from_planes(one, spec))
+  end
+  return pictures
+end
+
+
+local function paths_of(what)
+  if type(what) == "string" then return { what } end
+  if type(what) == "table" and (what.image or what.images) then
+    return paths_of(what.image or what.images)
+  end
+  if type(what) ~= "table" and type(what) ~= "userdata" then
+    error("images: paths or pictures expected", 3)
+  end
+  return list_of(what)
+end
+
+
+---A network's preprocessing, with the options' `fit` and `filter` over it.
+local function spec_for(net, what)
+  local spec = M.spec(net.preprocessing)
+  local fit, filter = nil, nil
+  if type(what) == "table" then fit, filter = what.fit, what.filter end
+  if not fit and not filter then return spec end
+  local given = { fit = fit or spec.fit, filter = filter }
+  for _, key in ipairs { "order", "scale", "mean", "std", "crop_pct", "size" } do
+    given[key] = spec[key]
+  end
+  return M.spec(given)
+end
+
+
+---The embedded network answers a photograph like any network, but has never seen
+---one.
+local function warn_of_files(net, list)
+  if (net.meta or {}).data ~= "glyphs" then return end
+  for _, item in ipairs(list) do
+    if type(item) == "string" then
+      warn(("%s: this network knows ten drawn shapes only, what it says of a "
+        .. "photograph means nothing; `lunette models` lists networks that know more"
+        ):format(item))
+      return
+    end
+  end
+end
+
+
+---Reads pictures and preprocesses them as a network wants.
+---@param net lunette.Net
+---@param what string|(string|lunette.Tensor)[]|table   paths or pictures, or parsed
+---  options with `image` (and maybe `fit`, `filter`) in them
+---@return lunette.Tensor? x   (N,C,H,W) with x.pictures ((3,H,W) of 0..255 as the
+---  network sees them) and x.names (the paths)
+---@return string? message
+function M.batch(net, what)
+  local list, spec = paths_of(what), spec_for(net, what)
+  if #list == 0 then return nil, "no pictures given" end
+  local channels, h, w = table.unpack(net.input)
+  local images, pictures, names = {}, {}, {}
+  for i, item in ipairs(list) do
+    local image, message = item, nil
+    names[i] = type(item) == "string" and item or "picture " .. i
+    if type(item) == "string" then image, message = read_image(item) end
+    if not image then return nil, message end
+    images[i] = fitted(M.to_image(image), h, w, spec)
+    pictures[i] = M.from_image(images[i])
+  end
+  warn_of_files(net, list)
+  local x = planes(images, spec, channels)
+  x.pictures, x.names = pictures, names
+  return x
+end
+
+return M

@@ -1,0 +1,258 @@
+---What a canvas draws: turns what people hand over (batches, lists, maps, images
+---of a run) into cells, and decides what a map's values span.
+local core = require "lunette.core"
+local options = require "lunette.base.options"
+local pictures = require "lunette.picture.image"
+local warn = require "lunette.base.warn"
+
+local M = {}
+
+
+-- which of the two it is ---------------------------------------------------------
+
+
+local function shape_text(t) return "(" .. table.concat(t:shape(), ",") .. ")" end
+
+
+local function is_image(v)
+  return type(v) == "userdata" and (getmetatable(v) or {}).__name == "lunette.image"
+end
+
+
+local function kind_of_tensor(t, columns)
+  local s = t:shape()
+  if #s == 4 and s[2] == 3 then return "picture" end
+  if #s == 4 and s[2] == 1 or #s == 2 then return "map" end
+  -- three maps, or one picture: the number of columns decides
+  if #s == 3 then return s[1] == 3 and columns == 1 and "picture" or "map" end
+  error(("row: %s is neither pictures (N,3,H,W) nor maps (N,H,W) or (N,1,H,W); "
+         .. "kind = \"map\" sums channels"):format(shape_text(t)), 0)
+end
+
+
+local function kind_of(what, columns)
+  if is_image(what) or what.pictures then return "picture" end
+  if type(what) == "userdata" then return kind_of_tensor(what, columns) end
+  local first = what[1]
+  if first == nil then error("row: an empty list", 0) end
+  if is_image(first) then return "picture" end
+  local s = first:shape()
+  return #s == 3 and s[1] == 3 and "picture" or "map"
+end
+
+
+-- pictures -----------------------------------------------------------------------
+
+
+local function as_list(what)
+  if is_image(what) then return { what } end
+  if what.pictures then return what.pictures end
+  if type(what) == "table" then return what end
+  local n, list = #what:shape(), {}
+  if n == 2 or n == 3 and what:dim(1) == 3 then return { what } end
+  for i = 1, #what do list[i] = what[i] end
+  return list
+end
+
+
+---Pixels are 0..255; a preprocessed input shown as it is misleads.
+local function check_pixels(t, row, i)
+  local lo, hi, bad = core.image.range(t)
+  if bad > 0 then
+    error(("row '%s': picture %d has %d values that are not numbers"):format(row, i,
+          bad), 0)
+  end
+  if lo < -0.5 or hi > 255.5 then
+    error(("row '%s': picture %d has values from %.4g to %.4g, pictures have 0..255; "
+           .. "pass the images of net:images, or lu.image.deprocess(x, preprocessing), "
+           .. "or say kind = \"map\""):format(row, i, lo, hi), 0)
+  end
+  if hi > 0 and hi <= 1 then
+    warn(("row '%s': picture %d has values within 0..1; pictures have 0..255"):format(
+         row, i))
+  end
+end
+
+
+---@return userdata[] images   8-bit
+function M.pictures(what, row)
+  local images = {}
+  for i, p in ipairs(as_list(what)) do
+    if not is_image(p) then check_pixels(p, row, i) end
+    images[i] = pictures.to_image(p)
+  end
+  if #images == 0 then error(("row '%s': no pictures"):format(row), 0) end
+  return images
+end
+
+
+-- maps ---------------------------------------------------------------------------
+
+
+---(H,W) of one map; channels are summed.
+local function plane(t, row, i)
+  local n = t:dim()
+  if n == 2 then return t:detach() end
+  if n == 3 and t:dim(1) == 1 then return t[1] end
+  if n ~= 3 then
+    error(("row '%s': map %d has shape %s, (H,W) expected"):format(row, i,
+          shape_text(t)), 0)
+  end
+  local sum = t[1]:clone()
+  for c = 2, t:dim(1) do sum:add_(t[c]) end
+  return sum
+end
+
+
+local function map_list(what)
+  local list = {}
+  if type(what) == "table" then what = what.map or what.maps or what end
+  if type(what) == "userdata" and what:dim() == 2 then return { what } end
+  for i = 1, #what do list[i] = what[i] end
+  return list
+end
+
+
+---@return table[] cells   {map =, least =, greatest =}
+function M.maps(what, row)
+  local cells = {}
+  for i, t in ipairs(map_list(what)) do
+    local map = plane(t, row, i)
+    local lo, hi, bad = core.image.range(map)
+    if bad > 0 then
+      error(("row '%s': map %d has %d of %d values that are not finite (NaN or "
+             .. "infinite); nothing can be drawn"):format(row, i, bad, map:size()), 0)
+    end
+    cells[i] = { map = map, least = lo, greatest = hi }
+  end
+  if #cells == 0 then error(("row '%s': no maps"):format(row), 0) end
+  return cells
+end
+
+
+-- from values to colours -----------------------------------------------------------
+
+
+local function largest(lo, hi) return math.max(math.abs(lo), math.abs(hi)) end
+
+
+local span = {
+  minmax = function(c) return c.least, c.greatest end,
+  max = function(c, signed)
+    local m = largest(c.least, c.greatest)
+    return signed and -m or 0, m
+  end,
+  symmetric = function(c)
+    local m = largest(c.least, c.greatest)
+    return -m, m
+  end,
+  percentile = function(c, signed, p)
+    local m = core.image.percentile(c.map, p)
+    if m == 0 then m = largest(c.least, c.greatest) end
+    return signed and -m or 0, m
+  end,
+  none = function(_, signed) return signed and -1 or 0, 1 end,
+}
+
+M.normalizations = { "minmax", "max", "symmetric", "percentile", "none" }
+
+
+---A map of one value: all zero takes the colour of zero, others the middle one.
+local function flat_span(cell, signed, row, i)
+  local v = cell.least
+  warn(("row '%s': map %d is %s everywhere; it is drawn flat"):format(row, i,
+       v == 0 and "zero" or ("%.4g"):format(v)))
+  if v == 0 then return signed and -1 or 0, 1 end
+  return v, v
+end
+
+
+local function cell_span(row, c, i, percentile)
+  c.flat = c.least == c.greatest or nil
+  local lo, hi
+  if c.flat then
+    lo, hi = flat_span(c, row.signed, row.title, i)
+    if row.normalize ~= "none" then return lo, hi end
+  end
+  return span[row.normalize](c, row.signed, percentile)
+end
+
+
+local function shared_span(cells)
+  local lo, hi = math.huge, -math.huge
+  for _, c in ipairs(cells) do lo, hi = math.min(lo, c.lo), math.max(hi, c.hi) end
+  for _, c in ipairs(cells) do c.lo, c.hi = lo, hi end
+end
+
+
+---Whether the row's cells have one scale; then its colour bar shows values.
+local function one_scale(cells)
+  for _, c in ipairs(cells) do
+    if c.lo ~= cells[1].lo or c.hi ~= cells[1].hi then return false end
+  end
+  return true
+end
+
+
+---What the row's colour bar spans: values, or shares where every cell has a
+---scale of its own.
+local function bar_span(row)
+  row.relative = not one_scale(row.cells)
+  if not row.relative then
+    row.lo, row.hi = row.cells[1].lo, row.cells[1].hi
+    return
+  end
+  local centred = row.normalize == "symmetric"
+    or row.signed and row.normalize ~= "minmax"
+  row.lo, row.hi = centred and -1 or 0, 1
+end
+
+
+---Sets lo and hi of every cell (the values of the first and last colour), and of
+---the row's colour bar.
+---@param row table   {title, cells, signed}
+---@param o table     options of canvas:row
+function M.scale(row, o)
+  row.normalize = o.normalize or (row.signed and "symmetric" or "minmax")
+  options.choice("row: normalize", row.normalize, M.normalizations, 0)
+  for i, c in ipairs(row.cells) do
+    c.lo, c.hi = cell_span(row, c, i, o.percentile)
+  end
+  if o.shared then shared_span(row.cells) end
+  for _, c in ipairs(row.cells) do
+    c.lo, c.hi = o.vmin or c.lo, o.vmax or c.hi
+  end
+  bar_span(row)
+end
+
+
+---Cells, kind and scale of one row.
+---@param title string
+---@param what any
+---@param o table          checked options of canvas:row
+---@param columns integer? number of columns when it is known
+---@return table row
+function M.row(title, what, o, columns)
+  if type(what) ~= "table" and type(what) ~= "userdata" then
+    error(("row '%s': pictures or maps expected, got %s"):format(title,
+          type(what)), 0)
+  end
+  local kind = o.kind or kind_of(what, columns)
+  options.choice("row: kind", kind, { "picture", "map" }, 0)
+  local names = not is_image(what) and what.names or nil
+  local row = { title = title, kind = kind, cells = {}, names = names }
+  if kind == "picture" then
+    for i, image in ipairs(M.pictures(what, title)) do
+      row.cells[i] = { image = image }
+    end
+    return row
+  end
+  row.cells = M.maps(what, title)
+  row.story = what.story
+  for _, c in ipairs(row.cells) do row.signed = row.signed or c.least < 0 end
+  row.signed = row.signed or false
+  M.scale(row, o)
+  return row
+end
+
+return M

@@ -1,0 +1,259 @@
+---Weights that can be had: where they come from, their size and checksum, what
+---pictures go through, their licence; which of them are on this machine already.
+---Nothing is downloaded except by `get`.
+---
+---  lunette models              the list
+---  lunette models get vgg16    fetch, check, import
+local json = require "dkjson"
+local lfs = require "lfs"
+local suggest = require "lunette.base.suggest"
+
+local M = {}
+
+---@class lunette.CatalogueEntry
+---@field id string             how it is asked for, and its name in the store
+---@field model string          architecture
+---@field name string           for people
+---@field origin string         whose cache may have it: "keras", "torch", "huggingface"
+---@field repository? string    on Hugging Face
+---@field file string           name at its origin
+---@field url string
+---@field size? integer         bytes
+---@field sha256? string
+---@field sha256_prefix? string torch names files by the first 8 digits
+---@field md5? string
+---@field preprocessing string
+---@field licence string
+
+
+local function file_size(path)
+  local a = lfs.attributes(path)
+  return a and a.mode == "file" and a.size or nil
+end
+
+
+-- the list ---------------------------------------------------------------------
+
+
+local entries
+
+
+---All entries. LUNETTE_CATALOGUE names another catalogue (JSON like
+---weights/catalogue.json).
+---@return lunette.CatalogueEntry[]
+function M.list()
+  if entries then return entries end
+  local path = os.getenv("LUNETTE_CATALOGUE")
+    or require("lunette.base.paths").weights() .. "/catalogue.json"
+  local f = assert(io.open(path, "r"))
+  local list, _, message = json.decode(f:read("a"))
+  f:close()
+  entries = assert(list, ("%s: %s"):format(path, tostring(message)))
+  return entries
+end
+
+
+---@param id string
+---@return lunette.CatalogueEntry? entry, string? message   with the nearest name
+function M.find(id)
+  local ids = {}
+  for i, e in ipairs(M.list()) do
+    if e.id == id then return e end
+    ids[i] = e.id
+  end
+  return nil, ("no model '%s' in the catalogue%s"):format(id, suggest.after(id, ids))
+end
+
+
+-- Whether these checksums are the entry's; nil where they say nothing.
+local function agrees(e, sums)
+  if e.sha256 and sums.sha256 then return e.sha256 == sums.sha256 end
+  if e.sha256_prefix and sums.sha256 then
+    return sums.sha256:sub(1, #e.sha256_prefix) == e.sha256_prefix
+  end
+  if e.md5 and sums.md5 then return e.md5 == sums.md5 end
+  return nil
+end
+
+
+---The entry whose file has these checksums.
+---@param sums { sha256?: string, md5?: string }
+---@return lunette.CatalogueEntry? entry
+function M.by_checksum(sums)
+  for _, e in ipairs(M.list()) do
+    if agrees(e, sums) then return e end
+  end
+  return nil
+end
+
+
+-- places -----------------------------------------------------------------------
+
+
+local function env(name)
+  local value = os.getenv(name)
+  return value ~= "" and value or nil
+end
+
+
+---The folder of imported models: $XDG_DATA_HOME/lunette or ~/.local/share/lunette.
+---@return string
+function M.store()
+  local data = env "XDG_DATA_HOME" or (env "HOME" or ".") .. "/.local/share"
+  return data .. "/lunette"
+end
+
+
+---Where a model is once it is imported.
+---@param id string
+---@return string path
+function M.stored(id)
+  return ("%s/%s.safetensors"):format(M.store(), id)
+end
+
+
+local function subfolders(path)
+  local list = {}
+  if lfs.attributes(path, "mode") ~= "directory" then return list end
+  for name in lfs.dir(path) do
+    if name ~= "." and name ~= ".." then list[#list + 1] = path .. "/" .. name end
+  end
+  table.sort(list)
+  return list
+end
+
+
+-- Files that the caches of Keras, torch and Hugging Face would call the entry's.
+local function cache_paths(e)
+  local home = env "HOME" or "."
+  local cache = env "XDG_CACHE_HOME" or home .. "/.cache"
+  if e.origin == "keras" then
+    return { (env "KERAS_HOME" or home .. "/.keras") .. "/models/" .. e.file }
+  elseif e.origin == "torch" then
+    return { (env "TORCH_HOME" or cache .. "/torch") .. "/hub/checkpoints/" .. e.file }
+  end
+  local hub = env "HF_HUB_CACHE" or (env "HF_HOME" or cache .. "/huggingface") .. "/hub"
+  local list = {}
+  local repository = "/models--" .. (e.repository or ""):gsub("/", "--")
+  for _, snapshot in ipairs(subfolders(hub .. repository .. "/snapshots")) do
+    list[#list + 1] = snapshot .. "/" .. e.file
+  end
+  return list
+end
+
+
+---The entry's file in another program's cache, by name and size.
+---@param e lunette.CatalogueEntry
+---@return string? path
+function M.cached(e)
+  for _, path in ipairs(cache_paths(e)) do
+    local size = file_size(path)
+    if size and (not e.size or size == e.size) then return path end
+  end
+  return nil
+end
+
+
+---Where an entry is on this machine.
+---@param e lunette.CatalogueEntry
+---@return "stored"|"cached"|nil state, string? path
+function M.state(e)
+  local path = M.stored(e.id)
+  if file_size(path) then return "stored", path end
+  path = M.cached(e)
+  if path then return "cached", path end
+  return nil
+end
+
+
+-- getting one ------------------------------------------------------------------
+
+
+local function mkdir(path)
+  local made = path:sub(1, 1) == "/" and "" or "."
+  for part in path:gmatch("[^/]+") do
+    made = made .. "/" .. part
+    lfs.mkdir(made)
+  end
+  if lfs.attributes(path, "mode") == "directory" then return true end
+  return nil, path .. ": cannot be made"
+end
+
+
+---Checks a file against the catalogue's checksum.
+---@param e lunette.CatalogueEntry
+---@param path string
+---@return table? sums, string? message   both checksums in the message
+function M.verify(e, path)
+  local kind = e.md5 and not (e.sha256 or e.sha256_prefix) and "md5" or "sha256"
+  local kinds = kind == "md5" and { "sha256", "md5" } or { "sha256" }
+  local sums, message = require("lunette.weights.import.program").digests(path, kinds)
+  if not sums then return nil, message end
+  if agrees(e, sums) then return sums end
+  local want = e.sha256 or e.sha256_prefix and e.sha256_prefix .. "..." or e.md5
+  return nil, ("%s: its %s is %s, the catalogue says %s"):format(path, kind, sums[kind],
+    want)
+end
+
+
+-- Only a file whose checksum is right is ever opened by the importer.
+local function import_checked(e, path, opts)
+  local sums, message = M.verify(e, path)
+  if not sums then return nil, message end
+  local out = M.stored(e.id)
+  return require("lunette.weights.import")(path, { out = out, half = opts.half,
+                                                   sums = sums })
+end
+
+
+-- A cache's copy is tried first; one that is damaged is left alone.
+local function from_cache(e, opts)
+  local path = M.cached(e)
+  if not path then return nil end
+  opts.say(("found %s"):format(path))
+  local out, report = import_checked(e, path, opts)
+  if not out then opts.say(("not used: %s"):format(report)) end
+  return out, report
+end
+
+
+local function download(e, opts)
+  local part = ("%s/%s-%s.part"):format(M.store(), e.id, e.file)
+  local resumed = file_size(part) ~= nil
+  local ok, message = require("lunette.weights.download")(e, part, opts)
+  if not ok then return nil, message end
+  local out, report = import_checked(e, part, opts)
+  os.remove(part) -- wrong bytes are of no use, right ones are imported
+  if out or not resumed then return out, report end
+  opts.say(("what was here was no beginning of it (%s)"):format(report))
+  return download(e, opts)
+end
+
+
+---@class lunette.GetOptions
+---@field half? boolean            store float16
+---@field progress? boolean        curl's progress bar on stderr
+---@field say? fun(line: string)   told what happens
+
+---Gets a model into the store: it is there already, or a cache has it, or it is
+---downloaded; then its checksum is verified, and it is imported.
+---@param id string
+---@param opts? lunette.GetOptions
+---@return string? path
+---@return table|string report     what was imported (nil: it was there), or a message
+function M.get(id, opts)
+  local e, message = M.find(id)
+  if not e then return nil, message end
+  local given = opts or {}
+  opts = { half = given.half, progress = given.progress,
+           say = given.say or function() end }
+  if M.state(e) == "stored" then return M.stored(id) end
+  local ok
+  ok, message = mkdir(M.store())
+  if not ok then return nil, message end
+  local out, report = from_cache(e, opts)
+  if out then return out, report end
+  return download(e, opts)
+end
+
+return M

@@ -1,0 +1,449 @@
+---Turns a model file that people have (Keras .h5, torch .pth, safetensors by
+---torchvision or timm) into our safetensors: finds the architecture by names and
+---shapes, brings every tensor into our order, checks each against the network.
+---
+---  local import = require "lunette.weights.import"
+---  local path, report = assert(import("vgg16.h5", { out = "vgg16.safetensors" }))
+---
+---Reading happens in a confined process; see docs/formats.md.
+local json = require "dkjson"
+local names = require "lunette.weights.import.names"
+local program = require "lunette.weights.import.program"
+
+local M = { program = program }
+
+---@class lunette.ImportOptions
+---@field out? string           path to write; default: see import.default_out
+---@field half? boolean         store float16: half the bytes
+---@field preprocessing? string what pictures go through ("caffe", "torch"); default:
+---  what the file or its checksum says, else what its makers use
+---@field name? string          a name for these weights, kept in the metadata
+---@field sums? table           checksums that were computed already
+
+---@class lunette.ImportReport
+---@field model string          "vgg16"
+---@field family string         whose names: "keras", "torch" or "ours"
+---@field format string         "HDF5", "PyTorch zip" ...
+---@field weights? string       which known weight set it is
+---@field preprocessing string
+---@field sha256 string
+---@field options table         width, side, classes ... of the network
+---@field bytes integer         size of what was written
+
+
+-- listing ----------------------------------------------------------------------
+
+
+local function numbers(text)
+  local list = {}
+  for n in text:gmatch("%d+") do list[#list + 1] = math.tointeger(tonumber(n)) end
+  return list
+end
+
+
+---What a file holds, without reading any weights.
+---@param file string
+---@return { format: string, tensors: lunette.import.Tensor[], meta: table }? listing
+---@return string? message
+function M.list(file)
+  local lines, message = program.run { "list", file }
+  if not lines then return nil, message end
+  local found = { tensors = {}, meta = {} }
+  for _, f in ipairs(lines) do
+    if f[1] == "format" then
+      found.format = f[2]
+    elseif f[1] == "meta" then
+      found.meta[program.unescape(f[2])] = program.unescape(f[3] or "")
+    elseif f[1] == "tensor" then
+      found.tensors[#found.tensors + 1] = {
+        index = #found.tensors, type = f[2], shape = numbers(f[3]), name = f[4],
+      }
+    end
+  end
+  return found
+end
+
+
+-- the architecture -------------------------------------------------------------
+
+
+local function shape_text(shape)
+  return "(" .. table.concat(shape, ", ") .. ")"
+end
+
+
+local function same_shape(a, b)
+  return table.concat(a, ",") == table.concat(b, ",")
+end
+
+
+-- Options that the shapes cannot tell but the origin does.
+local function origin_options(model, family)
+  if model:match("^squeezenet") and family == "torch" then
+    return { conv10_padding = 0, side = 224 } -- the authors: 1, 227
+  end
+  return {}
+end
+
+
+-- The network that has these parameters, as lunette.models describes it.
+local function recognise(params, family)
+  local models = require "lunette.models"
+  local by_name = {}
+  for _, p in ipairs(params) do
+    if by_name[p.name] then
+      return nil, ("two tensors are '%s' ('%s' and '%s')"):format(p.name,
+        by_name[p.name].source.name, p.source.name)
+    end
+    by_name[p.name] = p
+  end
+  local model, options = models.detect(function(name)
+    return by_name[name] and by_name[name].shape
+  end)
+  if not model then
+    return nil, ("its tensors are those of no architecture known here (the first is "
+      .. "'%s'); known: %s"):format(params[1].source.name,
+      table.concat(models.names, ", "))
+  end
+  for key, value in pairs(origin_options(model, family)) do options[key] = value end
+  return model, options, by_name
+end
+
+
+-- Every parameter that the network wants is there, in its shape, and no other.
+local function check_shapes(model, options, by_name)
+  local arch = require("lunette.models")[model](options)
+  local ok, net, message = pcall(require("lunette.net").new, arch)
+  if not ok or not net then
+    return nil, ("it looks like %s, but cannot be one: %s"):format(model,
+      tostring(not ok and net or message))
+  end
+  local wanted = {}
+  for _, layer in ipairs(net:layers()) do
+    for _, q in ipairs(layer.params) do
+      local p = by_name[q.name]
+      if not p then
+        return nil, ("it looks like %s, but has no '%s'"):format(model, q.name)
+      end
+      if not same_shape(p.shape, q.shape) then
+        return nil, ("'%s' (%s): shape %s, %s wants %s"):format(p.source.name, q.name,
+          shape_text(p.shape), model, shape_text(q.shape))
+      end
+      wanted[q.name] = true
+    end
+  end
+  for name, p in pairs(by_name) do
+    if not wanted[name] then
+      return nil, ("tensor '%s' has no place in %s"):format(p.source.name, model)
+    end
+  end
+  return arch
+end
+
+
+-- metadata ---------------------------------------------------------------------
+
+
+local origin_preprocessing = { keras = "caffe", torch = "torch" }
+
+
+-- JSON with its keys in order, so that the same input gives the same bytes.
+local function encode(value)
+  local keys = {}
+  for key in pairs(value) do keys[#keys + 1] = key end
+  if #value == 0 then table.sort(keys) end
+  return json.encode(value, { keyorder = keys })
+end
+
+
+local function text_of(value)
+  return type(value) == "table" and encode(value) or tostring(value)
+end
+
+
+local structure = { "side", "classes", "fc", "conv10_padding" }
+
+
+-- What pictures go through. What the user says comes first, then what the file
+-- itself or its checksum tells, then the habit of those who use such names.
+local function preprocessing(found, job, own)
+  return text_of(job.opts.preprocessing or own.preprocessing
+    or job.known and job.known.preprocessing or origin_preprocessing[found.family]
+    or found.arch.preprocessing)
+end
+
+
+-- A network without dense layers has no classes to name.
+local function class_names(found)
+  local labels = found.options.top ~= false and found.arch.labels
+  return labels and text_of(labels) or nil
+end
+
+
+-- What is written beside the tensors: strings only, as the format wants.
+local function metadata(found, job)
+  local own = found.family == "ours" and found.meta or {}
+  local opts, known = job.opts, job.known or {}
+  local meta = {
+    lunette_model = found.model,
+    preprocessing = preprocessing(found, job, own),
+    labels = own.labels or class_names(found),
+    weights_name = opts.name or known.name,
+    licence = known.licence,
+    source = job.file:match("([^/]+)$"),
+    source_sha256 = job.sums.sha256,
+    source_md5 = job.sums.md5,
+  }
+  for _, key in ipairs(structure) do
+    meta[key] = found.options[key] and tostring(found.options[key])
+  end
+  for key, value in pairs(own) do meta[key] = meta[key] or value end
+  return meta
+end
+
+
+-- the plan ---------------------------------------------------------------------
+
+
+local function count(shape)
+  local n = 1
+  for _, d in ipairs(shape) do n = n * d end
+  return n
+end
+
+
+-- Largest power of two, up to 64, that divides a tensor's bytes.
+local function alignment(p, width)
+  local bytes, a = count(p.shape) * width, 64
+  while bytes % a ~= 0 do a = a // 2 end
+  return a
+end
+
+
+-- The format allows no holes, so tensors whose size is a multiple of 64 come first:
+-- then they all begin at one. The rest follows, the most even first.
+local function in_file_order(params, width)
+  local order = {}
+  for i, p in ipairs(params) do order[i] = { p, alignment(p, width), i } end
+  table.sort(order, function(a, b)
+    if a[2] ~= b[2] then return a[2] > b[2] end
+    return a[3] < b[3]
+  end)
+  for i, o in ipairs(order) do order[i] = o[1] end
+  return order
+end
+
+
+-- Dense weights of more numbers than this lie turned, [in][out]: then inputs that
+-- are 0 cost nothing forward. Networks are searched for NaN up to that size.
+local TURNED = 2 ^ 21
+
+
+-- How the values lie in the file: matrices that are large, and no others, turned.
+local function lay_out(params)
+  local turned = {}
+  for _, p in ipairs(params) do
+    p.lies, p.order = p.shape, p.perm
+    local large = #p.shape == 2 and count(p.shape) > TURNED
+    if large and p.view[p.perm[1]] == p.shape[1] then
+      p.lies = { p.shape[2], p.shape[1] }
+      p.order = { table.unpack(p.perm, 2) }
+      p.order[#p.order + 1] = p.perm[1]
+      turned[#turned + 1] = p.name
+    end
+  end
+  return turned
+end
+
+
+-- JSON with the keys in the file's order; spaces make the data begin at 64.
+local function header(params, meta, dtype, width)
+  local parts, at = { '"__metadata__":' .. encode(meta) }, 0
+  for _, p in ipairs(params) do
+    local bytes = count(p.shape) * width
+    parts[#parts + 1] = ('%s:{"dtype":"%s","shape":[%s],"data_offsets":[%d,%d]}')
+      :format(json.quotestring(p.name), dtype, table.concat(p.lies, ","), at,
+              at + bytes)
+    at = at + bytes
+  end
+  local text = "{" .. table.concat(parts, ",") .. "}"
+  return text .. (" "):rep(-(8 + #text) % 64), at
+end
+
+
+local function comma(list, less)
+  if #list == 0 then return "-" end
+  local out = {}
+  for i, n in ipairs(list) do out[i] = n - less end
+  return table.concat(out, ",")
+end
+
+
+-- The lines that engine/import/plan.c reads.
+local function plan(params, head, dtype)
+  local lines = { "dtype " .. dtype, "header " .. #head, head }
+  for _, p in ipairs(params) do
+    lines[#lines + 1] = ("tensor %d %s %s %s"):format(p.source.index,
+      comma(p.view, 0), comma(p.order, 1), p.source.full or p.source.name)
+  end
+  lines[#lines + 1] = "end\n"
+  return table.concat(lines, "\n")
+end
+
+
+local function write(job, params, meta)
+  local dtype, width = "F32", 4
+  if job.opts.half then dtype, width = "F16", 2 end
+  local order = in_file_order(params, width)
+  local turned = lay_out(order)
+  meta.lunette_turned = #turned > 0 and json.encode(turned) or nil
+  local head, bytes = header(order, meta, dtype, width)
+  local name = os.tmpname()
+  local f, message = io.open(name, "wb")
+  if not f then return nil, message end
+  f:write(plan(order, head, dtype))
+  f:close()
+  local lines, problem = program.run({ "write", job.file, job.out }, name)
+  os.remove(name)
+  if not lines then return nil, problem end
+  return 8 + #head + bytes
+end
+
+
+-- the way in -------------------------------------------------------------------
+
+
+---Where `import` writes when it is not told: known weights go to the store under
+---their catalogue name, so that lu.load finds them; others to the working folder.
+---@param file string
+---@param known? lunette.CatalogueEntry
+---@return string
+function M.default_out(file, known)
+  if known then return require("lunette.weights.catalogue").stored(known.id) end
+  local base = file:match("([^/]+)$"):gsub("%.[%w]+$", ""):gsub("%.weights$", "")
+  return base .. ".safetensors"
+end
+
+
+-- The names that a file of ours lists as turned; nil and a message when the list is
+-- none, or names what is not there.
+local function turned_names(found)
+  local text, set, there = found.meta.lunette_turned, {}, {}
+  if not text then return set end
+  local ok, list = pcall(json.decode, text, 1, nil, nil)
+  if not ok or type(list) ~= "table" or not text:find "^%s*%[" then
+    return nil, "lunette_turned is no list of names"
+  end
+  for _, t in ipairs(found.tensors) do there[t.name] = true end
+  for _, name in ipairs(list) do
+    if not there[name] or set[name] then
+      return nil, "lunette_turned names what is no matrix"
+    end
+    set[name] = true
+  end
+  return set
+end
+
+
+-- Reads the listing and says what the file is.
+local function identify(file)
+  local found, message = M.list(file)
+  if not found then return nil, message end
+  local turned
+  turned, message = turned_names(found)
+  if not turned then return nil, message end
+  local params, family = names.map(found.tensors, turned)
+  if not params then return nil, family end
+  local model, options, by_name = recognise(params, family)
+  if not model then return nil, options end
+  local arch
+  arch, message = check_shapes(model, options, by_name)
+  if not arch then return nil, message end
+  found.model, found.options, found.family, found.arch = model, options, family, arch
+  return found, params
+end
+
+
+-- SHA-256 always; Keras names its files by MD5; archives have checksums inside.
+local function checksums(file, found)
+  local kinds = { "sha256" }
+  if found.format == "HDF5" then kinds[2] = "md5" end
+  if found.format:find("zip") or found.format:find("archive") then kinds[2] = "crc" end
+  return program.digests(file, kinds)
+end
+
+
+local function same_file(a, b)
+  local lfs = require "lfs"
+  local x, y = lfs.attributes(a), lfs.attributes(b)
+  return x and y and x.ino == y.ino and x.dev == y.dev
+end
+
+
+-- A mode's name, or {mean, std, order, scale} as a table or JSON.
+local function check_preprocessing(given)
+  if type(given) ~= "string" or given:find("^%s*{") then return true end
+  local modes, list = require("lunette.picture.image").modes, {}
+  if modes[given] then return true end
+  for name in pairs(modes) do list[#list + 1] = name end
+  table.sort(list)
+  return nil, ("no preprocessing '%s' (%s)%s"):format(given, table.concat(list, ", "),
+    require("lunette.base.suggest").after(given, list))
+end
+
+
+local function import(file, opts)
+  local right, wrong = check_preprocessing(opts.preprocessing)
+  if not right then return nil, wrong end
+  if not program.readable(file) then
+    return nil, file .. ": no such file, or unreadable"
+  end
+  local found, params = identify(file)
+  if not found then return nil, ("%s: %s"):format(file, params) end
+  local sums, message = opts.sums, nil
+  if not sums then sums, message = checksums(file, found) end
+  if not sums then return nil, ("%s: %s"):format(file, message) end
+  local known = require("lunette.weights.catalogue").by_checksum(sums)
+  local job = { file = file, opts = opts, sums = sums, known = known }
+  job.out = opts.out or M.default_out(file, known)
+  if same_file(file, job.out) then
+    return nil, file .. ": the output would replace the input; name another with -o"
+  end
+  local meta = metadata(found, job)
+  local bytes
+  bytes, message = write(job, params, meta)
+  if not bytes then return nil, ("%s: %s"):format(file, message) end
+  return job.out, {
+    model = found.model, family = found.family, format = found.format,
+    weights = meta.weights_name, known = known ~= nil,
+    preprocessing = meta.preprocessing, sha256 = sums.sha256,
+    options = found.options, bytes = bytes,
+  }
+end
+
+
+local known_options = { out = true, half = true, preprocessing = true, name = true,
+                        sums = true }
+
+
+---Imports a model file.
+---@param file string
+---@param opts? lunette.ImportOptions
+---@return string? path          the safetensors file that was written, or nil
+---@return lunette.ImportReport|string report   or what is wrong, with the file's name
+function M.import(file, opts)
+  if type(file) ~= "string" then error("import: a file's path is a string", 2) end
+  for key in pairs(opts or {}) do
+    if not known_options[key] then
+      local list = {}
+      for name in pairs(known_options) do list[#list + 1] = name end
+      error(("import: no option '%s'%s"):format(tostring(key),
+            require("lunette.base.suggest").after(tostring(key), list)), 2)
+    end
+  end
+  return import(file, opts or {})
+end
+
+return setmetatable(M, { __call = function(_, file, opts)
+  return M.import(file, opts)
+end })
