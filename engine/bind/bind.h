@@ -44,10 +44,10 @@ lunL_tensor *lunL_testbox(lua_State *L, int arg);
 /* Reads a shape: numbers from arg on, or one list at arg. Returns ndim. */
 int lunL_checkshape(lua_State *L, int arg, int64_t *dim);
 
-lun_tape *lunL_checktape(lua_State *L, int arg);
-
 /* Collects garbage when the core's soft limit is crossed. */
 void lunL_reserve(lua_State *L, size_t bytes);
+/* An interruption is about to be raised: interrupt.c's part of lunL_raise. */
+void lunL_interrupted(lua_State *L);
 /* Raises err's message; LUN_EINTR as "interrupted". */
 int lunL_raise(lua_State *L, const lun_err *err);
 /* Returns nil, message. */
@@ -57,6 +57,7 @@ void lunL_class(lua_State *L, const char *name, const luaL_Reg *methods,
                 const luaL_Reg *meta);
 
 /* Each pushes one table of functions (or adds to core). */
+int lunL_open_interrupt(lua_State *L);
 int lunL_open_tensor(lua_State *L); /* core.methods */
 int lunL_open_make(lua_State *L);   /* core.tensor, core.zeros ... */
 int lunL_open_ops(lua_State *L);    /* core.ops, and methods of tensors */

@@ -7,21 +7,6 @@
 
 #include "bind.h"
 
-lun_tensor *lunL_fresh(lua_State *L, int ndim, const int64_t *dim) {
-  lunL_tensor *b = lunL_newtensor(L);
-  int64_t size = lun_shape_size(ndim, dim);
-  lun_err err;
-  int status;
-  if (size > 0) lunL_reserve(L, (size_t)size * sizeof(float));
-  status = lun_tensor_new(&b->t, ndim, dim, &err);
-  if (status == LUN_ENOMEM) {
-    lua_gc(L, LUA_GCCOLLECT, 0);
-    status = lun_tensor_new(&b->t, ndim, dim, &err);
-  }
-  if (status != LUN_OK) lunL_raise(L, &err);
-  return b->t;
-}
-
 /* core.full(value, shape...) */
 static int full(lua_State *L) {
   float v = (float)luaL_checknumber(L, 1);

@@ -17,7 +17,7 @@ typedef struct node_box {
 
 /* ---- tape ---- */
 
-lun_tape *lunL_checktape(lua_State *L, int arg) {
+static lun_tape *check(lua_State *L, int arg) {
   lun_tape **b = luaL_checkudata(L, arg, TAPE_T);
   luaL_argcheck(L, *b != NULL, arg, "run was released");
   return *b;
@@ -34,7 +34,7 @@ static int tape_new(lua_State *L) {
 
 /* tape:watch(tensor) -> the tensor as a leaf of the tape */
 static int watch(lua_State *L) {
-  lun_tape *tape = lunL_checktape(L, 1);
+  lun_tape *tape = check(L, 1);
   lun_tensor *t = lunL_checktensor(L, 2);
   lunL_tensor *b = lunL_newtensor(L);
   lun_err err;
@@ -47,12 +47,12 @@ static int watch(lua_State *L) {
 }
 
 static int forget(lua_State *L) {
-  lun_tape_forget(lunL_checktape(L, 1), (int)luaL_checkinteger(L, 2));
+  lun_tape_forget(check(L, 1), (int)luaL_checkinteger(L, 2));
   return 0;
 }
 
 static int count(lua_State *L) {
-  lua_pushinteger(L, lun_tape_count(lunL_checktape(L, 1)));
+  lua_pushinteger(L, lun_tape_count(check(L, 1)));
   return 1;
 }
 
@@ -74,7 +74,7 @@ static void push_node(lua_State *L, lun_tape *tape, int id, int copies) {
 
 /* tape:node(id) */
 static int node_of(lua_State *L) {
-  lun_tape *tape = lunL_checktape(L, 1);
+  lun_tape *tape = check(L, 1);
   int id = (int)luaL_checkinteger(L, 2);
   luaL_argcheck(L, lun_tape_node(tape, id), 2, "no such node");
   push_node(L, tape, id, 1);
@@ -83,7 +83,7 @@ static int node_of(lua_State *L) {
 
 /* tape:box(id) -> the node's output as a tensor on the tape */
 static int box_of(lua_State *L) {
-  lun_tape *tape = lunL_checktape(L, 1);
+  lun_tape *tape = check(L, 1);
   int id = (int)luaL_checkinteger(L, 2);
   lun_node *n = lun_tape_node(tape, id);
   luaL_argcheck(L, n && n->out, 2, "no such node, or its value was dropped");

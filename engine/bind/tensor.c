@@ -11,78 +11,6 @@
 
 #include "bind.h"
 
-lunL_tensor *lunL_newtensor(lua_State *L) {
-  lunL_tensor *b = lua_newuserdatauv(L, sizeof *b, 1);
-  *b = (lunL_tensor){NULL, NULL, -1};
-  luaL_setmetatable(L, TENSOR_T);
-  return b;
-}
-
-void lunL_pushtensor(lua_State *L, lun_tensor *t, lun_tape *tape, int node) {
-  lunL_tensor *b = lunL_newtensor(L);
-  b->t = lun_tensor_retain(t);
-  b->tape = node >= 0 ? lun_tape_retain(tape) : NULL;
-  b->node = node;
-}
-
-lunL_tensor *lunL_testbox(lua_State *L, int arg) {
-  lunL_tensor *b = luaL_testudata(L, arg, TENSOR_T);
-  if (b && !b->t) luaL_error(L, "tensor was released");
-  return b;
-}
-
-lunL_tensor *lunL_checkbox(lua_State *L, int arg) {
-  lunL_tensor *b = luaL_checkudata(L, arg, TENSOR_T);
-  if (!b->t) luaL_argerror(L, arg, "tensor was released");
-  return b;
-}
-
-/* Computes a deferred tensor; the values of a turned matrix in order. */
-static lun_tensor *ready(lua_State *L, lunL_tensor *b) {
-  lun_err err;
-  lun_tensor *value;
-  if (b->t->turned) {
-    if (!b->t->twin) lunL_reserve(L, (size_t)b->t->size * sizeof(float));
-    if (lun_tensor_in_order(b->t, &value, &err) != LUN_OK) lunL_raise(L, &err);
-    return value;
-  }
-  if (b->t->store || !b->t->size || !b->tape) return b->t;
-  lunL_reserve(L, (size_t)b->t->size * sizeof(float));
-  if (lun_tape_value(b->tape, b->node, &value, &err) != LUN_OK)
-    lunL_raise(L, &err);
-  return b->t;
-}
-
-lun_tensor *lunL_checktensor(lua_State *L, int arg) {
-  return ready(L, lunL_checkbox(L, arg));
-}
-
-lun_tensor *lunL_checkwritable(lua_State *L, int arg) {
-  lunL_tensor *b = lunL_checkbox(L, arg);
-  lun_tensor *t;
-  if (b->t->readonly)
-    luaL_argerror(L, arg, "weights of a file are read-only; clone() them");
-  t = ready(L, b);
-  if (t->store) t->store->changes++;
-  return t;
-}
-
-int lunL_checkshape(lua_State *L, int arg, int64_t *dim) {
-  int list = lua_istable(L, arg), n = 0;
-  int top = list ? (int)luaL_len(L, arg) : lua_gettop(L) - arg + 1;
-  luaL_argcheck(L, top >= 1 && top <= LUN_MAXDIM, arg,
-                "a shape has 1 to 6 dimensions");
-  for (; n < top; n++) {
-    int whole;
-    if (list) lua_geti(L, arg, n + 1);
-    dim[n] = lua_tointegerx(L, list ? -1 : arg + n, &whole);
-    if (!whole)
-      luaL_argerror(L, list ? arg : arg + n, "a shape is of whole numbers");
-    if (list) lua_pop(L, 1);
-  }
-  return n;
-}
-
 /* ---- reading ---- */
 
 static int shape(lua_State *L) {
@@ -249,8 +177,8 @@ static int argsort(lua_State *L) {
 
 /* Part of the first dimension as a view. */
 static int sub(lua_State *L, int64_t from, int64_t n, int keep) {
-  lunL_tensor *b = lunL_checkbox(L, 1), *v;
-  const lun_tensor *t = ready(L, b);
+  lunL_tensor *v;
+  const lun_tensor *t = lunL_checktensor(L, 1);
   int64_t d[LUN_MAXDIM], row = t->dim[0] ? t->size / t->dim[0] : 0;
   lun_err err;
   int nd = keep ? t->ndim : t->ndim - 1;

@@ -4,9 +4,10 @@
 ** type, shape, strides, and where the bytes lie.  Nothing in the file is
 ** trusted; the program runs the readers in a confined process (jail.c).
 **
-** What is where:  file.c the list and plain reading   hdf5.c Keras
-** safetensors.c   zip.c archives   pickle.c the stack machine   torch.c .pth
-** copy.c permuted copies   plan.c what to write   digest.c checksums
+** What is where:  bytes.c arena and plain reading   file.c the list
+** reader.c which format it is   safetensors.c   hdf5.c Keras   zip.c archives
+** pickle.c the stack machine   torch.c .pth   copy.c permuted copies
+** plan.c what to write   out.c writing   digest.c checksums   jail.c   main.c
 */
 #ifndef LUN_IMPORT_H
 #define LUN_IMPORT_H
@@ -66,17 +67,27 @@ typedef struct imp_file {
   size_t arena_bytes;
 } imp_file;
 
-/* ---- file.c ---- */
+/* ---- reader.c ---- */
 
 /* Finds the format by content and lists every tensor.  Close also after a
 ** failure.  fd stays the caller's. */
 int imp_open(imp_file *f, int fd, lun_err *err);
 void imp_close(imp_file *f);
+
+/* ---- bytes.c ---- */
+
 /* Cleared memory that lives until imp_close; NULL when the cap is reached. */
 void *imp_alloc(imp_file *f, size_t bytes);
 /* n bytes at `at`, all of them, or an error that says the file is too short. */
 int imp_read_at(const imp_file *f, void *buf, size_t n, int64_t at,
                 lun_err *err);
+/* Name shortened and stripped of control bytes, for messages. */
+enum { IMP_SHOWN = 100 };
+const char *imp_shown(char buf[IMP_SHOWN], const char *s, size_t n);
+uint64_t imp_le(const uint8_t *p, int bytes); /* little-endian number */
+
+/* ---- file.c ---- */
+
 /* A new tensor in the list with a copy of its name; shape still empty. */
 int imp_add(imp_file *f, imp_tensor **out, const char *name, size_t len,
             lun_err *err);
@@ -84,10 +95,6 @@ int imp_add(imp_file *f, imp_tensor **out, const char *name, size_t len,
 int imp_shape(imp_tensor *t, int ndim, const int64_t *dim, lun_err *err);
 /* at .. at + size * width must lie inside the file. */
 int imp_inside(const imp_file *f, const imp_tensor *t, lun_err *err);
-/* Name shortened and stripped of control bytes, for messages. */
-enum { IMP_SHOWN = 100 };
-const char *imp_shown(char buf[IMP_SHOWN], const char *s, size_t n);
-uint64_t imp_le(const uint8_t *p, int bytes); /* little-endian number */
 
 /* ---- the formats ---- */
 

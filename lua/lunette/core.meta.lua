@@ -832,9 +832,6 @@ function core.interrupt(on) end
 ---@param on boolean|"commands"
 function core.catch_signals(on) end
 
----Forgets an interruption.
-function core.calm() end
-
 ---Seconds since the last Ctrl-C.
 ---@return number?
 function core.interrupted_at() end

@@ -1,0 +1,133 @@
+/*
+** box.c (binding) - what every file here uses: errors, classes, and the boxes
+** in which Lua holds tensors.  It calls no other file of the binding but
+** interrupt.c.
+*/
+#include "bind.h"
+
+/* ---- errors, memory, classes ---- */
+
+int lunL_raise(lua_State *L, const lun_err *err) {
+  if (err->code != LUN_EINTR) return luaL_error(L, "%s", err->msg);
+  lunL_interrupted(L);
+  return luaL_error(L, "interrupted");
+}
+
+int lunL_failed(lua_State *L, const lun_err *err) {
+  if (err->code == LUN_EINTR) return lunL_raise(L, err);
+  lua_pushnil(L);
+  lua_pushstring(L, err->msg);
+  return 2;
+}
+
+/*
+** Torch's rule: the collector sees a few bytes where we hold megabytes, so
+** when the soft limit is crossed everything unreachable goes; if that did not
+** help much the work really needs more, and the limit grows by 40 %.
+*/
+void lunL_reserve(lua_State *L, size_t bytes) {
+  if (!lun_mem_over(bytes)) return;
+  lua_gc(L, LUA_GCCOLLECT, 0);
+  lua_gc(L, LUA_GCCOLLECT, 0); /* what finalisers let go of */
+  if (lun_mem().live + bytes > lun_mem_limit() / 10 * 8)
+    lun_mem_set_limit((lun_mem().live + bytes) / 10 * 14);
+}
+
+void lunL_class(lua_State *L, const char *name, const luaL_Reg *methods,
+                const luaL_Reg *meta) {
+  luaL_newmetatable(L, name);
+  luaL_setfuncs(L, meta, 0);
+  lua_newtable(L);
+  luaL_setfuncs(L, methods, 0);
+  lua_setfield(L, -2, "__index");
+  lua_pop(L, 1);
+}
+
+/* ---- boxes ---- */
+
+lunL_tensor *lunL_newtensor(lua_State *L) {
+  lunL_tensor *b = lua_newuserdatauv(L, sizeof *b, 1);
+  *b = (lunL_tensor){NULL, NULL, -1};
+  luaL_setmetatable(L, TENSOR_T);
+  return b;
+}
+
+void lunL_pushtensor(lua_State *L, lun_tensor *t, lun_tape *tape, int node) {
+  lunL_tensor *b = lunL_newtensor(L);
+  b->t = lun_tensor_retain(t);
+  b->tape = node >= 0 ? lun_tape_retain(tape) : NULL;
+  b->node = node;
+}
+
+lunL_tensor *lunL_testbox(lua_State *L, int arg) {
+  lunL_tensor *b = luaL_testudata(L, arg, TENSOR_T);
+  if (b && !b->t) luaL_error(L, "tensor was released");
+  return b;
+}
+
+lunL_tensor *lunL_checkbox(lua_State *L, int arg) {
+  lunL_tensor *b = luaL_checkudata(L, arg, TENSOR_T);
+  if (!b->t) luaL_argerror(L, arg, "tensor was released");
+  return b;
+}
+
+/* Computes a deferred tensor; the values of a turned matrix in order. */
+static lun_tensor *ready(lua_State *L, lunL_tensor *b) {
+  lun_err err;
+  lun_tensor *value;
+  if (b->t->turned) {
+    if (!b->t->twin) lunL_reserve(L, (size_t)b->t->size * sizeof(float));
+    if (lun_tensor_in_order(b->t, &value, &err) != LUN_OK) lunL_raise(L, &err);
+    return value;
+  }
+  if (b->t->store || !b->t->size || !b->tape) return b->t;
+  lunL_reserve(L, (size_t)b->t->size * sizeof(float));
+  if (lun_tape_value(b->tape, b->node, &value, &err) != LUN_OK)
+    lunL_raise(L, &err);
+  return b->t;
+}
+
+lun_tensor *lunL_checktensor(lua_State *L, int arg) {
+  return ready(L, lunL_checkbox(L, arg));
+}
+
+lun_tensor *lunL_checkwritable(lua_State *L, int arg) {
+  lunL_tensor *b = lunL_checkbox(L, arg);
+  lun_tensor *t;
+  if (b->t->readonly)
+    luaL_argerror(L, arg, "weights of a file are read-only; clone() them");
+  t = ready(L, b);
+  if (t->store) t->store->changes++;
+  return t;
+}
+
+int lunL_checkshape(lua_State *L, int arg, int64_t *dim) {
+  int list = lua_istable(L, arg), n = 0;
+  int top = list ? (int)luaL_len(L, arg) : lua_gettop(L) - arg + 1;
+  luaL_argcheck(L, top >= 1 && top <= LUN_MAXDIM, arg,
+                "a shape has 1 to 6 dimensions");
+  for (; n < top; n++) {
+    int whole;
+    if (list) lua_geti(L, arg, n + 1);
+    dim[n] = lua_tointegerx(L, list ? -1 : arg + n, &whole);
+    if (!whole)
+      luaL_argerror(L, list ? arg : arg + n, "a shape is of whole numbers");
+    if (list) lua_pop(L, 1);
+  }
+  return n;
+}
+
+lun_tensor *lunL_fresh(lua_State *L, int ndim, const int64_t *dim) {
+  lunL_tensor *b = lunL_newtensor(L);
+  int64_t size = lun_shape_size(ndim, dim);
+  lun_err err;
+  int status;
+  if (size > 0) lunL_reserve(L, (size_t)size * sizeof(float));
+  status = lun_tensor_new(&b->t, ndim, dim, &err);
+  if (status == LUN_ENOMEM) {
+    lua_gc(L, LUA_GCCOLLECT, 0);
+    status = lun_tensor_new(&b->t, ndim, dim, &err);
+  }
+  if (status != LUN_OK) lunL_raise(L, &err);
+  return b->t;
+}

@@ -1,0 +1,214 @@
+/*
+** interrupt.c (binding) - Ctrl-C becomes the error "interrupted".
+**
+** The core's loops see the flag, Lua code a hook.  An interruption sticks
+** until the command has ended: a `pcall` on the way catches the error, and
+** the next instruction raises it again.  Its cleaning up (`__close`) gets a
+** grace of GRACE instructions once.
+*/
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bind.h"
+
+enum { OFF, ALWAYS, COMMANDS };
+enum { GRACE = 20000, POLL = 1000 };
+
+static struct {
+  lua_State *L; /* the main state */
+  int mode;     /* OFF, ALWAYS, or only inside core.protect (COMMANDS) */
+  int depth;    /* core.protect calls in each other */
+  int raised;   /* times that the interruption was raised */
+  volatile long long last; /* milliseconds, 0: none */
+} ctrl;
+
+static int catching(void) {
+  return ctrl.mode == ALWAYS || (ctrl.mode == COMMANDS && ctrl.depth > 0);
+}
+
+static void interrupt_hook(lua_State *L, lua_Debug *ar);
+
+/* After the first time there is time for cleaning up, then none. */
+static void interrupt_arm(lua_State *L) {
+  lua_sethook(L, interrupt_hook, LUA_MASKCOUNT, ctrl.raised++ ? 1 : GRACE);
+}
+
+static void interrupt_hook(lua_State *L, lua_Debug *ar) {
+  (void)ar;
+  if (!lun_interrupted()) { /* answered; coroutines go on looking */
+    lua_sethook(L, L == ctrl.L ? NULL : interrupt_hook, LUA_MASKCOUNT, POLL);
+    return;
+  }
+  interrupt_arm(L);
+  luaL_where(L, 0);
+  lua_pushliteral(L, "interrupted");
+  lua_concat(L, 2);
+  lua_error(L);
+}
+
+void lunL_interrupted(lua_State *L) {
+  if (catching())
+    interrupt_arm(L); /* sticks until the command ends */
+  else
+    lun_interrupt(0); /* answered */
+}
+
+static long long milliseconds(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return 1 + (long long)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* A second Ctrl-C within two seconds leaves. */
+static void on_signal(int sig) {
+  long long now = milliseconds();
+  if (ctrl.last && now - ctrl.last < 2000) _exit(128 + sig);
+  ctrl.last = now;
+  if (!catching()) return;
+  lun_interrupt(1);
+  lua_sethook(ctrl.L, interrupt_hook,
+              LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+}
+
+/* coroutine.create and .wrap, whose threads look at the flag: a hook set on
+** the main state reaches no coroutine that exists already. */
+static int hooked(lua_State *L) {
+  lua_State *co;
+  lua_settop(L, 1);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_call(L, 1, 1);
+  co = lua_tothread(L, -1);
+  if (!co && lua_getupvalue(L, -1, 1)) { /* wrap keeps its thread there */
+    co = lua_tothread(L, -1);
+    lua_pop(L, 1);
+  }
+  if (co) lua_sethook(co, interrupt_hook, LUA_MASKCOUNT, POLL);
+  return 1;
+}
+
+static void hook_coroutines(lua_State *L) {
+  static const char *const makers[] = {"create", "wrap"};
+  if (lua_getglobal(L, "coroutine") == LUA_TTABLE)
+    for (int i = 0; i < 2; i++) {
+      lua_getfield(L, -1, makers[i]);
+      if (lua_tocfunction(L, -1) == hooked || !lua_isfunction(L, -1)) {
+        lua_pop(L, 1);
+        continue;
+      }
+      lua_pushcclosure(L, hooked, 1);
+      lua_setfield(L, -2, makers[i]);
+    }
+  lua_pop(L, 1);
+}
+
+static lua_State *main_state(lua_State *L) {
+  lua_State *top;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+  top = lua_tothread(L, -1);
+  lua_pop(L, 1);
+  return top;
+}
+
+/* core.catch_signals(on): Ctrl-C becomes the error "interrupted"; with
+** "commands" only inside core.protect */
+static int catch_signals(lua_State *L) {
+  struct sigaction a;
+  memset(&a, 0, sizeof a);
+  ctrl.L = main_state(L);
+  ctrl.mode = !lua_toboolean(L, 1) ? OFF
+              : lua_isstring(L, 1) ? COMMANDS
+                                   : ALWAYS;
+  a.sa_handler = ctrl.mode ? on_signal : SIG_DFL;
+  if (ctrl.mode) hook_coroutines(L);
+  sigaction(SIGINT, &a, NULL);
+  return 0;
+}
+
+/* Forgets an interruption: answered, or too late to stop anything. */
+static int interrupt_clear(lua_State *L) {
+  int was = lun_interrupted();
+  lua_sethook(L, NULL, 0, 0);
+  lun_interrupt(0);
+  ctrl.raised = 0;
+  return was;
+}
+
+/* core.interrupted_at() -> seconds since the last Ctrl-C, or nil */
+static int interrupted_at(lua_State *L) {
+  if (!ctrl.last) return 0;
+  lua_pushnumber(L, (lua_Number)(milliseconds() - ctrl.last) / 1000);
+  return 1;
+}
+
+static int with_traceback(lua_State *L) {
+  const char *message = lua_tostring(L, 1);
+  if (!message) { /* an error object: keep it, and its text if it has one */
+    message = luaL_tolstring(L, 1, NULL);
+    lua_replace(L, 1);
+  }
+  lua_createtable(L, 2, 0);
+  lua_pushvalue(L, 1);
+  lua_seti(L, -2, 1);
+  luaL_traceback(L, L, message, 1);
+  lua_seti(L, -2, 2);
+  return 1;
+}
+
+/*
+** core.protect(f, ...): a command of a session.
+**   true, results...            it ended
+**   false, message, traceback   it failed
+**   nil, message                Ctrl-C ended it, whatever it caught itself
+** Nothing of an interruption is left afterwards.
+*/
+static int protect(lua_State *L) {
+  int n = lua_gettop(L), status, cut;
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  if (ctrl.depth == 0) interrupt_clear(L), ctrl.last = 0;
+  lua_pushcfunction(L, with_traceback);
+  lua_insert(L, 1);
+  ctrl.depth++;
+  status = lua_pcall(L, n - 1, LUA_MULTRET, 1);
+  ctrl.depth--;
+  cut = ctrl.depth == 0 ? interrupt_clear(L) : lun_interrupted();
+  if (status == LUA_OK && !cut) {
+    lua_pushboolean(L, 1);
+    lua_replace(L, 1);
+    return lua_gettop(L);
+  }
+  if (cut)
+    lua_pushnil(L);
+  else
+    lua_pushboolean(L, 0);
+  if (status == LUA_OK) return lua_pushliteral(L, "interrupted"), 2;
+  if (!lua_istable(L, -2)) { /* the handler itself failed: no memory */
+    luaL_tolstring(L, -2, NULL);
+    return 2;
+  }
+  lua_geti(L, -2, 1);
+  lua_geti(L, -3, 2);
+  return 3;
+}
+
+/* core.interrupt([on]): sets or clears the flag, as Ctrl-C would */
+static int interrupt(lua_State *L) {
+  lun_interrupt(lua_isnone(L, 1) || lua_toboolean(L, 1));
+  return 0;
+}
+
+static const luaL_Reg functions[] = {
+    {"interrupt", interrupt},
+    {"catch_signals", catch_signals},
+    {"protect", protect},
+    {"interrupted_at", interrupted_at},
+    {NULL, NULL},
+};
+
+/* Adds to the table on top. */
+int lunL_open_interrupt(lua_State *L) {
+  luaL_setfuncs(L, functions, 0);
+  return 0;
+}

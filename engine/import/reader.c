@@ -1,0 +1,75 @@
+/*
+** reader.c - opens a file with the reader of its format, which is told by what
+** the file holds, never by what it is called.
+*/
+#include "import.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* What else people hand in: say what it is, and what would do. */
+static int refuse(const uint8_t *head, size_t n, lun_err *err) {
+  static const struct {
+    size_t at, len;
+    const char *bytes, *what;
+  } known[] = {
+      {257, 5, "ustar", "a tar archive (torch before 0.2, or a packed model)"},
+      {0, 2, "\x1f\x8b", "gzip data: unpack it first"},
+      {0, 2, "\xff\xd8", "a JPEG picture"},
+      {0, 4, "\x89PNG", "a PNG picture"},
+      {0, 4, "GGUF", "a GGUF file"},
+      {0, 2, "\x80\x02", "a pickle, but not one that torch.save wrote"},
+      {0, 2, "\x80\x03", "a pickle, but not one that torch.save wrote"},
+      {0, 2, "\x80\x04", "a pickle, but not one that torch.save wrote"},
+      /* protobuf: field 1 (ir_version) below 16, then a string field */
+      {0, 1, "\x08", "perhaps ONNX, which is not read: take the weights"},
+      {0, 15, "version https:/", "a Git LFS pointer, not the file itself"},
+      {0, 1, "<", "a web page, perhaps of a failed download"},
+  };
+  for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+    if (known[i].at + known[i].len <= n &&
+        memcmp(head + known[i].at, known[i].bytes, known[i].len) == 0)
+      return lun_fail(err, LUN_EFORMAT,
+                      "no model file (HDF5, .pth, safetensors): it looks like "
+                      "%s",
+                      known[i].what);
+  return lun_fail(err, LUN_EFORMAT,
+                  "no model file: neither HDF5 (Keras), .pth nor safetensors");
+}
+
+static int detect(imp_file *f, lun_err *err) {
+  uint8_t head[512];
+  size_t n = f->size < 512 ? (size_t)f->size : 512;
+  LUN_TRY(imp_read_at(f, head, n, 0, err));
+  if (n >= 8 && memcmp(head, "\x89HDF\r\n\x1a\n", 8) == 0)
+    return imp_read_hdf5(f, 0, f->size, err);
+  if (n >= 4 && memcmp(head, "PK\3\4", 4) == 0) return imp_read_zip(f, err);
+  if (imp_is_legacy(head, n)) return imp_read_legacy(f, err);
+  if (n >= 10 && head[8] == '{') return imp_read_safetensors(f, err);
+  return refuse(head, n, err);
+}
+
+int imp_open(imp_file *f, int fd, lun_err *err) {
+  struct stat st;
+  memset(f, 0, sizeof *f);
+  f->fd = fd;
+  f->h5 = -1;
+  if (fstat(fd, &st) != 0)
+    return lun_fail(err, LUN_EIO, "stat: %s", strerror(errno));
+  if (!S_ISREG(st.st_mode)) return lun_fail(err, LUN_EIO, "not a regular file");
+  f->size = st.st_size;
+  if (f->size == 0) return lun_fail(err, LUN_EFORMAT, "the file is empty");
+  return detect(f, err);
+}
+
+void imp_close(imp_file *f) {
+  imp_hdf5_close(f);
+  while (f->arena) {
+    imp_block *next = f->arena->next;
+    free(f->arena);
+    f->arena = next;
+  }
+  f->count = f->nmeta = 0;
+}
