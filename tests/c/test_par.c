@@ -122,6 +122,60 @@ static void a_forked_child_has_its_own_workers(void) {
   CHECK(lun_parallel(JOBS, count_job, &c) == LUN_OK, "parent goes on");
 }
 
+/* Two jobs that wait for each other: done only where two threads work. */
+static void wait_for_both(void *arg, int64_t job, int worker) {
+  atomic_int *here = arg;
+  (void)job, (void)worker;
+  atomic_fetch_add(here, 1);
+  while (atomic_load(here) < 2) sched_yield();
+}
+
+typedef struct occupation {
+  atomic_int begun, leave;
+} occupation;
+
+static void occupy(void *arg, int64_t job, int worker) {
+  occupation *o = arg;
+  (void)job, (void)worker;
+  atomic_fetch_add(&o->begun, 1);
+  while (!atomic_load(&o->leave)) sched_yield();
+}
+
+static void *occupier(void *arg) {
+  lun_parallel(3, occupy, arg);
+  return NULL;
+}
+
+/* A child that was forked while another thread kept the pool busy has a pool
+** of its own, with workers in it, and another child the same. */
+static void a_fork_amid_a_loop_has_its_own_workers(void) {
+  occupation o = {0};
+  pthread_t t;
+  lun_set_threads(3);
+  if (pthread_create(&t, NULL, occupier, &o)) return;
+  while (atomic_load(&o.begun) < 2) sched_yield();
+  fflush(stdout);
+  for (int i = 0; i < 3; i++) {
+    int status = 1;
+    pid_t child = fork();
+    if (child == 0) {
+      atomic_int here = 0;
+      count c = {.stop_at = -1};
+      int ok;
+      alarm(20); /* a hang must not hang the test */
+      ok = lun_parallel(2, wait_for_both, &here) == LUN_OK;
+      ok &= lun_parallel(JOBS, count_job, &c) == LUN_OK;
+      _exit(ok && times(&c, 1) == JOBS ? 0 : 2);
+    }
+    CHECK(child > 0 && waitpid(child, &status, 0) == child, "fork");
+    CHECK(status == 0, "child %d: status %d", i, status);
+  }
+  atomic_store(&o.leave, 1);
+  pthread_join(t, NULL);
+  atomic_int here = 0;
+  CHECK(lun_parallel(2, wait_for_both, &here) == LUN_OK, "the parent's");
+}
+
 typedef struct meeting {
   atomic_int here;   /* both threads wait for each other */
   atomic_int cpu[2]; /* where each of them was */
@@ -171,6 +225,7 @@ int main(void) {
   nested_calls_run_in_line();
   two_callers_at_once();
   a_forked_child_has_its_own_workers();
+  a_fork_amid_a_loop_has_its_own_workers();
   threads_do_not_share_a_processor();
   DONE("par");
 }

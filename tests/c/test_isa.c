@@ -1,0 +1,131 @@
+/*
+** test_isa.c - which kernels run: the best instruction set of this processor,
+** the one that was named, and that each table is what its name says.
+*/
+#include "check.h"
+
+#include "../../engine/kernels/simd.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Does the system say that the processor has all of these?  -1: unknown. */
+static int has(const char *const *flags) {
+  static char line[1 << 16];
+  FILE *f = fopen("/proc/cpuinfo", "r");
+  int found = -1;
+  while (f && found < 0 && fgets(line, sizeof line, f)) {
+    if (strncmp(line, "flags", 5) != 0) continue;
+    line[strcspn(line, "\n")] = ' ';
+    line[strlen(line) - 1] = ' ';
+    found = 1;
+    for (; *flags; flags++) {
+      char word[32];
+      snprintf(word, sizeof word, " %s ", *flags);
+      if (!strstr(line, word)) found = 0;
+    }
+  }
+  if (f) fclose(f);
+  return found;
+}
+
+static int index_of(const char *name) {
+  for (int i = 0; lun_isa_name(i); i++)
+    if (strcmp(lun_isa_name(i), name) == 0) return i;
+  return -1;
+}
+
+/* The sets in the order of what they can do, each where the processor has it:
+** against the kernel's own list of flags. */
+static void the_best_set_comes_first(void) {
+  static const char *const avx512[] = {"avx512f", "avx512vl", "avx512bw",
+                                       "avx512dq", NULL},
+                           *const avx2[] = {"avx2", "fma", NULL};
+  int wide = has(avx512), half = has(avx2), at = 0;
+  if (wide < 0) return; /* no such flags: another processor family */
+#if defined __x86_64__
+  if (wide) CHECK(index_of("avx512") == at++, "avx512");
+  if (half) CHECK(index_of("avx2") == at++, "avx2");
+  if (!wide) CHECK(index_of("avx512") == -1, "avx512 is not here");
+  if (!half) CHECK(index_of("avx2") == -1, "avx2 is not here");
+  CHECK(index_of("sse2") == at, "sse2 after %d others", at);
+  CHECK(lun_isa_name(at + 1) == NULL, "and nothing after it");
+#endif
+  lun_isa_set(NULL);
+  CHECK(strcmp(lun_isa(), lun_isa_name(0)) == 0, "%s by itself", lun_isa());
+}
+
+static void what_is_named_runs(void) {
+  for (int i = 0; lun_isa_name(i); i++) {
+    CHECK(lun_isa_set(lun_isa_name(i)) == 1, "%s", lun_isa_name(i));
+    CHECK(strcmp(lun_isa(), lun_isa_name(i)) == 0, "%s, not %s", lun_isa(),
+          lun_isa_name(i));
+    CHECK(strcmp(lun_simd_now()->name, lun_isa_name(i)) == 0, "%s",
+          lun_simd_now()->name);
+  }
+  CHECK(!lun_isa_set("avx1024") && !lun_isa_set(""), "unknown ones");
+  CHECK(lun_isa_set(NULL) == 1 && strcmp(lun_isa(), lun_isa_name(0)) == 0,
+        "back to the best");
+}
+
+/* Every table has every function, and no two share one: a set that was built
+** from another's flags, or not at all, would show. */
+static void tables_are_their_own(void) {
+  const lun_simd *first = NULL;
+  for (int i = 0; lun_isa_name(i); i++) {
+    const lun_simd *s;
+    lun_isa_set(lun_isa_name(i));
+    s = lun_simd_now();
+    CHECK(s->panel == 16 || s->panel == 32, "panel of %d", s->panel);
+    CHECK((s->panel == 32) == (strcmp(s->name, "avx512") == 0), "%s: %d",
+          s->name, s->panel);
+    CHECK(s->wino_in && s->wino_weights && s->wino_mul && s->wino_out &&
+              s->few && s->mul && s->finish && s->turn && s->dense_rows &&
+              s->dense_cols && s->halve && s->unhalve,
+          "%s: a function is missing", s->name);
+    if (first)
+      CHECK(s->wino_mul != first->wino_mul && s->mul != first->mul &&
+                s->dense_rows != first->dense_rows &&
+                s->dense_cols != first->dense_cols && s->few != first->few,
+            "%s and %s share kernels", s->name, first->name);
+    first = s;
+  }
+  lun_isa_set(NULL);
+}
+
+/* LUNETTE_ISA is read where the first kernel runs: in a process of its own. */
+static int in_a_child(const char *value, const char *expected) {
+  int status = -1;
+  pid_t pid;
+  fflush(stdout);
+  pid = fork();
+  if (pid == 0) {
+    if (value)
+      setenv("LUNETTE_ISA", value, 1);
+    else
+      unsetenv("LUNETTE_ISA");
+    _exit(strcmp(lun_isa(), expected) != 0);
+  }
+  waitpid(pid, &status, 0);
+  return status == 0;
+}
+
+static void the_environment_names_one(void) {
+  const char *best = lun_isa_name(0), *least = best;
+  for (int i = 0; lun_isa_name(i); i++) {
+    least = lun_isa_name(i);
+    CHECK(in_a_child(least, least), "LUNETTE_ISA=%s", least);
+  }
+  CHECK(in_a_child("generic", least), "generic is the last of them, %s", least);
+  CHECK(in_a_child(NULL, best), "none");
+  CHECK(in_a_child("", best), "an empty one");
+  CHECK(in_a_child("abacus", best), "an unknown one");
+}
+
+int main(void) {
+  the_environment_names_one(); /* before anything chooses in this process */
+  the_best_set_comes_first();
+  what_is_named_runs();
+  tables_are_their_own();
+  DONE("isa");
+}
