@@ -66,5 +66,6 @@ int lunL_open_tape(lua_State *L);
 int lunL_open_weights(lua_State *L);
 int lunL_open_term(lua_State *L);
 int lunL_open_image(lua_State *L); /* pushes core.image */
+int lunL_open_json(lua_State *L);  /* pushes core.json */
 
 #endif

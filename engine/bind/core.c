@@ -105,5 +105,7 @@ int luaopen_lunette_core(lua_State *L) {
   lunL_open_term(L);
   lunL_open_image(L);
   lua_setfield(L, -2, "image");
+  lunL_open_json(L);
+  lua_setfield(L, -2, "json");
   return 1;
 }

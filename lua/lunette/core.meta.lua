@@ -863,6 +863,20 @@ function core.term_size(fd) end
 ---@return string? answer
 function core.term_ask(question, last, milliseconds) end
 
+---JSON by jansson; use lunette.base.json, which walks tables.
+core.json = {}
+
+---JSON text of one scalar; floats with the fewest digits that give the same bits.
+---@param value number|string|boolean
+---@return string? text, string? message   nil for NaN, infinities and what is no UTF-8
+function core.json.scalar(value) end
+
+---Reads JSON text: at most 4 MiB, 100 levels deep, no key twice.
+---@param text string
+---@param arrays? table   metatable for arrays
+---@return any value, string? message   null is a light userdata
+function core.json.decode(text, arrays) end
+
 ---Facts for bug reports.
 ---@return { version: string, commit: string, compiler: string, isa: string, blas: string, threads: integer }
 function core.build() end

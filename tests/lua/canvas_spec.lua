@@ -1,7 +1,7 @@
 -- Canvases: pixels, layout, what is saved, what is refused.
 local canvas = require "lunette.picture.canvas"
 local core = require "lunette.core"
-local json = require "dkjson"
+local json = require "lunette.base.json"
 local npy = require "lunette.picture.npy"
 local image = require "lunette.picture.image"
 local warn = require "lunette.base.warn"

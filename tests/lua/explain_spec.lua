@@ -30,7 +30,7 @@ end
 
 ---The story beside a picture.
 local function story(name)
-  return (require("dkjson").decode(t.read(folder .. "/" .. name)))
+  return (require("lunette.base.json").decode(t.read(folder .. "/" .. name)))
 end
 
 

@@ -318,7 +318,7 @@ describe("import", function()
     local bytes = read(out)
     local n = ("<I8"):unpack(bytes)
     assert.are.equal(0, (8 + n) % 64)
-    local head = require("dkjson").decode(bytes:sub(9, 8 + n))
+    local head = require("lunette.base.json").decode(bytes:sub(9, 8 + n))
     for name, t in pairs(head) do
       local size = t.shape and t.data_offsets[2] - t.data_offsets[1]
       if size and size % 64 == 0 then

@@ -1,6 +1,6 @@
 -- `lunette models get` against a server on loopback that truncates, stalls, lies,
 -- and knows ranges or not. The model is the small VGG of the reference material.
-local json = require "dkjson"
+local json = require "lunette.base.json"
 local lfs = require "lfs"
 local quote = require("lunette.weights.import.program").quote
 

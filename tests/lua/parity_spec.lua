@@ -34,6 +34,7 @@ local function c_names()
   end
   add("core.", core)
   add("core.image.", core.image)
+  add("core.json.", core.json)
   add("Tensor:", core.methods)
   add("Tape:", methods_of(core.tape()))
   add("Image:", methods_of(core.image.new(1, 1)))

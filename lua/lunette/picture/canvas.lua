@@ -9,6 +9,7 @@
 local colormap = require "lunette.picture.colormap"
 local core = require "lunette.core"
 local files = require "lunette.base.files"
+local json = require "lunette.base.json"
 local npy = require "lunette.picture.npy"
 local options = require "lunette.base.options"
 local painter = require "lunette.picture.painter"
@@ -255,9 +256,10 @@ local plain
 local function plain_table(list, depth)
   local meta = getmetatable(list)
   if depth > 8 or meta and meta.__tostring then return tostring(list) end
-  local copy = setmetatable({}, #list > 0 and { __jsontype = "array" } or nil)
+  local size, copy = 0, {}
+  for _ in pairs(list) do size = size + 1 end
   for key, value in pairs(list) do
-    copy[type(key) == "number" and key or tostring(key)] = plain(value, depth + 1)
+    copy[size == #list and key or tostring(key)] = plain(value, depth + 1)
   end
   return copy
 end
@@ -273,9 +275,6 @@ function plain(value, depth)
 end
 
 
-local function array(list) return setmetatable(list, { __jsontype = "array" }) end
-
-
 local function tell_row(row, arrays)
   local told = { title = row.title, kind = row.kind, images = plain(row.names) }
   if not row.names then told.images = nil end
@@ -285,7 +284,7 @@ local function tell_row(row, arrays)
   told.overlay = row.cells[1].base ~= nil
   if told.overlay then told.alpha, told.grey = row.alpha, row.grey end
   if row.normalize == "percentile" then told.percentile = row.percentile end
-  told.npy, told.ranges = array {}, array {}
+  told.npy, told.ranges = json.array {}, json.array {}
   for i, a in ipairs(arrays) do told.npy[i] = select(2, files.split(a.path)) end
   for i, c in ipairs(row.cells) do
     told.ranges[i] = { least = c.least, greatest = c.greatest, first_colour = c.lo,
@@ -296,18 +295,14 @@ local function tell_row(row, arrays)
 end
 
 
-local key_order = { "lunette", "commit", "isa", "made", "picture", "title", "scale",
-                    "columns", "rows", "kind", "npy", "story" }
-
-
 local function tell(self, path, rows)
   local build = core.build()
-  return require("dkjson").encode({
+  return json.encode({
     lunette = build.version, commit = build.commit, isa = build.isa,
     picture = select(2, files.split(path)), title = self.title, scale = self.scale,
-    columns = self.titles and plain(self.titles) or nil, rows = array(rows),
+    columns = self.titles and plain(self.titles) or nil, rows = json.array(rows),
     made = os.date "!%Y-%m-%dT%H:%M:%SZ",
-  }, { indent = true, keyorder = key_order }) .. "\n"
+  }, { indent = 2 }) .. "\n"
 end
 
 

@@ -66,7 +66,7 @@ local function add_core(list)
   for _, key in ipairs(sorted(core)) do
     if type(core[key]) == "function" then add(list, "core." .. key, core[key]) end
   end
-  for _, part in ipairs { "ops", "image" } do
+  for _, part in ipairs { "ops", "image", "json" } do
     for _, key in ipairs(sorted(core[part])) do
       add(list, ("core.%s.%s"):format(part, key), core[part][key])
     end

@@ -4,7 +4,7 @@
 ---
 ---  lunette models              the list
 ---  lunette models get vgg16    fetch, check, import
-local json = require "dkjson"
+local json = require "lunette.base.json"
 local lfs = require "lfs"
 local suggest = require "lunette.base.suggest"
 
@@ -46,7 +46,7 @@ function M.list()
   local path = os.getenv("LUNETTE_CATALOGUE")
     or require("lunette.base.paths").weights() .. "/catalogue.json"
   local f = assert(io.open(path, "r"))
-  local list, _, message = json.decode(f:read("a"))
+  local list, message = json.decode(f:read("a"))
   f:close()
   entries = assert(list, ("%s: %s"):format(path, tostring(message)))
   return entries

@@ -1,5 +1,6 @@
 ---lu.load: a network with its weights, from a safetensors file or a name.
 local core = require "lunette.core"
+local json = require "lunette.base.json"
 local models = require "lunette.models"
 local nets = require "lunette.net"
 
@@ -129,7 +130,7 @@ end
 function M.preprocessing(text)
   if not text or text == "" then return nil end
   local spec = text
-  if text:find "^%s*{" then spec = require("dkjson").decode(text, 1, false, nil) end
+  if text:find "^%s*{" then spec = json.decode(text) end
   if not spec then return nil, "preprocessing is no JSON" end
   local ok, message = pcall(require("lunette.picture.image").spec, spec)
   if not ok then return nil, (message:gsub("^%S+:%d+: ", "")) end
@@ -142,7 +143,7 @@ end
 function M.labels(text)
   if not text or text == "" then return nil end
   if text:find "^[%w_-]+$" then return text end
-  local list = require("dkjson").decode(text, 1, nil, nil)
+  local list = json.decode(text)
   if type(list) ~= "table" then return nil, "labels are a name or a JSON list" end
   for _, name in ipairs(list) do
     if type(name) ~= "string" then return nil, "a label is no text" end
@@ -255,19 +256,6 @@ function M.load(what)
 end
 
 
----Numbers with all their digits: what is loaded again is the same to the bit.
-local function exact(value)
-  if math.type(value) == "float" then
-    local text = ("%.17g"):format(value)
-    return setmetatable({}, { __tojson = function() return text end })
-  end
-  if type(value) ~= "table" then return value end
-  local copy = {}
-  for k, v in pairs(value) do copy[k] = exact(v) end
-  return copy
-end
-
-
 ---Metadata of a network: what it came with, and what its shapes will not tell.
 local function what_shapes_hide(net)
   local meta = {}
@@ -297,9 +285,8 @@ function M.save(net, path, opts)
     for _, q in ipairs(layer.params) do list[#list + 1] = { q.name, found[q.key] } end
   end
   local meta = what_shapes_hide(net)
-  local json = require "dkjson"
   for key, value in pairs { preprocessing = net.preprocessing, labels = net.labels } do
-    meta[key] = type(value) == "table" and json.encode(exact(value)) or value
+    meta[key] = type(value) == "table" and json.encode(value) or value
   end
   for key, value in pairs(opts.meta) do meta[key] = value end
   return core.write_weights(path, list, opts.half and "f16" or "f32", meta)

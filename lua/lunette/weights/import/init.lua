@@ -6,7 +6,7 @@
 ---  local path, report = assert(import("vgg16.h5", { out = "vgg16.safetensors" }))
 ---
 ---Reading happens in a confined process; see docs/formats.md.
-local json = require "dkjson"
+local json = require "lunette.base.json"
 local names = require "lunette.weights.import.names"
 local program = require "lunette.weights.import.program"
 
@@ -147,17 +147,8 @@ end
 local origin_preprocessing = { keras = "caffe", torch = "torch" }
 
 
--- JSON with its keys in order, so that the same input gives the same bytes.
-local function encode(value)
-  local keys = {}
-  for key in pairs(value) do keys[#keys + 1] = key end
-  if #value == 0 then table.sort(keys) end
-  return json.encode(value, { keyorder = keys })
-end
-
-
 local function text_of(value)
-  return type(value) == "table" and encode(value) or tostring(value)
+  return type(value) == "table" and json.encode(value) or tostring(value)
 end
 
 
@@ -258,11 +249,11 @@ end
 
 -- JSON with the keys in the file's order; spaces make the data begin at 64.
 local function header(params, meta, dtype, width)
-  local parts, at = { '"__metadata__":' .. encode(meta) }, 0
+  local parts, at = { '"__metadata__":' .. json.encode(meta) }, 0
   for _, p in ipairs(params) do
     local bytes = count(p.shape) * width
     parts[#parts + 1] = ('%s:{"dtype":"%s","shape":[%s],"data_offsets":[%d,%d]}')
-      :format(json.quotestring(p.name), dtype, table.concat(p.lies, ","), at,
+      :format(json.encode(p.name), dtype, table.concat(p.lies, ","), at,
               at + bytes)
     at = at + bytes
   end
@@ -330,8 +321,8 @@ end
 local function turned_names(found)
   local text, set, there = found.meta.lunette_turned, {}, {}
   if not text then return set end
-  local ok, list = pcall(json.decode, text, 1, nil, nil)
-  if not ok or type(list) ~= "table" or not text:find "^%s*%[" then
+  local list = json.decode(text)
+  if type(list) ~= "table" or not text:find "^%s*%[" then
     return nil, "lunette_turned is no list of names"
   end
   for _, t in ipairs(found.tensors) do there[t.name] = true end
