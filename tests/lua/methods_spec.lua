@@ -144,6 +144,29 @@ describe("saliency", function()
                                            raw = true }):shape())
   end)
 
+  it("explains noisy copies by what the picture was", function()
+    local function smooth(r, score)
+      return lu.saliency(r, { score = score, smooth_samples = 5, batch = 2,
+                              smooth_noise = 2, raw = true })
+    end
+    local top = run:top(1)
+    for k = 0, 4 do
+      local one = x:rows(1)
+      local r = net:run(one, { modifiers = { "linear" } })
+      local want = smooth(r, lu.score.contrast(top[1][1].class, k))
+      assert.is_true(t.same(want, smooth(r, lu.score.contrast("predicted", k))))
+      assert.equal(k == top[1][1].class, want:stats().l2 == 0)
+    end
+    -- a mask and a class each
+    local mods = { modifiers = { lu.extract "relu2" } }
+    local masks = lu.uniform(4, 1, { 3, 4, 4 })
+    local maps = smooth(net:run(x, mods), lu.score.segment(masks, "1,2,3"))
+    local first = smooth(net:run(x:rows(1), mods), lu.score.segment(masks[1], 1))
+    assert.is_true(t.same(first, maps:rows(1)) and first:stats().l2 > 0)
+    local other = smooth(net:run(x:rows(1), mods), lu.score.segment(masks[2], 1))
+    assert.is_false(t.same(first, other))
+  end)
+
   it("refuses options that make no sense", function()
     local function of(opts) return t.message(lu.saliency, run, opts) end
     assert.matches("unknown option 'smooth_sample'; did you mean 'smooth_samples'",

@@ -77,6 +77,111 @@ describe("categorical", function()
 end)
 
 
+describe("resolved scores", function()
+  local top = run:top(1)
+  local first = {}
+  for i, row in ipairs(top) do first[i] = row[1].class end
+  local resolve = lu.score.resolve
+
+  it("have ids instead of names and predicted, whatever kind they are", function()
+    assert.same(first, resolve("predicted", run).classes)
+    assert.same({ 2 }, resolve("cedar", run).classes)
+    assert.same({ 4, first[2], 1 }, resolve({ "fir", "predicted", 1 }, run).classes)
+    assert.same("categorical(predicted)", resolve("predicted", run).name)
+    local other = net:run(run.images * -1, { modifiers = { "linear" } })
+    for _, score in ipairs {
+      lu.score.categorical "predicted", lu.score.contrast("predicted", "elm"),
+      lu.score.contrast(3, "predicted"), lu.score.categorical { 0, "fir", "predicted" },
+    } do -- of this run, in any other
+      local ids = resolve(score, run)
+      assert.same(slope(score):totable(), slope(ids):totable())
+      assert.same(slope(score):totable(), slope(ids, other):totable())
+      assert.same(slope(ids):totable(), slope(resolve(ids, other), other):totable())
+      assert.is_true(lu.score.predicts(score))
+      assert.is_false(lu.score.predicts(ids))
+    end
+    assert.is_true(t.off(slope("predicted"), slope("predicted", other)) > 0)
+    local unit = lu.score.unit("fc", 2)
+    assert.equal("fc", resolve(unit, run).layer)
+    assert.matches("class 'birc' not found", t.message(resolve, "birc", run))
+    assert.matches("2 classes for 3", t.message(resolve, { 0, 1 }, run))
+  end)
+
+  it("are those of one sample", function()
+    local maps = net:run(run.images, { modifiers = { lu.extract "relu2" } })
+    local masks = lu.uniform(4, 1, { 3, 4, 4 })
+    local single = assert(lu.net { input = { 4 }, layers = {
+      { "out", "linear", units = 1 } } }):init(1)
+    single = single:run(t.input(single, 3))
+    local function mean(output) return output:mean { dims = { 2 } } end
+    for _, case in ipairs {
+      { run, lu.score.categorical { 0, "fir", "predicted" } }, { run, "predicted" },
+      { run, 3 }, { run, lu.score.contrast("predicted", 1) }, { run, mean },
+      { run, lu.score.contrast("0,1,2", 4) }, { run, lu.score.unit("fc", 2) },
+      { maps, lu.score.segment(masks, 5) }, { maps, lu.score.segment(masks[1], 5) },
+      { maps, lu.score.segment(masks, "0,1,7") }, { run, lu.score.inactive() },
+      { single, lu.score.binary { true, false, true } },
+      { single, lu.score.binary(false) },
+    } do
+      local r, score = case[1], resolve(case[2], case[1])
+      local values, mods = r:values(score), { modifiers = r.modifiers }
+      for i = 1, 3 do
+        local x = r.images:rows(i)
+        local shape = x:shape()
+        shape[1] = 2
+        local pair = r.net:run(lu.zeros(shape) + x, mods) -- more or fewer samples
+        local want = values[i]
+        assert.same({ want, want }, pair:values(score:take(i)):totable(), score.name)
+        assert.same({ want }, r.net:run(x, mods):values(score:take(i)):totable())
+      end
+    end
+    assert.matches("classes of 3 samples, none of 4",
+                   t.message(resolve({ 0, 1, 2 }, run).take, resolve({ 0, 1, 2 }, run),
+                             4))
+  end)
+
+  it("have values, one a sample", function()
+    local y = run.output:detach()
+    assert.same({ y:get(1, 1), y:get(2, 5), y:get(3, 3) },
+                run:values({ 0, 4, "cedar" }):totable())
+    assert.same({ y:get(1, 2), y:get(2, 2), y:get(3, 2) }, run:values(1):totable())
+    local best = {}
+    for i, row in ipairs(top) do best[i] = row[1].score end
+    assert.same(best, run:values():totable())
+    local d = run:values(lu.score.contrast(1, 3))
+    assert.near(y:get(2, 2) - y:get(2, 4), d[2], 1e-6)
+    assert.near(run.fc[3][2], run:values(lu.score.unit("fc", 2))[3], 1e-6)
+    -- several numbers a sample count by their mean, as in the gradient
+    local all = run:values(function(output) return output end)
+    assert.near(y[2]:mean():item(), all[2], 1e-6)
+    -- K scores: (K,N)
+    local many = run:values { scores = { 1, "predicted", lu.score.contrast(1, 3) } }
+    assert.same({ 3, 3 }, many:shape())
+    assert.same(best, many[2]:totable())
+    assert.same(d:totable(), many[3]:totable())
+    assert.same({ 1, 3 }, run:values({ lu.score.inactive() }):shape())
+    -- of another layer, as the gradient's modifiers say
+    local m = run:values(3, { modifiers = { lu.extract "fc" } })
+    assert.same({ 0 + run.fc[1][4], run.fc[2][4], run.fc[3][4] }, m:totable())
+    assert.matches("outside 0 .. 4", t.message(run.values, run, 5))
+    assert.matches("unknown option", t.message(run.values, run, 5, { modifer = {} }))
+  end)
+
+  it("name the user's line", function()
+    local here = debug.getinfo(1, "S").short_src .. ":%d+: score"
+    assert.matches(here, t.message(function() local _ = run:values(77) end))
+    assert.matches(here, t.message(function() lu.gradcam(run, { score = 77 }) end))
+    assert.matches(here, t.message(function()
+      lu.gradcam(run, { score = lu.score })
+    end))
+    assert.matches("lu.score.unit makes a score; call it", t.message(function()
+      lu.gradcam(run, { score = lu.score.unit })
+    end))
+    assert.matches("got a tensor; give ids as a list", complaint(lu.tensor { 0, 1, 2 }))
+  end)
+end)
+
+
 describe("other scores", function()
   it("binary is plus or minus the output", function()
     local single = assert(lu.net { input = { 4 }, layers = {
@@ -89,6 +194,9 @@ describe("other scores", function()
     assert.matches("2 values for 3 samples",
                    complaint(lu.score.binary { true, true }, r))
     assert.matches("5 values a sample", complaint(lu.score.binary(true)))
+    for _, wrong in ipairs { { 0 }, { "yes" }, { { 0, 1 } }, { {} }, {} } do
+      assert.matches("expected true or false", t.message(lu.score.binary, wrong[1]))
+    end
   end)
 
   it("inactive is zero", function()
@@ -126,6 +234,10 @@ describe("other scores", function()
     assert.matches("mask is %(3,3%), the output %(4,4%)",
                    complaint(lu.score.segment(lu.zeros(3, 3), 5), conv))
     assert.matches("no height", complaint(lu.score.segment(mask, 1)))
+    assert.matches("2 masks for 3 samples; give one for all or one each",
+                   complaint(lu.score.segment(lu.zeros(2, 4, 4), 5), conv))
+    assert.matches("expected a mask", t.message(lu.score.segment, lu.zeros(4), 5))
+    assert.matches("expected a mask", t.message(lu.score.segment, "mask.png", 5))
   end)
 
   it("a function is a score", function()

@@ -77,7 +77,7 @@ local function print_top(run, names)
   for i, row in ipairs(run:top(5)) do
     print(names[i])
     for _, c in ipairs(row) do
-      print(("  %5.1f %%  %4d  %s"):format(100 * c.probability, c.class, c.name))
+      print("  " .. require("lunette.net.report").class_text(c, run:kind()))
     end
   end
 end
@@ -105,11 +105,16 @@ local function drawable(map, o)
 end
 
 
+---The class of each map with its probability, or its value where it has none.
 local function captions(run, map)
-  local list, names = {}, require("lunette.net.labels").of(run.net)
-  for i, c in ipairs(map.story.classes or {}) do
-    local p = run:probabilities()[i][c + 1]
-    list[i] = ("%s  %.1f %%"):format(names and names[c + 1] or "class " .. c, 100 * p)
+  local list, p = {}, run:probabilities()
+  for i, row in ipairs(map.story.classes and run:top(math.maxinteger) or {}) do
+    for _, c in ipairs(row) do
+      if c.class == map.story.classes[i] then
+        list[i] = p and ("%s  %.1f %%"):format(c.name, 100 * c.probability)
+          or ("%s  %.4g"):format(c.name, c.score)
+      end
+    end
   end
   return list
 end

@@ -33,7 +33,7 @@ end
 local function smooth_one(run, o, i)
   local stats = run.images[i]:stats()
   local sigma, total = o.smooth_noise * (stats.max - stats.min), nil
-  local score = require("lunette.explain.score").row(o.score, run, i)
+  local score = o.resolved:take(i)
   for first = 1, o.smooth_samples, o.batch do
     local count = math.min(o.batch, o.smooth_samples - first + 1)
     local shape = run.images:shape()
@@ -59,7 +59,7 @@ local function smooth(run, o)
   local bar <close> = progress.start("saliency", run:count() * o.smooth_samples,
                                      o.progress)
   local rows = {}
-  o.bar = bar
+  o.bar, o.resolved = bar, require("lunette.explain.score").resolve(o.score, run)
   for i = 1, run:count() do rows[i] = smooth_one(run, o, i) end
   local shape = rows[1]:shape()
   table.insert(shape, 1, #rows)

@@ -11,6 +11,19 @@ Report.__index = Report
 function Report.__tostring(r) return r.text end
 
 
+---A class of `run:top()` as a line: per cent where the output is probabilities, its
+---value where it is not.
+---@param c table      {class =, name =, probability =, score =}
+---@param kind string  what `run:kind()` says
+---@return string
+function M.class_text(c, kind)
+  if kind == "values" then
+    return ("%10.4g  %4d  %s"):format(c.score, c.class, c.name)
+  end
+  return ("%5.1f %%  %4d  %s"):format(100 * c.probability, c.class, c.name)
+end
+
+
 ---Layers with values: a convolution whose relu follows stands for both, since the
 ---executor makes them in one pass.
 local function rows_of(run)
@@ -77,11 +90,15 @@ function M.stats(run)
 end
 
 
----Classes among the first five of either run: what became of them.
+---Classes among the first five of either run: what became of them, in probabilities
+---where both runs have them.
 local function top_changes(a, b)
   local ok, tops = pcall(function() return { a:top(5), b:top(5) } end)
   if not ok then return {} end
   local pa, pb, list = a:probabilities(), b:probabilities(), {}
+  list.values = not (pa and pb)
+  if list.values then pa, pb = a.output:detach(), b.output:detach() end
+  if pa:dim(2) ~= pb:dim(2) then return {} end
   for n = 1, a:count() do
     local row, seen = {}, {}
     for _, top in ipairs(tops) do
@@ -116,8 +133,10 @@ local function compare_text(r)
     if n > 8 then break end
     out[#out + 1] = ("image %d"):format(n)
     for _, c in ipairs(classes) do
-      out[#out + 1] = ("  %6.2f %% -> %6.2f %%  %4d  %s"):format(100 * c.before,
-                                              100 * c.after, c.class, c.name)
+      out[#out + 1] = r.top.values
+        and ("  %10.4g -> %10.4g  %4d  %s"):format(c.before, c.after, c.class, c.name)
+        or ("  %6.2f %% -> %6.2f %%  %4d  %s"):format(100 * c.before, 100 * c.after,
+                                                     c.class, c.name)
     end
   end
   return table.concat(out, "\n")

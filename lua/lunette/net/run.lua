@@ -1,11 +1,14 @@
 ---A run: one forward pass of a network, kept on a tape. Any number of backward
 ---passes with different rules, scores and targets go over the same run; nothing
 ---is cloned and nothing is left behind.
+local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local layers = require "lunette.net.layers"
 local modifiers = require "lunette.explain.modifier"
 local options = require "lunette.base.options"
+local probability = require "lunette.net.probability"
 local progress = require "lunette.base.progress"
+local report = require "lunette.net.report"
 local scores = require "lunette.explain.score"
 
 ---@class lunette.RunOptions
@@ -172,6 +175,8 @@ local function new(net, x, opts, start)
   end
   local run = setmetatable({ net = net, images = x, output_layer = target,
                              output = st.box[target.name], start = start,
+                             output_layers = { [target.name] = target },
+                             outputs = { [target.name] = st.box[target.name] },
                              modifiers = mods, changed = changed }, Run)
   -- the tape keeps the values and the run reads them by node: boxes waiting for
   -- the collector would hold them after the run is gone
@@ -195,6 +200,7 @@ local function outline(net, x, mods)
   check_input(net, x)
   local target, changed = target_of(net, mods)
   return setmetatable({ net = net, images = x, output_layer = target,
+                        output_layers = { [target.name] = target },
                         modifiers = mods, changed = changed }, Run)
 end
 
@@ -279,36 +285,68 @@ function Run:node(name)
 end
 
 
----Class probabilities (N,classes): a softmax is added where the run has none.
----@return lunette.Tensor
-function Run:probabilities()
-  state_of(self)
-  local out, kind = self.output:detach(), self.output_layer.kind
-  if kind == "softmax" or kind == "sigmoid" then return out end
-  if kind == "log_softmax" then return out:exp() end
-  return out:softmax(2)
+---What an output is: "softmax" or "sigmoid" probabilities, "binary" (one unit
+---under a sigmoid), or "values", which are no probabilities.
+---@param output? string   of several
+---@return "softmax"|"sigmoid"|"binary"|"values"
+function Run:kind(output)
+  return probability.kind(self.net, self.output_layers[output] or self.output_layer)
 end
 
 
----The k most probable classes of every image.
+---Class probabilities (N,classes), as the network's own last activation makes them,
+---also where `linear` stopped the run before it; of one unit under a sigmoid 1 - p
+---and p.
+---@param output? string   of several
+---@return lunette.Tensor? probabilities, string? message   nil where there are none
+function Run:probabilities(output)
+  state_of(self)
+  local value = self.outputs[output] or self.output
+  local layer = self.output_layers[output] or self.output_layer
+  return probability.of(self.net, layer, value:detach())
+end
+
+
+---What `top` ranks: (N,classes) values, with probabilities where the output has
+---some, and the classes' names.
+local function ranking(run, output)
+  local layer = run.output_layers[output] or run.output_layer
+  local out = (run.outputs[output] or run.output):detach()
+  if out:size() ~= out:dim(1) * out:dim(2) then
+    blame(("top: %s has no classes: its output '%s' is (%s)"):format(run.net.name,
+          layer.name, table.concat(layer.shape, ",")))
+  end
+  out = out:reshape { out:dim(1), out:dim(2) }
+  local p = probability.of(run.net, layer, out)
+  local names = probability.names(run.net, layer)
+  if probability.binary(run.net, layer) then
+    out = probability.both(out, run:kind(output) == "binary" and 1 or 0)
+  end
+  return out, p, names
+end
+
+
+---The k most probable classes of every image, or those of the largest values where
+---the output is not of probabilities.
 ---Example:
 ---  local net = lu.load "glyphs"
 ---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
 ---  print(run:top(3)[1][1].name)
 ---@param k? integer  5
----@return table[][]  per image {{class =, name =, probability =, score =}, ...}
-function Run:top(k)
+---@param output? string   of several
+---@return table[][]  per image {{class =, name =, probability =, score =}, ...}, the
+---  probability nil where there is none
+function Run:top(k, output)
   state_of(self)
-  if self.output:dim() ~= 2 then error("top: the output is no list of classes", 2) end
   k = options.whole("top: k", k or 5, 1)
-  local p, out = self:probabilities(), self.output:detach()
-  local names, list = require("lunette.net.labels").of(self.net), {}
-  for n = 1, p:dim(1) do
-    local row, order = {}, p[n]:argsort()
+  local values, p, names = ranking(self, output)
+  local list = {}
+  for n = 1, values:dim(1) do
+    local row, order = {}, (p or values)[n]:argsort()
     for i = 1, math.min(k, #order) do
       local c = math.floor(order[i])
-      row[i] = { class = c - 1, name = names and names[c] or ("class " .. c - 1),
-                 probability = p[n][c], score = out[n][c] }
+      row[i] = { class = c - 1, name = names[c] or ("class " .. c - 1),
+                 probability = p and p:get(n, c), score = values:get(n, c) }
     end
     list[n] = row
   end
@@ -337,38 +375,45 @@ local function scored(run, mods, score)
 end
 
 
+---The values of a score, computed from `leaf`, a tensor on a tape of its own.
+local function values_of(run, score, leaf, layer)
+  local s = score.fn(leaf, run, score, layer)
+  if type(s) ~= "userdata" or not s.node or not s:node() then
+    blame(("score '%s' returned %s, expected a tensor computed from the output, "
+           .. "one value a sample"):format(score.name, type(s)))
+  end
+  if s:size() % leaf:dim(1) ~= 0 then
+    blame(("score '%s' returned %d values for %d samples"):format(score.name,
+          s:size(), leaf:dim(1)))
+  end
+  return s
+end
+
+
 ---d score / d output for one score: the score's own tape is gone afterwards.
-local function seed_of(run, score, value)
+local function seed_of(run, score, value, layer)
   local tape = core.tape()
   local leaf = tape:watch(value)
-  local s = score.fn(leaf, run)
-  if type(s) ~= "userdata" or not s.node or not s:node() then
-    error(("score '%s' returned %s, expected a tensor computed from the output, "
-           .. "one value a sample"):format(score.name, type(s)), 0)
-  end
-  if s:size() % value:dim(1) ~= 0 then
-    error(("score '%s' returned %d values for %d samples"):format(score.name,
-          s:size(), value:dim(1)), 0)
-  end
+  local s = values_of(run, score, leaf, layer)
   -- a value of several numbers a sample counts by its mean (as tf-keras-vis)
   local per = s:size() // value:dim(1)
   local seed = core.backward(s, core.full(1 / per, s:shape()), { leaf:node() })[1]
   if not seed then return core.zeros(value:shape()) end
   if table.concat(seed:shape(), ",") ~= table.concat(value:shape(), ",") then
-    error(("score '%s' is computed from something else than its argument, the output"
-      ):format(score.name), 0)
+    blame(("score '%s' is computed from something else than its argument, the output"
+      ):format(score.name))
   end
   return seed
 end
 
 
-local function seeds_of(run, list, value)
-  if #list == 1 then return seed_of(run, list[1], value) end
+local function seeds_of(run, list, value, layer)
+  if #list == 1 then return seed_of(run, list[1], value, layer) end
   local shape, n = value:shape(), value:dim(1)
   shape[1] = n * #list
   local all = core.zeros(shape)
   for i, score in ipairs(list) do
-    all:rows((i - 1) * n + 1, i * n):copy_(seed_of(run, score, value))
+    all:rows((i - 1) * n + 1, i * n):copy_(seed_of(run, score, value, layer))
   end
   return all
 end
@@ -416,8 +461,8 @@ function Run:gradient(opts)
                        wrt = "input", modifiers = {}, exact = false })
   local list = score_list(opts.scores or { opts.score or "predicted" })
   opts.modifiers = modifiers.list(opts.modifiers)
-  local value, id = scored(self, opts.modifiers, list[1])
-  local seed = seeds_of(self, list, value)
+  local value, id, layer = scored(self, opts.modifiers, list[1])
+  local seed = seeds_of(self, list, value, layer)
   local wrt = type(opts.wrt) == "table" and opts.wrt or { opts.wrt }
   local ids = {}
   for i, name in ipairs(wrt) do
@@ -432,6 +477,32 @@ function Run:gradient(opts)
     grads[i] = g or self:zeros_like(ids[i], #list)
   end
   return table.unpack(grads)
+end
+
+
+---The value of a score for every sample (N), or of a list of K scores (K,N). Several
+---numbers a sample count by their mean.
+---Example:
+---  local net = lu.load "glyphs"
+---  local run = net:run(net:images(lu.glyphs.default_images(2).images))
+---  print(run:values(lu.score.contrast("predicted", 3)))
+---@param score any   class id, name, "predicted", a score, a list of scores, or
+---  { scores = list of any of these }
+---@param opts? { modifiers?: any[] }   which layer is scored: "linear", extract
+---@return lunette.Tensor
+function Run:values(score, opts)
+  state_of(self)
+  opts = options.check("values", opts, { modifiers = {} })
+  local mods, n = modifiers.list(opts.modifiers), self:count()
+  local several = scores.several(score)
+  local list = score_list(several or { score == nil and "predicted" or score })
+  local all = core.zeros(#list, n)
+  for k, s in ipairs(list) do
+    local value, _, layer = scored(self, mods, s)
+    local v = values_of(self, s, core.tape():watch(value), layer):detach()
+    all:rows(k):copy_(v:reshape { 1, n, v:size() // n }:mean { dims = { 3 } })
+  end
+  return several and all or all:reshape { n }
 end
 
 
@@ -509,8 +580,7 @@ function Run.__tostring(run)
   for n, row in ipairs(ok and top or {}) do
     out[#out + 1] = ("  image %d"):format(n)
     for _, c in ipairs(row) do
-      out[#out + 1] = ("    %5.1f %%  %4d  %s"):format(100 * c.probability, c.class,
-                                                        c.name)
+      out[#out + 1] = "    " .. report.class_text(c, run:kind())
     end
     if n == 8 and run:count() > 8 then
       out[#out + 1] = ("  ... %d more"):format(run:count() - 8)
@@ -521,6 +591,6 @@ function Run.__tostring(run)
 end
 
 
-require("lunette.net.report").install(Run)
+report.install(Run)
 
 return { new = new, outline = outline, Run = Run }

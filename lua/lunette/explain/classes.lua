@@ -1,0 +1,96 @@
+---Class ids of samples from what people write: ids, numerals, names, "predicted".
+local blame = require "lunette.base.blame"
+
+local M = {}
+
+
+---Classes as a list: one for all samples, or one each.
+---@param classes any
+---@return any[]
+function M.list(classes)
+  return type(classes) == "table" and classes or { classes }
+end
+
+
+---Does a list of classes contain what only the run can tell?
+---@param classes any
+---@return boolean
+function M.has_predicted(classes)
+  for _, c in ipairs(M.list(classes)) do
+    if c == "predicted" then return true end
+  end
+  return false
+end
+
+
+---The most probable class of every sample: the largest probability, or the largest
+---value where the output is none (of maps: of their means).
+---@param run lunette.Run
+---@param output? string   of which output
+---@return integer[]
+local function predicted(run, output)
+  local p = run:probabilities(output) or run.outputs[output] or run.output
+  local ids = {}
+  if p:dim() == 4 then p = p:mean { dims = { 3, 4 } } end
+  for i = 1, p:dim(1) do ids[i] = p[i]:argmax() - 1 end
+  return ids
+end
+
+
+---One id from a number, a numeral or a name.
+local function id_of(run, what)
+  local number = tonumber(what)
+  local id = math.tointeger(number)
+  if id then return id end
+  if number then
+    blame(("score: expected a class id or name, got %s"):format(tostring(what)))
+  end
+  local found, message = require("lunette.net.labels").find(what, run.net)
+  return found or blame(message)
+end
+
+
+---Raises unless there is one class for all n samples, or one each.
+---@param list any[]
+---@param n integer
+function M.check_count(list, n)
+  if #list == 1 or #list == n then return end
+  blame(("score: %d classes for %d images; give one for all or one each"):format(
+        #list, n))
+end
+
+
+---Ids instead of names and "predicted": one for all samples where one was given,
+---else one each.
+---@param run lunette.Run
+---@param classes any
+---@param output? string   of which output
+---@return integer[]
+function M.ids(run, classes, output)
+  local list, ids = M.list(classes), {}
+  M.check_count(list, run:count())
+  local best = M.has_predicted(list) and predicted(run, output)
+  for i = 1, best and #best or #list do
+    local what = list[#list == 1 and 1 or i]
+    ids[i] = what == "predicted" and best[i] or id_of(run, what)
+  end
+  return ids
+end
+
+
+---Are all ids below `count`?
+---@param ids integer[]
+---@param count integer
+---@param name string   whose classes they are
+---@return boolean? ok, string? message
+function M.check_range(ids, count, name)
+  for _, id in ipairs(ids) do
+    if id < 0 or id >= count then
+      return nil, ("score: class %d is outside 0 .. %d of %s"):format(id, count - 1,
+                                                                     name)
+    end
+  end
+  return true
+end
+
+return M
