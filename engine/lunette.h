@@ -225,22 +225,33 @@ typedef struct lun_node {
 } lun_node;
 
 /*
-** What the input gradient of a convolution, dense layer or maximum pooling
-** may do in the same pass: apply the rule of the relu that made the layer's
-** input.  y is that relu's output (N rows; gradients may have copies x N).
+** A gate is a backward rule that reads nothing but the signs of the unit's
+** output y and of the gradient dy:  dx = slope * dy,  the slope being
+**
+**                 y > 0       else          (y > 0: the unit is open)
+**     dy >= 0     open_up     shut_up       (a NaN counts as up)
+**     dy <  0     open_down   shut_down
+**
+** and dx = 0 where the slope is 0, even for an infinite dy.  For example
+** {1, 1, 0, 0} is relu's gradient and {1, 0, 0, 0} guided backpropagation.
+** kernels/gate.h computes it.
 */
-typedef enum lun_gate_kind {
-  LUN_GATE_PLAIN,     /* dx = dy [y > 0]                   */
-  LUN_GATE_GUIDED,    /* dx = max(dy, 0) [y > 0]           */
-  LUN_GATE_RECTIFIED, /* dx = max(dy, 0)                   */
-  LUN_GATE_LEAK,      /* dx = dy where y > 0, else leak*dy */
-} lun_gate_kind;
+typedef struct lun_slopes {
+  float open_up, open_down, shut_up, shut_down;
+} lun_slopes;
+
+/* What the input gradient of a convolution, dense layer or maximum pooling
+** does in the same pass: the gate of the unit that made the layer's input.  y
+** is that unit's output (N rows; gradients may have copies x N). */
 typedef struct lun_gate {
-  lun_gate_kind kind;
-  float leak;
+  lun_slopes slope;
   const float *y;
   int64_t size; /* floats in y: gradient element e meets y[e % size] */
 } lun_gate;
+
+enum { LUN_MAXPARAM = 8 }; /* parameters of a backward rule */
+
+struct lun_rule;
 
 /*
 ** One backward step.  The gradient has `copies` independent copies of the
@@ -253,17 +264,26 @@ typedef struct lun_back {
   int copies;
   const float *dy;
   float *dx[LUN_MAXIN];
-  double param;         /* the rule's parameter (leak ...) */
-  const lun_gate *gate; /* only when op->gated; NULL: none */
-  const lun_gate
-      *idle; /* only when op->turns: dx[0] may be 0 where y is not above 0: a
-                           relu's rule further back makes it 0.  NULL: no */
+  const struct lun_rule *rule;
+  double attr[LUN_MAXPARAM]; /* the rule's parameters, as rule->attrs says */
+  const lun_gate *gate;      /* only when op->gated; NULL: none */
+  /* Only when op->turns.  A gate further back makes dx[0] 0 wherever this
+  ** gate's y is not above 0, so that there it need not be computed.  NULL: all
+  ** of dx[0] is needed. */
+  const lun_gate *dead_inputs;
 } lun_back;
 
+/*
+** A backward rule: one row of its operator's table, or one of the caller's own.
+** A rule with a gate is applied in the pass of the layer that reads the unit's
+** output wherever that layer can (op->gated); `back` is the same rule by itself.
+*/
 typedef struct lun_rule {
   const char *name;
   int (*back)(const lun_back *b, lun_err *err);
-  double param;             /* default parameter; LUN_UNSET: takes none */
+  const lun_attrdef *attrs; /* parameters: names, places, defaults; or NULL */
+  /* The slopes under these parameters; NULL: the rule is no gate. */
+  lun_slopes (*gate)(const double *attr);
   unsigned needs_input : 1; /* reads in[0], which may have to be computed */
 } lun_rule;
 
@@ -285,7 +305,8 @@ typedef struct lun_op {
   ** be computed in the same pass, and how: into pool->out and pool->aux. */
   int (*pools)(const lun_node *n, const lun_node *pool);
   int (*forward_pool)(lun_node *n, lun_node *pool, lun_err *err);
-  const lun_rule *rules; /* [0] is the true gradient; NULL name ends it */
+  const lun_rule *rules; /* [0] is the true gradient, without parameters; NULL
+                            name ends it */
   unsigned inplace : 1;  /* back may have dx[0] == dy */
   unsigned gated : 1;    /* back honours b->gate */
   unsigned turns : 1;    /* in[1] may be a turned matrix, back reads b->idle */
@@ -298,6 +319,8 @@ typedef struct lun_op {
 const lun_op *lun_op_find(const char *name);
 const lun_op *lun_op_at(int i); /* NULL past the end */
 const lun_rule *lun_op_rule(const lun_op *op, const char *name, lun_err *err);
+/* The default parameters of a rule, LUN_MAXPARAM numbers. */
+void lun_rule_defaults(const lun_rule *rule, double *attr);
 /* For infer: makes n->out (uninitialised) of that shape. */
 int lun_node_shape(lun_node *n, int ndim, const int64_t *dim, lun_err *err);
 /* For infer of a `pass` op: n->out is a view of n->in[0]. */
@@ -352,7 +375,7 @@ void lun_attr_defaults(const lun_op *op, double *attr);
 **
 **   lun_walk_new(&w, tape, node, seed, &err)   seed: copies x out->size floats
 **   lun_walk_want(w, leaf)                      ... for every gradient wanted
-**   lun_walk_rule(w, id, rule, param, &err)     ... C rules
+**   lun_walk_rule(w, id, rule, attr, &err)      ... C rules
 **   lun_walk_hook(w, id, &err)                  ... caller's rules
 **   while ((r = lun_walk_next(w, &err)) > 0) {  hooked node r-1 is due
 **     dy = lun_walk_dy(w);  lun_walk_put(w, dx, &err);   (gradient of in[0])
@@ -364,8 +387,10 @@ int lun_walk_new(lun_walk **out, lun_tape *tape, int node,
                  const lun_tensor *seed, lun_err *err);
 void lun_walk_free(lun_walk *w);
 int lun_walk_want(lun_walk *w, int node, lun_err *err);
-int lun_walk_rule(lun_walk *w, int node, const lun_rule *rule, double param,
-                  lun_err *err);
+/* attr: LUN_MAXPARAM numbers, or NULL for the rule's defaults.  Wants, rules and
+** hooks come before the first lun_walk_next. */
+int lun_walk_rule(lun_walk *w, int node, const lun_rule *rule,
+                  const double *attr, lun_err *err);
 int lun_walk_hook(lun_walk *w, int node, lun_err *err);
 /* 0: done; id+1: node `id` is hooked and its gradient complete; <0: error. */
 int lun_walk_next(lun_walk *w, lun_err *err);

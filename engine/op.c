@@ -50,13 +50,24 @@ const lun_rule *lun_op_rule(const lun_op *op, const char *name, lun_err *err) {
   return NULL;
 }
 
+static void fill_defaults(const lun_attrdef *defs, double *attr, int slots) {
+  for (int i = 0; i < slots; i++) attr[i] = LUN_UNSET;
+  for (const lun_attrdef *a = defs; a && a->name; a++)
+    for (int i = 0; i < a->count; i++) attr[a->at + i] = a->fallback;
+}
+
 /*
 ** Fills attr[LUN_MAXATTR] with the operator's defaults.
 */
 void lun_attr_defaults(const lun_op *op, double *attr) {
-  for (int i = 0; i < LUN_MAXATTR; i++) attr[i] = LUN_UNSET;
-  for (const lun_attrdef *a = op->attrs; a && a->name; a++)
-    for (int i = 0; i < a->count; i++) attr[a->at + i] = a->fallback;
+  fill_defaults(op->attrs, attr, LUN_MAXATTR);
+}
+
+/*
+** The parameters of `rule` where none are given; LUN_UNSET in slots it has not.
+*/
+void lun_rule_defaults(const lun_rule *rule, double *attr) {
+  fill_defaults(rule->attrs, attr, LUN_MAXPARAM);
 }
 
 /* ---- for infer --------------------------------------------------------- */
@@ -250,6 +261,6 @@ int ops_pass_back(const lun_back *b, lun_err *err) {
 }
 
 const lun_rule ops_pass_rules[] = {
-    {.name = "plain", .back = ops_pass_back, .param = LUN_UNSET},
+    {.name = "plain", .back = ops_pass_back},
     {.name = NULL},
 };

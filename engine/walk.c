@@ -6,23 +6,27 @@
 ** when the caller hooked it, handed out by lun_walk_next and answered by
 ** lun_walk_put.  Gradients that nobody wants are released on the way.
 **
-** Where a convolution's input was made by a relu that only it used, the relu's
-** rule is applied in the convolution's own output pass (lun_gate).
+** Where the input of a convolution, dense layer or pooling was made by a unit
+** whose rule is a gate, and nobody else reads that input, the gate is applied in
+** the pass that computes the layer's input gradient (lun_gate).
 */
 #include <string.h>
 
 #include "core.h"
+#include "kernels/gate.h"
 
 /* Floats; smaller gradients get blocks of their own size. */
-enum { ROOMY = 1 << 16 };
+enum { SHARED_BLOCK = 1 << 16 };
 
 /* What the walk knows of one node. */
 typedef struct step {
   lun_tensor *grad;     /* gradient of the node's output, NULL: none yet */
   const lun_rule *rule; /* NULL: the true gradient */
-  double param;
+  double attr[LUN_MAXPARAM];
   int users; /* nodes on the way that read this one's output */
-  unsigned want : 1, hook : 1, reach : 1, live : 1;
+  unsigned want : 1, hook : 1;
+  unsigned reach : 1; /* leads back to a wanted node */
+  unsigned live : 1;  /* reach, and the seed depends on it */
 } step;
 
 struct lun_walk {
@@ -30,7 +34,7 @@ struct lun_walk {
   int n, copies, seed_at;
   int at;          /* next node to handle; -1: done */
   int waiting;     /* lun_walk_next handed out node `at` */
-  int ready;       /* reach and live are known */
+  int marked;      /* reach, live and users are known */
   int64_t largest; /* floats of the largest gradient on the way */
   step s[];
 };
@@ -70,7 +74,11 @@ void lun_walk_free(lun_walk *w) {
   lun_free(w);
 }
 
-static int known(const lun_walk *w, int node, lun_err *err) {
+/* May something still be asked of `node`? */
+static int open_to(const lun_walk *w, int node, lun_err *err) {
+  if (w->marked)
+    return lun_fail(err, LUN_EARG,
+                    "backward: ask for node %d before the walk begins", node);
   if (node >= 0 && node < w->n) return LUN_OK;
   return lun_fail(err, LUN_EARG,
                   "backward: node %d is not before the scored node %d", node,
@@ -78,28 +86,36 @@ static int known(const lun_walk *w, int node, lun_err *err) {
 }
 
 int lun_walk_want(lun_walk *w, int node, lun_err *err) {
-  LUN_TRY(known(w, node, err));
+  LUN_TRY(open_to(w, node, err));
   w->s[node].want = 1;
   return LUN_OK;
 }
 
-int lun_walk_rule(lun_walk *w, int node, const lun_rule *rule, double param,
-                  lun_err *err) {
-  LUN_TRY(known(w, node, err));
-  w->s[node].rule = rule;
-  w->s[node].param = param;
+int lun_walk_rule(lun_walk *w, int node, const lun_rule *rule,
+                  const double *attr, lun_err *err) {
+  step *s;
+  LUN_TRY(open_to(w, node, err));
+  if (!rule || !rule->back || !lun_tape_node(w->tape, node)->op)
+    return lun_fail(err, LUN_EARG, "%s: node %d takes no such rule",
+                    lun_node_title(lun_tape_node(w->tape, node)), node);
+  s = &w->s[node];
+  s->rule = rule;
+  if (attr)
+    memcpy(s->attr, attr, sizeof s->attr);
+  else
+    lun_rule_defaults(rule, s->attr);
   return LUN_OK;
 }
 
 int lun_walk_hook(lun_walk *w, int node, lun_err *err) {
-  LUN_TRY(known(w, node, err));
+  LUN_TRY(open_to(w, node, err));
   w->s[node].hook = 1;
   return LUN_OK;
 }
 
-/* reach: leads to a wanted node.  live: the seed depends on it. */
-static void prepare(lun_walk *w) {
-  w->ready = 1;
+/* Marks which nodes lie between the seed and the wanted nodes. */
+static void mark_paths(lun_walk *w) {
+  w->marked = 1;
   for (int i = 0; i < w->n; i++) {
     const lun_node *n = lun_tape_node(w->tape, i);
     w->s[i].reach = w->s[i].want;
@@ -122,7 +138,7 @@ static void prepare(lun_walk *w) {
 
 int lun_walk_reached(const lun_walk *w, int node) {
   if (node < 0 || node >= w->n) return 0;
-  if (!w->ready) prepare((lun_walk *)(uintptr_t)w);
+  if (!w->marked) mark_paths((lun_walk *)(uintptr_t)w);
   return w->s[node].live;
 }
 
@@ -134,11 +150,11 @@ static void grad_shape(const lun_walk *w, const lun_tensor *like,
 }
 
 /*
-** A gradient of `like`; keep: somebody will hold on to it.  Walking back
-** through a network every few layers want gradients of another size; blocks
-** of their own would all stay in the pool.  So those that nobody keeps get the
-** room of the largest: two blocks, back and forth, of which no more is touched
-** than is used.
+** A new gradient of `like`; keep: somebody will hold on to it.  On the way back
+** through a network the size of the gradients changes every few layers; if each
+** had a block of its own size, the pool would keep all of them.  So gradients
+** that nobody keeps get blocks as large as the largest of the walk: the pool then
+** holds two, used in turn, and no more of them is touched than is used.
 */
 static int grad_new(const lun_walk *w, lun_tensor **out, const lun_tensor *like,
                     int keep, lun_err *err) {
@@ -147,7 +163,8 @@ static int grad_new(const lun_walk *w, lun_tensor **out, const lun_tensor *like,
   lun_tensor *room;
   int status;
   grad_shape(w, like, dim);
-  if (keep || size < ROOMY || size < w->largest / 32 || size >= w->largest)
+  if (keep || size < SHARED_BLOCK || size < w->largest / 32 ||
+      size >= w->largest)
     return lun_tensor_new(out, like->ndim, dim, err);
   LUN_TRY(lun_tensor_new(&room, 1, &w->largest, err));
   status = lun_tensor_view(out, room, 0, like->ndim, dim, err);
@@ -197,55 +214,53 @@ int lun_accumulate(float *dst, const float *src, int64_t n) {
   return lun_parallel((n + CHUNK - 1) / CHUNK, add_chunk, &a);
 }
 
-/* Does nobody see node id's gradient but the rules before it? */
-static int unseen(const lun_walk *w, int id) {
+/* The rule that node n goes back by. */
+static const lun_rule *rule_of(const lun_walk *w, const lun_node *n) {
+  const lun_rule *r = w->s[n->id].rule;
+  return r ? r : n->op->rules;
+}
+
+/* Is node id's gradient seen by no one but the rule of id itself? */
+static int grad_is_private(const lun_walk *w, int id) {
   return !w->s[id].want && !w->s[id].hook;
 }
 
-/* Node `id` as a gate, when it is a relu whose rule is one. */
-static lun_node *relu_gate(const lun_walk *w, int id, lun_gate *g) {
-  static const struct {
-    const char *name;
-    lun_gate_kind kind;
-  } gates[] = {
-      {"plain", LUN_GATE_PLAIN},         {"guided", LUN_GATE_GUIDED},
-      {"rectified", LUN_GATE_RECTIFIED}, {"deconvnet", LUN_GATE_RECTIFIED},
-      {"leak", LUN_GATE_LEAK},
-  };
-  lun_node *relu = lun_tape_node(w->tape, id);
+/* Node `id`, and its gate in *g, when its rule is a gate that another pass may
+** apply. */
+static lun_node *gate_of(const lun_walk *w, int id, lun_gate *g) {
+  lun_node *n = lun_tape_node(w->tape, id);
   const lun_rule *r;
-  if (!relu || !relu->op || strcmp(relu->op->name, "relu") != 0) return NULL;
-  if (!relu->out) return NULL; /* dropped: the walk says so when it is there */
-  if (!unseen(w, id)) return NULL;
-  r = w->s[id].rule ? w->s[id].rule : relu->op->rules;
-  for (size_t k = 0; k < sizeof gates / sizeof *gates; k++)
-    if (strcmp(r->name, gates[k].name) == 0) {
-      /* no values: a pooling computed both, and reads its own */
-      *g = (lun_gate){gates[k].kind, (float)w->s[id].param, relu->out->data,
-                      relu->out->size};
-      return relu;
-    }
-  return NULL;
+  if (!n || !n->op || !grad_is_private(w, id)) return NULL;
+  if (!n->out) return NULL; /* dropped: the walk says so when it gets there */
+  r = rule_of(w, n);
+  if (!r->gate) return NULL;
+  /* y is NULL when a pooling computed n's output in its own pass: the gate is
+  ** then applied by that pooling, which has y's maxima */
+  *g = (lun_gate){r->gate(w->s[id].attr), n->out->data, n->out->size};
+  return n;
 }
 
-/* The relu before node n when its rule can be applied in n's own pass. */
-static lun_node *gated_relu(const lun_walk *w, const lun_node *n, lun_gate *g) {
+/* The unit that made n's input, when its gate can be applied in n's own pass. */
+static lun_node *gated_unit(const lun_walk *w, const lun_node *n, lun_gate *g) {
   int from = n->src[0];
   if (!n->op->gated || from < 0) return NULL;
   if (w->s[from].users != 1 || w->s[from].grad) return NULL;
-  return relu_gate(w, from, g);
+  return gate_of(w, from, g);
 }
 
-/* The gate that n's gradient meets further back, where it comes to nothing
-** unless g's y is above 0: that of a relu whose values n reads through views
-** or as the maxima of a pooling. */
-static int idle_gate(const lun_walk *w, const lun_node *n, lun_gate *g) {
+/*
+** Looks for a gate further back that makes n's input gradient 0 wherever g's y is
+** not above 0: the gate of a unit whose values n reads through views, or as the
+** maxima of a pooling.  Everything on the way must hand the gradient on
+** unchanged, and nobody else may see it there.
+*/
+static int dead_gate(const lun_walk *w, const lun_node *n, lun_gate *g) {
   const lun_tensor *maxima = NULL;
-  for (int id = n->src[0]; id >= 0 && unseen(w, id);) {
+  for (int id = n->src[0]; id >= 0 && grad_is_private(w, id);) {
     const lun_node *p = lun_tape_node(w->tape, id);
-    if (relu_gate(w, id, g)) {
+    if (gate_of(w, id, g)) {
       if (maxima) g->y = maxima->data, g->size = maxima->size;
-      return g->kind == LUN_GATE_PLAIN || g->kind == LUN_GATE_GUIDED;
+      return lun_gate_shuts(&g->slope);
     }
     if (!p->op || !p->out || w->s[id].rule || maxima) return 0;
     if (p->op->picks) maxima = p->out;
@@ -261,11 +276,12 @@ static int may_overwrite(const lun_walk *w, int id) {
   return !s->want && s->grad->refs == 1 && s->grad->store->refs == 1;
 }
 
-/* relu: handled together with n, dx[0] is the gradient of its input. */
-static int allocate(lun_walk *w, const lun_node *n, const lun_node *relu,
+/* Makes dx[k] for every input that leads on.  unit: the node that is handled
+** together with n, or NULL; dx[0] is then the gradient of the unit's input. */
+static int allocate(lun_walk *w, const lun_node *n, const lun_node *unit,
                     lun_tensor **dx, lun_back *b, lun_err *err) {
   for (int k = 0; k < n->nin; k++) {
-    int to = relu && k == 0 ? relu->src[0] : n->src[k];
+    int to = unit && k == 0 ? unit->src[0] : n->src[k];
     int keep = to < 0 || w->s[to].want || w->s[to].hook;
     if (n->src[k] < 0 || !w->s[n->src[k]].reach) continue;
     if (k == 0 && n->op->inplace && !keep && may_overwrite(w, n->id))
@@ -277,6 +293,7 @@ static int allocate(lun_walk *w, const lun_node *n, const lun_node *relu,
   return LUN_OK;
 }
 
+/* A view's gradient is a view of the gradient. */
 static int pass_on(lun_walk *w, const lun_node *n, lun_err *err) {
   const lun_tensor *like = n->in[0];
   lun_tensor *dx;
@@ -286,41 +303,48 @@ static int pass_on(lun_walk *w, const lun_node *n, lun_err *err) {
   return deposit(w, n->src[0], dx, err);
 }
 
+/* Hands dx[0 ..] to the nodes whose gradients they are. */
+static int deposit_all(lun_walk *w, const lun_node *n, const lun_node *unit,
+                       lun_tensor **dx, lun_err *err) {
+  step *s = &w->s[n->id];
+  int status = LUN_OK;
+  for (int k = 0; k < n->nin; k++) {
+    int to = unit && k == 0 ? unit->src[0] : n->src[k];
+    if (!dx[k]) continue;
+    if (s->grad == dx[k]) { /* computed in place: the tensor moves on */
+      lun_tensor_release(s->grad);
+      s->grad = NULL;
+    }
+    if (status == LUN_OK && to >= 0 && w->s[to].reach)
+      status = deposit(w, to, dx[k], err);
+    else
+      lun_tensor_release(dx[k]);
+  }
+  return status;
+}
+
 /* One backward step by a C rule. */
 static int apply_rule(lun_walk *w, lun_node *n, lun_err *err) {
   step *s = &w->s[n->id];
-  const lun_rule *rule = s->rule ? s->rule : n->op->rules;
+  const lun_rule *rule = rule_of(w, n);
   lun_tensor *dx[LUN_MAXIN] = {NULL};
-  lun_gate gate, idle;
-  lun_node *relu = NULL;
-  lun_back b = {.node = n, .copies = w->copies, .param = s->param};
-  int status = LUN_OK;
+  lun_gate gate, dead;
+  lun_node *unit = NULL;
+  lun_back b = {.node = n, .copies = w->copies, .rule = rule};
+  int status;
   if (n->op->pass && !s->rule) return pass_on(w, n, err);
   LUN_TRY(lun_tape_ready(w->tape, n, rule, err));
-  if (rule == n->op->rules) relu = gated_relu(w, n, &gate);
-  if (relu) b.gate = &gate;
-  if (!relu && n->op->turns && idle_gate(w, n, &idle)) b.idle = &idle;
+  memcpy(b.attr, s->attr, sizeof b.attr);
+  if (rule == n->op->rules) unit = gated_unit(w, n, &gate);
+  if (unit) b.gate = &gate;
+  if (!unit && n->op->turns && dead_gate(w, n, &dead)) b.dead_inputs = &dead;
   b.dy = s->grad->data;
-  status = allocate(w, n, relu, dx, &b, err);
+  status = allocate(w, n, unit, dx, &b, err);
   if (status == LUN_OK) status = rule->back(&b, err);
-  if (relu && status == LUN_OK && dx[0]) { /* dx[0] is behind the relu now */
-    if (relu->src[0] >= 0 && w->s[relu->src[0]].reach)
-      status = deposit(w, relu->src[0], lun_tensor_retain(dx[0]), err);
-    lun_tensor_release(dx[0]);
-    dx[0] = NULL;
-  }
-  for (int k = 0; k < LUN_MAXIN; k++) {
-    if (!dx[k]) continue;
-    if (status != LUN_OK)
-      lun_tensor_release(dx[k]);
-    else {
-      if (k == 0 && s->grad == dx[0]) { /* in place: hand the tensor on */
-        lun_tensor_release(s->grad);
-        s->grad = NULL;
-      }
-      status = deposit(w, n->src[k], dx[k], err);
-    }
-  }
+  if (status == LUN_OK)
+    status = deposit_all(w, n, unit, dx, err);
+  else
+    for (int k = 0; k < n->nin; k++) lun_tensor_release(dx[k]);
   return status == LUN_EINTR ? lun_fail(err, status, "interrupted") : status;
 }
 
@@ -342,7 +366,7 @@ static void leave(lun_walk *w) {
 }
 
 int lun_walk_next(lun_walk *w, lun_err *err) {
-  if (!w->ready) prepare(w);
+  if (!w->marked) mark_paths(w);
   if (w->waiting) leave(w); /* the caller has answered */
   for (; w->at >= 0; leave(w)) {
     step *s = &w->s[w->at];

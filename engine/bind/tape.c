@@ -203,7 +203,9 @@ static int node_backward(lua_State *L) {
   rule = name ? lun_op_rule(n->op, name, &err) : n->op->rules;
   if (!rule) return lunL_raise(L, &err);
   back.copies = (int)(dy->size / n->out->size);
-  back.param = luaL_optnumber(L, 4, rule->param);
+  back.rule = rule;
+  lun_rule_defaults(rule, back.attr);
+  if (rule->attrs) back.attr[0] = luaL_optnumber(L, 4, back.attr[0]);
   if (lun_tape_ready(b->tape, n, rule, &err) != LUN_OK)
     return lunL_raise(L, &err);
   box = lunL_newtensor(L);
@@ -250,7 +252,7 @@ static void set_rule(lua_State *L, lun_walk *w, lun_tape *tape, int id) {
   const lun_node *n = lun_tape_node(tape, id);
   lun_err err;
   const lun_rule *rule;
-  double param = LUN_UNSET;
+  double param = LUN_UNSET, attr[LUN_MAXPARAM];
   if (!n || !n->op) luaL_error(L, "backward: node %d takes no rule", id);
   if (lua_isfunction(L, -1)) {
     if (lun_walk_hook(w, id, &err) != LUN_OK) lunL_raise(L, &err);
@@ -266,9 +268,10 @@ static void set_rule(lua_State *L, lun_walk *w, lun_tape *tape, int id) {
   }
   rule = lun_op_rule(n->op, luaL_checkstring(L, -1), &err);
   if (!rule) lunL_raise(L, &err);
-  if (param <= LUN_UNSET) param = rule->param;
+  lun_rule_defaults(rule, attr);
+  if (param > LUN_UNSET) attr[0] = param;
   lua_pop(L, 1);
-  if (lun_walk_rule(w, id, rule, param, &err) != LUN_OK) lunL_raise(L, &err);
+  if (lun_walk_rule(w, id, rule, attr, &err) != LUN_OK) lunL_raise(L, &err);
 }
 
 /* Calls the Lua rule of node `id`; its answer goes to the walk. */

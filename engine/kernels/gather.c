@@ -96,21 +96,6 @@ static void copy_strip(const gather_job *j, const float *in, int v, int u,
   }
 }
 
-float lun_gate_one(const lun_gate *gate, int64_t at, float d) {
-  float y = gate->y[at % gate->size];
-  switch (gate->kind) {
-    case LUN_GATE_PLAIN:
-      return y > 0 ? d : 0.0f;
-    case LUN_GATE_GUIDED:
-      return y > 0 && d > 0 ? d : 0.0f;
-    case LUN_GATE_RECTIFIED:
-      return d > 0 ? d : 0.0f;
-    case LUN_GATE_LEAK:
-      return y > 0 ? d : gate->leak * d;
-  }
-  return d;
-}
-
 /* Finished values of `n` places (v, u ...) of one output channel. */
 static void store(const gather_job *j, int64_t chan, int k, int v, int u, int n,
                   const float *m) {
@@ -125,7 +110,7 @@ static void store(const gather_job *j, int64_t chan, int k, int v, int u, int n,
   for (int i = 0; i < n; i++, at += g->osx) {
     float z = m[i] + bias;
     if (e->relu && z < 0) z = 0.0f; /* NaN stays */
-    j->out[at] = e->gate ? lun_gate_one(e->gate, at, z) : z;
+    j->out[at] = e->gate ? lun_gate_at(e->gate, at, z) : z;
   }
 }
 

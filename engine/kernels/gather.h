@@ -14,6 +14,7 @@
 #ifndef LUN_GATHER_H
 #define LUN_GATHER_H
 
+#include "gate.h"
 #include "kernels.h"
 
 typedef struct lun_gather {
@@ -46,7 +47,5 @@ int lun_gather_run(lun_gather *g, const lun_conv *s, int back, const float *in,
 ** places counted row by row, i < np. */
 void lun_gather_copy(const lun_gather *g, const float *plane, int t, int p0,
                      int np, float *col);
-/* A gate on one gradient element. */
-float lun_gate_one(const lun_gate *gate, int64_t at, float d);
 
 #endif

@@ -44,9 +44,7 @@ static void rows_job(void *arg, int64_t job, int worker) {
   j->isa->dense_rows(&j->d, job * ROWS, min64(j->d.rows, (job + 1) * ROWS));
 }
 
-static int compares(const lun_gate *g) {
-  return g && (g->kind == LUN_GATE_PLAIN || g->kind == LUN_GATE_GUIDED);
-}
+static int shuts(const lun_gate *g) { return g && lun_gate_shuts(&g->slope); }
 
 /* Lists the outputs that some image wants; the others are 0.  None wants those
 ** where its gate, or one that comes later, compares with what is not above 0. */
@@ -157,7 +155,7 @@ static int run(const task *t, lun_err *err) {
   const lun_dense *d = &t->d;
   dense_job j = {
       .isa = lun_simd_now(), .y = d->y, .segments = segments_of(d->in)};
-  int skip = t->columns || t->idle || compares(d->end.gate);
+  int skip = t->columns || t->idle || shuts(d->end.gate);
   int64_t list = skip ? (t->columns ? d->in : d->out) + 1 : 0;
   int64_t part = t->columns ? j.segments * min64(d->n, IMAGES) * d->out : 0;
   size_t pad = ((size_t)part * sizeof(float) + 63) / 64 * 64;

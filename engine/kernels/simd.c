@@ -349,35 +349,51 @@ INLINE void product(int rows, int nk, operands o) {
 
 /* ---- what happens to finished values ------------------------------------ */
 
-enum mode { BIAS, RELU, PLAIN, GUIDED, RECTIFIED, LEAK };
+/* Gates of which every slope is 0 or 1 need no product; the three that are used
+** most are SLOPES with the slopes filled in. */
+enum mode { BIAS, RELU, PLAIN, GUIDED, RECTIFIED, SLOPES };
 
 static enum mode mode_of(const lun_finish *e) {
+  static const struct {
+    enum mode mode;
+    lun_slopes slope;
+  } special[] = {
+      {PLAIN, {1, 1, 0, 0}}, {GUIDED, {1, 0, 0, 0}}, {RECTIFIED, {1, 0, 1, 0}}};
   if (!e->gate) return e->relu ? RELU : BIAS;
-  switch (e->gate->kind) {
-    case LUN_GATE_GUIDED:
-      return GUIDED;
-    case LUN_GATE_RECTIFIED:
-      return RECTIFIED;
-    case LUN_GATE_LEAK:
-      return LEAK;
-    default:
-      return PLAIN;
-  }
+  for (int i = 0; i < 3; i++)
+    if (memcmp(&special[i].slope, &e->gate->slope, sizeof(lun_slopes)) == 0)
+      return special[i].mode;
+  return SLOPES;
 }
 
-/* A gate's rule, lunette.h's table; or bias and relu. */
-INLINE vec rule(enum mode mode, vec z, vec y, float bias, float leak) {
+static lun_slopes slopes_of(const lun_gate *g) {
+  return g ? g->slope : (lun_slopes){0};
+}
+
+INLINE vec choose(ivec c, vec yes, vec no) {
+  return (vec)(((ivec)yes & c) | ((ivec)no & ~c));
+}
+
+/* slope * z as lun_gate_value has it. */
+INLINE vec sloped(vec z, vec y, lun_slopes s) {
+  ivec open = y > 0;
+  vec up = choose(open, SPLAT(s.open_up), SPLAT(s.shut_up));
+  vec down = choose(open, SPLAT(s.open_down), SPLAT(s.shut_down));
+  vec slope = choose(z < 0, down, up);
+  return keep(slope * z, slope != 0);
+}
+
+/* A gate (gate.h), or bias and relu. */
+INLINE vec rule(enum mode mode, vec z, vec y, float bias, lun_slopes s) {
   switch (mode) {
     case PLAIN:
       return keep(z, y > 0);
     case GUIDED:
-      return keep(z, (y > 0) & (z > 0));
+      return keep(z, (y > 0) & ~(z < 0));
     case RECTIFIED:
-      return keep(z, z > 0);
-    case LEAK: {
-      ivec c = y > 0;
-      return (vec)(((ivec)z & c) | ((ivec)(z * leak) & ~c));
-    }
+      return keep(z, ~(z < 0));
+    case SLOPES:
+      return sloped(z, y, s);
     case RELU:
       z += bias;
       return keep(z, ~(z < 0)); /* NaN stays, as in the plain relu */
@@ -387,17 +403,17 @@ INLINE vec rule(enum mode mode, vec z, vec y, float bias, float leak) {
 }
 
 INLINE int is_gate(enum mode m) {
-  return m == PLAIN || m == GUIDED || m == LEAK;
+  return m == PLAIN || m == GUIDED || m == SLOPES;
 }
 
 static void finish_row(const lun_finish *e, float *out, int64_t at, int np,
                        const float *m, float bias) {
   enum mode mode = mode_of(e);
   const float *y = e->gate ? e->gate->y + at % e->gate->size : NULL;
-  float leak = e->gate ? e->gate->leak : 0.0f;
+  lun_slopes s = slopes_of(e->gate);
   for (int p = 0; p < np; p += VL) {
     vec v = is_gate(mode) ? load_n(y + p, np - p) : (vec){0};
-    store_n(out + at + p, rule(mode, load_n(m + p, np - p), v, bias, leak),
+    store_n(out + at + p, rule(mode, load_n(m + p, np - p), v, bias, s),
             np - p);
   }
 }

@@ -99,7 +99,7 @@ INLINE float finished(const lun_dense *j, int b, int64_t o, float y) {
   if (j->end.bias) y += j->end.bias[o];
   if (j->end.relu && y < 0) return 0.0f; /* NaN stays */
   if (!j->end.gate) return y;
-  return lun_gate_one(j->end.gate, (j->row0 + b) * j->out + o, y);
+  return lun_gate_at(j->end.gate, (j->row0 + b) * j->out + o, y);
 }
 
 /* The row of w that is the nth of those that matter, or the last of them. */

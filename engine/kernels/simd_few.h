@@ -126,7 +126,7 @@ INLINE void few_end(enum mode mode, const segment_at *s, int k, ptrdiff_t row,
   const float *y = s->y + k * s->plane + row + x;
   int np = s->np - x;
   vec g = is_gate(mode) ? load_n(y, np) : (vec){0};
-  v = rule(mode, v, g, s->bias ? s->bias[k] : 0.0f, s->leak);
+  v = rule(mode, v, g, s->bias ? s->bias[k] : 0.0f, s->slope);
   if (s->past && np >= VL && whole_line(out)) {
     store_past(out, v);
   } else {
@@ -187,8 +187,8 @@ static void few_inputs(const lun_wino *j, int n, int y0, float *rows) {
       case RECTIFIED:
         few_group(RECTIFIED, j, &s, of, rows, w);
         break;
-      case LEAK:
-        few_group(LEAK, j, &s, of, rows, w);
+      case SLOPES:
+        few_group(SLOPES, j, &s, of, rows, w);
         break;
     }
   }

@@ -82,11 +82,11 @@ static void halve(const float *top, const float *low, float *y, uint8_t *tap,
 }
 
 INLINE void unhalve_some(enum mode mode, const float *dy, const float *y,
-                         float leak, const uint8_t *tap, float *top, float *low,
-                         int n) {
+                         lun_slopes s, const uint8_t *tap, float *top,
+                         float *low, int n) {
   ivec t = __builtin_convertvector(load_bytes(tap, n), ivec);
   vec v = is_gate(mode) ? load_n(y, n) : (vec){0};
-  v = rule(mode, load_n(dy, n), v, 0.0f, leak);
+  v = rule(mode, load_n(dy, n), v, 0.0f, s);
   vec a = keep(v, t == 0), b = keep(v, t == 1);
   vec c = keep(v, t == 2), d = keep(v, t == 3);
   store_n(top, SHUFFLE(a, b, LOW_PAIR), 2 * n);
@@ -96,14 +96,13 @@ INLINE void unhalve_some(enum mode mode, const float *dy, const float *y,
 }
 
 INLINE void unhalve_row(enum mode mode, const float *dy, const float *y,
-                        float leak, const uint8_t *tap, float *top, float *low,
-                        int64_t len) {
+                        lun_slopes s, const uint8_t *tap, float *top,
+                        float *low, int64_t len) {
   int64_t i = 0;
   for (; i + VL <= len; i += VL)
-    unhalve_some(mode, dy + i, y + i, leak, tap + i, top + 2 * i, low + 2 * i,
-                 VL);
+    unhalve_some(mode, dy + i, y + i, s, tap + i, top + 2 * i, low + 2 * i, VL);
   if (i < len)
-    unhalve_some(mode, dy + i, y + i, leak, tap + i, top + 2 * i, low + 2 * i,
+    unhalve_some(mode, dy + i, y + i, s, tap + i, top + 2 * i, low + 2 * i,
                  (int)(len - i));
 }
 
@@ -111,22 +110,22 @@ INLINE void unhalve_row(enum mode mode, const float *dy, const float *y,
 static void unhalve(const lun_gate *g, const float *dy, const float *y,
                     const uint8_t *tap, float *top, float *low, int64_t len) {
   lun_finish end = {NULL, 0, g};
-  float leak = g ? g->leak : 0.0f;
+  lun_slopes s = slopes_of(g);
   switch (mode_of(&end)) {
     case PLAIN:
-      unhalve_row(PLAIN, dy, y, leak, tap, top, low, len);
+      unhalve_row(PLAIN, dy, y, s, tap, top, low, len);
       break;
     case GUIDED:
-      unhalve_row(GUIDED, dy, y, leak, tap, top, low, len);
+      unhalve_row(GUIDED, dy, y, s, tap, top, low, len);
       break;
     case RECTIFIED:
-      unhalve_row(RECTIFIED, dy, y, leak, tap, top, low, len);
+      unhalve_row(RECTIFIED, dy, y, s, tap, top, low, len);
       break;
-    case LEAK:
-      unhalve_row(LEAK, dy, y, leak, tap, top, low, len);
+    case SLOPES:
+      unhalve_row(SLOPES, dy, y, s, tap, top, low, len);
       break;
     default:
-      unhalve_row(BIAS, dy, y, leak, tap, top, low, len);
+      unhalve_row(BIAS, dy, y, s, tap, top, low, len);
       break;
   }
 }

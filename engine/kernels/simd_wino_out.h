@@ -11,9 +11,9 @@ typedef struct segment_at {
   uint8_t *tap;          /* pooled: who won; else NULL */
   const float *y, *bias; /* of the gate; of the channels, or NULL */
   ptrdiff_t plane;
-  int have, np; /* channels, pixels */
-  float leak;
-  int past; /* the map is too large for the caches */
+  int have, np;     /* channels, pixels */
+  lun_slopes slope; /* of the gate */
+  int past;         /* the map is too large for the caches */
 } segment_at;
 
 /* One row of pixels [pixel][BLOCK] to planar rows, through the finish. */
@@ -30,7 +30,7 @@ INLINE void row_out(enum mode mode, const segment_at *s, ptrdiff_t row,
         int past = s->past && whole_line(out);
         UNROLLED(int i = 0; i < PLANES; i++) {
           vec v = is_gate(mode) ? LOADU(y + i * s->plane) : (vec){0};
-          v = rule(mode, r[i], v, s->bias ? s->bias[h + i] : 0.0f, s->leak);
+          v = rule(mode, r[i], v, s->bias ? s->bias[h + i] : 0.0f, s->slope);
           if (past) {
             store_past(out + i * s->plane, v);
           } else {
@@ -41,7 +41,7 @@ INLINE void row_out(enum mode mode, const segment_at *s, ptrdiff_t row,
         UNROLLED(int i = 0; i < PLANES; i++) {
           if (i < have) {
             vec v = is_gate(mode) ? load_n(y + i * s->plane, np) : (vec){0};
-            v = rule(mode, r[i], v, s->bias ? s->bias[h + i] : 0.0f, s->leak);
+            v = rule(mode, r[i], v, s->bias ? s->bias[h + i] : 0.0f, s->slope);
             store_n(out + i * s->plane, v, np);
           }
         }
@@ -159,7 +159,7 @@ static segment_at place(const lun_wino *j, int n, int ty, int tx, int nt,
                       .plane = plane,
                       .have = mini(BLOCK, j->k - k),
                       .np = mini(4 * nt, j->ow - 4 * tx),
-                      .leak = g ? g->leak : 0.0f,
+                      .slope = slopes_of(g),
                       .past = past_caches(j)};
 }
 
@@ -226,8 +226,8 @@ INLINE void segment_out(const lun_wino *j, int n, int ty, int tx, int nt, int k,
     case RECTIFIED:
       rows_out(RECTIFIED, &s, j->ow, rows, strip);
       break;
-    case LEAK:
-      rows_out(LEAK, &s, j->ow, rows, strip);
+    case SLOPES:
+      rows_out(SLOPES, &s, j->ow, rows, strip);
       break;
   }
 }

@@ -6,29 +6,70 @@
 **   guided     dx = max(dy, 0) f'(x)      Springenberg et al. 2015
 **   rectified  dx = max(dy, 0)            the gate held open, keras-vis
 **   deconvnet  the same                   Zeiler and Fergus 2014
-**   leak       dx = dy where y > 0, param * dy elsewhere
+**   leak       dx = dy where y > 0, leak * dy elsewhere
 **   identity   dx = dy
 ** and for relu
-**   beta_smooth dx = dy sigmoid(param x)  softplus instead of relu, backward
+**   beta_smooth dx = dy sigmoid(beta x)   softplus instead of relu, backward
 **                                         only; Dombrowski et al. 2019
 **
-** Relu's rules read the output alone, so that a convolution may compute
-** relu in the same pass and never write its own output; beta_smooth says
-** needs_input.
+** Most are gates (lunette.h): they read the output alone, so that a convolution
+** may compute relu in the same pass and never write its own output, and they are
+** applied in the pass of the layer before which the unit stands.  beta_smooth
+** says needs_input.
 */
+#include "../kernels/gate.h"
 #include "span.h"
 
-/* ---- rules that need no derivative ------------------------------------- */
+/* ---- gates ------------------------------------------------------------- */
 
-SPAN_GUIDED_OUT(rectified, g)
-SPAN_BACK_OUT(leak, y > 0 ? g : (r * g))
+typedef struct gate_job {
+  lun_slopes slope;
+  const float *y, *dy;
+  float *dx;
+} gate_job;
+
+static void gate_span(void *arg, int64_t base, int64_t lo, int64_t hi) {
+  const gate_job *j = arg;
+  const lun_slopes s = j->slope;
+  const float *y = j->y, *dy = j->dy + base;
+  float *dx = j->dx + base;
+  OPS_IVDEP for (int64_t i = lo; i < hi; i++) {
+    dx[i] = lun_gate_value(s, y[i], dy[i]);
+  }
+}
+
+/* The rule of every gate by itself. */
+static int gate_back(const lun_back *b, lun_err *err) {
+  const lun_node *n = b->node;
+  gate_job j = {b->rule->gate(b->attr), n->out->data, b->dy, b->dx[0]};
+  if (!b->dx[0]) return LUN_OK;
+  return ops_each(n, b->copies, n->out->size, gate_span, &j, err);
+}
+
+/* A gate `id` of these slopes, in which attr are the rule's parameters. */
+#define GATE(id, open_up, open_down, shut_up, shut_down)                       \
+  static lun_slopes id##_gate(const double *attr) {                            \
+    (void)attr;                                                                \
+    return (lun_slopes){open_up, open_down, shut_up, shut_down};               \
+  }
+#define GATE_RULE(id) .name = #id, .back = gate_back, .gate = id##_gate
+
+GATE(plain, 1, 1, 0, 0)
+GATE(guided, 1, 0, 0, 0)
+GATE(rectified, 1, 0, 1, 0)
+GATE(leak, 1, 1, (float)attr[0], (float)attr[0])
+#define deconvnet_gate rectified_gate
+
+static const lun_attrdef leak_attrs[] = {
+    {.name = "leak", .at = 0, .count = 1, .fallback = 0.01},
+    {.name = NULL},
+};
 
 /* The rules that every member of the family has besides plain and guided. */
 #define COMMON_RULES                                                           \
-  {.name = "rectified", .back = rectified, .param = LUN_UNSET},                \
-      {.name = "deconvnet", .back = rectified, .param = LUN_UNSET},            \
-      {.name = "leak", .back = leak, .param = 0.01}, {                         \
-    .name = "identity", .back = ops_pass_back, .param = LUN_UNSET              \
+  {GATE_RULE(rectified)}, {GATE_RULE(deconvnet)},                              \
+      {GATE_RULE(leak), .attrs = leak_attrs}, {                                \
+    .name = "identity", .back = ops_pass_back                                  \
   }
 
 /* An activation with forward value F(x) and gradient B(x, y, g). */
@@ -40,8 +81,8 @@ SPAN_BACK_OUT(leak, y > 0 ? g : (r * g))
     return span_forward(n, id##_span, err);                                    \
   }                                                                            \
   static const lun_rule id##_rules[] = {                                       \
-      {.name = "plain", .back = id##_plain, .param = LUN_UNSET},               \
-      {.name = "guided", .back = id##_guided, .param = LUN_UNSET},             \
+      {.name = "plain", .back = id##_plain},                                   \
+      {.name = "guided", .back = id##_guided},                                 \
       COMMON_RULES,                                                            \
       {.name = NULL},                                                          \
   };
@@ -74,22 +115,25 @@ static float logistic(float x) { return 1.0f / (1.0f + expf(-x)); }
 
 /* 0 > x, not x > 0: a NaN must stay visible. */
 SPAN_FORWARD(relu_span, 0.0f > x ? 0.0f : x)
-SPAN_BACK_OUT(relu_plain, y > 0 ? g : 0.0f)
-SPAN_GUIDED_OUT(relu_guided, y > 0 ? g : 0.0f)
 SPAN_BACK(relu_smooth, (g * logistic((r * x))))
 
 static int relu_forward(lun_node *n, lun_err *err) {
   return span_forward(n, relu_span, err);
 }
 
+static const lun_attrdef smooth_attrs[] = {
+    {.name = "beta", .at = 0, .count = 1, .fallback = 10},
+    {.name = NULL},
+};
+
 static const lun_rule relu_rules[] = {
-    {.name = "plain", .back = relu_plain, .param = LUN_UNSET},
-    {.name = "guided", .back = relu_guided, .param = LUN_UNSET},
+    {GATE_RULE(plain)},
+    {GATE_RULE(guided)},
     COMMON_RULES,
     {
         .name = "beta_smooth",
         .back = relu_smooth,
-        .param = 10,
+        .attrs = smooth_attrs,
         .needs_input = 1,
     },
     {.name = NULL},

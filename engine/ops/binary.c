@@ -164,7 +164,7 @@ static int operand_back(const lun_back *b, int k, row *fn, lun_err *err) {
 
 #define OPERATOR(id, text, inputs)                                             \
   static const lun_rule id##_rules[] = {                                       \
-      {.name = "plain", .back = id##_back, .param = LUN_UNSET},                \
+      {.name = "plain", .back = id##_back},                                    \
       {.name = NULL},                                                          \
   };                                                                           \
   const lun_op lun_op_##id = {                                                 \
@@ -221,7 +221,7 @@ static int no_gradient(const lun_back *b, lun_err *err) {
     return forward(n, id##_row, err);                                          \
   }                                                                            \
   static const lun_rule id##_rules[] = {                                       \
-      {.name = "plain", .back = no_gradient, .param = LUN_UNSET},              \
+      {.name = "plain", .back = no_gradient},                                  \
       {.name = NULL},                                                          \
   };                                                                           \
   const lun_op lun_op_##id = {                                                 \

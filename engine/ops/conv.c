@@ -196,7 +196,7 @@ static int conv_back(const lun_back *b, lun_err *err) {
 }
 
 static const lun_rule conv_rules[] = {
-    {.name = "plain", .back = conv_back, .param = LUN_UNSET},
+    {.name = "plain", .back = conv_back},
     {.name = NULL},
 };
 
@@ -284,11 +284,11 @@ static int linear_back(const lun_back *b, lun_err *err) {
   LUN_TRY(all_rows(b, (int)n->in[0]->dim[0], &rows, err));
   s = layer(n, rows);
   return lun_linear_backward(&s, b->dy, n->in[1]->data, b->dx[0], b->gate,
-                             b->idle, err);
+                             b->dead_inputs, err);
 }
 
 static const lun_rule linear_rules[] = {
-    {.name = "plain", .back = linear_back, .param = LUN_UNSET},
+    {.name = "plain", .back = linear_back},
     {.name = NULL},
 };
 

@@ -69,7 +69,7 @@ static int back(const lun_back *b, lun_err *err) {
 }
 
 static const lun_rule rules[] = {
-    {.name = "plain", .back = back, .param = LUN_UNSET},
+    {.name = "plain", .back = back},
     {.name = NULL},
 };
 

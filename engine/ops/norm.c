@@ -135,7 +135,7 @@ static int bn_back(const lun_back *b, lun_err *err) {
 }
 
 static const lun_rule bn_rules[] = {
-    {.name = "plain", .back = bn_back, .param = LUN_UNSET},
+    {.name = "plain", .back = bn_back},
     {.name = NULL},
 };
 
@@ -254,7 +254,7 @@ static int lrn_back(const lun_back *b, lun_err *err) {
 }
 
 static const lun_rule lrn_rules[] = {
-    {.name = "plain", .back = lrn_back, .param = LUN_UNSET},
+    {.name = "plain", .back = lrn_back},
     {.name = NULL},
 };
 

@@ -255,24 +255,10 @@ static int max_forward(lun_node *n, lun_err *err) {
 
 /* ---- max: backward ----------------------------------------------------- */
 
-/* The rule of the relu that made values y (lun_gate), over n gradients. */
-static void gate_span(const lun_gate *g, const float *restrict y,
-                      float *restrict d, int64_t n) {
-  switch (g->kind) {
-    case LUN_GATE_PLAIN:
-      for (int64_t i = 0; i < n; i++) d[i] = y[i] > 0 ? d[i] : 0.0f;
-      break;
-    case LUN_GATE_GUIDED:
-      for (int64_t i = 0; i < n; i++)
-        d[i] = ((y[i] > 0) & (d[i] > 0)) ? d[i] : 0.0f;
-      break;
-    case LUN_GATE_RECTIFIED:
-      for (int64_t i = 0; i < n; i++) d[i] = d[i] > 0 ? d[i] : 0.0f;
-      break;
-    case LUN_GATE_LEAK:
-      for (int64_t i = 0; i < n; i++) d[i] = y[i] > 0 ? d[i] : g->leak * d[i];
-      break;
-  }
+/* The gate of the unit that made values y, over n gradients. */
+static void gate_span(lun_slopes s, const float *restrict y, float *restrict d,
+                      int64_t n) {
+  for (int64_t i = 0; i < n; i++) d[i] = lun_gate_value(s, y[i], d[i]);
 }
 
 /* Each gradient goes to one of four places; the other three get 0. */
@@ -318,7 +304,7 @@ static void max_unplane(void *arg, int64_t plane, int worker) {
       dx[i * w->in[1] + j] += dy[o];
     }
   if (k->gate)
-    gate_span(k->gate, k->gate->y + plane % k->planes * size, dx, size);
+    gate_span(k->gate->slope, k->gate->y + plane % k->planes * size, dx, size);
 }
 
 static int max_back(const lun_back *b, lun_err *err) {
@@ -339,7 +325,7 @@ static const lun_attrdef max_attrs[] = {
 };
 
 static const lun_rule max_rules[] = {
-    {.name = "plain", .back = max_back, .param = LUN_UNSET},
+    {.name = "plain", .back = max_back},
     {.name = NULL},
 };
 
@@ -473,7 +459,7 @@ static int avg_back(const lun_back *b, lun_err *err) {
 }
 
 static const lun_rule avg_rules[] = {
-    {.name = "plain", .back = avg_back, .param = LUN_UNSET},
+    {.name = "plain", .back = avg_back},
     {.name = NULL},
 };
 
@@ -569,7 +555,7 @@ static void fill_max(void *arg, int64_t plane, int worker) {
     return ops_units(b->node, b->copies * g.planes, g.size, give, &g, err);    \
   }                                                                            \
   static const lun_rule id##_rules[] = {                                       \
-      {.name = "plain", .back = id##_back, .param = LUN_UNSET},                \
+      {.name = "plain", .back = id##_back},                                    \
       {.name = NULL},                                                          \
   };                                                                           \
   const lun_op lun_op_##id = {                                                 \

@@ -364,7 +364,7 @@ static int extreme_back(const lun_back *b, lun_err *err) {
 
 #define REDUCTION(id, text, check, gradient)                                   \
   static const lun_rule id##_rules[] = {                                       \
-      {.name = "plain", .back = gradient, .param = LUN_UNSET},                 \
+      {.name = "plain", .back = gradient},                                     \
       {.name = NULL},                                                          \
   };                                                                           \
   const lun_op lun_op_##id = {                                                 \

@@ -173,7 +173,7 @@ static int remap_back(const lun_back *b, tabulate *fn, lun_err *err) {
     return remap_back(b, id##_table, err);                                     \
   }                                                                            \
   static const lun_rule id##_rules[] = {                                       \
-      {.name = "plain", .back = id##_back, .param = LUN_UNSET},                \
+      {.name = "plain", .back = id##_back},                                    \
       {.name = NULL},                                                          \
   };                                                                           \
   const lun_op lun_op_##id = {                                                 \

@@ -200,7 +200,7 @@ static int permute_back(const lun_back *b, lun_err *err) {
 }
 
 static const lun_rule permute_rules[] = {
-    {.name = "plain", .back = permute_back, .param = LUN_UNSET},
+    {.name = "plain", .back = permute_back},
     {.name = NULL},
 };
 
@@ -257,7 +257,7 @@ static int expand_back(const lun_back *b, lun_err *err) {
 }
 
 static const lun_rule expand_rules[] = {
-    {.name = "plain", .back = expand_back, .param = LUN_UNSET},
+    {.name = "plain", .back = expand_back},
     {.name = NULL},
 };
 
@@ -357,7 +357,7 @@ static int concat_back(const lun_back *b, lun_err *err) {
 }
 
 static const lun_rule concat_rules[] = {
-    {.name = "plain", .back = concat_back, .param = LUN_UNSET},
+    {.name = "plain", .back = concat_back},
     {.name = NULL},
 };
 

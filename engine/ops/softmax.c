@@ -122,7 +122,7 @@ static int back(const lun_back *b, lun_job *fn, lun_err *err) {
     return back(b, unline, err);                                               \
   }                                                                            \
   static const lun_rule id##_rules[] = {                                       \
-      {.name = "plain", .back = id##_back, .param = LUN_UNSET},                \
+      {.name = "plain", .back = id##_back},                                    \
       {.name = NULL},                                                          \
   };                                                                           \
   const lun_op lun_op_##id = {                                                 \

@@ -1,7 +1,7 @@
 /*
 ** span.h - elementwise operators of one input written as one expression.
 ** Inside an expression: x the input, y the output, g the gradient (scalars);
-** p and q the first two attributes, r the rule's parameter.
+** p and q the first two attributes, r the rule's first parameter.
 */
 #ifndef LUN_SPAN_H
 #define LUN_SPAN_H
@@ -29,9 +29,8 @@ typedef struct span {
     }                                                                          \
   }
 
-/* A backward loop whose gradient arrives through `arrive` (an expression of
-** g): the rule.  X and Y say whether it may read x and y. */
-#define SPAN_BACK_(fn, arrive, expression, XVALUE)                             \
+/* A backward loop whose gradient arrives as `arrive`, an expression of d = dy. */
+#define SPAN_BACK_(fn, arrive, expression)                                     \
   static void fn##_span(void *arg, int64_t base, int64_t lo, int64_t hi) {     \
     const span *s = arg;                                                       \
     const float p = s->p, q = s->q, r = s->r;                                  \
@@ -39,7 +38,7 @@ typedef struct span {
     float *to = s->to + base;                                                  \
     (void)p, (void)q, (void)r, (void)in;                                       \
     OPS_IVDEP for (int64_t i = lo; i < hi; i++) {                              \
-      const float x = XVALUE, y = out[i], d = dy[i];                           \
+      const float x = in[i], y = out[i], d = dy[i];                            \
       const float g = (arrive);                                                \
       (void)x, (void)y, (void)g;                                               \
       to[i] = (expression);                                                    \
@@ -50,14 +49,9 @@ typedef struct span {
   }
 
 /* dx = expression, with g = dy. */
-#define SPAN_BACK(fn, expression) SPAN_BACK_(fn, d, expression, in[i])
+#define SPAN_BACK(fn, expression) SPAN_BACK_(fn, d, expression)
 /* The same with g = max(dy, 0): guided backpropagation.  A NaN stays one. */
-#define SPAN_GUIDED(fn, expression)                                            \
-  SPAN_BACK_(fn, d < 0 ? 0.0f : d, expression, in[i])
-/* For rules that must not read the input, which may be deferred. */
-#define SPAN_BACK_OUT(fn, expression) SPAN_BACK_(fn, d, expression, 0.0f)
-#define SPAN_GUIDED_OUT(fn, expression)                                        \
-  SPAN_BACK_(fn, d < 0 ? 0.0f : d, expression, 0.0f)
+#define SPAN_GUIDED(fn, expression) SPAN_BACK_(fn, d < 0 ? 0.0f : d, expression)
 
 static inline int span_forward(lun_node *n, ops_span *fn, lun_err *err) {
   span s = {.in = n->in[0]->data, .to = n->out->data};
@@ -73,7 +67,7 @@ static inline int span_back(const lun_back *b, ops_span *fn, lun_err *err) {
   s.to = b->dx[0];
   s.p = (float)n->attr[0];
   s.q = (float)n->attr[1];
-  s.r = (float)b->param;
+  s.r = (float)b->attr[0];
   return ops_each(n, b->copies, n->out->size, fn, &s, err);
 }
 

@@ -12,7 +12,7 @@
     return span_forward(n, id##_span, err);                                    \
   }                                                                            \
   static const lun_rule id##_rules[] = {                                       \
-      {.name = "plain", .back = id##_back, .param = LUN_UNSET},                \
+      {.name = "plain", .back = id##_back},                                    \
       {.name = NULL},                                                          \
   };                                                                           \
   const lun_op lun_op_##id = {                                                 \

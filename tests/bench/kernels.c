@@ -99,7 +99,7 @@ static double forward(layer *l, int n) {
 /* dy is the next layer's relu output: about half of it is 0 */
 static double backward(layer *l, int n, float *dx) {
   lun_conv s = shape(l, n);
-  lun_gate g = {.kind = LUN_GATE_PLAIN, .y = l->x, .size = plane(l) * l->c * n};
+  lun_gate g = {{1, 1, 0, 0}, l->x, plane(l) * l->c * n};
   double t = now();
   if (l->side) {
     lun_conv_backward(&s, l->y, l->w, dx, &g, NULL);

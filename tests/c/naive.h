@@ -4,6 +4,7 @@
 */
 #ifndef NAIVE_H
 #define NAIVE_H
+#include "../../engine/kernels/gate.h"
 #include "../../engine/kernels/kernels.h"
 
 #include <math.h>
@@ -66,22 +67,16 @@ NAIVE void naive_round(float *out, double *sum, int64_t n) {
   free(sum);
 }
 
-/* What a gate makes of one gradient element: lunette.h's table. */
+/* Gates of every special form that the kernels have, and of none. */
+static const lun_slopes naive_slopes[] = {
+    {1, 1, 0, 0},         {1, 0, 0, 0},  {1, 0, 1, 0},
+    {1, 1, 0.25f, 0.25f}, {1, -1, 0, 0}, {0.5f, 2, -1, 0.25f},
+};
+enum { NAIVE_SLOPES = sizeof naive_slopes / sizeof *naive_slopes };
+
+/* What a gate makes of one gradient element; no gate, no change. */
 NAIVE float naive_gate(const lun_gate *g, int64_t e, float d) {
-  float y;
-  if (!g) return d;
-  y = g->y[e % g->size];
-  switch (g->kind) {
-    case LUN_GATE_PLAIN:
-      return y > 0 ? d : 0.0f;
-    case LUN_GATE_GUIDED:
-      return y > 0 && d > 0 ? d : 0.0f;
-    case LUN_GATE_RECTIFIED:
-      return d > 0 ? d : 0.0f;
-    case LUN_GATE_LEAK:
-      return y > 0 ? d : g->leak * d;
-  }
-  return d;
+  return g ? lun_gate_at(g, e, d) : d;
 }
 
 NAIVE void naive_conv_forward(const lun_conv *s, const float *x, const float *w,

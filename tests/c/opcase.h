@@ -136,8 +136,10 @@ OPCASE void opcase_close(opcase *c) {
 OPCASE int opcase_back(opcase *c, const char *rule, double param, int copies,
                        const float *dy, float *const *dx) {
   const lun_rule *r = lun_op_rule(c->n.op, rule, &c->err);
-  lun_back b = {.node = &c->n, .copies = copies, .dy = dy, .param = param};
+  lun_back b = {.node = &c->n, .copies = copies, .dy = dy, .rule = r};
   if (!r) return LUN_ENAME;
+  lun_rule_defaults(r, b.attr);
+  if (r->attrs) b.attr[0] = param;
   for (int i = 0; i < c->n.nin; i++) b.dx[i] = dx[i];
   return r->back(&b, &c->err);
 }

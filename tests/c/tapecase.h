@@ -126,7 +126,8 @@ TAPECASE lun_tensor *gradient(lun_tape *tape, int node, lun_tensor *seed,
   for (int i = 0; rule && status == LUN_OK && i < node; i++) {
     const lun_node *n = lun_tape_node(tape, i);
     if (n->op && strcmp(n->op->name, "relu") == 0)
-      status = lun_walk_rule(w, i, lun_op_rule(n->op, rule, &err), param, &err);
+      status = lun_walk_rule(w, i, lun_op_rule(n->op, rule, &err),
+                             (double[LUN_MAXPARAM]){param}, &err);
   }
   if (status == LUN_OK) status = lun_walk_next(w, &err);
   if (status == LUN_OK) g = lun_tensor_retain(lun_walk_gradient(w, want));

@@ -86,11 +86,11 @@ static void forward_is_naive(layer *l) {
 /* The gate's y is one image's: n > 1 means several copies. */
 static void backward_is_naive(layer *l) {
   int64_t in = naive_in(&l->s);
-  lun_gate gate = {.leak = 0.25f, .y = l->x, .size = in / l->s.n};
+  lun_gate gate = {.y = l->x, .size = in / l->s.n};
   float *plain = fresh(in, 0);
   naive_conv_backward(&l->s, l->dy, l->w, plain, NULL);
-  for (int kind = -1; kind <= (int)LUN_GATE_LEAK; kind++) {
-    gate.kind = (lun_gate_kind)(kind < 0 ? 0 : kind);
+  for (int kind = -1; kind < NAIVE_SLOPES; kind++) {
+    gate.slope = naive_slopes[kind < 0 ? 0 : kind];
     const lun_gate *g = kind < 0 ? NULL : &gate;
     /* all gates are continuous in dy: rounding cannot flip anything large */
     for (int64_t e = 0; e < in; e++) l->ref[e] = naive_gate(g, e, plain[e]);
@@ -308,9 +308,9 @@ static void dense_forward_is_naive(dense *d) {
 }
 
 static void dense_backward_is_naive(dense *d) {
-  lun_gate gate = {.leak = 0.25f, .y = d->x, .size = d->in};
-  for (int kind = -1; kind <= (int)LUN_GATE_LEAK; kind++) {
-    gate.kind = (lun_gate_kind)(kind < 0 ? 0 : kind);
+  lun_gate gate = {.y = d->x, .size = d->in};
+  for (int kind = -1; kind < NAIVE_SLOPES; kind++) {
+    gate.slope = naive_slopes[kind < 0 ? 0 : kind];
     const lun_gate *g = kind < 0 ? NULL : &gate;
     naive_linear_backward(d->n, d->in, d->out, d->dy, d->w, d->ref, g);
     EACH_SET EACH_LAYOUT {
@@ -322,7 +322,7 @@ static void dense_backward_is_naive(dense *d) {
 
 /* What a later gate lets through is the same with and without its hint. */
 static void idle_inputs_do_not_matter(dense *d) {
-  lun_gate idle = {.kind = LUN_GATE_PLAIN, .y = d->x, .size = d->n * d->in};
+  lun_gate idle = {naive_slopes[0], d->x, d->n * d->in};
   float *all = fresh(d->n * d->in, 0);
   EACH_SET EACH_LAYOUT {
     int wrong = 0;
@@ -394,7 +394,7 @@ static void every_plan_is_naive(void) {
 }
 
 static void run_layer(layer *l, int params) {
-  lun_gate g = {LUN_GATE_LEAK, 0.5f, l->x, naive_in(&l->s)};
+  lun_gate g = {naive_slopes[5], l->x, naive_in(&l->s)};
   lun_conv_forward(&l->s, l->x, l->w, l->b, l->y, 1, NULL);
   lun_conv_backward(&l->s, l->dy, l->w, l->dx, &g, NULL);
   if (params) lun_conv_backward_params(&l->s, l->x, l->dy, l->dw, l->db, NULL);
@@ -485,7 +485,7 @@ static void dense_bits_are_fixed(void) {
   dense a = dense_new(N, IN, OUT), b = dense_new(N, IN, OUT);
   int before = lun_threads();
   EACH_LAYOUT {
-    lun_gate g = {.kind = LUN_GATE_GUIDED, .y = a.x, .size = (int64_t)N * IN};
+    lun_gate g = {naive_slopes[1], a.x, (int64_t)N * IN};
     lun_set_threads(3);
     dense_forward(&a, turned, a.b, 1);
     dense_backward(&a, turned, &g, NULL);
@@ -497,7 +497,7 @@ static void dense_bits_are_fixed(void) {
       one.y += n * OUT;
       one.dy += n * OUT;
       one.dx += n * IN;
-      g = (lun_gate){.kind = LUN_GATE_GUIDED, .y = one.x, .size = IN};
+      g = (lun_gate){naive_slopes[1], one.x, IN};
       dense_forward(&one, turned, b.b, 1);
       dense_backward(&one, turned, &g, NULL);
     }
@@ -536,7 +536,7 @@ static void interruption_is_reported(void) {
   dense d = dense_new(2, 300, 40);
   for (int i = 0; every_plan(i, &s); i++) {
     layer l = layer_new(s);
-    lun_gate g = {LUN_GATE_PLAIN, 0, l.x, naive_in(&s)};
+    lun_gate g = {naive_slopes[0], l.x, naive_in(&s)};
     lun_interrupt(1);
     CHECK(lun_conv_forward(&s, l.x, l.w, l.b, l.y, 1, &err) == LUN_EINTR, "%s",
           shape_text(&s));

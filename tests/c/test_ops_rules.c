@@ -124,7 +124,9 @@ static void fused_equals_unfused(const char *op, const char *attrs,
   float *two = lun_malloc(2 * (size_t)in * sizeof *two);
   opcase_fill(dy, 2 * out, ' ', 0, 3);
   for (int k = 0; k < 4; k++) {
-    lun_gate gate = {(lun_gate_kind)k, 0.3f, before.n.out->data, in};
+    const double attr[LUN_MAXPARAM] = {0.3f};
+    const lun_rule *rule = lun_op_rule(before.n.op, gates[k], &c.err);
+    lun_gate gate = {rule->gate(attr), before.n.out->data, in};
     lun_back b = {.node = &c.n, .copies = 2, .dy = dy};
     b.dx[0] = one;
     c.n.op->rules[0].back(&b, &c.err);

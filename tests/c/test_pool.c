@@ -72,7 +72,7 @@ static void forward_is_naive(const lun_simd *isa, row *r) {
 
 /* kind -1: no gate */
 static void backward_is_naive(const lun_simd *isa, const row *r, int kind) {
-  lun_gate g = {(lun_gate_kind)kind, 0.25f, r->y, r->len};
+  lun_gate g = {naive_slopes[kind < 0 ? 0 : kind], r->y, r->len};
   const lun_gate *gate = kind < 0 ? NULL : &g;
   float *top = floats(2 * r->len), *low = floats(2 * r->len);
   int bad = 0;
@@ -95,7 +95,7 @@ int main(void) {
     for (int64_t len = 1; len <= MOST; len++) {
       row r = row_new(len);
       forward_is_naive(lun_simd_now(), &r);
-      for (int kind = -1; kind <= LUN_GATE_LEAK; kind++)
+      for (int kind = -1; kind < NAIVE_SLOPES; kind++)
         backward_is_naive(lun_simd_now(), &r, kind);
       row_free(&r);
     }

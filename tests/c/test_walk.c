@@ -213,6 +213,102 @@ static void rules_follow_their_formulas(void) {
   }
 }
 
+/* ---- a rule of one's own ----------------------------------------------- */
+
+/* dx = |dy| where the unit is open; in half the strength where it is shut. */
+static lun_slopes absolute_gate(const double *attr) {
+  return (lun_slopes){1, -1, (float)attr[0], -(float)attr[0]};
+}
+static int calls; /* of the rule by itself */
+static int absolute_back(const lun_back *b, lun_err *err) {
+  const lun_tensor *y = b->node->out;
+  (void)err;
+  calls++;
+  for (int64_t i = 0; i < b->copies * y->size; i++)
+    b->dx[0][i] =
+        (y->data[i % y->size] > 0 ? 1.0f : (float)b->attr[0]) * fabsf(b->dy[i]);
+  return LUN_OK;
+}
+static const lun_attrdef absolute_attrs[] = {
+    {.name = "shut", .at = 0, .count = 1, .fallback = 0.5},
+    {.name = NULL},
+};
+static const lun_rule absolute = {
+    .name = "absolute",
+    .back = absolute_back,
+    .attrs = absolute_attrs,
+    .gate = absolute_gate,
+};
+
+/* The gradient of x, both relus under `rule`, by itself or as a gate. */
+static lun_tensor *under(const tapenet *n, lun_tensor *seed,
+                         const lun_rule *rule, const double *attr) {
+  lun_walk *w;
+  lun_err err;
+  lun_tensor *g;
+  CHECK(lun_walk_new(&w, n->tape, n->out.node, seed, NULL) == LUN_OK, "new");
+  lun_walk_want(w, n->x.node, NULL);
+  CHECK(lun_walk_rule(w, n->relu1.node, rule, attr, &err) == LUN_OK, "%s",
+        err.msg);
+  CHECK(lun_walk_rule(w, n->relu2.node, rule, attr, &err) == LUN_OK, "%s",
+        err.msg);
+  CHECK(lun_walk_next(w, &err) == LUN_OK, "%s", err.msg);
+  g = lun_tensor_retain(lun_walk_gradient(w, n->x.node));
+  lun_walk_free(w);
+  return g;
+}
+
+/* A rule whose name no kernel knows is applied in the convolution's pass when it
+** says that it is a gate, and to the bit as by itself. */
+static void own_gates_are_fused(void) {
+  static const double given[LUN_MAXPARAM] = {0.125};
+  lun_rule apart = absolute;
+  tapenet n;
+  lun_tensor *seed = noise("6,4", 9);
+  apart.gate = NULL;
+  tapenet_open(&n, LUN_DEFER);
+  for (int k = 0; k < 2; k++) {
+    const double *attr = k ? given : NULL;
+    calls = 0;
+    lun_tensor *a = under(&n, seed, &absolute, attr);
+    CHECK(calls == 1, "relu1 goes with conv2, relu2 stands alone: %d", calls);
+    lun_tensor *b = under(&n, seed, &apart, attr);
+    CHECK(calls == 3, "no gate: two calls more, %d", calls);
+    CHECK(same_bits(a, b), "the same bits, %d", k);
+    lun_tensor_release(a);
+    lun_tensor_release(b);
+  }
+  lun_tensor_release(seed);
+  tapenet_close(&n);
+}
+
+static void rules_that_are_none_are_refused(void) {
+  tapenet n;
+  lun_walk *w;
+  lun_err err;
+  lun_tensor *seed = noise("2,4", 9);
+  const lun_rule empty = {.name = "empty"};
+  tapenet_open(&n, LUN_DEFER);
+  CHECK(lun_walk_new(&w, n.tape, n.out.node, seed, NULL) == LUN_OK, "new");
+  CHECK(lun_walk_rule(w, n.relu1.node, NULL, NULL, &err) == LUN_EARG &&
+            strstr(err.msg, "relu"),
+        "%s", err.msg);
+  CHECK(lun_walk_rule(w, n.relu1.node, &empty, NULL, &err) == LUN_EARG, "%s",
+        err.msg);
+  CHECK(lun_walk_rule(w, n.x.node, &absolute, NULL, &err) == LUN_EARG, "%s",
+        err.msg);
+  CHECK(lun_walk_rule(w, 99, &absolute, NULL, &err) == LUN_EARG, "%s", err.msg);
+  lun_walk_want(w, n.x.node, NULL);
+  CHECK(lun_walk_next(w, &err) == LUN_OK, "%s", err.msg);
+  CHECK(lun_walk_want(w, n.relu1.node, &err) == LUN_EARG &&
+            strstr(err.msg, "before the walk"),
+        "%s", err.msg);
+  CHECK(lun_walk_hook(w, n.relu1.node, &err) == LUN_EARG, "%s", err.msg);
+  lun_walk_free(w);
+  lun_tensor_release(seed);
+  tapenet_close(&n);
+}
+
 /* Answers every hook by the C rule that the node has. */
 static lun_tensor *hooked(const tapenet *n, lun_tensor *seed, int rule) {
   lun_walk *w;
@@ -223,7 +319,7 @@ static lun_tensor *hooked(const tapenet *n, lun_tensor *seed, int rule) {
   for (int i = 0; i < 2; i++) {
     const lun_op *op = lun_tape_node(n->tape, ids[i])->op;
     lun_walk_rule(w, ids[i], lun_op_rule(op, rules[rule].rule, NULL),
-                  rules[rule].param, NULL);
+                  (double[LUN_MAXPARAM]){rules[rule].param}, NULL);
     lun_walk_hook(w, ids[i], NULL);
   }
   while ((id = lun_walk_next(w, NULL)) > 0) {
@@ -262,7 +358,6 @@ static void gates_equal_rules(void) {
   tapenet_close(&n);
 }
 
-/* K seeds in one walk against K walks, bit for bit. */
 /* conv2d, relu, (pooling,) flatten, linear of weights that lie in order or
 ** turned: where they lie turned, inputs that come to nothing are skipped. */
 static lun_tensor *dense_gradient(int turned, int pooled, const char *rule,
@@ -306,6 +401,91 @@ static void layouts_agree(void) {
       }
 }
 
+/* ---- several targets in one walk ---------------------------------------- */
+
+/* relu(conv(x)), pooled or not, flattened twice; each flat map goes through a
+** dense layer of turned weights; the sum of both.  first, second: the flat maps
+** under which gradients are wanted. */
+typedef struct twonet {
+  lun_tensor *w, *f[2];
+  lun_tape *tape;
+  lun_var x, relu, read, flat[2], out;
+} twonet;
+
+static void twonet_open(twonet *n, int pooled) {
+  memset(n, 0, sizeof *n);
+  n->w = noise("6,3,3,3", 2);
+  CHECK(lun_tape_new(&n->tape, NULL) == LUN_OK, "tape");
+  n->x = leaf(n->tape, "2,3,8,8", 1);
+  lun_var v = put_with(n->tape, "conv2d", NULL, 0, LUN_DEFER, n->x,
+                       (lun_var){n->w, -1}, none);
+  v = n->relu = put_with(n->tape, "relu", NULL, 0, LUN_DEFER, v, none, none);
+  if (pooled)
+    v = put_with(n->tape, "max_pool2d", "kernel", 2, 0, v, none, none);
+  n->read = v;
+  for (int k = 0; k < 2; k++) {
+    n->f[k] = noise(pooled ? "9,54" : "9,216", 3 + (uint64_t)k);
+    CHECK(lun_tensor_turn(n->f[k], NULL) == LUN_OK, "turn");
+    n->flat[k] = put(n->tape, "flatten", v, none, none);
+  }
+  lun_var a = put(n->tape, "linear", n->flat[0], (lun_var){n->f[0], -1}, none);
+  lun_var b = put(n->tape, "linear", n->flat[1], (lun_var){n->f[1], -1}, none);
+  n->out = put(n->tape, "add", a, b, none);
+}
+
+static void twonet_close(twonet *n) {
+  lun_tape_release(n->tape);
+  lun_tensor_release(n->w);
+  lun_tensor_release(n->f[0]);
+  lun_tensor_release(n->f[1]);
+}
+
+/* Every set of targets, every rule: what a walk finds for several targets is
+** what walks of one target find.  The gradient of a flat map is that of its
+** dense layer everywhere, also where a relu further back is shut: inputs may
+** be skipped as dead only when nobody wants them. */
+static void targets_do_not_disturb_each_other(void) {
+  static const char *const names[] = {"plain", "guided", "rectified", "leak"};
+  lun_tensor *seed = noise("4,9", 4), *alone[5], *g;
+  for (int pooled = 0; pooled < 2; pooled++)
+    for (int r = 0; r < 4; r++) {
+      twonet n;
+      twonet_open(&n, pooled);
+      const int at[5] = {n.x.node, n.relu.node, n.read.node, n.flat[0].node,
+                         n.flat[1].node};
+      for (int k = 0; k < 5; k++)
+        alone[k] = gradient(n.tape, n.out.node, seed, at[k], names[r], 0.1);
+      for (int set = 1; set < 32; set++) {
+        lun_walk *w;
+        CHECK(lun_walk_new(&w, n.tape, n.out.node, seed, NULL) == LUN_OK, "w");
+        lun_node *relu = lun_tape_node(n.tape, n.relu.node);
+        lun_walk_rule(w, relu->id, lun_op_rule(relu->op, names[r], NULL),
+                      (double[LUN_MAXPARAM]){0.1}, NULL);
+        for (int k = 0; k < 5; k++)
+          if (set >> k & 1) lun_walk_want(w, at[k], NULL);
+        CHECK(lun_walk_next(w, NULL) == LUN_OK, "next");
+        for (int k = 0; k < 5; k++) {
+          if (!(set >> k & 1)) continue;
+          g = lun_walk_gradient(w, at[k]);
+          /* a gate fused or not: the same sums, so the same bits or nearly */
+          double d = g ? distance(g->data, alone[k]->data, g->size) : 1;
+          CHECK(d < 1e-6, "%s, pooled %d, set %d, target %d: %g", names[r],
+                pooled, set, k, d);
+        }
+        lun_walk_free(w);
+      }
+      /* and the flat map's gradient is full: no zeros where the relu is shut */
+      int64_t zeros = 0;
+      for (int64_t i = 0; i < alone[3]->size; i++)
+        zeros += alone[3]->data[i] == 0.0f;
+      CHECK(zeros == 0, "%d zeros", (int)zeros);
+      for (int k = 0; k < 5; k++) lun_tensor_release(alone[k]);
+      twonet_close(&n);
+    }
+  lun_tensor_release(seed);
+}
+
+/* K seeds in one walk against K walks, bit for bit. */
 static void copies_equal_walks(void) {
   tapenet n;
   tapenet_open(&n, LUN_DEFER);
@@ -463,8 +643,11 @@ int main(void) {
   wants_in_the_middle();
   no_path_gives_nothing();
   rules_follow_their_formulas();
+  own_gates_are_fused();
+  rules_that_are_none_are_refused();
   gates_equal_rules();
   layouts_agree();
+  targets_do_not_disturb_each_other();
   copies_equal_walks();
   walks_leave_nothing_behind();
   answers_are_used();
