@@ -317,7 +317,8 @@ typedef struct lun_op {
 } lun_op;
 
 const lun_op *lun_op_find(const char *name);
-const lun_op *lun_op_at(int i); /* NULL past the end */
+const lun_op *lun_op_at(int i);          /* NULL past the end */
+const char *lun_op_is(const lun_op *op); /* "activation": see ops/ops.def */
 const lun_rule *lun_op_rule(const lun_op *op, const char *name, lun_err *err);
 /* The default parameters of a rule, LUN_MAXPARAM numbers. */
 void lun_rule_defaults(const lun_rule *rule, double *attr);
@@ -368,6 +369,11 @@ int lun_apply(lun_tape *tape, const lun_op *op, const lun_var *in, int nin,
               const double *attr, const char *name, unsigned flags,
               lun_var *out, lun_err *err);
 void lun_attr_defaults(const lun_op *op, double *attr);
+/* The shape that lun_apply would give: into *ndim and dim[LUN_MAXDIM].  Values
+** of the inputs are not read, so they may be deferred. */
+int lun_op_shape(const lun_op *op, const lun_var *in, int nin,
+                 const double *attr, const char *name, int *ndim, int64_t *dim,
+                 lun_err *err);
 
 /*
 ** Backward is a cursor: the rule of every node is an argument of the walk,

@@ -8,8 +8,11 @@
 
 #include "ops/ops.h"
 
-static const lun_op *const table[] = {
-#define OP(name) &lun_op_##name,
+static const struct {
+  const lun_op *op;
+  const char *is;
+} table[] = {
+#define OP(name, is) {&lun_op_##name, is},
 #include "ops/ops.def"
 #undef OP
 };
@@ -23,14 +26,26 @@ enum { COUNT = sizeof table / sizeof *table };
 */
 const lun_op *lun_op_find(const char *name) {
   for (int i = 0; i < COUNT; i++)
-    if (strcmp(table[i]->name, name) == 0) return table[i];
+    if (strcmp(table[i].op->name, name) == 0) return table[i].op;
   return NULL;
 }
 
 /*
 ** The i-th operator, from 0; NULL past the end.
 */
-const lun_op *lun_op_at(int i) { return i >= 0 && i < COUNT ? table[i] : NULL; }
+const lun_op *lun_op_at(int i) {
+  return i >= 0 && i < COUNT ? table[i].op : NULL;
+}
+
+/*
+** What a layer of that operator is, in the words of ops.def: "activation
+** probability".
+*/
+const char *lun_op_is(const lun_op *op) {
+  for (int i = 0; i < COUNT; i++)
+    if (table[i].op == op) return table[i].is;
+  return "";
+}
 
 /*
 ** A backward rule of `op` by name; NULL (LUN_ENAME, and a message that lists
@@ -169,7 +184,7 @@ int ops_ndim(const lun_node *n, int i, int lo, int hi, lun_err *err) {
 
 int ops_index(const lun_node *n, int i, int64_t most, lun_err *err) {
   const lun_tensor *t = n->in[i];
-  for (int64_t k = 0; k < t->size; k++) {
+  for (int64_t k = 0; t->data && k < t->size; k++) { /* deferred: later */
     float v = t->data[k];
     if (v >= 1 && v <= (float)most && v == floorf(v)) continue;
     return ops_fail(n, err, LUN_EARG,

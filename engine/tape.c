@@ -288,3 +288,20 @@ int lun_apply(lun_tape *tape, const lun_op *op, const lun_var *in, int nin,
     node_free(n);
   return LUN_OK;
 }
+
+int lun_op_shape(const lun_op *op, const lun_var *in, int nin,
+                 const double *attr, const char *name, int *ndim, int64_t *dim,
+                 lun_err *err) {
+  lun_node *n;
+  int status;
+  LUN_TRY(check_inputs(op, in, nin, name, err));
+  LUN_TRY(node_new(&n, op, in, nin, attr, name, err));
+  n->defer = 1;
+  status = op->infer(n, err);
+  if (status == LUN_OK) {
+    *ndim = n->out->ndim;
+    memcpy(dim, n->out->dim, sizeof n->out->dim);
+  }
+  node_free(n);
+  return status;
+}

@@ -177,14 +177,74 @@ static int apply(lua_State *L) {
   return 1;
 }
 
-/* core.op_info(name) -> {doc =, attrs = {names}, rules = {names}} */
+/* Tensors without values from the list of shapes at `arg`; `false` leaves an
+** optional input out.  Each replaces its shape's place on the stack. */
+static void take_shapes(lua_State *L, call *c, int arg) {
+  int64_t dim[LUN_MAXDIM];
+  lun_err err;
+  int count = (int)luaL_len(L, arg);
+  luaL_argcheck(L, count <= c->op->max_in, arg, "too many shapes");
+  luaL_checkstack(L, count + 8, "shapes");
+  for (int i = 1; i <= count; i++) {
+    lunL_tensor *b;
+    if (lua_geti(L, arg, i) == LUA_TBOOLEAN) {
+      add_input(L, c, NULL);
+      continue;
+    }
+    int ndim = lunL_checkshape(L, lua_gettop(L), dim);
+    b = lunL_newtensor(L);
+    if (lun_tensor_deferred(&b->t, ndim, dim, &err) != LUN_OK)
+      lunL_raise(L, &err);
+    b->node = -1;
+    add_input(L, c, b);
+  }
+}
+
+/* core.shape(name, shapes, attributes) -> shape, or nil and a message */
+static int op_shape(lua_State *L) {
+  call c;
+  int64_t dim[LUN_MAXDIM];
+  int ndim;
+  lun_err err;
+  memset(&c, 0, sizeof c);
+  c.op = lun_op_find(luaL_checkstring(L, 1));
+  luaL_argcheck(L, c.op, 1, "no such operator");
+  luaL_checktype(L, 2, LUA_TTABLE);
+  lua_settop(L, 3);
+  lun_attr_defaults(c.op, c.attr);
+  if (!lua_isnil(L, 3)) {
+    luaL_checktype(L, 3, LUA_TTABLE);
+    named_attrs(L, &c, 3);
+  }
+  take_shapes(L, &c, 2);
+  if (lun_op_shape(c.op, c.in, c.nin, c.attr, c.name, &ndim, dim, &err) !=
+      LUN_OK)
+    return lunL_failed(L, &err);
+  lua_createtable(L, ndim, 0);
+  for (int i = 0; i < ndim; i++) {
+    lua_pushinteger(L, dim[i]);
+    lua_seti(L, -2, i + 1);
+  }
+  return 1;
+}
+
+/* core.op_info(name) -> {doc =, is =, inputs = {least, most}, attrs = {names},
+** rules = {names}} */
 static int op_info(lua_State *L) {
   const lun_op *op = lun_op_find(luaL_checkstring(L, 1));
   int n = 0;
   if (!op) return 0;
-  lua_createtable(L, 0, 3);
+  lua_createtable(L, 0, 5);
   lua_pushstring(L, op->doc);
   lua_setfield(L, -2, "doc");
+  lua_pushstring(L, lun_op_is(op));
+  lua_setfield(L, -2, "is");
+  lua_createtable(L, 2, 0);
+  lua_pushinteger(L, op->min_in);
+  lua_seti(L, -2, 1);
+  lua_pushinteger(L, op->max_in);
+  lua_seti(L, -2, 2);
+  lua_setfield(L, -2, "inputs");
   lua_newtable(L);
   for (const lun_attrdef *a = op->attrs; a && a->name; a++) {
     lua_pushstring(L, a->name);
@@ -237,5 +297,7 @@ int lunL_open_ops(lua_State *L) {
   lua_pop(L, 2);
   lua_pushcfunction(L, op_info);
   lua_setfield(L, -2, "op_info");
+  lua_pushcfunction(L, op_shape);
+  lua_setfield(L, -2, "shape");
   return 0;
 }

@@ -8,7 +8,7 @@
 
 #include "../lunette.h"
 
-#define OP(name) extern const lun_op lun_op_##name;
+#define OP(name, is) extern const lun_op lun_op_##name;
 #include "ops.def"
 #undef OP
 
@@ -28,7 +28,8 @@ int ops_axes(const lun_node *n, int at, int ndim, int flag[LUN_MAXDIM],
              int *given, lun_err *err);
 /* Input i has between lo and hi dimensions. */
 int ops_ndim(const lun_node *n, int i, int lo, int hi, lun_err *err);
-/* All of input i are whole numbers from 1 to `most`: positions. */
+/* All of input i, if it has values yet, are whole numbers from 1 to `most`:
+** positions. */
 int ops_index(const lun_node *n, int i, int64_t most, lun_err *err);
 static inline int ops_given(const lun_node *n, int at) {
   return n->attr[at] != LUN_UNSET;

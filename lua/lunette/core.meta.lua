@@ -550,8 +550,21 @@ function Tensor:where(...) end
 
 ---What an operator says of itself.
 ---@param name string
----@return { doc: string, attrs: string[], rules: string[] }?
+---@return { doc: string, is: string, inputs: integer[], attrs: string[], rules: string[] }?
+---  `is`: what a layer of it is, in the words of engine/ops/ops.def; `inputs`: least
+---  and most
 function core.op_info(name) end
+
+---The shape that an operator would put out for inputs of these shapes, batch included.
+---Example:
+---  local core = require "lunette.core"
+---  local shape = core.shape("conv2d", { { 1, 3, 8, 8 }, { 4, 3, 3, 3 } }, { stride = 2 })
+---  print(table.concat(shape, ", "))
+---@param op string
+---@param shapes table   a list a tensor; false for an optional one that is left out
+---@param attributes? table   by name; `name` labels the message
+---@return integer[]? shape, string? message
+function core.shape(op, shapes, attributes) end
 
 ---A record of operators, over which gradients go back.
 ---@class lunette.Tape

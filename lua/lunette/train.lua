@@ -2,6 +2,7 @@
 ---checkpoints, so that a run which is killed goes on as if nothing had happened,
 ---bit for bit.
 local core = require "lunette.core"
+local layers = require "lunette.net.layers"
 local modifiers = require "lunette.explain.modifier"
 local options = require "lunette.base.options"
 
@@ -157,8 +158,7 @@ function M.calibrate(net, x, opts)
   local list, on = {}, not opts.from
   for _, layer in ipairs(net:layers()) do
     on = on or layer.name == opts.from
-    local dense = layer.kind == "conv2d" or layer.kind == "linear"
-    if on and dense then list[#list + 1] = layer end
+    if on and layers.is(layer, "weighted") then list[#list + 1] = layer end
   end
   for i, layer in ipairs(list) do
     local run = net:run(x, { modifiers = { modifiers.extract(layer.name) } })

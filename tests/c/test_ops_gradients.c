@@ -98,6 +98,29 @@ static void run(const char *op, const char *attrs, const char *inputs) {
   opcase_close(&c);
 }
 
+/* lun_op_shape says what lun_apply makes, and reads no value: positions too may
+** still be unknown. */
+static void shape_without_values(const oprow *r) {
+  opcase c;
+  lun_var in[LUN_MAXIN] = {{NULL, -1}};
+  int64_t dim[LUN_MAXDIM] = {0};
+  int nd = 0, same;
+  if (!opcase_open(&c, r->op, r->attrs, r->inputs)) return;
+  for (int i = 0; i < c.n.nin; i++) {
+    const lun_tensor *t = c.n.in[i];
+    in[i] = (lun_var){NULL, -1};
+    if (t) lun_tensor_deferred(&in[i].t, t->ndim, t->dim, &c.err);
+  }
+  CHECK(lun_op_shape(c.n.op, in, c.n.nin, c.n.attr, NULL, &nd, dim, &c.err) ==
+            LUN_OK,
+        "%s {%s}: %s", r->op, r->attrs, c.err.msg);
+  same = nd == c.n.out->ndim;
+  for (int d = 0; d < nd && same; d++) same = dim[d] == c.n.out->dim[d];
+  CHECK(same, "%s {%s} on %s: another shape", r->op, r->attrs, r->inputs);
+  for (int i = 0; i < c.n.nin; i++) lun_tensor_release(in[i].t);
+  opcase_close(&c);
+}
+
 /* The table leaves nobody out. */
 static void every_operator_is_tested(void) {
   for (int i = 0; lun_op_at(i); i++) {
@@ -111,6 +134,7 @@ static void every_operator_is_tested(void) {
 int main(void) {
   for (int r = 0; r < OPROWS; r++)
     run(oprows[r].op, oprows[r].attrs, oprows[r].inputs);
+  for (int r = 0; r < OPROWS; r++) shape_without_values(&oprows[r]);
   every_operator_is_tested();
   DONE("ops: gradients");
 }

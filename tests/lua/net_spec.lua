@@ -1,4 +1,6 @@
 -- Networks: building from tables, names, parameters, summaries.
+local core = require "lunette.core"
+local kinds = require "lunette.net.layers"
 local lu = require "lunette"
 local t = dofile "tests/lua/support.lua"
 
@@ -47,26 +49,31 @@ describe("a table of layers", function()
                    conv { stide = 2 })
     assert.matches("'c': kernel is a whole number from 1 on, got 0",
                    conv { kernel = 0 })
-    assert.matches("'c': stride", conv { stride = 0 })
-    assert.matches("'c': padding", conv { padding = -1 })
+    assert.matches("'c': 'stride' is 0, must be 1", conv { stride = 0 })
+    assert.matches("'c': 'padding' is %-1, must be 0", conv { padding = -1 })
+    assert.matches("'c': padding is a number, true", conv { padding = "same" })
+    assert.matches("'c': padding is a number, true", conv { padding = { x = 1 } })
+    assert.matches("'c': .*'padding' wants a number or a list of at most 2",
+                   conv { padding = { 1, 1, 1 } })
     assert.matches("'c': kernel is a number or a pair", conv { kernel = { 1, 2, 3 } })
-    assert.matches("'c': a window of 9 does not fit into 8 pixels", conv { kernel = 9 })
+    assert.matches("'c': kernel spans 9 in height, padded input has 8",
+                   conv { kernel = 9 })
     assert.matches("2 groups do not divide 3 channels", conv { groups = 2 })
     assert.matches("conv2d needs `filters`", refusal { { "c", "conv2d", kernel = 3 } })
     assert.matches("linear needs `units`", refusal { { "c", "linear" } })
     assert.matches("flatten it first", refusal { { "c", "linear", units = 2 } })
-    assert.matches("max_pool2d needs `kernel`", refusal { { "c", "max_pool2d" } })
+    assert.matches("'c': 'kernel' is missing", refusal { { "c", "max_pool2d" } })
     assert.matches("'c': conv2d wants %(C,H,W%)",
                    refusal({ { "c", "conv2d", filters = 1, kernel = 1 } }, { 5 }))
   end)
 
   it("is refused for branches that do not fit", function()
     local half = { "half", "max_pool2d", kernel = 2, from = "input" }
-    assert.matches("'j': inputs of %(3,8,8%) and %(3,4,4%) cannot be joined", refusal {
-      { "a", "relu" }, half, { "j", "concat", from = { "a", "half" } } })
-    assert.matches("'s': inputs of .* cannot be added", refusal {
+    assert.matches("'j': input 1 has shape %(1, 3, 8, 8%), input 2 has %(1, 3, 4, 4%)",
+      refusal { { "a", "relu" }, half, { "j", "concat", from = { "a", "half" } } })
+    assert.matches("'s': .*%(1, 3, 8, 8%) and %(1, 3, 4, 4%)", refusal {
       { "a", "relu" }, half, { "s", "add", from = { "a", "half" } } })
-    assert.matches("'s': add wants two", refusal { { "s", "add" } })
+    assert.matches("'s': takes 2 to 2 inputs, got 1", refusal { { "s", "add" } })
   end)
 
   it("needs an input", function()
@@ -110,6 +117,135 @@ describe("a table of layers", function()
     -- He: uniform within sqrt(6 / fan in)
     assert.is_true(a.params["conv1.weight"]:abs():stats().max <= (6 / 27) ^ 0.5)
     assert.equal(0, a.params["conv1.bias"]:stats().l2)
+  end)
+end)
+
+
+describe("an operator", function()
+  local words = { activation = true, probability = true, weighted = true, join = true,
+                  normalisation = true, pooling = true, dropout = true, padding = true,
+                  elementwise = true, view = true, selection = true, reduction = true,
+                  resizing = true, comparison = true }
+
+  it("is a kind of layer that says what it is", function()
+    for name in pairs(core.ops) do
+      local kind, info = kinds.kinds[name], core.op_info(name)
+      assert.truthy(kind, name .. " is no kind of layer")
+      assert.truthy(next(kind.is), name .. " says nothing of what it is (ops.def)")
+      for word in pairs(kind.is) do
+        assert.truthy(words[word], ("%s is '%s', no word of ours"):format(name, word))
+      end
+      local rules = " " .. table.concat(info.rules, " ") .. " "
+      -- guided backpropagation is for units that gate, whatever they are called
+      if rules:find(" guided ", 1, true) then
+        assert.truthy(kind.is.activation, name .. " has rules of a unit, but is none")
+      end
+      for _, key in ipairs(kind.order or {}) do
+        assert.truthy(kind.params, ("%s takes '%s' from nowhere"):format(name, key))
+      end
+    end
+  end)
+
+  it("is asked by layer or by kind", function()
+    local net = t.net()
+    assert.is_true(kinds.is(net.relu1, "activation"))
+    assert.is_true(kinds.is("sigmoid", "probability"))
+    assert.is_false(kinds.is(net.conv1, "activation"))
+    assert.is_false(kinds.is("no such kind", "pooling"))
+  end)
+end)
+
+
+describe("layers of any operator", function()
+  it("make squeeze-and-excite, channel shuffles, learned scales", function()
+    local net = t.own()
+    assert.same({ 8, 6, 6 }, net.excited.shape)
+    assert.same({ 2, 4, 6, 6 }, net.grouped.shape)
+    assert.same({ 4, 2, 6, 6 }, net.swapped.shape)
+    assert.same({ 8, 6, 6 }, net.shuffled.shape)
+    assert.same({ 8 }, net.squeeze.shape)
+    assert.same({ "shuffled" }, net.scaled.from)
+    assert.same({ 8, 1, 1 }, net.scaled.params[1].shape)
+    local x = t.input(net, 3)
+    local run = net:run(x)
+    for _, layer in ipairs(net:layers()) do
+      local shape = run:preactivation(layer.name):shape()
+      assert.equal(3, table.remove(shape, 1))
+      assert.same(layer.shape, shape, layer.name)
+    end
+    -- by hand: channels 1 5 2 6 3 7 4 8 of the excited maps, halved, and taken from 1
+    local a, b = run:preactivation "excited", run:preactivation "shuffled"
+    for i, c in ipairs { 1, 5, 2, 6, 3, 7, 4, 8 } do
+      assert.is_true(t.same(a:narrow(2, c, 1), b:narrow(2, i, 1)))
+    end
+    local gamma = net.params["scaled.gamma"]
+    assert.is_true(t.same(b * gamma, run:preactivation "scaled"))
+    assert.is_true(t.same(1 - run:preactivation "scaled",
+                          run:preactivation "flipped"))
+    -- every picture by itself
+    local one = net:run(x:rows(2, 2)).output:detach()
+    assert.is_true(one:distance(run.output:detach():rows(2, 2)) < 1e-6)
+  end)
+
+  it("have true gradients", function()
+    local net = t.own()
+    local x = t.input(net, 1)
+    local g = net:run(x):gradient { score = 1 }
+    local e = 1e-2
+    for _, at in ipairs { { 1, 2, 3 }, { 2, 5, 1 }, { 3, 6, 6 } } do
+      local step = core.zeros(x:shape())
+      step[1][at[1]][at[2]][at[3]] = e
+      local up = net:run(x + step).output:detach()[1][2]
+      local down = net:run(x - step).output:detach()[1][2]
+      -- float32 output near 0.3: rounding 3e-8 / e and curvature e^2 stay below 2e-4
+      assert.near((up - down) / (2 * e), g[1][at[1]][at[2]][at[3]], 2e-4)
+    end
+  end)
+
+  it("leave the batch alone", function()
+    local function bad(layer, input)
+      return refusal({ layer }, input)
+    end
+    local mixes = "mixes the pictures of a batch"
+    assert.matches("'m': dims: dimension 1 is the batch",
+                   bad { "m", "permute", dims = { 2, 1, 3, 4 } })
+    assert.matches("'m': dims: dimension 1 is the batch",
+                   bad { "m", "mean", dims = { 1, 2 } })
+    assert.matches("'m': dim: dimension 1 is the batch",
+                   bad { "m", "softmax", dim = -4 })
+    assert.matches("'m': shift: dimension 1 is the batch",
+                   bad { "m", "roll", shift = 1 })
+    assert.matches("'m': before: dimension 1 is the batch",
+                   bad { "m", "pad", before = { 1, 0, 0, 0 } })
+    assert.matches("'m': mean " .. mixes, bad { "m", "mean" })
+    assert.matches("'m': index_select " .. mixes,
+                   bad { "m", "index_select", from = { "input", { param = "i",
+                         shape = { 3 } } } })
+    -- (N,2) against (N,3,2,8): with two pictures it would fit by accident
+    assert.matches("'m': mul", (refusal({
+      { "v", "mean", dims = { 2, 4 } }, { "m", "mul", from = { "input", "v" } },
+    }, { 3, 2, 2 })))
+    assert.is_nil(lu.net { input = { 3, 2, 2 }, layers = {
+      { "v", "mean", dims = { 2, 4 } }, { "m", "mul", from = { "input", "v" } } } })
+  end)
+
+  it("take numbers and parameters of their own among their inputs", function()
+    assert.matches("'m': its parameter 'g' needs `shape", refusal {
+      { "m", "mul", from = { "input", { param = "g" } } } })
+    assert.matches("'m': a parameter among its inputs is", refusal {
+      { "m", "mul", from = { "input", { param = "g.h", shape = { 1 } } } } })
+    assert.matches("'m': reads no layer", refusal { { "m", "mul", from = { 1, 2 } } })
+    assert.matches("'m': .*%(1, 3, 8, 8%) and %(5%)", refusal {
+      { "m", "mul", from = { "input", { param = "g", shape = { 5 } } } } })
+    local net = assert(lu.net { input = { 2 }, layers = {
+      { "a", "mul", from = { "input", { param = "g", shape = { 2 } } } },
+      { "b", "add", from = { "a", { param = "g", shape = { 2 }, frozen = true },
+                             "input", 3 } } } }):init(1)
+    net.params["a.g"] = lu.tensor { 2, 3 }
+    local y = net:run(lu.tensor { { 10, 20 } }).output:detach()
+    assert.same({ 10 * 2 + 10 + 3, 20 * 3 + 20 + 3 }, { y[1][1], y[1][2] })
+    local total, frozen = net:count_params()
+    assert.same({ 4, 2 }, { total, frozen })
   end)
 end)
 

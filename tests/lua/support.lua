@@ -83,6 +83,40 @@ function M.graph(seed)
 end
 
 
+---What a user may write: a network of operators that no architecture of ours has.
+---Batch norm, squeeze-and-excite, a channel shuffle, a learned scale, a number.
+function M.own(seed)
+  local net = assert(lu.net {
+    name = "own", input = { 3, 6, 6 }, labels = { "ash", "birch", "cedar" },
+    layers = {
+      { "conv", "conv2d", filters = 8, kernel = 3, padding = 1, bias = false },
+      { "bn", "batch_norm" },
+      { "act", "silu" },
+      { "squeeze", "mean", dims = { 3, 4 } },
+      { "reduce", "linear", units = 4 },
+      { "reduce_act", "relu" },
+      { "widen", "linear", units = 8 },
+      { "gate", "sigmoid" },
+      { "gate_map", "reshape", shape = { 8, 1, 1 } },
+      { "excited", "mul", from = { "act", "gate_map" } },
+      { "grouped", "reshape", shape = { 2, 4, 6, 6 } },
+      { "swapped", "permute", dims = { 1, 3, 2, 4, 5 } },
+      { "shuffled", "reshape", shape = { 8, 6, 6 } },
+      { "scaled", "mul", from = { "shuffled", { param = "gamma",
+                                                shape = { 8, 1, 1 } } } },
+      { "flipped", "sub", from = { 1, "scaled" } },
+      { "pool", "mean", dims = { 3, 4 } },
+      { "out", "linear", units = 3 },
+      { "softmax", "softmax" },
+    },
+  }):init(seed or 4)
+  net.params["bn.running_mean"] = core.normal(5, 1, 8) * 0.1
+  net.params["bn.running_var"] = core.uniform(5, 2, 8) + 0.5
+  net.params["scaled.gamma"] = core.uniform(5, 3, 8, 1, 1) + 0.5
+  return net
+end
+
+
 ---n random inputs of a network, as photographs are after preprocessing.
 function M.input(net, n, seed)
   return core.normal(seed or 3, 0, { n or 1, table.unpack(net.input) })

@@ -100,9 +100,10 @@ Bar.__close = Bar.done
 local function cost(layer)
   local n, values = 1, 1
   for _, d in ipairs(layer.shape) do values = values * d end
-  if layer.kind ~= "conv2d" and layer.kind ~= "linear" then return 20 * values end
-  for _, d in ipairs(layer.params[1].shape) do n = n * d end
-  return n * (layer.shape[2] or 1) * (layer.shape[3] or 1) + 200 * values
+  local weight = layer.params[1]
+  if not weight or #weight.shape < 2 then return 20 * values end
+  for i = 2, #weight.shape do n = n * weight.shape[i] end -- products a value
+  return (n + 200) * values
 end
 
 

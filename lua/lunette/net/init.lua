@@ -67,14 +67,15 @@ local function read_layer(spec, previous)
   check_kind(layer.name, layer.kind)
   layers.check(layer)
   local from = spec.from or previous
-  layer.from = type(from) == "table" and from or { from }
+  if type(from) ~= "table" or from.param then from = { from } end
+  layers.read_inputs(layer, from)
   return layer
 end
 
 
 ---Output shape and parameters of a layer whose sources are known.
 local function infer(p, layer)
-  local kind, inputs = layers.kinds[layer.kind], {}
+  local inputs = {}
   for i, name in ipairs(layer.from) do
     local source = p.by_name[name]
     if name ~= "input" and not source then
@@ -83,12 +84,7 @@ local function infer(p, layer)
     end
     inputs[i] = source and source.shape or p.input
   end
-  layer.shape = kind.shape(layer, inputs)
-  layer.params = {}
-  for i, q in ipairs(kind.params and kind.params(layer, inputs) or {}) do
-    layer.params[i] = { name = layer.name .. "." .. q[1], key = q[1], shape = q[2],
-                        frozen = q[3] }
-  end
+  layers.infer(layer, inputs)
 end
 
 
@@ -249,8 +245,8 @@ function Net:activated(name)
   if not layer then return nil, message end
   local readers = p.readers[layer.name]
   local after = readers and #readers == 1 and p.list[readers[1]]
-  if p.by_name[name] and after and after.kind ~= "softmax"
-     and layers.activations[after.kind] and not layers.activations[layer.kind] then
+  if p.by_name[name] and after and layers.is(after, "activation")
+     and not layers.is(layer, "activation") then
     return after
   end
   return layer
@@ -300,16 +296,12 @@ function Net:init(seed)
   for _, layer in ipairs(parts(self).list) do
     for _, q in ipairs(layer.params) do
       stream = stream + 1
-      local one = q.key == "running_var" or layer.kind == "batch_norm"
-        and q.key == "weight"
-      if one then
-        self.params[q.name] = core.ones(q.shape)
-      elseif q.key == "weight" then
+      if q.init then
+        self.params[q.name] = core.full(q.init, q.shape)
+      else
         local fan = layers.product(q.shape) / q.shape[1]
         local u = core.uniform(seed or 0, stream, q.shape)
         self.params[q.name] = (u * 2 - 1) * (6 / fan) ^ 0.5
-      else
-        self.params[q.name] = core.zeros(q.shape)
       end
     end
   end
@@ -438,7 +430,8 @@ function Net:summary(opts)
   for _, layer in ipairs(parts(self).list) do
     local n = 0
     for _, q in ipairs(layer.params) do n = n + layers.product(q.shape) end
-    if (opts and opts.all) or not layers.activations[layer.kind] then
+    local part = layers.is(layer, "activation") or layers.is(layer, "probability")
+    if (opts and opts.all) or not part then
       local title = ("%s (%s)"):format(layer.name, layers.kinds[layer.kind].keras)
       out[#out + 1] = line(title, keras_shape(layer.shape), thousands(n))
     end

@@ -1,24 +1,31 @@
----What each kind of layer is: its parameters, its output shape, and the call
----that applies it. Shapes are lists without the batch dimension.
+---What each kind of layer is. Every operator of the core is a kind, with the
+---operator's attributes; a row below adds what an operator cannot know: which
+---parameters a layer of it has, and what Keras calls it. A kind without a row is an
+---operator without parameters. Shapes are the operators' business (core.shape), and
+---what a kind is (activation, pooling ...) stands in the table of operators.
+---
+---Attributes count dimensions as the operators do: dimension 1 is the batch. Shapes
+---in a table of layers leave the batch out, as `input` does: `reshape` of (N,12,4,4)
+---with `shape = { 3, 4, 4, 4 }` puts out (N,3,4,4,4), and `permute` with
+---`dims = { 1, 3, 2, 4, 5 }` then (N,4,3,4,4). A layer that would mix the pictures of
+---a batch is refused.
 local core = require "lunette.core"
 local suggest = require "lunette.base.suggest"
 
 local M = {}
 
 ---@class lunette.LayerKind
----@field shape fun(layer: table, inputs: table[]): table   output shape
----@field params? fun(layer: table, inputs: table[]): table   {{suffix, shape}, ...}
----@field apply fun(layer: table, xs: table, params: table, opts: table): any
----@field keras string   what Keras calls it in a summary
----@field takes? string[]   attributes that it understands
----@field needs? string[]   those that have no default
-
-
-local function pair(v, default)
-  if v == nil then v = default end
-  if type(v) == "table" then return v[1], v[2] or v[1] end
-  return v, v
-end
+---@field op string          the operator that is applied
+---@field keras string       what Keras calls it in a summary
+---@field is table<string, boolean>   "activation", "pooling" ...
+---@field attrs string[]     the operator's attributes
+---@field own string[]       attributes beside those (filters, bias)
+---@field needs string[]     those that have no default
+---@field params? fun(layer: table, shape: integer[]): table   {{key, shape, init =,
+---  frozen =}, ...} for the shape of the first input
+---@field order? string[]    keys of its parameters as the operator takes them
+---@field shaped? boolean    its attribute `shape` leaves the batch out
+---@field folds? boolean     any number of inputs, two by two
 
 
 local function fail(layer, message, ...)
@@ -26,286 +33,372 @@ local function fail(layer, message, ...)
 end
 
 
-local function image_shape(layer, shape)
-  if #shape ~= 3 then
-    fail(layer, "%s wants (C,H,W), its input is (%s)", layer.kind,
-         table.concat(shape, ","))
-  end
-  return shape[1], shape[2], shape[3]
+local function pair(v)
+  if type(v) == "table" then return v[1], v[2] or v[1] end
+  return v, v
 end
 
 
----Attributes every layer may have, and the least value of those that count.
-local always = { name = true, kind = true, from = true, aliases = true }
-local least = { filters = 1, units = 1, kernel = 1, stride = 1, dilation = 1,
-                groups = 1, padding = 0, padding_end = 0, size = 1 }
-
-
-local function check_number(layer, key, value)
-  local list = type(value) == "table" and value or { value }
+---Attributes that parameters' shapes are made from.
+local function whole(layer, key, pairs_too)
+  local value = layer[key]
+  local list = pairs_too and type(value) == "table" and value or { value }
   for _, v in ipairs(list) do
-    if not math.tointeger(v) or v < least[key] then
-      fail(layer, "%s is a whole number from %d on, got %s", key, least[key],
-           tostring(v))
+    if not math.tointeger(v) or v < 1 then
+      fail(layer, "%s is a whole number from 1 on, got %s", key, tostring(v))
     end
   end
   if #list == 0 or #list > 2 then fail(layer, "%s is a number or a pair", key) end
 end
 
 
----Checks what a table of layers says about one; raises with the layer's name.
----@param layer table   its attributes by name, with `name` and `kind`
-function M.check(layer)
-  local kind, known = M.kinds[layer.kind], {}
-  for _, key in ipairs(kind.takes or {}) do known[key] = true end
-  for key, value in pairs(layer) do
-    if not known[key] and not always[key] then
-      fail(layer, "%s has no attribute '%s'%s", layer.kind, tostring(key),
-           suggest.after(tostring(key), kind.takes or {}))
-    end
-    if least[key] then check_number(layer, key, value) end
+local function conv_params(layer, shape)
+  if #shape ~= 3 then
+    fail(layer, "conv2d wants (C,H,W), its input is (%s)", table.concat(shape, ","))
   end
-  for _, key in ipairs(kind.needs or {}) do
-    if layer[key] == nil then fail(layer, "%s needs `%s`", layer.kind, key) end
+  local c, groups = shape[1], layer.groups or 1
+  whole(layer, "filters")
+  whole(layer, "kernel", true)
+  if not math.tointeger(groups) or groups < 1 then
+    fail(layer, "groups is a whole number from 1 on, got %s", tostring(groups))
   end
-end
-
-
----Positions of a window of size k over n, and at least one.
-local function positions(layer, n, k, stride, pad, pad_end, dilation, ceil)
-  local span = n + pad + pad_end - ((k - 1) * dilation + 1)
-  if span < 0 then
-    fail(layer, "a window of %d does not fit into %d pixels", k, n + pad + pad_end)
-  end
-  local count = (ceil and -(-span // stride) or span // stride) + 1
-  -- a window of the ceiling that would start beyond the picture is dropped
-  if ceil and (count - 1) * stride >= n + pad then count = count - 1 end
-  return count
-end
-
-
-local function same(_, inputs) return inputs[1] end
-
-
-local function simple(op, keras)
-  return {
-    keras = keras, shape = same,
-    apply = function(_, xs, _, opts) return core.ops[op](xs[1], opts) end,
-  }
-end
-
-
-local conv = {
-  keras = "Conv2D", needs = { "filters", "kernel" },
-  takes = { "filters", "kernel", "stride", "padding", "padding_end", "dilation",
-            "groups", "bias" },
-}
-
-function conv.shape(layer, inputs)
-  local c, h, w = image_shape(layer, inputs[1])
-  local groups = layer.groups or 1
   if c % groups ~= 0 or layer.filters % groups ~= 0 then
     fail(layer, "%d groups do not divide %d channels and %d filters", groups, c,
          layer.filters)
   end
   local kh, kw = pair(layer.kernel)
-  local sh, sw = pair(layer.stride, 1)
-  local ph, pw = pair(layer.padding, 0)
-  local eh, ew = pair(layer.padding_end or layer.padding, 0)
-  local dh, dw = pair(layer.dilation, 1)
-  return { layer.filters, positions(layer, h, kh, sh, ph, eh, dh),
-           positions(layer, w, kw, sw, pw, ew, dw) }
-end
-
-
-function conv.params(layer, inputs)
-  local c = image_shape(layer, inputs[1])
-  local kh, kw = pair(layer.kernel)
-  local list = { { "weight", { layer.filters, c // (layer.groups or 1), kh, kw } } }
-  if layer.bias ~= false then list[2] = { "bias", { layer.filters } } end
+  local list = { { "weight", { layer.filters, c // groups, kh, kw } } }
+  if layer.bias ~= false then list[2] = { "bias", { layer.filters }, init = 0 } end
   return list
 end
 
 
-function conv.apply(layer, xs, params, opts)
-  opts.stride, opts.padding = layer.stride, layer.padding
-  opts.padding_end, opts.dilation = layer.padding_end, layer.dilation
-  opts.groups = layer.groups
-  return core.ops.conv2d(xs[1], params.weight, params.bias, opts)
-end
-
-
-local linear = { keras = "Dense", takes = { "units", "bias" }, needs = { "units" } }
-
-function linear.shape(layer, inputs)
-  if #inputs[1] ~= 1 then
+local function linear_params(layer, shape)
+  if #shape ~= 1 then
     fail(layer, "linear wants a vector, its input is (%s); flatten it first",
-         table.concat(inputs[1], ","))
+         table.concat(shape, ","))
   end
-  return { layer.units }
-end
-
-
-function linear.params(layer, inputs)
-  local list = { { "weight", { layer.units, inputs[1][1] } } }
-  if layer.bias ~= false then list[2] = { "bias", { layer.units } } end
+  whole(layer, "units")
+  local list = { { "weight", { layer.units, shape[1] } } }
+  if layer.bias ~= false then list[2] = { "bias", { layer.units }, init = 0 } end
   return list
 end
 
 
-function linear.apply(_, xs, params, opts)
-  return core.ops.linear(xs[1], params.weight, params.bias, opts)
+local function batch_norm_params(_, shape)
+  local c = { shape[1] }
+  return { { "weight", c, init = 1 }, { "bias", c, init = 0 },
+           { "running_mean", c, init = 0, frozen = true },
+           { "running_var", c, init = 1, frozen = true } }
 end
 
 
-local function pool(op, keras)
-  local kind = { keras = keras, needs = { "kernel" },
-                 takes = { "kernel", "stride", "padding", "ceil_mode",
-                           "count_include_pad" } }
-  function kind.shape(layer, inputs)
-    local c, h, w = image_shape(layer, inputs[1])
-    local kh, kw = pair(layer.kernel)
-    local sh, sw = pair(layer.stride or layer.kernel)
-    local ph, pw = pair(layer.padding, 0)
-    return { c, positions(layer, h, kh, sh, ph, ph, 1, layer.ceil_mode),
-             positions(layer, w, kw, sw, pw, pw, 1, layer.ceil_mode) }
-  end
-  function kind.apply(layer, xs, _, opts)
-    opts.kernel, opts.stride = layer.kernel, layer.stride or layer.kernel
-    opts.padding, opts.ceil_mode = layer.padding, layer.ceil_mode
-    opts.count_include_pad = layer.count_include_pad
-    return core.ops[op](xs[1], opts)
-  end
-  return kind
-end
+local rows = {
+  conv2d = { keras = "Conv2D", own = { "filters", "kernel", "bias" },
+             needs = { "filters", "kernel" }, params = conv_params,
+             order = { "weight", "bias" } },
+  linear = { keras = "Dense", own = { "units", "bias" }, needs = { "units" },
+             params = linear_params, order = { "weight", "bias" } },
+  batch_norm = { keras = "BatchNormalization", params = batch_norm_params,
+                 order = { "running_mean", "running_var", "weight", "bias" } },
+  relu = { keras = "Activation" },
+  relu6 = { keras = "Activation" },
+  sigmoid = { keras = "Activation" },
+  tanh = { keras = "Activation" },
+  softplus = { keras = "Activation" },
+  silu = { keras = "Activation" },
+  gelu = { keras = "Activation" },
+  log_softmax = { keras = "Activation" },
+  leaky_relu = { keras = "LeakyReLU" },
+  elu = { keras = "ELU" },
+  lrn = { keras = "LRN" },
+  max_pool2d = { keras = "MaxPooling2D" },
+  avg_pool2d = { keras = "AveragePooling2D" },
+  global_avg_pool = { keras = "GlobalAveragePooling2D" },
+  global_max_pool = { keras = "GlobalMaxPooling2D" },
+  concat = { keras = "Concatenate" },
+  add = { keras = "Add", folds = true },
+  sub = { keras = "Subtract" },
+  mul = { keras = "Multiply", folds = true },
+  maximum = { keras = "Maximum", folds = true },
+  minimum = { keras = "Minimum", folds = true },
+  pad = { keras = "ZeroPadding2D" },
+  interpolate = { keras = "UpSampling2D" },
+  reshape = { shaped = true },
+  expand = { shaped = true },
+}
 
 
-local function global_pool(op, keras)
-  return {
-    keras = keras,
-    shape = function(layer, inputs)
-      return { (image_shape(layer, inputs[1])), 1, 1 }
-    end,
-    apply = function(_, xs, _, opts) return core.ops[op](xs[1], opts) end,
-  }
-end
-
-
-local function product(shape)
-  local n = 1
-  for _, d in ipairs(shape) do n = n * d end
-  return n
-end
-M.product = product
-
-
-local concat = { keras = "Concatenate" }
-
-function concat.shape(layer, inputs)
-  local out = { table.unpack(inputs[1]) }
-  for i = 2, #inputs do
-    if table.concat(out, "x", 2) ~= table.concat(inputs[i], "x", 2) then
-      fail(layer, "inputs of (%s) and (%s) cannot be joined",
-           table.concat(out, ","), table.concat(inputs[i], ","))
-    end
-    out[1] = out[1] + inputs[i][1]
-  end
-  return out
-end
-
-
-function concat.apply(_, xs, _, opts)
-  opts.dim = 2
-  xs[#xs + 1] = opts
-  return core.ops.concat(table.unpack(xs))
-end
-
-
-local batch_norm = { keras = "BatchNormalization", shape = same, takes = { "eps" } }
-
-function batch_norm.params(_, inputs)
-  local c = { inputs[1][1] }
-  return { { "weight", c }, { "bias", c }, { "running_mean", c, true },
-           { "running_var", c, true } }
-end
-
-
-function batch_norm.apply(layer, xs, p, opts)
-  opts.eps = layer.eps
-  return core.ops.batch_norm(xs[1], p.running_mean, p.running_var, p.weight, p.bias,
-                             opts)
-end
-
-
----Attributes of a layer that go to the operator as they are.
-local function with(op, keras, ...)
-  local names = { ... }
-  return {
-    keras = keras, shape = same, takes = names,
-    apply = function(layer, xs, _, opts)
-      for _, name in ipairs(names) do opts[name] = layer[name] end
-      return core.ops[op](xs[1], opts)
-    end,
-  }
+---"global_avg_pool" -> "GlobalAvgPool".
+local function camel(name)
+  return (("_" .. name):gsub("_(%w)", string.upper))
 end
 
 
 ---@type table<string, lunette.LayerKind>
-M.kinds = {
-  conv2d = conv,
-  linear = linear,
-  relu = simple("relu", "Activation"),
-  leaky_relu = with("leaky_relu", "LeakyReLU", "slope"),
-  relu6 = simple("relu6", "Activation"),
-  sigmoid = simple("sigmoid", "Activation"),
-  tanh = simple("tanh", "Activation"),
-  softplus = simple("softplus", "Activation"),
-  elu = with("elu", "ELU", "alpha"),
-  silu = simple("silu", "Activation"),
-  gelu = simple("gelu", "Activation"),
-  softmax = simple("softmax", "Softmax"),
-  log_softmax = simple("log_softmax", "Activation"),
-  dropout = simple("dropout", "Dropout"),
-  lrn = with("lrn", "LRN", "size", "alpha", "beta", "k"),
-  batch_norm = batch_norm,
-  max_pool2d = pool("max_pool2d", "MaxPooling2D"),
-  avg_pool2d = pool("avg_pool2d", "AveragePooling2D"),
-  global_avg_pool = global_pool("global_avg_pool", "GlobalAveragePooling2D"),
-  global_max_pool = global_pool("global_max_pool", "GlobalMaxPooling2D"),
-  concat = concat,
-  add = {
-    keras = "Add",
-    shape = function(layer, inputs)
-      local first = table.concat(inputs[1], ",")
-      for _, other in ipairs(inputs) do
-        if table.concat(other, ",") ~= first then
-          fail(layer, "inputs of (%s) and (%s) cannot be added", first,
-               table.concat(other, ","))
-        end
+M.kinds = {}
+for name in pairs(core.ops) do
+  local info, kind = core.op_info(name), rows[name] or {}
+  kind.op, kind.attrs, kind.inputs = name, info.attrs, info.inputs
+  kind.keras = kind.keras or camel(name)
+  kind.own, kind.needs = kind.own or {}, kind.needs or {}
+  kind.is = {}
+  for word in info.is:gmatch "%S+" do kind.is[word] = true end
+  M.kinds[name] = kind
+end
+
+
+---Is a layer, or a kind, an "activation", "probability", "weighted", "normalisation",
+---"pooling", "dropout", "padding", "join", "elementwise", "view", "selection",
+---"reduction", "resizing" or "comparison"? (engine/ops/ops.def says which are.)
+---@param what lunette.Layer|string
+---@param word string
+---@return boolean
+function M.is(what, word)
+  local kind = M.kinds[type(what) == "table" and what.kind or what]
+  return kind ~= nil and kind.is[word] == true
+end
+
+
+---Elements of a shape.
+---@param shape integer[]
+---@return integer
+function M.product(shape)
+  local n = 1
+  for _, d in ipairs(shape) do n = n * d end
+  return n
+end
+
+
+-- what a table of layers says ----------------------------------------------------
+
+
+---Keys that every layer may have; `from` is where it reads, so flatten's attribute
+---of that name is not to be had.
+local always = { name = true, kind = true, from = true, aliases = true }
+
+
+local function check_value(layer, key, value)
+  local kind = type(value)
+  if kind == "number" or kind == "boolean" then return end
+  if kind == "table" then
+    for i, v in pairs(value) do
+      if not math.tointeger(i) or type(v) ~= "number" then kind = "odd" end
+    end
+    if kind == "table" and #value <= 6 then return end
+  end
+  fail(layer, "%s is a number, true, false or a list of at most 6 numbers", key)
+end
+
+
+---Checks what a table of layers says about one; raises with the layer's name.
+---@param layer table   its attributes by name, with `name` and `kind`
+function M.check(layer)
+  local kind, takes, known = M.kinds[layer.kind], {}, {}
+  for _, list in ipairs { kind.own, kind.attrs } do
+    for _, key in ipairs(list) do
+      if not always[key] then takes[#takes + 1], known[key] = key, true end
+    end
+  end
+  for key, value in pairs(layer) do
+    if known[key] then
+      check_value(layer, key, value)
+    elseif not always[key] then
+      fail(layer, "%s has no attribute '%s'%s", layer.kind, tostring(key),
+           suggest.after(tostring(key), takes))
+    end
+  end
+  for _, key in ipairs(kind.needs) do
+    if layer[key] == nil then fail(layer, "%s needs `%s`", layer.kind, key) end
+  end
+end
+
+
+---A parameter that a layer reads beside other layers: { param = "gamma",
+---shape = { 8, 1, 1 } }, to which `frozen` (never trained) and `init` may be added.
+local function check_operand(layer, entry)
+  if type(entry.param) ~= "string" or not entry.param:find "^[%w_]+$" then
+    fail(layer, "a parameter among its inputs is { param = name, shape = {...} }")
+  end
+  local shape, ok = entry.shape, type(entry.shape) == "table"
+  for _, d in ipairs(ok and shape or {}) do ok = ok and math.tointeger(d) and d > 0 end
+  if not ok or #shape == 0 or #shape > 6 then
+    fail(layer, "its parameter '%s' needs `shape = {...}`", entry.param)
+  end
+end
+
+
+---Parts what a layer reads: `layer.from` keeps the names of layers, and
+---`layer.operands`, where numbers or parameters are among them, says how both follow
+---one another: { from = i }, { value = number } or { param = key }.
+---@param layer table
+---@param entries table   names, numbers, { param =, shape = }
+function M.read_inputs(layer, entries)
+  layer.from = {}
+  local operands, own = {}, {}
+  for i, entry in ipairs(entries) do
+    if type(entry) == "number" then
+      operands[i] = { value = entry }
+    elseif type(entry) == "table" then
+      check_operand(layer, entry)
+      operands[i] = { param = entry.param }
+      own[#own + 1] = { entry.param, entry.shape, frozen = entry.frozen,
+                        init = entry.init or M.is(layer, "elementwise")
+                          and (layer.kind == "mul" or layer.kind == "div") and 1 or 0 }
+    else
+      layer.from[#layer.from + 1] = entry
+      operands[i] = { from = #layer.from }
+    end
+  end
+  if #layer.from == 0 then fail(layer, "reads no layer") end
+  if #operands > #layer.from then layer.operands, layer.own_params = operands, own end
+end
+
+
+-- shapes and parameters ----------------------------------------------------------
+
+
+---What the operator takes: what each input is, then the parameters in its order.
+---`of` gives a layer's value by its place in `from`, `param` a parameter, `number` what
+---stands for a number; the count comes second, since an optional one may be nil.
+local function arguments(layer, of, param, number)
+  local list, n = {}, 0
+  if layer.operands then
+    for i, o in ipairs(layer.operands) do
+      list[i] = o.from and of[o.from] or o.param and param[o.param] or number(o.value)
+      n = i
+    end
+  else
+    for i, x in ipairs(of) do list[i], n = x, i end
+  end
+  for _, key in ipairs(M.kinds[layer.kind].order or {}) do
+    n = n + 1
+    list[n] = param[key]
+  end
+  return list, n
+end
+
+
+---The operator's attributes as the layer has them, for a batch of n.
+local function attributes(kind, layer, n, opts)
+  for _, key in ipairs(kind.attrs) do
+    if not always[key] then opts[key] = layer[key] end
+  end
+  if kind.shaped then opts.shape = { n, table.unpack(layer.shape or {}) } end
+  return opts
+end
+
+
+---The operator's shape for a batch of n, without the batch.
+local function shape_of(kind, layer, inputs, params, n)
+  local of, own = {}, {}
+  for i, shape in ipairs(inputs) do of[i] = { n, table.unpack(shape) } end
+  for _, q in ipairs(params) do own[q.key] = q.shape end
+  local list, count = arguments(layer, of, own, function() return { 1 } end)
+  for i = 1, count do list[i] = list[i] or false end
+  local opts = attributes(kind, layer, n, { name = layer.name })
+  local out
+  repeat -- what folds takes the first two, then their result and the next
+    local some = kind.folds and { list[1], list[2] } or list
+    local ok, message
+    ok, out, message = pcall(core.shape, kind.op, some, opts)
+    if not ok then fail(layer, "%s", tostring(out)) end
+    if not out then error(message, 0) end
+    if kind.folds then
+      table.remove(list, 1)
+      list[1] = out
+    end
+  until not kind.folds or #list < 2
+  return out
+end
+
+
+---Attributes that name dimensions, or have a value a dimension.
+local function touches_batch(layer, dims)
+  local lists = { dim = "named", dims = "named", shift = "each", before = "each",
+                  after = "each" }
+  for key, how in pairs(lists) do
+    local value = layer[key]
+    local list = type(value) == "table" and value or { value }
+    for i, d in ipairs(list) do
+      local batch = d == 1 or d == -dims
+      if layer.kind == "permute" then batch = batch ~= (i == 1) end
+      if how == "named" and batch or how == "each" and i == 1 and d ~= 0 then
+        return key
       end
-      if #inputs < 2 then fail(layer, "add wants two inputs or more") end
-      return inputs[1]
-    end,
-    apply = function(_, xs, _, opts)
-      local sum = core.ops.add(xs[1], xs[2], opts)
-      for i = 3, #xs do sum = core.ops.add(sum, xs[i], opts) end
-      return sum
-    end,
-  },
-  flatten = {
-    keras = "Flatten",
-    shape = function(_, inputs) return { product(inputs[1]) } end,
-    apply = function(_, xs, _, opts) return core.ops.flatten(xs[1], opts) end,
-  },
-}
+    end
+  end
+  return nil
+end
 
 
----Kinds that Keras fuses into the layer before them: they have a node and a name
----of their own here, but no line in a summary.
-M.activations = {
-  relu = true, relu6 = true, sigmoid = true, tanh = true, softplus = true,
-  silu = true, gelu = true, elu = true, leaky_relu = true, softmax = true,
-  log_softmax = true,
-}
+---Operators of these work on every picture by itself.
+local function by_picture(layer)
+  return M.is(layer, "weighted") or M.is(layer, "pooling")
+    or M.is(layer, "normalisation")
+end
+
+
+---Raises where a layer would mix the pictures of a batch: its shape for 2 and for 3
+---pictures must be that for one, a picture each (no dimension is both 2 and 3 long).
+local function check_batch(kind, layer, inputs, params, shape)
+  local key = touches_batch(layer, #inputs[1] + 1)
+  if key then
+    fail(layer, "%s: dimension 1 is the batch, which stays as it is", key)
+  end
+  if by_picture(layer) and shape[1] == 1 then return end
+  local want = table.concat(shape, ",", 2)
+  for n = 1, 3 do
+    local ok, got = true, shape
+    if n > 1 then ok, got = pcall(shape_of, kind, layer, inputs, params, n) end
+    if not ok or got[1] ~= n or table.concat(got, ",", 2) ~= want then
+      fail(layer, "%s mixes the pictures of a batch: for %d it %s", layer.kind, n,
+           ok and "puts out (" .. table.concat(got, ", ") .. ")" or "fails")
+    end
+  end
+end
+
+
+---Sets the layer's output shape and parameters, given the shapes of what it reads;
+---raises with the layer's name where they do not fit.
+---@param layer lunette.Layer
+---@param inputs integer[][]   without the batch
+function M.infer(layer, inputs)
+  local kind, params = M.kinds[layer.kind], {}
+  local list = kind.params and kind.params(layer, inputs[1]) or {}
+  for _, q in ipairs(layer.own_params or {}) do list[#list + 1] = q end
+  for i, q in ipairs(list) do
+    params[i] = { name = layer.name .. "." .. q[1], key = q[1], shape = q[2],
+                  frozen = q.frozen, init = q.init }
+  end
+  local shape = shape_of(kind, layer, inputs, params, 1)
+  check_batch(kind, layer, inputs, params, shape)
+  layer.params, layer.own_params = params, nil
+  layer.shape = { table.unpack(shape, 2) }
+end
+
+
+-- running ------------------------------------------------------------------------
+
+
+---Applies a layer.
+---@param layer lunette.Layer
+---@param xs lunette.Tensor[]     values of what it reads, as `layer.from` names them
+---@param params table<string, lunette.Tensor>   by key
+---@param opts table              the node's name, and whether it may be deferred
+---@return lunette.Tensor
+function M.apply(layer, xs, params, opts)
+  local kind = M.kinds[layer.kind]
+  local list, count = arguments(layer, xs, params, function(v) return v end)
+  local f = core.ops[kind.op]
+  attributes(kind, layer, kind.shaped and xs[1]:dim(1), opts)
+  if not kind.folds then
+    list[count + 1] = opts
+    return f(table.unpack(list, 1, count + 1))
+  end
+  local y = f(list[1], list[2], opts)
+  for i = 3, count do y = f(y, list[i], opts) end
+  return y
+end
 
 return M

@@ -95,8 +95,7 @@ local function apply(net, layer, st)
   local xs = {}
   for i, from in ipairs(layer.from) do xs[i] = st.box[from] end
   local opts = { name = layer.name, defer = may_wait(layer, st) }
-  local kind = layers.kinds[layer.kind]
-  local y = kind.apply(layer, xs, watched_params(net, layer, st), opts)
+  local y = layers.apply(layer, xs, watched_params(net, layer, st), opts)
   st.box[layer.name] = y
   st.node[layer.name] = y:node()
   st.waiting[#st.waiting + 1] = layer
