@@ -7,7 +7,8 @@
 ** What is where:  bytes.c arena and plain reading   file.c the list
 ** reader.c which format it is   safetensors.c   hdf5.c Keras   zip.c archives
 ** pickle.c the stack machine   torch.c .pth   copy.c permuted copies
-** plan.c what to write   out.c writing   digest.c checksums   jail.c   main.c
+** plan.c what to write   out.c writing   part.c the file that appears at the end
+** digest.c checksums   jail.c   main.c
 */
 #ifndef LUN_IMPORT_H
 #define LUN_IMPORT_H
@@ -181,7 +182,14 @@ int imp_put(imp_out *o, const void *data, size_t n, lun_err *err);
 /* Writes the rest and frees; the file stays open. */
 int imp_end(imp_out *o, lun_err *err);
 
-/* Reads a plan (docs/formats.md), writes header and tensors to fd. */
+/* ---- plan.c ---- */
+
+enum {
+  IMP_MAXPLAN = 32 << 20
+}; /* bytes: 16384 tensors with the longest names */
+/* All that fd gives, into *plan (free it), also after a failure. */
+int imp_read_plan(int fd, char **plan, size_t *n, lun_err *err);
+/* Follows a plan (docs/formats.md): header and tensors to fd. */
 int imp_write(const imp_file *f, const char *plan, size_t n, int fd,
               lun_err *err);
 
@@ -197,6 +205,20 @@ int imp_copy(const imp_file *f, const imp_tensor *t, const imp_view *view,
 
 /* algo "sha256" or "md5"; hex holds 65 bytes. */
 int imp_digest(int fd, const char *algo, char *hex, lun_err *err);
+
+/* ---- part.c ---- */
+
+#define IMP_PART_SUFFIX ".lunette-part"
+typedef struct imp_part {
+  int fd;    /* written here; -1: none */
+  int named; /* it has its temporary name already */
+  char out[4096], path[4096];
+} imp_part;
+int imp_part_open(imp_part *p, const char *out, lun_err *err);
+/* Puts the whole file in the place of `out`. */
+int imp_part_keep(imp_part *p, lun_err *err);
+/* Closes it; what was not kept is gone. */
+void imp_part_drop(imp_part *p);
 
 /* ---- jail.c ---- */
 

@@ -29,8 +29,13 @@
 #define SANITIZED 0
 #endif
 
+/* Never above what the caller was given (ulimit). */
 static int set_limit(int what, rlim_t value, lun_err *err) {
-  struct rlimit r = {value, value};
+  struct rlimit r;
+  if (getrlimit((__rlimit_resource_t)what, &r) != 0)
+    return lun_fail(err, LUN_EIO, "getrlimit: %s", strerror(errno));
+  if (value < r.rlim_cur) r.rlim_cur = value;
+  r.rlim_max = r.rlim_cur;
   if (setrlimit((__rlimit_resource_t)what, &r) == 0) return LUN_OK;
   return lun_fail(err, LUN_EIO, "setrlimit: %s", strerror(errno));
 }

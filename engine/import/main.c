@@ -35,15 +35,14 @@ enum {
   EX_CRASH = 70,
   EX_IO = 74
 };
-enum { MEMORY = 256 << 20, MAX_PLAN = 64 << 20 };
+/* MAX_LISTING: bytes of a listing on stdout */
+enum { MEMORY = 256 << 20, MAX_LISTING = 64 << 20 };
 
 typedef struct task {
   const char *verb, *algo, *in, *out;
-  int fd, outfd; /* outfd -1: writes no file */
+  int fd;
   int64_t size;  /* bytes of the input */
-  char part[4096];
-  char *plan;
-  size_t nplan;
+  imp_part part; /* part.fd -1: writes no file */
 } task;
 
 /* ---- what the child says ----------------------------------------------- */
@@ -112,13 +111,23 @@ static int digest(const task *t, lun_err *err) {
 ** slow disk needs, 16 MB a second. */
 static int confine(const task *t, lun_err *err) {
   int listing = strcmp(t->verb, "list") == 0;
-  imp_limits l = {.memory = MEMORY, .out = t->outfd};
+  imp_limits l = {.memory = MEMORY, .out = t->part.fd};
   l.cpu_seconds = 0.7 + (listing ? 0 : (double)t->size / 16e6);
-  l.file_bytes = t->outfd < 0 ? MAX_PLAN : ((int64_t)1 << 40);
+  l.file_bytes = t->part.fd < 0 ? MAX_LISTING : ((int64_t)1 << 40);
   /* Libraries read their settings now; later they could not. */
   LUN_TRY(imp_hdf5_start(err));
   json_object_seed(0); /* random, against colliding keys */
   return imp_confine(&l, err);
+}
+
+/* What the plan on stdin says. */
+static int write_tensors(const task *t, const imp_file *f, lun_err *err) {
+  char *plan;
+  size_t n;
+  int status = imp_read_plan(STDIN_FILENO, &plan, &n, err);
+  if (status == LUN_OK) status = imp_write(f, plan, n, t->part.fd, err);
+  free(plan);
+  return status;
 }
 
 static int work(const task *t, lun_err *err) {
@@ -127,8 +136,8 @@ static int work(const task *t, lun_err *err) {
   if (t->algo && strcmp(t->algo, "crc") != 0) return digest(t, err);
   status = imp_open(&f, t->fd, err);
   if (status == LUN_OK) {
-    if (t->outfd >= 0)
-      status = imp_write(&f, t->plan, t->nplan, t->outfd, err);
+    if (t->out)
+      status = write_tensors(t, &f, err);
     else
       status = t->algo ? check_members(&f, err) : list(&f, err);
   }
@@ -190,16 +199,21 @@ static int report_crash(int sig) {
   return EX_CRASH;
 }
 
+/* What ends us is waited for, so that there is time to clean up. */
+static sigset_t watch_signals(void) {
+  static const int ends[] = {SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+  sigset_t set;
+  sigemptyset(&set);
+  for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
+    sigaddset(&set, ends[i]);
+  sigprocmask(SIG_BLOCK, &set, NULL);
+  return set;
+}
+
 static int run(const task *t) {
-  sigset_t watched;
+  sigset_t watched = watch_signals();
   pid_t pid, self = getpid();
   int wstatus, stopped = 0;
-  sigemptyset(&watched);
-  sigaddset(&watched, SIGCHLD);
-  sigaddset(&watched, SIGINT);
-  sigaddset(&watched, SIGTERM);
-  sigaddset(&watched, SIGHUP);
-  sigprocmask(SIG_BLOCK, &watched, NULL);
   fflush(stdout);
   pid = fork();
   if (pid < 0) return error_line(strerror(errno)), EX_IO;
@@ -234,47 +248,39 @@ static int open_input(task *t) {
   return 0;
 }
 
-static int read_plan(task *t) {
-  size_t room = 1 << 16;
-  t->plan = malloc(room);
-  while (t->plan) {
-    size_t n = fread(t->plan + t->nplan, 1, room - t->nplan, stdin);
-    t->nplan += n;
-    if (n == 0)
-      return ferror(stdin) ? fail_at("stdin", "unreadable", EX_IO) : 0;
-    if (t->nplan == room && (room *= 2) > MAX_PLAN) break;
-    if (t->nplan < room) continue;
-    t->plan = realloc(t->plan, room);
-  }
-  return fail_at("stdin", "the plan is too long", EX_USAGE_);
-}
-
-/* Beside the output, so that the rename at the end cannot cross a disk. */
-static int open_part(task *t) {
-  if (snprintf(t->part, sizeof t->part, "%s.part-%ld", t->out,
-               (long)getpid()) >= (int)sizeof t->part)
-    return fail_at(t->out, "the name is too long", EX_IO);
-  t->outfd = open(t->part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  if (t->outfd < 0) return fail_at(t->part, strerror(errno), EX_IO);
-  return 0;
-}
-
 static int write_file(task *t) {
-  int code = read_plan(t);
-  if (code == 0) code = open_part(t);
-  if (code != 0) return code;
+  lun_err err;
+  int code;
+  if (imp_part_open(&t->part, t->out, &err) != LUN_OK)
+    return error_line(err.msg), EX_IO;
   code = run(t);
-  /* On the disk before it gets its name: a power cut leaves all or nothing. */
-  if (code == 0 && (fsync(t->outfd) != 0 || rename(t->part, t->out) != 0))
-    code = fail_at(t->out, strerror(errno), EX_IO);
-  if (code != 0) unlink(t->part);
-  close(t->outfd);
+  if (code == 0 && imp_part_keep(&t->part, &err) != LUN_OK)
+    code = (error_line(err.msg), EX_IO);
+  imp_part_drop(&t->part);
   return code;
 }
 
+/* Nothing of the caller but stdin, stdout and stderr.  One that is missing
+** becomes /dev/null, read only: no file of ours may get its number, and what is
+** said there must fail. */
+static int only_standard_files(void) {
+  int fd;
+  do {
+    fd = open("/dev/null", O_RDONLY);
+    if (fd < 0) return -1;
+  } while (fd <= STDERR_FILENO);
+  close_range(STDERR_FILENO + 1, ~0U, 0);
+  return 0;
+}
+
 int main(int argc, char **argv) {
-  task t = {.outfd = -1};
+  task t = {.part = {.fd = -1}};
   int code;
+  if (only_standard_files() != 0) return EX_IO;
+  watch_signals();
+  prctl(PR_SET_PDEATHSIG, SIGTERM); /* ends with its caller, cleaning up */
+  signal(SIGPIPE, SIG_IGN);         /* ... and when nobody reads any more */
+  signal(SIGXFSZ, SIG_IGN);         /* a limit on files: an error of write */
   if (argc == 3 && strcmp(argv[1], "list") == 0)
     t.in = argv[2];
   else if (argc == 4 && strcmp(argv[1], "digest") == 0)
@@ -289,6 +295,5 @@ int main(int argc, char **argv) {
   t.verb = argv[1];
   code = open_input(&t);
   if (code == 0) code = t.out ? write_file(&t) : run(&t);
-  free(t.plan);
   return code;
 }

@@ -11,13 +11,41 @@
 */
 #include "import.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct text {
   const char *p, *end;
 } text;
+
+int imp_read_plan(int fd, char **plan, size_t *n, lun_err *err) {
+  size_t room = 0;
+  *plan = NULL;
+  *n = 0;
+  for (;;) {
+    ssize_t got;
+    if (*n == room) {
+      char *more;
+      if (room == IMP_MAXPLAN)
+        return lun_fail(err, LUN_EARG, "the plan is longer than %d bytes",
+                        IMP_MAXPLAN);
+      room = room ? 2 * room : 1 << 16;
+      more = realloc(*plan, room);
+      if (more == NULL)
+        return lun_fail(err, LUN_ENOMEM, "no memory for the plan");
+      *plan = more;
+    }
+    got = read(fd, *plan + *n, room - *n);
+    if (got == 0) return LUN_OK;
+    if (got > 0)
+      *n += (size_t)got;
+    else if (errno != EINTR)
+      return lun_fail(err, LUN_EIO, "the plan: %s", strerror(errno));
+  }
+}
 
 static int bad(const char *what, lun_err *err) {
   return lun_fail(err, LUN_EARG, "plan: %s", what);
@@ -56,6 +84,8 @@ static int split(const imp_tensor *t, imp_view *v, lun_err *err) {
     int64_t have = 1;
     while (k >= 0 && (have < t->dim[i] || (v->dim[k] == 1 && i == 0))) {
       if (v->dim[k] < 1) return bad("an axis of 0", err);
+      if (v->dim[k] > t->dim[i] / have) /* and nothing overflows */
+        return bad("a view does not fit its tensor", err);
       v->stride[k] = t->stride[i] * have;
       have *= v->dim[k--];
     }

@@ -62,7 +62,8 @@ static int add_tensor(imp_file *f, const char *name, json_t *j, int64_t base,
   LUN_TRY(imp_shape(t, (int)ndim, dim, err));
   begin = json_integer_value(json_array_get(offs, 0)); /* 0 if no integer */
   end = json_integer_value(json_array_get(offs, 1));
-  if (begin < 0 || begin > f->size || end - begin != t->size * t->width)
+  if (begin < 0 || begin > f->size || end < begin ||
+      end - begin != t->size * t->width)
     return lun_fail(err, LUN_EFORMAT,
                     "tensor '%s': offsets %lld..%lld, its shape needs %lld",
                     t->name, (long long)begin, (long long)end,

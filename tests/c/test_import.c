@@ -259,6 +259,138 @@ static void test_random_pickles(void) {
   CHECK(ended == 20000, "%d of 20000", ended);
 }
 
+/* ---- the plan ---------------------------------------------------------- */
+
+/* n bytes through a pipe in pieces of `step`, read back as a plan. */
+static int plan_through_pipe(size_t n, size_t step, lun_err *err) {
+  int ends[2], status, wstatus, same = 1;
+  char *plan;
+  size_t got;
+  pid_t pid;
+  if (pipe(ends) != 0 || (pid = fork()) < 0) abort();
+  if (pid == 0) {
+    char *p = malloc(step);
+    for (size_t at = 0; at < n; at += step) {
+      size_t some = n - at < step ? n - at : step;
+      for (size_t i = 0; i < some; i++) p[i] = (char)((at + i) % 251);
+      for (size_t done = 0; done < some;) {
+        ssize_t put = write(ends[1], p + done, some - done);
+        if (put <= 0) _exit(1);
+        done += (size_t)put;
+      }
+    }
+    _exit(0);
+  }
+  close(ends[1]);
+  status = imp_read_plan(ends[0], &plan, &got, err);
+  close(ends[0]);
+  waitpid(pid, &wstatus, 0);
+  for (size_t i = 0; status == LUN_OK && i < got; i++)
+    same = same && plan[i] == (char)(i % 251);
+  if (status == LUN_OK && (got != n || !same)) status = -100;
+  free(plan);
+  return status;
+}
+
+/* Every length about the sizes at which its buffer grows; an honest plan of
+** 2600 labels has 70 kB. */
+static void test_plan_of_any_length(void) {
+  static const size_t edges[] = {0, 1, 1 << 16, 1 << 17, 1 << 20, 3 << 20};
+  lun_err err = {0, ""};
+  for (size_t i = 0; i < sizeof edges / sizeof edges[0]; i++)
+    for (int off = -1; off <= 1; off++) {
+      size_t n = edges[i] + (size_t)(edges[i] || off > 0 ? off : 0);
+      int status = plan_through_pipe(n, i % 2 ? 4093 : 1 << 15, &err);
+      CHECK(status == LUN_OK, "%zu bytes: %d %s", n, status, err.msg);
+    }
+  CHECK(plan_through_pipe(IMP_MAXPLAN - 1, 1 << 20, &err) == LUN_OK, "%s",
+        err.msg);
+  CHECK(plan_through_pipe(IMP_MAXPLAN + 1, 1 << 20, &err) == LUN_EARG, "%s",
+        err.msg);
+}
+
+/* Plans that are wrong, each in one way. */
+static int follow_plan(const char *plan, lun_err *err) {
+  float data[6] = {1, 2, 3, 4, 5, 6};
+  const int64_t dim[] = {2, 3};
+  imp_tensor t = plain_tensor(IMP_F32, 4, 2, dim);
+  imp_file f = {.fd = memory_file(data, sizeof data),
+                .size = sizeof data,
+                .h5 = -1,
+                .tensor = &t,
+                .count = 1};
+  int out = memory_file("", 0);
+  size_t n = strlen(plan);
+  char *copy = malloc(n ? n : 1); /* exactly: reading past its end shows */
+  int status;
+  memcpy(copy, plan, n);
+  status = imp_write(&f, copy, n, out, err);
+  free(copy);
+  close(out);
+  close(f.fd);
+  return status;
+}
+
+/* The format's reader with offsets of every extreme. */
+static void test_extreme_offsets(void) {
+  static const char *const at[] = {
+      "0",     "1",   "-1", "4", "9223372036854775807", "-9223372036854775808",
+      "1e300", "null"};
+  enum { N = sizeof at / sizeof at[0] };
+  lun_err err = {0, ""};
+  for (int i = 0; i < N * N; i++) {
+    char text[256], file[300] = {0};
+    int n = snprintf(text, sizeof text,
+                     "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],"
+                     "\"data_offsets\":[%s,%s]}}",
+                     at[i / N], at[i % N]);
+    imp_file f;
+    int status;
+    file[0] = (char)n;
+    memcpy(file + 8, text, (size_t)n);
+    status = imp_open(&f, memory_file(file, (size_t)n + 12), &err);
+    /* [null,4] counts from 0, as an offset that is missing */
+    CHECK((status == LUN_OK) == (i == 3 || i == 7 * N + 3 || i == 6 * N + 3),
+          "[%s,%s]: %d %s", at[i / N], at[i % N], status, err.msg);
+    close(f.fd);
+    imp_close(&f);
+  }
+}
+
+static void test_wrong_plans(void) {
+  static const char *const wrong[] = {
+      "",
+      "end",
+      "tensor 0 2,3 0,1 t\n",
+      "header 4\n{}\nend\n",
+      "header 18446744073709551615\n{}\nend\n",
+      "header -1\n{}\nend\n",
+      "tensor 1 2,3 0,1 t\nend\n",
+      "tensor -1 2,3 0,1 t\nend\n",
+      "tensor 99999999999999999999 2,3 0,1 t\nend\n",
+      "tensor 0 2,3 0,0 t\nend\n",
+      "tensor 0 2,3 0,2 t\nend\n",
+      "tensor 0 3,3 0,1 t\nend\n",
+      "tensor 0 0,3 0,1 t\nend\n",
+      "tensor 0 2,9223372036854775807 0,1 t\nend\n",
+      "tensor 0 99999999999999999999,3 0,1 t\nend\n",
+      "tensor 0 4611686018427387904,4,3 0,1,2 t\nend\n",
+      "tensor 0 9223372036854775807,3 0,1 t\nend\n",
+      "tensor 0 2,1,9223372036854775807,2 0,1,2,3 t\nend\n",
+      "tensor 0 9223372036854775807,2,3 0,1,2 t\nend\n",
+      "tensor 0 2,3 0,1 u\nend\n",
+      "tensor 0 2,3,1,1,1,1,1 0,1,2,3,4,5,6 t\nend\n",
+      "dtype I8\nend\n",
+  };
+  lun_err err = {0, ""};
+  CHECK(follow_plan("header 2\n{}\ntensor 0 2,3 1,0 t\nend\n", &err) == LUN_OK,
+        "%s", err.msg);
+  for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+    err.msg[0] = '\0';
+    CHECK(follow_plan(wrong[i], &err) < LUN_OK && err.msg[0], "%s", wrong[i]);
+  }
+}
+
 /* ---- the jail ---------------------------------------------------------- */
 
 typedef void deed(int other);
@@ -345,6 +477,9 @@ int main(void) {
   test_copies();
   test_pickles();
   test_random_pickles();
+  test_plan_of_any_length();
+  test_wrong_plans();
+  test_extreme_offsets();
   test_jail();
   DONE("test_import");
 }
