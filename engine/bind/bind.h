@@ -5,6 +5,18 @@
 ** The order in every constructor: check all arguments (may raise, nothing
 ** acquired yet), make the owner (an empty box with its metatable), let the
 ** core fill it, then raise if the core failed.
+**
+** While a pointer out of a box is held no Lua may run.  Metamethods run in
+** lua_geti, lua_getfield, luaL_len, luaL_tolstring on tables of the caller; the
+** collector, and with it finalisers, in everything that makes a Lua value
+** (lua_new*, lua_push*string, luaL_Buffer) and in lunL_reserve; either may
+** release any box.  So every entry point works in this order:
+**   1. arguments that are no boxes become C values; strings stay on the stack
+**   2. lunL_ready for every tensor, the result's box, lunL_reserve
+**   3. pointers: lunL_values, lunL_writable, lunL_checkbox
+**   4. the core works; it calls no Lua
+**   5. answers are pushed from C values, or from boxes read again
+** An index into the stack may be kept as long as one likes.
 */
 #ifndef LUN_BIND_H
 #define LUN_BIND_H
@@ -35,9 +47,15 @@ lun_tensor *lunL_fresh(lua_State *L, int ndim, const int64_t *dim);
 void lunL_pushtensor(lua_State *L, lun_tensor *t, lun_tape *tape, int node);
 /* The box at arg; raises when it is none or was released. */
 lunL_tensor *lunL_checkbox(lua_State *L, int arg);
-/* The same with its values computed (a deferred one is computed here). */
+/* Computes what was put off.  The collector runs here. */
+void lunL_ready(lua_State *L, int arg);
+/* The tensor, which is ready; nothing of Lua runs but a raise. */
+lun_tensor *lunL_values(lua_State *L, int arg);
+/* The same to be written: raises when it is a file's.  Every tensor that a
+** method writes comes from here. */
+lun_tensor *lunL_writable(lua_State *L, int arg);
+/* ready, then values or writable. */
 lun_tensor *lunL_checktensor(lua_State *L, int arg);
-/* The same about to be written: raises when it is a file's. */
 lun_tensor *lunL_checkwritable(lua_State *L, int arg);
 /* NULL when the value is no tensor. */
 lunL_tensor *lunL_testbox(lua_State *L, int arg);

@@ -71,34 +71,48 @@ lunL_tensor *lunL_checkbox(lua_State *L, int arg) {
   return b;
 }
 
-/* Computes a deferred tensor; the values of a turned matrix in order. */
-static lun_tensor *ready(lua_State *L, lunL_tensor *b) {
+/* A deferred tensor is computed, a turned matrix gets its values in order. */
+void lunL_ready(lua_State *L, int arg) {
+  lunL_tensor *b = lunL_checkbox(L, arg);
   lun_err err;
   lun_tensor *value;
   if (b->t->turned) {
-    if (!b->t->twin) lunL_reserve(L, (size_t)b->t->size * sizeof(float));
+    if (b->t->twin) return;
+    lunL_reserve(L, (size_t)b->t->size * sizeof(float));
+    b = lunL_checkbox(L, arg);
     if (lun_tensor_in_order(b->t, &value, &err) != LUN_OK) lunL_raise(L, &err);
-    return value;
+  } else if (!b->t->store && b->t->size && b->tape) {
+    lunL_reserve(L, (size_t)b->t->size * sizeof(float));
+    b = lunL_checkbox(L, arg);
+    if (lun_tape_value(b->tape, b->node, &value, &err) != LUN_OK)
+      lunL_raise(L, &err);
   }
-  if (b->t->store || !b->t->size || !b->tape) return b->t;
-  lunL_reserve(L, (size_t)b->t->size * sizeof(float));
-  if (lun_tape_value(b->tape, b->node, &value, &err) != LUN_OK)
-    lunL_raise(L, &err);
-  return b->t;
+}
+
+lun_tensor *lunL_values(lua_State *L, int arg) {
+  lun_tensor *t = lunL_checkbox(L, arg)->t;
+  if (t->twin) t = t->twin;
+  luaL_argcheck(L, t->data || !t->size, arg, "its values were not kept");
+  return t;
+}
+
+lun_tensor *lunL_writable(lua_State *L, int arg) {
+  lun_tensor *t = lunL_checkbox(L, arg)->t;
+  if (t->readonly)
+    luaL_argerror(L, arg, "weights of a file are read-only; clone() them");
+  luaL_argcheck(L, t->data || !t->size, arg, "its values were not kept");
+  if (t->store) t->store->changes++;
+  return t;
 }
 
 lun_tensor *lunL_checktensor(lua_State *L, int arg) {
-  return ready(L, lunL_checkbox(L, arg));
+  lunL_ready(L, arg);
+  return lunL_values(L, arg);
 }
 
 lun_tensor *lunL_checkwritable(lua_State *L, int arg) {
-  lunL_tensor *b = lunL_checkbox(L, arg);
-  lun_tensor *t;
-  if (b->t->readonly)
-    luaL_argerror(L, arg, "weights of a file are read-only; clone() them");
-  t = ready(L, b);
-  if (t->store) t->store->changes++;
-  return t;
+  lunL_ready(L, arg);
+  return lunL_writable(L, arg);
 }
 
 int lunL_checkshape(lua_State *L, int arg, int64_t *dim) {

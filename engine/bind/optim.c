@@ -4,13 +4,18 @@
 */
 #include "bind.h"
 
-/* A tensor of as many values as p. */
-static lun_tensor *like(lua_State *L, int arg, const lun_tensor *p) {
-  lun_tensor *t = lunL_checktensor(L, arg);
-  if (t->size != p->size)
-    luaL_error(L, "argument #%d has %d values, the parameter %d", arg,
-               (int)t->size, (int)p->size);
-  return t;
+/* All the same size, as the parameter at 1; `n` tensors from there on. */
+static void check_sizes(lua_State *L, int n) {
+  int64_t size = lunL_values(L, 1)->size;
+  for (int arg = 2; arg <= n; arg++)
+    if (lunL_values(L, arg)->size != size)
+      luaL_error(L, "argument #%d has %d values, the parameter %d", arg,
+                 (int)lunL_values(L, arg)->size, (int)size);
+}
+
+static void ready(lua_State *L, int n) {
+  for (int arg = 1; arg <= n; arg++) lunL_ready(L, arg);
+  check_sizes(L, n);
 }
 
 static double option(lua_State *L, int table, const char *name,
@@ -25,43 +30,62 @@ static double option(lua_State *L, int table, const char *name,
 /* p:adam_(g, m, v, {step =, rate =, beta1 =, beta2 =, eps =, decay =,
 ** scale =}) */
 static int adam(lua_State *L) {
-  lun_tensor *p = lunL_checkwritable(L, 1), *g = like(L, 2, p);
-  lun_tensor *m = like(L, 3, p), *v = like(L, 4, p);
   lun_adam o;
+  double step;
+  float *p, *m, *v;
   luaL_checktype(L, 5, LUA_TTABLE);
-  o.step = (int64_t)option(L, 5, "step", 1);
+  step = option(L, 5, "step", 1);
   o.rate = option(L, 5, "rate", 1e-3);
   o.beta1 = option(L, 5, "beta1", 0.9);
   o.beta2 = option(L, 5, "beta2", 0.999);
   o.eps = option(L, 5, "eps", 1e-8);
   o.decay = option(L, 5, "decay", 0);
   o.scale = option(L, 5, "scale", 1);
-  luaL_argcheck(L, o.step >= 1, 5, "steps count from 1");
-  lun_adam_step(p->size, p->data, g->data, m->data, v->data, &o);
+  luaL_argcheck(L, step >= 1 && step <= 1e15, 5, "steps count from 1");
+  o.step = (int64_t)step;
+  ready(L, 4);
+  p = lunL_writable(L, 1)->data;
+  m = lunL_writable(L, 3)->data;
+  v = lunL_writable(L, 4)->data;
+  lun_adam_step(lunL_values(L, 1)->size, p, lunL_values(L, 2)->data, m, v, &o);
   lua_settop(L, 1);
   return 1;
 }
 
 /* p:sgd_(g, v, {rate =, momentum =, decay =, scale =}) */
 static int sgd(lua_State *L) {
-  lun_tensor *p = lunL_checkwritable(L, 1), *g = like(L, 2, p),
-             *v = like(L, 3, p);
+  double rate, momentum, decay, scale;
+  float *p, *v;
   luaL_checktype(L, 4, LUA_TTABLE);
-  lun_sgd_step(p->size, p->data, g->data, v->data, option(L, 4, "rate", 1e-2),
-               option(L, 4, "momentum", 0), option(L, 4, "decay", 0),
-               option(L, 4, "scale", 1));
+  rate = option(L, 4, "rate", 1e-2);
+  momentum = option(L, 4, "momentum", 0);
+  decay = option(L, 4, "decay", 0);
+  scale = option(L, 4, "scale", 1);
+  ready(L, 3);
+  p = lunL_writable(L, 1)->data;
+  v = lunL_writable(L, 3)->data;
+  lun_sgd_step(lunL_values(L, 1)->size, p, lunL_values(L, 2)->data, v, rate,
+               momentum, decay, scale);
   lua_settop(L, 1);
   return 1;
+}
+
+/* A place counted from 1; any whole number may come. */
+static int64_t place(lua_State *L, int arg) {
+  lua_Integer i = luaL_checkinteger(L, arg);
+  luaL_argcheck(L, i >= 1, arg, "counted from 1");
+  return i - 1;
 }
 
 /* t:paste_(part, row, column): part over t's last two dimensions, from there
 ** on, counted from 1 */
 static int paste(lua_State *L) {
-  lun_tensor *t = lunL_checkwritable(L, 1);
-  const lun_tensor *part = lunL_checktensor(L, 2);
+  int64_t row = place(L, 3), column = place(L, 4);
   lun_err err;
-  if (lun_tensor_paste(t, part, luaL_checkinteger(L, 3) - 1,
-                       luaL_checkinteger(L, 4) - 1, &err) != LUN_OK)
+  lunL_ready(L, 1);
+  lunL_ready(L, 2);
+  if (lun_tensor_paste(lunL_writable(L, 1), lunL_values(L, 2), row, column,
+                       &err) != LUN_OK)
     return lunL_raise(L, &err);
   lua_settop(L, 1);
   return 1;

@@ -72,6 +72,12 @@ static void push_node(lua_State *L, lun_tape *tape, int id, int copies) {
   n->tape = lun_tape_retain(tape);
 }
 
+static const node_box *check_node(lua_State *L, int arg) {
+  const node_box *b = luaL_checkudata(L, arg, NODE_T);
+  luaL_argcheck(L, b->tape != NULL, arg, "node was released");
+  return b;
+}
+
 /* tape:node(id) */
 static int node_of(lua_State *L) {
   lun_tape *tape = check(L, 1);
@@ -159,7 +165,7 @@ static int push_shape(lua_State *L, const lun_tensor *t, int copies) {
 ** .shape (of the output) .input_shape (of what backward has to return)
 ** :backward() */
 static int node_index(lua_State *L) {
-  const node_box *b = luaL_checkudata(L, 1, NODE_T);
+  const node_box *b = check_node(L, 1);
   const char *key = luaL_checkstring(L, 2);
   const lun_node *n = lun_tape_node(b->tape, b->id);
   if (strcmp(key, "name") == 0) return lua_pushstring(L, n->name), 1;
@@ -187,7 +193,7 @@ static int node_index(lua_State *L) {
 /* node:backward(dy[, rule[, param]]) -> gradient of the first input by one of
 ** the operator's own rules (default: the true gradient) */
 static int node_backward(lua_State *L) {
-  const node_box *b = luaL_checkudata(L, 1, NODE_T);
+  const node_box *b = check_node(L, 1);
   lun_node *n = lun_tape_node(b->tape, b->id);
   const lun_tensor *dy = lunL_checktensor(L, 2);
   const char *name = luaL_optstring(L, 3, NULL);
@@ -232,7 +238,9 @@ static int node_gc(lua_State *L) {
 
 static int node_tostring(lua_State *L) {
   const node_box *b = luaL_checkudata(L, 1, NODE_T);
-  const lun_node *n = lun_tape_node(b->tape, b->id);
+  const lun_node *n;
+  if (!b->tape) return lua_pushliteral(L, "node (released)"), 1;
+  n = lun_tape_node(b->tape, b->id);
   lua_pushfstring(L, "node %d: %s '%s'", b->id, n->op ? n->op->name : "input",
                   n->name ? n->name : "");
   return 1;

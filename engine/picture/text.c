@@ -92,7 +92,7 @@ void lun_font_close(lun_font *f) {
 }
 
 static float scale_of(const lun_font *f, double size) {
-  size = size < 1 ? 1 : size > MAX_SIZE ? MAX_SIZE : size;
+  size = !(size >= 1) ? 1 : size > MAX_SIZE ? MAX_SIZE : size;
   return stbtt_ScaleForMappingEmToPixels(&f->info, (float)size);
 }
 
