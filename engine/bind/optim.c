@@ -70,11 +70,10 @@ static int sgd(lua_State *L) {
   return 1;
 }
 
-/* A place counted from 1; any whole number may come. */
+/* A place counted from 1, here from 0; -1 for all that is before. */
 static int64_t place(lua_State *L, int arg) {
   lua_Integer i = luaL_checkinteger(L, arg);
-  luaL_argcheck(L, i >= 1, arg, "counted from 1");
-  return i - 1;
+  return i < 1 ? -1 : i - 1;
 }
 
 /* t:paste_(part, row, column): part over t's last two dimensions, from there
