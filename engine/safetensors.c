@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "core.h"
+#include "output.h"
 
 #define MAX_HEADER ((uint64_t)100 << 20) /* the format's own limit */
 
@@ -515,26 +516,27 @@ static char *header_text(int n, const char *const *names,
   return text;
 }
 
-static int put_values(FILE *f, const lun_tensor *t, lun_dtype dtype) {
+static void put_values(lun_output *out, const lun_tensor *t, lun_dtype dtype) {
   uint16_t half[1024];
-  if (dtype != LUN_F16)
-    return fwrite(t->data, sizeof(float), (size_t)t->size, f) ==
-           (size_t)t->size;
+  if (dtype != LUN_F16) {
+    lun_output_put(out, t->data, sizeof(float) * (size_t)t->size);
+    return;
+  }
   for (int64_t i = 0; i < t->size; i += 1024) {
     int n = t->size - i < 1024 ? (int)(t->size - i) : 1024;
     for (int k = 0; k < n; k++) half[k] = lun_float_to_half(t->data[i + k]);
-    if (fwrite(half, 2, (size_t)n, f) != (size_t)n) return 0;
+    lun_output_put(out, half, 2 * (size_t)n);
   }
-  return 1;
 }
 
 /* Header padded with spaces so that the values start on a cache line. */
-static int put_header(FILE *f, const char *text) {
+static void put_header(lun_output *out, const char *text) {
   size_t n = strlen(text), padded = (n + 8 + 63) / 64 * 64 - 8;
   unsigned char len[8];
   for (int i = 0; i < 8; i++) len[i] = (unsigned char)(padded >> (8 * i));
-  return fwrite(len, 1, 8, f) == 8 && fwrite(text, 1, n, f) == n &&
-         fprintf(f, "%*s", (int)(padded - n), "") >= 0;
+  lun_output_put(out, len, 8);
+  lun_output_put(out, text, n);
+  for (; n < padded; n++) lun_output_put(out, " ", 1);
 }
 
 /* Written in multiples of large pages from the file's beginning, its pages in
@@ -544,27 +546,17 @@ enum { OUT_BUFFER = 8 << 20 };
 int lun_weights_write(const char *path, int n, const char *const *names,
                       lun_tensor *const *tensors, lun_dtype dtype,
                       const char *const *meta, lun_err *err) {
-  char tmp[4096], *buf;
-  int ok, status;
+  int status;
+  lun_output *out;
   char *text = header_text(n, names, tensors, dtype, meta, path, err, &status);
-  FILE *f;
   if (!text) return status;
-  if (snprintf(tmp, sizeof tmp, "%s.tmp.%ld", path, (long)getpid()) >=
-      (int)sizeof tmp) {
-    free(text);
-    return lun_fail(err, LUN_EARG, "%.80s...: path too long", path);
+  status = lun_output_open(&out, path, OUT_BUFFER, err);
+  if (status == LUN_OK) {
+    put_header(out, text);
+    for (int i = 0; i < n; i++) put_values(out, tensors[i], dtype);
+    status = lun_output_commit(&out, 1, err);
   }
-  f = fopen(tmp, "wb");
-  buf = malloc(OUT_BUFFER);
-  if (f && buf) setvbuf(f, buf, _IOFBF, OUT_BUFFER);
-  ok = f && put_header(f, text);
-  for (int i = 0; ok && i < n; i++) ok = put_values(f, tensors[i], dtype);
+  lun_output_free(out);
   free(text);
-  if (f && (fflush(f) || fsync(fileno(f)))) ok = 0;
-  if (f && fclose(f)) ok = 0;
-  free(buf);
-  if (ok && rename(tmp, path) == 0) return LUN_OK;
-  ok = errno;
-  remove(tmp);
-  return lun_fail(err, LUN_EIO, "%s: cannot write: %s", path, strerror(ok));
+  return status;
 }

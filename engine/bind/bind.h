@@ -83,6 +83,7 @@ int lunL_open_optim(lua_State *L);  /* methods that change in place */
 int lunL_open_tape(lua_State *L);
 int lunL_open_weights(lua_State *L);
 int lunL_open_term(lua_State *L);
+int lunL_open_files(lua_State *L);
 int lunL_open_image(lua_State *L); /* pushes core.image */
 int lunL_open_json(lua_State *L);  /* pushes core.json */
 

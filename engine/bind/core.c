@@ -103,6 +103,7 @@ int luaopen_lunette_core(lua_State *L) {
   lunL_open_tape(L);
   lunL_open_weights(L);
   lunL_open_term(L);
+  lunL_open_files(L);
   lunL_open_image(L);
   lua_setfield(L, -2, "image");
   lunL_open_json(L);

@@ -876,6 +876,16 @@ function core.term_size(fd) end
 ---@return string? answer
 function core.term_ask(question, last, milliseconds) end
 
+---Writes a set of files: all of them whole, or none. Old files stay until then, links
+---are followed, what is no regular file (/dev/null, a FIFO) is written to as it is.
+---@param list { [1]: string, [2]: string }[]   path and bytes of each
+---@return true? ok, string? message
+function core.write_files(list) end
+
+---Whether all that was printed has arrived.
+---@return true? ok, string? message
+function core.flush_output() end
+
 ---JSON by jansson; use lunette.base.json, which walks tables.
 core.json = {}
 

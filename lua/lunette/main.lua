@@ -147,20 +147,13 @@ local options = {
 options["-h"], options["-v"] = options["--help"], options["--version"]
 
 
-local function readable(path)
-  local f = io.open(path, "r")
-  if f then f:close() end
-  return f ~= nil
-end
-
-
 local function dispatch(argv)
   local first = argv[1]
   local rest = table.move(argv, 2, #argv, 1, {})
   if not first then return start_repl(nil, rest) end
   if options[first] then return options[first](rest) or OK end
   if commands[first] then return run_command(first, rest) end
-  if readable(first) then return run_script(first, rest) end
+  if require("lunette.base.files").exists(first) then return run_script(first, rest) end
   return unknown(first)
 end
 
@@ -176,5 +169,9 @@ if not ok then
 end
 core.catch_signals(true)
 local code = dispatch(arg)
-io.stdout:flush()
+local arrived, message = core.flush_output()
+if not arrived then
+  complain(message)
+  if code == OK or not code then code = SOFTWARE end
+end
 os.exit(code, true)

@@ -1,4 +1,5 @@
 ---Files: whole reads, writes that are never seen half done, folders on the way.
+local core = require "lunette.core"
 local lfs = require "lfs"
 
 local M = {}
@@ -30,33 +31,37 @@ function M.mkdir(path)
 end
 
 
----A name beside `path` that no other process uses: the address of a new table
----differs from run to run, and math.random stays the user's own.
-local function beside(path)
-  local unique = tostring({}):gsub("%W", "") .. os.time()
-  return ("%s.%s.part"):format(path, unique)
+---Whether a path names something that can be opened: a file, a device, a FIFO.
+---@param path string?
+---@return boolean
+function M.exists(path)
+  local kind = path and lfs.attributes(path, "mode")
+  return kind ~= nil and kind ~= "directory"
 end
 
 
----Writes a file so that readers see the old one or the whole new one: into a
----temporary file in the same folder, then renamed. Missing folders are made.
+---Writes a set of files: all of them whole, or none. Old files stay until the new ones
+---are on the disk, missing folders are made, links are followed, and what is no regular
+---file (/dev/null, /dev/stdout, a FIFO) is written to as it is.
+---@param list { [1]: string, [2]: string }[]   path and bytes of each
+---@return true? ok, string? message
+function M.write_set(list)
+  for _, entry in ipairs(list) do
+    local ok, message = M.mkdir((M.split(entry[1])))
+    if not ok then return nil, message end
+  end
+  io.stdout:flush() -- one of them may be the same descriptor
+  return core.write_files(list)
+end
+
+
+---Writes one file, whole or not at all: see write_set.
 ---@param path string
 ---@param bytes string
 ---@return string? path, string? message
 function M.write(path, bytes)
-  local ok, message = M.mkdir((M.split(path)))
+  local ok, message = M.write_set { { path, bytes } }
   if not ok then return nil, message end
-  local part = beside(path)
-  local f
-  f, message = io.open(part, "wb")
-  if not f then return nil, ("cannot write '%s': %s"):format(path, message) end
-  ok, message = f:write(bytes)
-  local closed, why = f:close() -- a full disk may show only here
-  if ok and closed then ok, message = os.rename(part, path) end
-  if not (ok and closed) then
-    os.remove(part)
-    return nil, ("cannot write '%s': %s"):format(path, tostring(message or why))
-  end
   return path
 end
 

@@ -1,5 +1,7 @@
 ---Where Lunette's own files are: in a checkout beside lua/, installed under
 ---share/lunette.
+local files = require "lunette.base.files"
+
 local M = {}
 
 
@@ -12,11 +14,7 @@ end
 ---The first of the candidates that holds `probe`.
 local function first(candidates, probe)
   for _, path in ipairs(candidates) do
-    local f = path and io.open(path .. "/" .. probe, "rb")
-    if f then
-      f:close()
-      return path
-    end
+    if path and files.exists(path .. "/" .. probe) then return path end
   end
   return candidates[#candidates]
 end

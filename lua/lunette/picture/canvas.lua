@@ -307,7 +307,7 @@ end
 
 
 ---Writes the picture, and beside it BASE-ROW.npy with the raw values of every
----row of maps and BASE.json with how they were made. Every file appears whole.
+---row of maps and BASE.json with how they were made: all of them whole, or none.
 ---@param path string          .png; missing folders are made
 ---@return string? path, string? message
 function Canvas:save(path)
@@ -315,22 +315,23 @@ function Canvas:save(path)
   local bytes, message = self:png()
   if not bytes then return nil, message end
   local base, rows, taken = path:gsub("%.[pP][nN][gG]$", ""), {}, {}
+  local set = {}
   for i, row in ipairs(self.rows) do
     local arrays = {}
     if row.kind == "map" then
       arrays = arrays_of(row, base .. "-" .. slug(row.title, i, taken))
     end
     for _, a in ipairs(arrays) do
-      local ok
-      ok, message = npy.write(a.path, a.tensor)
-      if not ok then return nil, message end
+      set[#set + 1] = { a.path, npy.encode(a.tensor) }
     end
     rows[i] = tell_row(row, arrays)
   end
+  set[#set + 1] = { base .. ".json", tell(self, path, rows) }
+  set[#set + 1] = { path, bytes }
   local ok
-  ok, message = files.write(base .. ".json", tell(self, path, rows))
+  ok, message = files.write_set(set)
   if not ok then return nil, message end
-  return files.write(path, bytes)
+  return path
 end
 
 

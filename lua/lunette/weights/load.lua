@@ -1,17 +1,11 @@
 ---lu.load: a network with its weights, from a safetensors file or a name.
 local core = require "lunette.core"
+local files = require "lunette.base.files"
 local json = require "lunette.base.json"
 local models = require "lunette.models"
 local nets = require "lunette.net"
 
 local M = {}
-
-
-local function exists(path)
-  local f = path and io.open(path, "rb")
-  if f then f:close() end
-  return f ~= nil
-end
 
 
 ---Folders that hold installed models: LUNETTE_MODELS (separated by ":"), the
@@ -37,7 +31,7 @@ end
 function M.find(name)
   for _, dir in ipairs(M.folders()) do
     local path = dir .. "/" .. name .. ".safetensors"
-    if exists(path) then return path end
+    if files.exists(path) then return path end
   end
   return nil
 end
@@ -243,7 +237,7 @@ function M.load(what)
   if type(what) ~= "string" then
     error(("load: expected a name or a path, got %s"):format(type(what)), 2)
   end
-  if what:find "[/.]" or exists(what) then return M.file(what) end
+  if what:find "[/.]" or files.exists(what) then return M.file(what) end
   local path = M.find(what)
   if path then return M.file(path) end
   if models.architecture(what) then

@@ -6,6 +6,7 @@
 ---  local path, report = assert(import("vgg16.h5", { out = "vgg16.safetensors" }))
 ---
 ---Reading happens in a confined process; see docs/formats.md.
+local files = require "lunette.base.files"
 local json = require "lunette.base.json"
 local names = require "lunette.weights.import.names"
 local program = require "lunette.weights.import.program"
@@ -386,7 +387,7 @@ end
 local function import(file, opts)
   local right, wrong = check_preprocessing(opts.preprocessing)
   if not right then return nil, wrong end
-  if not program.readable(file) then
+  if not files.exists(file) then
     return nil, file .. ": no such file, or unreadable"
   end
   local found, params = identify(file)

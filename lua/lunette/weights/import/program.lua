@@ -1,5 +1,7 @@
 ---The program lunette-import, which reads other people's files in a confined
 ---process (engine/import/): how it is found, called, and what it answers.
+local files = require "lunette.base.files"
+
 local M = {}
 
 
@@ -8,15 +10,6 @@ local M = {}
 ---@return string
 function M.quote(s)
   return "'" .. s:gsub("'", "'\\''") .. "'"
-end
-
-
----@param path string
----@return boolean
-function M.readable(path)
-  local f = io.open(path, "rb")
-  if f then f:close() end
-  return f ~= nil
 end
 
 
@@ -38,7 +31,7 @@ function M.path()
     tried[#tried + 1] = folder .. "/../../../lunette/lunette-import"
   end
   for _, path in ipairs(tried) do
-    if M.readable(path) then
+    if files.exists(path) then
       found = path
       return path
     end

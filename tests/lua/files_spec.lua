@@ -1,0 +1,140 @@
+-- Every way to write a file: whole or not at all, through links and devices.
+local core = require "lunette.core"
+local files = require "lunette.base.files"
+local lfs = require "lfs"
+local lu = require "lunette"
+local npy = require "lunette.picture.npy"
+local t = require "tests.lua.support"
+
+local function map() return core.range(1, 12):reshape { 1, 3, 4 } end
+
+local function canvas()
+  local c = lu.canvas { columns = 1 }
+  c:row("map", map())
+  return c
+end
+
+---Everything that writes one file: name, f(path) -> ok, message.
+local writers = {
+  { "files.write", function(path) return files.write(path, "bytes") end },
+  { "npy.write", function(path) return npy.write(path, map()) end },
+  { "lu.save", function(path) return lu.save(t.net(), path) end },
+  { "lu.image.save", function(path)
+    return lu.image.save(path, core.zeros(3, 4, 4))
+  end },
+}
+
+local function kind(path) return lfs.symlinkattributes(path, "mode") end
+
+local function names_in(folder)
+  local list = {}
+  for name in lfs.dir(folder) do
+    if not name:find "^%.%.?$" then list[#list + 1] = name end
+  end
+  table.sort(list)
+  return table.concat(list, " ")
+end
+
+
+for _, w in ipairs(writers) do
+  local name, write = w[1], w[2]
+  describe(name, function()
+    local folder, done
+    before_each(function() folder, done = t.folder() end)
+    after_each(function() done() end)
+
+    it("follows a link to its target", function()
+      t.spit(folder .. "/target.png", "old")
+      lfs.link("target.png", folder .. "/link.png", true)
+      assert(write(folder .. "/link.png"))
+      assert.equal("link", kind(folder .. "/link.png"))
+      assert.is_true(t.read(folder .. "/target.png") ~= "old")
+      assert.equal("link.png target.png", names_in(folder))
+    end)
+
+    it("writes to a device as it is", function()
+      lfs.link("/dev/null", folder .. "/null.png", true)
+      assert(write(folder .. "/null.png"))
+      assert.equal("char device", kind "/dev/null")
+      lfs.link("/dev/full", folder .. "/full.png", true)
+      local ok, message = write(folder .. "/full.png")
+      assert.is_nil(ok)
+      assert.matches("full.png': No space left on device", message, 1, true)
+    end)
+
+    it("says why it cannot", function()
+      lfs.mkdir(folder .. "/folder.png")
+      local ok, message = write(folder .. "/folder.png")
+      assert.is_nil(ok)
+      assert.matches("folder.png': Is a directory", message, 1, true)
+    end)
+  end)
+end
+
+describe("a canvas", function()
+  it("is written whole or not at all", function()
+    local folder, done = t.folder()
+    t.spit(folder .. "/c.json", "old")
+    lfs.link("/dev/full", folder .. "/c.png", true)
+    local ok, message = canvas():save(folder .. "/c.png")
+    assert.is_nil(ok)
+    assert.matches("No space left", message)
+    assert.equal("old", t.read(folder .. "/c.json"))
+    assert.equal("c.json c.png", names_in(folder))
+    done()
+  end)
+end)
+
+describe("a killed run", function()
+  it("leaves the old files and no others", function()
+    local folder, done = t.folder()
+    t.spit(folder .. "/a", "old")
+    local code = ([[
+      local core = require "lunette.core"
+      local dir = %q
+      os.execute("mkfifo " .. dir .. "/fifo; (sleep 0.5; kill -9 " ..
+        io.open("/proc/self/stat"):read "n" .. ") &")
+      core.write_files { { dir .. "/a", ("x"):rep(1 << 20) }, { dir .. "/fifo", "" } }
+    ]]):format(folder)
+    t.spit(folder .. "/code.lua", code)
+    assert.equal(137, (t.shell(("lua5.4 '%s/code.lua'"):format(folder))))
+    assert.equal("a code.lua fifo", names_in(folder))
+    assert.equal("old", t.read(folder .. "/a"))
+    done()
+  end)
+end)
+
+describe("lu.save", function()
+  it("does not write through a planted link beside its target", function()
+    local folder, done = t.folder()
+    t.spit(folder .. "/victim", "precious")
+    for i = 0, 3 do
+      lfs.link("victim", ("%s/.n.safetensors.lunette-%d"):format(folder, i), true)
+    end
+    assert(lu.save(t.net(), folder .. "/n.safetensors"))
+    assert.equal("precious", t.read(folder .. "/victim"))
+    assert.equal("file", kind(folder .. "/n.safetensors"))
+    done()
+  end)
+end)
+
+describe("the program", function()
+  it("ends with an error when its output does not arrive", function()
+    for _, to in ipairs { ">/dev/full", ">&-" } do
+      local code, text = t.shell(
+        ("./lunette --version %s; echo code $?"):format("2>&1 " .. to))
+      assert.equal(0, code)
+      assert.is_falsy(text:find "code 0\n", to .. text)
+    end
+  end)
+
+  it("writes a picture to standard output after what it printed", function()
+    local folder, done = t.folder()
+    local _, text = t.shell(([[./lunette -e '
+      io.write "before,"
+      assert(require("lunette.base.files").write("/dev/stdout", "picture,"))
+      io.write "after"' > '%s/log'; cat '%s/log']]):format(folder, folder))
+    assert.equal("before,picture,after", text)
+    done()
+  end)
+end)
