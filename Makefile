@@ -54,8 +54,8 @@ $(CORE): $(CORE_O) $(SIMD_O)
 $(MOD): $(BIND_O) $(CORE)
 	@mkdir -p $(@D)
 	$(CC) -shared $(OPT.$(CONFIG)) $(LINK.$(CONFIG)) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
-# stb_image and stb_truetype shift and add past the sign bit.
-$(BUILD)/engine/picture/image.o $(BUILD)/engine/picture/text.o: \
+# stb shifts and adds past the sign bit.
+$(BUILD)/engine/picture/image.o $(BUILD)/engine/picture/write.o $(BUILD)/engine/picture/text.o: \
     OPT.$(CONFIG) += -fwrapv $(if $(filter sanitize,$(CONFIG)),-fno-sanitize=undefined)
 $(BUILD)/engine/bind/%.o: engine/bind/%.c Makefile
 	@mkdir -p $(@D)

@@ -444,33 +444,50 @@ static int text(lua_State *L) {
 
 enum { MAXMETA = 16 };
 
-/* im:png([{key, value, key, value ...}]) -> bytes of a PNG file */
-static int png(lua_State *L) {
-  lun_image *im = check(L, 1);
-  const char *meta[MAXMETA + 1] = {NULL};
+/* Texts {key, value, ...} at arg onto the stack and into meta. */
+static void texts_arg(lua_State *L, int arg, const char **meta) {
+  int count;
+  meta[0] = NULL;
+  if (lua_isnoneornil(L, arg)) return;
+  luaL_checktype(L, arg, LUA_TTABLE);
+  count = (int)lua_rawlen(L, arg);
+  luaL_argcheck(L, count <= MAXMETA, arg, "too many texts");
+  luaL_checkstack(L, count + 4, NULL);
+  for (int i = 0; i < count; i++) {
+    if (lua_rawgeti(L, arg, i + 1) != LUA_TSTRING)
+      luaL_argerror(L, arg, "texts are strings: key, value, ...");
+    meta[i] = lua_tostring(L, -1);
+  }
+  meta[count] = NULL;
+}
+
+/* im:encode(format, [{key, value, key, value ...}]) -> bytes of a file */
+static int encode(lua_State *L) {
+  const char *format = luaL_checkstring(L, 2);
+  const char *meta[MAXMETA + 1];
+  lun_image *im;
   uint8_t **b;
   size_t n;
   lun_err err;
-  int count = 0;
-  if (!lua_isnoneornil(L, 2)) {
-    luaL_checktype(L, 2, LUA_TTABLE);
-    count = (int)luaL_len(L, 2);
-    luaL_argcheck(L, count <= MAXMETA, 2, "too many texts");
-    luaL_checkstack(L, count + 4, NULL);
-  }
-  for (int i = 0; i < count; i++) { /* the strings stay on the stack */
-    lua_geti(L, 2, i + 1);
-    meta[i] = luaL_checkstring(L, -1);
-  }
+  texts_arg(L, 3, meta);
   b = lua_newuserdatauv(L, sizeof *b, 0);
   *b = NULL;
   luaL_setmetatable(L, BYTES_T);
-  if (lun_png_encode(b, &n, im, meta, &err) != LUN_OK)
+  im = check(L, 1); /* last: finalisers that ran above may release it */
+  if (lun_image_encode(b, &n, im, format, meta, &err) != LUN_OK)
     return lunL_raise(L, &err);
   lua_pushlstring(L, (const char *)*b, n);
   lun_free(*b); /* now, not when the collector comes by */
   *b = NULL;
   return 1;
+}
+
+/* im:png([texts]) -> bytes of a PNG file */
+static int png(lua_State *L) {
+  lua_settop(L, 2);
+  lua_pushliteral(L, "png");
+  lua_insert(L, 2);
+  return encode(L);
 }
 
 /* ---- the table ---- */
@@ -491,9 +508,10 @@ static const luaL_Reg functions[] = {
 };
 
 static const luaL_Reg methods[] = {
-    {"size", size}, {"get", get},     {"resize", resize},   {"crop", crop},
-    {"fill", fill}, {"paste", paste}, {"blend", blend},     {"grey", grey},
-    {"text", text}, {"png", png},     {"release", release}, {NULL, NULL},
+    {"size", size}, {"get", get},     {"resize", resize}, {"crop", crop},
+    {"fill", fill}, {"paste", paste}, {"blend", blend},   {"grey", grey},
+    {"text", text}, {"png", png},     {"encode", encode}, {"release", release},
+    {NULL, NULL},
 };
 
 static const luaL_Reg meta_image[] = {

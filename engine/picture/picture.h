@@ -1,6 +1,6 @@
 /*
 ** picture.h - pictures: reading JPEG, PNG and BMP, resizing as Pillow does,
-** drawing (fill, paste, blend, colour maps, text), writing PNG.
+** drawing (fill, paste, blend, colour maps, text), writing PNG, JPEG and BMP.
 **
 ** A lun_image holds 8-bit RGB, rows from the top, three bytes a pixel, no
 ** padding.  The conventions of lunette.h hold here too: codes and a
@@ -164,19 +164,16 @@ int lun_text_width(const lun_font *f, double size, const char *text);
 int lun_text_draw(lun_image *im, const lun_font *f, double size, int x, int y,
                   int turned, lun_rgb colour, const char *text, lun_err *err);
 
-/* ---- writing (deflate.c, png.c) ---------------------------------------- */
+/* ---- writing (write.c) ------------------------------------------------- */
 
-/* A zlib stream of `in`; the caller frees *out with lun_free. */
-int lun_zlib_pack(uint8_t **out, size_t *outlen, const uint8_t *in, size_t n,
-                  lun_err *err);
 /*
-** A PNG file in memory.  meta: key, value, key, value ..., NULL, or NULL;
-** values in UTF-8 become tEXt, or iTXt where they are not ASCII.
+** The bytes of a picture file; the caller frees *out with lun_free.  format:
+** "png", "jpg", "jpeg" or "bmp", in any case of letters.  meta: key, value,
+** key, value ..., NULL, or NULL; a PNG file gets them as texts (tEXt, or iTXt
+** where a value is not ASCII), the others have no room for them.
+** LUN_EARG: no such format.
 */
-int lun_png_encode(uint8_t **out, size_t *outlen, const lun_image *im,
-                   const char *const *meta, lun_err *err);
-
-/* CRC-32 of PNG chunks, carried on from `crc` (start with 0). */
-uint32_t lun_crc32(uint32_t crc, const uint8_t *bytes, size_t n);
+int lun_image_encode(uint8_t **out, size_t *outlen, const lun_image *im,
+                     const char *format, const char *const *meta, lun_err *err);
 
 #endif

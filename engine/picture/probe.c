@@ -7,6 +7,7 @@
 ** not look at PNG checksums, so both are checked here.
 */
 #include <string.h>
+#include <zlib.h>
 
 #include "picture.h"
 
@@ -194,7 +195,8 @@ static int png_chunk(const bytes *b, lun_image_info *i, const uint8_t *p,
   if (memcmp(type, "tRNS", 4) == 0) i->alpha = 1;
   if (memcmp(type, "eXIf", 4) == 0)
     i->orientation = tiff_orientation(p, length);
-  if ((type[0] & 32) == 0 && lun_crc32(0, type, length + 4) != be32(p + length))
+  if ((type[0] & 32) == 0 &&
+      crc32(0, type, (uInt)length + 4) != be32(p + length))
     return lun_fail(err, LUN_EFORMAT,
                     "picture '%.180s' is a damaged PNG: the checksum of chunk "
                     "'%c%c%c%c' does not match",

@@ -807,6 +807,12 @@ function Image:text(x, y, size, colour, text, turned) end
 ---@return string
 function Image:png(texts) end
 
+---The bytes of a file: PNG with texts, JPEG (quality 95, colours at full size) or BMP.
+---@param format "png"|"jpg"|"jpeg"|"bmp"
+---@param texts? string[]   key, value, key, value ... (PNG alone has room for them)
+---@return string
+function Image:encode(format, texts) end
+
 ---Gives the memory back.
 function Image:release() end
 

@@ -153,7 +153,7 @@ local function dispatch(argv)
   if not first then return start_repl(nil, rest) end
   if options[first] then return options[first](rest) or OK end
   if commands[first] then return run_command(first, rest) end
-  if require("lunette.base.files").exists(first) then return run_script(first, rest) end
+  if require("lfs").attributes(first) then return run_script(first, rest) end
   return unknown(first)
 end
 

@@ -4,6 +4,8 @@
 ** truncation and from flipped bits.
 */
 #include "../../engine/picture/picture.h"
+#include <zlib.h>
+
 #include "check.h"
 
 /* Only the pictures of the header: the resize tables are test_resize.c's. */
@@ -129,7 +131,7 @@ static void giant(uint8_t *out, uint32_t w, uint32_t h) {
     out[20 + k] = (uint8_t)(h >> (24 - 8 * k));
   }
   memcpy(out + 24, "\10\2\0\0\0", 5);
-  sum = lun_crc32(0, out + 12, 17);
+  sum = (uint32_t)crc32(0, out + 12, 17);
   for (int k = 0; k < 4; k++) out[29 + k] = (uint8_t)(sum >> (24 - 8 * k));
 }
 
@@ -172,7 +174,7 @@ static void png_round_trip(int w, int h, uint32_t noise) {
     state = state * 1664525u + 1013904223u;
     im->px[i] = (uint8_t)(i / 97 + (state >> 24) % noise);
   }
-  CHECK(lun_png_encode(&file, &n, im, meta, NULL) == LUN_OK, "encode");
+  CHECK(lun_image_encode(&file, &n, im, "png", meta, NULL) == LUN_OK, "encode");
   CHECK(lun_image_decode(&back, NULL, file, n, "own", NULL) == LUN_OK &&
             back->width == w && memcmp(back->px, im->px, bytes_of(im)) == 0,
         "%d x %d, noise %u", w, h, (unsigned)noise);
@@ -182,7 +184,46 @@ static void png_round_trip(int w, int h, uint32_t noise) {
   lun_image_free(back);
 }
 
-static void writing_survives_a_refusing_allocator(void) {
+/* A soft picture in each format: BMP to the bit, JPEG within a few levels. */
+static void formats_round_trip(void) {
+  static const char *const format[] = {"bmp", "BMP", "jpg", "jpeg", "Png"};
+  lun_image *im = NULL, *back = NULL;
+  uint8_t *file = NULL;
+  lun_image_info i;
+  lun_err err;
+  size_t n;
+  lun_image_new(&im, 61, 43, NULL);
+  for (int y = 0; y < 43; y++)
+    for (int x = 0; x < 61; x++) {
+      uint8_t *p = im->px + 3 * (y * 61 + x);
+      p[0] = (uint8_t)(4 * x), p[1] = (uint8_t)(5 * y);
+      p[2] = (uint8_t)(255 - 2 * x - 2 * y);
+    }
+  for (int k = 0; k < 5; k++) {
+    int worst = 0, most = k == 2 || k == 3 ? 8 : 0;
+    CHECK(lun_image_encode(&file, &n, im, format[k], NULL, NULL) == LUN_OK,
+          "%s", format[k]);
+    CHECK(lun_image_decode(&back, &i, file, n, "own", NULL) == LUN_OK, "%s",
+          format[k]);
+    for (size_t j = 0; j < bytes_of(im); j++)
+      if (abs(im->px[j] - back->px[j]) > worst)
+        worst = abs(im->px[j] - back->px[j]);
+    CHECK(worst <= most && (most == 0 || worst > 0), "%s: off by %d", format[k],
+          worst);
+    CHECK(strcmp(i.format, k < 2   ? "BMP"
+                           : k < 4 ? "JPEG"
+                                   : "PNG") == 0,
+          "%s", i.format);
+    lun_free(file);
+    lun_image_free(back);
+  }
+  CHECK(lun_image_encode(&file, &n, im, "gif", NULL, &err) == LUN_EARG &&
+            !file && strstr(err.msg, "'gif'"),
+        "%s", err.msg);
+  lun_image_free(im);
+}
+
+static void writing_survives_a_refusing_allocator(const char *format) {
   lun_image *im = NULL;
   uint8_t *file = NULL;
   size_t n, blocks;
@@ -193,7 +234,7 @@ static void writing_survives_a_refusing_allocator(void) {
   blocks = lun_mem().blocks;
   for (long nth = 1; st != LUN_OK && nth < 50; nth++) {
     lun_mem_fail_at(nth);
-    st = lun_png_encode(&file, &n, im, NULL, NULL);
+    st = lun_image_encode(&file, &n, im, format, NULL, NULL);
     lun_mem_fail_at(0);
     CHECK(st == LUN_OK || (st == LUN_ENOMEM && !file), "code %d", st);
     CHECK(st == LUN_OK || lun_mem().blocks == blocks, "leak at %ld", nth);
@@ -383,7 +424,10 @@ int main(void) {
   for (int w = 1; w < 300; w = w * 3 + 1)
     for (uint32_t noise = 1; noise <= 256; noise *= 4)
       png_round_trip(w, 500 - w, noise);
-  writing_survives_a_refusing_allocator();
+  formats_round_trip();
+  writing_survives_a_refusing_allocator("png");
+  writing_survives_a_refusing_allocator("jpg");
+  writing_survives_a_refusing_allocator("bmp");
   reading_survives_a_refusing_allocator(jpeg_progressive,
                                         sizeof jpeg_progressive);
   reading_survives_a_refusing_allocator(png_alpha, sizeof png_alpha);

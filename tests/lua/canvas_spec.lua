@@ -237,3 +237,42 @@ describe("a canvas", function()
     assert.truthy(why:find "/proc/none")
   end)
 end)
+
+describe("the suffix of a canvas", function()
+  local function saved(name)
+    local c = canvas { columns = 1, title = "a title" }
+    c:row("map", core.range(1, 64):reshape { 1, 8, 8 })
+    local path = folder .. "/" .. name
+    local ok, message = c:save(path)
+    if not ok then return nil, message end
+    local _, info = assert(image.load(path))
+    return info
+  end
+
+  it("chooses the format", function()
+    assert.equal("JPEG", saved("a.jpg").format)
+    assert.equal("JPEG", saved("b.JPEG").format)
+    assert.equal("BMP", saved("c.bmp").format)
+    assert.equal("PNG", saved("d.png").format)
+    assert.equal("PNG", saved("e").format)
+    assert.truthy(json.decode(assert(io.open(folder .. "/a.json")):read "a"))
+  end)
+
+  it("is an error when it names none", function()
+    local ok, message = saved "a.gif"
+    assert.is_nil(ok)
+    assert.matches("a.gif': pictures are written as .png, .jpg, .jpeg or .bmp",
+      message, 1, true)
+  end)
+
+  it("keeps colours in a JPEG, half size nowhere", function()
+    local picture = core.zeros(3, 16, 16)
+    for x = 1, 16, 2 do -- red and blue columns of one pixel
+      picture[1]:narrow(2, x, 1):fill_(255)
+      picture[3]:narrow(2, x + 1, 1):fill_(255)
+    end
+    local path = assert(image.save(folder .. "/columns.jpg", picture))
+    local back = assert(image.load(path))
+    assert.is_true((back - picture):abs():max():item() < 40)
+  end)
+end)

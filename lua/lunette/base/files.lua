@@ -40,6 +40,15 @@ function M.exists(path)
 end
 
 
+---Whether a path names what is neither a file nor a folder: a device, FIFO, socket.
+---@param path string
+---@return boolean
+function M.is_special(path)
+  local kind = lfs.attributes(path, "mode")
+  return kind ~= nil and kind ~= "directory" and kind ~= "file"
+end
+
+
 ---Writes a set of files: all of them whole, or none. Old files stay until the new ones
 ---are on the disk, missing folders are made, links are followed, and what is no regular
 ---file (/dev/null, /dev/stdout, a FIFO) is written to as it is.

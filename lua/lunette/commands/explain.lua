@@ -38,17 +38,18 @@ local function fail(code, message)
 end
 
 
----Why `out` is neither a .png nor a folder, or nil.
-local function check_out(out)
+---A folder that is there, or a name without a suffix for one that is not yet.
+local function is_folder(out)
   local mode = lfs.attributes(out, "mode")
-  local suffix = out:match "[^/]%.(%w+)$"
-  if mode and mode ~= "directory" and suffix ~= "png" then
-    return ("--out '%s' is a file; give a .png or a folder"):format(out)
-  end
-  if not mode and suffix and suffix ~= "png" then
-    return ("--out '%s': pictures are written as .png"):format(out)
-  end
-  return nil
+  return mode == "directory" or not mode and not out:find "[^/]%.%w+$"
+end
+
+
+---Why `out` is neither a picture's name nor a folder, or nil.
+local function check_out(out)
+  if is_folder(out) then return nil end
+  local format, message = require("lunette.picture.image").format_of(out)
+  return not format and "--out " .. message .. ", or give a folder" or nil
 end
 
 
@@ -66,7 +67,7 @@ end
 
 
 local function file_name(o, names)
-  if o.out:find "%.png$" then return o.out end
+  if not is_folder(o.out) then return o.out end
   local base = (names[1] or "scene"):match "([^/]*)$":gsub("%.%w+$", ""):gsub("%s", "_")
   if #names > 1 then base = ("%s+%d"):format(base, #names - 1) end
   return ("%s/%s_%s.png"):format(o.out:gsub("/+$", ""), base, o.method)

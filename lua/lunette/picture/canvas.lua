@@ -14,6 +14,7 @@ local npy = require "lunette.picture.npy"
 local options = require "lunette.base.options"
 local painter = require "lunette.picture.painter"
 local panels = require "lunette.picture.panels"
+local pictures = require "lunette.picture.image"
 
 ---@class lunette.Canvas
 local Canvas = {}
@@ -192,19 +193,25 @@ function Canvas:render()
 end
 
 
----The bytes of the canvas as a PNG file.
+---The bytes of the canvas as a picture file.
+---@param format? "png"|"jpg"|"jpeg"|"bmp"   "png"
 ---@return string? bytes, string? message
-function Canvas:png()
+function Canvas:encode(format)
   local image, message = self:render()
   if not image then return nil, message end
   local meta = { "Software", "Lunette " .. core.build().version }
   if self.title ~= "" then
     meta[3], meta[4] = "Title", self.title
   end
-  local bytes = image:png(meta)
+  local bytes = image:encode(format or "png", meta)
   image:release()
   return bytes
 end
+
+
+---The bytes of the canvas as a PNG file.
+---@return string? bytes, string? message
+function Canvas:png() return self:encode "png" end
 
 
 -- saving ---------------------------------------------------------------------------
@@ -306,16 +313,11 @@ local function tell(self, path, rows)
 end
 
 
----Writes the picture, and beside it BASE-ROW.npy with the raw values of every
----row of maps and BASE.json with how they were made: all of them whole, or none.
----@param path string          .png; missing folders are made
----@return string? path, string? message
-function Canvas:save(path)
-  if type(path) ~= "string" or path == "" then error("canvas: save wants a path", 2) end
-  local bytes, message = self:png()
-  if not bytes then return nil, message end
-  local base, rows, taken = path:gsub("%.[pP][nN][gG]$", ""), {}, {}
-  local set = {}
+---The files beside a picture: BASE-ROW.npy with the raw values of every row of maps,
+---BASE.json with how they were made.
+local function companions(self, path)
+  local base = path:gsub("%.%w+$", "")
+  local set, rows, taken = {}, {}, {}
   for i, row in ipairs(self.rows) do
     local arrays = {}
     if row.kind == "map" then
@@ -327,6 +329,23 @@ function Canvas:save(path)
     rows[i] = tell_row(row, arrays)
   end
   set[#set + 1] = { base .. ".json", tell(self, path, rows) }
+  return set
+end
+
+
+---Writes the picture, and beside it BASE-ROW.npy with the raw values of every
+---row of maps and BASE.json with how they were made: all of them whole, or none. A
+---device or FIFO gets a PNG alone.
+---@param path string   .png, .jpg, .jpeg or .bmp; missing folders are made
+---@return string? path, string? message
+function Canvas:save(path)
+  if type(path) ~= "string" or path == "" then error("canvas: save wants a path", 2) end
+  local format, message = pictures.format_of(path)
+  if not format then return nil, message end
+  local bytes
+  bytes, message = self:encode(format)
+  if not bytes then return nil, message end
+  local set = files.is_special(path) and {} or companions(self, path)
   set[#set + 1] = { path, bytes }
   local ok
   ok, message = files.write_set(set)

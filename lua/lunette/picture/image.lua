@@ -178,7 +178,19 @@ function M.decode(bytes, name)
 end
 
 
----Writes a picture as PNG.
+---What a picture file's name asks for; PNG where it has no suffix.
+---@param path string
+---@return string? format, string? message   "png", "jpg", "jpeg" or "bmp"
+function M.format_of(path)
+  local format = (path:match "[^/]%.(%w+)$" or "png"):lower()
+  if format == "png" or format == "jpg" or format == "jpeg" or format == "bmp" then
+    return format
+  end
+  return nil, ("'%s': pictures are written as .png, .jpg, .jpeg or .bmp"):format(path)
+end
+
+
+---Writes a picture as PNG, JPEG or BMP, as the path ends (PNG without a suffix).
 ---@param path string
 ---@param picture lunette.Tensor   (3,H,W) or grey (H,W), 0..255
 ---@param title? string
@@ -186,7 +198,9 @@ end
 function M.save(path, picture, title)
   local meta = { "Software", "Lunette" }
   if title then meta[3], meta[4] = "Title", title end
-  return files.write(path, M.to_image(picture):png(meta))
+  local format, message = M.format_of(path)
+  if not format then return nil, message end
+  return files.write(path, M.to_image(picture):encode(format, meta))
 end
 
 

@@ -290,7 +290,7 @@ end
 
 local function write(x, tiles, o)
   if meta_name(x) == "lunette.Canvas" then
-    assert(x:save(o.file))
+    print("wrote " .. assert(x:save(o.file)))
     return
   end
   local w, h = tiles[1].image:size()
@@ -299,7 +299,9 @@ local function write(x, tiles, o)
   local rows = -(-#tiles // columns)
   local sheet = compose(tiles, #tiles, { columns = columns }, columns * (w * scale + 2),
                         rows * (h * scale + 2), 2)
-  assert(require("lunette.base.files").write(o.file, sheet:png()))
+  local format = assert(require("lunette.picture.image").format_of(o.file))
+  assert(require("lunette.base.files").write(o.file, sheet:encode(format)))
+  print("wrote " .. o.file)
 end
 
 
