@@ -1,5 +1,5 @@
-# make [CONFIG=release|debug|sanitize|coverage] [CC=gcc|clang] target
-# Run `make help` for the targets.
+# make [CONFIG=release|debug|sanitize|coverage] [CC=gcc|clang] [V=1] target
+# Run `make help` for the targets. V=1 shows whole commands.
 CONFIG  ?= release
 LUA     ?= lua5.4
 PREFIX  ?= /usr/local
@@ -18,6 +18,9 @@ WARN     = -Wall -Wextra -Wpedantic -Wshadow -Wundef -Wwrite-strings \
 # (built-in rules would try to make the .d files below from simd_%.d.o)
 MAKEFLAGS    += --no-builtin-rules
 BUILD        := build/$(CONFIG)
+# A short line for each file, so that a warning is seen.
+Q            := $(if $(V),,@)
+say           = $(if $(V)$(findstring s,$(filter-out --%,$(firstword -$(MAKEFLAGS)))),,@printf '  %-8s%s\n' $(1) '$(if $(2),$(2),$@)')
 OPT.release   = -O3 -DNDEBUG
 OPT.debug     = -O0 -g3
 OPT.sanitize  = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined \
@@ -34,7 +37,8 @@ CORE_LIBS     = $(shell pkg-config --libs $(LIBS)) -lm -pthread
 LUA_CFLAGS    = $(shell pkg-config --cflags $(LUA_PC))
 CORE    := $(BUILD)/libluncore.a
 MOD     := $(BUILD)/lunette/core.so
-CORE_C  := $(wildcard engine/*.c engine/ops/*.c engine/picture/*.c) $(filter-out engine/kernels/simd.c,$(wildcard engine/kernels/*.c))
+CORE_C  := $(wildcard engine/*.c engine/ops/*.c engine/picture/*.c) \
+           $(filter-out engine/kernels/simd.c,$(wildcard engine/kernels/*.c))
 CORE_O  := $(CORE_C:%.c=$(BUILD)/%.o)
 # The fast kernels, once per instruction set of this processor family.
 ARCH    := $(shell uname -m)
@@ -46,32 +50,47 @@ SIMD_O  := $(if $(wildcard engine/kernels/simd.c),$(ISAS:%=$(BUILD)/engine/kerne
 BIND_O  := $(patsubst %.c,$(BUILD)/%.o,$(filter-out engine/bind/readline.c engine/bind/main.c,$(wildcard engine/bind/*.c)))
 CTEST   := $(patsubst tests/c/%.c,$(BUILD)/%,$(wildcard tests/c/test_*.c))
 
+all:
+# Another compiler or other options (warnings aside) make everything again.
+FLAGS   := $(BUILD)/flags
+THESE   := $(CC) $(OPT.$(CONFIG)) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS)
+$(FLAGS): FORCE
+	@mkdir -p $(@D)
+	@echo '$(THESE)' | cmp -s - $@ || echo '$(THESE)' > $@
+
 all: $(MOD)  ## build the program ./lunette and the Lua module
 
-$(CORE): $(CORE_O) $(SIMD_O)
+$(CORE): $(CORE_O) $(SIMD_O) $(FLAGS)
 	@rm -f $@
-	$(AR) rcs $@ $^
-$(MOD): $(BIND_O) $(CORE)
+	$(call say,AR)
+	$(Q)$(AR) rcs $@ $(filter %.o,$^)
+$(MOD): $(BIND_O) $(CORE) $(FLAGS)
 	@mkdir -p $(@D)
-	$(CC) -shared $(OPT.$(CONFIG)) $(LINK.$(CONFIG)) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
+	$(call say,LD)
+	$(Q)$(CC) -shared $(OPT.$(CONFIG)) $(LINK.$(CONFIG)) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(CORE_LIBS)
 # stb shifts and adds past the sign bit.
 $(BUILD)/engine/picture/image.o $(BUILD)/engine/picture/write.o $(BUILD)/engine/picture/text.o: \
     OPT.$(CONFIG) += -fwrapv $(if $(filter sanitize,$(CONFIG)),-fno-sanitize=undefined)
-$(BUILD)/engine/bind/%.o: engine/bind/%.c Makefile
+$(BUILD)/engine/bind/%.o: engine/bind/%.c Makefile $(FLAGS)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) -c -o $@ $<
-$(BUILD)/engine/kernels/simd_%.o: engine/kernels/simd.c Makefile
+	$(call say,CC,$<)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) -c -o $@ $<
+$(BUILD)/engine/kernels/simd_%.o: engine/kernels/simd.c Makefile $(FLAGS)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -DISA=$* $(ISA.$*) -c -o $@ $<
-$(BUILD)/%.o: %.c Makefile
+	$(call say,CC,$< ($*))
+	$(Q)$(CC) $(ALL_CFLAGS) -DISA=$* $(ISA.$*) -c -o $@ $<
+$(BUILD)/%.o: %.c Makefile $(FLAGS)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -c -o $@ $<
-$(BUILD)/test_%: tests/c/test_%.c $(CORE) Makefile
-	$(CC) $(ALL_CFLAGS) -o $@ $< $(CORE) $(CORE_LIBS)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+$(BUILD)/test_%: tests/c/test_%.c $(CORE) Makefile $(FLAGS)
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(CORE) $(CORE_LIBS)
 # Times the kernels layer by layer (bench_kernels), or the machine (bench_machine):
 # make build/release/bench_kernels
-$(BUILD)/bench_%: tests/bench/%.c $(CORE) Makefile
-	$(CC) $(ALL_CFLAGS) -o $@ $< $(CORE) $(CORE_LIBS)
+$(BUILD)/bench_%: tests/bench/%.c $(CORE) Makefile $(FLAGS)
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(CORE) $(CORE_LIBS)
 
 # The readers of model files: a program of its own, which runs confined.
 IMPORT  := $(BUILD)/lunette-import
@@ -81,21 +100,25 @@ IMP_O   := $(IMP_C:%.c=$(BUILD)/%.o)
 IMP_LIB  = $(shell pkg-config --libs $(IMP_PC) 2>/dev/null) -lm
 
 all: $(IMPORT)
-$(BUILD)/engine/import/%.o: engine/import/%.c Makefile
+$(BUILD)/engine/import/%.o: engine/import/%.c Makefile $(FLAGS)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(shell pkg-config --cflags $(IMP_PC)) -c -o $@ $<
-$(IMPORT): $(IMP_O) $(BUILD)/engine/err.o
-	$(CC) $(OPT.$(CONFIG)) $(LDFLAGS) -o $@ $^ $(IMP_LIB)
-$(BUILD)/test_import: tests/c/test_import.c $(IMP_O) $(BUILD)/engine/err.o Makefile
-	$(CC) $(ALL_CFLAGS) -o $@ $< $(filter-out %/main.o,$(filter %.o,$^)) $(IMP_LIB)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(ALL_CFLAGS) $(shell pkg-config --cflags $(IMP_PC)) -c -o $@ $<
+$(IMPORT): $(IMP_O) $(BUILD)/engine/err.o $(FLAGS)
+	$(call say,LD)
+	$(Q)$(CC) $(OPT.$(CONFIG)) $(LDFLAGS) -o $@ $(filter %.o,$^) $(IMP_LIB)
+$(BUILD)/test_import: tests/c/test_import.c $(IMP_O) $(BUILD)/engine/err.o Makefile $(FLAGS)
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(filter-out %/main.o,$(filter %.o,$^)) $(IMP_LIB)
 
 # Line editing of the REPL: an object of its own, which nothing else loads.
 EDITOR  := $(BUILD)/lunette/readline.so
 
 all: $(EDITOR)
-$(EDITOR): $(BUILD)/engine/bind/readline.o
+$(EDITOR): $(BUILD)/engine/bind/readline.o $(FLAGS)
 	@mkdir -p $(@D)
-	$(CC) -shared $(OPT.$(CONFIG)) $(LINK.$(CONFIG)) $(LDFLAGS) -o $@ $^ -lreadline
+	$(call say,LD)
+	$(Q)$(CC) -shared $(OPT.$(CONFIG)) $(LINK.$(CONFIG)) $(LDFLAGS) -o $@ $(filter %.o,$^) -lreadline
 
 # What build this is, for `lunette --version`.
 $(BUILD)/commit: FORCE
@@ -103,8 +126,9 @@ $(BUILD)/commit: FORCE
 	@echo $(COMMIT) | cmp -s - $@ || echo $(COMMIT) > $@
 $(BUILD)/engine/bind/core.o: $(BUILD)/commit
 $(BUILD)/engine/bind/core.o: CPPFLAGS += -DLUN_COMMIT='"$(COMMIT)"'
-$(BUILD)/hash_weights: tests/c/hash_weights.c $(CORE) Makefile
-	$(CC) $(ALL_CFLAGS) -o $@ $< $(CORE) $(CORE_LIBS)
+$(BUILD)/hash_weights: tests/c/hash_weights.c $(CORE) Makefile $(FLAGS)
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(CORE) $(CORE_LIBS)
 
 help:  ## this list
 	@echo "make [CONFIG=release|debug|sanitize|coverage] [CC=gcc|clang] [PREFIX=/usr/local] target"
@@ -145,10 +169,12 @@ install: all  ## put the program and the library under PREFIX
 	cp -R lua/lunette/. '$(LMOD)/lunette/'
 	cp -R weights/. '$(SHARE)/weights/'
 	install -m 644 $(wildcard scripts/*.lua) '$(SHARE)/scripts/'
-	sed 's|@PREFIX@|$(PREFIX)|g; s|@LUA@|$(LUA)|g' lunette.in > '$(BINDIR)/lunette'
+	sed 's|@LUA@|$(subst &,\&,$(LUA))|' lunette.in > '$(BINDIR)/lunette'
 	chmod 755 '$(BINDIR)/lunette'
 uninstall:  ## take it away again
 	rm -rf '$(CMOD)/lunette' '$(LMOD)/lunette' '$(SHARE)' '$(LIBEXEC)' '$(BINDIR)/lunette'
+	@cd '$(DESTDIR)$(PREFIX)' && rmdir lib/lua/5.4 share/lua/5.4 lib/lua share/lua \
+	  $(if $(filter / /usr /usr/local,$(PREFIX)),,lib share bin "$$PWD") 2>/dev/null || true
 clean:  ## remove what was built
 	rm -rf build
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -85,7 +85,8 @@ describe("lunette explain", function()
     explain("one.png --colormap jett", 64, "jett")
     explain("one.png -o x.gif", 64, "written as .png, .jpg, .jpeg or .bmp")
     explain("one.png -o one.png/", 74, "cannot make folder 'one.png'")
-    explain("one.png -o tiny.safetensors", 64, "tiny.safetensors': pictures are written as")
+    explain("one.png -o tiny.safetensors", 64,
+            "tiny.safetensors': pictures are written as")
     explain("one.png -o /proc/none/x.png", 74, "/proc/none")
   end)
 
