@@ -39,18 +39,14 @@ end
 
 ---The keys of an option table, as a list in the prose.
 local function options_of(e)
-  for i = #e.params, 1, -1 do
-    local fields = docs.options_of(e.params[i].type)
-    if #fields > 0 then
-      local out = { "--\n-- <ul>" }
-      for _, f in ipairs(fields) do
-        out[#out + 1] = ("-- <li><code>%s</code> %s%s</li>"):format(f.name,
-          type_text(f.type), clean(f.text or ""))
-      end
-      return table.concat(out, "\n") .. "\n-- </ul>\n--"
-    end
+  local fields = docs.options_for(e)
+  if #fields == 0 then return nil end
+  local out = { "--\n-- <ul>" }
+  for _, f in ipairs(fields) do
+    out[#out + 1] = ("-- <li><code>%s</code> %s%s</li>"):format(f.name,
+      type_text(f.type), clean(f.text or ""))
   end
-  return nil
+  return table.concat(out, "\n") .. "\n-- </ul>\n--"
 end
 
 

@@ -52,6 +52,7 @@ lazy.modifiers = from "explain.modifier"
 lazy.modifier = from("explain.modifier", "new")
 lazy.extract = from("explain.modifier", "extract")
 lazy.metrics = from "metrics"
+lazy.metric = from("explain.metric", "new")
 lazy.glyphs = from "glyphs"
 -- pictures
 lazy.image = from "picture.image"
@@ -69,11 +70,9 @@ for _, name in ipairs { "tensor", "zeros", "ones", "full", "range", "uniform", "
   lazy[name] = function() return require("lunette.core")[name] end
 end
 
-local methods = { "saliency", "gradcam", "activation" }
-for _, name in ipairs(methods) do lazy[name] = from("methods." .. name) end
----@type string[]
-lu.methods = methods
-
+lazy.methods = from "methods"
+lazy.method = from("explain.method", "new")
+lazy.gradient = from "base.gradient"
 
 lazy.warn = function()
   ---Warnings go through this function; replace it to collect them.
@@ -85,8 +84,9 @@ end
 setmetatable(lu, {
   __index = function(t, key)
     local get = lazy[key]
-    if not get then return nil end
-    local value = get()
+    local value
+    if get then value = get() else value = t.methods[key] end
+    if value == nil then return nil end
     rawset(t, key, value)
     return value
   end,
@@ -100,6 +100,9 @@ setmetatable(lu, {
 function lu.names()
   local list = {}
   for name in pairs(lazy) do list[#list + 1] = name end
+  for _, name in ipairs(require("lunette.base.rows").names(lu.methods)) do
+    list[#list + 1] = name
+  end
   table.sort(list)
   return list
 end

@@ -1,23 +1,227 @@
 ---Option tables: every function that takes one names its keys and defaults here,
----and an unknown key is an error with the nearest one.
+---and an unknown key is an error with the nearest one. An option may be a plain
+---default, or say more of itself: type, range and meaning (`opt.count(8, "...", 1)`),
+---which help, completion and the command line read.
 local suggest = require "lunette.base.suggest"
 
 local M = {}
 
 
+-- options that describe themselves ----------------------------------------------
+
+
+---@class lunette.Option
+---@field type string      "flag", "number", "count", "choice", "layer", "score" ...
+---@field default any
+---@field text string      its meaning, in a few words
+---@field least? number
+---@field most? number
+---@field list? string[]   of a choice
+---@field check? fun(value: any): string?   a message where the value will not do
+---@field spatial? boolean  of a layer: it must have height and width
+---@field many? boolean    of a layer: a list of them will do too
+---@field effect? boolean  false: the values of the result do not depend on it
+local Option = {}
+Option.__index = Option
+Option.__name = "lunette.Option"
+
+
+local function new(kind, default, text, more)
+  local o = { type = kind, default = default, text = text or "" }
+  for key, value in pairs(more or {}) do o[key] = value end
+  return setmetatable(o, Option)
+end
+
+
+---Makes options: opt.flag(true, "keep positive evidence only").
+local opt = {}
+M.opt = opt
+
+function opt.flag(default, text) return new("flag", default, text) end
+
+
+---A finite number from `least` to `most`.
+function opt.number(default, text, least, most)
+  return new("number", default, text, { least = least, most = most })
+end
+
+
+---A whole number from `least` (1) to `most`.
+function opt.count(default, text, least, most)
+  return new("count", default, text, { least = least or 1, most = most })
+end
+
+
+function opt.choice(default, list, text)
+  return new("choice", default, text, { list = list })
+end
+
+
+---A layer's name or alias; "last": the network's last map. The method gets the layer.
+---@param more? { spatial?: boolean, many?: boolean }
+function opt.layer(default, text, more) return new("layer", default, text, more) end
+
+
+---A class id or name, "predicted", a score, or a function of the output.
+function opt.score(default, text) return new("score", default, text) end
+
+
+---What stands for "nothing there": a name, a number, a tensor, a function.
+function opt.baseline(default, text) return new("baseline", default, text) end
+
+
+---Anything that `check` has no message against.
+---@param check? fun(value: any): string?
+function opt.any(default, text, check)
+  return new("any", default, text, { check = check })
+end
+
+
+---The same option, without effect on the result: not part of its story.
+---@param option lunette.Option
+function opt.quiet(option)
+  option.effect = false
+  return option
+end
+
+
+---@return boolean
+function M.is_option(value) return getmetatable(value) == Option end
+
+
+---Type and range as help prints them: "number 0 .. 1", "abs|none".
+---@return string
+function Option:kind()
+  if self.type == "choice" then return table.concat(self.list, "|") end
+  if self.type == "flag" then return "boolean" end
+  local least, most = self.least, self.most
+  if least == math.mininteger then least = nil end
+  if not least and not most then return self.type end
+  if not most then return ("%s from %g"):format(self.type, least) end
+  return ("%s %g .. %g"):format(self.type, least or -math.huge, most)
+end
+
+
+---Its default as text, or nil where there is none to speak of.
+---@return string?
+function Option:default_text()
+  local kind = type(self.default)
+  if kind == "number" then return ("%g"):format(self.default) end
+  if kind == "string" and self.default ~= "" then return self.default end
+  if kind == "boolean" and (self.default or self.type == "flag") then
+    return tostring(self.default)
+  end
+  return nil
+end
+
+
+---The value that a word of a command line stands for.
+---@param word string
+---@return any
+function Option:read(word)
+  return self.type ~= "choice" and self.type ~= "layer" and tonumber(word) or word
+end
+
+
+local checks = {}
+
+
+function checks.flag(_, value)
+  if type(value) ~= "boolean" then return "is true or false" end
+  return nil
+end
+
+
+function checks.number(o, value)
+  if type(value) ~= "number" then return "is a number" end
+  local finite = value == value and math.abs(value) < math.huge
+  if finite and value >= (o.least or value) and value <= (o.most or value) then
+    return nil
+  end
+  if not finite then return "is a finite number", tostring(value) end
+  local range = o.most and ("from %g to %g"):format(o.least or -math.huge, o.most)
+    or ("from %g on"):format(o.least)
+  return "is a number " .. range, tostring(value)
+end
+
+
+function checks.count(o, value)
+  if type(value) ~= "number" then return "is a number" end
+  local n = math.tointeger(value)
+  if n and n >= o.least and n <= (o.most or n) then return nil end
+  local range = o.most and ("%d to %d"):format(o.least, o.most)
+    or ("%d on"):format(o.least)
+  if o.least == math.mininteger then return "is a whole number", tostring(value) end
+  return "is a whole number from " .. range, tostring(value)
+end
+
+
+function checks.choice(o, value)
+  for _, c in ipairs(o.list) do
+    if c == value then return nil end
+  end
+  return "", ("'%s' is none of %s%s"):format(tostring(value),
+    table.concat(o.list, ", "), suggest.after(tostring(value), o.list))
+end
+
+
+function checks.layer(o, value)
+  if type(value) == "string" or value == false then return nil end
+  if o.many and type(value) == "table" and #value > 0 then return nil end
+  return "is a layer's name"
+end
+
+
+function checks.any(o, value)
+  local message = o.check and o.check(value)
+  if not message then return nil end
+  return "is " .. message, type(value) == "string" and value or type(value)
+end
+
+
+---Raises when the value is none that the option takes.
+local function check_value(what, key, option, value, level)
+  local check = checks[option.type]
+  local wrong, got = nil, nil
+  if check then wrong, got = check(option, value) end
+  if not wrong then return end
+  level = level > 0 and level + 1 or 0
+  if option.type == "choice" then
+    error(("%s: %s: %s"):format(what, key, got), level)
+  end
+  if got then error(("%s: %s %s, got %s"):format(what, key, wrong, got), level) end
+  error(("%s: option '%s' %s, got %s"):format(what, key, wrong, type(value)), level)
+end
+
+
+-- tables of them -----------------------------------------------------------------
+
+
 ---Where the default is a number, nothing but a number will do.
 local function check_type(what, key, value, default, level)
-  if type(default) == "number" and type(value) ~= "number" then
+  if M.is_option(default) then
+    check_value(what, key, default, value, level > 0 and level + 1 or 0)
+  elseif type(default) == "number" and type(value) ~= "number" then
     error(("%s: option '%s' is a number, got %s"):format(what, key, type(value)),
           level > 0 and level + 1 or 0)
   end
 end
 
 
----Copies `opts` over `defaults`. A default of `false` means "not given".
+local function unknown(what, key, defaults, level)
+  local known = {}
+  for k in pairs(defaults) do known[#known + 1] = tostring(k) end
+  table.sort(known)
+  local hint = suggest.after(tostring(key), known)
+  error(("%s: unknown option '%s'%s (options: %s)"):format(what, tostring(key), hint,
+        table.concat(known, ", ")), level > 0 and level + 1 or 0)
+end
+
+
+---Copies `opts` over `defaults`. A plain default of `false` means "not given".
 ---@param what string       the function, for the message
 ---@param opts? table
----@param defaults table
+---@param defaults table<string, any>   defaults, or options that describe themselves
 ---@param level? integer    whom to blame (3: the caller's caller)
 ---@return table
 function M.check(what, opts, defaults, level)
@@ -26,16 +230,12 @@ function M.check(what, opts, defaults, level)
     error(("%s: options are a table, got %s"):format(what, type(opts)), level)
   end
   local full = {}
-  for key, value in pairs(defaults) do full[key] = value end
+  for key, value in pairs(defaults) do
+    if M.is_option(value) then value = value.default end
+    full[key] = value
+  end
   for key, value in pairs(opts or {}) do
-    if defaults[key] == nil then
-      local known = {}
-      for k in pairs(defaults) do known[#known + 1] = tostring(k) end
-      table.sort(known)
-      local hint = suggest.after(tostring(key), known)
-      error(("%s: unknown option '%s'%s (options: %s)"):format(what, tostring(key),
-            hint, table.concat(known, ", ")), level)
-    end
+    if defaults[key] == nil then unknown(what, key, defaults, level) end
     check_type(what, key, value, defaults[key], level)
     full[key] = value
   end

@@ -11,7 +11,6 @@ local meaning = {
   class = "class id or name, or predicted",
   out = "where the picture goes",
   layer = "layer name or alias",
-  method = "saliency, gradcam or activation",
   modifier = "backward rule: vanilla, guided, rectified, deconvnet",
   samples = "noisy copies a picture (SmoothGrad)",
   noise = "noise as a share of the picture's range",
@@ -19,8 +18,24 @@ local meaning = {
   threads = "threads (default: the cores of this process)",
   count = "how many",
   scale = "1, or 2 for twice the pixels",
-  dialect = "tf-keras-vis, captum or pytorch-grad-cam",
 }
+
+
+---Meanings that the methods' rows know.
+local from_rows = {
+  method = function()
+    return "how: " .. table.concat(require("lunette.base.rows").names(
+      require "lunette.methods"), ", ")
+  end,
+  dialect = function()
+    return "whose numbers: " .. table.concat(require("lunette.explain.method")
+      .all_dialects(), ", ")
+  end,
+}
+
+local function meaning_of(name)
+  return meaning[name] or from_rows[name] and from_rows[name]() or name
+end
 
 
 ---What the last lu.cli parsed: {script =, options =}, for stories beside pictures.
@@ -48,12 +63,12 @@ local function add_option(parser, name, default)
   else
     o = parser:option("--" .. name)
     if default ~= "" then
-      o:description((meaning[name] or name) .. (" (default: %s)"):format(default))
+      o:description(meaning_of(name) .. (" (default: %s)"):format(default))
     end
     if type(default) == "number" then o:convert(tonumber) end
   end
   if default == "" or type(default) == "boolean" then
-    o:description(meaning[name] or name)
+    o:description(meaning_of(name))
   end
   return o
 end

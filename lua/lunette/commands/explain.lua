@@ -1,6 +1,9 @@
 ---`lunette explain IMAGE...`: which classes, and where the network looked.
 local cli = require "lunette.commands.cli"
+local flags = require "lunette.commands.method_flags"
 local lfs = require "lfs"
+local methods = require "lunette.methods"
+local rows = require "lunette.base.rows"
 
 
 local function options(args)
@@ -8,20 +11,18 @@ local function options(args)
     "Prints the five most probable classes and draws an explanation.")
   p:argument("image", "pictures (JPEG, PNG, BMP); none: examples"):args "*"
   p:option("-m --model", "installed model or .safetensors file (default: vgg16)")
-  p:option("--method", "gradcam, saliency or activation"):default "gradcam"
-    :choices { "gradcam", "saliency", "activation" }
+  p:option("--method", "how"):default "gradcam":choices(rows.names(methods))
   p:option("-c --class", "class id or name (default: the most probable)")
-  p:option("-l --layer", "layer of gradcam or activation (default: last convolution)")
   p:option("--modifier", "backward rule: guided, rectified, rectified:leak=0.1, "
            .. "deconvnet (may be repeated)"):count "*"
-  p:option("--samples", "noisy copies (SmoothGrad, for saliency)"):convert(tonumber)
-  p:option("--dialect", "tf-keras-vis, captum or pytorch-grad-cam")
-    :default "tf-keras-vis"
+  local dialects = require("lunette.explain.method").all_dialects()
+  p:option("--dialect", "whose numbers: " .. flags.enumerate(dialects))
   p:option("-o --out", "picture (.png) or folder"):default "out/"
   p:option("--colormap", "jet, viridis, magma, ... (default jet for overlays)")
   p:option("--scale", "1 or 2"):default(1):convert(tonumber)
   p:option("--threads", "threads"):convert(tonumber)
   p:flag("--raw", "signed values, not normalised")
+  flags.add(p)
   local o = p:parse(args)
   if not o.model then
     local note
@@ -53,14 +54,17 @@ local function check_out(out)
 end
 
 
----Options that the chosen method would not use, or nil.
+---Flags that the chosen method has no use for, as a message, or nil.
 local function check_method(o)
-  if o.layer and o.method == "saliency" then
-    return "--layer is for gradcam and activation"
-  elseif o.samples and o.method ~= "saliency" then
-    return "--samples is for saliency"
-  elseif o.method == "activation" and (#o.modifier > 0 or o.class) then
-    return "activation has no score: --class and --modifier change nothing"
+  local row = methods[o.method]
+  if not row.options.score and (#o.modifier > 0 or o.class) then
+    return o.method .. " has no score: --class and --modifier change nothing"
+  end
+  for flag, key in pairs { dialect = "dialect", raw = "raw" } do
+    if o[flag] and not row.options[key] then
+      local those = flags.having(function(r) return r.options[key] end)
+      return ("--%s is for %s"):format(flag, flags.enumerate(those))
+    end
   end
   return nil
 end
@@ -84,25 +88,17 @@ local function print_top(run, names)
 end
 
 
+---What the method is called with. A softmax is left out: its gradient says less.
 local function method_options(o, run)
-  local mods, kind = {}, run.output_layer.kind
+  local row, kind = methods[o.method], run.output_layer.kind
+  local opts = assert(flags.read(o, o.method))
+  opts.dialect, opts.raw = o.dialect, o.raw or nil
+  if not row.options.score then return opts end
+  local mods = {}
   if kind == "softmax" or kind == "log_softmax" then mods[1] = "linear" end
   for _, m in ipairs(o.modifier) do mods[#mods + 1] = m end
-  local opts = { score = o.class or "predicted", modifiers = mods, dialect = o.dialect,
-                 raw = o.raw or nil }
-  opts.layer, opts.smooth_samples = o.layer, o.samples
-  if o.method == "activation" then opts.modifiers = {} end
+  opts.score, opts.modifiers = o.class or "predicted", mods
   return opts
-end
-
-
----What the map shows, (N,H,W) for drawing.
-local function drawable(map, o)
-  if map:dim() == 4 then -- channels: their mean, or the strongest gradient
-    return o.method == "activation" and map:mean { dims = { 2 } }
-      or map:abs():max { dims = { 2 } }
-  end
-  return map
 end
 
 
@@ -121,18 +117,23 @@ local function captions(run, map)
 end
 
 
+---Laid over the picture where the method's row says so, and where the map has as many
+---values as a layer.
 local function draw(o, run, map, names)
   local canvas = require "lunette.picture.canvas" {
     columns = run:count(), scale = o.scale,
     title = ("%s: %s"):format(run.net.name, o.method) }
   canvas:row("image", run.images)
   local title = o.method .. (map.story.layer and " " .. map.story.layer or "")
-  local shown = drawable(map, o)
-  shown.story = map.story
-  local opts = { captions = captions(run, map), colormap = o.colormap }
-  if o.method ~= "saliency" then
-    shown = shown:dim(2) == run.net.input[2] and shown
-      or shown:resize(run.net.input[2], run.net.input[3], { align_corners = true })
+  local opts, draws = { captions = captions(run, map), colormap = o.colormap },
+    methods[o.method].draws
+  local shown = map
+  if draws == "overlay" or draws == "channels" then
+    local h, w = run.net.input[2], run.net.input[3]
+    shown = require("lunette.picture.drawn").planes(map)
+    if shown:dim(2) ~= h or shown:dim(3) ~= w then
+      shown = shown:resize(h, w, { align_corners = true })
+    end
     shown.story = map.story
     opts.overlay, opts.colormap = run.images.pictures, o.colormap or "jet"
   end
@@ -163,7 +164,7 @@ local function headline(o, run, story)
   local text = o.method .. " of " .. run.net.name
   if story.layer then text = text .. ", layer " .. story.layer end
   if story.score then text = text .. ", score " .. story.score end
-  for _, name in ipairs(story.modifiers) do
+  for _, name in ipairs(story.modifiers or {}) do
     local n = (story.changed_nodes or {})[name]
     text = text .. ", " .. name .. (n and n > 1 and (" (%d nodes)"):format(n) or "")
   end
@@ -177,6 +178,7 @@ return function(args)
   local o = options(args)
   if o.threads then require("lunette.core").threads(o.threads) end
   local wrong = check_out(o.out) or check_method(o)
+    or select(2, flags.read(o, o.method))
   if wrong then return fail(64, wrong) end
   local net, message = require("lunette.weights.load").load(o.model)
   if not net then return fail(66, message) end
@@ -185,7 +187,7 @@ return function(args)
   if not images then return fail(66, message) end
   local run = net:run(images)
   print_top(run, images.names)
-  local map = require("lunette.methods." .. o.method)(run, method_options(o, run))
+  local map = methods[o.method](run, method_options(o, run))
   print(headline(o, run, map.story))
   local ok
   ok, message = draw(o, run, map, images.names)

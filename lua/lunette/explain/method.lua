@@ -1,25 +1,157 @@
----What all methods share: a network and pictures, or a run; option tables; the
----story that a map carries.
-local options = require "lunette.base.options"
+---What a method is: a row that says its options, what it draws and what it keeps, and
+---one function. What all methods share is here: a network and pictures or a run;
+---options and their checks; dialects; the story that a map carries; warnings.
+---
+---  return method {
+---    name = "input_x_gradient", draws = "map",
+---    options = { "score", "modifiers" },
+---    explain = function(run, o)
+---      local g = run:gradient { score = o.score, modifiers = o.modifiers }
+---      return run.images * g
+---    end,
+---  }
+local core = require "lunette.core"
 local modifiers = require "lunette.explain.modifier"
+local options = require "lunette.base.options"
 local scores = require "lunette.explain.score"
+local opt = options.opt
 
 local M = {}
 
----@class lunette.MethodOptions
----@field score? any          class id or name, "predicted" (default), a score ...
----@field modifiers? any[]    backward rules and "linear": names or modifiers (none)
----@field dialect? string     "tf-keras-vis" (default), "captum" ...; see the method
----@field raw? boolean        values as they come, not normalised (false)
----@field normalize? boolean  min-max per image (true)
----@field progress? boolean|function   false: no bar; or a function(done, total)
+---@class lunette.Method
+---@field name string
+---@field draws "overlay"|"map"|"channels"|"picture"   (N,H,W) laid over the picture; a
+---  map of its own, channels summed; a tile a channel; a photograph
+---@field options table   name -> option; entries without a key name shared options
+---@field explain fun(run: lunette.Run, o: table): lunette.Tensor, table?   the signed
+---  values, and facts for the story (false: leave that key out)
+---@field finish? function|table<string, function>   from raw values to the map:
+---  f(raw, o, run), or one a dialect
+---@field keeps? fun(net: lunette.Net, o: table): lunette.Layer|false|nil   the first
+---  layer whose value is wanted; nil: all are; false: none, copies are run
+---@field paper? string
+---@field flat? string|false  why a map may be the same everywhere; false: no warning
+---@field measured? boolean  stands in the table of truth
+---@field flags? table<string, string>  names on the command line, where shorter
+---@field dialects string[]  those that it has, the default first
+---@field file? string       where it was written, of those of the library
+local Method = {}
+Method.__index = Method
+Method.__name = "lunette.Method"
 
----Options that every method understands.
-M.defaults = {
-  score = "predicted", modifiers = {}, dialect = "tf-keras-vis",
-  raw = false, normalize = true, progress = true,
+
+---What help says of a call.
+Method.signature = {
+  args = "(net, x, opts)",
+  params = {
+    { name = "net", type = "lunette.Net|lunette.Run", text = "or a run, then no x" },
+    { name = "x", type = "lunette.Tensor", text = "(N,C,H,W) of net:images" },
+    { name = "opts", type = "table", text = "", optional = true },
+  },
+  returns = { { type = "lunette.Tensor", text = "map, with its story" } },
 }
-M.dialects = { "tf-keras-vis", "captum", "pytorch-grad-cam" }
+
+
+function Method.__tostring(row) return "method " .. row.name end
+
+
+-- rows ---------------------------------------------------------------------------
+
+
+---Options that many methods have, by name.
+M.shared = {
+  score = opt.score("predicted", "class id or name, predicted, or a score"),
+  modifiers = opt.any({}, "backward rules and linear: names or modifiers"),
+  normalize = opt.flag(true, "min-max per image"),
+  progress = opt.quiet(opt.any(true, "false: no bar; or a function(done, total)")),
+  batch = opt.quiet(opt.count(8, "copies at a time")),
+  seed = opt.count(0, "of the random numbers", math.mininteger),
+}
+
+
+---Options by name: named shared ones and the row's own.
+local function expand(row)
+  local full = {}
+  for key, value in pairs(row.options or {}) do
+    if math.type(key) == "integer" then
+      full[value] = M.shared[value]
+        or error(("method '%s': no shared option '%s'"):format(row.name, value), 4)
+    else
+      full[key] = value
+    end
+  end
+  return full
+end
+
+
+---The dialects of a row, tf-keras-vis first, where it has that.
+local function dialects_of(row)
+  local list = {}
+  if type(row.finish) ~= "table" then return list end
+  for name in pairs(row.finish) do list[#list + 1] = name end
+  table.sort(list, function(a, b)
+    local first = row.dialect or "tf-keras-vis"
+    if (a == first) ~= (b == first) then return a == first end
+    return a < b
+  end)
+  return list
+end
+
+
+local drawn = { overlay = true, map = true, channels = true, picture = true }
+
+
+local function check_row(spec)
+  if type(spec) ~= "table" or type(spec.name) ~= "string"
+     or type(spec.explain) ~= "function" or not drawn[spec.draws] then
+    error("method: expected { name =, draws = \"overlay\"|\"map\"|\"channels\"|"
+          .. "\"picture\", options =, explain = function }", 4)
+  end
+end
+
+
+---A method of one's own: a row that is called as `lu.gradcam` is.
+---Example:
+---  local net = lu.load "glyphs"
+---  local images = net:images(lu.glyphs.default_images(1).images)
+---  local brightness = lu.method { name = "brightness", draws = "overlay",
+---    explain = function(run) return run.images:mean { dims = { 2 } } end }
+---  show(brightness(net, images))
+---@param spec table   see docs/extending.md
+---@return lunette.Method
+function M.new(spec)
+  check_row(spec)
+  local row = {}
+  for key, value in pairs(spec) do row[key] = value end
+  row.options = expand(row)
+  row.dialects = dialects_of(row)
+  if #row.dialects > 0 then
+    row.options.dialect = opt.choice(row.dialects[1], row.dialects,
+                                     "whose numbers; what differs is said above")
+  end
+  if row.finish then
+    row.options.raw = opt.flag(false, "signed values as they come, not finished")
+  end
+  return setmetatable(row, Method)
+end
+
+
+---The dialects of all methods.
+---@return string[]
+function M.all_dialects()
+  local list, seen = {}, {}
+  for _, row in pairs(require "lunette.methods") do
+    for _, name in ipairs(row.dialects) do
+      if not seen[name] then
+        seen[name], list[#list + 1] = true, name
+      end
+    end
+  end
+  return list
+end
+
+
+-- what a call is about -----------------------------------------------------------
 
 
 local function is_run(subject)
@@ -27,53 +159,90 @@ local function is_run(subject)
 end
 
 
+---The layer that an option names, activated; raises for one that will not do.
+---@param row lunette.Method
+---@param net lunette.Net
+---@param name string|false
+---@param option lunette.Option
+---@return lunette.Layer
+local function find_layer(row, net, name, option)
+  local layer, message
+  if name and name ~= "last" then
+    layer, message = net:activated(name)
+    if not layer then error(row.name .. ": " .. message, 0) end
+  else
+    layer = net:last_conv()
+    if not layer then
+      error(("%s: %s has no convolution; give a layer"):format(row.name, net.name), 0)
+    end
+  end
+  if not option.spatial then return layer end
+  if #layer.shape ~= 3 or layer.shape[2] * layer.shape[3] == 1 then
+    error(("%s: layer '%s' has shape (%s), no height and width; choose a "
+           .. "convolution, for example '%s'"):format(row.name, layer.name,
+          table.concat(layer.shape, ","), (net:last_conv() or {}).name or "?"), 0)
+  end
+  return layer
+end
+
+
+---Names become what they mean: layers, scores, modifiers.
+local function resolve(row, net, o)
+  for key, option in pairs(row.options) do
+    local value = o[key]
+    if option.type == "layer" and (value or option.default) then
+      if type(value) == "table" then
+        local list = {}
+        for i, name in ipairs(value) do list[i] = find_layer(row, net, name, option) end
+        o[key] = list
+      else
+        o[key] = find_layer(row, net, value, option)
+      end
+    elseif option.type == "score" and value ~= nil then
+      o[key] = scores.of(value)
+    end
+  end
+  o.modifiers = o.modifiers and modifiers.list(o.modifiers)
+end
+
+
 ---A score that is a function, or made of one, may look at any layer of the run.
 local function looks_at_run(score)
-  return type(score) == "function" or type(score) == "table" and score.fn ~= nil
+  return type(score) == "table" and score.fn ~= nil and not score.classes
 end
 
 
 ---A run of the call's forward modifiers that keeps what is wanted.
-local function new_run(net, x, opts, first)
+local function new_run(row, net, x, o)
   local forward, keep = {}, nil
-  for _, m in ipairs(opts.modifiers) do
+  for _, m in ipairs(o.modifiers or {}) do
     if m.target then forward[#forward + 1] = m end
   end
-  if first and not looks_at_run(opts.score) then keep = first(net, opts) end
+  if row.keeps and not looks_at_run(o.score) then keep = row.keeps(net, o) end
   if keep == false then return require("lunette.net.run").outline(net, x, forward) end
-  return net:run(x, { modifiers = forward, keep = keep or true })
+  return net:run(x, { modifiers = forward, keep = keep and keep.name or true })
 end
 
 
 ---Splits (run, opts) from (net, x, opts); fills and checks the options.
----@param method string
----@param own table          the method's own options and defaults
----@param first? fun(net: lunette.Net, opts: table): string|false|nil   the first layer
----  whose value is wanted: a run that is made here drops those before it; false: no
----  value at all, an outline will do
----@return lunette.Run run, table opts, boolean made   made: ours to release
-function M.prepare(method, own, subject, x, opts, first)
+---@return lunette.Run run, table o, boolean made   made: ours to release
+local function prepare(row, subject, x, opts)
+  local net, ours = subject, true
   if is_run(subject) then
+    net, ours = subject.net, false
     if opts == nil then opts = x end
   elseif getmetatable(subject) ~= require("lunette.net").Net then
-    error(("%s: expected a network and its input, or a run"):format(method), 3)
+    error(("%s: expected a network and its input, or a run"):format(row.name), 3)
   end
-  local defaults = {}
-  for key, value in pairs(M.defaults) do defaults[key] = value end
-  for key, value in pairs(own) do defaults[key] = value end
-  opts = options.check(method, opts, defaults, 4)
-  options.choice(method .. ": dialect", opts.dialect, M.dialects, 4)
-  opts.modifiers = modifiers.list(opts.modifiers)
-  if is_run(subject) then return subject, opts, false end
-  return new_run(subject, x, opts, first), opts, true
+  local o = options.check(row.name, opts, row.options, 4)
+  o.given = opts or {}
+  resolve(row, net, o)
+  if not ours then return subject, o, false end
+  return new_run(row, net, x, o), o, true
 end
 
 
-local function modifier_names(list)
-  local names = {}
-  for i, m in ipairs(list) do names[i] = m.name end
-  return names
-end
+-- stories ------------------------------------------------------------------------
 
 
 ---How many nodes each modifier changed: the forward ones in the run, the backward
@@ -86,50 +255,118 @@ function M.changed_nodes(run, list)
 end
 
 
+---A value of an option as a story tells it.
+local function told(value)
+  if options.is_tensor(value) then
+    return ("tensor (%s)"):format(table.concat(value:shape(), ","))
+  end
+  if type(value) == "function" then return "function" end
+  if type(value) ~= "table" then return value end
+  if value.name then return value.name end
+  local list = {}
+  for i, v in ipairs(value) do list[i] = told(v) end
+  return list
+end
+
+
+---What a row's own options were; false and empty ones are not told.
+local function tell_options(row, o, story)
+  for key, option in pairs(row.options) do
+    local apart = option.type == "score" or key == "modifiers"
+      or option.effect == false or o.raw and (key == "dialect" or key == "normalize")
+    local value = o[key]
+    local said = value ~= nil and value ~= false
+      or option.type == "flag" and option.default
+    if said and not apart then story[key] = told(value) end
+  end
+end
+
+
+---@return string[]
+local function modifier_names(list)
+  local names = {}
+  for i, m in ipairs(list) do names[i] = m.name end
+  return names
+end
+
+
+---Score, classes and modifiers, where the method has them.
+local function tell_score(row, run, o, story)
+  if row.options.modifiers then
+    local changed = o.changed or M.changed_nodes(run, o.modifiers)
+    story.modifiers = modifier_names(o.modifiers)
+    story.changed_nodes = next(changed) and changed or nil
+  end
+  if row.options.score then
+    story.score, story.classes = o.score.name, scores.classes(o.score, run)
+  end
+end
+
+
 ---Attaches what is needed to make the map again.
----@param map lunette.Tensor
----@param method string
----@param run lunette.Run
----@param opts table
----@param more? table
-function M.tell(map, method, run, opts, more)
-  local build = require("lunette.core").build()
-  local changed = opts.changed or M.changed_nodes(run, opts.modifiers)
+local function tell(row, map, run, o, facts)
+  local build = core.build()
   local story = {
-    method = method, model = run.net.name, weights = run.net.path,
-    weights_sha256 = run.net.meta.source_sha256,
-    output = run.output_layer.name, dialect = opts.dialect,
-    modifiers = modifier_names(opts.modifiers), raw = opts.raw or nil,
-    changed_nodes = next(changed) and changed or nil,
+    method = row.name, draws = row.draws, model = run.net.name, weights = run.net.path,
+    weights_sha256 = run.net.meta.source_sha256, output = run.output_layer.name,
     version = build.version, commit = build.commit, isa = build.isa,
     images = run.images.names,
   }
-  if method ~= "activation" then -- which has no score
-    local score = scores.of(opts.score)
-    story.score, story.classes = score.name, scores.classes(score, run)
+  tell_options(row, o, story)
+  tell_score(row, run, o, story)
+  for key, value in pairs(facts) do
+    if value == false then value = nil end
+    story[key] = value
   end
-  for key, value in pairs(more or {}) do story[key] = value end
   map.story = story
   return map
 end
 
 
----Warns about maps that are the same everywhere, naming the likely cause, and
----about those that are no numbers.
----@param map lunette.Tensor             (N,...)
----@param method string
----@param cause fun(n: integer): string  why the map of image n may be flat
-function M.warn_if_flat(map, method, cause)
+-- a call -------------------------------------------------------------------------
+
+
+---Why the map of an image is the same everywhere.
+local function why_flat(row, raw, o)
+  local s = raw:stats()
+  if s.min ~= s.max then
+    return ("before %s it lies between %.3g and %.3g; use raw = true to see it"):format(
+      o.relu and "relu" or "it was finished", s.min, s.max)
+  end
+  if row.flat then return row.flat end
+  return "no gradient reaches " .. (o.layer and told(o.layer) or "the picture")
+end
+
+
+---Warns about maps that are the same everywhere, naming the likely cause, and about
+---those that are no numbers.
+local function warn_if_flat(row, map, raw, o)
   local warn = require "lunette.base.warn"
   for n = 1, map:dim(1) do
     local s = map[n]:stats()
-    if not s.finite then
-      warn(("%s: the map of image %d holds NaN or infinity"):format(method, n))
+    if not s.finite or not raw[n]:stats().finite then
+      warn(("%s: the map of image %d holds NaN or infinity"):format(row.name, n))
     elseif s.min == s.max then
-      warn(("%s: the map of image %d is %g everywhere; %s"):format(method, n, s.min,
-           cause(n)))
+      warn(("%s: the map of image %d is %g everywhere; %s"):format(row.name, n, s.min,
+           why_flat(row, raw[n], o)))
     end
   end
+end
+
+
+---@param subject lunette.Net|lunette.Run
+---@param x lunette.Tensor|table   (N,C,H,W) for a network; options for a run
+---@param opts? table
+---@return lunette.Tensor map
+function Method.__call(row, subject, x, opts)
+  local run, o, made = prepare(row, subject, x, opts)
+  local _ <close> = made and run or nil
+  local raw, facts = row.explain(run, o)
+  local map, finish = raw, row.finish
+  if type(finish) == "table" then finish = finish[o.dialect] end
+  if finish and not o.raw then map = finish(raw, o, run) end
+  if row.flat ~= false then warn_if_flat(row, map, raw, o) end
+  return tell(row, map, run, o, facts or {})
 end
 
 return M

@@ -10,7 +10,11 @@ local M = {}
 
 ---Rows of the table: method and backward rule.
 M.rules = { "vanilla", "guided", "rectified" }
-M.methods = { "saliency", "gradcam" }
+M.methods = {}
+for name, row in pairs(require "lunette.methods") do
+  if row.measured then M.methods[#M.methods + 1] = name end
+end
+table.sort(M.methods, function(a, b) return a > b end)
 
 
 local function measure(map, mask, o)
@@ -31,7 +35,7 @@ local function explain(rows, run, labels, mask, other, o)
   local n = run:count()
   for _, method in ipairs(M.methods) do
     for _, rule in ipairs(M.rules) do
-      local map = require("lunette.methods." .. method)(run,
+      local map = require("lunette.methods")[method](run,
         { score = labels, modifiers = { rule } })
       local values = measure(map, mask, o)
       if other then

@@ -1,6 +1,7 @@
 ---What a canvas draws: turns what people hand over (batches, lists, maps, images
 ---of a run) into cells, and decides what a map's values span.
 local core = require "lunette.core"
+local drawn = require "lunette.picture.drawn"
 local options = require "lunette.base.options"
 local pictures = require "lunette.picture.image"
 local warn = require "lunette.base.warn"
@@ -19,6 +20,7 @@ local function is_image(v)
 end
 
 
+---Without a story: three channels are a picture, which its values must be too.
 local function kind_of_tensor(t, columns)
   local s = t:shape()
   if #s == 4 and s[2] == 3 then return "picture" end
@@ -30,12 +32,18 @@ local function kind_of_tensor(t, columns)
 end
 
 
+---A map says itself what it is.
+local function kind_told(t) return drawn.kind(t) == "picture" and "picture" or "map" end
+
+
 local function kind_of(what, columns)
   if is_image(what) or what.pictures then return "picture" end
+  if type(what) == "userdata" and what.story then return kind_told(what) end
   if type(what) == "userdata" then return kind_of_tensor(what, columns) end
   local first = what[1]
   if first == nil then error("row: an empty list", 0) end
   if is_image(first) then return "picture" end
+  if first.story then return kind_told(first) end
   local s = first:shape()
   return #s == 3 and s[1] == 3 and "picture" or "map"
 end

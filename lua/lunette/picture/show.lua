@@ -1,6 +1,7 @@
 ---show(x): tensors, channels, maps, pictures and canvases in the terminal, or as a
 ---PNG file.
 local core = require "lunette.core"
+local drawn = require "lunette.picture.drawn"
 local options = require "lunette.base.options"
 
 local defaults = { columns = false, colormap = false, each = false, most = 256,
@@ -21,14 +22,6 @@ local defaults = { columns = false, colormap = false, each = false, most = 256,
 local function meta_name(x)
   local meta = debug.getmetatable(x)
   return type(meta) == "table" and rawget(meta, "__name") or nil
-end
-
-
----(3,H,W) of bytes, by its values: nothing below 0, something above 1.
-local function is_picture(t)
-  if t:dim() ~= 3 or t:dim(1) ~= 3 or t.story then return false end
-  local s = t:stats()
-  return s.min >= 0 and s.max > 1.5 and s.max <= 255
 end
 
 
@@ -53,13 +46,17 @@ end
 
 local function add_batch(tiles, t, most)
   local n, c, h = t:dim(1), t:dim(2), t:dim(3)
+  if drawn.kind(t) == "map" and c > 1 then
+    tiles.each = true
+    return add_maps(tiles, drawn.planes(t), most)
+  end
   if c == 1 then return add_maps(tiles, t:view(n, h, t:dim(4)), most) end
-  if c == 3 and h <= 16 then
+  if c == 3 and h <= 16 and not t.story then
     tiles.total = n
     for i = 1, math.min(n, most) do tiles[i] = filter(t[i]) end
     return
   end
-  if c == 3 and is_picture(t[1]) then
+  if drawn.kind(t) == "picture" then
     for i = 1, math.min(n, most) do tiles[#tiles + 1] = picture(t[i]) end
     return
   end
@@ -78,7 +75,7 @@ local function add_tensor(tiles, t, most)
     for _, p in ipairs(t.pictures) do tiles[#tiles + 1] = picture(p) end
   elseif n == 2 then
     tiles[#tiles + 1] = { map = t }
-  elseif n == 3 and is_picture(t) then
+  elseif n == 3 and drawn.kind(t) == "picture" then
     tiles[#tiles + 1] = picture(t)
   elseif n == 3 then
     tiles.each = tiles.each or t.story ~= nil

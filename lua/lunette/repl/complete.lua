@@ -80,13 +80,11 @@ end
 ---@param f any
 ---@return table[] fields
 function M.options(f)
-  if type(f) ~= "function" then return {} end
   local docs = require "lunette.repl.docs"
+  if type(f) ~= "function" and not docs.is_row(f) then return {} end
   local e = docs.of_function(f)
-  for i = e and #e.params or 0, 1, -1 do
-    local found = docs.options_of(e.params[i].type)
-    if #found > 0 then return found end
-  end
+  local found = e and docs.options_for(e) or {}
+  if #found > 0 then return found end
   for name, op in next, core.ops do
     if op == f then
       local list = {}
@@ -233,7 +231,7 @@ local listers = {
   layer = function(nets) return layer_names(nets) end,
   class = function(nets) return class_names(nets) end,
   modifier = function() return modifier_names() end,
-  dialect = function() return require("lunette.explain.method").dialects end,
+  dialect = function() return require("lunette.explain.method").all_dialects() end,
   colormap = function() return require("lunette.picture.colormap").names end,
   module = function() return { "lunette" } end,
   help = function()

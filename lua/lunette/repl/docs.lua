@@ -23,6 +23,7 @@ local M = {}
 ---@field fields table[]    of a class, as params
 ---@field parent? string    of a class
 ---@field public? boolean   seen from outside its file
+---@field options? table[]  of a row: {name =, type =, text =, optional =}
 
 
 -- lines of a comment -----------------------------------------------------------
@@ -156,8 +157,18 @@ local definitions = {
 }
 
 
+---A file that is a row of a table: `return method { ... }`.
+local function define_row(e)
+  e.kind, e.public, e.line = "function", true, "row"
+  e.short = e.module:match "[%w_]+$"
+  e.name = e.short
+  return e
+end
+
+
 ---What the line after a comment defines.
 local function define(e, line, number)
+  if line:find "^return%s+[%w_.]+%s*{" then return define_row(e) end
   for _, d in ipairs(definitions) do
     local name, args = line:match(d[1])
     if name then
@@ -199,6 +210,7 @@ end
 local function is_header(entries, e, line)
   return not entries.header and #entries == 0 and not e.class and not e.tagged
     and not line:find "^function" and not line:find "^local function"
+    and not line:find "^return"
 end
 
 
@@ -309,10 +321,47 @@ function M.real(f)
 end
 
 
----The entry of a Lua function, by where it was defined.
----@param f function
+---A row of the library (a method, a metric): a table that is called.
+---@return boolean
+function M.is_row(v)
+  local meta = type(v) == "table" and getmetatable(v)
+  return type(meta) == "table" and rawget(meta, "signature") ~= nil
+end
+
+
+---The options of a row as fields.
+local function fields_of_row(row)
+  local list = {}
+  for name, option in pairs(row.options) do
+    local text, default = option.text, option:default_text()
+    if default then text = ("%s (%s)"):format(text, default) end
+    list[#list + 1] = { name = name, type = option:kind(), text = text,
+                        optional = true }
+  end
+  table.sort(list, function(a, b) return a.name < b.name end)
+  return list
+end
+
+
+---The entry of a row: the comment before it, with the options that it says it has.
+---@param row table
+---@return lunette.DocEntry
+function M.of_row(row)
+  local e = M.all().by_place[tostring(row.file) .. ":row"]
+    or { kind = "function", name = row.name, short = row.name, text = row.paper or "",
+         fields = {}, module = "", file = row.file, line = 1, public = true }
+  local signature = getmetatable(row).signature
+  e.args, e.params, e.returns = signature.args, signature.params, signature.returns
+  e.options = e.options or fields_of_row(row)
+  return e
+end
+
+
+---The entry of a Lua function, by where it was defined, or of a row.
+---@param f function|table
 ---@return lunette.DocEntry?
 function M.of_function(f)
+  if M.is_row(f) then return M.of_row(f) end
   f = M.real(f)
   local info = debug.getinfo(f, "S")
   local file = info.source:match "^@(.*)$"
@@ -347,6 +396,20 @@ local function inline_fields(kind)
                           text = "" }
   end
   return found
+end
+
+
+---The options of the function that an entry is about: of its row, or of the last
+---parameter that is a table of them.
+---@param e lunette.DocEntry
+---@return table[] fields, string? name   of the parameter
+function M.options_for(e)
+  if e.options then return e.options, "opts" end
+  for i = #e.params, 1, -1 do
+    local found = M.options_of(e.params[i].type)
+    if #found > 0 then return found, e.params[i].name end
+  end
+  return {}
 end
 
 

@@ -55,7 +55,8 @@ local function add_library(list)
     local ok, v = pcall(function() return lu[key] end)
     if ok and v ~= nil and not hidden[key] then
       add(list, "lu." .. key, v)
-      if type(v) == "table" then add_module(list, "lu." .. key, v) end
+      local is_row = require("lunette.repl.docs").is_row(v)
+      if type(v) == "table" and not is_row then add_module(list, "lu." .. key, v) end
     end
   end
   for _, key in ipairs { "names" } do add(list, "lu." .. key, lu[key]) end

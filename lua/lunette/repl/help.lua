@@ -73,30 +73,18 @@ local function signature(e, name)
 end
 
 
-local function is_options(p)
-  return #docs.options_of(p.type) > 0
-end
-
-
 local function add_params(e, out)
-  local plain = {}
-  for _, p in ipairs(e.params) do plain[#plain + 1] = p end
-  if #plain > 0 then
+  if #e.params > 0 then
     out[#out + 1] = ""
-    rows(plain, out)
+    rows(e.params, out)
   end
-  for i = #e.params, 1, -1 do
-    local p = e.params[i]
-    if is_options(p) then
-      out[#out + 1] = "\n" .. p.name .. " (a table; what is left out has its default):"
-      rows(docs.options_of(p.type), out)
-      break
-    end
-  end
+  local options, name = docs.options_for(e)
+  if not name then return end
+  out[#out + 1] = "\n" .. name .. " (a table; what is left out has its default):"
+  rows(options, out)
 end
 
 
----Defaults of options, read from the method's own table where the text has none.
 local function add_returns(e, out)
   if #e.returns == 0 then return end
   out[#out + 1] = ""
@@ -180,8 +168,8 @@ end
 ---@param x lunette.Export
 ---@return lunette.DocEntry?
 function M.entry_of(x)
-  return type(x.value) == "function" and docs.of_function(x.value)
-    or entry_named(x.name)
+  local has_place = type(x.value) == "function" or docs.is_row(x.value)
+  return has_place and docs.of_function(x.value) or entry_named(x.name)
 end
 
 
@@ -279,6 +267,7 @@ local function instance_page(x)
   if name == "lunette.tensor" then return M.module_page "tensor" end
   if name == "lunette.Canvas" then return M.module_page "canvas" end
   if name == "lunette.Score" then return M.module_page "lu.score" end
+  if docs.is_row(x) then return M.page(docs.of_row(x), exports.name_of(x)) end
   if name == "lunette.Modifier" then
     return M.text(x.name:match "^[%w_]+") or M.module_page "lu.modifiers"
   end

@@ -1,0 +1,146 @@
+---Means over many copies of a picture: noisy ones, points of a path, anything that
+---`make` gives. Copies are run in batches; their values are added one by one in the
+---order of the copies, so the same bits come out for any batch size.
+local core = require "lunette.core"
+local progress = require "lunette.base.progress"
+local scores = require "lunette.explain.score"
+
+local M = {}
+
+---@class lunette.Sampling
+---@field count integer      copies an image
+---@field batch integer      copies at a time
+---@field make fun(i: integer, s: integer): lunette.Tensor   copy s of image i: its
+---  shape without N
+---@field fold? fun(total: lunette.Tensor?, value: lunette.Tensor, s: integer):
+---  lunette.Tensor   takes the value of copy s into the total (M.add)
+---@field name string        for the progress bar
+---@field score? lunette.Score
+---@field modifiers? lunette.Modifier[]
+---@field progress? any
+
+
+---The sum of all values.
+function M.add(total, value)
+  if total then return total:add_(value) end
+  return value:clone()
+end
+
+
+---The sum of weights[s] * value.
+---@param weights number[]
+function M.weighted(weights)
+  return function(total, value, s)
+    if total then return total:add_(value * weights[s]) end
+    return value * weights[s]
+  end
+end
+
+
+---Normal noise of image i, copy s, with mean 0 and deviation 1: a stream of its own
+---for each, so that neither batches nor other images change it.
+---@param seed integer
+---@param i integer
+---@param s integer
+---@param shape integer[]
+---@return lunette.Tensor
+function M.noise(seed, i, s, shape) return core.normal(seed, (i << 32) + s, shape) end
+
+
+---What copies are run with: the forward modifiers of the run itself and of this call.
+---@param run lunette.Run
+---@param list lunette.Modifier[]
+---@return lunette.Modifier[]
+function M.forward_modifiers(run, list)
+  local kept, has = {}, {}
+  for _, m in ipairs(run.modifiers) do kept[#kept + 1], has[m.name] = m, true end
+  for _, m in ipairs(list) do
+    if m.target and not has[m.name] then kept[#kept + 1] = m end
+  end
+  return kept
+end
+
+
+---Copies first .. first + k - 1 of image i, as a batch.
+local function batch_of(o, i, first, k)
+  local one = o.make(i, first)
+  local shape = one:shape()
+  table.insert(shape, 1, k)
+  local batch = core.zeros(shape)
+  batch[1] = one
+  for n = 2, k do batch[n] = o.make(i, first + n - 1) end
+  return batch
+end
+
+
+---Goes over the copies of one image.
+local function over_one(run, o, i, value)
+  local total
+  local score = o.score and o.score:take(i)
+  for first = 1, o.count, o.batch do
+    local k = math.min(o.batch, o.count - first + 1)
+    local batch <close> = batch_of(o, i, first, k)
+    local part <close> = run.net:run(batch, { modifiers = o.forward })
+    local values = value(part, score, i, first)
+    for n = 1, k do total = o.fold(total, values[n], first + n - 1) end
+    o.bar:add(k)
+  end
+  return total
+end
+
+
+---All totals as one tensor (N, ...).
+local function stack(rows)
+  local shape = rows[1]:shape()
+  table.insert(shape, 1, #rows)
+  local out = core.zeros(shape)
+  for i, row in ipairs(rows) do out[i] = row end
+  return out
+end
+
+
+---Folds what `value` says of every copy's run.
+---@param run lunette.Run        the pictures' own, or an outline
+---@param spec lunette.Sampling
+---@param value fun(part: lunette.Run, score: lunette.Score?, i: integer,
+---  first: integer): lunette.Tensor   (k, ...) of copies first, first + 1 ...
+---@return lunette.Tensor total   (N, ...)
+function M.fold(run, spec, value)
+  local o = { count = spec.count, batch = spec.batch, make = spec.make,
+              fold = spec.fold or M.add,
+              score = spec.score and scores.resolve(spec.score, run) }
+  o.forward = M.forward_modifiers(run, spec.modifiers or {})
+  local bar <close> = progress.start(spec.name, run:count() * o.count, spec.progress)
+  o.bar = bar
+  local rows = {}
+  for i = 1, run:count() do rows[i] = over_one(run, o, i, value) end
+  return stack(rows)
+end
+
+
+---The mean gradient of the score over copies.
+---@param run lunette.Run
+---@param spec lunette.Sampling
+---@param o table         options of a method: score, modifiers, progress
+---@param change? fun(g: lunette.Tensor): lunette.Tensor   of every gradient
+---@return lunette.Tensor total
+function M.gradients(run, spec, o, change)
+  spec.score, spec.modifiers, spec.progress = o.score, o.modifiers, o.progress
+  return M.fold(run, spec, function(part, score)
+    o.changed = o.changed
+      or require("lunette.explain.method").changed_nodes(part, o.modifiers)
+    local g = part:gradient { score = score, modifiers = o.modifiers }
+    return change and change(g) or g
+  end)
+end
+
+
+---`keeps` of methods that run copies instead of the pictures: nothing is needed of
+---these, unless the most probable class has to be found.
+---@return false|nil
+function M.keeps(_, o)
+  if scores.predicts(o.score) then return nil end
+  return false
+end
+
+return M
