@@ -1,8 +1,10 @@
 -- Compares Lunette with reference attributions, key by key.
 --   ./lunette tests/golden.lua FILE.safetensors... [--model PATH] [--only PATTERN]
 -- Keys: IMAGE/input, IMAGE/logits, IMAGE/activation@LAYER,
--- IMAGE/CLASS/METHOD[@LAYER]. Prints `key relative-error limit verdict` a line and
--- ends with `N passed, N failed, N skipped`.
+-- IMAGE/CLASS/METHOD[@LAYER], IMAGE/METHOD@LAYER[k,y,x]. What is given stands under
+-- given/ or IMAGE/given/, weights under weights/. What computes a key is a row of a
+-- file in tests/golden. Prints `key relative-error limit verdict` a line and ends with
+-- `N passed, N failed, N skipped`.
 local lu = require "lunette"
 local root = arg[0]:match "^(.*)/tests/[^/]*$" or "."
 local support = dofile(root .. "/tests/lua/support.lua")
@@ -13,59 +15,42 @@ local support = dofile(root .. "/tests/lua/support.lua")
 local LIMIT, EXACT, LARGE, DEEP = 1e-3, 1e-5, 5e-3, 1e-2
 
 local tests = {} -- { pattern, function(case, captures...) -> tensor, limit }
-local function test(pattern, fn, limit) tests[#tests + 1] = { pattern, fn, limit } end
 
-
--- methods ----------------------------------------------------------------------
-
-
-local function gradient(case, ...)
-  return case.run:gradient { score = case.class, modifiers = { "linear", ... } }
+---A row: keys that match the pattern are what `fn` computes. Later rows win.
+local function test(pattern, fn, limit)
+  table.insert(tests, 1, { pattern, fn, limit })
 end
 
+---The families of rows: a file each in tests/golden.
+local function families()
+  local names = {}
+  for name in require("lfs").dir(root .. "/tests/golden") do
+    if name:find "%.lua$" then names[#names + 1] = name end
+  end
+  table.sort(names)
+  return names
+end
 
 test("^logits$", function(case) return case.run.output:detach() end, EXACT)
 test("^activation@(.+)$", function(case, layer)
   return assert(case.run:activation(layer))
 end, EXACT)
-test("^gradient$", function(case) return gradient(case) end)
-test("^guided$", function(case) return gradient(case, "guided") end)
-test("^rectified$", function(case) return gradient(case, "rectified") end)
-test("^rectified_leak([%d.eE+-]+)$", function(case, leak)
-  return gradient(case, lu.modifiers.rectified { leak = tonumber(leak) })
-end)
-test("^linear$", function(case)
-  return gradient(case, lu.modifier { name = "open", on = "relu",
-                                      backward = function(_, dy) return dy end })
-end)
-test("^gradient_of_probability$", function(case)
-  return case.softmax:gradient { score = case.class }
-end)
-test("^tkv_saliency$", function(case)
-  return lu.saliency(case.run, { score = case.class, modifiers = { "linear" } })
-end)
-test("^tkv_gradcam@(.+)$", function(case, layer)
-  return lu.gradcam(case.run, { score = case.class, layer = layer })
-end)
-test("^input_x_gradient$", function(case) return gradient(case) * case.input end)
-test("^captum_guided_backprop$", function(case) return gradient(case, "guided") end)
-test("^captum_deconvolution$", function(case) return gradient(case, "deconvnet") end)
-test("^captum_layer_gradcam@(.+)$", function(case, layer)
-  return lu.gradcam(case.run, { score = case.class, layer = layer, dialect = "captum" })
-end)
-test("^gradcam@(.+)$", function(case, layer)
-  return lu.gradcam(case.run, { score = case.class, layer = layer,
-                                dialect = "pytorch-grad-cam" })
-end)
-test("^gradcam_raw@(.+)$", function(case, layer)
-  return lu.gradcam(case.run, { score = case.class, layer = layer, raw = true })
-end)
-test("^beta_smooth([%d.]+)$", function(case, beta)
-  return gradient(case, lu.modifiers.beta_smooth(tonumber(beta)))
-end)
+for _, name in ipairs(families()) do dofile(root .. "/tests/golden/" .. name)(test) end
 
 
 -- files ------------------------------------------------------------------------
+
+
+---How far plain float32 is from each value of a file of the second set, by key; nil
+---for the first set.
+local function noise_of(path)
+  local dir, name = path:match "^(.-)([^/]*)%.safetensors$"
+  local f = io.open(dir .. "float32_noise.json")
+  if not f then return nil end
+  local all = require("lunette.base.json").decode(f:read "a")
+  f:close()
+  return all and all[name]
+end
 
 
 local function open(path)
@@ -76,11 +61,29 @@ local function open(path)
     file.tensor[e.name] = function() return assert(w:tensor(i)) end
   end
   table.sort(file.keys)
+  file.noise = noise_of(path)
   return file
 end
 
 
+---A network whose weights stand in the file itself.
+local function net_inside(file)
+  local shape = {}
+  for name, get in pairs(file.tensor) do
+    local key = name:match "^weights/(.+)$"
+    if key then shape[key] = get():shape() end
+  end
+  if not next(shape) then return nil end
+  local name, opts = lu.models.detect(function(key) return shape[key] end)
+  local net = assert(lu.net(assert(lu.models[name])(opts)))
+  for key in pairs(shape) do net.params[key] = file.tensor["weights/" .. key]() end
+  return net
+end
+
+
 local function load_model(file, path)
+  local inside = net_inside(file)
+  if inside then return inside end
   local name = path or file.meta.model
   local seed = not path and name and name:match "^vgg16_hash(%d+)$"
   if seed then return lu.load(support.formula_weights(seed)) end
@@ -92,7 +95,9 @@ end
 -- walking ----------------------------------------------------------------------
 
 
-local function limit_of(net)
+---Files of the second set: ten times what float32 costs, at least 1e-4.
+local function limit_of(net, file, key)
+  if file.noise then return math.max(1e-4, 10 * (file.noise[key] or 0)) end
   local params = net:count_params()
   return params > 1e8 and DEEP or params > 1e6 and LARGE or LIMIT
 end
@@ -122,7 +127,13 @@ local function new_case(net, file, image)
   local input = file.tensor[image .. "/input"]
   if not input then return nil end
   local x = input()
-  local case = { input = x, run = net:run(x, { modifiers = { "linear" } }) }
+  local case = { net = net, input = x, run = net:run(x, { modifiers = { "linear" } }) }
+  ---What is given, for this picture or for all.
+  function case.given(name)
+    local get = file.tensor[("%s/given/%s"):format(image, name)]
+      or file.tensor["given/" .. name]
+    return get and get() or error("nothing is given as " .. name, 0)
+  end
   return setmetatable(case, { __index = function(t, key)
     if key ~= "softmax" then return nil end
     rawset(t, key, net:run(x))
@@ -145,8 +156,11 @@ local function check(net, case, file, key, class, method)
   local t, captures = find_test(method)
   if not t or not case then return report(key, "-", nil, "skipped") end
   case.class = math.tointeger(tonumber(class)) or 0
+  function case.stored(name)
+    return file.tensor[("%s/%s/%s"):format(case.image, class, name)]()
+  end
   local ok, got = pcall(t[2], case, table.unpack(captures, 1, captures.n))
-  local limit = t[3] or limit_of(net)
+  local limit = t[3] or limit_of(net, file, key)
   if not ok then return report(key, got, limit, "failed") end
   local err, message = flat_error(got, file.tensor[key]())
   report(key, err or message, limit, err and err <= limit and "passed" or "failed")
@@ -159,9 +173,11 @@ local function walk(path, model, only)
   local image, case
   for _, key in ipairs(file.keys) do
     local name, rest = key:match "^([^/]+)/(.+)$"
-    if name and rest ~= "input" and (not only or key:find(only)) then
+    local given = key:find "^given/" or key:find "^weights/" or key:find "^[^/]+/given/"
+    if name and not given and rest ~= "input" and (not only or key:find(only)) then
       if name ~= image then
         image, case = name, new_case(net, file, name)
+        if case then case.image = name end
         collectgarbage()
       end
       local class, method = rest:match "^(%d+)/(.+)$"

@@ -73,6 +73,7 @@ end
 lazy.methods = from "methods"
 lazy.method = from("explain.method", "new")
 lazy.gradient = from "base.gradient"
+lazy.opt = from("base.options", "opt")
 
 lazy.warn = function()
   ---Warnings go through this function; replace it to collect them.

@@ -37,41 +37,73 @@ end
 local opt = {}
 M.opt = opt
 
+---True or false: opt.flag(true, "keep positive evidence only").
+---@param default boolean
+---@param text string   its meaning, for help
+---@return lunette.Option
 function opt.flag(default, text) return new("flag", default, text) end
 
 
 ---A finite number from `least` to `most`.
+---@param default number
+---@param text string   its meaning, for help
+---@param least? number
+---@param most? number
+---@return lunette.Option
 function opt.number(default, text, least, most)
   return new("number", default, text, { least = least, most = most })
 end
 
 
 ---A whole number from `least` (1) to `most`.
+---@param default integer
+---@param text string   its meaning, for help
+---@param least? integer
+---@param most? integer
+---@return lunette.Option
 function opt.count(default, text, least, most)
   return new("count", default, text, { least = least or 1, most = most })
 end
 
 
+---One word of a list.
+---@param default string
+---@param list string[]
+---@param text string   its meaning, for help
+---@return lunette.Option
 function opt.choice(default, list, text)
   return new("choice", default, text, { list = list })
 end
 
 
 ---A layer's name or alias; "last": the network's last map. The method gets the layer.
----@param more? { spatial?: boolean, many?: boolean }
+---@param default string|false
+---@param text string   its meaning, for help
+---@param more? { spatial?: boolean, many?: boolean }   it must have height and width;
+---  a list of layers will do too
+---@return lunette.Option
 function opt.layer(default, text, more) return new("layer", default, text, more) end
 
 
 ---A class id or name, "predicted", a score, or a function of the output.
+---@param default any
+---@param text string   its meaning, for help
+---@return lunette.Option
 function opt.score(default, text) return new("score", default, text) end
 
 
 ---What stands for "nothing there": a name, a number, a tensor, a function.
+---@param default any
+---@param text string   its meaning, for help
+---@return lunette.Option
 function opt.baseline(default, text) return new("baseline", default, text) end
 
 
 ---Anything that `check` has no message against.
----@param check? fun(value: any): string?
+---@param default any
+---@param text string   its meaning, for help
+---@param check? fun(value: any): string?   "a name or a number"
+---@return lunette.Option
 function opt.any(default, text, check)
   return new("any", default, text, { check = check })
 end
@@ -79,6 +111,7 @@ end
 
 ---The same option, without effect on the result: not part of its story.
 ---@param option lunette.Option
+---@return lunette.Option
 function opt.quiet(option)
   option.effect = false
   return option

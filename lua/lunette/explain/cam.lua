@@ -19,6 +19,7 @@ local M = {}
 ---@field weights fun(A: lunette.Tensor, g: lunette.Tensor?, run: lunette.Run,
 ---  o: table): lunette.Tensor   (N,K,1,1) or (N,K,h,w): the map is the sum of
 ---  weights * A
+---@field dialects? string[]   those that it has (all)
 ---@field options? table   of its own, besides those of all
 
 
@@ -60,7 +61,17 @@ local function explain(row, run, o)
   local g = row.needs and needs[row.needs](run, o.layer, o)
   local cam = (A * row.weights(A, g, run, o)):sum { dims = { 2 } }
   local s = cam:stats()
-  return cam, { raw_min = s.min, raw_max = s.max }
+  return cam, { raw_min = s.min, raw_max = s.max,
+                dialect = row.dialects and o.dialect or nil }
+end
+
+
+---The finishes of the dialects that a variant has: all, unless it says which.
+local function finish_of(row)
+  if not row.dialects then return finish end
+  local own = {}
+  for _, name in ipairs(row.dialects) do own[name] = finish[name] end
+  return own
 end
 
 
@@ -82,8 +93,9 @@ end
 ---@param row lunette.Cam
 ---@return lunette.Method
 function M.new(row)
-  local full = { draws = "overlay", finish = finish }
+  local full = { draws = "overlay" }
   for key, value in pairs(row) do full[key] = value end
+  full.finish = finish_of(row)
   full.options = options_of(row)
   full.keeps = function(_, o) return o.layer end
   full.explain = function(run, o) return explain(row, run, o) end

@@ -343,12 +343,13 @@ end
 local function warn_if_flat(row, map, raw, o)
   local warn = require "lunette.base.warn"
   for n = 1, map:dim(1) do
-    local s = map[n]:stats()
-    if not s.finite or not raw[n]:stats().finite then
+    local s = map:rows(n):stats()
+    if not s.finite or not raw:rows(n):stats().finite then
       warn(("%s: the map of image %d holds NaN or infinity"):format(row.name, n))
     elseif s.min == s.max then
-      warn(("%s: the map of image %d is %g everywhere; %s"):format(row.name, n, s.min,
-           why_flat(row, raw[n], o)))
+      warn(("%s: the map of image %d is %g everywhere; %s"):format(row.name, n,
+           s.min + 0.0, -- which makes -0 a plain 0
+           why_flat(row, raw:rows(n), o)))
     end
   end
 end

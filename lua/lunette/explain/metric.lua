@@ -132,6 +132,10 @@ function Metric.__call(row, map, other, opts)
   if not row.needs and opts == nil then opts = other end
   check_map(row.name, map)
   local o = options.check(row.name, opts, row.options, 3)
+  if o.score then o.score = require("lunette.explain.score").of(o.score) end
+  if o.modifiers then
+    o.modifiers = require("lunette.explain.modifier").list(o.modifiers)
+  end
   local get = check_other(row, map, other)
   map = map:detach()
   local n, sum, lists = map:dim() == 3 and map:dim(1) or 1, 0, {}

@@ -1,0 +1,66 @@
+---Baselines: pictures in which nothing is there, against which others are explained.
+local core = require "lunette.core"
+local blur = require "lunette.explain.blur"
+local is_tensor = require("lunette.base.options").is_tensor
+local suggest = require "lunette.base.suggest"
+
+local M = {}
+
+---What a name means, for pictures x (N,C,H,W) as the network takes them.
+local named = {
+  zero = function(_, x) return core.zeros(x:shape()) end,
+  mean = function(_, x)
+    return x:mean { dims = { 3, 4 }, keepdims = true }:expand { shape = x:shape() }
+  end,
+  blur = function(_, x) return blur(x, x:dim(3) / 20) end,
+  noise = function(_, x) return core.normal(0, 0, x:shape()) end,
+  black = function(net, x)
+    local pictures = require "lunette.picture.image"
+    local s = x:shape()
+    local one = core.zeros(s[2], s[3], s[4])
+    return pictures.preprocess({ one }, net.preprocessing, { s[3], s[4] })
+      :expand { shape = s }
+  end,
+}
+
+---Their names.
+M.names = { "zero", "mean", "blur", "noise", "black" }
+
+
+local function of_name(what, net, x)
+  if named[what] then return named[what](net, x) end
+  error(("baseline '%s' not found%s (there are: %s; a number, a tensor)"):format(what,
+        suggest.after(what, M.names), table.concat(M.names, ", ")), 0)
+end
+
+
+---A picture (C,H,W), a colour (C,1,1) or a batch, for all of x.
+local function of_tensor(t, x)
+  local s = x:shape()
+  local got = t:shape()
+  if #got == #s - 1 then t = t:view(1, table.unpack(got)) end
+  local ok, b = pcall(t.expand, t, { shape = s })
+  if ok then return b end
+  error(("baseline: a tensor (%s) does not fit pictures (%s)"):format(
+        table.concat(got, ","), table.concat(s, ",")), 0)
+end
+
+
+---The baseline of every picture: "zero", "mean" (of the picture's channels), "blur"
+---(sigma: a twentieth of its height), "noise" (normal), "black" (of the file, before
+---preprocessing), a number, a tensor (C,H,W), (C,1,1) or (N,C,H,W), or a function of
+---the pictures.
+---@param what any
+---@param net lunette.Net
+---@param x lunette.Tensor   (N,C,H,W) or (N,K,h,w), values of a layer
+---@return lunette.Tensor    of x's shape
+function M.of(what, net, x)
+  if type(what) == "function" then what = what(x) end
+  if is_tensor(what) then return of_tensor(what, x) end
+  if type(what) == "number" then return core.full(what, x:shape()) end
+  if type(what) == "string" then return of_name(what, net, x) end
+  error("baseline: expected a name, a number, a tensor or a function, got "
+        .. type(what), 0)
+end
+
+return M

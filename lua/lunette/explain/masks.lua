@@ -1,0 +1,149 @@
+---Masks for perturbations, made when they are needed: (k,1,H,W) of 1 where the picture
+---stays and 0 where the baseline takes its place. `masks.count` says how many there
+---are, `masks.get(first, k)` makes k of them.
+local core = require "lunette.core"
+
+local M = {}
+
+---@class lunette.Masks
+---@field count integer
+---@field get fun(first: integer, k: integer): lunette.Tensor   (k,1|C,H,W)
+
+
+---A tensor of masks (M,H,W) or (M,C,H,W) as they are.
+---@param t lunette.Tensor
+---@return lunette.Masks
+function M.tensor(t)
+  local s = t:shape()
+  if #s == 3 then t = t:view(s[1], 1, s[2], s[3]) end
+  return { count = s[1], get = function(first, k)
+    return t:narrow { dim = 1, start = first, length = k }
+  end }
+end
+
+
+---What scripts give: masks of this module, or a tensor of them.
+function M.of(what)
+  if type(what) == "table" and what.get then return what end
+  if type(what) == "userdata" then return M.tensor(what) end
+  error("masks: expected masks or a tensor (M,H,W), got " .. type(what), 0)
+end
+
+
+local function pair(v)
+  if type(v) == "table" then return v[1], v[2] or v[1] end
+  return v, v
+end
+
+
+---Sliding windows: mask m has 0 in window m, row by row. There are
+---ceil((n-w)/s) + 1 of them a side; the last is cut at the border (as captum).
+---@param o { height: integer, width: integer, window: integer|integer[],
+---  stride: integer|integer[], channels?: integer }   window {h,w}; channels: each
+---  channel by itself, channel after channel
+---@return lunette.Masks
+function M.windows(o)
+  local wh, ww = pair(o.window)
+  local sh, sw = pair(o.stride)
+  local H, W, C = o.height, o.width, o.channels or 1
+  wh, ww = math.min(wh, H), math.min(ww, W)
+  local rows, columns = -(-(H - wh) // sh) + 1, -(-(W - ww) // sw) + 1
+  local function one(mask, m)
+    local at, c = m % (rows * columns), m // (rows * columns)
+    local y, x = at // columns * sh, at % columns * sw
+    local h, w = math.min(wh, H - y), math.min(ww, W - x)
+    mask[c + 1]:paste_(core.zeros(h, w), y + 1, x + 1)
+  end
+  return { count = rows * columns * C, get = function(first, k)
+    local all = core.ones(k, C, H, W)
+    for i = 1, k do one(all[i], first + i - 2) end
+    return all
+  end }
+end
+
+
+---Segments by the numbers in `labels`, lowest first: mask m has 0 on the m-th.
+---@param labels lunette.Tensor   (H,W), any numbers
+---@return lunette.Masks masks, number[] names   of the segments
+function M.segments(labels)
+  local names, seen = {}, {}
+  for _, v in ipairs(labels:view(labels:size()):totable()) do
+    if not seen[v] then
+      seen[v] = true
+      names[#names + 1] = v
+    end
+  end
+  table.sort(names)
+  local h, w = labels:dim(1), labels:dim(2)
+  return { count = #names, get = function(first, k)
+    local all = core.zeros(k, 1, h, w)
+    for i = 1, k do all[i][1] = labels:ne(names[first + i - 1]) end
+    return all
+  end }, names
+end
+
+
+---Coalitions of segments: mask r has 1 where the segment's entry of row r is 1.
+---@param labels lunette.Tensor   (H,W)
+---@param rows lunette.Tensor     (R,M) of 0 and 1, M segments, lowest number first
+---@return lunette.Masks
+function M.coalitions(labels, rows)
+  local each = M.segments(labels)
+  local h, w, m = labels:dim(1), labels:dim(2), each.count
+  local members = (1 - each.get(1, m)):reshape { m, h * w }
+  return { count = rows:dim(1), get = function(first, k)
+    local part = rows:narrow { dim = 1, start = first, length = k }
+    return core.ops.matmul(part, members):reshape { k, 1, h, w }
+  end }
+end
+
+
+---Random grids of cells x cells, each kept with probability `keep`, laid smoothly over
+---the picture and shifted (RISE, Petsiuk et al. 2018, as TorchRay makes them): with
+---c = ceil(H/cells), u = H+c and b = ceil(u/cells) the grid, reflected by one cell, is
+---enlarged to b pixels a cell, and H pixels are cut from b + the shift (0 .. c-1).
+---@param o { height: integer, width: integer, cells: integer, keep: number,
+---  count: integer, seed: integer, grid?: lunette.Tensor, shift?: lunette.Tensor }
+---  grid (M,cells,cells) and shift (M,2: down, right): of your own
+---@return lunette.Masks
+function M.random(o)
+  local H, W, n = o.height, o.width, o.cells
+  local c, d = -(-H // n), -(-W // n)
+  local bh, bw = -(-(H + c) // n), -(-(W + d) // n)
+  local function grid_of(m)
+    if o.grid then return o.grid[m]:view(1, 1, n, n) end
+    return core.uniform(o.seed, 2 * m, 1, 1, n, n):lt(o.keep)
+  end
+  local function shift_of(m)
+    local s = o.shift and o.shift[m] or core.uniform(o.seed, 2 * m + 1, 2)
+    if o.shift then return math.floor(s[1]), math.floor(s[2]) end
+    return math.floor(s[1] * c), math.floor(s[2] * d)
+  end
+  local function one(m)
+    local grid = grid_of(m):pad { before = { 0, 0, 1, 1 }, after = { 0, 0, 1, 1 },
+                                  mode = 1 }
+    local large = grid:resize((n + 2) * bh, (n + 2) * bw)
+    local y, x = shift_of(m)
+    return large:narrow { dim = 3, start = bh + y + 1, length = H }
+      :narrow { dim = 4, start = bw + x + 1, length = W }
+  end
+  return { count = o.grid and o.grid:dim(1) or o.count, get = function(first, k)
+    local all = core.zeros(k, 1, H, W)
+    for i = 1, k do all[i] = one(first + i - 1)[1] end
+    return all
+  end }
+end
+
+
+---The channels of a layer: mask m has 0 for channel m.
+---@param count integer
+---@return lunette.Masks
+function M.channels(count)
+  return { count = count, get = function(first, k)
+    local all = core.ones(k, count, 1, 1)
+    for i = 1, k do all:set(i, first + i - 1, 1, 1, 0) end
+    return all
+  end }
+end
+
+return M

@@ -1,0 +1,53 @@
+local baselines = require "lunette.explain.baselines"
+local method = require("lunette.explain.method").new
+local opt = require("lunette.base.options").opt
+local paths = require "lunette.explain.paths"
+local perturb = require "lunette.explain.perturb"
+local sampling = require "lunette.explain.sampling"
+
+
+---The mean gradient along the straight path from b to x.
+local function mean_gradient(run, o, b)
+  local x = run.images
+  local alphas, weights = paths.rules[o.rule](o.steps)
+  return sampling.gradients(run, {
+    name = "integrated_gradients", count = #alphas, batch = o.batch,
+    fold = sampling.weighted(weights),
+    make = function(i, s) return b[i] + (x[i] - b[i]) * alphas[s] end,
+  }, o)
+end
+
+
+---Integrated gradients (Sundararajan et al. 2017): the gradient, averaged on the way
+---from a baseline to the picture, times the difference of the two. Signed, (N,C,H,W);
+---the sum over the picture is the score's difference, up to `delta` (in the story, one
+---an image), which says whether there were enough steps.
+---Rules: "gausslegendre" and the Riemann sums are captum's; "trapezoid" is unbiased,
+---"riemann_trapezoid" captum's, whose weights sum to 1 - 1/n; "linspace" is PAIR's.
+---Caveat: what the baseline shows counts as nothing: black pixels get 0 against black.
+---  Compare several baselines.
+---Example:
+---  local net = lu.load "glyphs"
+---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
+---  local map = lu.integrated_gradients(run, { modifiers = { "linear" }, steps = 20,
+---                                             baseline = "blur" })
+---  print(map.story.delta[1])
+return method {
+  name = "integrated_gradients", draws = "map",
+  flat = "the picture is its baseline, or no gradient reaches it",
+  paper = "Sundararajan et al. 2017, Axiomatic attribution for deep networks",
+  options = {
+    "score", "modifiers", "progress", "batch",
+    steps = opt.count(50, "points on the path"),
+    rule = opt.choice("gausslegendre", paths.names, "where they lie"),
+    baseline = opt.baseline("zero", "zero, mean, blur, noise, black, a number, tensor"),
+    multiply = opt.flag(true, "times the difference from the baseline"),
+  },
+  keeps = sampling.keeps,
+  explain = function(run, o)
+    local b = baselines.of(o.baseline, run.net, run.images)
+    local g = mean_gradient(run, o, b)
+    local whole = (run.images - b) * g
+    return o.multiply and whole or g, { delta = perturb.delta(run, o, whole, b) }
+  end,
+}

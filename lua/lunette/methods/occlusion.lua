@@ -1,0 +1,57 @@
+local core = require "lunette.core"
+local masking = require "lunette.explain.masks"
+local method = require("lunette.explain.method").new
+local opt = require("lunette.base.options").opt
+local perturb = require "lunette.explain.perturb"
+local sampling = require "lunette.explain.sampling"
+
+
+local function whole_or_pair(v)
+  local list = type(v) == "table" and v or { v }
+  for _, n in ipairs(list) do
+    if not math.tointeger(n) or n < 1 then return "a whole number from 1, or {h, w}" end
+  end
+  return (#list < 1 or #list > 2) and "one number or {h, w}" or nil
+end
+
+
+---Occlusion (Zeiler & Fergus 2014): how much the score falls when a window of the
+---picture is covered by the baseline; where windows overlap, the mean of their falls.
+---Signed, (N,H,W); (N,C,H,W) where each channel is covered by itself.
+---Caveat: a covered picture is none that the network has seen: part of the fall may be
+---  surprise. Compare baselines and windows.
+---Example:
+---  local net = lu.load "glyphs"
+---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
+---  show(lu.occlusion(run, { window = 16, stride = 8, modifiers = { "linear" } }))
+return method {
+  name = "occlusion", draws = "map", flat = "no window changes the score",
+  paper = "Zeiler & Fergus 2014, Visualizing and understanding convolutional networks",
+  options = {
+    "score", "modifiers", "progress",
+    batch = opt.quiet(opt.count(16, "covered pictures at a time")),
+    window = opt.any(15, "side of the window, or {h, w}", whole_or_pair),
+    stride = opt.any(8, "from one window to the next, or {h, w}", whole_or_pair),
+    baseline = opt.baseline("zero", "zero, mean, blur, noise, black, a number, tensor"),
+    channelwise = opt.flag(false, "every channel by itself: (N,C,H,W)"),
+  },
+  keeps = sampling.keeps,
+  explain = function(run, o)
+    local n, c, h, w = table.unpack(run.images:shape())
+    local planes = o.channelwise and c or 1
+    local fall, count = core.zeros(n, planes, h, w), core.zeros(n, planes, h, w)
+    local clean = perturb.clean(run, o)
+    local masks = masking.windows { height = h, width = w, window = o.window,
+      stride = o.stride, channels = o.channelwise and c or nil }
+    perturb.each(run, { masks = masks, score = o.score, modifiers = o.modifiers,
+      baseline = o.baseline, batch = o.batch, progress = o.progress,
+      name = "occlusion" }, function(i, _, m, values)
+      local covered = 1 - m
+      local falls = (clean[i] - values):view(values:size(), 1, 1, 1)
+      fall[i]:add_((covered * falls):sum { dims = { 1 } })
+      count[i]:add_(covered:sum { dims = { 1 } })
+    end)
+    local map = fall / count:maximum(core.ones(1))
+    return o.channelwise and map or map:view(n, h, w)
+  end,
+}
