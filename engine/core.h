@@ -8,6 +8,9 @@
 int lun_tensor_furnish(lun_tensor *t, lun_err *err);
 /* dst += src, n floats. */
 int lun_accumulate(float *dst, const float *src, int64_t n);
+/* LUN_EARG when an input of n was written to since n was applied: its gradient
+** would be that of other values. */
+int lun_tape_unchanged(const lun_node *n, lun_err *err);
 /* A node's input ready to read; computes a deferred one. */
 int lun_tape_input(lun_tape *t, lun_node *n, int i, lun_err *err);
 

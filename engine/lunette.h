@@ -113,7 +113,12 @@ typedef struct lun_storage {
   size_t bytes;
   void (*release)(void *ctx); /* NULL: base is lun_malloc'ed */
   void *ctx;
-  unsigned changes; /* how often its values were written to */
+  /* Whose values nobody may write to, for the message: "layer 'fc1' of a run".
+  ** "": nobody's. */
+  char owner[64];
+  unsigned changes;    /* how often its values were written to */
+  unsigned watched;    /* read by a node of a tape: where it changes matters */
+  char changed_at[64]; /* of a watched one: "script.lua:12", or "" */
 } lun_storage;
 
 typedef struct lun_tensor {
@@ -220,7 +225,7 @@ typedef struct lun_node {
   lun_tensor *aux; /* what backward needs besides in and out */
   double attr[LUN_MAXATTR];
   int defer;        /* lun_node_shape makes a deferred output */
-  unsigned changes; /* deferred: of its inputs, so far */
+  unsigned changes; /* of its inputs, when it was applied */
   char *name;       /* layer name, NULL when it has none */
 } lun_node;
 

@@ -376,7 +376,8 @@ static int mapped(lun_weights *w, const entry *t, lun_tensor **out,
   lun_storage *s = lun_calloc(1, sizeof *s);
   *out = NULL;
   if (!s) return lun_fail(err, LUN_ENOMEM, "%s: no memory", w->path);
-  *s = (lun_storage){1, w->map, w->bytes, unmap, w, 0};
+  *s = (lun_storage){
+      .refs = 1, .base = w->map, .bytes = w->bytes, .release = unmap, .ctx = w};
   w->refs++;
   LUN_TRY(
       lun_tensor_over(out, s, w->data + t->begin, t->e.ndim, t->e.dim, err));

@@ -8,6 +8,7 @@
 ** deferred too: a maximum pooling that comes next is then computed in the same
 ** pass.  Whoever does read such values makes lun_tape_value compute them then.
 */
+#include <stdio.h>
 #include <string.h>
 
 #include "core.h"
@@ -114,6 +115,29 @@ static unsigned changes_of(const lun_node *n) {
   return sum;
 }
 
+int lun_tape_unchanged(const lun_node *n, lun_err *err) {
+  const char *at = "";
+  if (n->changes == changes_of(n)) return LUN_OK;
+  for (int i = 0; i < n->nin; i++)
+    if (n->in[i] && n->in[i]->store && n->in[i]->store->changed_at[0])
+      at = n->in[i]->store->changed_at;
+  return lun_fail(err, LUN_EARG,
+                  "%s: its input or its parameters have been changed since the "
+                  "run%s%s; run again, or change a clone()",
+                  lun_node_title(n), *at ? ", at " : "", at);
+}
+
+/* The values of n, if they are its own, are read-only from now on: every later
+** gradient of the run reads them.  Its inputs are watched. */
+static void protect(const lun_node *n) {
+  lun_storage *s = n->out->store;
+  if (s && !n->op->pass)
+    snprintf(s->owner, sizeof s->owner, "layer '%s' of a run",
+             lun_node_title(n));
+  for (int i = 0; i < n->nin; i++)
+    if (n->in[i] && n->in[i]->store) n->in[i]->store->watched = 1;
+}
+
 /* Can values that were put off still be computed as they would have been? */
 static int unchanged(const lun_tape *t, const lun_node *n, lun_err *err) {
   const lun_node *maker = fusable(t, n), *first = maker ? maker : n;
@@ -155,6 +179,7 @@ int lun_tape_value(lun_tape *t, int id, lun_tensor **out, lun_err *err) {
       n->out->data = NULL;
       return status;
     }
+    protect(n);
   }
   *out = n->out;
   return LUN_OK;
@@ -282,6 +307,7 @@ int lun_apply(lun_tape *tape, const lun_op *op, const lun_var *in, int nin,
     return status == LUN_EINTR ? lun_fail(err, status, "interrupted") : status;
   }
   out->t = lun_tensor_retain(n->out);
+  if (taped) protect(n);
   if (taped)
     out->node = append(tape, n);
   else

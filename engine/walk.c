@@ -10,6 +10,7 @@
 ** whose rule is a gate, and nobody else reads that input, the gate is applied in
 ** the pass that computes the layer's input gradient (lun_gate).
 */
+#include <stdio.h>
 #include <string.h>
 
 #include "core.h"
@@ -32,10 +33,11 @@ typedef struct step {
 struct lun_walk {
   lun_tape *tape;
   int n, copies, seed_at;
-  int at;          /* next node to handle; -1: done */
-  int waiting;     /* lun_walk_next handed out node `at` */
-  int marked;      /* reach, live and users are known */
-  int64_t largest; /* floats of the largest gradient on the way */
+  int at;           /* next node to handle; -1: done */
+  int waiting;      /* lun_walk_next handed out node `at` */
+  int marked;       /* reach, live and users are known */
+  int64_t largest;  /* floats of the largest gradient on the way */
+  lun_tensor *lent; /* the gradient that the caller may read and not write */
   step s[];
 };
 
@@ -67,8 +69,26 @@ int lun_walk_new(lun_walk **out, lun_tape *tape, int node,
   return LUN_OK;
 }
 
+/* Hands a hooked node's gradient to the caller.  It may be somebody else's too:
+** wanted, the seed, a view; so it is read-only meanwhile. */
+static void lend(lun_walk *w, const lun_node *n) {
+  lun_tensor *dy = w->s[n->id].grad;
+  if (dy->store->owner[0]) return; /* of a run, or lent by another walk */
+  snprintf(dy->store->owner, sizeof dy->store->owner,
+           "the backward pass at layer '%s'", lun_node_title(n));
+  w->lent = lun_tensor_retain(dy);
+}
+
+static void take_back(lun_walk *w) {
+  if (!w->lent) return;
+  w->lent->store->owner[0] = 0;
+  lun_tensor_release(w->lent);
+  w->lent = NULL;
+}
+
 void lun_walk_free(lun_walk *w) {
   if (!w) return;
+  take_back(w);
   for (int i = 0; i < w->n; i++) lun_tensor_release(w->s[i].grad);
   lun_tape_release(w->tape);
   lun_free(w);
@@ -357,6 +377,7 @@ static int leads_on(const lun_walk *w, const lun_node *n) {
 
 static void leave(lun_walk *w) {
   step *s = &w->s[w->at];
+  take_back(w);
   if (!s->want) {
     lun_tensor_release(s->grad);
     s->grad = NULL;
@@ -376,8 +397,10 @@ int lun_walk_next(lun_walk *w, lun_err *err) {
       return lun_fail(err, LUN_EARG,
                       "%s: its values were dropped; run with keep = true",
                       lun_node_title(n));
+    LUN_TRY(lun_tape_unchanged(n, err));
     if (s->hook) {
       w->waiting = 1;
+      lend(w, n);
       return w->at + 1;
     }
     if (leads_on(w, n)) LUN_TRY(apply_rule(w, n, err));

@@ -26,11 +26,12 @@
 
 #include "../lunette.h"
 
-#define TENSOR_T  "lunette.tensor"
-#define TAPE_T    "lunette.tape"
-#define NODE_T    "lunette.node"
-#define WALK_T    "lunette.walk"
-#define WEIGHTS_T "lunette.weights"
+#define TENSOR_T   "lunette.tensor"
+#define TAPE_T     "lunette.tape"
+#define NODE_T     "lunette.node"
+#define OWN_NODE_T "lunette.own_node"
+#define WALK_T     "lunette.walk"
+#define WEIGHTS_T  "lunette.weights"
 
 /* A tensor as Lua sees it: values, and its place on a tape if it has one. */
 typedef struct lunL_tensor {
@@ -51,7 +52,7 @@ lunL_tensor *lunL_checkbox(lua_State *L, int arg);
 void lunL_ready(lua_State *L, int arg);
 /* The tensor, which is ready; nothing of Lua runs but a raise. */
 lun_tensor *lunL_values(lua_State *L, int arg);
-/* The same to be written: raises when it is a file's.  Every tensor that a
+/* The same to be written: raises when it is a file's or a run's.  Every tensor that a
 ** method writes comes from here. */
 lun_tensor *lunL_writable(lua_State *L, int arg);
 /* ready, then values or writable. */
@@ -59,6 +60,11 @@ lun_tensor *lunL_checktensor(lua_State *L, int arg);
 lun_tensor *lunL_checkwritable(lua_State *L, int arg);
 /* NULL when the value is no tensor. */
 lunL_tensor *lunL_testbox(lua_State *L, int arg);
+/* Pushes a node as rules see it, in a walk of so many copies. */
+void lunL_pushnode(lua_State *L, lun_tape *tape, int id, int copies);
+/* The rule of op that Lua names at idx, its parameters into attr. */
+const lun_rule *lunL_checkrule(lua_State *L, int idx, const lun_op *op,
+                               double *attr);
 /* Reads a shape: numbers from arg on, or one list at arg. Returns ndim. */
 int lunL_checkshape(lua_State *L, int arg, int64_t *dim);
 
@@ -81,6 +87,7 @@ int lunL_open_make(lua_State *L);   /* core.tensor, core.zeros ... */
 int lunL_open_ops(lua_State *L);    /* core.ops, and methods of tensors */
 int lunL_open_optim(lua_State *L);  /* methods that change in place */
 int lunL_open_tape(lua_State *L);
+void lunL_open_node(lua_State *L); /* the class of nodes */
 int lunL_open_weights(lua_State *L);
 int lunL_open_term(lua_State *L);
 int lunL_open_files(lua_State *L);

@@ -3,6 +3,8 @@
 ** in which Lua holds tensors.  It calls no other file of the binding but
 ** interrupt.c.
 */
+#include <stdio.h>
+
 #include "bind.h"
 
 /* ---- errors, memory, classes ---- */
@@ -96,12 +98,30 @@ lun_tensor *lunL_values(lua_State *L, int arg) {
   return t;
 }
 
+/* Remembers the line that writes, for the message of a gradient that cannot be
+** computed any more.  No string is made, so nothing is collected. */
+static void note_place(lua_State *L, lun_storage *s) {
+  lua_Debug ar;
+  s->changed_at[0] = 0;
+  if (lua_getstack(L, 1, &ar) && lua_getinfo(L, "Sl", &ar) &&
+      ar.currentline > 0)
+    snprintf(s->changed_at, sizeof s->changed_at, "%.50s:%d", ar.short_src,
+             ar.currentline);
+}
+
 lun_tensor *lunL_writable(lua_State *L, int arg) {
   lun_tensor *t = lunL_checkbox(L, arg)->t;
   if (t->readonly)
     luaL_argerror(L, arg, "weights of a file are read-only; clone() them");
   luaL_argcheck(L, t->data || !t->size, arg, "its values were not kept");
-  if (t->store) t->store->changes++;
+  if (!t->store) return t;
+  if (t->store->owner[0])
+    luaL_error(L,
+               "these values belong to %s and are read-only; change a copy: "
+               "clone()",
+               t->store->owner);
+  t->store->changes++;
+  if (t->store->watched) note_place(L, t->store);
   return t;
 }
 

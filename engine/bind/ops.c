@@ -228,8 +228,24 @@ static int op_shape(lua_State *L) {
   return 1;
 }
 
+/* The parameters of a rule, in order: {{name, default} ...}. */
+static void push_parameters(lua_State *L, const lun_rule *r) {
+  int n = 0;
+  lua_newtable(L);
+  for (const lun_attrdef *a = r->attrs; a && a->name; a++) {
+    lua_createtable(L, 2, 0);
+    lua_pushstring(L, a->name);
+    lua_seti(L, -2, 1);
+    if (a->fallback > LUN_UNSET) {
+      lua_pushnumber(L, a->fallback);
+      lua_seti(L, -2, 2);
+    }
+    lua_seti(L, -2, ++n);
+  }
+}
+
 /* core.op_info(name) -> {doc =, is =, inputs = {least, most}, attrs = {names},
-** rules = {names}} */
+** rules = {names}, parameters = {[rule] = {{name, default} ...}}} */
 static int op_info(lua_State *L) {
   const lun_op *op = lun_op_find(luaL_checkstring(L, 1));
   int n = 0;
@@ -258,6 +274,12 @@ static int op_info(lua_State *L) {
     lua_seti(L, -2, ++n);
   }
   lua_setfield(L, -2, "rules");
+  lua_newtable(L);
+  for (const lun_rule *r = op->rules; r && r->name; r++) {
+    push_parameters(L, r);
+    lua_setfield(L, -2, r->name);
+  }
+  lua_setfield(L, -2, "parameters");
   return 1;
 }
 

@@ -550,9 +550,9 @@ function Tensor:where(...) end
 
 ---What an operator says of itself.
 ---@param name string
----@return { doc: string, is: string, inputs: integer[], attrs: string[], rules: string[] }?
+---@return { doc: string, is: string, inputs: integer[], attrs: string[], rules: string[], parameters: table }?
 ---  `is`: what a layer of it is, in the words of engine/ops/ops.def; `inputs`: least
----  and most
+---  and most; `parameters`: of each rule, in order, { name, default }
 function core.op_info(name) end
 
 ---The shape that an operator would put out for inputs of these shapes, batch included.
@@ -614,12 +614,19 @@ function Tape:release() end
 ---@field attrs table<string, number|number[]>
 local Node = {}
 
+---The operator's output for other values, off the tape: what is not given is the
+---node's own, and `bias = false` leaves the bias out. `input` may have any number of
+---rows; weight and bias have the shapes of the layer's.
+---@param values? { input: lunette.Tensor, weight: lunette.Tensor, bias: lunette.Tensor|false }
+---@return lunette.Tensor output   as many rows as `input`, or as the node's input
+function Node:forward(values) end
+
 ---Gradient of the first input by one of the operator's own rules.
----@param dy lunette.Tensor   gradient of the output
----@param rule? string        default: the true gradient
----@param param? number       of that rule
+---@param dy lunette.Tensor   gradient of the output, one or more copies of its shape
+---@param how? string|table   a rule's name, or { rule =, its parameters by name, and
+---  values of one's own: input =, weight =, bias = }; default: the true gradient
 ---@return lunette.Tensor
-function Node:backward(dy, rule, param) end
+function Node:backward(dy, how) end
 
 ---Gradients of `output` with respect to the nodes `wants`.
 ---@param output lunette.Tensor   on a tape

@@ -158,7 +158,11 @@ static void foreign_storage_is_released_once(void) {
     lun_storage *s = lun_calloc(1, sizeof *s);
     float *base = malloc(4 * sizeof *base);
     lun_tensor *t;
-    *s = (lun_storage){1, base, 4 * sizeof *base, on_release, base, 0};
+    *s = (lun_storage){.refs = 1,
+                       .base = base,
+                       .bytes = 4 * sizeof *base,
+                       .release = on_release,
+                       .ctx = base};
     released = 0;
     if (fits) {
       CHECK(lun_tensor_over(&t, s, 8, 1, two, &err) == LUN_OK, "%s", err.msg);

@@ -145,7 +145,7 @@ describe("one's own rule", function()
   it("may use the operator's own rules", function()
     local run = linear_run(t.net())
     local mine = lu.modifier { on = "relu", backward = function(node, dy)
-      return node:backward(dy, "leak", 0.25)
+      return node:backward(dy, { rule = "leak", leak = 0.25 })
     end }
     assert.is_true(t.same(run:gradient { score = 1, modifiers = { mine } },
       (run:gradient { score = 1, modifiers = {
