@@ -26,7 +26,7 @@ end
 
 -- networks
 lazy.load = from("weights.load", "load")
-lazy.save = from("weights.load", "save")
+lazy.save = function() return require "lunette.weights.save" end
 lazy.net = function()
   local new = require("lunette.net").new
   ---Builds a network from a table of layers.

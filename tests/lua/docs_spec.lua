@@ -3,6 +3,7 @@
 --   ```lua          a script of its own
 --   ```lua session  typed into one session per page, in order
 --   ```sh           the shell, at the project's root
+--   ```c            stands in the sources, word for word
 local docs = require "lunette.repl.docs"
 local exports = require "lunette.repl.exports"
 local help = require "lunette.repl.help"
@@ -17,7 +18,7 @@ end
 
 ---Blocks of a page by what they are.
 local function blocks(path)
-  local found, kind, lines = { lua = {}, session = {}, sh = {} }, nil, nil
+  local found, kind, lines = { lua = {}, session = {}, sh = {}, c = {} }, nil, nil
   for line in io.lines(path) do
     local fence = line:match "^```%s*(.-)%s*$"
     if fence and not kind then
@@ -75,6 +76,13 @@ for _, page in ipairs(pages()) do
       it(("session of %d blocks runs"):format(#found.session), function()
         write(scratch .. "/session", table.concat(found.session, "\n") .. "\n")
         run(("%s < %s/session"):format(terminal.program, scratch))
+      end)
+    end
+
+    for i, code in ipairs(found.c) do
+      it(("piece of the sources %d stands there"):format(i), function()
+        local all = run("cat engine/*.[ch] engine/*/*.[ch] lua/lunette/core.meta.lua")
+        assert.truthy(all:find(code, 1, true), code)
       end)
     end
 

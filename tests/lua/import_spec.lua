@@ -1,8 +1,10 @@
 -- Model files that people have, in every layout, good and hostile.
 local import = require "lunette.weights.import"
 local core = require "lunette.core"
+local graphs = require "lunette.net.graph"
 local load = require "lunette.weights.load"
 local lu = require "lunette"
+local support = dofile "tests/lua/support.lua"
 
 local shared = os.getenv("LUNETTE_SHARED") or "../shared"
 local formats = shared .. "/models/formats/"
@@ -301,14 +303,28 @@ describe("import", function()
     ok, sums = shell("md5sum " .. quote(formats .. "vgg16_keras.h5"))
     assert.is_truthy(ok)
     assert.are.equal(sums:match("^%x+"), meta.source_md5)
-    assert.are.same({ "vgg16", "caffe", "vgg16_keras.h5", "mine", "64" },
-      { meta.lunette_model, meta.preprocessing, meta.source, meta.weights_name,
-        meta.side })
+    assert.are.same({ "vgg16", "caffe", "vgg16_keras.h5", "mine" },
+      { meta.lunette_model, meta.preprocessing, meta.source, meta.weights_name })
+    local graph = assert(graphs.decode(meta.lunette_graph))
+    assert.are.same({ 3, 64, 64 }, graph.input)
+    assert.are.equal("block1_conv1", graph.layers[1].name)
     -- our own file again keeps what it knew
     local again = assert(import(out, { out = tmp .. "/m2.safetensors", half = true }))
     _, meta = tensors(again)
     assert.are.equal("mine", meta.weights_name)
     assert.are.equal("caffe", meta.preprocessing)
+    assert.are.same(graph, assert(graphs.decode(meta.lunette_graph)))
+  end)
+
+  it("takes the graph that a file of ours brings, whatever it is", function()
+    local net = support.own()
+    local path = tmp .. "/own.safetensors"
+    assert(lu.save(net, path))
+    local out = assert(import(path, { out = tmp .. "/own2.safetensors" }))
+    local again = assert(lu.load(out))
+    assert.are.same(net.graph.layers, again.graph.layers)
+    local x = support.input(net, 1)
+    assert.is_true(net:run(x).output:detach():same(again:run(x).output:detach()))
   end)
 
   it("begins its data, and every tensor it can, at 64 bytes", function()

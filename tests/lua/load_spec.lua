@@ -78,6 +78,72 @@ describe("what was saved", function()
     end
   end)
 
+  it("is loaded whatever its layers are, with the same bits", function()
+    for _, net in ipairs { t.own(), t.net(), t.graph() } do
+      local path = folder .. "/any.safetensors"
+      assert(lu.save(net, path, { meta = { note = "kept" } }))
+      local again = assert(lu.load(path))
+      assert.same(net.graph.layers, again.graph.layers)
+      assert.same(net.graph.input, again.graph.input)
+      assert.equal("kept", again.meta.note)
+      assert.same(net.labels, again.labels)
+      local x = t.input(net, 2)
+      local a, b = net:run(x), again:run(x)
+      assert.is_true(t.same(a.output:detach(), b.output:detach()))
+      assert.is_true(t.same(a:gradient { score = 1 }, b:gradient { score = 1 }))
+    end
+  end)
+
+  it("has layers with one weight and outputs by name", function()
+    local net = assert(lu.net { input = { 4 }, outputs = { "b", "a" }, layers = {
+      { "a", "linear", units = 4 },
+      { "b", "linear", units = 4, shares = "a" },
+      { "c", "add", from = { "b", 0 } } } }):init(3)
+    assert.equal(20, (net:count_params()))
+    assert.same({ "b", "a" }, net.outputs)
+    local path = folder .. "/shared.safetensors"
+    assert(lu.save(net, path))
+    local again = assert(lu.load(path))
+    assert.same({ "b", "a" }, again.outputs)
+    assert.is_true(t.same(net.params["a.weight"], again.params["a.weight"]))
+    assert.same(nil, again.params["b.weight"])
+    local x = t.input(net)
+    -- the gradient of a weight used twice is that of both uses: y = W (W x + b) + b,
+    -- so d sum(y) / db = W^T 1 + 1
+    local run = net:run(x, { watch = "parameters" })
+    local g = run:parameter_gradients(run.output:sum())["a.bias"]
+    local want = net.params["a.weight"]:sum { dims = { 1 } } + 1
+    assert.is_true(t.off(g, want) < 1e-6)
+    assert.is_true(t.same(again:run(x):preactivation "b",
+                          again:run(again:run(x):preactivation "a"):preactivation "a"))
+  end)
+
+  it("by an earlier version, without a graph, still is", function()
+    for _, make in ipairs {
+      function() return lu.models.tiny_vgg { side = 32, channels = 4, classes = 3 } end,
+      function()
+        return lu.models.vgg11 { width = 1 / 32, fc = 9, classes = 4, side = 64 }
+      end,
+      function() return lu.models.squeezenet1_0 { side = 64, conv10_padding = 0 } end,
+      function() return lu.models.squeezenet1_1 { classes = 3 } end,
+      function() return lu.models.alexnet { classes = 3 } end,
+      function() return lu.models.resnet34 { classes = 6, side = 64 } end,
+    } do
+      local net = assert(lu.net(make())):init(1)
+      local path, list = folder .. "/old.safetensors", {}
+      for name, tensor in pairs(net.params) do list[#list + 1] = { name, tensor } end
+      local meta = { side = tostring(net.input[2]), labels = "imagenet",
+                     preprocessing = "caffe", lunette_model = net.name }
+      if net.conv10 then meta.conv10_padding = tostring(net.conv10.padding) end
+      assert(core.write_weights(path, list, "f16", meta))
+      local back = assert(lu.load(path))
+      assert.equal(net.name, back.name)
+      assert.same(net.input, back.input)
+      assert.same(net.graph.layers, back.graph.layers)
+      assert.equal("caffe", back.preprocessing)
+    end
+  end)
+
   it("keeps half of the bytes on request", function()
     local path, net = tiny "half"
     local size = require("lfs").attributes(path, "size")
@@ -103,7 +169,7 @@ describe("what was saved", function()
     assert(lu.save(net, path))
     local twin = assert(load.file(path, t.net(9)))
     assert.is_true(t.same(net.params["fc.weight"], twin.params["fc.weight"]))
-    assert.matches("none of our architectures", refusal(path))
+    assert.same(net:names(), assert(lu.load(path)):names())
     local other = t.graph()
     assert.matches("own.safetensors: no tensor 'stem.weight' for graph",
                    refusal(path, other))
@@ -226,6 +292,66 @@ describe("metadata", function()
       assert.matches("bad" .. i .. ".safetensors: metadata: .*", message)
       assert.matches(next(meta) == "labels" and "label" or "preprocessing", message)
     end
+  end)
+end)
+
+
+describe("a graph in a file", function()
+  local json = require "lunette.base.json"
+  local conv = { name = "c", kind = "conv2d", filters = 2, kernel = 3 }
+
+  local function with(graph, tensors)
+    local text = type(graph) == "string" and graph or json.encode(graph)
+    return file("hostile", tensors or { ["c.weight"] = { 2, 3, 3, 3 },
+                                        ["c.bias"] = { 2 } }, { lunette_graph = text })
+  end
+
+  it("is taken as it is", function()
+    local net = assert(lu.load(with { input = { 3, 8, 8 }, layers = { conv } }))
+    assert.same({ 2, 6, 6 }, net.c.shape)
+  end)
+
+  it("is refused with its fault when it is none", function()
+    local function says(text, graph, tensors)
+      assert.matches(text, refusal(with(graph, tensors)))
+    end
+    local function layer(key, value)
+      local l = { name = "c", kind = "conv2d", filters = 2, kernel = 3 }
+      l[key] = value
+      return { input = { 3, 8, 8 }, layers = { l } }
+    end
+    says("lunette_graph", "{")
+    says("lunette_graph", "7")
+    says("lunette_graph", ("["):rep(5000) .. ("]"):rep(5000))
+    says("no list of layers", {})
+    says("no list of layers", { layers = 3 })
+    says("`input` is", { layers = { conv } })
+    says("`input` is", { layers = { conv }, input = { 3, 1e9, 1e9 } })
+    says("`input` is", { layers = { conv }, input = { 3, -1, 8 } })
+    says("`input` is", { layers = { conv }, input = { 3, 8 } })
+    says("its name is no text", { name = ("x"):rep(1000), input = { 3, 8, 8 },
+                                  layers = { conv } })
+    says("a layer is a table", { input = { 3, 8, 8 }, layers = { "relu" } })
+    says("'c': its `from`", layer("from", { { 1 } }))
+    says("'c': its `aliases`", layer("aliases", { 1, 2 }))
+    says("'c': its `kind`", layer("kind", 3))
+    says("no kind 'system'", layer("kind", "system"))
+    says("'c': kernel is", layer("kernel", { 3, { 3 } }))
+    says("'c': kernel", layer("kernel", 1e300))
+    says("'c': reads 'nowhere'", layer("from", "nowhere"))
+    says("'c': shares with 'd'", layer("shares", "d"))
+    says("no attribute 'stide'", layer("stide", 2))
+    local many = {}
+    for i = 1, 8193 do many[i] = { name = "r" .. i, kind = "relu" } end
+    says("8193 layers, at most 8192", { input = { 3, 8, 8 }, layers = many })
+    says("outputs: there is no layer 'x'", { input = { 3, 8, 8 }, layers = { conv },
+                                            outputs = { "x" } })
+    says("`outputs` is a list", { input = { 3, 8, 8 }, layers = { conv },
+                                  outputs = "c" })
+    -- right by itself, but not that of these tensors
+    says("tensor 'c.weight' is %(2,3,3,3%)", layer("filters", 4))
+    says("no tensor 'c.bias'", { input = { 3, 8, 8 }, layers = { conv } },
+         { ["c.weight"] = { 2, 3, 3, 3 } })
   end)
 end)
 

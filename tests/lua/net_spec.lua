@@ -156,6 +156,53 @@ describe("an operator", function()
 end)
 
 
+describe("a network as data", function()
+  it("is what lu.net takes, in one form", function()
+    local net = t.own()
+    local graph = net.graph
+    assert.same({ name = "conv", kind = "conv2d", filters = 8, kernel = 3, padding = 1,
+                  bias = false }, graph.layers[1])
+    local again = assert(lu.net(graph))
+    assert.same(graph, again.graph)
+    assert.are_not.equal(graph, again.graph)
+    assert.same(net:names(), again:names())
+    graph.layers[1].filters = 99 -- a copy of the table is that of the other network
+    assert.equal(8, again.graph.layers[1].filters)
+  end)
+
+  it("names its outputs", function()
+    local function net(outputs)
+      return lu.net { input = { 4 }, outputs = outputs, layers = {
+        { "a", "linear", units = 2 }, { "b", "relu" } } }
+    end
+    assert.same({ "b" }, assert(net()).outputs)
+    assert.same({ "a", "b" }, assert(net { "a", "b" }).outputs)
+    assert.matches("there is no layer 'c'", select(2, net { "c" }))
+    assert.matches("'a' is named twice", select(2, net { "a", "a" }))
+    assert.matches("the list is empty", select(2, net {}))
+  end)
+
+  it("has no other keys", function()
+    assert.matches("a network has no 'layer'; did you mean 'layers'",
+                   t.message(lu.net, { input = { 4 }, layers = {}, layer = 1 }))
+  end)
+
+  it("refuses layers that cannot share", function()
+    local function bad(extra)
+      local second = { "b", "linear", units = 3, shares = "a" }
+      for key, value in pairs(extra) do second[key] = value end
+      return refusal({ { "a", "linear", units = 3 }, second }, { 3 })
+    end
+    assert.matches("'b': its weight %(5,3%) is not that of 'a'", bad { units = 5 })
+    assert.matches("'b': shares with 'c', which is not before it", bad { shares = "c" })
+    local twice = assert(lu.net { input = { 3 }, layers = {
+      { "a", "linear", units = 3 }, { "b", "linear", units = 3, shares = "a" } } })
+    assert.equal(12, (twice:count_params()))
+    assert.matches("shares with a", tostring(twice.b))
+  end)
+end)
+
+
 describe("layers of any operator", function()
   it("make squeeze-and-excite, channel shuffles, learned scales", function()
     local net = t.own()
@@ -269,6 +316,54 @@ describe("names", function()
     assert.equal("predictions", net:activated("predictions").name)
     assert.equal("block5_relu3", net:last_conv().name)
     assert.equal("block5_conv3", net:layer("block5_conv3").name)
+  end)
+
+  it("of groups mean the last layer inside, as it is", function()
+    local net = assert(lu.net(lu.models.resnet18()))
+    assert.equal("layer4.1.relu2", net:layer("layer4").name)
+    assert.equal("layer4.0.relu2", net["layer4.0"].name)
+    assert.equal("layer1.1.relu2", net:activated("layer1").name)
+    assert.is_true(net:has "layer3")
+    assert.is_false(net:has "layer5")
+    assert.matches("did you mean 'layer%d'", select(2, net:layer "layer5"))
+    net = assert(lu.net(lu.models.vgg16()))
+    assert.equal("block5_pool", net.block5.name)
+    assert.equal("block5_pool", net:activated("features").name)
+    assert.equal("features.30", net.features.aliases[2])
+    net = assert(lu.net(lu.models.squeezenet1_1()))
+    assert.equal("fire9.concat", net.fire9.name)
+    -- "relu_conv1" is of no group: `relu` stays the kind, for modifiers
+    assert.is_false(net:has "relu")
+    assert.same({ "fire2", "fire3" }, { net:groups()[1], net:groups()[2] })
+    -- and a run gives their values
+    net = t.net()
+    local run = net:run(t.input(net))
+    assert.is_true(t.same(run:activation "features.1", run.features))
+  end)
+
+  it("say where the last map is", function()
+    local last = { resnet18 = "layer4.1.relu2", vgg16 = "block5_relu3",
+                   squeezenet1_0 = "relu_conv10", alexnet = "relu5",
+                   tiny_vgg = "relu_2_2" }
+    for model, name in pairs(last) do
+      local net = assert(lu.net(lu.models[model]()))
+      assert.equal(name, net:last_map().name)
+    end
+    local net = assert(lu.net(lu.models.resnet18()))
+    assert.equal("layer4.1.conv2", net:last_conv().name) -- before its batch norm
+    assert.equal("scaled", assert(lu.net {
+      input = { 2, 4, 4 }, layers = {
+        { "conv", "conv2d", filters = 3, kernel = 1 },
+        { "norm", "batch_norm" },
+        { "scaled", "mul", from = { "norm", 2 } },
+        { "drop", "dropout" },
+        { "padded", "pad", before = { 0, 0, 1, 1 } },
+        { "pool", "avg_pool2d", kernel = 2 },
+        { "flat", "flatten" },
+        { "out", "linear", units = 3 },
+        { "aside", "relu", from = "input" } }, outputs = { "out" } }):last_map().name)
+    assert.is_nil(assert(lu.net { input = { 4 }, layers = {
+      { "out", "linear", units = 3 } } }):last_map())
   end)
 
   it("stop at a layer that several read", function()

@@ -141,7 +141,7 @@ local function cook(options)
   r:fit(small, "small", r.small_steps, r.small_batch, r.rate, r.rate / 10)
   local net = r:widen(small)
   r:fit(net, "whole", r.steps, r.batch, r.rate / 2, 0)
-  assert(load.save(net, r.out, { half = true, meta = {
+  assert(require "lunette.weights.save"(net, r.out, { half = true, meta = {
     data = "glyphs", seed = tostring(r.seed), commit = core.build().commit,
     steps = ("%d + %d of %d"):format(r.small_steps, r.steps, r.batch_size),
   } }))

@@ -42,13 +42,4 @@ function M.alexnet(opts)
   }
 end
 
-
-function M.detect(shape)
-  local first, last = shape "conv1.weight", shape "fc8.weight"
-  if first and last and first[3] == 11 then
-    return "alexnet", { classes = last[1] }
-  end
-  return nil
-end
-
 return M

@@ -69,13 +69,4 @@ for name in pairs(depths) do
   M[name] = function(opts) return build(name, opts) end
 end
 
-
-function M.detect(shape)
-  local first, fc = shape "conv1.weight", shape "fc.weight"
-  if not (first and fc and shape "layer4.1.conv2.weight") then return nil end
-  if shape "layer1.0.conv3.weight" then return nil end -- bottlenecks: 50 and up
-  return shape "layer1.2.conv1.weight" and "resnet34" or "resnet18",
-         { classes = fc[1] }
-end
-
 return M

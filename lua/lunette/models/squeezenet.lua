@@ -77,15 +77,4 @@ for name in pairs(versions) do
   M[name] = function(opts) return build(name, opts) end
 end
 
-
-function M.detect(shape)
-  if not (shape "fire2.squeeze1x1.weight" and shape "conv10.weight") then return nil end
-  local opts = { classes = shape "conv10.weight" [1] }
-  local kernel = (shape "conv1.weight" or {})[3]
-  for name, v in pairs(versions) do
-    if kernel == v.kernel then return name, opts end
-  end
-  return nil
-end
-
 return M

@@ -37,13 +37,4 @@ function M.tiny_vgg(opts)
   }
 end
 
-
-function M.detect(shape)
-  local first, last = shape "conv_1_1.weight", shape "output.weight"
-  if not (first and last) then return nil end
-  local inner = math.floor((last[2] / first[1]) ^ 0.5 + 0.5) -- side after 2 blocks
-  return "tiny_vgg", { channels = first[1], classes = last[1],
-                       side = (inner * 2 + 4) * 2 + 4 }
-end
-
 return M

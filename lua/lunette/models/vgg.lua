@@ -88,31 +88,4 @@ for name in pairs(depths) do
   M[name] = function(opts) return build(name, opts) end
 end
 
-
----Which VGG a file with our names holds, from its shapes, or nil.
----@param shape fun(name: string): integer[]|nil
----@return string? name, lunette.VggOptions? opts
-function M.detect(shape)
-  if not shape "block1_conv1.weight" then return nil end
-  local count, width = {}, {}
-  for block = 1, 5 do
-    local i = 0
-    while shape(("block%d_conv%d.weight"):format(block, i + 1)) do i = i + 1 end
-    local first = shape(("block%d_conv1.weight"):format(block))
-    count[block], width[block] = i, first and first[1]
-  end
-  local fc1, predictions = shape "fc1.weight", shape "predictions.weight"
-  for name, depth in pairs(depths) do
-    if table.concat(depth, ",") == table.concat(count, ",") then
-      local opts = { width = width, top = fc1 ~= nil }
-      if fc1 and predictions then
-        opts.fc, opts.classes = fc1[1], predictions[1]
-        opts.side = math.floor((fc1[2] / width[5]) ^ 0.5 + 0.5) * 32
-      end
-      return name, opts
-    end
-  end
-  return nil
-end
-
 return M

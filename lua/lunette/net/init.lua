@@ -1,7 +1,9 @@
 ---Networks: an ordered graph of named layers (plain data), their parameters,
 ---and how pictures become their input. `net(arch)` builds one from a table of
 ---layers; `lu.load` also gives it weights.
+local build = require "lunette.net.build"
 local core = require "lunette.core"
+local graphs = require "lunette.net.graph"
 local layers = require "lunette.net.layers"
 local suggest = require "lunette.base.suggest"
 require "lunette.base.tensor"
@@ -11,7 +13,7 @@ require "lunette.base.tensor"
 ---@field kind string        operator: "conv2d", "relu", "linear" ...
 ---@field from string[]      names of the layers it reads ("input": the picture)
 ---@field shape integer[]    output, without the batch dimension
----@field params table[]     {{name, shape, frozen}, ...}
+---@field params table[]     {{name, key, shape, frozen, shared}, ...}
 ---@field aliases string[]   other names: torchvision's, the paper's
 local Layer = {}
 
@@ -20,6 +22,9 @@ local Layer = {}
 ---@field input integer[]    (C,H,W)
 ---@field preprocessing string|table
 ---@field labels string|string[]|nil
+---@field outputs string[]   layers whose values are the outputs, the last one alone if
+---  the table of layers names none
+---@field graph table        what lu.net was given, as plain data
 ---@field params table<string, lunette.Tensor>   "block1_conv1.weight" = (64,3,3,3)
 local Net = {}
 local layers_of = setmetatable({}, { __mode = "k" }) -- net -> its parts
@@ -32,114 +37,11 @@ function Net.__index(net, key)
   if Net[key] ~= nil then return Net[key] end
   if type(key) ~= "string" then return nil end
   local p = rawget(layers_of, net)
-  return p and (p.by_name[key] or p.by_alias[key])
+  return p and (p.by_name[key] or p.by_alias[key] or p.groups[key])
 end
 
 
 -- building ---------------------------------------------------------------------
-
-
-local function check_kind(name, kind)
-  if layers.kinds[kind] then return end
-  local known = {}
-  for k in pairs(layers.kinds) do known[#known + 1] = k end
-  table.sort(known)
-  if kind == nil then
-    error(("layer '%s' has no kind (there are: %s)"):format(name,
-          table.concat(known, ", ")), 0)
-  end
-  error(("layer '%s': no kind '%s'%s"):format(name, tostring(kind),
-        suggest.after(tostring(kind), known)), 0)
-end
-
-
-local function read_layer(spec, previous)
-  if type(spec) ~= "table" then
-    error(("a layer is a table { name, kind, ... }, got %s"):format(type(spec)), 0)
-  end
-  local layer = setmetatable({}, Layer)
-  for key, value in pairs(spec) do
-    if type(key) == "string" then layer[key] = value end
-  end
-  layer.name, layer.kind = spec[1] or spec.name, spec[2] or spec.kind
-  layer.aliases = spec.aliases or {}
-  if type(layer.name) ~= "string" then error("a layer has no name", 0) end
-  check_kind(layer.name, layer.kind)
-  layers.check(layer)
-  local from = spec.from or previous
-  if type(from) ~= "table" or from.param then from = { from } end
-  layers.read_inputs(layer, from)
-  return layer
-end
-
-
----Output shape and parameters of a layer whose sources are known.
-local function infer(p, layer)
-  local inputs = {}
-  for i, name in ipairs(layer.from) do
-    local source = p.by_name[name]
-    if name ~= "input" and not source then
-      error(("layer '%s': reads '%s', which is not before it%s"):format(layer.name,
-            tostring(name), suggest.after(tostring(name), p.names)), 0)
-    end
-    inputs[i] = source and source.shape or p.input
-  end
-  layers.infer(layer, inputs)
-end
-
-
-local fusing = { conv2d = true, linear = true }
-
-
----2x2 of stride 2, without padding: what a pass may end with.
-local function halves(layer)
-  local function is(value, n)
-    if type(value) == "table" then return value[1] == n and (value[2] or n) == n end
-    return value == n
-  end
-  return layer.kind == "max_pool2d" and is(layer.kernel, 2)
-    and is(layer.stride or layer.kernel, 2) and is(layer.padding or 0, 0)
-end
-
-
----Which layers wait for the next one, their only reader: a convolution or dense
----layer `fuses` with its relu; that relu is `pooled` where a pooling comes next.
-local function find_joined(p)
-  local before = {}
-  for i, layer in ipairs(p.list) do
-    local r = p.readers[layer.name] or {}
-    local next_ = #r == 1 and r[1] == i + 1 and p.list[r[1]]
-    layer.fuses = next_ and next_.kind == "relu" and fusing[layer.kind]
-    layer.pooled = next_ and halves(next_) and layer.kind == "relu" and before.fuses
-    before = layer
-  end
-end
-
-
----Who reads each layer: values are dropped after their last reader.
-local function count_readers(p)
-  p.readers = {}
-  for i, layer in ipairs(p.list) do
-    for _, from in ipairs(layer.from) do
-      p.readers[from] = p.readers[from] or {}
-      table.insert(p.readers[from], i)
-    end
-  end
-  find_joined(p)
-end
-
-
-local function add_layer(p, layer)
-  if p.by_name[layer.name] or layer.name == "input" then
-    error(("two layers are named '%s'"):format(layer.name), 0)
-  end
-  infer(p, layer)
-  p.list[#p.list + 1] = layer
-  layer.index = #p.list
-  p.by_name[layer.name] = layer
-  p.names[#p.names + 1] = layer.name
-  for _, alias in ipairs(layer.aliases) do p.by_alias[alias] = layer end
-end
 
 
 local function check_size(input)
@@ -151,37 +53,50 @@ local function check_size(input)
 end
 
 
+local arch_keys = { name = true, input = true, layers = true, outputs = true,
+                    labels = true, preprocessing = true }
+
+
+local function check_arch(arch)
+  if type(arch) ~= "table" or type(arch.layers) ~= "table" then
+    error("a network is a table with `input` and `layers`", 3)
+  end
+  for key in pairs(arch) do
+    if not arch_keys[key] then
+      local list = {}
+      for name in pairs(arch_keys) do list[#list + 1] = name end
+      error(("a network has no '%s'%s"):format(tostring(key),
+            suggest.after(tostring(key), list)), 3)
+    end
+  end
+  check_size(arch.input)
+end
+
+
 ---Builds a network from a table of layers:
 ---  { name =, input = {3,224,224}, layers = { {"conv1","conv2d", filters=64, kernel=3,
----    padding=1}, {"relu1","relu"}, ... }, preprocessing =, labels = }
----A layer reads the one before it unless it says `from = "name"` or a list.
+---    padding=1}, {"relu1","relu"}, ... }, preprocessing =, labels =, outputs = }
+---A layer reads the one before it unless it says `from = "name"` or a list of names,
+---numbers and parameters of its own: `from = { "x", { param = "gamma", shape = {8,1,1}
+---} }`. It may have the parameters of another: `shares = "name"`. Every operator is a
+---kind; its attributes count dimensions as the operator does, the batch being 1.
 ---@param arch table
 ---@return lunette.Net? net, string? message
 local function new(arch)
-  if type(arch) ~= "table" or type(arch.layers) ~= "table" then
-    error("a network is a table with `input` and `layers`", 2)
+  check_arch(arch)
+  local graph, wrong = graphs.read(arch)
+  if not graph then
+    return nil, ("network '%s': %s"):format(tostring(arch.name or "network"), wrong)
   end
-  check_size(arch.input)
-  local p = { list = {}, by_name = {}, by_alias = {}, names = {},
-              input = arch.input }
   local net = setmetatable({
-    name = arch.name or "network", input = arch.input, labels = arch.labels,
-    preprocessing = arch.preprocessing or { mean = { 0, 0, 0 }, std = { 1, 1, 1 },
-                                            order = "rgb", scale = 1 / 255 },
+    name = graph.name, input = graph.input, labels = graph.labels, graph = graph,
+    preprocessing = graph.preprocessing or { mean = { 0, 0, 0 }, std = { 1, 1, 1 },
+                                             order = "rgb", scale = 1 / 255 },
     params = {}, meta = {},
   }, Net)
-  layers_of[net] = p
-  local ok, message = pcall(function()
-    local previous = "input"
-    for _, spec in ipairs(arch.layers) do
-      local layer = read_layer(spec, previous)
-      add_layer(p, layer)
-      previous = layer.name
-    end
-    if #p.list == 0 then error("a network needs at least one layer", 0) end
-    count_readers(p)
-  end)
-  if not ok then return nil, ("network '%s': %s"):format(net.name, message) end
+  local ok, p = pcall(build, graph, Layer)
+  if not ok then return nil, ("network '%s': %s"):format(net.name, p) end
+  layers_of[net], net.outputs = p, p.outputs
   return net
 end
 
@@ -211,23 +126,40 @@ Net.find = Net.layers
 function Net:names() return parts(self).names end
 
 
----Does a name or alias mean a layer? Unlike `layer`, looks for no similar ones.
+---Groups of layers, in alphabetical order: "layer4" where there is a layer
+---"layer4.1.relu2". A group's name means the last layer inside, as it is.
+---Example:
+---  local net = lu.load "glyphs"
+---  print(net:layer "block4" .name) -- block4_pool
+---@return string[]
+function Net:groups()
+  local list = {}
+  for name in pairs(parts(self).groups) do list[#list + 1] = name end
+  table.sort(list)
+  return list
+end
+
+
+---Does a name, an alias or a group mean a layer? Unlike `layer`, looks for no similar
+---ones.
 ---@param name string
 ---@return boolean
 function Net:has(name)
   local p = parts(self)
-  return (p.by_name[name] or p.by_alias[name]) ~= nil
+  return (p.by_name[name] or p.by_alias[name] or p.groups[name]) ~= nil
 end
 
 
----The layer a name or alias means, or nil and a message with the nearest names.
+---The layer that a name, an alias or a group means (of a group the last layer inside),
+---or nil and a message with the nearest names.
 ---@param name string
 ---@return lunette.Layer? layer, string? message
 function Net:layer(name)
   local p = parts(self)
-  local layer = p.by_name[name] or p.by_alias[name]
+  local layer = p.by_name[name] or p.by_alias[name] or p.groups[name]
   if layer then return layer end
-  local known = { table.unpack(p.names) }
+  local known = self:groups()
+  for _, other in ipairs(p.names) do known[#known + 1] = other end
   for alias in pairs(p.by_alias) do known[#known + 1] = alias end
   return nil, ("layer '%s' not found in %s%s"):format(tostring(name), self.name,
     suggest.after(tostring(name), known))
@@ -253,12 +185,57 @@ function Net:activated(name)
 end
 
 
----The last convolution's activation: where Grad-CAM looks by default.
+---The last convolution, activated, as Keras has it: where a batch norm follows, before
+---that. tf-keras-vis looks there by default.
 ---@return lunette.Layer?
 function Net:last_conv()
   local list = parts(self).list
   for i = #list, 1, -1 do
     if list[i].kind == "conv2d" then return (self:activated(list[i].name)) end
+  end
+  return nil
+end
+
+
+---What the first output is computed from, as a set of names.
+local function behind_output(p, net)
+  local set, work = {}, { p.by_name[net.outputs[1]] }
+  while #work > 0 do
+    local layer = table.remove(work)
+    if layer and not set[layer.name] then
+      set[layer.name] = true
+      for _, from in ipairs(layer.from) do work[#work + 1] = p.by_name[from] end
+    end
+  end
+  return set
+end
+
+
+---Kinds whose values are no map of their own, but another layer's.
+local function passes_on(layer)
+  for _, word in ipairs { "pooling", "padding", "dropout", "probability",
+                          "resizing" } do
+    if layers.is(layer, word) then return not layers.is(layer, "activation") end
+  end
+  return layer.kind == "identity"
+end
+
+
+---The last value with height and width, after its batch norm, sum and activation; no
+---pooling, padding or dropout: where Grad-CAM looks by default. Of a ResNet it is the
+---output of the last block, of VGG16 `block5_relu3`. Nil where there is none.
+---Example:
+---  local net = lu.load "glyphs"
+---  print(net:last_map().name)
+---@return lunette.Layer?
+function Net:last_map()
+  local p = parts(self)
+  local set = behind_output(p, self)
+  for i = #p.list, 1, -1 do
+    local layer, s = p.list[i], p.list[i].shape
+    if set[layer.name] and #s == 3 and s[2] * s[3] > 1 and not passes_on(layer) then
+      return layer
+    end
   end
   return nil
 end
@@ -279,7 +256,7 @@ function Net:count_params()
   local total, frozen = 0, 0
   for _, layer in ipairs(parts(self).list) do
     for _, q in ipairs(layer.params) do
-      local n = layers.product(q.shape)
+      local n = q.shared and 0 or layers.product(q.shape)
       total = total + n
       if q.frozen then frozen = frozen + n end
     end
@@ -296,7 +273,9 @@ function Net:init(seed)
   for _, layer in ipairs(parts(self).list) do
     for _, q in ipairs(layer.params) do
       stream = stream + 1
-      if q.init then
+      if q.shared then
+        assert(self.params[q.name])
+      elseif q.init then
         self.params[q.name] = core.full(q.init, q.shape)
       else
         local fan = layers.product(q.shape) / q.shape[1]
@@ -391,80 +370,6 @@ function Net:images(what)
 end
 
 
--- printing ---------------------------------------------------------------------
-
-
-local function keras_shape(shape)
-  local dims = { "None" }
-  if #shape == 3 then
-    dims[2], dims[3], dims[4] = shape[2], shape[3], shape[1]
-  else
-    for _, d in ipairs(shape) do dims[#dims + 1] = d end
-  end
-  return "(" .. table.concat(dims, ", ") .. ")"
-end
-
-
-local function thousands(n)
-  local s = tostring(n)
-  local head = (#s - 1) % 3 + 1
-  return s:sub(1, head) .. s:sub(head + 1):gsub("%d%d%d", ",%0")
-end
-
-
-local function line(name, shape, count)
-  return (" %-36s %-26s %14s"):format(name, shape, count)
-end
-
-
----The table that Keras prints: layer (type), output shape, parameters. An
----activation belongs to the line of the layer before it.
----@param opts? { all?: boolean }   all: activations get lines of their own
----@return string
-function Net:summary(opts)
-  local rule = (" "):rep(1) .. ("_"):rep(78)
-  local out = { ('Model: "%s"'):format(self.name), rule,
-                line("Layer (type)", "Output Shape", "Param #"),
-                " " .. ("="):rep(78),
-                line("input (InputLayer)", keras_shape(self.input), 0) }
-  for _, layer in ipairs(parts(self).list) do
-    local n = 0
-    for _, q in ipairs(layer.params) do n = n + layers.product(q.shape) end
-    local part = layers.is(layer, "activation") or layers.is(layer, "probability")
-    if (opts and opts.all) or not part then
-      local title = ("%s (%s)"):format(layer.name, layers.kinds[layer.kind].keras)
-      out[#out + 1] = line(title, keras_shape(layer.shape), thousands(n))
-    end
-  end
-  local total, frozen = self:count_params()
-  local function sum(label, n)
-    out[#out + 1] = (" %s: %s (%.2f MB)"):format(label, thousands(n), n * 4 / 2 ^ 20)
-  end
-  out[#out + 1] = " " .. ("="):rep(78)
-  sum("Total params", total)
-  sum("Trainable params", total - frozen)
-  sum("Non-trainable params", frozen)
-  return table.concat(out, "\n")
-end
-
-Net.__tostring = Net.summary
-Net.__name = "lunette.Net"
-
-
-function Layer.__tostring(layer)
-  local list = { ("%s: %s -> (%s)"):format(layer.name, layer.kind,
-                 table.concat(layer.shape, ", ")) }
-  list[#list + 1] = "  reads " .. table.concat(layer.from, ", ")
-  for _, q in ipairs(layer.params) do
-    list[#list + 1] = ("  %s (%s)"):format(q.key, table.concat(q.shape, ", "))
-  end
-  if #layer.aliases > 0 then
-    list[#list + 1] = "  also " .. table.concat(layer.aliases, ", ")
-  end
-  return table.concat(list, "\n")
-end
-
-Layer.__name = "lunette.Layer"
-
+require("lunette.net.summary").install(Net, Layer)
 
 return { new = new, Net = Net, Layer = Layer }

@@ -124,8 +124,8 @@ local rows = {
   minimum = { keras = "Minimum", folds = true },
   pad = { keras = "ZeroPadding2D" },
   interpolate = { keras = "UpSampling2D" },
-  reshape = { shaped = true },
-  expand = { shaped = true },
+  reshape = { shaped = true, needs = { "shape" } },
+  expand = { shaped = true, needs = { "shape" } },
 }
 
 
@@ -174,21 +174,8 @@ end
 
 
 ---Keys that every layer may have; `from` is where it reads, so flatten's attribute
----of that name is not to be had.
-local always = { name = true, kind = true, from = true, aliases = true }
-
-
-local function check_value(layer, key, value)
-  local kind = type(value)
-  if kind == "number" or kind == "boolean" then return end
-  if kind == "table" then
-    for i, v in pairs(value) do
-      if not math.tointeger(i) or type(v) ~= "number" then kind = "odd" end
-    end
-    if kind == "table" and #value <= 6 then return end
-  end
-  fail(layer, "%s is a number, true, false or a list of at most 6 numbers", key)
-end
+---of that name is not to be had. A layer that `shares` has the parameters of another.
+local always = { name = true, kind = true, from = true, aliases = true, shares = true }
 
 
 ---Checks what a table of layers says about one; raises with the layer's name.
@@ -200,10 +187,8 @@ function M.check(layer)
       if not always[key] then takes[#takes + 1], known[key] = key, true end
     end
   end
-  for key, value in pairs(layer) do
-    if known[key] then
-      check_value(layer, key, value)
-    elseif not always[key] then
+  for key in pairs(layer) do
+    if not known[key] and not always[key] then
       fail(layer, "%s has no attribute '%s'%s", layer.kind, tostring(key),
            suggest.after(tostring(key), takes))
     end
@@ -368,8 +353,9 @@ function M.infer(layer, inputs)
   local list = kind.params and kind.params(layer, inputs[1]) or {}
   for _, q in ipairs(layer.own_params or {}) do list[#list + 1] = q end
   for i, q in ipairs(list) do
-    params[i] = { name = layer.name .. "." .. q[1], key = q[1], shape = q[2],
-                  frozen = q.frozen, init = q.init }
+    params[i] = { name = (layer.shares or layer.name) .. "." .. q[1], key = q[1],
+                  shape = q[2], frozen = q.frozen, init = q.init,
+                  shared = layer.shares ~= nil }
   end
   local shape = shape_of(kind, layer, inputs, params, 1)
   check_batch(kind, layer, inputs, params, shape)

@@ -57,8 +57,9 @@ local function watched_params(net, layer, st)
   local found = net:params_of(layer)
   if st.watch ~= "parameters" then return found end
   for _, q in ipairs(layer.params) do
-    if not q.frozen then
-      local leaf = st.tape:watch(found[q.key])
+    if not q.frozen then -- one leaf a parameter, however many layers share it
+      local id = st.param_node[q.name]
+      local leaf = id and st.tape:box(id) or st.tape:watch(found[q.key])
       st.param_node[q.name] = leaf:node()
       found[q.key] = leaf
     end

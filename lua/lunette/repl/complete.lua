@@ -129,6 +129,9 @@ local function layer_names(nets)
         end
       end
     end
+    for _, name in ipairs(net:groups()) do
+      if not seen[name] then seen[name], list[#list + 1] = true, name end
+    end
   end
   return list
 end

@@ -1,7 +1,7 @@
 ---lu.load: a network with its weights, from a safetensors file or a name.
 local core = require "lunette.core"
 local files = require "lunette.base.files"
-local json = require "lunette.base.json"
+local metadata = require "lunette.weights.metadata"
 local models = require "lunette.models"
 local nets = require "lunette.net"
 
@@ -48,101 +48,36 @@ local function entry_table(weights)
 end
 
 
----Files of torchvision have its module names: find ours through the aliases of
----each architecture.
-local function detect_by_alias(entries)
-  for _, name in ipairs { "vgg16", "vgg11", "vgg13", "vgg19", "alexnet" } do
-    local net, found = nets.new(models[name]()), 0
-    local wanted = {}
-    for _, layer in ipairs(net:layers()) do
-      for _, q in ipairs(layer.params) do
-        wanted[#wanted + 1] = { q, layer }
-      end
-    end
-    local shapes = {}
-    for _, pair in ipairs(wanted) do
-      for _, alias in ipairs(pair[2].aliases) do
-        local e = entries[alias .. "." .. pair[1].key]
-        if e then
-          found = found + 1
-          shapes[pair[1].name] = e.shape
-        end
-      end
-    end
-    local count = 0
-    for _ in pairs(entries) do count = count + 1 end
-    if found == #wanted and found == count then
-      local known, opts = models.detect(function(n) return shapes[n] end)
-      if known == name then
-        opts.preprocessing = "torch"
-        return name, opts
-      end
-    end
-  end
-  return nil
-end
-
-
----The table of layers for these entries, or nil. Shapes of a file may be anything:
----what trips an architecture is none of that architecture.
-local function detect(entries, meta)
-  local function shape_of(name) return entries[name] and entries[name].shape end
-  local ok, arch = pcall(function()
-    local name, opts = models.detect(shape_of)
-    if not name then name, opts = detect_by_alias(entries) end
-    if not name then return nil end
-    for _, key in ipairs { "side", "conv10_padding" } do -- what shapes cannot tell
-      opts[key] = opts[key] or math.tointeger(tonumber(meta[key]))
-    end
-    return models[name](opts)
-  end)
-  return ok and arch or nil
-end
-
-
-local function architecture(path, weights, entries)
-  local meta = weights:meta()
-  local arch = detect(entries, meta)
+---The table of layers that a file brings, or whose parameters it has; nil, message.
+local function architecture(path, entries, meta)
+  local found, message = metadata.read(meta)
+  if not found then return nil, ("%s: %s"):format(path, message) end
+  local arch = found.lunette_graph
   if not arch then
-    return nil, ("%s: its tensor names and shapes are none of our architectures (%s); "
-      .. "import it, or build a network with lu.net and give it the file"):format(path,
-      table.concat(models.names, ", "))
+    arch = require("lunette.weights.import.foreign").recognise(entries, meta)
+    if not arch then
+      return nil, ("%s: it brings no graph, and its tensor names and shapes are none "
+        .. "of our architectures (%s); import it, or build a network with lu.net and "
+        .. "give it the file"):format(path, table.concat(models.names, ", "))
+    end
+    arch.name = meta.name or meta.data or arch.name
   end
-  for key, read in pairs { preprocessing = M.preprocessing, labels = M.labels } do
-    local value, message = read(meta[key])
-    if message then return nil, ("%s: metadata: %s"):format(path, message) end
-    arch[key] = value or arch[key]
-  end
-  arch.meta = meta
-  arch.name = meta.name or meta.data or arch.name
+  arch.preprocessing = found.preprocessing or arch.preprocessing
+  arch.labels = found.labels or arch.labels
   return arch
 end
 
 
----Preprocessing from metadata: a mode's name, or JSON {mean, std, order, scale}.
----@return string|table? spec, string? message   nil alone: none given
-function M.preprocessing(text)
-  if not text or text == "" then return nil end
-  local spec = text
-  if text:find "^%s*{" then spec = json.decode(text) end
-  if not spec then return nil, "preprocessing is no JSON" end
-  local ok, message = pcall(require("lunette.picture.image").spec, spec)
-  if not ok then return nil, (message:gsub("^%S+:%d+: ", "")) end
-  return spec
-end
-
-
----Labels from metadata: a set's name, or a JSON list.
----@return string|string[]? labels, string? message   nil alone: none given
-function M.labels(text)
-  if not text or text == "" then return nil end
-  if text:find "^[%w_-]+$" then return text end
-  local list = json.decode(text)
-  if type(list) ~= "table" then return nil, "labels are a name or a JSON list" end
-  for _, name in ipairs(list) do
-    if type(name) ~= "string" then return nil, "a label is no text" end
-  end
-  return list
+---The network that a file holds, without its parameters yet.
+local function network(path, entries, meta)
+  local arch, message = architecture(path, entries, meta)
+  if not arch then return nil, message end
+  local ok, net -- sizes taken from a file's shapes may make no network
+  ok, net, message = pcall(nets.new, arch)
+  if not ok then net, message = nil, "its shapes make no network" end
+  if not net then return nil, ("%s: %s"):format(path, message) end
+  net.meta = meta
+  return net
 end
 
 
@@ -199,7 +134,7 @@ local function warn_of_nan(net, path)
 end
 
 
----Loads the weights file at `path` into `net`, or into the architecture it holds.
+---Loads the weights file at `path` into `net`, or into the network that it holds.
 ---@param path string
 ---@param net? lunette.Net
 ---@return lunette.Net? net, string? message
@@ -208,14 +143,8 @@ function M.file(path, net)
   if not weights then return nil, message end
   local entries = entry_table(weights)
   if not net then
-    local arch
-    arch, message = architecture(path, weights, entries)
-    if not arch then return nil, message end
-    local ok -- sizes taken from a file's shapes may make no network
-    ok, net, message = pcall(nets.new, arch)
-    if not ok then net, message = nil, "its shapes make no network" end
-    if not net then return nil, ("%s: %s"):format(path, message) end
-    net.meta = arch.meta
+    net, message = network(path, entries, weights:meta())
+    if not net then return nil, message end
   end
   local ok
   ok, message = attach(net, path, weights, entries)
@@ -247,43 +176,6 @@ function M.load(what)
   end
   return nil, ("model '%s' not found%s"):format(what,
     require("lunette.base.suggest").after(what, models.names))
-end
-
-
----Metadata of a network: what it came with, and what its shapes will not tell.
-local function what_shapes_hide(net)
-  local meta = {}
-  for key, value in pairs(net.meta) do
-    if type(value) == "string" then meta[key] = value end
-  end
-  meta.lunette_model, meta.side = net.name, tostring(net.input[2] or net.input[1])
-  if net.conv10 then meta.conv10_padding = tostring(net.conv10.padding or 0) end
-  return meta
-end
-
-
----Saves a network's parameters with what is needed to load it again.
----@param net lunette.Net
----@param path string
----@param opts? { half?: boolean, meta?: table<string,string> }
----@return true? ok, string? message
-function M.save(net, path, opts)
-  if getmetatable(net) ~= nets.Net or type(path) ~= "string" then
-    error("save: expected a network and a path", 2)
-  end
-  opts = require("lunette.base.options").check("save", opts,
-                                               { half = false, meta = {} })
-  local list = {}
-  for _, layer in ipairs(net:layers()) do
-    local found = net:params_of(layer)
-    for _, q in ipairs(layer.params) do list[#list + 1] = { q.name, found[q.key] } end
-  end
-  local meta = what_shapes_hide(net)
-  for key, value in pairs { preprocessing = net.preprocessing, labels = net.labels } do
-    meta[key] = type(value) == "table" and json.encode(value) or value
-  end
-  for key, value in pairs(opts.meta) do meta[key] = value end
-  return core.write_weights(path, list, opts.half and "f16" or "f32", meta)
 end
 
 return M

@@ -7,7 +7,11 @@
 ---
 ---Reading happens in a confined process; see docs/formats.md.
 local files = require "lunette.base.files"
+local foreign = require "lunette.weights.import.foreign"
+local graphs = require "lunette.net.graph"
 local json = require "lunette.base.json"
+local metadata = require "lunette.weights.metadata"
+local models = require "lunette.models"
 local names = require "lunette.weights.import.names"
 local program = require "lunette.weights.import.program"
 
@@ -87,9 +91,8 @@ local function origin_options(model, family)
 end
 
 
--- The network that has these parameters, as lunette.models describes it.
-local function recognise(params, family)
-  local models = require "lunette.models"
+-- Parameters by our names; no two are the same.
+local function by_name_of(params)
   local by_name = {}
   for _, p in ipairs(params) do
     if by_name[p.name] then
@@ -98,7 +101,13 @@ local function recognise(params, family)
     end
     by_name[p.name] = p
   end
-  local model, options = models.detect(function(name)
+  return by_name
+end
+
+
+-- The architecture that has these parameters, as lunette.models describes it.
+local function recognise(params, by_name, family)
+  local model, options = foreign.detect(function(name)
     return by_name[name] and by_name[name].shape
   end)
   if not model then
@@ -107,13 +116,13 @@ local function recognise(params, family)
       table.concat(models.names, ", "))
   end
   for key, value in pairs(origin_options(model, family)) do options[key] = value end
-  return model, options, by_name
+  return models[model](options), options
 end
 
 
 -- Every parameter that the network wants is there, in its shape, and no other.
-local function check_shapes(model, options, by_name)
-  local arch = require("lunette.models")[model](options)
+local function check_shapes(arch, by_name)
+  local model = arch.name
   local ok, net, message = pcall(require("lunette.net").new, arch)
   if not ok or not net then
     return nil, ("it looks like %s, but cannot be one: %s"):format(model,
@@ -138,7 +147,7 @@ local function check_shapes(model, options, by_name)
       return nil, ("tensor '%s' has no place in %s"):format(p.source.name, model)
     end
   end
-  return arch
+  return net.graph
 end
 
 
@@ -151,9 +160,6 @@ local origin_preprocessing = { keras = "caffe", torch = "torch" }
 local function text_of(value)
   return type(value) == "table" and json.encode(value) or tostring(value)
 end
-
-
-local structure = { "side", "classes", "fc", "conv10_padding" }
 
 
 -- What pictures go through. What the user says comes first, then what the file
@@ -173,11 +179,12 @@ end
 
 
 -- What is written beside the tensors: strings only, as the format wants.
-local function metadata(found, job)
+local function metadata_of(found, job)
   local own = found.family == "ours" and found.meta or {}
   local opts, known = job.opts, job.known or {}
   local meta = {
     lunette_model = found.model,
+    lunette_graph = graphs.encode(found.arch),
     preprocessing = preprocessing(found, job, own),
     labels = own.labels or class_names(found),
     weights_name = opts.name or known.name,
@@ -186,9 +193,6 @@ local function metadata(found, job)
     source_sha256 = job.sums.sha256,
     source_md5 = job.sums.md5,
   }
-  for _, key in ipairs(structure) do
-    meta[key] = found.options[key] and tostring(found.options[key])
-  end
   for key, value in pairs(own) do meta[key] = meta[key] or value end
   return meta
 end
@@ -337,6 +341,22 @@ local function turned_names(found)
 end
 
 
+-- The graph that a file brings, or that of the architecture whose parameters it has.
+local function graph_of(found, params, family)
+  local by_name, message = by_name_of(params)
+  if not by_name then return nil, message end
+  local own
+  own, message = metadata.read { lunette_graph = found.meta.lunette_graph }
+  if not own then return nil, message end
+  local arch, options = own.lunette_graph, {}
+  if not arch then arch, options = recognise(params, by_name, family) end
+  if not arch then return nil, options end
+  arch, message = check_shapes(arch, by_name)
+  if not arch then return nil, message end
+  return arch, options
+end
+
+
 -- Reads the listing and says what the file is.
 local function identify(file)
   local found, message = M.list(file)
@@ -346,12 +366,10 @@ local function identify(file)
   if not turned then return nil, message end
   local params, family = names.map(found.tensors, turned)
   if not params then return nil, family end
-  local model, options, by_name = recognise(params, family)
-  if not model then return nil, options end
-  local arch
-  arch, message = check_shapes(model, options, by_name)
-  if not arch then return nil, message end
-  found.model, found.options, found.family, found.arch = model, options, family, arch
+  local arch, options = graph_of(found, params, family)
+  if not arch then return nil, options end
+  found.model, found.options = arch.name, options
+  found.family, found.arch = family, arch
   return found, params
 end
 
@@ -401,7 +419,7 @@ local function import(file, opts)
   if same_file(file, job.out) then
     return nil, file .. ": the output would replace the input; name another with -o"
   end
-  local meta = metadata(found, job)
+  local meta = metadata_of(found, job)
   local bytes
   bytes, message = write(job, params, meta)
   if not bytes then return nil, ("%s: %s"):format(file, message) end

@@ -1,0 +1,178 @@
+---From a graph, which is plain data, to the layers of a network: `parts` with
+---  list, names    in order
+---  by_name, by_alias, groups   name -> layer
+---  readers        name -> indices of the layers that read it
+---  outputs        names
+local layers = require "lunette.net.layers"
+local suggest = require "lunette.base.suggest"
+
+
+local function check_kind(name, kind)
+  if layers.kinds[kind] then return end
+  local known = {}
+  for k in pairs(layers.kinds) do known[#known + 1] = k end
+  table.sort(known)
+  if kind == nil then
+    error(("layer '%s' has no kind (there are: %s)"):format(name,
+          table.concat(known, ", ")), 0)
+  end
+  error(("layer '%s': no kind '%s'%s"):format(name, tostring(kind),
+        suggest.after(tostring(kind), known)), 0)
+end
+
+
+local function read_layer(spec, previous, Layer)
+  local layer = setmetatable({}, Layer)
+  for key, value in pairs(spec) do layer[key] = value end
+  layer.aliases = spec.aliases or {}
+  check_kind(layer.name, layer.kind)
+  layers.check(layer)
+  local from = spec.from or previous
+  if type(from) ~= "table" or from.param then from = { from } end
+  layers.read_inputs(layer, from)
+  return layer
+end
+
+
+---A layer that has the parameters of another must have the same ones.
+local function check_shared(p, layer)
+  local owner = p.by_name[layer.shares]
+  if not owner then
+    error(("layer '%s': shares with '%s', which is not before it%s"):format(layer.name,
+          layer.shares, suggest.after(layer.shares, p.names)), 0)
+  end
+  for i, q in ipairs(layer.params) do
+    local other = owner.params[i]
+    if not other or other.name ~= q.name
+       or table.concat(other.shape, ",") ~= table.concat(q.shape, ",") then
+      error(("layer '%s': its %s (%s) is not that of '%s'"):format(layer.name, q.key,
+            table.concat(q.shape, ","), layer.shares), 0)
+    end
+  end
+end
+
+
+---Output shape and parameters of a layer whose sources are known.
+local function infer(p, layer)
+  local inputs = {}
+  for i, name in ipairs(layer.from) do
+    local source = p.by_name[name]
+    if name ~= "input" and not source then
+      error(("layer '%s': reads '%s', which is not before it%s"):format(layer.name,
+            tostring(name), suggest.after(tostring(name), p.names)), 0)
+    end
+    inputs[i] = source and source.shape or p.input
+  end
+  layers.infer(layer, inputs)
+  if layer.shares then check_shared(p, layer) end
+end
+
+
+local fusing = { conv2d = true, linear = true }
+
+
+---2x2 of stride 2, without padding: what a pass may end with.
+local function halves(layer)
+  local function is(value, n)
+    if type(value) == "table" then return value[1] == n and (value[2] or n) == n end
+    return value == n
+  end
+  return layer.kind == "max_pool2d" and is(layer.kernel, 2)
+    and is(layer.stride or layer.kernel, 2) and is(layer.padding or 0, 0)
+end
+
+
+---Which layers wait for the next one, their only reader: a convolution or dense
+---layer `fuses` with its relu; that relu is `pooled` where a pooling comes next.
+local function find_joined(p)
+  local before = {}
+  for i, layer in ipairs(p.list) do
+    local r = p.readers[layer.name] or {}
+    local next_ = #r == 1 and r[1] == i + 1 and p.list[r[1]]
+    layer.fuses = next_ and next_.kind == "relu" and fusing[layer.kind]
+    layer.pooled = next_ and halves(next_) and layer.kind == "relu" and before.fuses
+    before = layer
+  end
+end
+
+
+---Who reads each layer: values are dropped after their last reader.
+local function count_readers(p)
+  for i, layer in ipairs(p.list) do
+    for _, from in ipairs(layer.from) do
+      p.readers[from] = p.readers[from] or {}
+      table.insert(p.readers[from], i)
+    end
+  end
+  find_joined(p)
+end
+
+
+local function add_layer(p, layer)
+  if p.by_name[layer.name] or layer.name == "input" then
+    error(("two layers are named '%s'"):format(layer.name), 0)
+  end
+  infer(p, layer)
+  p.list[#p.list + 1] = layer
+  layer.index = #p.list
+  p.by_name[layer.name] = layer
+  p.names[#p.names + 1] = layer.name
+  for _, alias in ipairs(layer.aliases) do p.by_alias[alias] = layer end
+end
+
+
+---The groups that a layer's name puts it into: "layer4.1.relu2" is in "layer4.1" and
+---"layer4", "block5_conv3" in "block5". A group's name means the last layer inside.
+local function add_groups(p, name, layer)
+  for at in name:gmatch "()[._]" do
+    local group = name:sub(1, at - 1)
+    local parts_ = name:sub(at, at) == "." or group:find "%d$"
+    if parts_ and not layers.kinds[group] then p.groups[group] = layer end
+  end
+end
+
+
+local function find_groups(p)
+  for _, layer in ipairs(p.list) do
+    add_groups(p, layer.name, layer)
+    for _, alias in ipairs(layer.aliases) do add_groups(p, alias, layer) end
+  end
+end
+
+
+---The layers whose values are a network's outputs.
+local function read_outputs(p, names)
+  if not names then return { p.list[#p.list].name } end
+  local seen = {}
+  for _, name in ipairs(names) do
+    if not p.by_name[name] then
+      error(("outputs: there is no layer '%s'%s"):format(name,
+            suggest.after(name, p.names)), 0)
+    end
+    if seen[name] then error(("outputs: '%s' is named twice"):format(name), 0) end
+    seen[name] = true
+  end
+  if #names == 0 then error("outputs: the list is empty", 0) end
+  return names
+end
+
+
+---Builds a graph's layers, in order; raises with the layer's name.
+---@param graph table   see lunette.net.graph
+---@param Layer table   their class
+---@return table parts
+return function(graph, Layer)
+  local p = { list = {}, by_name = {}, by_alias = {}, groups = {}, names = {},
+              readers = {}, input = graph.input }
+  local previous = "input"
+  for _, spec in ipairs(graph.layers) do
+    local layer = read_layer(spec, previous, Layer)
+    add_layer(p, layer)
+    previous = layer.name
+  end
+  if #p.list == 0 then error("a network needs at least one layer", 0) end
+  count_readers(p)
+  find_groups(p)
+  p.outputs = read_outputs(p, graph.outputs)
+  return p
+end
