@@ -72,18 +72,31 @@ static const lun_attrdef leak_attrs[] = {
     .name = "identity", .back = ops_pass_back                                  \
   }
 
-/* An activation with forward value F(x) and gradient B(x, y, g). */
-#define ACTIVATION(id, F, B)                                                   \
+/* Forward value F(x) and gradient B(x, y, g). */
+#define FUNCTION(id, F, B)                                                     \
   SPAN_FORWARD(id##_span, F)                                                   \
   SPAN_BACK(id##_plain, B)                                                     \
-  SPAN_GUIDED(id##_guided, B)                                                  \
   static int id##_forward(lun_node *n, lun_err *err) {                         \
     return span_forward(n, id##_span, err);                                    \
-  }                                                                            \
+  }
+
+/* A member of the relu family: shut, or nearly, below 0. */
+#define RELU_LIKE(id, F, B)                                                    \
+  FUNCTION(id, F, B)                                                           \
+  SPAN_GUIDED(id##_guided, B)                                                  \
   static const lun_rule id##_rules[] = {                                       \
       {.name = "plain", .back = id##_plain},                                   \
       {.name = "guided", .back = id##_guided},                                 \
       COMMON_RULES,                                                            \
+      {.name = NULL},                                                          \
+  };
+
+/* A function that saturates on both sides: relu's rules would mean nothing. */
+#define SIGMOIDAL(id, F, B)                                                    \
+  FUNCTION(id, F, B)                                                           \
+  static const lun_rule id##_rules[] = {                                       \
+      {.name = "plain", .back = id##_plain},                                   \
+      {.name = "identity", .back = ops_pass_back},                             \
       {.name = NULL},                                                          \
   };
 
@@ -144,7 +157,7 @@ OPERATOR(relu, "relu(x): max(x, 0)", NULL, ops_same)
 /* ---- the others -------------------------------------------------------- */
 
 /* The sign of x decides, not that of y: slope may be 0 or negative. */
-ACTIVATION(leaky_relu, x > 0 ? x : (p * x), x > 0 ? g : (p * g))
+RELU_LIKE(leaky_relu, x > 0 ? x : (p * x), x > 0 ? g : (p * g))
 
 static const lun_attrdef leaky_attrs[] = {
     {.name = "slope", .at = 0, .count = 1, .fallback = 0.01},
@@ -153,19 +166,19 @@ static const lun_attrdef leaky_attrs[] = {
 OPERATOR(leaky_relu, "leaky_relu(x, slope): x where x > 0, else slope x",
          leaky_attrs, ops_same)
 
-ACTIVATION(relu6, 0.0f > x ? 0.0f : (x > 6.0f ? 6.0f : x),
-           x > 0 && x < 6.0f ? g : 0.0f)
+RELU_LIKE(relu6, 0.0f > x ? 0.0f : (x > 6.0f ? 6.0f : x),
+          x > 0 && x < 6.0f ? g : 0.0f)
 OPERATOR(relu6, "relu6(x): min(max(x, 0), 6)", NULL, ops_same)
 
-ACTIVATION(sigmoid, logistic(x), (g * y * (1.0f - y)))
+SIGMOIDAL(sigmoid, logistic(x), (g * y * (1.0f - y)))
 OPERATOR(sigmoid, "sigmoid(x): 1 / (1 + exp(-x))", NULL, ops_same)
 
-ACTIVATION(tanh, tanhf(x), (g * (1.0f - y * y)))
+SIGMOIDAL(tanh, tanhf(x), (g * (1.0f - y * y)))
 OPERATOR(tanh, "tanh(x)", NULL, ops_same)
 
 /* log(1 + e^bx) / b = max(x, 0) + log(1 + e^-|bx|) / b: no overflow. */
-ACTIVATION(softplus, (0.0f > x ? 0.0f : x) + log1pf(expf(-fabsf(p * x))) / p,
-           (g * logistic((p * x))))
+RELU_LIKE(softplus, (0.0f > x ? 0.0f : x) + log1pf(expf(-fabsf(p * x))) / p,
+          (g * logistic((p * x))))
 
 static const lun_attrdef softplus_attrs[] = {
     {.name = "beta", .at = 0, .count = 1, .fallback = 1},
@@ -174,7 +187,7 @@ static const lun_attrdef softplus_attrs[] = {
 OPERATOR(softplus, "softplus(x, beta): log(1 + exp(beta x)) / beta",
          softplus_attrs, positive)
 
-ACTIVATION(elu, x > 0 ? x : (p * expm1f(x)), x > 0 ? g : (g * p * expf(x)))
+RELU_LIKE(elu, x > 0 ? x : (p * expm1f(x)), x > 0 ? g : (g * p * expf(x)))
 
 static const lun_attrdef elu_attrs[] = {
     {.name = "alpha", .at = 0, .count = 1, .fallback = 1},
@@ -188,7 +201,7 @@ static float silu_slope(float x) {
   float s = logistic(x);
   return s * (1.0f + x * (1.0f - s));
 }
-ACTIVATION(silu, (x * logistic(x)), (g * silu_slope(x)))
+RELU_LIKE(silu, (x * logistic(x)), (g * silu_slope(x)))
 OPERATOR(silu, "silu(x): x sigmoid(x)", NULL, ops_same)
 
 /* Phi(x) = (1 + erf(x / sqrt 2)) / 2;  gelu = x Phi;  gelu' = Phi + x phi */
@@ -198,6 +211,6 @@ static float normal_cdf(float x) {
 static float gelu_slope(float x) {
   return normal_cdf(x) + x * 0.39894228f * expf(-0.5f * x * x);
 }
-ACTIVATION(gelu, (x * normal_cdf(x)), (g * gelu_slope(x)))
+RELU_LIKE(gelu, (x * normal_cdf(x)), (g * gelu_slope(x)))
 OPERATOR(gelu, "gelu(x): x Phi(x), Phi the normal distribution (erf form)",
          NULL, ops_same)

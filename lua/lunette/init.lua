@@ -48,9 +48,9 @@ lazy.labels = from "net.labels"
 lazy.train = from "train"
 -- what is explained, and how
 lazy.score = from "explain.score"
-lazy.modifiers = from "explain.modifier"
-lazy.modifier = from("explain.modifier", "new")
-lazy.extract = from("explain.modifier", "extract")
+lazy.modifiers = from "explain.modifiers"
+lazy.modifier = from("explain.modifiers", "new")
+lazy.extract = from("explain.modifiers", "extract")
 lazy.metrics = from "metrics"
 lazy.metric = from("explain.metric", "new")
 lazy.glyphs = from "glyphs"

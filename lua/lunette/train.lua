@@ -3,7 +3,7 @@
 ---bit for bit.
 local core = require "lunette.core"
 local layers = require "lunette.net.layers"
-local modifiers = require "lunette.explain.modifier"
+local modifiers = require "lunette.explain.modifiers"
 local options = require "lunette.base.options"
 
 local M = {}

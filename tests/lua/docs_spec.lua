@@ -81,7 +81,8 @@ for _, page in ipairs(pages()) do
 
     for i, code in ipairs(found.c) do
       it(("piece of the sources %d stands there"):format(i), function()
-        local all = run("cat engine/*.[ch] engine/*/*.[ch] lua/lunette/core.meta.lua")
+        local all = run("cat engine/*.[ch] engine/*/*.[ch] tests/c/*.[ch] "
+                        .. "lua/lunette/core.meta.lua")
         assert.truthy(all:find(code, 1, true), code)
       end)
     end

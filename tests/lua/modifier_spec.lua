@@ -362,8 +362,7 @@ describe("modifiers that change nothing", function()
     assert.equal("rectified(leak=0.1)", lu.modifiers.of("rectified:leak=0.1").name)
     assert.equal("extract(fc)", lu.modifiers.of("extract:fc").name)
     assert.matches("leak = number", t.message(lu.modifiers.rectified, {}))
-    assert.matches("'guided' takes no parameters",
-                   t.message(lu.modifiers.guided, { leak = 1 }))
+    assert.matches("attempt to call", t.message(lu.modifiers.guided, { leak = 1 }))
     assert.matches("expected { name", t.message(lu.modifier, { name = "x" }))
     assert.matches("expected { name", t.message(lu.modifier, "guided"))
     assert.matches("expected { name", t.message(lu.modifier, { on = {},
@@ -377,6 +376,228 @@ describe("modifiers that change nothing", function()
     local net = t.net()
     assert.matches("'guided' is about backward",
                    t.message(net.run, net, t.input(net), { modifiers = { "guided" } }))
+  end)
+end)
+
+
+describe("layers that a rule is about", function()
+  local run = linear_run(t.net())
+  local plain = run:gradient { score = 1 }
+  local twice = function(node, dy) return node:backward(dy) * 2 end
+
+  local function factor(on)
+    local m = lu.modifier { name = "m", on = on, backward = twice }
+    local g = run:gradient { score = 1, modifiers = { m } }
+    local _, changed = lu.modifiers.rules(run, { m })
+    return g:stats().l2 / plain:stats().l2, changed.m
+  end
+
+  it("are a kind, a name, a pattern, a predicate, a place, or a list", function()
+    local first, last = lu.modifiers.first, lu.modifiers.last
+    local rows = {
+      { "conv2d", 2 }, { "conv1", 1 }, { "features.0", 1 }, { "^conv", 2 },
+      { "relu%d", 2 }, { "^relu%d$", 2 }, { "relu", 3 }, { "weighted", 4 },
+      { "activation", 3 }, { "pooling", 1 }, { first "conv2d", 1 },
+      { last "weighted", 1 }, { last(first "relu"), 1 },
+      { function(l) return l.name:find "c" ~= nil end, 4 }, -- conv1 conv2 fc fc_relu
+      { { "conv1", "fc" }, 2 }, { { first "weighted", "flatten" }, 2 },
+    }
+    for _, row in ipairs(rows) do
+      local f, n = factor(row[1])
+      assert.equal(row[2], n, tostring(row[1]))
+      assert.near(2 ^ row[2], f, 1e-3, tostring(row[1]))
+    end
+    assert.equal("first conv2d", tostring(first "conv2d"))
+  end)
+
+  it("must be there", function()
+    for what, on in pairs {
+      ["no layer or kind '%^convv'"] = "^convv",
+      ["'first sigmoid' means no layer"] = lu.modifiers.first "sigmoid",
+      ["means no layer of this backward pass"] = function() return false end,
+      ["not part of this backward pass"] = "probability",
+    } do
+      local m = lu.modifier { name = "m", on = on, backward = twice }
+      assert.matches("'m' changed no node: .*" .. what,
+                     t.message(run.gradient, run, { modifiers = { m } }))
+    end
+    -- a name with a dot or a dash is no pattern
+    local m = lu.modifier { name = "m", on = "conv.1", backward = twice }
+    assert.matches("no layer or kind 'conv.1'",
+                   t.message(run.gradient, run, { modifiers = { m } }))
+  end)
+
+  it("are those that have the rule, where none are named", function()
+    local net = assert(lu.net { input = { 6 }, layers = {
+      { "a", "linear", units = 8 }, { "act", "gelu" }, { "b", "linear", units = 8 },
+      { "gate", "sigmoid" }, { "c", "linear", units = 8 }, { "last", "relu6" },
+      { "d", "linear", units = 3 } } }):init(4)
+    local r = net:run(t.input(net, 2))
+    local function count(m)
+      local _, changed = lu.modifiers.rules(r, { m })
+      return changed[lu.modifiers.of(m).name]
+    end
+    assert.equal(2, count "guided") -- no sigmoid
+    assert.equal(2, count "rectified:leak=0.5")
+    assert.matches("no layer of this backward pass has the rule 'beta_smooth'",
+                   t.message(count, "beta_smooth:3"))
+    assert.equal(2, count(lu.modifier { name = "mine", backward = "deconvnet" }))
+    assert.equal(2, count(lu.modifier { name = "mine",
+                                        backward = { "leak", leak = 0.1 } }))
+    local exact = lu.modifier { name = "mine", on = "gelu", backward = "guided" }
+    assert.equal(1, count(exact))
+  end)
+end)
+
+
+describe("the engine's rules", function()
+  it("are modifiers by themselves, with their parameters", function()
+    local names = {}
+    for _, name in ipairs(lu.modifiers.names()) do names[name] = true end
+    for op in pairs(core.ops) do
+      for _, rule in ipairs(core.op_info(op).rules) do
+        assert.is_true(rule == "plain" or names[rule], rule)
+      end
+    end
+    local run = linear_run(t.net())
+    assert.is_true(t.same(
+      run:gradient { score = 1, modifiers = { "leak:leak=0.25" } },
+      (run:gradient { score = 1, modifiers = { "rectified:leak=0.25" } })))
+    local through = run:gradient { score = 1, modifiers = { "identity" } }
+    assert.is_true(through:distance(by_hand(run, 1, function(dy) return dy end)) < 1e-6)
+  end)
+
+  it("are in help, completion and messages", function()
+    local usage = table.concat(lu.modifiers.usage(), " ")
+    for _, text in ipairs { "linear", "guided", "rectified%[:leak=NUMBER%]", "identity",
+                            "leak%[:leak=0.01%]", "beta_smooth%[:beta=10%]",
+                            "extract:LAYER" } do
+      assert.matches(text, usage)
+      assert.matches(text, t.message(lu.modifiers.of, "nonsense"))
+    end
+    for _, row in ipairs(lu.modifiers.rows()) do
+      assert.is_true(#row.name > 0 and row.usage:find(row.name, 1, true) == 1)
+      assert.equal(row.name == "linear" or row.name == "extract", row.forward)
+    end
+    local help = require "lunette.repl.help"
+    assert.matches("nearly blind to the class", help.text "guided")
+    assert.matches("Dombrowski", help.text "beta_smooth")
+  end)
+
+  it("take parameters by name, in order, in text", function()
+    local M = lu.modifiers
+    assert.equal("beta_smooth(beta=3)", M.of("beta_smooth:3").name)
+    assert.equal("beta_smooth(beta=3)", M.of("beta_smooth:beta=3").name)
+    assert.equal("beta_smooth(beta=3)", M.beta_smooth(3).name)
+    assert.equal("beta_smooth(beta=3)", M.beta_smooth { beta = 3 }.name)
+    assert.equal("beta_smooth", M.of("beta_smooth").name)
+    assert.equal(10, M.beta_smooth.params.beta)
+    for _, text in ipairs { "beta_smooth:x", "beta_smooth:beta=", "beta_smooth:gamma=3",
+                            "beta_smooth:3,4", "beta_smooth:nan", "beta_smooth:inf",
+                            "rectified:", "guided:leak=1", "extract:" } do
+      if text ~= "rectified:" then
+        assert.matches("not found", t.message(M.of, text), text)
+      end
+    end
+    assert.matches("beta = number }; it has no 'gamma'",
+                   t.message(M.beta_smooth, { gamma = 1 }))
+    assert.matches("expected beta_smooth", t.message(M.beta_smooth, 0 / 0))
+  end)
+end)
+
+
+describe("a rule in Lua", function()
+  it("may have parameters of its own", function()
+    local run = linear_run(t.net())
+    local scale = lu.modifier { name = "scale", on = "relu", takes = { { "by", 2 } },
+      backward = function(node, dy, p) return node:backward(dy) * p.by end }
+    local g = run:gradient { score = 1 }
+    local function ratio(m)
+      return run:gradient { score = 1, modifiers = { m } }:stats().l2 / g:stats().l2
+    end
+    assert.near(8, ratio(scale), 1e-3)
+    assert.near(27, ratio(scale { by = 3 }), 1e-3)
+    assert.near(0.125, ratio(scale(0.5)), 1e-3)
+    assert.equal("scale(by=3)", scale(3).name)
+  end)
+end)
+
+
+describe("a composite", function()
+  local run = linear_run(t.net())
+  local g = run:gradient { score = 1 }
+  local function times(k)
+    return function(node, dy) return node:backward(dy) * k end
+  end
+  local function ratio(...)
+    local h = run:gradient { score = 1, modifiers = { ... } }
+    return h:stats().l2 / g:stats().l2
+  end
+
+  it("gives every node its first match", function()
+    local mixed = lu.modifier { name = "mixed",
+      { on = lu.modifiers.first "conv2d", times(2) },
+      { on = "conv2d", rule = times(3) },
+      { on = "linear", backward = times(5) },
+      { on = "weighted", times(100) }, -- nothing is left
+      { on = "sigmoid", times(7) },    -- there is none
+    }
+    assert.near(2 * 3 * 25, ratio(mixed), 0.05)
+    local _, changed = lu.modifiers.rules(run, { mixed })
+    assert.equal(4, changed.mixed)
+  end)
+
+  it("may leave nodes as they are, and name other rules", function()
+    local mixed = lu.modifier { name = "mixed",
+      { on = "relu1", "plain" }, { on = "relu", "guided" } }
+    local only = lu.modifier { name = "only", on = { "relu2", "fc_relu" },
+                               backward = "guided" }
+    assert.is_true(t.same(run:gradient { score = 1, modifiers = { mixed } },
+                          (run:gradient { score = 1, modifiers = { only } })))
+    local leaky = lu.modifier { name = "leaky",
+                                { on = "relu", { "leak", leak = 0.25 } } }
+    assert.is_true(t.same(run:gradient { score = 1, modifiers = { leaky } },
+      (run:gradient { score = 1, modifiers = { "rectified:leak=0.25" } })))
+    local all = lu.modifier { name = "all", lu.modifiers.guided }
+    assert.is_true(t.same(run:gradient { score = 1, modifiers = { all } },
+                          (run:gradient { score = 1, modifiers = { "guided" } })))
+    local with = lu.modifier { name = "with",
+      { on = "relu", lu.modifiers.rectified { leak = 0.25 } } }
+    assert.is_true(t.same(run:gradient { score = 1, modifiers = { with } },
+                          (run:gradient { score = 1, modifiers = { leaky } })))
+  end)
+
+  it("is a modifier like others: it combines, and is overridden", function()
+    local mixed = lu.modifier { name = "mixed", { on = "conv2d", times(3) } }
+    local late = lu.modifier { name = "late", on = "conv1", backward = times(5) }
+    assert.near(15, ratio(mixed, late), 0.01)
+    assert.near(9, ratio(late, mixed), 0.01)
+    assert.near(9, ratio "vanilla" * ratio(mixed), 0.01)
+    local map = lu.saliency(run, { score = 1, modifiers = { mixed } })
+    assert.same({ "mixed" }, map.story.modifiers)
+    assert.equal(2, map.story.changed_nodes.mixed)
+  end)
+
+  it("that is wrong is told at once", function()
+    for _, entry in ipairs { { on = "relu" }, { "guided", on = 3 }, { times(2) }, 7,
+                             { on = {}, "guided" } } do
+      assert.matches("modifier 'wrong': entry 2: expected { on = layers, rule = rule }",
+                     t.message(lu.modifier, { name = "wrong", { on = "relu", "guided" },
+                                              entry }))
+    end
+    local none = lu.modifier { name = "none", { on = "sigmoid", "plain" } }
+    assert.matches("'none' changed no node: none of its 1 entries",
+                   t.message(run.gradient, run, { modifiers = { none } }))
+    local bad = lu.modifier { name = "bad", { on = "conv2d", "gudied" } }
+    assert.matches("op 'conv2d' has no rule 'gudied'",
+                   t.message(run.gradient, run, { modifiers = { bad } }))
+    local broken = lu.modifier { name = "broken", { on = "conv1",
+                                                    function() error "late" end } }
+    assert.matches("modifier 'broken' at layer 'conv1' %(conv2d%): .*late",
+                   t.message(run.gradient, run, { modifiers = { broken } }))
+    assert.matches("'mixed' is about backward", t.message(run.net.run, run.net,
+      run.images, { modifiers = { lu.modifier { name = "mixed",
+                                                { on = "relu", "guided" } } } }))
   end)
 end)
 

@@ -11,7 +11,6 @@ local meaning = {
   class = "class id or name, or predicted",
   out = "where the picture goes",
   layer = "layer name or alias",
-  modifier = "backward rule: vanilla, guided, rectified, deconvnet",
   samples = "noisy copies a picture (SmoothGrad)",
   noise = "noise as a share of the picture's range",
   seed = "seed of the random numbers",
@@ -30,6 +29,10 @@ local from_rows = {
   dialect = function()
     return "whose numbers: " .. table.concat(require("lunette.explain.method")
       .all_dialects(), ", ")
+  end,
+  modifier = function()
+    return "backward rule: "
+      .. table.concat(require("lunette.explain.modifiers").usage(), ", ")
   end,
 }
 

@@ -13,8 +13,8 @@ local function options(args)
   p:option("-m --model", "installed model or .safetensors file (default: vgg16)")
   p:option("--method", "how"):default "gradcam":choices(rows.names(methods))
   p:option("-c --class", "class id or name (default: the most probable)")
-  p:option("--modifier", "backward rule: guided, rectified, rectified:leak=0.1, "
-           .. "deconvnet (may be repeated)"):count "*"
+  p:option("--modifier", "backward rule (may be repeated): "
+           .. flags.enumerate(require("lunette.explain.modifiers").usage())):count "*"
   local dialects = require("lunette.explain.method").all_dialects()
   p:option("--dialect", "whose numbers: " .. flags.enumerate(dialects))
   p:option("-o --out", "picture (.png) or folder"):default "out/"

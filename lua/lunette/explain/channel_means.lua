@@ -5,7 +5,7 @@
 ---its weights. Those are made once, at the cost of one gradient (of VGG16, 411 MB
 ---are read), and kept as long as the weights: 8 MB for VGG16.
 local core = require "lunette.core"
-local modifiers = require "lunette.explain.modifier"
+local modifiers = require "lunette.explain.modifiers"
 local scores = require "lunette.explain.score"
 
 ---A channel's gradients have the same sum before and after.

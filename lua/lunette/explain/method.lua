@@ -11,7 +11,7 @@
 ---    end,
 ---  }
 local core = require "lunette.core"
-local modifiers = require "lunette.explain.modifier"
+local modifiers = require "lunette.explain.modifiers"
 local options = require "lunette.base.options"
 local scores = require "lunette.explain.score"
 local opt = options.opt

@@ -4,7 +4,7 @@
 local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local layers = require "lunette.net.layers"
-local modifiers = require "lunette.explain.modifier"
+local modifiers = require "lunette.explain.modifiers"
 local options = require "lunette.base.options"
 local probability = require "lunette.net.probability"
 local progress = require "lunette.base.progress"

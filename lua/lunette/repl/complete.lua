@@ -148,18 +148,6 @@ local function class_names(nets)
 end
 
 
-local function modifier_names()
-  local list = {}
-  for name, v in next, require "lunette.explain.modifier" do
-    local kind = getmetatable(v)
-    if kind and rawget(kind, "__name") == "lunette.Modifier" then
-      list[#list + 1] = name
-    end
-  end
-  return list
-end
-
-
 local function is_folder(path)
   return require "lfs".attributes(path, "mode") == "directory"
 end
@@ -233,7 +221,7 @@ local about = {
 local listers = {
   layer = function(nets) return layer_names(nets) end,
   class = function(nets) return class_names(nets) end,
-  modifier = function() return modifier_names() end,
+  modifier = function() return require("lunette.explain.modifiers").names() end,
   dialect = function() return require("lunette.explain.method").all_dialects() end,
   colormap = function() return require("lunette.picture.colormap").names end,
   module = function() return { "lunette" } end,

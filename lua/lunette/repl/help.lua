@@ -149,6 +149,13 @@ local function is_core_entry(e, owner, short, name)
 end
 
 
+---Is the entry written in that module, or in a file of its folder?
+local function is_in(e, module)
+  return module ~= nil
+    and (e.module == module or e.module:sub(1, #module + 1) == module .. ".")
+end
+
+
 ---An entry by the name that people type: fields of modules, C functions.
 local function entry_named(name)
   local short = name:match "[%w_]+$"
@@ -156,7 +163,7 @@ local function entry_named(name)
   local module = module_of(owner)
   for _, e in ipairs(docs.all().list) do
     if e.short == short and e.public and e.kind ~= "class"
-       and (is_core_entry(e, owner, short, name) or e.module == module) then
+       and (is_core_entry(e, owner, short, name) or is_in(e, module)) then
       return e
     end
   end

@@ -1,0 +1,132 @@
+---From modifiers to the rule of every node of one backward pass.
+local modifier = require "lunette.explain.modifiers.modifier"
+local on_layers = require "lunette.explain.modifiers.on"
+local options = require "lunette.base.options"
+
+local M = {}
+
+
+---Raises when a rule's answer is no gradient of the input. Layers of several
+---inputs may be answered by a list of gradients, whose shapes the engine checks.
+local function check_answer(layer, node, dx)
+  if type(dx) == "table" and #layer.from > 1 and #dx == #layer.from then return end
+  if not options.is_tensor(dx) then
+    error(("returned %s, expected a tensor: the gradient of its input"):format(
+          type(dx)), 0)
+  end
+  local got, want = dx:shape(), node.input_shape
+  local a, b = table.concat(got, ", "), table.concat(want, ", ")
+  if a ~= b then
+    error(("returned a gradient of shape (%s), the input is (%s)"):format(a, b), 0)
+  end
+end
+
+
+---Lua rules get their name and layer into errors; an interruption stays one.
+local function guarded(m, rule, params, layer)
+  return function(node, dy)
+    local ok, dx = pcall(function()
+      local answer = rule(node, dy, params or {})
+      check_answer(layer, node, answer)
+      return answer
+    end)
+    if ok then return dx end
+    if tostring(dx):find("interrupted", 1, true) then error(dx, 0) end
+    error(("modifier '%s' at layer '%s' (%s): %s"):format(m.name, layer.name,
+          layer.kind, tostring(dx)), 0)
+  end
+end
+
+
+---Gives `node` a rule, which may be another modifier's.
+local function assign(rules, node, m, rule)
+  if modifier.is(rule) then
+    m = { name = m.name, params = rule.params }
+    rule = rule.rule
+  end
+  if type(rule) == "function" then rule = guarded(m, rule, m.params, node.layer) end
+  rules[node.id] = rule
+end
+
+
+---One rule: every part of `on` has to mean something.
+local function apply_rule(m, nodes, run, rules)
+  local list = type(m.on) == "table" and getmetatable(m.on) == nil and m.on
+    or { m.on }
+  local count = 0
+  for i = 1, math.max(1, #list) do
+    local found = on_layers.nodes(list[i], nodes, run, m.rule)
+    if #found == 0 then
+      error(("modifier '%s' changed no node: %s"):format(m.name,
+            on_layers.explain_nothing(list[i], run, m.rule)), 0)
+    end
+    for _, node in ipairs(found) do assign(rules, node, m, m.rule) end
+    count = count + #found
+  end
+  return count
+end
+
+
+---A composite: every node by the first entry that means it, if any does.
+local function apply_composite(m, nodes, run, rules)
+  local done, count = {}, 0
+  for _, e in ipairs(m.entries) do
+    for _, node in ipairs(on_layers.nodes(e.on, nodes, run, e.rule)) do
+      if not done[node.id] then
+        done[node.id] = true
+        assign(rules, node, m, e.rule)
+        count = count + 1
+      end
+    end
+  end
+  if count > 0 then return count end
+  error(("modifier '%s' changed no node: none of its %d entries means a layer of this "
+         .. "backward pass"):format(m.name, #m.entries), 0)
+end
+
+
+---The rule of every node that the backward modifiers in `list` change; a later
+---modifier overrides an earlier one.
+---@param run lunette.Run
+---@param list lunette.Modifier[]
+---@param last? integer   id of the scored node: backward passes no later ones
+---@return table<integer, any> rules, table<string, integer> changed
+function M.rules(run, list, last)
+  local rules, changed, nodes = {}, {}, {}
+  for _, node in ipairs(run:nodes()) do
+    if not last or node.id <= last then nodes[#nodes + 1] = node end
+  end
+  for _, m in ipairs(list) do
+    local apply = m.entries and apply_composite or m.rule and apply_rule
+    if apply then changed[m.name] = apply(m, nodes, run, rules) end
+  end
+  return rules, changed
+end
+
+
+---Where the scored layer ends up under the forward modifiers in `list`.
+---@param net lunette.Net
+---@param layer lunette.Layer   the last layer
+---@param list lunette.Modifier[]
+---@param run? lunette.Run      a run already made: its own modifiers are in `layer`
+---@return lunette.Layer layer, table<string, integer> changed
+function M.target(net, layer, list, run)
+  local changed = {}
+  for _, m in ipairs(list) do
+    if m.target then
+      local found = m.target(net, layer)
+      if not found and not (run and run.changed[m.name]) then
+        error(("modifier '%s' changed nothing: the output '%s' of %s is %s, "
+              .. "no softmax"):format(m.name, layer.name, net.name, layer.kind), 0)
+      end
+      layer = found or layer
+      changed[m.name] = 1
+    elseif not run and (m.rule or m.entries) then
+      error(("modifier '%s' is about backward: give it to the method or "
+             .. "gradient, not to run"):format(m.name), 0)
+    end
+  end
+  return layer, changed
+end
+
+return M
