@@ -17,7 +17,7 @@ local commands = { explain = true, summary = true, import = true, models = true,
 
 
 local function complain(message)
-  io.stderr:write("lunette: ", tostring(message), "\n")
+  require("lunette.base.text").complain(message)
 end
 
 
@@ -80,7 +80,9 @@ local function run_code(code, rest)
   end
   return protected(function()
     local values = table.pack(f())
-    for i = 1, values.n do print(values[i]) end
+    local tty = require("lunette.core").is_tty(1)
+    local say = tty and require("lunette.base.text").say or print
+    for i = 1, values.n do say(values[i]) end
   end, script_error)
 end
 

@@ -4,6 +4,7 @@
 ---  local bar <close> = progress.start("occlusion", count, opts.progress)
 ---  for i = 1, count do ... bar:add(1) end
 local core = require "lunette.core"
+local text = require "lunette.base.text"
 
 local M = {}
 
@@ -54,7 +55,7 @@ function M.start(what, total, wish)
   if active or wish == false or total <= 0 then return inert end
   if type(wish) ~= "function" and not core.is_tty(2) then return inert end
   active = setmetatable({
-    what = what, total = total, count = 0, begun = core.clock(), shown = 0,
+    what = text.escape(what), total = total, count = 0, begun = core.clock(), shown = 0,
     call = type(wish) == "function" and wish or nil,
   }, Bar)
   return active

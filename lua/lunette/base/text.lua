@@ -1,4 +1,5 @@
----Text that comes from outside: file names, metadata, labels, messages.
+---Text that comes from outside: file names, metadata, labels, class names, messages.
+---A terminal obeys what is in it; whatever is printed goes through here.
 local M = {}
 
 
@@ -15,6 +16,70 @@ function M.utf8(text)
     parts[#parts + 1] = "\u{FFFD}"
     at = bad + 1
   end
+end
+
+
+local names = { ["\a"] = "\\a", ["\b"] = "\\b", ["\t"] = "\\t", ["\r"] = "\\r",
+                ["\v"] = "\\v", ["\f"] = "\\f", ["\27"] = "\\27", ["\n"] = "\\n" }
+
+
+local function control(c)
+  return names[c] or ("\\x%02X"):format(c:byte())
+end
+
+
+local function code_point(c) return ("\\u{%X}"):format(utf8.codepoint(c)) end
+
+
+---C1 control characters, and those that turn the direction of writing round.
+local function escape_characters(s)
+  s = s:gsub("\xC2[\x80-\x9F]", code_point)
+  s = s:gsub("\xE2\x80[\x8E\x8F\xA8-\xAE]", code_point)
+  return (s:gsub("\xE2\x81[\xA6-\xA9]", code_point))
+end
+
+
+---Bytes that are no UTF-8 as \xNN, characters that a terminal acts on as \u{N}.
+local function escape_high(s)
+  local out, at = {}, 1
+  while at <= #s do
+    local good, bad = utf8.len(s, at)
+    local stop = good and #s + 1 or bad
+    out[#out + 1] = escape_characters(s:sub(at, stop - 1))
+    if stop <= #s then out[#out + 1] = control(s:sub(stop, stop)) end
+    at = stop + 1
+  end
+  return table.concat(out)
+end
+
+
+---A text with everything escaped that would move the cursor, change colours, or write
+---backwards.
+---@param s string
+---@param keep? string   characters to leave: "\n\t"
+---@return string
+function M.escape(s, keep)
+  s = s:gsub("%c", function(c)
+    return keep and keep:find(c, 1, true) and c or control(c)
+  end)
+  return s:find "[\x80-\xFF]" and escape_high(s) or s
+end
+
+
+---Prints lines on standard output, as `print` does, with what is no text escaped.
+---@param ... any
+function M.say(...)
+  local parts = table.pack(...)
+  for i = 1, parts.n do parts[i] = M.escape(tostring(parts[i]), "\n\t") end
+  io.stdout:write(table.concat(parts, "\t"), "\n")
+end
+
+
+---A line on standard error: "lunette: ..." without another beginning.
+---@param message any
+---@param who? string   "lunette"
+function M.complain(message, who)
+  io.stderr:write(who or "lunette", ": ", M.escape(tostring(message), "\n\t"), "\n")
 end
 
 return M

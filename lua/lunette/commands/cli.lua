@@ -1,6 +1,7 @@
 ---Command lines: `lu.cli` gives a script its options, its --help and a record of
 ---what was asked, which is saved beside the pictures.
 local argparse = require "argparse"
+local text = require "lunette.base.text"
 
 local M = {}
 
@@ -83,7 +84,8 @@ end
 function M.parser(name, description)
   local parser = argparse(name, description)
   parser.error = function(self, message)
-    io.stderr:write(("%s\n\n%s: %s\n"):format(self:get_usage(), name, message))
+    io.stderr:write(self:get_usage(), "\n\n")
+    text.complain(message, name)
     os.exit(64, true)
   end
   return parser
@@ -122,7 +124,7 @@ local function fall_back(args, spec)
     args.model = name
     if spec.classes and not args.given.classes then args.classes = "default" end
     if spec.layer and not args.given.layer then args.layer = "" end
-    io.stderr:write("lunette: ", note, "\n")
+    text.complain(note)
   end
 end
 

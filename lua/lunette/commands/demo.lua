@@ -1,6 +1,7 @@
 ---`lunette demo`: the lab report's two canvases for four pictures, into out/.
 local argparse = require "argparse"
 local paths = require "lunette.base.paths"
+local text = require "lunette.base.text"
 
 
 ---A model that is on this machine when VGG16 and the embedded network are not.
@@ -30,7 +31,7 @@ return function(args)
   local core = require "lunette.core"
   local start, model = core.clock(), o.model or any_model()
   if not model then
-    io.stderr:write("lunette: no model on this machine; see `lunette models`\n")
+    text.complain "no model on this machine; see `lunette models`"
     return 66
   end
   for _, what in ipairs { "saliency", "gradcam" } do
@@ -40,7 +41,7 @@ return function(args)
     end
     run_script(what .. ".lua", list)
   end
-  print(("demo: %s/saliency.png and %s/gradcam.png in %.1f s"):format(o.out, o.out,
+  text.say(("demo: %s/saliency.png and %s/gradcam.png in %.1f s"):format(o.out, o.out,
         core.clock() - start))
   return 0
 end

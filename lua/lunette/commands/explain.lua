@@ -4,6 +4,7 @@ local flags = require "lunette.commands.method_flags"
 local lfs = require "lfs"
 local methods = require "lunette.methods"
 local rows = require "lunette.base.rows"
+local text = require "lunette.base.text"
 
 
 local function options(args)
@@ -27,14 +28,14 @@ local function options(args)
   if not o.model then
     local note
     o.model, note = require("lunette.commands.defaults").model "vgg16"
-    if note then io.stderr:write("lunette: ", note, "\n") end
+    if note then text.complain(note) end
   end
   return o
 end
 
 
 local function fail(code, message)
-  io.stderr:write("lunette: ", message, "\n")
+  text.complain(message)
   return code
 end
 
@@ -80,9 +81,9 @@ end
 
 local function print_top(run, names)
   for i, row in ipairs(run:top(5)) do
-    print(names[i])
+    text.say(names[i])
     for _, c in ipairs(row) do
-      print("  " .. require("lunette.net.report").class_text(c, run:kind()))
+      text.say("  " .. require("lunette.net.report").class_text(c, run:kind()))
     end
   end
 end
@@ -161,14 +162,14 @@ end
 
 ---One line that says what was drawn.
 local function headline(o, run, story)
-  local text = o.method .. " of " .. run.net.name
-  if story.layer then text = text .. ", layer " .. story.layer end
-  if story.score then text = text .. ", score " .. story.score end
+  local line = o.method .. " of " .. run.net.name
+  if story.layer then line = line .. ", layer " .. story.layer end
+  if story.score then line = line .. ", score " .. story.score end
   for _, name in ipairs(story.modifiers or {}) do
     local n = (story.changed_nodes or {})[name]
-    text = text .. ", " .. name .. (n and n > 1 and (" (%d nodes)"):format(n) or "")
+    line = line .. ", " .. name .. (n and n > 1 and (" (%d nodes)"):format(n) or "")
   end
-  return text
+  return line
 end
 
 
@@ -188,10 +189,10 @@ return function(args)
   local run = net:run(images)
   print_top(run, images.names)
   local map = methods[o.method](run, method_options(o, run))
-  print(headline(o, run, map.story))
+  text.say(headline(o, run, map.story))
   local ok
   ok, message = draw(o, run, map, images.names)
   if not ok then return fail(74, message) end
-  print("wrote " .. file_name(o, images.names))
+  text.say("wrote " .. file_name(o, images.names))
   return 0
 end

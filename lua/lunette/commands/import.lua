@@ -1,5 +1,6 @@
 ---`lunette import FILE [-o OUT] [--half]`: other people's weights into ours.
 local argparse = require "argparse"
+local text = require "lunette.base.text"
 
 
 local function parser()
@@ -52,7 +53,7 @@ end
 return function(args)
   local ok, opts = parser():pparse(args)
   if not ok then
-    io.stderr:write("lunette import: ", tostring(opts), "\n")
+    text.complain(tostring(opts), "lunette import")
     return 64
   end
   if opts.help then return 0 end
@@ -60,9 +61,9 @@ return function(args)
     out = opts.output, half = opts.half, preprocessing = opts.preprocessing,
   })
   if not out then
-    io.stderr:write("lunette import: ", report, "\n")
+    text.complain(report, "lunette import")
     return code_of(report)
   end
-  print(report_text(out, report))
+  text.say(report_text(out, report))
   return 0
 end

@@ -2,6 +2,7 @@
 ---`lunette models get NAME` fetches, checks and imports one.
 local argparse = require "argparse"
 local catalogue = require "lunette.weights.catalogue"
+local text = require "lunette.base.text"
 
 
 local function parser()
@@ -28,17 +29,17 @@ local states = { stored = "ready", cached = "in a cache" }
 
 
 local function list()
-  print(("%-18s %-8s %-7s %-11s %s"):format("NAME", "SIZE", "INPUT", "HERE", "WHAT"))
+  text.say(("%-18s %-8s %-7s %-11s %s"):format("NAME", "SIZE", "INPUT", "HERE", "WHAT"))
   for _, e in ipairs(catalogue.list()) do
     local state, path = catalogue.state(e)
-    print(("%-18s %-8s %-7s %-11s %s"):format(e.id, size_text(e.size), e.preprocessing,
-      states[state] or "-", e.name))
+    text.say(("%-18s %-8s %-7s %-11s %s"):format(e.id, size_text(e.size),
+      e.preprocessing, states[state] or "-", e.name))
     local sum = e.sha256 and "sha256 " .. e.sha256
       or e.sha256_prefix and "sha256 " .. e.sha256_prefix .. "..." or "md5 " .. e.md5
-    print(("  %s\n  %s\n  %s"):format(path or e.url, sum, e.licence))
+    text.say(("  %s\n  %s\n  %s"):format(path or e.url, sum, e.licence))
   end
-  print("\n`lunette models get NAME` fetches one; `lunette import FILE` takes a file "
-    .. "that you have.")
+  text.say("\n`lunette models get NAME` fetches one; `lunette import FILE` takes a "
+    .. "file that you have.")
   return 0
 end
 
@@ -46,18 +47,18 @@ end
 local function get(opts)
   local entry, message = catalogue.find(opts.name)
   if not entry then
-    io.stderr:write("lunette models: ", message, "\n")
+    text.complain(message, "lunette models")
     return 64
   end
   local out, report = catalogue.get(opts.name, {
     half = opts.half, progress = not opts.quiet,
-    say = function(line) io.stderr:write(line, "\n") end,
+    say = function(line) io.stderr:write(text.escape(line), "\n") end,
   })
   if not out then
-    io.stderr:write("lunette models: ", report, "\n")
+    text.complain(report, "lunette models")
     return 74
   end
-  print(("%s: %s"):format(report and "ready" or "already here", out))
+  text.say(("%s: %s"):format(report and "ready" or "already here", out))
   return 0
 end
 
@@ -67,7 +68,7 @@ end
 return function(args)
   local ok, opts = parser():pparse(args)
   if not ok then
-    io.stderr:write("lunette models: ", tostring(opts), "\n")
+    text.complain(tostring(opts), "lunette models")
     return 64
   end
   if opts.command == "get" then return get(opts) end

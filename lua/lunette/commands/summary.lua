@@ -1,5 +1,6 @@
 ---`lunette summary MODEL`: the table of a network's layers.
 local cli = require "lunette.commands.cli"
+local text = require "lunette.base.text"
 
 
 ---@param args string[]
@@ -15,9 +16,9 @@ return function(args)
     net = require("lunette.net").new(models[o.model]()) -- shapes need no weights
   end
   if not net then
-    io.stderr:write("lunette: ", message, "\n")
+    text.complain(message)
     return 66
   end
-  print(net:summary { all = o.all })
+  text.say(net:summary { all = o.all })
   return 0
 end

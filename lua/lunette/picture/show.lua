@@ -3,6 +3,7 @@
 local core = require "lunette.core"
 local drawn = require "lunette.picture.drawn"
 local options = require "lunette.base.options"
+local say = require("lunette.base.text").say
 
 local defaults = { columns = false, colormap = false, each = false, most = 256,
                    file = false }
@@ -287,7 +288,7 @@ end
 
 local function write(x, tiles, o)
   if meta_name(x) == "lunette.Canvas" then
-    print("wrote " .. assert(x:save(o.file)))
+    say("wrote " .. assert(x:save(o.file)))
     return
   end
   local w, h = tiles[1].image:size()
@@ -298,14 +299,14 @@ local function write(x, tiles, o)
                         rows * (h * scale + 2), 2)
   local format = assert(require("lunette.picture.image").format_of(o.file))
   assert(require("lunette.base.files").write(o.file, sheet:encode(format)))
-  print("wrote " .. o.file)
+  say("wrote " .. o.file)
 end
 
 
 local function not_drawn(tiles)
   local w, h = tiles[1].image:size()
   local s = #tiles == 1 and "" or "s"
-  print(("%d picture%s of %d x %d, not drawn: this is no terminal for them; "
+  say(("%d picture%s of %d x %d, not drawn: this is no terminal for them; "
          .. 'show(x, "file.png") writes them'):format(#tiles, s, w, h))
 end
 
@@ -323,7 +324,7 @@ local function draw(tiles, o)
   local n = fitting(tiles, width, height, pixels and 24 or 10, gap)
   io.stdout:write(term.encode(compose(tiles, n, o, width, height, gap)))
   local text = caption(tiles, n, lo, hi, each)
-  if text ~= "" then print(text) end
+  if text ~= "" then say(text) end
 end
 
 
@@ -354,7 +355,7 @@ local function show(x, file, opts)
     local o = options_of(file, opts)
     local text = not o.file and vectors(x)
     if text then
-      print(text)
+      say(text)
       return
     end
     local tiles = {}

@@ -1,5 +1,6 @@
 ---Values as the REPL prints them: bounded, safe against cycles, with control
 ---characters escaped, and never a whole tensor.
+local foreign = require "lunette.base.text"
 local known = require "lunette.repl.known"
 
 local M = {}
@@ -11,47 +12,7 @@ M.limits = { depth = 3, entries = 40, width = 88, text = 20000, lines = 100 }
 -- text -------------------------------------------------------------------------
 
 
-local names = { ["\a"] = "\\a", ["\b"] = "\\b", ["\t"] = "\\t", ["\r"] = "\\r",
-                ["\v"] = "\\v", ["\f"] = "\\f", ["\27"] = "\\27", ["\n"] = "\\n" }
-
-
-local function control(c)
-  return names[c] or ("\\x%02X"):format(c:byte())
-end
-
-
----Bytes that are no UTF-8 as \xNN, C1 control characters too: a terminal would
----act on them.
-local function escape_high(s)
-  local out, at = {}, 1
-  while at <= #s do
-    local good, bad = utf8.len(s, at)
-    local stop = good and #s + 1 or bad
-    out[#out + 1] = s:sub(at, stop - 1):gsub("\xC2[\x80-\x9F]", function(c)
-      return ("\\u{%X}"):format(utf8.codepoint(c))
-    end)
-    if stop <= #s then out[#out + 1] = control(s:sub(stop, stop)) end
-    at = stop + 1
-  end
-  return table.concat(out)
-end
-
-
----A text with everything escaped that would move the cursor or change colours.
----@param s string
----@param keep? string   a pattern class of characters to leave: "\n\t"
----@return string
-function M.escape(s, keep)
-  local class = "%c"
-  if keep then
-    s = s:gsub(class, function(c)
-      return keep:find(c, 1, true) and c or control(c)
-    end)
-  else
-    s = s:gsub(class, control)
-  end
-  return s:find "[\x80-\xFF]" and escape_high(s) or s
-end
+M.escape = foreign.escape
 
 
 local function clip(s, most)

@@ -1,0 +1,74 @@
+-- Text from outside: what a terminal would act on is shown, never sent.
+local lu = require "lunette"
+local t = require "tests.lua.support"
+local text = require "lunette.base.text"
+
+describe("text.escape", function()
+  it("shows what moves cursors, changes colours or turns writing round", function()
+    local cases = {
+      ["\27[31mred\27[0m"] = "\\27[31mred\\27[0m",
+      ["\27]0;title\a"] = "\\27]0;title\\a",
+      ["a\rb\bc\127"] = "a\\rb\\bc\\x7F",
+      ["\u{9B}31m"] = "\\u{9B}31m",             -- CSI in one character
+      ["a\u{202E}cba"] = "a\\u{202E}cba",       -- right to left
+      ["\u{2066}x\u{2069}"] = "\\u{2066}x\\u{2069}",
+      ["\x9B31m"] = "\\x9B31m",                 -- CSI in one byte
+      ["\xC3"] = "\\xC3",
+      ["\u{e9}\u{4e2d}\u{1F600}"] = "\u{e9}\u{4e2d}\u{1F600}",
+    }
+    for given, shown in pairs(cases) do assert.equal(shown, text.escape(given)) end
+    assert.equal("a\nb\\t", text.escape("a\nb\t", "\n"))
+  end)
+
+  it("leaves no control character of any byte string", function()
+    local state = 1
+    for _ = 1, 2000 do
+      local bytes = {}
+      for i = 1, 12 do
+        state = (state * 1103515245 + 12345) % 2147483648
+        bytes[i] = string.char(state // 65536 % 256)
+      end
+      local shown = text.escape(table.concat(bytes))
+      assert.is_truthy(utf8.len(shown))
+      for _, c in utf8.codes(shown) do
+        assert.is_true(c >= 32 and c ~= 127 and not (c >= 128 and c < 160))
+      end
+    end
+  end)
+end)
+
+describe("a hostile weights file", function()
+  local folder, done
+  local evil = "\27]0;owned\a\27[31m"
+
+  setup(function()
+    folder, done = t.folder()
+    local net = assert(lu.load "glyphs")
+    local labels = {}
+    for i = 1, 10 do labels[i] = evil .. "label" .. i end
+    assert(lu.save(net, folder .. "/evil.safetensors", { meta = {
+      labels = require("lunette.base.json").encode(labels), name = evil .. "name",
+    } }))
+    t.picture(folder .. "/" .. evil:gsub("/", "") .. ".png", 64, 64)
+  end)
+  teardown(function() done() end)
+
+  for _, command in ipairs {
+    "explain '%s/'*.png -m '%s/evil.safetensors' -o '%s'",
+    "summary '%s/evil.safetensors'",
+    "summary '%s/'*.png",
+    "explain '%s/'*.png -m '%s/'*.png",
+    "import '%s/'*.png",
+    "'%s/'*.png",
+    "explain '%s/none'$(printf '\\033[31m').png",
+  } do
+    it("reaches the terminal escaped: lunette " .. command:sub(1, 12), function()
+      local line = command:gsub("%%s", (folder:gsub("%%", "%%%%")))
+      local _, printed = t.shell("cd '" .. folder .. "' && '" .. t.root()
+                                 .. "/lunette' " .. line)
+      assert.is_true(#printed > 0)
+      local bad = printed:find "[\0-\8\11-\31\127]"
+      assert.is_nil(bad, bad and printed:sub(bad, bad + 60):gsub("%c", "?"))
+    end)
+  end
+end)
