@@ -5,6 +5,7 @@ local core = require "lunette.core"
 local layers = require "lunette.net.layers"
 local modifiers = require "lunette.explain.modifiers"
 local options = require "lunette.base.options"
+local shapes = require "lunette.base.shapes"
 
 local M = {}
 
@@ -206,7 +207,7 @@ function M.resume(path, opt)
   for _ in pairs(wanted) do left = left + 1 end
   for i, e in ipairs(file:list()) do
     local t = wanted[e.name]
-    local same = t and table.concat(t:shape(), ",") == table.concat(e.shape, ",")
+    local same = t and shapes.same(t, e.shape)
     if not same then
       return nil, ("%s: tensor '%s' is not of this network or optimiser"):format(path,
         e.name)

@@ -277,10 +277,7 @@ end
 
 
 ---@return boolean
-function M.is_tensor(value)
-  return type(value) == "userdata"
-    and (getmetatable(value) or {}).__name == "lunette.tensor"
-end
+M.is_tensor = require("lunette.base.types").is_tensor
 
 
 ---Checks that `value` is a whole number of at least `least`.

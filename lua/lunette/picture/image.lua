@@ -4,7 +4,9 @@
 local core = require "lunette.core"
 local files = require "lunette.base.files"
 local options = require "lunette.base.options"
+local shapes = require "lunette.base.shapes"
 local suggest = require "lunette.base.suggest"
+local types = require "lunette.base.types"
 local warn = require "lunette.base.warn"
 
 local M = {}
@@ -93,23 +95,17 @@ function M.spec(what) return checked_spec(what, 3) end
 -- pictures and the engine's own images ------------------------------------------
 
 
-local function is_image(v)
-  return type(v) == "userdata" and (getmetatable(v) or {}).__name == "lunette.image"
-end
-
-
 ---The 8-bit image of a picture: (3,H,W), or grey as (1,H,W) or (H,W). Values
 ---are rounded and cut to 0..255.
 ---@param picture lunette.Tensor
 ---@return userdata image
 function M.to_image(picture)
-  if is_image(picture) then return picture end
+  if types.is_image(picture) then return picture end
   local shape = picture:shape()
   local c = #shape == 3 and shape[1] or #shape == 2 and 1
   if c == 3 then return core.image.from_planes(picture) end
   if c ~= 1 then
-    error(("a picture is a tensor (3,H,W), this is (%s)"):format(
-          table.concat(shape, ",")), 3)
+    error(("a picture is a tensor (3,H,W), this is %s"):format(shapes.text(shape)), 3)
   end
   local h, w = shape[#shape - 1], shape[#shape]
   local rgb = core.zeros(3, h, w)

@@ -4,20 +4,14 @@ local core = require "lunette.core"
 local drawn = require "lunette.picture.drawn"
 local options = require "lunette.base.options"
 local pictures = require "lunette.picture.image"
+local shapes = require "lunette.base.shapes"
+local types = require "lunette.base.types"
 local warn = require "lunette.base.warn"
 
 local M = {}
 
 
 -- which of the two it is ---------------------------------------------------------
-
-
-local function shape_text(t) return "(" .. table.concat(t:shape(), ",") .. ")" end
-
-
-local function is_image(v)
-  return type(v) == "userdata" and (getmetatable(v) or {}).__name == "lunette.image"
-end
 
 
 ---Without a story: three channels are a picture, which its values must be too.
@@ -28,7 +22,7 @@ local function kind_of_tensor(t, columns)
   -- three maps, or one picture: the number of columns decides
   if #s == 3 then return s[1] == 3 and columns == 1 and "picture" or "map" end
   error(("row: %s is neither pictures (N,3,H,W) nor maps (N,H,W) or (N,1,H,W); "
-         .. "kind = \"map\" sums channels"):format(shape_text(t)), 0)
+         .. "kind = \"map\" sums channels"):format(shapes.text(t)), 0)
 end
 
 
@@ -37,12 +31,12 @@ local function kind_told(t) return drawn.kind(t) == "picture" and "picture" or "
 
 
 local function kind_of(what, columns)
-  if is_image(what) or what.pictures then return "picture" end
+  if types.is_image(what) or what.pictures then return "picture" end
   if type(what) == "userdata" and what.story then return kind_told(what) end
   if type(what) == "userdata" then return kind_of_tensor(what, columns) end
   local first = what[1]
   if first == nil then error("row: an empty list", 0) end
-  if is_image(first) then return "picture" end
+  if types.is_image(first) then return "picture" end
   if first.story then return kind_told(first) end
   local s = first:shape()
   return #s == 3 and s[1] == 3 and "picture" or "map"
@@ -53,7 +47,7 @@ end
 
 
 local function as_list(what)
-  if is_image(what) then return { what } end
+  if types.is_image(what) then return { what } end
   if what.pictures then return what.pictures end
   if type(what) == "table" then return what end
   local n, list = #what:shape(), {}
@@ -86,7 +80,7 @@ end
 function M.pictures(what, row)
   local images = {}
   for i, p in ipairs(as_list(what)) do
-    if not is_image(p) then check_pixels(p, row, i) end
+    if not types.is_image(p) then check_pixels(p, row, i) end
     images[i] = pictures.to_image(p)
   end
   if #images == 0 then error(("row '%s': no pictures"):format(row), 0) end
@@ -104,7 +98,7 @@ local function plane(t, row, i)
   if n == 3 and t:dim(1) == 1 then return t[1] end
   if n ~= 3 then
     error(("row '%s': map %d has shape %s, (H,W) expected"):format(row, i,
-          shape_text(t)), 0)
+          shapes.text(t)), 0)
   end
   local sum = t[1]:clone()
   for c = 2, t:dim(1) do sum:add_(t[c]) end
@@ -247,7 +241,7 @@ function M.row(title, what, o, columns)
   end
   local kind = o.kind or kind_of(what, columns)
   options.choice("row: kind", kind, { "picture", "map" }, 0)
-  local names = not is_image(what) and what.names or nil
+  local names = not types.is_image(what) and what.names or nil
   local row = { title = title, kind = kind, cells = {}, names = names }
   if kind == "picture" then
     for i, image in ipairs(M.pictures(what, title)) do

@@ -31,12 +31,7 @@ function M.is_layer(v)
 end
 
 
----@return boolean
-function M.is_tensor(v)
-  if type(v) ~= "userdata" then return false end
-  local meta = debug.getmetatable(v)
-  return type(meta) == "table" and rawget(meta, "__name") == "lunette.tensor"
-end
+M.is_tensor = require("lunette.base.types").is_tensor
 
 
 ---Networks among the globals, and those of runs among them: each once.

@@ -4,6 +4,7 @@ local files = require "lunette.base.files"
 local metadata = require "lunette.weights.metadata"
 local models = require "lunette.models"
 local nets = require "lunette.net"
+local shapes = require "lunette.base.shapes"
 
 local M = {}
 
@@ -90,11 +91,6 @@ local function entry_for(entries, layer, q)
 end
 
 
-local function same_shape(a, b)
-  return table.concat(a, ",") == table.concat(b, ",")
-end
-
-
 ---Gives `net` the tensors of an open file, checking every shape.
 local function attach(net, path, weights, entries)
   for _, layer in ipairs(net:layers()) do
@@ -108,9 +104,9 @@ local function attach(net, path, weights, entries)
             return list
           end)()))
       end
-      if not same_shape(e.shape, q.shape) then
-        return nil, ("%s: tensor '%s' is (%s), %s wants (%s)"):format(path, e.name,
-          table.concat(e.shape, ","), net.name, table.concat(q.shape, ","))
+      if not shapes.same(e.shape, q.shape) then
+        return nil, ("%s: tensor '%s' is %s, %s wants %s"):format(path, e.name,
+          shapes.text(e.shape), net.name, shapes.text(q.shape))
       end
       local t, message = weights:tensor(e.index)
       if not t then return nil, message end

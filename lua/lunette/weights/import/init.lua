@@ -14,6 +14,7 @@ local metadata = require "lunette.weights.metadata"
 local models = require "lunette.models"
 local names = require "lunette.weights.import.names"
 local program = require "lunette.weights.import.program"
+local shapes = require "lunette.base.shapes"
 
 local M = { program = program }
 
@@ -72,16 +73,6 @@ end
 -- the architecture -------------------------------------------------------------
 
 
-local function shape_text(shape)
-  return "(" .. table.concat(shape, ", ") .. ")"
-end
-
-
-local function same_shape(a, b)
-  return table.concat(a, ",") == table.concat(b, ",")
-end
-
-
 -- Options that the shapes cannot tell but the origin does.
 local function origin_options(model, family)
   if model:match("^squeezenet") and family == "torch" then
@@ -135,9 +126,9 @@ local function check_shapes(arch, by_name)
       if not p then
         return nil, ("it looks like %s, but has no '%s'"):format(model, q.name)
       end
-      if not same_shape(p.shape, q.shape) then
+      if not shapes.same(p.shape, q.shape) then
         return nil, ("'%s' (%s): shape %s, %s wants %s"):format(p.source.name, q.name,
-          shape_text(p.shape), model, shape_text(q.shape))
+          shapes.text(p.shape), model, shapes.text(q.shape))
       end
       wanted[q.name] = true
     end
