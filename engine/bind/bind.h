@@ -16,7 +16,8 @@
 **   3. pointers: lunL_values, lunL_writable, lunL_checkbox
 **   4. the core works; it calls no Lua
 **   5. answers are pushed from C values, or from boxes read again
-** An index into the stack may be kept as long as one likes.
+** An index into the stack may be kept as long as one likes, and so may a new box
+** that Lua has not seen; what has to be read while Lua runs is held (lunL_hold).
 */
 #ifndef LUN_BIND_H
 #define LUN_BIND_H
@@ -44,7 +45,8 @@ typedef struct lunL_tensor {
 lunL_tensor *lunL_newtensor(lua_State *L);
 /* Pushes a tensor of that shape, values not set; raises when it cannot. */
 lun_tensor *lunL_fresh(lua_State *L, int ndim, const int64_t *dim);
-/* Pushes a box with a reference of its own to t (and the tape). */
+/* Pushes a box with a reference of its own to t (and the tape), both of which
+** something keeps that Lua cannot release. */
 void lunL_pushtensor(lua_State *L, lun_tensor *t, lun_tape *tape, int node);
 /* The box at arg; raises when it is none or was released. */
 lunL_tensor *lunL_checkbox(lua_State *L, int arg);
@@ -55,11 +57,18 @@ lun_tensor *lunL_values(lua_State *L, int arg);
 /* The same to be written: raises when it is a file's or a run's.  Every tensor that a
 ** method writes comes from here. */
 lun_tensor *lunL_writable(lua_State *L, int arg);
-/* ready, then values or writable. */
+/* ready, then values, which a box of their own on top of the stack keeps: Lua
+** may run while they are read. */
+lun_tensor *lunL_hold(lua_State *L, int arg);
+/* ready, then values or writable: for the last thing before the core works. */
 lun_tensor *lunL_checktensor(lua_State *L, int arg);
 lun_tensor *lunL_checkwritable(lua_State *L, int arg);
+/* Pushes a list of numbers. */
+void lunL_pushshape(lua_State *L, int ndim, const int64_t *dim);
 /* NULL when the value is no tensor. */
 lunL_tensor *lunL_testbox(lua_State *L, int arg);
+/* Pushes an empty box for a tape. */
+lun_tape **lunL_newtape(lua_State *L);
 /* Pushes a node as rules see it, in a walk of so many copies. */
 void lunL_pushnode(lua_State *L, lun_tape *tape, int id, int copies);
 /* The rule of op that Lua names at idx, its parameters into attr. */
@@ -91,6 +100,7 @@ void lunL_open_node(lua_State *L); /* the class of nodes */
 int lunL_open_weights(lua_State *L);
 int lunL_open_term(lua_State *L);
 int lunL_open_files(lua_State *L);
+int lunL_open_spawn(lua_State *L);
 int lunL_open_image(lua_State *L); /* pushes core.image */
 int lunL_open_json(lua_State *L);  /* pushes core.json */
 

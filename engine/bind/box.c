@@ -4,6 +4,7 @@
 ** interrupt.c.
 */
 #include <stdio.h>
+#include <string.h>
 
 #include "bind.h"
 
@@ -133,6 +134,23 @@ lun_tensor *lunL_checktensor(lua_State *L, int arg) {
 lun_tensor *lunL_checkwritable(lua_State *L, int arg) {
   lunL_ready(L, arg);
   return lunL_writable(L, arg);
+}
+
+lun_tensor *lunL_hold(lua_State *L, int arg) {
+  lunL_tensor *b = lunL_newtensor(L);
+  lunL_ready(L, arg);
+  b->t = lun_tensor_retain(lunL_values(L, arg));
+  return b->t;
+}
+
+void lunL_pushshape(lua_State *L, int ndim, const int64_t *dim) {
+  int64_t d[LUN_MAXDIM];
+  memcpy(d, dim, (size_t)ndim * sizeof *d); /* its owner may go meanwhile */
+  lua_createtable(L, ndim, 0);
+  for (int i = 0; i < ndim; i++) {
+    lua_pushinteger(L, d[i]);
+    lua_seti(L, -2, i + 1);
+  }
 }
 
 int lunL_checkshape(lua_State *L, int arg, int64_t *dim) {

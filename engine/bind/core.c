@@ -1,5 +1,8 @@
 /* core.c - the module lunette.core: opens its parts, and what concerns the
 ** whole engine: memory, threads, build facts. */
+#include <dlfcn.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -81,18 +84,38 @@ static int build(lua_State *L) {
   return 1;
 }
 
+/* The working folder may change later, and a path that was relative with it. */
+static char loaded_from[PATH_MAX];
+
+static void find_library(void) {
+  static const char here = 0;
+  Dl_info info;
+  if (!dladdr(&here, &info) || !info.dli_fname ||
+      !realpath(info.dli_fname, loaded_from))
+    loaded_from[0] = '\0';
+}
+
+/* core.library() -> where this module was loaded from, or nil */
+static int library(lua_State *L) {
+  if (!loaded_from[0]) return 0;
+  lua_pushstring(L, loaded_from);
+  return 1;
+}
+
 static const luaL_Reg functions[] = {
     {"memory", memory},   {"reset_peak", reset_peak},
     {"trim", trim},       {"memory_limit", memory_limit},
     {"threads", threads}, {"fail_at", fail_at},
     {"clock", clock_now}, {"is_tty", is_tty},
-    {"build", build},     {NULL, NULL},
+    {"build", build},     {"library", library},
+    {NULL, NULL},
 };
 
 __attribute__((visibility("default"))) int luaopen_lunette_core(lua_State *L);
 
 int luaopen_lunette_core(lua_State *L) {
   luaL_checkversion(L);
+  find_library();
   if (!lun_mem_limit()) lun_mem_set_limit((size_t)256 << 20);
   luaL_newlib(L, functions);
   lunL_open_interrupt(L);
@@ -104,6 +127,7 @@ int luaopen_lunette_core(lua_State *L) {
   lunL_open_weights(L);
   lunL_open_term(L);
   lunL_open_files(L);
+  lunL_open_spawn(L);
   lunL_open_image(L);
   lua_setfield(L, -2, "image");
   lunL_open_json(L);

@@ -216,8 +216,8 @@ static int to_planes(lua_State *L) {
 
 /* core.image.from_planes(tensor (3,H,W), [prep]) -> image */
 static int from_planes(lua_State *L) {
-  const lun_tensor *t = lunL_checktensor(L, 1);
   lun_prep p = prep_arg(L, 2);
+  const lun_tensor *t = lunL_hold(L, 1);
   lun_image **b;
   lun_err err;
   luaL_argcheck(L, t->ndim == 3 && t->dim[0] == 3, 1, "(3,H,W) expected");
@@ -255,7 +255,7 @@ static int percentile(lua_State *L) {
 
 /* core.image.resize_map(tensor (...,H,W), height, width, [filter]) */
 static int resize_map(lua_State *L) {
-  const lun_tensor *t = lunL_checktensor(L, 1);
+  const lun_tensor *t = (lua_settop(L, 4), lunL_hold(L, 1));
   int height = int_arg(L, 2), width = int_arg(L, 3), n = t->ndim;
   lun_filter f = filter_arg(L, 4, "bilinear");
   int64_t dim[LUN_MAXDIM], w, h, planes;
@@ -278,7 +278,7 @@ static int resize_map(lua_State *L) {
 
 /* core.image.colormap(tensor (H,W), table of 768 bytes, lo, hi) -> image */
 static int colormap(lua_State *L) {
-  const lun_tensor *t = lunL_checktensor(L, 1);
+  const lun_tensor *t = lunL_hold(L, 1);
   size_t n;
   const char *table = luaL_checklstring(L, 2, &n);
   double lo = luaL_checknumber(L, 3), hi = luaL_checknumber(L, 4);
@@ -319,7 +319,6 @@ static int get(lua_State *L) {
 
 /* im:resize(width, height, [filter], [{left, top, right, bottom}]) */
 static int resize(lua_State *L) {
-  const lun_image *im = check(L, 1);
   int w = int_arg(L, 2), h = int_arg(L, 3);
   lun_filter f = filter_arg(L, 4, "bilinear");
   double box[4];
@@ -334,19 +333,19 @@ static int resize(lua_State *L) {
   }
   b = newbox(L);
   reserve(L, w, h);
-  return made(L, lun_image_resize(b, im, w, h, f, part ? box : NULL, &err),
-              &err);
+  return made(
+      L, lun_image_resize(b, check(L, 1), w, h, f, part ? box : NULL, &err),
+      &err);
 }
 
 /* im:crop(x, y, width, height) */
 static int crop(lua_State *L) {
-  const lun_image *im = check(L, 1);
   int x = int_arg(L, 2), y = int_arg(L, 3);
   int w = int_arg(L, 4), h = int_arg(L, 5);
   lun_image **b = newbox(L);
   lun_err err;
   reserve(L, w, h);
-  return made(L, lun_image_crop(b, im, x, y, w, h, &err), &err);
+  return made(L, lun_image_crop(b, check(L, 1), x, y, w, h, &err), &err);
 }
 
 /* im:fill(x, y, width, height, colour) */
@@ -396,6 +395,7 @@ static const lun_font *font(lua_State *L) {
   if (lua_getfield(L, LUA_REGISTRYINDEX, FONT_T ".open") == LUA_TUSERDATA) {
     f = lua_touserdata(L, -1);
     lua_pop(L, 1);
+    if (!*f) luaL_error(L, "the font was released"); /* the state closes */
     return *f;
   }
   lua_pop(L, 1);
@@ -427,13 +427,13 @@ static int text_height(lua_State *L) {
 
 /* im:text(x, y, size, colour, text, [turned]): base line starts at (x, y) */
 static int text(lua_State *L) {
-  lun_image *im = check(L, 1);
   int x = int_arg(L, 2), y = int_arg(L, 3);
   double pixels = luaL_checknumber(L, 4);
   lun_rgb c = colour_arg(L, 5);
   const char *s = luaL_checkstring(L, 6);
+  const lun_font *f = font(L);
   lun_err err;
-  if (lun_text_draw(im, font(L), pixels, x, y, lua_toboolean(L, 7), c, s,
+  if (lun_text_draw(check(L, 1), f, pixels, x, y, lua_toboolean(L, 7), c, s,
                     &err) != LUN_OK)
     return lunL_raise(L, &err);
   lua_settop(L, 1);

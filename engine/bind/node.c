@@ -26,6 +26,15 @@ static const node_box *check_node(lua_State *L, int arg) {
   return b;
 }
 
+/* The node at arg, whose tape a box on the stack keeps for as long as this call
+** lasts, whatever Lua does meanwhile: all of its nodes and inputs stay. */
+static node_box hold_node(lua_State *L, int arg) {
+  lun_tape **held = lunL_newtape(L);
+  const node_box *b = check_node(L, arg);
+  *held = lun_tape_retain(b->tape);
+  return *b;
+}
+
 /* ---- values ------------------------------------------------------------- */
 
 /* Pushes t as many times as there are copies, along the first dimension. */
@@ -49,11 +58,13 @@ static void push_copies(lua_State *L, lun_tensor *t, int copies) {
 ** constant, once. */
 static int push_value(lua_State *L, const node_box *b, int id,
                       lun_tensor *constant) {
+  lunL_tensor *box = lunL_newtensor(L); /* first: it may forget values */
   lun_tensor *t = constant;
   lun_err err;
   if (id >= 0 && lun_tape_value(b->tape, id, &t, &err) != LUN_OK)
     return lunL_raise(L, &err);
-  push_copies(L, t, id >= 0 ? b->copies : 1);
+  box->t = lun_tensor_retain(t);
+  if (id >= 0 && b->copies > 1) push_copies(L, t, b->copies);
   return 1;
 }
 
@@ -87,12 +98,11 @@ static int push_inputs(lua_State *L, const node_box *b, const lun_node *n) {
 
 /* A shape as a list, the first dimension times `copies`. */
 static int push_shape(lua_State *L, const lun_tensor *t, int copies) {
+  int64_t dim[LUN_MAXDIM];
   if (!t) return 0;
-  lua_createtable(L, t->ndim, 0);
-  for (int i = 0; i < t->ndim; i++) {
-    lua_pushinteger(L, t->dim[i] * (i ? 1 : copies));
-    lua_seti(L, -2, i + 1);
-  }
+  memcpy(dim, t->dim, sizeof dim);
+  dim[0] *= copies;
+  lunL_pushshape(L, t->ndim, dim);
   return 1;
 }
 
@@ -304,13 +314,14 @@ static own_node *own_inputs(lua_State *L, const lun_node *n, int arg) {
 /* node:forward{ input =, weight =, bias = } -> the operator's output, off the
 ** tape; what is not given is the node's own, `bias = false` leaves it out. */
 static int node_forward(lua_State *L) {
-  const node_box *b = check_node(L, 1);
-  const lun_node *n = node_at(L, b);
+  node_box held, *b = &held;
+  const lun_node *n;
   own_node *o;
   int given;
   lua_settop(L, 2);
-  if (!lua_isnoneornil(L, 2)) luaL_checktype(L, 2, LUA_TTABLE);
-  lua_settop(L, 2);
+  if (!lua_isnil(L, 2)) luaL_checktype(L, 2, LUA_TTABLE);
+  held = hold_node(L, 1);
+  n = node_at(L, b);
   if (lua_isnil(L, 2)) lua_newtable(L), lua_replace(L, 2);
   lua_getfield(L, 2, "input");
   given = !lua_isnil(L, -1);
@@ -369,18 +380,21 @@ static void ready_node(lua_State *L, const node_box *b, own_node *o,
 ** bias =, the rule's parameters }) -> gradient of the first input by one of the
 ** operator's own rules (default: the true gradient) */
 static int node_backward(lua_State *L) {
-  const node_box *b = check_node(L, 1);
-  const lun_node *n = node_at(L, b);
+  node_box held, *b = &held;
+  const lun_node *n;
   const lun_tensor *dy;
-  lun_back back = {.node = n};
+  lun_back back = {0};
   own_node *o;
   lun_err err;
-  lunL_ready(L, 2);
   lua_settop(L, 3);
+  held = hold_node(L, 1);
+  lunL_ready(L, 2);
+  back.node = n = node_at(L, b);
   back.rule = rule_arg(L, n, back.attr);
   o = own_inputs(L, n, 3);
   ready_node(L, b, o, back.rule);
   if (o) back.node = &o->n;
+  node_at(L, b); /* a rule's table may have made the run forget it */
   back.copies = copies_of(L, back.node, lunL_values(L, 2));
   fresh_gradient(L, back.node, back.copies);
   /* the collector may have run until here: what follows is in order again */
@@ -418,7 +432,7 @@ static int index_operator(lua_State *L, const node_box *b, const lun_node *n,
 ** .shape (of the output) .input_shape (of what backward has to return)
 ** :forward() :backward() */
 static int node_index(lua_State *L) {
-  const node_box *b = check_node(L, 1);
+  node_box held = hold_node(L, 1), *b = &held;
   const char *key = luaL_checkstring(L, 2);
   const lun_node *n = lun_tape_node(b->tape, b->id);
   if (strcmp(key, "name") == 0) return lua_pushstring(L, n->name), 1;

@@ -11,14 +11,13 @@
 
 #include "bind.h"
 
-/* What one call is gathered from. */
+/* What one call is gathered from: no pointers until the core is called. */
 typedef struct call {
   const lun_op *op;
-  lun_var in[LUN_MAXIN];
+  int arg[LUN_MAXIN]; /* stack index of every input; 0: left out */
   int nin;
-  lun_tape *tape;
   double attr[LUN_MAXATTR];
-  const char *name; /* layer name for messages and the tape */
+  int name; /* stack slot of the layer's name, or of nil */
   unsigned flags;
 } call;
 
@@ -30,6 +29,7 @@ static int is_list(const lun_attrdef *a) {
 ** gives them one by one. */
 static void set_attr(lua_State *L, call *c, const lun_attrdef *a, int idx) {
   int isnum;
+  lua_Integer n;
   double v = lua_tonumberx(L, idx, &isnum);
   if (lua_isboolean(L, idx)) v = lua_toboolean(L, idx), isnum = 1;
   if (isnum) {
@@ -37,10 +37,11 @@ static void set_attr(lua_State *L, call *c, const lun_attrdef *a, int idx) {
       c->attr[a->at + i] = v;
     return;
   }
-  if (!lua_istable(L, idx) || luaL_len(L, idx) > a->count)
+  n = lua_istable(L, idx) ? luaL_len(L, idx) : -1; /* once: __len may lie */
+  if (n < 0 || n > a->count)
     luaL_error(L, "%s: '%s' wants a number or a list of at most %d",
                c->op->name, a->name, a->count);
-  for (int i = 0; i < (int)luaL_len(L, idx); i++) {
+  for (int i = 0; i < (int)n; i++) {
     lua_geti(L, idx, i + 1);
     if (!lua_isnumber(L, -1))
       luaL_error(L, "%s: '%s' is a list of numbers", c->op->name, a->name);
@@ -77,7 +78,7 @@ static void named_attrs(lua_State *L, call *c, int idx) {
     if (strcmp(key, "name") == 0) {
       if (lua_type(L, -1) != LUA_TSTRING)
         luaL_error(L, "%s: 'name' is a string", c->op->name);
-      c->name = lua_tostring(L, -1); /* stays alive in the table */
+      lua_copy(L, -1, c->name);
     } else if (strcmp(key, "defer") == 0) {
       if (lua_toboolean(L, -1)) c->flags |= LUN_DEFER;
     } else if (a) {
@@ -101,14 +102,6 @@ static void box_number(lua_State *L, int arg) {
   lua_replace(L, arg);
 }
 
-static void add_input(lua_State *L, call *c, const lunL_tensor *b) {
-  c->in[c->nin++] = b ? (lun_var){b->t, b->node} : (lun_var){NULL, -1};
-  if (!b || b->node < 0) return;
-  if (c->tape && c->tape != b->tape)
-    luaL_error(L, "%s: its inputs belong to different runs", c->op->name);
-  c->tape = b->tape;
-}
-
 /* Inputs from the stack; returns the first argument after them. */
 static int take_inputs(lua_State *L, call *c, int top) {
   int arg = 1;
@@ -116,13 +109,13 @@ static int take_inputs(lua_State *L, call *c, int top) {
     if (c->nin < c->op->min_in && lua_type(L, arg) == LUA_TNUMBER)
       box_number(L, arg);
     if (lua_isnil(L, arg) && c->nin >= c->op->min_in)
-      add_input(L, c, NULL);
-    else if (luaL_testudata(L, arg, TENSOR_T))
-      add_input(L, c, lunL_checkbox(L, arg));
+      c->arg[c->nin++] = 0;
+    else if (lunL_testbox(L, arg))
+      c->arg[c->nin++] = arg;
     else
       break;
   }
-  while (c->nin > 0 && !c->in[c->nin - 1].t) c->nin--;
+  while (c->nin > 0 && !c->arg[c->nin - 1]) c->nin--;
   if (c->nin < c->op->min_in)
     luaL_error(L, "bad argument #%d to '%s' (tensor expected, got %s)", arg,
                c->op->name, luaL_typename(L, arg));
@@ -150,31 +143,53 @@ static void take_attrs(lua_State *L, call *c, int arg, int top) {
     luaL_argerror(L, arg, "an attribute, or a table of attributes by name");
 }
 
+/* The inputs and the one tape that they are on. */
+static lun_tape *inputs(lua_State *L, const call *c, lun_var *in) {
+  lun_tape *tape = NULL;
+  for (int i = 0; i < c->nin; i++) {
+    const lunL_tensor *b = c->arg[i] ? lunL_checkbox(L, c->arg[i]) : NULL;
+    in[i] = b ? (lun_var){b->t, b->node} : (lun_var){NULL, -1};
+    if (!b || b->node < 0) continue;
+    if (tape && tape != b->tape)
+      luaL_error(L, "%s: its inputs belong to different runs", c->op->name);
+    tape = b->tape;
+  }
+  return tape;
+}
+
+/* Calls the core; what it makes goes into b. */
+static int compute(lua_State *L, const call *c, lunL_tensor *b, lun_err *err) {
+  lun_var in[LUN_MAXIN], out;
+  lun_tape *tape = inputs(L, c, in);
+  const char *name = lua_tostring(L, c->name);
+  LUN_TRY(
+      lun_apply(tape, c->op, in, c->nin, c->attr, name, c->flags, &out, err));
+  b->t = out.t;
+  b->node = out.node;
+  b->tape = out.node >= 0 ? lun_tape_retain(tape) : NULL;
+  return LUN_OK;
+}
+
 static int apply(lua_State *L) {
   call c;
   int top = lua_gettop(L), arg;
   lunL_tensor *b;
-  lun_var out;
   lun_err err;
   int status;
   memset(&c, 0, sizeof c);
   c.op = lua_touserdata(L, lua_upvalueindex(1));
   arg = take_inputs(L, &c, top);
+  lua_pushnil(L);
+  c.name = lua_gettop(L);
   take_attrs(L, &c, arg, top);
   b = lunL_newtensor(L);
   lunL_reserve(L, 0);
-  status =
-      lun_apply(c.tape, c.op, c.in, c.nin, c.attr, c.name, c.flags, &out, &err);
+  status = compute(L, &c, b, &err);
   if (status == LUN_ENOMEM) {
     lua_gc(L, LUA_GCCOLLECT, 0);
-    status = lun_apply(c.tape, c.op, c.in, c.nin, c.attr, c.name, c.flags, &out,
-                       &err);
+    status = compute(L, &c, b, &err);
   }
-  if (status != LUN_OK) return lunL_raise(L, &err);
-  b->t = out.t;
-  b->node = out.node;
-  b->tape = out.node >= 0 ? lun_tape_retain(c.tape) : NULL;
-  return 1;
+  return status == LUN_OK ? 1 : lunL_raise(L, &err);
 }
 
 /* Tensors without values from the list of shapes at `arg`; `false` leaves an
@@ -182,27 +197,28 @@ static int apply(lua_State *L) {
 static void take_shapes(lua_State *L, call *c, int arg) {
   int64_t dim[LUN_MAXDIM];
   lun_err err;
-  int count = (int)luaL_len(L, arg);
-  luaL_argcheck(L, count <= c->op->max_in, arg, "too many shapes");
-  luaL_checkstack(L, count + 8, "shapes");
-  for (int i = 1; i <= count; i++) {
+  lua_Integer count = luaL_len(L, arg);
+  luaL_argcheck(L, count >= 0 && count <= c->op->max_in, arg,
+                "too many shapes");
+  luaL_checkstack(L, (int)count + 8, "shapes");
+  for (int i = 1; i <= (int)count; i++) {
     lunL_tensor *b;
     if (lua_geti(L, arg, i) == LUA_TBOOLEAN) {
-      add_input(L, c, NULL);
+      c->arg[c->nin++] = 0;
       continue;
     }
     int ndim = lunL_checkshape(L, lua_gettop(L), dim);
     b = lunL_newtensor(L);
     if (lun_tensor_deferred(&b->t, ndim, dim, &err) != LUN_OK)
       lunL_raise(L, &err);
-    b->node = -1;
-    add_input(L, c, b);
+    c->arg[c->nin++] = lua_gettop(L);
   }
 }
 
 /* core.shape(name, shapes, attributes) -> shape, or nil and a message */
 static int op_shape(lua_State *L) {
   call c;
+  lun_var in[LUN_MAXIN];
   int64_t dim[LUN_MAXDIM];
   int ndim;
   lun_err err;
@@ -210,21 +226,19 @@ static int op_shape(lua_State *L) {
   c.op = lun_op_find(luaL_checkstring(L, 1));
   luaL_argcheck(L, c.op, 1, "no such operator");
   luaL_checktype(L, 2, LUA_TTABLE);
-  lua_settop(L, 3);
+  lua_settop(L, 4); /* the last for the name */
+  c.name = 4;
   lun_attr_defaults(c.op, c.attr);
   if (!lua_isnil(L, 3)) {
     luaL_checktype(L, 3, LUA_TTABLE);
     named_attrs(L, &c, 3);
   }
   take_shapes(L, &c, 2);
-  if (lun_op_shape(c.op, c.in, c.nin, c.attr, c.name, &ndim, dim, &err) !=
-      LUN_OK)
+  inputs(L, &c, in);
+  if (lun_op_shape(c.op, in, c.nin, c.attr, lua_tostring(L, c.name), &ndim, dim,
+                   &err) != LUN_OK)
     return lunL_failed(L, &err);
-  lua_createtable(L, ndim, 0);
-  for (int i = 0; i < ndim; i++) {
-    lua_pushinteger(L, dim[i]);
-    lua_seti(L, -2, i + 1);
-  }
+  lunL_pushshape(L, ndim, dim);
   return 1;
 }
 

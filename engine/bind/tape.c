@@ -5,6 +5,7 @@
 ** back here and the rule is called from this frame, so an error in it unwinds
 ** nothing but this binding, and the walk's box frees the rest.
 */
+#include <limits.h>
 #include <string.h>
 
 #include "bind.h"
@@ -17,20 +18,25 @@ static lun_tape *check(lua_State *L, int arg) {
   return *b;
 }
 
-static int tape_new(lua_State *L) {
+lun_tape **lunL_newtape(lua_State *L) {
   lun_tape **b = lua_newuserdatauv(L, sizeof *b, 0);
-  lun_err err;
   *b = NULL;
   luaL_setmetatable(L, TAPE_T);
+  return b;
+}
+
+static int tape_new(lua_State *L) {
+  lun_tape **b = lunL_newtape(L);
+  lun_err err;
   if (lun_tape_new(b, &err) != LUN_OK) return lunL_raise(L, &err);
   return 1;
 }
 
 /* tape:watch(tensor) -> the tensor as a leaf of the tape */
 static int watch(lua_State *L) {
-  lun_tape *tape = check(L, 1);
-  lun_tensor *t = lunL_checktensor(L, 2);
+  lun_tensor *t = lunL_hold(L, 2);
   lunL_tensor *b = lunL_newtensor(L);
+  lun_tape *tape = check(L, 1);
   lun_err err;
   int id;
   if (lun_tape_watch(tape, t, &id, &err) != LUN_OK) return lunL_raise(L, &err);
@@ -40,8 +46,14 @@ static int watch(lua_State *L) {
   return 1;
 }
 
+/* The id of a node; -1 for what is none anyway. */
+static int node_arg(lua_State *L, int arg) {
+  lua_Integer id = luaL_checkinteger(L, arg);
+  return id >= 0 && id <= INT_MAX ? (int)id : -1;
+}
+
 static int forget(lua_State *L) {
-  lun_tape_forget(check(L, 1), (int)luaL_checkinteger(L, 2));
+  lun_tape_forget(check(L, 1), node_arg(L, 2));
   return 0;
 }
 
@@ -59,20 +71,22 @@ static int tape_gc(lua_State *L) {
 
 /* tape:node(id) */
 static int node_of(lua_State *L) {
-  lun_tape *tape = check(L, 1);
-  int id = (int)luaL_checkinteger(L, 2);
+  int id = node_arg(L, 2);
+  lun_tape **held = lunL_newtape(L), *tape = check(L, 1);
   luaL_argcheck(L, lun_tape_node(tape, id), 2, "no such node");
+  *held = lun_tape_retain(tape);
   lunL_pushnode(L, tape, id, 1);
   return 1;
 }
 
 /* tape:box(id) -> the node's output as a tensor on the tape */
 static int box_of(lua_State *L) {
+  int id = node_arg(L, 2);
+  lunL_tensor *b = lunL_newtensor(L);
   lun_tape *tape = check(L, 1);
-  int id = (int)luaL_checkinteger(L, 2);
   lun_node *n = lun_tape_node(tape, id);
   luaL_argcheck(L, n && n->out, 2, "no such node, or its value was dropped");
-  lunL_pushtensor(L, n->out, tape, id);
+  *b = (lunL_tensor){lun_tensor_retain(n->out), lun_tape_retain(tape), id};
   return 1;
 }
 
@@ -170,18 +184,21 @@ static void push_gradients(lua_State *L, lun_walk *w, int wants) {
 ** A wanted node that no path leads to gives false.
 */
 static int backward(lua_State *L) {
-  lunL_tensor *out = lunL_checkbox(L, 1);
-  lun_tensor *seed = lunL_checktensor(L, 2);
-  lun_tape *tape = out->tape;
+  lun_tape *tape; /* the walk keeps it */
   lun_walk **w;
   lun_err err;
-  luaL_argcheck(L, out->node >= 0, 1, "the output is not on a tape");
+  int output;
+  luaL_argcheck(L, lunL_checkbox(L, 1)->node >= 0, 1,
+                "the output is not on a tape");
   luaL_checktype(L, 3, LUA_TTABLE);
   lua_settop(L, 4);
+  lunL_ready(L, 2);
   w = lua_newuserdatauv(L, sizeof *w, 0);
   *w = NULL;
   luaL_setmetatable(L, WALK_T);
-  if (lun_walk_new(w, tape, out->node, seed, &err) != LUN_OK)
+  tape = lunL_checkbox(L, 1)->tape;
+  output = lunL_checkbox(L, 1)->node;
+  if (lun_walk_new(w, tape, output, lunL_values(L, 2), &err) != LUN_OK)
     return lunL_raise(L, &err);
   for (int i = 1; i <= (int)luaL_len(L, 3); i++) {
     lua_geti(L, 3, i);
@@ -193,7 +210,7 @@ static int backward(lua_State *L) {
   while (lua_istable(L, 4) && lua_next(L, 4)) {
     int id = (int)lua_tointeger(L, -2);
     luaL_argcheck(L, lua_isinteger(L, -2), 4, "rules are by node id");
-    if (id <= out->node) set_rule(L, *w, tape, id);
+    if (id <= output) set_rule(L, *w, tape, id);
     lua_pop(L, 1);
   }
   run_walk(L, *w, tape, 4);

@@ -15,11 +15,7 @@
 
 static int shape(lua_State *L) {
   const lun_tensor *t = lunL_checkbox(L, 1)->t;
-  lua_createtable(L, t->ndim, 0);
-  for (int i = 0; i < t->ndim; i++) {
-    lua_pushinteger(L, t->dim[i]);
-    lua_seti(L, -2, i + 1);
-  }
+  lunL_pushshape(L, t->ndim, t->dim);
   return 1;
 }
 
@@ -93,7 +89,7 @@ static const float *push_nested(lua_State *L, const lun_tensor *t, int level,
 }
 
 static int totable(lua_State *L) {
-  const lun_tensor *t = lunL_checktensor(L, 1);
+  const lun_tensor *t = lunL_hold(L, 1);
   push_nested(L, t, 0, t->data);
   return 1;
 }
@@ -107,7 +103,7 @@ static int bytes(lua_State *L) {
 
 /* t:stats() -> {min, max, mean, zeros (share), finite (bool), l2} */
 static int stats(lua_State *L) {
-  const lun_tensor *t = lunL_checktensor(L, 1);
+  const lun_tensor *t = lunL_hold(L, 1);
   double lo = HUGE_VAL, hi = -HUGE_VAL, sum = 0, sq = 0;
   int64_t zero = 0, odd = 0;
   for (int64_t i = 0; i < t->size; i++) {
@@ -158,7 +154,7 @@ static int descending(const void *a, const void *b) {
 /* t:argsort() -> tensor of flat indices from 1, largest value first, ties in
 ** order; and the sorted values */
 static int argsort(lua_State *L) {
-  const lun_tensor *t = lunL_checktensor(L, 1);
+  const lun_tensor *t = lunL_hold(L, 1);
   int64_t n = t->size;
   ranked *r = lua_newuserdatauv(L, (size_t)(n ? n : 1) * sizeof *r, 0);
   lun_tensor *index, *value;
@@ -177,14 +173,13 @@ static int argsort(lua_State *L) {
 
 /* Part of the first dimension as a view. */
 static int sub(lua_State *L, int64_t from, int64_t n, int keep) {
-  lunL_tensor *v;
-  const lun_tensor *t = lunL_checktensor(L, 1);
+  const lun_tensor *t = lunL_hold(L, 1);
+  lunL_tensor *v = lunL_newtensor(L);
   int64_t d[LUN_MAXDIM], row = t->dim[0] ? t->size / t->dim[0] : 0;
   lun_err err;
   int nd = keep ? t->ndim : t->ndim - 1;
   memcpy(d, keep ? t->dim : t->dim + 1, (size_t)nd * sizeof *d);
   if (keep) d[0] = n;
-  v = lunL_newtensor(L);
   if (lun_tensor_view(&v->t, t, from * row, nd, d, &err) != LUN_OK)
     return lunL_raise(L, &err);
   return 1;
@@ -232,17 +227,22 @@ static int index_(lua_State *L) {
 /* t[i] = number or tensor; t.field = anything (kept with this handle) */
 static int newindex(lua_State *L) {
   if (lua_isinteger(L, 2)) {
-    lun_tensor *t = lunL_checkwritable(L, 1);
+    int number = lua_isnumber(L, 3);
     lua_Integer i = lua_tointeger(L, 2);
-    int64_t row = t->dim[0] ? t->size / t->dim[0] : 0;
+    lun_tensor *t;
+    int64_t row;
+    lunL_ready(L, 1);
+    if (!number) lunL_ready(L, 3);
+    t = lunL_writable(L, 1);
+    row = t->dim[0] ? t->size / t->dim[0] : 0;
     if (i < 1 || i > t->dim[0])
       return luaL_error(L, "index %d is outside 1 .. %d", (int)i,
                         (int)t->dim[0]);
-    if (lua_isnumber(L, 3)) {
+    if (number) {
       for (int64_t k = 0; k < row; k++)
         t->data[(i - 1) * row + k] = (float)lua_tonumber(L, 3);
     } else {
-      const lun_tensor *s = lunL_checktensor(L, 3);
+      const lun_tensor *s = lunL_values(L, 3);
       if (s->size != row)
         return luaL_error(L, "row of %d values, got %d", (int)row,
                           (int)s->size);
@@ -263,9 +263,9 @@ static int newindex(lua_State *L) {
 
 /* t:view(shape...): same values, off the tape */
 static int view(lua_State *L) {
-  const lun_tensor *t = lunL_checktensor(L, 1);
   int64_t d[LUN_MAXDIM];
   int n = lunL_checkshape(L, 2, d);
+  const lun_tensor *t = lunL_hold(L, 1);
   lunL_tensor *v = lunL_newtensor(L);
   lun_err err = {LUN_ESHAPE, ""};
   if (lun_shape_size(n, d) != t->size)
@@ -279,9 +279,10 @@ static int clone(lua_State *L) {
   const lun_tensor *t = lunL_checkbox(L, 1)->t;
   lunL_tensor *c;
   lun_err err;
-  if (!t->turned) t = lunL_checktensor(L, 1);
-  lunL_reserve(L, (size_t)t->size * sizeof(float));
+  if (!t->turned) lunL_ready(L, 1);
+  lunL_reserve(L, (size_t)lunL_checkbox(L, 1)->t->size * sizeof(float));
   c = lunL_newtensor(L);
+  t = lunL_checkbox(L, 1)->t;
   if (lun_tensor_copy(&c->t, t, &err) != LUN_OK) return lunL_raise(L, &err);
   return 1;
 }
@@ -303,14 +304,17 @@ static int input_sums(lua_State *L) {
 
 /* t:detach(): the same values without the tape */
 static int detach(lua_State *L) {
-  lunL_pushtensor(L, lunL_checktensor(L, 1), NULL, -1);
+  lunL_hold(L, 1);
   return 1;
 }
 
 /* t:copy_(other): overwrites the values */
 static int copy_(lua_State *L) {
-  lun_tensor *t = lunL_checkwritable(L, 1);
-  const lun_tensor *s = lunL_checktensor(L, 2);
+  lun_tensor *t;
+  const lun_tensor *s;
+  lunL_ready(L, 1);
+  lunL_ready(L, 2);
+  t = lunL_writable(L, 1), s = lunL_values(L, 2);
   luaL_argcheck(L, s->size == t->size, 2, "sizes differ");
   memmove(t->data, s->data, (size_t)t->size * sizeof(float));
   lua_settop(L, 1);
@@ -327,9 +331,12 @@ static int fill_(lua_State *L) {
 
 /* t:add_(other[, factor]): t += factor * other, in place */
 static int add_(lua_State *L) {
-  lun_tensor *t = lunL_checkwritable(L, 1);
-  const lun_tensor *s = lunL_checktensor(L, 2);
   float f = (float)luaL_optnumber(L, 3, 1);
+  lun_tensor *t;
+  const lun_tensor *s;
+  lunL_ready(L, 1);
+  lunL_ready(L, 2);
+  t = lunL_writable(L, 1), s = lunL_values(L, 2);
   luaL_argcheck(L, s->size == t->size, 2, "sizes differ");
   for (int64_t i = 0; i < t->size; i++) t->data[i] += f * s->data[i];
   lua_settop(L, 1);
@@ -353,7 +360,10 @@ static int node(lua_State *L) {
 }
 
 static int same(lua_State *L) {
-  const lun_tensor *a = lunL_checktensor(L, 1), *b = lunL_checktensor(L, 2);
+  const lun_tensor *a, *b;
+  lunL_ready(L, 1);
+  lunL_ready(L, 2);
+  a = lunL_values(L, 1), b = lunL_values(L, 2);
   lua_pushboolean(
       L, lun_tensor_same_shape(a, b) &&
              memcmp(a->data, b->data, (size_t)a->size * sizeof(float)) == 0);

@@ -1,6 +1,5 @@
 /* weights.c (binding) - safetensors files. */
-#include <stdlib.h>
-#include <string.h>
+#include <limits.h>
 
 #include "bind.h"
 
@@ -24,17 +23,17 @@ static int weights_open(lua_State *L) {
 /* w:list() -> {{name =, dtype =, shape = {}}, ...} in file order */
 static int list(lua_State *L) {
   static const char *const names[] = {"F32", "F16", "BF16", "F64", "other"};
-  lun_weights *w = check(L, 1);
-  int n = lun_weights_count(w);
+  int n = lun_weights_count(check(L, 1));
   lua_createtable(L, n, 0);
   for (int i = 0; i < n; i++) {
-    const lun_entry *e = lun_weights_entry(w, i);
+    lun_entry e;
     lua_createtable(L, 0, 3);
-    lua_pushstring(L, e->name), lua_setfield(L, -2, "name");
-    lua_pushstring(L, names[e->dtype]), lua_setfield(L, -2, "dtype");
-    lua_createtable(L, e->ndim, 0);
-    for (int d = 0; d < e->ndim; d++) {
-      lua_pushinteger(L, e->dim[d]);
+    e = *lun_weights_entry(check(L, 1), i);
+    lua_pushstring(L, e.name), lua_setfield(L, -2, "name");
+    lua_pushstring(L, names[e.dtype]), lua_setfield(L, -2, "dtype");
+    lua_createtable(L, e.ndim, 0);
+    for (int d = 0; d < e.ndim; d++) {
+      lua_pushinteger(L, e.dim[d]);
       lua_seti(L, -2, d + 1);
     }
     lua_setfield(L, -2, "shape");
@@ -45,24 +44,25 @@ static int list(lua_State *L) {
 
 /* w:tensor(i) -> ith tensor (from 1), or nil and a message */
 static int tensor(lua_State *L) {
-  lun_weights *w = check(L, 1);
-  int i = (int)luaL_checkinteger(L, 2) - 1;
+  lua_Integer i = luaL_checkinteger(L, 2);
+  int index = i >= 1 && i <= INT_MAX ? (int)i - 1 : -1;
   lunL_tensor *b = lunL_newtensor(L);
   lun_err err;
   lunL_reserve(L, 0);
-  if (lun_weights_tensor(w, i, &b->t, &err) != LUN_OK)
+  if (lun_weights_tensor(check(L, 1), index, &b->t, &err) != LUN_OK)
     return lunL_failed(L, &err);
   return 1;
 }
 
 /* w:meta() -> table of strings */
 static int meta(lua_State *L) {
-  lun_weights *w = check(L, 1);
   const char *key, *value;
   lua_newtable(L);
-  for (int i = 0; lun_weights_meta(w, i, &key, &value); i++) {
+  for (int i = 0; lun_weights_meta(check(L, 1), i, &key, &value); i++) {
+    lua_pushstring(L, key);
+    lun_weights_meta(check(L, 1), i, &key, &value);
     lua_pushstring(L, value);
-    lua_setfield(L, -2, key);
+    lua_rawset(L, -3);
   }
   return 1;
 }
@@ -74,53 +74,88 @@ static int release(lua_State *L) {
   return 0;
 }
 
-/* Metadata table at arg as key, value, ..., NULL in a userdatum. */
-static const char **meta_list(lua_State *L, int arg) {
-  const char **list_;
+enum { MAX_TENSORS = 65536, MAX_META = 4096 };
+
+/* Moves the value on top to place i of the table at `list`. */
+static void keep(lua_State *L, int list, int i) { lua_rawseti(L, list, i); }
+
+/* Copies key, value, key, value ... of the table at arg to the one at `to`,
+** which keeps them; returns how many strings. */
+static int keep_meta(lua_State *L, int arg, int to) {
   int n = 0;
-  if (lua_istable(L, arg))
-    for (lua_pushnil(L); lua_next(L, arg); lua_pop(L, 1)) n++;
-  list_ = lua_newuserdatauv(L, (size_t)(2 * n + 1) * sizeof *list_, 0);
-  n = 0;
-  if (lua_istable(L, arg))
-    for (lua_pushnil(L); lua_next(L, arg); lua_pop(L, 1)) {
-      if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING)
-        luaL_argerror(L, arg, "metadata are strings by name");
-      list_[n++] = lua_tostring(L, -2); /* both stay alive in the table */
-      list_[n++] = lua_tostring(L, -1);
-    }
-  list_[n] = NULL;
-  return list_;
+  if (!lua_istable(L, arg)) return 0;
+  for (lua_pushnil(L); lua_next(L, arg); n += 2) {
+    if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING)
+      luaL_argerror(L, arg, "metadata are strings by name");
+    luaL_argcheck(L, n < 2 * MAX_META, arg, "too much metadata");
+    keep(L, to, n + 2);
+    lua_pushvalue(L, -1);
+    keep(L, to, n + 1);
+  }
+  return n;
 }
 
-/* A tensor whose values are there, lying as they may. */
-static lun_tensor *with_values(lua_State *L, int arg) {
-  lun_tensor *t = lunL_checkbox(L, arg)->t;
-  return t->turned ? t : lunL_checktensor(L, arg);
+/* Copies name, tensor, name, tensor ... of {{name, tensor}, ...} at arg to the
+** table at `to`; returns how many tensors. */
+static int keep_tensors(lua_State *L, int arg, int to) {
+  lua_Integer n = luaL_len(L, arg);
+  luaL_argcheck(L, n >= 0 && n <= MAX_TENSORS, arg,
+                "a list of at most 65536 {name, tensor}");
+  for (int i = 0; i < (int)n; i++) {
+    lua_geti(L, arg, i + 1);
+    luaL_checktype(L, -1, LUA_TTABLE);
+    lua_geti(L, -1, 1);
+    luaL_checkstring(L, -1);
+    keep(L, to, 2 * i + 1);
+    lua_geti(L, -1, 2);
+    if (!lunL_checkbox(L, -1)->t->turned) lunL_ready(L, lua_gettop(L));
+    keep(L, to, 2 * i + 2);
+    lua_pop(L, 1);
+  }
+  return (int)n;
+}
+
+/* The string at place i of the table at `list`, which keeps it. */
+static const char *kept_string(lua_State *L, int list, int i) {
+  const char *s;
+  lua_rawgeti(L, list, i);
+  s = lua_tostring(L, -1);
+  lua_pop(L, 1);
+  return s;
+}
+
+static lun_tensor *kept_tensor(lua_State *L, int list, int i) {
+  lun_tensor *t;
+  lua_rawgeti(L, list, i);
+  t = lunL_checkbox(L, -1)->t;
+  lua_pop(L, 1);
+  return t;
 }
 
 /* core.write_weights(path, {{name, tensor}, ...}, "f32"|"f16"[, meta]) ->
 ** true, or nil and a message */
 static int weights_write(lua_State *L) {
+  enum { LIST = 2, META = 4, PAIRS, TENSORS };
   static const char *const kinds[] = {"f32", "f16", NULL};
   const char *path = luaL_checkstring(L, 1);
-  int n, half = luaL_checkoption(L, 3, "f32", kinds);
+  int n, npairs, half = luaL_checkoption(L, 3, "f32", kinds);
   const char **names, **pairs;
   lun_tensor **tensors;
   lun_err err;
-  luaL_checktype(L, 2, LUA_TTABLE);
-  n = (int)luaL_len(L, 2);
-  pairs = meta_list(L, 4);
+  luaL_checktype(L, LIST, LUA_TTABLE);
+  lua_settop(L, META);
+  lua_newtable(L);
+  npairs = keep_meta(L, META, PAIRS);
+  lua_newtable(L);
+  n = keep_tensors(L, LIST, TENSORS);
+  pairs = lua_newuserdatauv(L, (size_t)(npairs + 1) * sizeof *pairs, 0);
   names = lua_newuserdatauv(L, (size_t)(n + 1) * sizeof *names, 0);
   tensors = lua_newuserdatauv(L, (size_t)(n + 1) * sizeof *tensors, 0);
+  for (int i = 0; i < npairs; i++) pairs[i] = kept_string(L, PAIRS, i + 1);
+  pairs[npairs] = NULL;
   for (int i = 0; i < n; i++) {
-    lua_geti(L, 2, i + 1);
-    luaL_checktype(L, -1, LUA_TTABLE);
-    lua_geti(L, -1, 1);
-    names[i] = luaL_checkstring(L, -1);
-    lua_geti(L, -2, 2);
-    tensors[i] = with_values(L, -1);
-    lua_pop(L, 3);
+    names[i] = kept_string(L, TENSORS, 2 * i + 1);
+    tensors[i] = kept_tensor(L, TENSORS, 2 * i + 2);
   }
   if (lun_weights_write(path, n, names, tensors, half ? LUN_F16 : LUN_F32,
                         pairs, &err) != LUN_OK)

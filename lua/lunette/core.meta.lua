@@ -846,6 +846,25 @@ function core.memory_limit(bytes) end
 ---@return integer before
 function core.threads(n) end
 
+---Where the C module was loaded from.
+---@return string? path   absolute
+function core.library() end
+
+---@class lunette.Process
+local Process = {}
+
+---Starts another program, without a shell; the path is taken as it is.
+---@param path string
+---@param arguments string[]
+---@param input? string        what it reads on its stdin
+---@return lunette.Process? process, string? message
+function core.spawn(path, arguments, input) end
+
+---Reads what it says to the end and waits for it.
+---@return string said
+---@return integer code   exit code; 128 + the signal that ended it
+function Process:finish() end
+
 ---For tests: the nth allocation from now on fails.
 ---@param nth integer
 function core.fail_at(nth) end

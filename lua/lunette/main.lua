@@ -12,6 +12,18 @@ usage: lunette                             the REPL
 -- exit codes (sysexits.h)
 local OK, USAGE, NO_INPUT, SOFTWARE = 0, 64, 66, 70
 
+
+---Lua's own search path ends in the working folder, where a download may lie: no
+---module comes from there. (Not `require`d: this has to come first.)
+local function elsewhere(path)
+  local list = {}
+  for entry in path:gmatch "[^;]+" do
+    if not entry:find "^%.?/*%?" then list[#list + 1] = entry end
+  end
+  return table.concat(list, ";")
+end
+package.path, package.cpath = elsewhere(package.path), elsewhere(package.cpath)
+
 local commands = { explain = true, summary = true, import = true, models = true,
                    demo = true }
 

@@ -184,6 +184,55 @@ describe("lu.cli", function()
 end)
 
 
+---A folder with a trap in place of everything that the program may look for by name:
+---whichever is run or loaded leaves `sprung` there.
+local function trapped_folder()
+  local traps = t.folder()
+  local shell = ("cd '%s/lua' && find lunette -name '*.lua'"):format(t.root())
+  local names = { "lfs.lua", "argparse.lua", "dkjson.lua", "cjson.lua", "init.lua",
+                  "lunette/core.lua", "lunette/readline.lua", "core.lua", "debug.lua" }
+  local _, text = t.shell(shell)
+  for name in text:gmatch "[^\n]+" do names[#names + 1] = name end
+  t.shell(("cd '%s/lua' && find lunette -type d | (cd '%s' && xargs mkdir -p)"):format(
+    t.root(), traps))
+  for _, name in ipairs(names) do
+    t.spit(traps .. "/" .. name,
+           ("io.open('sprung', 'a'):write('%s\\n')"):format(name))
+  end
+  for _, name in ipairs { "curl", "chafa", "lunette-import", "sh", "stty" } do
+    t.spit(traps .. "/" .. name, "#!/bin/sh\necho " .. name .. " >>sprung\n")
+    t.shell(("chmod +x '%s/%s'"):format(traps, name))
+  end
+  t.spit(traps .. "/glyphs", "no model")
+  return traps
+end
+
+
+local from_trapped_folder = {
+  "--version", "--help", "-e 'lu.zeros(1)'", "models", "summary glyphs",
+  "import glyphs", "explain glyphs", "models get vgg16", "</dev/null",
+  "-i </dev/null", "nothing",
+}
+
+local function check_traps(program, traps, commands)
+  local environment = "http_proxy=127.0.0.1:1 https_proxy=127.0.0.1:1 HOME=. "
+    .. "PATH=:.:$PATH XDG_DATA_HOME=. XDG_CONFIG_HOME=. XDG_STATE_HOME=."
+  for _, words in ipairs(commands) do
+    local _, text = t.shell(("cd '%s' && %s '%s' %s"):format(traps, environment,
+      program, words))
+    local sprung = t.exists(traps .. "/sprung") and t.read(traps .. "/sprung") or ""
+    assert.equal("", sprung, words .. ": " .. text)
+  end
+end
+
+
+describe("the working folder", function()
+  it("gives the program no code", function()
+    check_traps(t.root() .. "/lunette", trapped_folder(), from_trapped_folder)
+  end)
+end)
+
+
 describe("make install", function()
   it("puts everything where a stock Lua finds it, and takes it away again", function()
     local build = os.getenv "LUNETTE_BUILD"
@@ -211,6 +260,7 @@ describe("make install", function()
       .. [[lua5.4 -e 'print(require "lunette".zeros(1))']]):format(folder, prefix,
       prefix, prefix))
     assert(code == 0, text)
+    check_traps(prefix .. "/bin/lunette", trapped_folder(), { "summary glyphs" })
     code, text = t.shell(make .. "uninstall")
     assert(code == 0, text)
     code, text = t.shell(("find '%s' 2>/dev/null || true"):format(prefix))

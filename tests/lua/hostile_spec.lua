@@ -90,7 +90,7 @@ describe("an object after its finaliser", function()
       for name, method in pairs(methods or {}) do
         if name ~= "release" and debug.getinfo(method, "S").what == "C" then
           local said = {}
-          for _, rest in ipairs { {}, { object }, { 1 }, { 1, 1, 1, 1, 1, 1 },
+          for _, rest in ipairs { {}, { object }, { 1 }, { 1, 1 }, { 1, 1, 1, 1, 1, 1 },
               { object, 1, 1, 1 }, { object, object, {} }, { object, object, object,
               {} } } do
             local ok, message = pcall(method, object, table.unpack(rest))
@@ -126,5 +126,104 @@ describe("an object after its finaliser", function()
     collectgarbage()
     assert.matches("released", said[1])
     assert.matches("released", said[2])
+  end)
+end)
+
+
+---A list whose length and elements are made on the fly, by code that releases
+---`victims` and collects: what an entry point holds then is gone.
+local function treacherous(values, victims, length)
+  local function act()
+    for _, v in ipairs(victims) do v:release() end
+    collectgarbage()
+    core.trim()
+  end
+  return setmetatable({}, {
+    __len = function() act() return length or #values end,
+    __index = function(_, i) act() return values[i] end,
+  })
+end
+
+
+describe("an argument that runs code", function()
+  -- each: a call whose operands are released while its arguments are read
+  local calls = {
+    function(a, list) return a:sum { dims = list { 1 } } end,
+    function(a, list) return a:reshape(list { 4, 6 }) end,
+    function(a, list) return a:view(list { 4, 6 }) end,
+    function(a, list) return a:permute(list { 2, 1 }) end,
+    function(a, list, b) return a:adam_(b, b:clone(), b:clone(), list { step = 1 }) end,
+    function(a, list, b) return a:sgd_(b, b:clone(), list { rate = 1 }) end,
+    function(a, list) return core.image.from_planes(a:view(3, 2, 4), list {}) end,
+    function(_, list)
+      return core.write_weights("/dev/null", list { { "x", tensor(2) } }, "f32")
+    end,
+    function(_, list) return core.tensor(list { 1, 2, 3 }) end,
+    function(_, list) return core.zeros(list { 2, 3 }) end,
+    function(_, list) return core.uniform(1, 1, list { 2, 3 }) end,
+  }
+  for i, call in ipairs(calls) do
+    it("frees nothing that call " .. i .. " holds", function()
+      for _, length in ipairs { false, 0, 1, 3, 7, -1, 1 << 31, 1 << 40 } do
+        local a, b = tensor(4, 6), tensor(4, 6)
+        local ok, message = pcall(call, a, function(values)
+          return treacherous(values, { a, b }, length or nil)
+        end, b)
+        assert(ok or type(message) == "string")
+      end
+    end)
+  end
+
+  it("frees no picture that is being resized", function()
+    local image = core.image.new(8, 8)
+    local box = treacherous({ 0, 0, 8, 8 }, { image })
+    assert.matches("image was released",
+                   t.message(image.resize, image, 4, 4, "bilinear", box))
+  end)
+
+  it("may give a list another length each time it is asked", function()
+    local n = 0
+    local list = setmetatable({}, {
+      __len = function() n = n + 1 return n == 1 and 1 or 60 end,
+      __index = function() return 1 end,
+    })
+    local ok, message = pcall(function() return tensor(1, 1, 4, 4):maxpool2d(list) end)
+    assert(ok or type(message) == "string")
+  end)
+
+  it("gives write_weights a list of no length it can have", function()
+    for _, length in ipairs { -1, 1 << 31, (1 << 31) - 1, 1 << 32, math.mininteger } do
+      assert.matches("at most 65536", t.message(core.write_weights, "/dev/null",
+        treacherous({}, {}, length), "f32"))
+    end
+  end)
+end)
+
+
+describe("a finaliser", function()
+  it("that releases operands while room is made frees nothing in use", function()
+    local before = core.memory_limit(1) -- whoever asks for room collects first
+    for _, f in ipairs {
+      function(a, b) return a:add(b) end, function(a) return a:relu() end,
+      function(a) return a:clone() end, function(a) return a[1] end,
+      function(a) return a:rows(1, 2) end, function(a) return a:view(6, 4) end,
+      function(a, b) return a:copy_(b) end, function(a, b) return a:same(b) end,
+      function(a) return a:argsort() end, function(a) return a:totable() end,
+      function(a) return a:detach() end, function(a) return a:stats() end,
+      function(a) return a:shape() end, function(a, b) a[1] = b[1] end,
+      function(a) return core.tape():watch(a) end,
+      function(a) return core.image.resize_map(a, 3, 3) end,
+      function(a) return core.image.colormap(a, ("x"):rep(768), 0, 1) end,
+    } do
+      for _ = 1, 20 do
+        local a, b = tensor(4, 6), tensor(4, 6)
+        for _ = 1, 50 do
+          setmetatable({}, { __gc = function() a:release() b:release() end })
+        end
+        local ok, message = pcall(f, a, b)
+        assert(ok or message:find "released", message)
+      end
+    end
+    core.memory_limit(before)
   end)
 end)

@@ -42,6 +42,7 @@ local function c_names()
   assert(core.write_weights(path, { { "a", core.zeros(1) } }, "f32"))
   add("Weights:", methods_of(assert(core.weights(path))))
   os.remove(path)
+  add("Process:", methods_of(assert(core.spawn("/bin/true", {}))))
   names["Node:forward"] = true -- its __index is a function, by key
   names["Node:backward"] = true
   return names

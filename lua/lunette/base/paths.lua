@@ -38,4 +38,31 @@ function M.scripts()
                "saliency.lua")
 end
 
+---The folder of an XDG variable, or the one below HOME that stands for it. Folders
+---that are not absolute count for nothing: none of ours is in the working folder.
+---@param variable string    "XDG_DATA_HOME" ...
+---@param below string       "/.local/share" ...
+---@return string? folder    nil: neither the variable nor HOME names one
+function M.xdg(variable, below)
+  local dir, home = os.getenv(variable), os.getenv "HOME"
+  if dir and dir:find "^/" then return dir end
+  return home and home:find "^/" and home .. below or nil
+end
+
+
+---A program of the system: the first of PATH's folders that has it. Folders that are
+---not absolute are left out, as the shell would not.
+---@param name string
+---@return string? path
+function M.program(name)
+  for dir in (os.getenv "PATH" or ""):gmatch "[^:]+" do
+    local f = dir:find "^/" and io.open(dir .. "/" .. name, "rb")
+    if f then
+      f:close()
+      return dir .. "/" .. name
+    end
+  end
+  return nil
+end
+
 return M

@@ -335,23 +335,15 @@ end
 -- chafa ------------------------------------------------------------------------
 
 
-local has_chafa
+local chafa_path
 
 
 ---@return boolean
 function M.has_chafa()
-  if has_chafa == nil then
-    has_chafa = false
-    for dir in (os.getenv "PATH" or ""):gmatch "[^:]+" do
-      local f = io.open(dir .. "/chafa", "r")
-      if f then
-        f:close()
-        has_chafa = true
-        break
-      end
-    end
+  if chafa_path == nil then
+    chafa_path = require("lunette.base.paths").program "chafa" or false
   end
-  return has_chafa
+  return chafa_path ~= false
 end
 
 
@@ -366,7 +358,8 @@ local function chafa(image, kind)
   local how = kind == "sixel" and "-f sixel"
     or ("-f symbols --symbols block+quad -c %s -s %dx%d"):format(
          kind == "256" and "256" or "full", w, (h + 1) // 2)
-  local p = io.popen(("chafa --animate off %s '%s' 2>/dev/null"):format(how, path), "r")
+  local p = io.popen(("'%s' --animate off %s '%s' 2>/dev/null"):format(
+    chafa_path:gsub("'", "'\\''"), how, path), "r")
   local text = p and p:read "a"
   local ok = p and p:close()
   os.remove(path)

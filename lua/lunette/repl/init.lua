@@ -33,11 +33,9 @@ end
 -- folders ----------------------------------------------------------------------
 
 
-local function xdg(variable, fallback)
-  local dir = os.getenv(variable)
-  if dir and dir:find "^/" then return dir .. "/lunette" end
-  local home = os.getenv "HOME"
-  return home and home ~= "" and home .. fallback .. "/lunette" or nil
+local function xdg(variable, below)
+  local dir = require("lunette.base.paths").xdg(variable, below)
+  return dir and dir .. "/lunette"
 end
 
 

@@ -97,18 +97,20 @@ end
 
 
 ---The folder of imported models: $XDG_DATA_HOME/lunette or ~/.local/share/lunette.
----@return string
+---@return string? path, string? message
 function M.store()
-  local data = env "XDG_DATA_HOME" or (env "HOME" or ".") .. "/.local/share"
-  return data .. "/lunette"
+  local data = require("lunette.base.paths").xdg("XDG_DATA_HOME", "/.local/share")
+  if data then return data .. "/lunette" end
+  return nil, "there is no folder for models: HOME is not set; set it, or XDG_DATA_HOME"
 end
 
 
 ---Where a model is once it is imported.
 ---@param id string
----@return string path
+---@return string? path   nil: there is no store
 function M.stored(id)
-  return ("%s/%s.safetensors"):format(M.store(), id)
+  local store = M.store()
+  return store and ("%s/%s.safetensors"):format(store, id)
 end
 
 
@@ -125,8 +127,9 @@ end
 
 -- Files that the caches of Keras, torch and Hugging Face would call the entry's.
 local function cache_paths(e)
-  local home = env "HOME" or "."
-  local cache = env "XDG_CACHE_HOME" or home .. "/.cache"
+  local home = env "HOME"
+  local cache = require("lunette.base.paths").xdg("XDG_CACHE_HOME", "/.cache")
+  if not home or not cache then return {} end
   if e.origin == "keras" then
     return { (env "KERAS_HOME" or home .. "/.keras") .. "/models/" .. e.file }
   elseif e.origin == "torch" then
@@ -159,7 +162,7 @@ end
 ---@return "stored"|"cached"|nil state, string? path
 function M.state(e)
   local path = M.stored(e.id)
-  if file_size(path) then return "stored", path end
+  if path and file_size(path) then return "stored", path end
   path = M.cached(e)
   if path then return "cached", path end
   return nil
@@ -248,8 +251,10 @@ function M.get(id, opts)
   opts = { half = given.half, progress = given.progress,
            say = given.say or function() end }
   if M.state(e) == "stored" then return M.stored(id) end
-  local ok
-  ok, message = mkdir(M.store())
+  local store, ok
+  store, message = M.store()
+  if not store then return nil, message end
+  ok, message = mkdir(store)
   if not ok then return nil, message end
   local out, report = from_cache(e, opts)
   if out then return out, report end

@@ -31,8 +31,10 @@ end
 -- https. A transfer that stalls for half a minute is given up.
 local function curl(url, part, opts)
   local stall = tonumber(os.getenv("LUNETTE_STALL_SECONDS")) or 30
+  local program = require("lunette.base.paths").program "curl"
+  if not program then return 127, 0 end
   local words = {
-    "curl", "--fail", "--location", "--max-redirs", "8",
+    quote(program), "--fail", "--location", "--max-redirs", "8",
     "--proto", quote(url:match("^https:") and "=https" or "=http,https"),
     "--connect-timeout", "15", "--speed-limit", "1000", "--speed-time", stall,
     "--output", quote(part), "--write-out", quote("%{http_code}"),

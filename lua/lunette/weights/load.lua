@@ -4,6 +4,7 @@ local files = require "lunette.base.files"
 local metadata = require "lunette.weights.metadata"
 local models = require "lunette.models"
 local nets = require "lunette.net"
+local paths = require "lunette.base.paths"
 local shapes = require "lunette.base.shapes"
 
 local M = {}
@@ -17,11 +18,9 @@ function M.folders()
   for dir in (os.getenv "LUNETTE_MODELS" or ""):gmatch "[^:]+" do
     list[#list + 1] = dir
   end
-  local home = os.getenv "HOME"
-  local data = os.getenv "XDG_DATA_HOME"
-  if not data or data == "" then data = home and home .. "/.local/share" end
+  local data = paths.xdg("XDG_DATA_HOME", "/.local/share")
   if data then list[#list + 1] = data .. "/lunette" end
-  list[#list + 1] = require("lunette.base.paths").weights()
+  list[#list + 1] = paths.weights()
   return list
 end
 
@@ -162,8 +161,8 @@ function M.load(what)
   if type(what) ~= "string" then
     error(("load: expected a name or a path, got %s"):format(type(what)), 2)
   end
-  if what:find "[/.]" or files.exists(what) then return M.file(what) end
-  local path = M.find(what)
+  if what:find "[/.]" then return M.file(what) end
+  local path = M.find(what) or files.exists(what) and what
   if path then return M.file(path) end
   if models.architecture(what) then
     return nil, ("no weights of %s on this machine; `lunette models` lists what there "

@@ -285,13 +285,8 @@ local function write(job, params, meta)
   local turned = lay_out(order)
   meta.lunette_turned = #turned > 0 and json.encode(turned) or nil
   local head, bytes = header(order, meta, dtype, width)
-  local name = os.tmpname()
-  local f, message = io.open(name, "wb")
-  if not f then return nil, message end
-  f:write(plan(order, head, dtype))
-  f:close()
-  local lines, problem = program.run({ "write", job.file, job.out }, name)
-  os.remove(name)
+  local lines, problem = program.run({ "write", job.file, job.out },
+                                     plan(order, head, dtype))
   if not lines then return nil, problem end
   return 8 + #head + bytes
 end
@@ -306,7 +301,8 @@ end
 ---@param known? lunette.CatalogueEntry
 ---@return string
 function M.default_out(file, known)
-  if known then return require("lunette.weights.catalogue").stored(known.id) end
+  local stored = known and require("lunette.weights.catalogue").stored(known.id)
+  if stored then return stored end
   local base = file:match("([^/]+)$"):gsub("%.[%w]+$", ""):gsub("%.weights$", "")
   return base .. ".safetensors"
 end

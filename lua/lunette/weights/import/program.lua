@@ -1,6 +1,7 @@
 ---The program lunette-import, which reads other people's files in a confined
 ---process (engine/import/): how it is found, called, and what it answers.
 local files = require "lunette.base.files"
+local core = require "lunette.core"
 
 local M = {}
 
@@ -17,20 +18,17 @@ local found
 
 
 ---Where the program is: $LUNETTE_IMPORT, or beside the module lunette.core (in the
----build folder or where `make install` put it).
+---build folder or where `make install` put it), wherever that was loaded from.
 ---@return string? path, string? message
 function M.path()
   if found then return found end
-  local tried = { os.getenv("LUNETTE_IMPORT") }
-  local module = package.searchpath("lunette.core", package.cpath)
-  if module then
-    local folder = module:match("^(.*)[/\\]") or "."
-    tried[#tried + 1] = folder .. "/lunette-import"
-    tried[#tried + 1] = folder .. "/../lunette-import"
+  local folder = (core.library() or "/nowhere/"):match("^(.*)/")
+  for _, path in ipairs {
+    os.getenv("LUNETTE_IMPORT") or "", folder .. "/lunette-import",
+    folder .. "/../lunette-import",
     -- installed: PREFIX/lib/lua/5.4/lunette/core.so, PREFIX/lib/lunette/
-    tried[#tried + 1] = folder .. "/../../../lunette/lunette-import"
-  end
-  for _, path in ipairs(tried) do
+    folder .. "/../../../lunette/lunette-import",
+  } do
     if files.exists(path) then
       found = path
       return path
@@ -59,24 +57,22 @@ end
 
 ---Starts the program; its answer is read by `finish`, so that two can run at once.
 ---@param words string[]   verb and arguments
----@param input? string    path that becomes its stdin
----@return file*? pipe, string? message
+---@param input? string    what it reads on its stdin
+---@return lunette.Process? process, string? message
 function M.start(words, input)
   local path, message = M.path()
   if not path then return nil, message end
-  local command = { M.quote(path) }
-  for _, word in ipairs(words) do command[#command + 1] = M.quote(word) end
-  return io.popen(table.concat(command, " ") .. " <" .. M.quote(input or "/dev/null"),
-                  "r")
+  return core.spawn(path, words, input)
 end
 
 
 ---Reads the answer to the end.
----@param pipe file*
+---@param process lunette.Process
 ---@return string[][]? lines, string? message   fields of every line but `done`
-function M.finish(pipe)
+function M.finish(process)
   local lines, problem, done = {}, nil, false
-  for line in pipe:lines() do
+  local said, code = process:finish()
+  for line in said:gmatch("[^\n]+") do
     local f = fields(line)
     if f[1] == "error" then
       problem = problem or M.unescape(f[2] or "")
@@ -86,9 +82,11 @@ function M.finish(pipe)
       lines[#lines + 1] = f
     end
   end
-  pipe:close()
   if problem then return nil, problem end
-  if not done then return nil, "the reader stopped without an answer" end
+  if not done or code ~= 0 then
+    return nil, ("the reader stopped without an answer (%s)"):format(
+      code > 128 and "signal " .. code - 128 or "exit code " .. code)
+  end
   return lines
 end
 
@@ -98,9 +96,9 @@ end
 ---@param input? string
 ---@return string[][]? lines, string? message
 function M.run(words, input)
-  local pipe, message = M.start(words, input)
-  if not pipe then return nil, message end
-  return M.finish(pipe)
+  local process, message = M.start(words, input)
+  if not process then return nil, message end
+  return M.finish(process)
 end
 
 
@@ -109,14 +107,14 @@ end
 ---@param kinds string[]   "sha256", "md5", or "crc" (members of a zip: "good")
 ---@return table<string, string>? sums, string? message
 function M.digests(file, kinds)
-  local pipes, sums, problem = {}, {}, nil
+  local readers, sums, problem = {}, {}, nil
   for i, kind in ipairs(kinds) do
-    local pipe, message = M.start { "digest", kind, file }
-    if not pipe then return nil, message end
-    pipes[i] = pipe
+    local reader, message = M.start { "digest", kind, file }
+    if not reader then return nil, message end
+    readers[i] = reader
   end
   for i, kind in ipairs(kinds) do
-    local lines, message = M.finish(pipes[i])
+    local lines, message = M.finish(readers[i])
     if lines and lines[1] then
       sums[kind] = lines[1][2]
     else
