@@ -62,6 +62,14 @@ static int count(lua_State *L) {
   return 1;
 }
 
+/* tape:has(tensor) -> was it computed on this tape? */
+static int has(lua_State *L) {
+  lun_tape *tape = check(L, 1);
+  const lunL_tensor *b = luaL_testudata(L, 2, TENSOR_T);
+  lua_pushboolean(L, b != NULL && b->tape == tape);
+  return 1;
+}
+
 static int tape_gc(lua_State *L) {
   lun_tape **b = luaL_checkudata(L, 1, TAPE_T);
   lun_tape_release(*b);
@@ -221,8 +229,9 @@ static int backward(lua_State *L) {
 }
 
 static const luaL_Reg tape_methods[] = {
-    {"watch", watch}, {"forget", forget},   {"count", count}, {"node", node_of},
-    {"box", box_of},  {"release", tape_gc}, {NULL, NULL},
+    {"watch", watch},     {"forget", forget}, {"count", count},
+    {"node", node_of},    {"has", has},       {"box", box_of},
+    {"release", tape_gc}, {NULL, NULL},
 };
 static const luaL_Reg tape_meta[] = {
     {"__gc", tape_gc},

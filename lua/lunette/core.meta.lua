@@ -586,6 +586,11 @@ function Tape:forget(id) end
 ---@return integer   number of nodes
 function Tape:count() end
 
+---Was the tensor computed on this tape?
+---@param t any
+---@return boolean
+function Tape:has(t) end
+
 ---A node, as backward rules see it.
 ---@param id integer
 ---@return lunette.Node

@@ -187,7 +187,7 @@ describe("a photograph", function()
       preprocessing = glyphs.preprocessing }))
     require("lunette.base.warn").sink = function(m) said[#said + 1] = m end
     local ok, x = pcall(net.images, net, { path })
-    net.meta.data = "glyphs"
+    net.meta.shows = "ten drawn shapes"
     local again = net:images { path }
     net:images(glyphs.default_images(1).images) -- scenes: nothing to say
     require("lunette.base.warn").sink = before
@@ -214,6 +214,8 @@ describe("the embedded network", function()
     assert.same({ 3, 224, 224 }, net.input)
     assert.same(glyphs.names, net.labels)
     assert.equal("glyphs", net.meta.data)
+    assert.equal("glyphs", net.meta.examples)
+    assert.equal("ten drawn shapes", net.meta.shows)
   end)
 
   -- 98 % and 90 % of 2,000 (weights/README.md). Four deviations of a share of 120:

@@ -12,6 +12,45 @@ local function refusal(layers, input)
 end
 
 
+describe("pictures", function()
+  local net = assert(lu.net { name = "tiny", input = { 3, 4, 4 }, layers = {
+    { "flat", "flatten" }, { "out", "linear", units = 2 } } })
+  local one, other = lu.full(10, 3, 4, 4), lu.full(200, 3, 4, 4)
+
+  it("come from the fallback where none are named", function()
+    local asked
+    local function fallback(n)
+      asked = n
+      return { one, other }, { "a/first.png", "second" }
+    end
+    local x = assert(net:images { image = {}, fallback = fallback })
+    assert.equal(net, asked)
+    assert.same({ "a/first.png", "second" }, x.names)
+    assert.same({ "first", "second" }, x.titles)
+    assert.is_true(t.same(x, (net:images { one, other })))
+    asked = nil
+    x = assert(net:images { image = { other }, fallback = fallback })
+    assert.is_nil(asked)
+    assert.same({ "picture 1" }, x.names)
+    x = table.pack(net:images { fallback = function() return nil, "none here" end })
+    assert.same({ nil, "none here", n = 2 }, x)
+  end)
+
+  it("of lu.cli bring their classes, unless others were given", function()
+    local glyphs = assert(lu.load "glyphs")
+    local scenes = lu.glyphs.default_images(4)
+    local spec = { "x.lua [image ...]", model = "glyphs", classes = "8" }
+    local args = require("lunette.commands.cli").options(spec, {})
+    local x = assert(glyphs:images(args))
+    assert.same(scenes.names, x.names)
+    assert.same(scenes.labels, args.classes)
+    args = require("lunette.commands.cli").options(spec, { "--classes", "3" })
+    assert(glyphs:images(args))
+    assert.equal("3", args.classes)
+  end)
+end)
+
+
 describe("a table of layers", function()
   it("becomes a network", function()
     local net = t.net()

@@ -405,3 +405,134 @@ describe("NaN", function()
     end
   end)
 end)
+
+
+describe("several outputs", function()
+  local function faces(outputs)
+    local net = assert(lu.net { name = "faces", input = { 1, 8, 8 }, layers = {
+      { "conv", "conv2d", filters = 4, kernel = 3 }, { "relu", "relu" },
+      { "flat", "flatten" },
+      { "age", "linear", units = 1, from = "flat" },
+      { "gender", "linear", units = 2, from = "flat" }, { "softmax", "softmax" } } })
+    net.outputs = outputs
+    return net:init(5)
+  end
+  local net = faces { "age", "softmax" }
+  local x = t.input(net, 2)
+
+  it("are read from one run", function()
+    local run = net:run(x)
+    assert.same({ "age", "softmax" }, run.output_names)
+    assert.is_true(t.same(run.output:detach(), run.age))
+    assert.is_true(t.same(run.outputs.age:detach(), run.age))
+    assert.is_true(t.same(run.outputs.softmax:detach(), run.softmax))
+    assert.is_true(t.same(faces { "softmax" }:run(x).output:detach(), run.softmax))
+    assert.equal("values", run:kind())
+    assert.equal("softmax", run:kind "softmax")
+    assert.is_nil((run:probabilities()))
+    assert.is_true(t.same(run.softmax, run:probabilities "softmax"))
+    assert.equal(run:top(2, "softmax")[1][1].probability, run.softmax:stats().max > 0
+                 and run.softmax[1]:stats().max)
+    assert.matches("no output 'gender' in this run %(there are: age, softmax%)",
+                   t.message(run.top, run, 2, "gender"))
+    local text = tostring(run)
+    assert.matches("output age, softmax\n", text)
+    assert.matches("image 2\n    age\n +%-?%d[%d.e-]*\n    softmax\n +%d+%.%d %%", text)
+    local plain = faces():run(x) -- the last layer alone, where none are named
+    assert.same({ "softmax" }, plain.output_names)
+    assert.is_nil(plain.age)
+  end)
+
+  it("are scored, each by its name", function()
+    local run, logits = net:run(x), net:run(x, linear)
+    local w = net.params["gender.weight"]
+    assert.same({ "age", "softmax" }, logits.output_names)
+    assert.is_true(t.same(logits.outputs.softmax:detach(), logits.gender))
+    local gender = lu.score.categorical(1):on "softmax"
+    local g = logits:gradient { score = gender, wrt = "flat" }
+    assert.is_true(t.same(g[1], w[2]))
+    assert.is_true(t.same(g, (run:gradient { score = gender, wrt = "flat",
+                                             modifiers = { "linear" } })))
+    assert.same(run.softmax:gather(lu.tensor { { 2 }, { 2 } }, { dim = 2 }):totable(),
+                run:values(gender):reshape({ 2, 1 }):totable())
+    local age = run:gradient { score = 0, wrt = "flat" }
+    assert.is_true(t.same(age[1], net.params["age.weight"][1]))
+    local best = lu.score.resolve(lu.score.categorical("predicted"):on "softmax", run)
+    for i, top in ipairs(run:top(1, "softmax")) do
+      assert.equal(top[1].class, best.classes[i])
+      assert.equal(top[1].class, lu.saliency(run, { score = lu.score.categorical(
+        "predicted"):on "softmax" }).story.classes[i])
+    end
+    local contrast = lu.score.contrast("predicted", 0):on "softmax"
+    assert.same(run:values(lu.score.contrast(best.classes[1], 0):on "softmax")[1],
+                run:values(contrast)[1])
+    assert.matches("no output 'sex' in this run", t.message(run.gradient, run,
+      { score = lu.score.categorical(1):on "sex" }))
+    assert.matches("expected an output's name", t.message(best.on, best, 3))
+    assert.matches("calls of their own", t.message(run.gradient, run,
+                                                   { scores = { 0, gender } }))
+  end)
+
+  it("stay, whatever is dropped", function()
+    local both = faces { "relu", "softmax" }
+    local whole = both:run(x)
+    for _, keep in ipairs { false, "flat" } do
+      local run = both:run(x, { keep = keep })
+      assert.is_true(t.same(run.outputs.relu:detach(), whole.relu))
+      assert.is_true(t.same(run.outputs.softmax:detach(), whole.softmax))
+      run:release()
+    end
+    local only = both:run(x, { modifiers = { lu.extract "age" } })
+    assert.same({ "age" }, only.output_names)
+    local rest = net:run_from("gender", whole.gender)
+    assert.same({ "softmax" }, rest.output_names)
+  end)
+end)
+
+
+describe("what belongs to another run", function()
+  local net = t.net()
+  local opts = { modifiers = { "linear" }, watch = "parameters" }
+  local a, b = net:run(t.input(net, 1), opts), net:run(t.input(net, 1, 9), opts)
+
+  it("is refused", function()
+    assert.matches("belong to different runs",
+                   t.message(function() return a.output + b.output end))
+    assert.matches("belong to different runs", t.message(a.gradient, a, {
+      score = function(o) return (o + b.output):sum { dims = { 2 } } end }))
+    assert.matches("something else than its argument", t.message(a.gradient, a, {
+      score = function() return b.output:sum { dims = { 2 } } end }))
+    assert.matches("something else than its argument", t.message(a.values, a,
+      function() return b.output:sum { dims = { 2 } } end))
+    for _, loss in ipairs { b.output:sum(), a.output:detach():sum(), 3 } do
+      assert.matches("is not computed from this run's output",
+                     t.message(a.parameter_gradients, a, loss))
+    end
+    assert.matches("wants a tensor %(N,3,12,12%), got a run",
+                   t.message(net.run, net, a))
+    assert.matches("expected another run", t.message(a.compare, a, net))
+  end)
+end)
+
+
+describe("means of a gradient", function()
+  it("are those over height and width", function()
+    local net = t.net()
+    local run = net:run(t.input(net, 2), linear)
+    for _, exact in ipairs { true, false } do
+      local opts = { scores = { 1, 3 }, wrt = { "conv1", "pool1", "input" },
+                     exact = exact, modifiers = { "guided" } }
+      local full = { run:gradient(opts) }
+      opts.reduce = "mean"
+      for i, g in ipairs { run:gradient(opts) } do
+        local want = full[i]:mean { dims = { 3, 4 }, keepdims = true }
+        assert.is_true(t.same(want, g), opts.wrt[i])
+        assert.equal(4, g:dim(1))
+      end
+    end
+    assert.matches("over height and width; 'fc_relu' is %(7%)", t.message(run.gradient,
+      run, { wrt = "fc", reduce = "mean" }))
+    assert.matches("reduce is \"mean\", got sum", t.message(run.gradient, run,
+                                                            { reduce = "sum" }))
+  end)
+end)

@@ -129,6 +129,18 @@ local function fall_back(args, spec)
 end
 
 
+---Pictures where none were named, for `net:images(args)`. They are ours, so are their
+---classes, unless the user has said which.
+local function add_fallback(args)
+  args.fallback = function(net)
+    local pictures, classes, names = require("lunette.commands.defaults").pictures(net)
+    if not pictures then return nil, classes end
+    if args.classes and not args.given.classes then args.classes = classes end
+    return pictures, names
+  end
+end
+
+
 ---Defines and parses a script's options.
 ---  lu.cli { "saliency.lua [image ...]", model = "vgg16", classes = "8,21,33,0" }
 ---The first entry is the usage line ("[name ...]" collects the rest, "<name>" is
@@ -152,6 +164,7 @@ function M.options(spec, argv)
   end
   M.record = { script = script:match "[^/]*$", options = {} }
   fall_back(args, spec)
+  add_fallback(args)
   for _, name in ipairs(names) do M.record.options[name] = args[name] end
   return args
 end

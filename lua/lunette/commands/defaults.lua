@@ -64,11 +64,11 @@ end
 
 ---Default pictures of a network.
 ---@param net lunette.Net
----@return any? pictures   what net:images takes
----@return any classes      ids, one each, or the message
+---@return any[]? pictures   paths or pictures, as net:images takes them
+---@return any classes        ids, one each, or the message
 ---@return string[]? names
 function M.pictures(net)
-  if net.meta.data == "glyphs" or net.name == "glyphs" or net.meta.name == "glyphs" then
+  if net.meta.examples == "glyphs" then
     local scenes = require("lunette.glyphs").default_images(4)
     return scenes.images, scenes.labels, scenes.names
   end

@@ -143,20 +143,12 @@ local function draw(o, run, map, names)
 end
 
 
+---The pictures that were named, or else examples.
 local function pictures_of(net, o)
-  if #o.image > 0 then
-    if net.meta.data == "glyphs" then
-      require "lunette.base.warn"("this network knows glyphs only (disc, ring, "
-        .. "square ...); its answer to a photograph means nothing")
-    end
-    return net:images(o.image)
-  end
-  local what, message, names = require("lunette.commands.defaults").pictures(net)
-  if not what then return nil, message end
-  local images
-  images, message = net:images(what)
-  if images and names then images.names = names end
-  return images, message
+  return net:images { image = o.image, fallback = function()
+    local pictures, classes, names = require("lunette.commands.defaults").pictures(net)
+    return pictures, pictures and names or classes
+  end }
 end
 
 

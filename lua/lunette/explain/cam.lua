@@ -6,7 +6,6 @@
 ---    name = "layercam", needs = "gradient",
 ---    weights = function(A, g) return g:relu() end, -- (N,K,h,w), times A, summed
 ---  }
-local channel_means = require "lunette.explain.channel_means"
 local method = require "lunette.explain.method"
 local opt = require("lunette.base.options").opt
 
@@ -46,7 +45,10 @@ local finish = {
 
 
 local needs = {
-  means = function(run, layer, o) return channel_means(run, layer, o) end,
+  means = function(run, layer, o)
+    return run:gradient { score = o.score, modifiers = o.modifiers, wrt = layer.name,
+                          exact = true, reduce = "mean" }
+  end,
   gradient = function(run, layer, o)
     return run:gradient { score = o.score, modifiers = o.modifiers, wrt = layer.name }
   end,

@@ -19,7 +19,7 @@ local M = {}
 ---@field name string
 ---@field fn fun(output: lunette.Tensor, run: lunette.Run, score: lunette.Score,
 ---  layer: lunette.Layer): lunette.Tensor   `layer` put out `output`
----@field layer? string     scored layer; default: an output of the run
+---@field layer? string|false   scored layer; default: an output of the run
 ---@field output? string    which of several outputs
 ---@field classes? any      of categorical scores: ids, names, "predicted"
 ---@field parts? lunette.Score[]   scores that it is made of
@@ -50,6 +50,20 @@ end
 ---@return lunette.Score
 function M.new(name, fn, layer)
   return setmetatable({ name = name, fn = fn, layer = layer }, Score)
+end
+
+
+---The same score of another output, where a network has several.
+---@param output string   its name
+---@return lunette.Score
+function Score:on(output)
+  if type(output) ~= "string" then
+    blame("score:on: expected an output's name, got " .. type(output))
+  end
+  local name = ("%s on %s"):format(self.name, output)
+  return changed(self, { name = name, output = output, layer = false }, function(part)
+    return part:on(output)
+  end)
 end
 
 

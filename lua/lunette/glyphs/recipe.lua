@@ -142,7 +142,8 @@ local function cook(options)
   local net = r:widen(small)
   r:fit(net, "whole", r.steps, r.batch, r.rate / 2, 0)
   assert(require "lunette.weights.save"(net, r.out, { half = true, meta = {
-    data = "glyphs", seed = tostring(r.seed), commit = core.build().commit,
+    data = "glyphs", shows = "ten drawn shapes", examples = "glyphs",
+    seed = tostring(r.seed), commit = core.build().commit,
     steps = ("%d + %d of %d"):format(r.small_steps, r.steps, r.batch_size),
   } }))
   local stored = assert(load.load(r.out))

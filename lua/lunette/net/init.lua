@@ -335,32 +335,29 @@ function Net:run_from(name, activation, opts)
 end
 
 
----The network's own pictures where none were named, with their names.
-local function default_pictures(net, args)
-  local pictures, classes, names = require("lunette.commands.defaults").pictures(net)
-  if not pictures then return nil, classes end
-  -- the pictures are ours, so are their classes, unless the user has said which
-  if args.classes and not args.given.classes then args.classes = classes end
-  local images, message = require("lunette.picture.image").batch(net, pictures)
-  if images and names then images.names = names end
-  return images, message
+---The pictures that `fallback` gives where none were named.
+local function fallback_pictures(net, what)
+  if type(what) ~= "table" or not what.fallback or #(what.image or {}) > 0 then
+    return what
+  end
+  local pictures, names = what.fallback(net)
+  if not pictures then return nil, names end
+  return { image = pictures, fit = what.fit, filter = what.filter }, names
 end
 
 
----Loads pictures and preprocesses them as the weights want. With none named, the
----network's default pictures: photographs that are known here, or scenes.
----@param what string[]|table   paths, pictures, or parsed options with `image`
+---Loads pictures and preprocesses them as the weights want.
+---@param what string|any[]|table   paths, pictures, or options with them as `image`,
+---  maybe `fit` and `filter`, and `fallback`, a function(net) that gives pictures
+---  and their names where `image` is empty (lu.cli has one)
 ---@return lunette.Tensor? images, string? message   (N,C,H,W) with .pictures, .names
 ---  (paths) and .titles (names without folder and suffix)
 function Net:images(what)
-  local args = type(what) == "table" and what.given and what
-  local images, message
-  if args and #(args.image or {}) == 0 then
-    images, message = default_pictures(self, args)
-  else
-    images, message = require("lunette.picture.image").batch(self, what)
-  end
+  local list, names = fallback_pictures(self, what)
+  if not list then return nil, names end
+  local images, message = require("lunette.picture.image").batch(self, list)
   if not images then return nil, message end
+  images.names = names or images.names
   local titles = {}
   for i, name in ipairs(images.names) do
     titles[i] = name:match "[^/]*$":gsub("%.%a+$", "")

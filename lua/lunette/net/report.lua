@@ -1,6 +1,9 @@
----What a person looking into a network asks first of a run: what each layer puts
----out, and where two runs differ. Adds run:stats() and run:compare(other).
+---What a person looking into a network asks first of a run: its classes, what each
+---layer puts out, and where two runs differ. Adds printing, run:stats() and
+---run:compare(other).
+local blame = require "lunette.base.blame"
 local core = require "lunette.core"
+local forward = require "lunette.net.forward"
 
 local M = {}
 
@@ -24,11 +27,53 @@ function M.class_text(c, kind)
 end
 
 
+---The values of one output, where it has no classes or only one.
+local function value_text(run, name, n)
+  local value = run.outputs[name][n]:detach()
+  if value:size() == 1 then return ("%10.4g"):format(value:item()) end
+  return table.concat(value:shape(), "x") .. " values"
+end
+
+
+local function add_output(out, run, name, n)
+  local kind, several = run:kind(name), #run.output_names > 1
+  local ok, top = pcall(run.top, run, 5, name)
+  if several then out[#out + 1] = ("    %s"):format(name) end
+  local indent = several and "      " or "    "
+  if not ok or kind == "values" and #top[n] == 1 then
+    out[#out + 1] = indent .. value_text(run, name, n)
+    return
+  end
+  for _, c in ipairs(top[n]) do out[#out + 1] = indent .. M.class_text(c, kind) end
+end
+
+
+---A run as text: what it was of, and each image's classes or values.
+---@param run lunette.Run
+---@return string
+function M.text(run)
+  if forward.is_released(run) then return "Run (released)" end
+  local layers = {}
+  for i, name in ipairs(run.output_names) do
+    layers[i] = run.output_layers[name].name
+  end
+  local out = { ("Run of %s over %d image%s, output %s"):format(run.net.name,
+                run:count(), run:count() == 1 and "" or "s",
+                table.concat(layers, ", ")) }
+  for n = 1, math.min(run:count(), 8) do
+    out[#out + 1] = ("  image %d"):format(n)
+    for _, name in ipairs(run.output_names) do add_output(out, run, name, n) end
+  end
+  if run:count() > 8 then out[#out + 1] = ("  ... %d more"):format(run:count() - 8) end
+  return table.concat(out, "\n")
+end
+
+
 ---Layers with values: a convolution whose relu follows stands for both, since the
 ---executor makes them in one pass.
 local function rows_of(run)
   local list = {}
-  for _, node in ipairs(run:nodes()) do
+  for _, node in ipairs(forward.nodes(run)) do
     local layer = node.layer
     if not layer.fuses then
       local before = layer.kind == "relu" and run.net:layer(layer.from[1])
@@ -156,10 +201,10 @@ end
 ---@return table report   a row a layer: {layer, kind, distance}, and .top
 function M.compare(run, other)
   if getmetatable(other) ~= getmetatable(run) then
-    error("compare: expected another run", 2)
+    blame "compare: expected another run"
   end
   if other:count() ~= run:count() then
-    error(("compare: runs of %d and %d images"):format(run:count(), other:count()), 2)
+    blame(("compare: runs of %d and %d images"):format(run:count(), other:count()))
   end
   local rows, found = rows_of(run), {}
   for _, r in ipairs(rows) do
@@ -169,7 +214,7 @@ function M.compare(run, other)
       found[#found + 1] = r
     end
   end
-  if #found == 0 then error("compare: the runs share no layer of the same size", 2) end
+  if #found == 0 then blame "compare: the runs share no layer of the same size" end
   found.top = top_changes(run, other)
   found.text = compare_text(found)
   return setmetatable(found, Report)
@@ -179,7 +224,7 @@ end
 ---Adds the reports to the class.
 ---@param Run table
 function M.install(Run)
-  Run.stats, Run.compare = M.stats, M.compare
+  Run.stats, Run.compare, Run.__tostring = M.stats, M.compare, M.text
 end
 
 return M

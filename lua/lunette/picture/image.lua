@@ -362,15 +362,16 @@ local function spec_for(net, what)
 end
 
 
----The embedded network answers a photograph like any network, but has never seen
----one.
+---A network of drawn pictures answers a photograph like any network, but has never
+---seen one.
 local function warn_of_files(net, list)
-  if (net.meta or {}).data ~= "glyphs" then return end
+  local shows = (net.meta or {}).shows
+  if not shows then return end
   for _, item in ipairs(list) do
     if type(item) == "string" then
-      warn(("%s: this network knows ten drawn shapes only, what it says of a "
-        .. "photograph means nothing; `lunette models` lists networks that know more"
-        ):format(item))
+      warn(("%s: this network knows %s only, what it says of a photograph means "
+        .. "nothing; `lunette models` lists networks that know more"):format(item,
+        shows))
       return
     end
   end

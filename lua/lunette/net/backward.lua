@@ -1,0 +1,251 @@
+---Backward passes over a run: values of scores, their gradients, gradients of the
+---weights. A score is differentiated on a small tape of its own, which gives the
+---seed; then the run's tape is walked back once.
+local blame = require "lunette.base.blame"
+local channel_means = require "lunette.net.channel_means"
+local core = require "lunette.core"
+local forward = require "lunette.net.forward"
+local modifiers = require "lunette.explain.modifiers"
+local options = require "lunette.base.options"
+local scores = require "lunette.explain.score"
+
+local Backward = {}
+
+
+-- what is scored ---------------------------------------------------------------
+
+
+local function score_list(what)
+  if type(what) ~= "table" then blame "gradient: scores is a list" end
+  local list = {}
+  for i, s in ipairs(what) do
+    list[i] = scores.of(s)
+    if list[i].layer ~= list[1].layer or list[i].output ~= list[1].output then
+      blame "gradient: scores of different layers need calls of their own"
+    end
+  end
+  if #list == 0 then blame "gradient: the list of scores is empty" end
+  return list
+end
+
+
+---The layer that is scored: an output's, or the one that a modifier or the score
+---names.
+local function scored_layer(run, mods, score)
+  local layer = run.output_layers[score.output or run.output_names[1]]
+  if not layer then
+    blame(("score '%s': there is no output '%s' in this run (there are: %s)"):format(
+          score.name, score.output, table.concat(run.output_names, ", ")))
+  end
+  local target = modifiers.target(run.net, layer, mods, run)
+  if not score.layer then return target end
+  local message
+  target, message = run.net:activated(score.layer)
+  return target or blame(message)
+end
+
+
+---The scored tensor, its node and layer.
+local function scored(run, mods, score)
+  local target, st = scored_layer(run, mods, score), forward.state_of(run)
+  local id = st.node[target.name]
+  if not id or st.dropped[target.name] then
+    blame(("layer '%s' %s"):format(target.name, id
+      and "was dropped; run with keep = true" or "was not part of this run"))
+  end
+  return st.tape:node(id).output, id, target
+end
+
+
+---The values of a score, computed from `leaf`, the only tensor on `tape`.
+local function values_of(run, score, tape, leaf, layer)
+  local s = score.fn(leaf, run, score, layer)
+  if not options.is_tensor(s) or not s:node() then
+    blame(("score '%s' returned %s, expected a tensor computed from the output, "
+           .. "one value a sample"):format(score.name, type(s)))
+  end
+  if not tape:has(s) then
+    blame(("score '%s' is computed from something else than its argument, the output"
+      ):format(score.name))
+  end
+  if s:size() % leaf:dim(1) ~= 0 then
+    blame(("score '%s' returned %d values for %d samples"):format(score.name,
+          s:size(), leaf:dim(1)))
+  end
+  return s
+end
+
+
+---d score / d output for one score: the score's own tape is gone afterwards.
+local function seed_of(run, score, value, layer)
+  local tape = core.tape()
+  local leaf = tape:watch(value)
+  local s = values_of(run, score, tape, leaf, layer)
+  -- a value of several numbers a sample counts by its mean (as tf-keras-vis)
+  local per = s:size() // value:dim(1)
+  local seed = core.backward(s, core.full(1 / per, s:shape()), { leaf:node() })[1]
+  return seed or core.zeros(value:shape())
+end
+
+
+local function seeds_of(run, list, value, layer)
+  if #list == 1 then return seed_of(run, list[1], value, layer) end
+  local shape, n = value:shape(), value:dim(1)
+  shape[1] = n * #list
+  local all = core.zeros(shape)
+  for i, score in ipairs(list) do
+    all:rows((i - 1) * n + 1, i * n):copy_(seed_of(run, score, value, layer))
+  end
+  return all
+end
+
+
+---The value of a score for every sample (N), or of a list of K scores (K,N). Several
+---numbers a sample count by their mean.
+---Example:
+---  local net = lu.load "glyphs"
+---  local run = net:run(net:images(lu.glyphs.default_images(2).images))
+---  print(run:values(lu.score.contrast("predicted", 3)))
+---@param score any   class id, name, "predicted", a score, a list of scores, or
+---  { scores = list of any of these }
+---@param opts? { modifiers?: any[] }   which layer is scored: "linear", extract
+---@return lunette.Tensor
+function Backward:values(score, opts)
+  forward.state_of(self)
+  opts = options.check("values", opts, { modifiers = {} })
+  local mods, n = modifiers.list(opts.modifiers), self:count()
+  local several = scores.several(score)
+  local list = score_list(several or { score == nil and "predicted" or score })
+  local all = core.zeros(#list, n)
+  for k, s in ipairs(list) do
+    local value, _, layer = scored(self, mods, s)
+    local tape = core.tape()
+    local v = values_of(self, s, tape, tape:watch(value), layer):detach()
+    all:rows(k):copy_(v:reshape { 1, n, v:size() // n }:mean { dims = { 3 } })
+  end
+  return several and all or all:reshape { n }
+end
+
+
+-- gradients --------------------------------------------------------------------
+
+
+---@class lunette.GradientOptions
+---@field score? any       class id, name, "predicted", a score, or a list `scores`
+---@field scores? any[]    K scores: K gradients a sample in one batched backward
+---@field wrt? string|string[]   "input" (default), layer names
+---@field exact? boolean   `wrt` means those modules: a convolution before its relu
+---@field modifiers? (string|lunette.Modifier)[]
+---@field reduce? "mean"   over height and width: (N,C,1,1), as Grad-CAM wants
+
+
+---Node id of "input" or a layer (activated, unless exact); raises for unknown ones.
+local function target_node(run, name, exact)
+  local st = forward.state_of(run)
+  if name ~= "input" then
+    local id, layer = forward.node_of(run, name, exact)
+    return id or blame(layer), layer
+  end
+  if run.start then
+    blame(("this run starts at '%s'; ask for the gradient of that layer"):format(
+          run.start.name))
+  end
+  if st.dropped.input then blame "the input was dropped; run with keep = true" end
+  return st.leaf, { name = "input", shape = run.net.input }
+end
+
+
+---Zeros of a node's shape, once per copy: the gradient where no path leads.
+local function zeros_like(run, id, copies)
+  local shape = forward.state_of(run).tape:node(id).shape
+  shape[1] = shape[1] * copies
+  return core.zeros(shape)
+end
+
+
+---Node ids of the layers in `wrt`, and for those of which only channel means are
+---wanted how to get them (see channel_means.lua).
+local function targets_of(run, opts, scored_id, rules, is_output)
+  local wrt = type(opts.wrt) == "table" and opts.wrt or { opts.wrt }
+  local ids, means = {}, {}
+  for i, name in ipairs(wrt) do
+    local id, layer = target_node(run, name, opts.exact)
+    if id > scored_id then
+      blame(("gradient: layer '%s' comes after the scored layer"):format(name))
+    end
+    if opts.reduce then
+      id, means[i] = channel_means(run, layer, id, scored_id, is_output and rules)
+    end
+    ids[i] = id
+  end
+  return ids, means
+end
+
+
+local function check_options(opts)
+  opts = options.check("gradient", opts, { score = false, scores = false,
+                       wrt = "input", modifiers = {}, exact = false, reduce = false })
+  if opts.reduce and opts.reduce ~= "mean" then
+    blame(("gradient: reduce is \"mean\", got %s"):format(tostring(opts.reduce)))
+  end
+  opts.modifiers = modifiers.list(opts.modifiers)
+  return opts
+end
+
+
+---Gradient of the score: (N, ...) for one score, (K*N, ...) for K, score-major.
+---Example:
+---  local net = lu.load "glyphs"
+---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
+---  local g = run:gradient { score = 3, wrt = "block4_conv3" }
+---  print(g)
+---@param opts? lunette.GradientOptions
+---@return lunette.Tensor gradient   one for each `wrt`
+function Backward:gradient(opts)
+  forward.state_of(self)
+  opts = check_options(opts)
+  local list = score_list(opts.scores or { opts.score or "predicted" })
+  local value, id, layer = scored(self, opts.modifiers, list[1])
+  local seed = seeds_of(self, list, value, layer)
+  local rules = modifiers.rules(self, opts.modifiers, id)
+  local is_output = channel_means.is_output(list[1], opts.modifiers)
+  local ids, means = targets_of(self, opts, id, rules, is_output)
+  local st = forward.state_of(self)
+  local grads = core.backward(st.tape:box(id), seed, ids, rules)
+  for i, g in ipairs(grads) do
+    grads[i] = g or zeros_like(self, ids[i], #list)
+    if means[i] then grads[i] = means[i](grads[i]) end
+  end
+  return table.unpack(grads)
+end
+
+
+---Gradients of the parameters (the run must watch them): by name.
+---@param loss lunette.Tensor   one value, computed from run.output
+---@return table<string, lunette.Tensor>
+function Backward:parameter_gradients(loss)
+  local st, names, ids = forward.state_of(self), {}, {}
+  for name, id in pairs(st.param_node) do
+    names[#names + 1] = name
+    ids[#ids + 1] = id
+  end
+  if #names == 0 then
+    blame 'parameter_gradients: run with { watch = "parameters" }'
+  end
+  if not options.is_tensor(loss) or not st.tape:has(loss) then
+    blame "parameter_gradients: the loss is not computed from this run's output"
+  end
+  local grads, found = core.backward(loss, core.ones(loss:shape()), ids), {}
+  for i, name in ipairs(names) do found[name] = grads[i] or nil end
+  return found
+end
+
+
+---Adds what this file is about to the class of runs.
+---@param Run table
+function Backward.install(Run)
+  Run.values, Run.gradient = Backward.values, Backward.gradient
+  Run.parameter_gradients = Backward.parameter_gradients
+end
+
+return Backward

@@ -1,0 +1,294 @@
+---The forward pass: which layers a run needs, in which order they are computed, and
+---what may be dropped again. The tape and the nodes of every run are kept here,
+---apart from the run that scripts see.
+local blame = require "lunette.base.blame"
+local core = require "lunette.core"
+local layers = require "lunette.net.layers"
+local modifiers = require "lunette.explain.modifiers"
+local options = require "lunette.base.options"
+local progress = require "lunette.base.progress"
+
+local M = {}
+
+local states = setmetatable({}, { __mode = "k" }) -- run -> its state
+
+---@class lunette.RunState
+---@field tape userdata
+---@field node table<string, integer>        node id of every layer that was run
+---@field param_node table<string, integer>  leaves of watched parameters
+---@field leaf integer                       node id of what was run
+---@field dropped table<string, boolean>     layers whose values are gone
+
+
+---The state of a run; raises when it was released.
+---@param run lunette.Run
+---@return lunette.RunState
+function M.state_of(run)
+  return states[run] or blame "the run was released"
+end
+
+
+---@param run lunette.Run
+---@return boolean
+function M.is_released(run) return states[run] == nil end
+
+
+---Forgets a run's state; returns it.
+---@param run lunette.Run
+---@return lunette.RunState?
+function M.drop(run)
+  local st = states[run]
+  states[run] = nil
+  return st
+end
+
+
+---Node id of a layer whose value is there.
+---@param run lunette.Run
+---@param name string
+---@param exact? boolean   that layer, not its activation
+---@return integer? id, lunette.Layer|string layer_or_message
+function M.node_of(run, name, exact)
+  local st = M.state_of(run)
+  local find = exact and run.net.layer or run.net.activated
+  local layer, message = find(run.net, name)
+  if not layer then return nil, message end
+  local id = st.node[layer.name]
+  if id and not st.dropped[layer.name] then return id, layer end
+  return nil, ("layer '%s' %s"):format(layer.name, id
+    and "was dropped; run with keep = true" or "was not part of this run")
+end
+
+
+---The run's layers that have values, in order: {layer, node id}.
+---@param run lunette.Run
+---@return { layer: lunette.Layer, id: integer }[]
+function M.nodes(run)
+  local st, list = M.state_of(run), {}
+  for _, layer in ipairs(run.net:layers()) do
+    local id = st.node[layer.name]
+    if id then list[#list + 1] = { layer = layer, id = id } end
+  end
+  return list
+end
+
+
+-- what is needed ---------------------------------------------------------------
+
+
+---Adds the layers that `target` depends on to the set, not beyond `start`.
+local function add_needed(net, target, start, set)
+  local work = { target }
+  while #work > 0 do
+    local layer = table.remove(work)
+    if not set[layer.name] and layer ~= start then
+      set[layer.name] = true
+      for _, from in ipairs(layer.from) do
+        if from ~= "input" then
+          work[#work + 1] = net:layer(from)
+        elseif start then
+          return nil, ("layer '%s' does not depend on '%s' alone"):format(target.name,
+                                                                         start.name)
+        end
+      end
+    end
+  end
+  return set
+end
+
+
+---The layers that the outputs depend on. Of several outputs those are left out that
+---`start` alone does not give.
+local function needed(net, outputs, start)
+  local set, message = {}, nil
+  for i = #outputs, 1, -1 do
+    local own, why = add_needed(net, outputs[i].layer, start, {})
+    if not own then
+      table.remove(outputs, i)
+      message = why
+    end
+    for name in pairs(own or {}) do set[name] = true end
+  end
+  if #outputs == 0 then blame(message) end
+  return set
+end
+
+
+---Where each of a network's outputs ends up under the modifiers, and what they
+---changed; a message where they change nothing at all.
+local function targets(net, names, mods)
+  local list, changed, message = {}, {}, nil
+  for i, name in ipairs(names) do
+    local layer = net:layer(name)
+    local ok, target, counts = pcall(modifiers.target, net, layer, mods)
+    list[i] = ok and target or layer
+    if not ok then message = message or target end
+    for modifier, n in pairs(ok and counts or {}) do
+      changed[modifier] = (changed[modifier] or 0) + n
+    end
+  end
+  return list, changed, not next(changed) and message
+end
+
+
+---The outputs of a run under the modifiers: before a softmax under `linear`; under
+---`extract` one layer alone.
+---@param net lunette.Net
+---@param mods lunette.Modifier[]
+---@return { name: string, layer: lunette.Layer }[] outputs
+---@return table<string, integer> changed   by modifier
+function M.outputs(net, mods)
+  local all = net:layers()
+  local names, outputs, seen = net.outputs or { all[#all].name }, {}, {}
+  local layers_, changed, message = targets(net, names, mods)
+  if message then blame(message) end
+  for i, layer in ipairs(layers_) do
+    if not seen[layer.name] then
+      outputs[#outputs + 1] = { name = names[i], layer = layer }
+    end
+    seen[layer.name] = true
+  end
+  if #names > 1 and #outputs == 1 then outputs[1].name = outputs[1].layer.name end
+  return outputs, changed
+end
+
+
+---Index of the first layer whose value is kept, whoever reads it.
+local function first_kept(net, keep)
+  if type(keep) == "boolean" then return keep and 0 or math.huge end
+  if type(keep) ~= "string" then
+    blame("run: keep is true, false or a layer's name, got a " .. type(keep))
+  end
+  local layer, message = net:activated(keep)
+  if not layer then blame("run: keep: " .. message) end
+  return layer.index
+end
+
+
+---Raises unless x is a batch for the network, or for the layers after `start`.
+---@param net lunette.Net
+---@param x any
+---@param start? lunette.Layer
+function M.check_input(net, x, start)
+  local want = table.concat(start and start.shape or net.input, ",")
+  local got = (getmetatable(x) or {}).__name == "lunette.Run" and "a run" or type(x)
+  if options.is_tensor(x) then
+    local shape = x:shape()
+    if shape[1] > 0 and table.concat(shape, ",", 2) == want then return end
+    got = "(" .. table.concat(shape, ",") .. ")"
+  end
+  blame(("%s%s wants a tensor (N,%s), got %s"):format(net.name,
+        start and " after " .. start.name or "", want, got))
+end
+
+
+-- computing --------------------------------------------------------------------
+
+
+local function watched_params(net, layer, st)
+  local found = net:params_of(layer)
+  if st.watch ~= "parameters" then return found end
+  for _, q in ipairs(layer.params) do
+    if not q.frozen then -- one leaf a parameter, however many layers share it
+      local id = st.param_node[q.name]
+      local leaf = id and st.tape:box(id) or st.tape:watch(found[q.key])
+      st.param_node[q.name] = leaf:node()
+      found[q.key] = leaf
+    end
+  end
+  return found
+end
+
+
+---Drops what `layer` read when nobody after it will, up to the layer from which on
+---everything is kept; outputs stay.
+local function forget_inputs(net, layer, st)
+  if layer.index > st.kept_from then return end
+  for _, from in ipairs(layer.from) do
+    local readers = net:readers(from)
+    if readers[#readers] == layer.index and st.box[from] and not st.is_output[from] then
+      st.tape:forget(st.box[from]:node())
+      st.box[from]:release()
+      st.box[from] = nil
+      st.dropped[from] = true
+    end
+  end
+end
+
+
+---May the values of `layer` wait for the next one, which is computed with it? Not
+---those that the run was asked for.
+local function may_wait(layer, st)
+  return (layer.fuses or layer.pooled) and not st.is_output[layer.name]
+    and layer.index ~= st.kept_from
+end
+
+
+local function apply(net, layer, st)
+  local xs = {}
+  for i, from in ipairs(layer.from) do xs[i] = st.box[from] end
+  local opts = { name = layer.name, defer = may_wait(layer, st) }
+  local y = layers.apply(layer, xs, watched_params(net, layer, st), opts)
+  st.box[layer.name] = y
+  st.node[layer.name] = y:node()
+  st.waiting[#st.waiting + 1] = layer
+  if opts.defer then return end
+  for i = #st.waiting, 1, -1 do
+    forget_inputs(net, st.waiting[i], st)
+    st.waiting[i] = nil
+  end
+end
+
+
+local function new_state(net, x, start, opts)
+  local tape = core.tape()
+  local leaf = tape:watch(x)
+  local from = start and start.name or "input"
+  return { tape = tape, leaf = leaf:node(), box = { [from] = leaf },
+           node = { [from] = leaf:node() }, param_node = {}, dropped = {},
+           watch = opts.watch, kept_from = first_kept(net, opts.keep),
+           is_output = {}, waiting = {} }
+end
+
+
+---Takes the outputs' values out of the state. The tape keeps all values and the run
+---reads them by node: boxes waiting for the collector would hold them after the run
+---is gone.
+local function take_outputs(st, outputs)
+  local values = {}
+  for _, output in ipairs(outputs) do
+    values[output.name] = st.box[output.layer.name]
+  end
+  for name, box in pairs(st.box) do
+    if not st.is_output[name] then box:release() end
+  end
+  st.box = nil
+  return values
+end
+
+
+---Computes everything that the outputs need.
+---@param net lunette.Net
+---@param x lunette.Tensor
+---@param opts table              filled: keep, watch
+---@param start? lunette.Layer    x is what this layer put out
+---@param outputs table[]         of M.outputs; those that cannot be had go
+---@return lunette.RunState state, table<string, lunette.Tensor> values   by output
+function M.compute(net, x, opts, start, outputs)
+  local st, set = new_state(net, x, start, opts), needed(net, outputs, start)
+  for _, output in ipairs(outputs) do st.is_output[output.layer.name] = true end
+  local bar <close>, work = progress.layers(net, set, x:dim(1))
+  for _, layer in ipairs(net:layers()) do
+    if set[layer.name] then apply(net, layer, st) end
+    bar:add(work[layer.name] or 0)
+  end
+  return st, take_outputs(st, outputs)
+end
+
+
+---Remembers the state of a run.
+---@param run lunette.Run
+---@param st lunette.RunState
+function M.keep(run, st) states[run] = st end
+
+return M
