@@ -74,7 +74,8 @@ local function net_inside(file)
     if key then shape[key] = get():shape() end
   end
   if not next(shape) then return nil end
-  local name, opts = lu.models.detect(function(key) return shape[key] end)
+  local foreign = require "lunette.weights.import.foreign"
+  local name, opts = foreign.detect(function(key) return shape[key] end)
   local net = assert(lu.net(assert(lu.models[name])(opts)))
   for key in pairs(shape) do net.params[key] = file.tensor["weights/" .. key]() end
   return net
@@ -160,7 +161,8 @@ local function check(net, case, file, key, class, method)
     return file.tensor[("%s/%s/%s"):format(case.image, class, name)]()
   end
   local ok, got = pcall(t[2], case, table.unpack(captures, 1, captures.n))
-  local limit = t[3] or limit_of(net, file, key)
+  local limit = type(t[3]) == "function" and t[3](net) or t[3]
+  if type(limit) ~= "number" then limit = limit_of(net, file, key) end
   if not ok then return report(key, got, limit, "failed") end
   local err, message = flat_error(got, file.tensor[key]())
   report(key, err or message, limit, err and err <= limit and "passed" or "failed")

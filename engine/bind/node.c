@@ -244,6 +244,7 @@ static int replace_input(lua_State *L, own_node *o, const lun_node *n, int i,
   lun_tensor *t = own_value(L, arg, key);
   const lun_tensor *old = i < n->nin ? o->n.in[i] : NULL;
   if (!t && !lua_isboolean(L, -1)) return 0;
+  if (!old && !t && !lua_toboolean(L, -1)) return 0; /* left out anyhow */
   if (!old)
     luaL_error(L, "%s '%s' has no %s", n->op->name, lun_node_title(n), key);
   if (!t && (i < n->op->min_in || lua_toboolean(L, -1)))

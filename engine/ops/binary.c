@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "ops.h"
+#include "relevance.h"
 
 /* ---- shapes ------------------------------------------------------------ */
 
@@ -149,7 +149,7 @@ static int operand_back(const lun_back *b, int k, row *fn, lun_err *err) {
 /* ---- the operators ----------------------------------------------------- */
 
 /* id(a, b) with value F and gradients DA, DB, expressions of a, b, g. */
-#define BINARY(id, text, F, DA, DB)                                            \
+#define BINARY_WITH(id, text, F, DA, DB, MORE)                                 \
   ROW(id##_row, F)                                                             \
   ROW(id##_da, DA)                                                             \
   ROW(id##_db, DB)                                                             \
@@ -160,12 +160,14 @@ static int operand_back(const lun_back *b, int k, row *fn, lun_err *err) {
     LUN_TRY(operand_back(k, 0, id##_da, err));                                 \
     return operand_back(k, 1, id##_db, err);                                   \
   }                                                                            \
-  OPERATOR(id, text, 2)
+  OPERATOR(id, text, 2, MORE)
+#define BINARY(id, text, F, DA, DB) BINARY_WITH(id, text, F, DA, DB, )
+#define LINEAR_RULES                RELEVANCE_NORM,
 
-#define OPERATOR(id, text, inputs)                                             \
+#define OPERATOR(id, text, inputs, ...)                                        \
   static const lun_rule id##_rules[] = {                                       \
       {.name = "plain", .back = id##_back},                                    \
-      {.name = NULL},                                                          \
+      __VA_ARGS__{.name = NULL},                                               \
   };                                                                           \
   const lun_op lun_op_##id = {                                                 \
       .name = #id,                                                             \
@@ -193,8 +195,8 @@ static float share(float mine, float other) {
 static float larger(float a, float b) { return a > b || a != a ? a : b; }
 static float smaller(float a, float b) { return a < b || a != a ? a : b; }
 
-BINARY(add, "add(a, b): a + b", a + b, g, g)
-BINARY(sub, "sub(a, b): a - b", a - b, g, -g)
+BINARY_WITH(add, "add(a, b): a + b", a + b, g, g, LINEAR_RULES)
+BINARY_WITH(sub, "sub(a, b): a - b", a - b, g, -g, LINEAR_RULES)
 BINARY(mul, "mul(a, b): a b", (a * b), (g * b), (g * a))
 BINARY(div, "div(a, b): a / b", a / b, g / b, (-g * a / (b * b)))
 BINARY(pow, "pow(a, b): a^b", powf(a, b), (g * slope_in_base(a, b)),
@@ -270,4 +272,4 @@ static int where_back(const lun_back *b, lun_err *err) {
   return operand_back(b, 2, where_db, err);
 }
 
-OPERATOR(where, "where(c, a, b): a where c is not 0, else b", 3)
+OPERATOR(where, "where(c, a, b): a where c is not 0, else b", 3, )

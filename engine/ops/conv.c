@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "../kernels/kernels.h"
-#include "ops.h"
+#include "relevance.h"
 
 /* ---- conv2d: shapes ---------------------------------------------------- */
 
@@ -197,6 +197,7 @@ static int conv_back(const lun_back *b, lun_err *err) {
 
 static const lun_rule conv_rules[] = {
     {.name = "plain", .back = conv_back},
+    RELEVANCE_RULES,
     {.name = NULL},
 };
 
@@ -289,6 +290,7 @@ static int linear_back(const lun_back *b, lun_err *err) {
 
 static const lun_rule linear_rules[] = {
     {.name = "plain", .back = linear_back},
+    RELEVANCE_RULES,
     {.name = NULL},
 };
 

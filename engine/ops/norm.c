@@ -136,6 +136,7 @@ static int bn_back(const lun_back *b, lun_err *err) {
 
 static const lun_rule bn_rules[] = {
     {.name = "plain", .back = bn_back},
+    {.name = "identity", .back = ops_pass_back}, /* relevance: zennit's Pass */
     {.name = NULL},
 };
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "../kernels/simd.h"
-#include "ops.h"
+#include "relevance.h"
 
 /* ---- windows ----------------------------------------------------------- */
 
@@ -326,6 +326,7 @@ static const lun_attrdef max_attrs[] = {
 
 static const lun_rule max_rules[] = {
     {.name = "plain", .back = max_back},
+    RELEVANCE_NORM,
     {.name = NULL},
 };
 
@@ -460,6 +461,7 @@ static int avg_back(const lun_back *b, lun_err *err) {
 
 static const lun_rule avg_rules[] = {
     {.name = "plain", .back = avg_back},
+    RELEVANCE_NORM,
     {.name = NULL},
 };
 
@@ -556,6 +558,7 @@ static void fill_max(void *arg, int64_t plane, int worker) {
   }                                                                            \
   static const lun_rule id##_rules[] = {                                       \
       {.name = "plain", .back = id##_back},                                    \
+      RELEVANCE_NORM,                                                          \
       {.name = NULL},                                                          \
   };                                                                           \
   const lun_op lun_op_##id = {                                                 \

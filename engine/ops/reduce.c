@@ -10,7 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "ops.h"
+#include "relevance.h"
 
 /* ---- the folds --------------------------------------------------------- */
 
@@ -362,10 +362,13 @@ static int extreme_back(const lun_back *b, lun_err *err) {
   return LUN_OK;
 }
 
-#define REDUCTION(id, text, check, gradient)                                   \
+/* What sums and means have besides. */
+#define LINEAR_RULES RELEVANCE_NORM,
+
+#define REDUCTION(id, text, check, gradient, MORE)                             \
   static const lun_rule id##_rules[] = {                                       \
       {.name = "plain", .back = gradient},                                     \
-      {.name = NULL},                                                          \
+      MORE{.name = NULL},                                                      \
   };                                                                           \
   const lun_op lun_op_##id = {                                                 \
       .name = #id,                                                             \
@@ -379,10 +382,10 @@ static int extreme_back(const lun_back *b, lun_err *err) {
   };
 
 REDUCTION(sum, "sum(x, dims, keepdims): over dims, or over all", infer,
-          sum_back)
+          sum_back, LINEAR_RULES)
 REDUCTION(mean, "mean(x, dims, keepdims): over dims, or over all", infer,
-          mean_back)
+          mean_back, LINEAR_RULES)
 REDUCTION(max, "max(x, dims, keepdims): gradient to the first maximum",
-          infer_extreme, extreme_back)
+          infer_extreme, extreme_back, )
 REDUCTION(min, "min(x, dims, keepdims): gradient to the first minimum",
-          infer_extreme, extreme_back)
+          infer_extreme, extreme_back, )

@@ -19,7 +19,7 @@ end
 
 
 -- rows that Lua has; `fields` are also lu.modifiers.NAME
-for _, file in ipairs { "forward", "relu" } do
+for _, file in ipairs { "forward", "relu", "relevance" } do
   local part = require("lunette.explain.modifiers." .. file)
   for name, value in pairs(part.fields) do M[name] = value end
   for _, row in ipairs(part.rows) do add(row) end

@@ -1,0 +1,107 @@
+---Composites of relevance rules, by the names that zennit, iNNvestigate and captum give
+---them: which rule every kind of layer has, first match wins. The rules themselves are
+---the engine's (engine/ops/relevance.c has their formulas): "epsilon", "z_plus",
+---"alpha_beta", "gamma", "z_box", "w_square", "flat", "norm".
+local row = require("lunette.explain.modifiers.modifier").row
+local first = require("lunette.explain.modifiers.on").first
+
+local M = {}
+
+---Relevance goes through what is no weighted layer: activations and batch norms hand
+---it on, sums and means share it by what was summed; poolings by maximum, views and
+---joins have their gradient, which hands it on as well.
+local between = {
+  { on = "activation", rule = "identity" }, { on = "batch_norm", rule = "identity" },
+  { on = { "avg_pool2d", "global_avg_pool", "mean", "sum", "add" }, rule = "norm" },
+}
+
+
+---A composite of these entries and those between the weighted layers.
+local function composite(fields, entries)
+  for _, e in ipairs(between) do entries[#entries + 1] = e end
+  fields.entries = entries
+  return row(fields)
+end
+
+
+local dense = { on = "linear", rule = "epsilon" }
+local alpha2_beta1 = { "alpha_beta", alpha = 2, beta = 1 }
+
+
+---LRP of dense layers by epsilon, of convolutions by z+ (zennit's EpsilonPlus).
+---Caveat: what z+ hands on is never negative, so that evidence against the class is
+---  lost in the convolutions.
+---Example:
+---  local net = lu.load "glyphs"
+---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
+---  local r = run:gradient { score = 3, modifiers = { "linear", "epsilon_plus" } }
+---  show(r:sum { dims = { 2 } })
+M.epsilon_plus = composite({ name = "epsilon_plus",
+  doc = "LRP: epsilon on dense layers, z+ on convolutions" },
+  { { on = "conv2d", rule = "z_plus" }, dense })
+
+
+---EpsilonPlus with the flat rule at the first weighted layer.
+M.epsilon_plus_flat = composite({ name = "epsilon_plus_flat",
+  doc = "the same, the first layer flat" },
+  { { on = first "weighted", rule = "flat" }, { on = "conv2d", rule = "z_plus" },
+    dense })
+
+
+---LRP of dense layers by epsilon, of convolutions by alpha 2, beta 1.
+M.epsilon_alpha2_beta1 = composite({ name = "epsilon_alpha2_beta1",
+  doc = "LRP: epsilon on dense layers, alpha 2 beta 1 on convolutions" },
+  { { on = "conv2d", rule = alpha2_beta1 }, dense })
+
+
+---EpsilonAlpha2Beta1 with the flat rule at the first weighted layer.
+M.epsilon_alpha2_beta1_flat = composite({ name = "epsilon_alpha2_beta1_flat",
+  doc = "the same, the first layer flat" },
+  { { on = first "weighted", rule = "flat" },
+    { on = "conv2d", rule = alpha2_beta1 }, dense })
+
+
+---Marginal winning probability of Zhang et al. 2016 as zennit has it: z+ everywhere,
+---activations by their gradient.
+M.excitation_backprop = row {
+  name = "excitation_backprop", doc = "z+ on every weighted layer",
+  entries = { { on = "weighted", rule = "z_plus" }, between[3] },
+}
+
+
+---Rules with the bounds of the picture: LRP by gamma on convolutions, z-box on the
+---first (zennit's EpsilonGammaBox). Called with { low =, high = }, in units of the
+---network's input.
+M.epsilon_gamma_box = row {
+  name = "epsilon_gamma_box", takes = { { "low" }, { "high" } },
+  doc = "LRP: z-box, gamma 0.25 on convolutions, epsilon on dense layers",
+  make = function(p)
+    return composite({}, {
+      { on = first "conv2d", rule = { "z_box", low = p.low, high = p.high } },
+      { on = "conv2d", rule = "gamma" }, dense })
+  end,
+}
+
+
+---Deep Taylor decomposition (Montavon et al. 2017): z+ without bias on every weighted
+---layer.
+M.deep_taylor = composite({ name = "deep_taylor", doc = "z+ without bias" },
+  { { on = "weighted", rule = { "z_plus", bias = 0 } } })
+
+
+---captum's LRP: epsilon 1e-9 on weighted layers and poolings.
+M.lrp_captum = composite({ name = "lrp_captum",
+  doc = "epsilon 1e-9 on weighted layers and poolings" },
+  { { on = "weighted", rule = { "epsilon", epsilon = 1e-9 } },
+    { on = "max_pool2d", rule = { "norm", epsilon = 1e-9 } },
+    { on = { "avg_pool2d", "global_avg_pool" }, rule = { "norm", epsilon = 1e-9 } } })
+
+
+local rows = {}
+for _, name in ipairs { "epsilon_plus", "epsilon_plus_flat", "epsilon_alpha2_beta1",
+                        "epsilon_alpha2_beta1_flat", "epsilon_gamma_box",
+                        "excitation_backprop", "deep_taylor", "lrp_captum" } do
+  rows[#rows + 1] = M[name]
+end
+
+return { fields = M, rows = rows }
