@@ -3,8 +3,10 @@
     python3 flaky_server.py FILE LOG     prints its port, then serves until its stdin ends
 
 The first part of a request's path is the mood, the rest does not matter:
-good, norange (ignores ranges), cut (breaks off after 100 kB), cutnorange, stall (says nothing more
-after 100 kB), wrong (a byte differs), long (more bytes than it should), missing (404), broken (500).
+good, norange (ignores ranges), cut (breaks off after 4000 bytes), cutnorange, stall (says nothing more
+after that), wrong (a byte differs), long (more bytes than it should), short (fewer, and ends well),
+missing (404), broken (500), moved (to `good`), circle (to itself), tofile, toftp, tohttps (to addresses
+that must not be followed, or are not there).
 LOG gets a line for every request: mood and Range header.
 """
 import http.server
@@ -13,7 +15,9 @@ import threading
 import time
 
 BODY = open(sys.argv[1], "rb").read()
-STEP = 100_000
+STEP = 4000
+MOVED = {"moved": "/good/toy.pth", "circle": "/circle/toy.pth", "tofile": "file://" + sys.argv[1],
+         "toftp": "ftp://127.0.0.1:9/toy.pth", "tohttps": "https://127.0.0.1:9/toy.pth"}
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -24,11 +28,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
             log.write("%s %s\n" % (mood, span or "whole"))
         if mood in ("missing", "broken"):
             return self.send_error(404 if mood == "missing" else 500)
+        if mood in MOVED:
+            self.send_response(302)
+            self.send_header("Location", MOVED[mood])
+            self.end_headers()
+            return None
         body, start = BODY, 0
         if mood == "wrong":
             body = body[:5000] + bytes([body[5000] ^ 1]) + body[5001:]
         if mood == "long":
             body += b"more"
+        if mood == "short":
+            body = body[:-5]
         if span and "norange" not in mood:
             start = int(span.split("=")[1].split("-")[0])
             if start >= len(body):

@@ -1,4 +1,6 @@
--- Model files that people have, in every layout, good and hostile.
+-- Model files that people have, in every layout, good and hostile: a VGG11 of
+-- formula weights in tests/data/import (see tests/data/fixtures.py), and a VGG16 in
+-- the reference material where that is.
 local import = require "lunette.weights.import"
 local core = require "lunette.core"
 local graphs = require "lunette.net.graph"
@@ -8,6 +10,7 @@ local support = dofile "tests/lua/support.lua"
 
 local shared = os.getenv("LUNETTE_SHARED") or "../shared"
 local formats = shared .. "/models/formats/"
+local fixtures = "tests/data/import/"
 local sanitized = (os.getenv("LUNETTE_BUILD") or ""):find("sanitize") ~= nil
 local quote = import.program.quote
 
@@ -61,20 +64,15 @@ local function files(folder)
 end
 
 
-local tmp, have_shared, have_python, made
+local tmp
 setup(function()
   tmp = os.tmpname()
   os.remove(tmp)
   tmp = tmp .. ".d"
   assert(os.execute("mkdir -p " .. quote(tmp)))
-  have_shared = exists(formats .. "vgg16_keras.h5")
-  have_python = shell("/usr/bin/python3 -c 'import numpy, h5py, torch, torchvision'")
-  if have_shared and have_python then
-    local ok, text = shell(("/usr/bin/python3 tests/data/model_files.py %s %s"):format(
-      quote(shared), quote(tmp)))
-    made = ok
-    assert(ok, text)
-  end
+  local ok, text = shell(("/usr/bin/python3 tests/data/model_files.py %s %s"):format(
+    fixtures, quote(tmp)))
+  assert(ok, text)
 end)
 
 
@@ -83,27 +81,40 @@ teardown(function()
 end)
 
 
+local function need(path, what)
+  if exists(path) then return true end
+  pending("no " .. what)
+  return false
+end
+
+
 local function need_shared()
-  if not have_shared then pending("no reference material (../shared)") end
-  return have_shared
+  return need(formats .. "vgg16_keras.h5", "reference material (../shared)")
 end
 
 
-local function need_made()
-  if need_shared() and not made then
-    pending("no Debian python3-h5py, python3-torch, python3-torchvision")
+-- fixtures.py's formula: n numbers in -1 .. 1 by a tensor's name.
+local function value(name, n)
+  local h, list = 2166136261, {}
+  for i = 1, #name do h = (h ~ name:byte(i)) * 16777619 & 0xFFFFFFFF end
+  for i = 0, n - 1 do
+    local x = (h + i * 2654435761) & 0xFFFFFFFF
+    x = (x ~ x >> 16) * 0x45D9F3B & 0xFFFFFFFF
+    list[i + 1] = (x ~ x >> 16) / 2.0 ^ 31 - 1
   end
-  return made
+  return list
 end
 
 
--- Imports and holds every tensor against vgg16_lunette.safetensors, bit for bit:
--- a permutation computes nothing.
+-- Imports and holds every tensor against the same network in our own layout, bit for
+-- bit: a permutation computes nothing.
 local function same_bits(path, only)
+  local ours = path:find(formats, 1, true) and formats .. "vgg16_lunette.safetensors"
+    or fixtures .. "lunette.safetensors"
   local out = tmp .. "/out.safetensors"
   local written, report = import(path, { out = out })
   assert.are.equal(out, written, tostring(report))
-  local got, want = tensors(out), tensors(formats .. "vgg16_lunette.safetensors")
+  local got, want = tensors(out), tensors(ours)
   for name, t in pairs(want) do
     if not only or name:match(only) then
       assert.is_not_nil(got[name], path .. " lost " .. name)
@@ -135,83 +146,110 @@ end
 
 
 local layouts = {
-  ["vgg16_keras.h5"] = { "keras", "HDF5", "caffe" },
-  ["vgg16_keras_model.h5"] = { "keras", "HDF5", "caffe" },
-  ["vgg16_keras3.weights.h5"] = { "keras", "HDF5", "caffe" },
-  ["vgg16_zip.pth"] = { "torch", "PyTorch zip", "torch" },
-  ["vgg16_legacy.pth"] = { "torch", "PyTorch legacy", "torch" },
-  ["vgg16_torchvision.safetensors"] = { "torch", "safetensors", "torch" },
-  ["vgg16_timm.safetensors"] = { "torch", "safetensors", "torch" },
-  ["vgg16_lunette.safetensors"] = { "ours", "safetensors", "caffe" },
+  ["keras.h5"] = { "keras", "HDF5", "caffe" },
+  ["keras_model.h5"] = { "keras", "HDF5", "caffe" },
+  ["keras3.weights.h5"] = { "keras", "HDF5", "caffe" },
+  ["zip.pth"] = { "torch", "PyTorch zip", "torch" },
+  ["legacy.pth"] = { "torch", "PyTorch legacy", "torch" },
+  ["torchvision.safetensors"] = { "torch", "safetensors", "torch" },
+  ["timm.safetensors"] = { "torch", "safetensors", "torch" },
+  ["lunette.safetensors"] = { "ours", "safetensors", "caffe" },
 }
 
 
+local function picture()
+  return core.tensor(value("input", 3 * 64 * 64)):view(1, 3, 64, 64)
+end
+
+
+describe("the fixtures", function()
+  it("hold what the formula gives", function()
+    local found, n = tensors(fixtures .. "lunette.safetensors"), 0
+    for name, t in pairs(found) do
+      local shape, fan = t:shape(), 1
+      for i = 2, #shape do fan = fan * shape[i] end
+      local scale, list = #shape == 1 and 0.25 or (6 / fan) ^ 0.5, value(name, t:size())
+      for i, v in ipairs(list) do list[i] = ("<f"):pack(v * scale) end
+      assert.is_true(table.concat(list) == t:bytes(), name)
+      n = n + 1
+    end
+    assert.equal(22, n)
+  end)
+end)
+
+
 describe("import", function()
+  local function check_layout(path, want, model, classes)
+    local report = same_bits(path)
+    assert.are.equal(model, report.model)
+    assert.are.same(want, { report.family, report.format, report.preprocessing })
+    assert.are.equal(64, report.options.side)
+    assert.are.equal(classes, report.options.classes)
+  end
+
+
   for name, want in pairs(layouts) do
     it("reads " .. name .. " bit for bit", function()
+      check_layout(fixtures .. name, want, "vgg11", 4)
+      assert.is_true(exists(fixtures .. name))
+    end)
+
+    it("reads the reference's " .. name .. " bit for bit", function()
       if not need_shared() then return end
-      local report = same_bits(formats .. name)
-      assert.are.equal("vgg16", report.model)
-      assert.are.same(want, { report.family, report.format, report.preprocessing })
-      assert.are.equal(64, report.options.side)
-      assert.are.equal(10, report.options.classes)
+      check_layout(formats .. "vgg16_" .. name, want, "vgg16", 10)
     end)
   end
 
-  it("gives the reference's logits from every layout", function()
-    if not need_made() then return end
-    local expected = tensors(tmp .. "/expected.safetensors")
+  it("gives torch's logits from every layout", function()
+    local expected = tensors(fixtures .. "expected.safetensors").logits
     for name in pairs(layouts) do
-      local out = assert(import(formats .. name, { out = tmp .. "/l.safetensors" }))
-      -- float32 against float64: 1e-5 of the largest logit, as the issue asks
-      local y = logits(out, expected.input)
-      assert.is_true(distance(y, expected.logits) <= 1e-5, name)
+      local out = assert(import(fixtures .. name, { out = tmp .. "/l.safetensors" }))
+      -- float32 against float64: 1e-5 of the largest logit
+      assert.is_true(distance(logits(out, picture()), expected) <= 1e-5, name)
     end
   end)
 
   it("tells formats apart by content, not by suffix", function()
-    if not need_shared() then return end
     for name in pairs(layouts) do
       local other = tmp .. "/picture.jpg"
-      spit(other, read(formats .. name))
+      spit(other, read(fixtures .. name))
       same_bits(other)
       os.remove(other)
     end
   end)
 
   it("reads what else torch and Keras save", function()
-    if not need_made() then return end
     for _, name in ipairs { "channels_last.pth", "checkpoint.pth", "parameters.pth",
                             "protocol4.pth", "double.pth", "views.pth",
                             "views_legacy.pth", "auto_names.weights.h5",
                             "packed.weights.h5", "latest.weights.h5", "nested.h5",
                             "archive.keras" } do
-      same_bits(tmp .. "/" .. name)
+      same_bits(fixtures .. name)
     end
-    local report = same_bits(tmp .. "/notop.h5", "^block")
+    local report = same_bits(fixtures .. "notop.h5", "^block")
     assert.is_false(report.options.top)
   end)
 
   it("widens half precision exactly", function()
-    if not need_made() then return end
-    local half = assert(import(formats .. "vgg16_lunette.safetensors",
+    local half = assert(import(fixtures .. "lunette.safetensors",
                                { out = tmp .. "/h1.safetensors", half = true }))
     -- torch's own rounding to float16, widened by the importer
-    local wide = assert(import(tmp .. "/half.pth", { out = tmp .. "/h2.safetensors" }))
+    local wide = assert(import(fixtures .. "half.pth",
+                               { out = tmp .. "/h2.safetensors" }))
     local a, b = tensors(half), tensors(wide)
     for name, t in pairs(a) do
       assert.is_true(t:bytes() == b[name]:bytes(), name)
     end
-    local brain = assert(import(tmp .. "/bfloat16.pth",
+    local brain = assert(import(fixtures .. "bfloat16.pth",
                                 { out = tmp .. "/b.safetensors" }))
-    local c, exact = tensors(brain), tensors(formats .. "vgg16_lunette.safetensors")
+    local c, exact = tensors(brain), tensors(fixtures .. "lunette.safetensors")
     for name, t in pairs(c) do -- 8 bits of mantissa: half a step of 2^-8
       assert.is_true(distance(t, exact[name]) <= 2 ^ -8, name)
     end
   end)
 
   it("finds AlexNet, SqueezeNet and ResNet, with torch's logits", function()
-    if not need_made() then return end
+    if not need(tmp .. "/alexnet.pth", "python3-torchvision") then return end
     for _, name in ipairs { "alexnet", "squeezenet1_0", "squeezenet1_1", "resnet18" } do
       local out, report = import(("%s/%s.pth"):format(tmp, name),
                                  { out = tmp .. "/n.safetensors" })
@@ -225,8 +263,7 @@ describe("import", function()
   end)
 
   it("finds a VGG without its dense layers", function()
-    if not need_made() then return end
-    local out, report = import(tmp .. "/vgg11_features.pth",
+    local out, report = import(fixtures .. "features.pth",
                                { out = tmp .. "/f.safetensors" })
     assert.is_truthy(out, report)
     assert.are.equal("vgg11", report.model)
@@ -279,31 +316,32 @@ describe("import", function()
   end)
 
   it("stores half as many bytes with half, the same classes on top", function()
-    if not need_made() then return end
-    local expected = tensors(tmp .. "/expected.safetensors")
-    local full = assert(import(formats .. "vgg16_keras.h5",
-                               { out = tmp .. "/1.safetensors" }))
-    local half = assert(import(formats .. "vgg16_keras.h5",
-                               { out = tmp .. "/2.safetensors", half = true }))
+    local net = assert(lu.net(lu.models.vgg11 { width = 1 / 16, side = 32, fc = 40,
+                                                classes = 10 })):init(1)
+    local path = tmp .. "/0.safetensors"
+    assert(lu.save(net, path))
+    local full = assert(import(path, { out = tmp .. "/1.safetensors" }))
+    local half = assert(import(path, { out = tmp .. "/2.safetensors", half = true }))
     assert.is_true(#read(half) < 0.52 * #read(full))
-    local a, b = logits(full, expected.input), logits(half, expected.input)
+    local x = core.normal(1, 1, 1, 3, 32, 32)
+    local a, b = logits(full, x), logits(half, x)
     assert.is_true(distance(a, b) <= 1e-2)
-    local x, y = a[1]:argsort(), b[1]:argsort()
-    for i = 1, 5 do assert.are.equal(x[i], y[i]) end
+    assert.is_true(distance(a, b) > 0)
+    local c, d = a[1]:argsort(), b[1]:argsort()
+    for i = 1, 3 do assert.are.equal(c[i], d[i]) end
   end)
 
   it("writes what it knows into the metadata", function()
-    if not need_shared() then return end
-    local out = assert(import(formats .. "vgg16_keras.h5",
+    local out = assert(import(fixtures .. "keras.h5",
                               { out = tmp .. "/m.safetensors", name = "mine" }))
     local _, meta = tensors(out)
-    local ok, sums = shell("sha256sum " .. quote(formats .. "vgg16_keras.h5"))
+    local ok, sums = shell("sha256sum " .. quote(fixtures .. "keras.h5"))
     assert.is_truthy(ok)
     assert.are.equal(sums:match("^%x+"), meta.source_sha256)
-    ok, sums = shell("md5sum " .. quote(formats .. "vgg16_keras.h5"))
+    ok, sums = shell("md5sum " .. quote(fixtures .. "keras.h5"))
     assert.is_truthy(ok)
     assert.are.equal(sums:match("^%x+"), meta.source_md5)
-    assert.are.same({ "vgg16", "caffe", "vgg16_keras.h5", "mine" },
+    assert.are.same({ "vgg11", "caffe", "keras.h5", "mine" },
       { meta.lunette_model, meta.preprocessing, meta.source, meta.weights_name })
     local graph = assert(graphs.decode(meta.lunette_graph))
     assert.are.same({ 3, 64, 64 }, graph.input)
@@ -328,8 +366,7 @@ describe("import", function()
   end)
 
   it("begins its data, and every tensor it can, at 64 bytes", function()
-    if not need_shared() then return end
-    local out = assert(import(formats .. "vgg16_zip.pth",
+    local out = assert(import(fixtures .. "zip.pth",
                               { out = tmp .. "/a.safetensors" }))
     local bytes = read(out)
     local n = ("<I8"):unpack(bytes)
@@ -344,14 +381,13 @@ describe("import", function()
   end)
 
   it("says which weight set it is when the checksum is known", function()
-    if not need_shared() then return end
-    local ok, sums = shell("md5sum " .. quote(formats .. "vgg16_keras.h5"))
+    local ok, sums = shell("md5sum " .. quote(fixtures .. "keras.h5"))
     assert.is_truthy(ok)
-    spit(tmp .. "/catalogue.json", ([=[[{"id":"toy","model":"vgg16","name":"A toy",
+    spit(tmp .. "/catalogue.json", ([=[[{"id":"toy","model":"vgg11","name":"A toy",
       "origin":"keras","file":"x.h5","url":"http://localhost/x.h5","md5":"%s",
       "preprocessing":"tf","licence":"none"}]]=]):format(sums:match("^%x+")))
     local code = ([[os.exit(require "lunette.commands.import" { "%s", "-o", "%s" })]])
-      :format(formats .. "vgg16_keras.h5", tmp .. "/k.safetensors")
+      :format(fixtures .. "keras.h5", tmp .. "/k.safetensors")
     local _, text = shell(("LUNETTE_CATALOGUE=%s lua5.4 -e %s"):format(
       quote(tmp .. "/catalogue.json"), quote(code)), true)
     assert.is_truthy(text:find("weights        A toy", 1, true), text)
@@ -359,16 +395,29 @@ describe("import", function()
   end)
 
   it("leaves nothing when it cannot write, and never replaces its input", function()
-    if not need_shared() then return end
-    local out, message = import(formats .. "vgg16_zip.pth",
+    local out, message = import(fixtures .. "zip.pth",
                                 { out = tmp .. "/no/x.safetensors" })
     assert.is_nil(out)
     assert.is_truthy(message:find("No such file", 1, true), message)
-    spit(tmp .. "/self.pth", read(formats .. "vgg16_zip.pth"))
+    spit(tmp .. "/self.pth", read(fixtures .. "zip.pth"))
     out, message = import(tmp .. "/self.pth", { out = tmp .. "/./self.pth" })
     assert.is_nil(out)
     assert.is_truthy(message:find("replace the input", 1, true), message)
-    assert.is_true(read(tmp .. "/self.pth") == read(formats .. "vgg16_zip.pth"))
+    -- under another name it is the same file, too
+    shell(("ln %s/self.pth %s/hard.pth; ln -s self.pth %s/soft.pth"):format(
+      quote(tmp), quote(tmp), quote(tmp)))
+    for _, name in ipairs { "self.pth", "hard.pth", "soft.pth" } do
+      for _, other in ipairs { "self.pth", "hard.pth", "soft.pth" } do
+        out, message = import(tmp .. "/" .. name, { out = tmp .. "/" .. other })
+        assert.is_nil(out, name .. " to " .. other)
+        assert.is_truthy(message:find("replace the input", 1, true), message)
+      end
+    end
+    assert.is_true(read(tmp .. "/self.pth") == read(fixtures .. "zip.pth"))
+    -- what is at the output is replaced, where it is another file
+    spit(tmp .. "/old.safetensors", "old")
+    out = assert(import(tmp .. "/self.pth", { out = tmp .. "/old.safetensors" }))
+    assert.is_true(#read(out) > 1000)
     for _, name in ipairs(files(tmp)) do assert.is_nil(name:match("%.part"), name) end
   end)
 
@@ -390,15 +439,20 @@ end)
 local complaints = {
   ["system.pth"] = "posix.system", ["eval.pth"] = "eval", ["exec.pth"] = "exec",
   ["open.pth"] = "io.open", ["whole_model.pth"] = "torch.nn.modules.linear.Linear",
-  ["vgg16_bn.pth"] = "batch normalisation", ["flipped.pth"] = "CRC",
+  ["batch_norm.pth"] = "batch normalisation", ["flipped.pth"] = "CRC",
   ["packed.pth"] = "packed", ["bomb.pth"] = "packed", ["overlap.pth"] = "overlaps",
-  ["strided.pth"] = "holes", ["bomb.h5"] = "unpack", ["external_link.h5"] = "link",
-  ["soft_link.h5"] = "link", ["external_data.h5"] = "another file",
+  ["strided.pth"] = "holes", ["bomb.h5"] = "would unpack 12582912 bytes",
+  ["external_link.h5"] = "'block1_conv1' is a soft or external link",
+  ["soft_link.h5"] = "'block1_conv1' is a soft or external link",
+  ["soft_link_inside.h5"] = "'b' is a soft or external link",
+  ["giant.h5"] = "axis 0 of 1073741824", ["fill.h5"] = "its data is missing",
+  ["short_storage.pth"] = "bytes", ["infinity.safetensors"] = "not finite",
+  ["external_data.h5"] = "another file",
   ["virtual.h5"] = "virtual", ["lzf.h5"] = "filter", ["ring.h5"] = "deeper",
   ["overlap.safetensors"] = "overlaps", ["hole.safetensors"] = "hole",
   ["twice.safetensors"] = "duplicate", ["nan.safetensors"] = "not finite",
-  ["wrong_shape.safetensors"] = "(8, 5, 3, 3)",
-  ["missing.safetensors"] = "block2_conv2.bias",
+  ["wrong_shape.safetensors"] = "(3, 5, 3, 3)",
+  ["missing.safetensors"] = "block3_conv1.bias",
   ["extra.safetensors"] = "aux.weight", ["lfs.bin"] = "Git LFS",
   ["html.bin"] = "web page", ["empty.bin"] = "empty",
 }
@@ -416,7 +470,6 @@ describe("hostile and damaged files", function()
 
 
   it("end in a message that names the cause, and run nothing", function()
-    if not need_made() then return end
     for _, name in ipairs(files(tmp .. "/bad")) do
       local message = refused(tmp .. "/bad/" .. name)
       assert.is_truthy(message:find(complaints[name] or "", 1, true),
@@ -427,7 +480,6 @@ describe("hostile and damaged files", function()
   end)
 
   it("end within a second", function()
-    if not need_made() then return end
     local program = assert(import.program.path())
     for _, name in ipairs(files(tmp .. "/bad")) do
       local path = quote(tmp .. "/bad/" .. name)
@@ -439,10 +491,9 @@ describe("hostile and damaged files", function()
   end)
 
   it("survive truncation at many places", function()
-    if not need_shared() then return end
     local path = tmp .. "/cut.bin"
     for name in pairs(layouts) do
-      local bytes = read(formats .. name)
+      local bytes = read(fixtures .. name)
       for i = 0, 15 do
         -- half of the cuts in the first 4 KB, where headers are
         local at = i < 8 and i * 511 or math.floor(#bytes * (i - 7) / 8.5)
@@ -455,14 +506,13 @@ describe("hostile and damaged files", function()
   end)
 
   it("survive flipped bits in their headers", function()
-    if not need_shared() then return end
     local path, state = tmp .. "/flip.bin", 1
     local function random(n) -- the same files in every run
       state = (state * 1103515245 + 12345) & 0x7fffffff
       return state // 65536 % n
     end
     for name in pairs(layouts) do
-      local bytes = read(formats .. name)
+      local bytes = read(fixtures .. name)
       for _ = 1, 20 do
         local at = 1 + random(3000)
         local bit = 1 << random(8)
