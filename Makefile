@@ -160,8 +160,9 @@ docs: all  ## the API reference, from the doc comments, into docs/api
 	@tests/deps build test
 	@LUA_PATH_5_4='lua/?.lua;lua/?/init.lua;;' LUA_CPATH_5_4='$(BUILD)/?.so;;' $(LUA) docs/reference.lua $(BUILD)/reference
 	@ldoc -q -c config.ld -d docs/api $(BUILD)/reference
-layers:  ## check that only engine/bind includes Lua
+layers:  ## check that only engine/bind includes Lua, and which folder knows which
 	@! grep -rnE --include='*.[ch]' '(lua|lauxlib|lualib)\.h|lua_State' engine --exclude-dir=bind
+	@$(LUA) tests/layers.lua
 install: all  ## put the program and the library under PREFIX
 	install -d '$(BINDIR)' '$(CMOD)/lunette' '$(LMOD)/lunette' '$(SHARE)/weights' '$(SHARE)/scripts' '$(LIBEXEC)'
 	install -m 755 $(wildcard $(BUILD)/lunette/*.so) '$(CMOD)/lunette/'

@@ -476,27 +476,8 @@ static void an_interrupt_unwinds(void) {
   }
 }
 
-int main(void) {
+static void nothing_is_left(void) {
   size_t base;
-  blocks_are_aligned();
-  base = lun_mem().blocks;
-  counts_follow();
-  impossible_sizes_are_refused();
-  the_soft_limit_is_told();
-  the_nth_allocation_fails();
-  shapes_are_checked();
-  views_share();
-  turned_matrices_are_themselves();
-  foreign_storage_is_released_once();
-  random_numbers_are_counted();
-  fused_equals_unfused();
-  deferred_values_are_there_for_others();
-  pooled_equals_unpooled();
-  changed_inputs_are_told();
-  rules_find_what_waited();
-  what_cannot_join_reads();
-  large_blocks_come_from_the_pool();
-  misuse_is_told();
   whole(0); /* scratch of the kernels is kept from here on */
   base = lun_mem().blocks;
   no_refusal_leaks(0);
@@ -504,6 +485,30 @@ int main(void) {
   no_refusal_leaks(2);
   an_interrupt_unwinds();
   CHECK(lun_mem().blocks == base, "%zu blocks left", lun_mem().blocks - base);
-  lun_set_threads(1);
+}
+
+int main(void) {
+  TESTS {
+    TEST(blocks_are_aligned());
+    TEST(counts_follow());
+    TEST(impossible_sizes_are_refused());
+    TEST(the_soft_limit_is_told());
+    TEST(the_nth_allocation_fails());
+    TEST(shapes_are_checked());
+    TEST(views_share());
+    TEST(turned_matrices_are_themselves());
+    TEST(foreign_storage_is_released_once());
+    TEST(random_numbers_are_counted());
+    TEST(fused_equals_unfused());
+    TEST(deferred_values_are_there_for_others());
+    TEST(pooled_equals_unpooled());
+    TEST(changed_inputs_are_told());
+    TEST(rules_find_what_waited());
+    TEST(what_cannot_join_reads());
+    TEST(large_blocks_come_from_the_pool());
+    TEST(misuse_is_told());
+    TEST(nothing_is_left());
+    lun_set_threads(1);
+  }
   DONE("core");
 }

@@ -406,37 +406,40 @@ static void text(void) {
 }
 
 int main(void) {
-  reads_what_pillow_wrote();
-  tells_the_rotation();
-  every_truncation_is_refused(jpeg, sizeof jpeg, "jpeg");
-  every_truncation_is_refused(jpeg_progressive, sizeof jpeg_progressive,
-                              "prog");
-  every_truncation_is_refused(jpeg_cmyk, sizeof jpeg_cmyk, "cmyk");
-  every_truncation_is_refused(png, sizeof png, "png");
-  every_truncation_is_refused(png_deep, sizeof png_deep, "deep");
-  every_truncation_is_refused(bmp, sizeof bmp, "bmp");
-  flipped_bytes_do_no_harm(jpeg, sizeof jpeg);
-  flipped_bytes_do_no_harm(jpeg_progressive, sizeof jpeg_progressive);
-  flipped_bytes_do_no_harm(jpeg_turned, sizeof jpeg_turned);
-  flipped_bytes_do_no_harm(png_palette, sizeof png_palette);
-  flipped_bytes_do_no_harm(bmp, sizeof bmp);
-  refuses_what_is_no_picture();
-  for (int w = 1; w < 300; w = w * 3 + 1)
-    for (uint32_t noise = 1; noise <= 256; noise *= 4)
-      png_round_trip(w, 500 - w, noise);
-  formats_round_trip();
-  writing_survives_a_refusing_allocator("png");
-  writing_survives_a_refusing_allocator("jpg");
-  writing_survives_a_refusing_allocator("bmp");
-  reading_survives_a_refusing_allocator(jpeg_progressive,
-                                        sizeof jpeg_progressive);
-  reading_survives_a_refusing_allocator(png_alpha, sizeof png_alpha);
-  reading_survives_a_refusing_allocator(jpeg_cmyk_bare, sizeof jpeg_cmyk_bare);
-  drawing_is_cut_at_the_edges();
-  colours_take_256_equal_steps();
-  planes_and_back();
-  ranges();
-  text();
-  lun_mem_trim();
+  TESTS {
+    TEST(reads_what_pillow_wrote());
+    TEST(tells_the_rotation());
+    TEST(every_truncation_is_refused(jpeg, sizeof jpeg, "jpeg"));
+    TEST(every_truncation_is_refused(jpeg_progressive, sizeof jpeg_progressive,
+                                     "prog"));
+    TEST(every_truncation_is_refused(jpeg_cmyk, sizeof jpeg_cmyk, "cmyk"));
+    TEST(every_truncation_is_refused(png, sizeof png, "png"));
+    TEST(every_truncation_is_refused(png_deep, sizeof png_deep, "deep"));
+    TEST(every_truncation_is_refused(bmp, sizeof bmp, "bmp"));
+    TEST(flipped_bytes_do_no_harm(jpeg, sizeof jpeg));
+    TEST(flipped_bytes_do_no_harm(jpeg_progressive, sizeof jpeg_progressive));
+    TEST(flipped_bytes_do_no_harm(jpeg_turned, sizeof jpeg_turned));
+    TEST(flipped_bytes_do_no_harm(png_palette, sizeof png_palette));
+    TEST(flipped_bytes_do_no_harm(bmp, sizeof bmp));
+    TEST(refuses_what_is_no_picture());
+    for (int w = 1; w < 300; w = w * 3 + 1)
+      for (uint32_t noise = 1; noise <= 256; noise *= 4)
+        TEST(png_round_trip(w, 500 - w, noise));
+    TEST(formats_round_trip());
+    TEST(writing_survives_a_refusing_allocator("png"));
+    TEST(writing_survives_a_refusing_allocator("jpg"));
+    TEST(writing_survives_a_refusing_allocator("bmp"));
+    TEST(reading_survives_a_refusing_allocator(jpeg_progressive,
+                                               sizeof jpeg_progressive));
+    TEST(reading_survives_a_refusing_allocator(png_alpha, sizeof png_alpha));
+    TEST(reading_survives_a_refusing_allocator(jpeg_cmyk_bare,
+                                               sizeof jpeg_cmyk_bare));
+    TEST(drawing_is_cut_at_the_edges());
+    TEST(colours_take_256_equal_steps());
+    TEST(planes_and_back());
+    TEST(ranges());
+    TEST(text());
+    lun_mem_trim();
+  }
   DONE("test_image");
 }

@@ -471,15 +471,17 @@ static void test_jail(void) {
 }
 
 int main(void) {
-  test_every_half();
-  test_rounding();
-  test_refused_values();
-  test_copies();
-  test_pickles();
-  test_random_pickles();
-  test_plan_of_any_length();
-  test_wrong_plans();
-  test_extreme_offsets();
-  test_jail();
+  TESTS {
+    TEST(test_every_half());
+    TEST(test_rounding());
+    TEST(test_refused_values());
+    TEST(test_copies());
+    TEST(test_pickles());
+    TEST(test_random_pickles());
+    TEST(test_plan_of_any_length());
+    TEST(test_wrong_plans());
+    TEST(test_extreme_offsets());
+    TEST(test_jail());
+  }
   DONE("test_import");
 }

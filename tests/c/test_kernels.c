@@ -607,23 +607,25 @@ static void unknown_sets_are_refused(void) {
 }
 
 int main(void) {
-  three_by_three_shapes();
-  few_channels();
-  general_shapes();
-  dense_shapes();
-  input_sums_are_naive();
-  every_plan_is_naive();
-  EACH_SET {
-    threads_do_not_change_bits();
-    batches_do_not_change_bits();
-    dense_bits_are_fixed();
+  TESTS {
+    TEST(three_by_three_shapes());
+    TEST(few_channels());
+    TEST(general_shapes());
+    TEST(dense_shapes());
+    TEST(input_sums_are_naive());
+    TEST(every_plan_is_naive());
+    EACH_SET {
+      TEST(threads_do_not_change_bits());
+      TEST(batches_do_not_change_bits());
+      TEST(dense_bits_are_fixed());
+    }
+    TEST(sets_agree());
+    lun_isa_set(NULL);
+    TEST(interruption_is_reported());
+    lun_isa_set(NULL);
+    TEST(refused_memory_is_reported());
+    TEST(gemm_is_naive());
+    TEST(unknown_sets_are_refused());
   }
-  sets_agree();
-  lun_isa_set(NULL);
-  interruption_is_reported();
-  lun_isa_set(NULL);
-  refused_memory_is_reported();
-  gemm_is_naive();
-  unknown_sets_are_refused();
   DONE("kernels");
 }

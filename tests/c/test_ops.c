@@ -349,13 +349,15 @@ static void ties_of_maximum_share(void) {
 }
 
 int main(void) {
-  values_are_the_literal_ones();
-  slopes_are_those_of_pytorch();
-  shapes_are_those_of_pytorch();
-  large_reductions_equal_a_plain_loop();
-  conv2d_hands_its_geometry_on();
-  nan_stays_nan();
-  the_first_of_equal_maxima_gets_the_gradient();
-  ties_of_maximum_share();
+  TESTS {
+    TEST(values_are_the_literal_ones());
+    TEST(slopes_are_those_of_pytorch());
+    TEST(shapes_are_those_of_pytorch());
+    TEST(large_reductions_equal_a_plain_loop());
+    TEST(conv2d_hands_its_geometry_on());
+    TEST(nan_stays_nan());
+    TEST(the_first_of_equal_maxima_gets_the_gradient());
+    TEST(ties_of_maximum_share());
+  }
   DONE("ops: values");
 }

@@ -132,9 +132,11 @@ static void every_operator_is_tested(void) {
 }
 
 int main(void) {
-  for (int r = 0; r < OPROWS; r++)
-    run(oprows[r].op, oprows[r].attrs, oprows[r].inputs);
-  for (int r = 0; r < OPROWS; r++) shape_without_values(&oprows[r]);
-  every_operator_is_tested();
+  TESTS {
+    for (int r = 0; r < OPROWS; r++)
+      TEST(run(oprows[r].op, oprows[r].attrs, oprows[r].inputs));
+    for (int r = 0; r < OPROWS; r++) TEST(shape_without_values(&oprows[r]));
+    TEST(every_operator_is_tested());
+  }
   DONE("ops: gradients");
 }

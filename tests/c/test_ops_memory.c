@@ -125,10 +125,12 @@ static void an_interrupt_stops_a_large_operator(void) {
 }
 
 int main(void) {
-  for (int r = 0; r < OPROWS; r++) no_refusal_leaks(&oprows[r]);
-  for (size_t r = 0; r < sizeof large / sizeof *large; r++)
-    bits_do_not_depend_on_threads(&large[r]);
-  an_interrupt_stops_a_large_operator();
-  lun_set_threads(1);
+  TESTS {
+    for (int r = 0; r < OPROWS; r++) TEST(no_refusal_leaks(&oprows[r]));
+    for (size_t r = 0; r < sizeof large / sizeof *large; r++)
+      TEST(bits_do_not_depend_on_threads(&large[r]));
+    TEST(an_interrupt_stops_a_large_operator());
+    lun_set_threads(1);
+  }
   DONE("ops: memory and threads");
 }

@@ -283,14 +283,16 @@ static void defaults_fill_every_slot(void) {
 }
 
 int main(void) {
-  rules_follow_their_formulas();
-  relu_rules_need_the_output_alone();
-  fused_equals_unfused("conv2d", "padding=1,1", "2,5,9,11|7,5,3,3|7");
-  fused_equals_unfused("conv2d", "stride=2,2", "1,3,9,11|4,3,5,5");
-  fused_equals_unfused("linear", "", "3,33|17,33|17");
-  messages_name_the_layer_and_both_numbers();
-  the_table_is_complete_and_consistent();
-  an_unknown_rule_lists_those_there_are();
-  defaults_fill_every_slot();
+  TESTS {
+    TEST(rules_follow_their_formulas());
+    TEST(relu_rules_need_the_output_alone());
+    TEST(fused_equals_unfused("conv2d", "padding=1,1", "2,5,9,11|7,5,3,3|7"));
+    TEST(fused_equals_unfused("conv2d", "stride=2,2", "1,3,9,11|4,3,5,5"));
+    TEST(fused_equals_unfused("linear", "", "3,33|17,33|17"));
+    TEST(messages_name_the_layer_and_both_numbers());
+    TEST(the_table_is_complete_and_consistent());
+    TEST(an_unknown_rule_lists_those_there_are());
+    TEST(defaults_fill_every_slot());
+  }
   DONE("ops: rules and messages");
 }

@@ -89,8 +89,10 @@ static void test_paste(void) {
 }
 
 int main(void) {
-  test_adam();
-  test_sgd();
-  test_paste();
+  TESTS {
+    TEST(test_adam());
+    TEST(test_sgd());
+    TEST(test_paste());
+  }
   DONE("optim");
 }

@@ -255,20 +255,22 @@ static void no_memory(void) {
 }
 
 int main(void) {
-  char folder[] = "/tmp/lunette_XXXXXX";
-  if (!mkdtemp(folder) || chdir(folder)) abort();
-  for (no_tmpfile = 0; no_tmpfile <= 1; no_tmpfile++) {
-    writes();
-    pieces();
-    links();
-    devices();
-    descriptors();
-    sets();
-    limited();
-    killed();
-    taken();
-    no_memory();
+  TESTS {
+    char folder[] = "/tmp/lunette_XXXXXX";
+    if (!mkdtemp(folder) || chdir(folder)) abort();
+    for (no_tmpfile = 0; no_tmpfile <= 1; no_tmpfile++) {
+      TEST(writes());
+      TEST(pieces());
+      TEST(links());
+      TEST(devices());
+      TEST(descriptors());
+      TEST(sets());
+      TEST(limited());
+      TEST(killed());
+      TEST(taken());
+      TEST(no_memory());
+    }
+    if (chdir("/") || rmdir(folder)) CHECK(0, "%s is not empty", folder);
   }
-  if (chdir("/") || rmdir(folder)) CHECK(0, "%s is not empty", folder);
   DONE("test_output");
 }

@@ -218,14 +218,16 @@ static void threads_do_not_share_a_processor(void) {
 }
 
 int main(void) {
-  every_job_runs_once();
-  many_short_calls_in_a_row();
-  numbers_of_threads_are_clamped();
-  an_interrupt_leaves_the_rest_undone();
-  nested_calls_run_in_line();
-  two_callers_at_once();
-  a_forked_child_has_its_own_workers();
-  a_fork_amid_a_loop_has_its_own_workers();
-  threads_do_not_share_a_processor();
+  TESTS {
+    TEST(every_job_runs_once());
+    TEST(many_short_calls_in_a_row());
+    TEST(numbers_of_threads_are_clamped());
+    TEST(an_interrupt_leaves_the_rest_undone());
+    TEST(nested_calls_run_in_line());
+    TEST(two_callers_at_once());
+    TEST(a_forked_child_has_its_own_workers());
+    TEST(a_fork_amid_a_loop_has_its_own_workers());
+    TEST(threads_do_not_share_a_processor());
+  }
   DONE("par");
 }

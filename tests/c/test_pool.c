@@ -89,15 +89,21 @@ static void backward_is_naive(const lun_simd *isa, const row *r, int kind) {
   free(low);
 }
 
+static void every_length_is_naive(void) {
+  for (int64_t len = 1; len <= MOST; len++) {
+    row r = row_new(len);
+    forward_is_naive(lun_simd_now(), &r);
+    for (int kind = -1; kind < NAIVE_SLOPES; kind++)
+      backward_is_naive(lun_simd_now(), &r, kind);
+    row_free(&r);
+  }
+}
+
 int main(void) {
-  for (int k = 0; lun_isa_name(k); k++) {
-    lun_isa_set(lun_isa_name(k));
-    for (int64_t len = 1; len <= MOST; len++) {
-      row r = row_new(len);
-      forward_is_naive(lun_simd_now(), &r);
-      for (int kind = -1; kind < NAIVE_SLOPES; kind++)
-        backward_is_naive(lun_simd_now(), &r, kind);
-      row_free(&r);
+  TESTS {
+    for (int k = 0; lun_isa_name(k); k++) {
+      lun_isa_set(lun_isa_name(k));
+      TEST(every_length_is_naive());
     }
   }
   DONE("pool");

@@ -104,11 +104,14 @@ static void failing_allocations(void) {
 }
 
 int main(void) {
-  matches_pillow();
-  part_of_a_picture();
-  float_planes();
-  crops();
-  failing_allocations();
-  CHECK(lun_filter_find("nope") == -1 && lun_filter_name(99) == NULL, "names");
+  TESTS {
+    TEST(matches_pillow());
+    TEST(part_of_a_picture());
+    TEST(float_planes());
+    TEST(crops());
+    TEST(failing_allocations());
+    TEST(CHECK(lun_filter_find("nope") == -1 && lun_filter_name(99) == NULL,
+               "names"));
+  }
   DONE("test_resize");
 }

@@ -522,22 +522,24 @@ int main(void) {
     if (!mkdtemp(folder)) abort();
   }
   snprintf(path, sizeof path, "%s/f.safetensors", folder);
-  a_good_file_is_read();
-  every_truncation_is_refused();
-  flipped_bits_do_no_harm();
-  the_format_is_kept();
-  odd_but_allowed();
-  deep_nesting_is_refused();
-  lying_lengths_are_refused();
-  what_is_no_file();
-  halves_convert();
-  halves_round_to_even();
-  dtypes_are_widened();
-  what_is_written_is_read();
-  turned_matrices_are_kept();
-  what_cannot_lie_turned();
-  bad_writes_change_nothing();
-  no_refusal_leaks();
+  TESTS {
+    TEST(a_good_file_is_read());
+    TEST(every_truncation_is_refused());
+    TEST(flipped_bits_do_no_harm());
+    TEST(the_format_is_kept());
+    TEST(odd_but_allowed());
+    TEST(deep_nesting_is_refused());
+    TEST(lying_lengths_are_refused());
+    TEST(what_is_no_file());
+    TEST(halves_convert());
+    TEST(halves_round_to_even());
+    TEST(dtypes_are_widened());
+    TEST(what_is_written_is_read());
+    TEST(turned_matrices_are_kept());
+    TEST(what_cannot_lie_turned());
+    TEST(bad_writes_change_nothing());
+    TEST(no_refusal_leaks());
+  }
   leave_no_files();
   DONE("safetensors");
 }

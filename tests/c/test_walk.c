@@ -637,23 +637,25 @@ static void empty_outputs_are_refused(void) {
 }
 
 int main(void) {
-  gradient_is_the_slope();
-  paths_add_up();
-  nothing_is_overwritten();
-  wants_in_the_middle();
-  no_path_gives_nothing();
-  rules_follow_their_formulas();
-  own_gates_are_fused();
-  rules_that_are_none_are_refused();
-  gates_equal_rules();
-  layouts_agree();
-  targets_do_not_disturb_each_other();
-  copies_equal_walks();
-  walks_leave_nothing_behind();
-  answers_are_used();
-  abandoned_walks_leak_nothing();
-  misuse_is_told();
-  empty_outputs_are_refused();
-  lun_set_threads(1);
+  TESTS {
+    TEST(gradient_is_the_slope());
+    TEST(paths_add_up());
+    TEST(nothing_is_overwritten());
+    TEST(wants_in_the_middle());
+    TEST(no_path_gives_nothing());
+    TEST(rules_follow_their_formulas());
+    TEST(own_gates_are_fused());
+    TEST(rules_that_are_none_are_refused());
+    TEST(gates_equal_rules());
+    TEST(layouts_agree());
+    TEST(targets_do_not_disturb_each_other());
+    TEST(copies_equal_walks());
+    TEST(walks_leave_nothing_behind());
+    TEST(answers_are_used());
+    TEST(abandoned_walks_leak_nothing());
+    TEST(misuse_is_told());
+    TEST(empty_outputs_are_refused());
+    lun_set_threads(1);
+  }
   DONE("walk");
 }

@@ -1,28 +1,60 @@
--- A busted output handler: failures and skips by name, then one line with counts.
+-- A busted output handler: failures and skips by name, then one line with counts of
+-- tests. Where a set-up fails, or a file cannot be read, busted runs none of the tests
+-- behind it; they count as failed: as many as tests/counts.txt knows and did not run.
+
+
+---How many tests that file had, at least.
+local function floor_of(file)
+  local f = io.open("tests/counts.txt", "r")
+  local text = f and f:read "a" or ""
+  if f then f:close() end
+  for name, n in text:gmatch "([^\n ]+) (%d+)" do
+    if name == file then return math.tointeger(tonumber(n)) end
+  end
+  return 0
+end
+
+
+local function print_failure(f)
+  print(("FAILED %s\n  %s"):format(f.name or "?", tostring(f.message)))
+  if type(f.trace) == "table" and f.trace.traceback then
+    print((f.trace.traceback:gsub("\n", "\n  "):sub(1, 1200)))
+  end
+end
+
+
 return function()
   local busted = require "busted"
   local handler = require "busted.outputHandlers.base" ()
   local seconds = os.clock()
+  local outside = false
+
+  handler.broken = function(element)
+    outside = outside or element.descriptor ~= "it"
+    return nil, true
+  end
+
 
   handler.suiteEnd = function()
+    local file = arg and arg[#arg] or ""
+    local failed = handler.failuresCount + handler.errorsCount
+    local seen = handler.successesCount + failed + handler.pendingsCount
+    local missing = outside and math.max(0, floor_of(file) - seen) or 0
     for _, list in ipairs { handler.failures, handler.errors } do
-      for _, f in ipairs(list) do
-        print(("FAILED %s\n  %s"):format(f.name or "?", tostring(f.message)))
-        if type(f.trace) == "table" and f.trace.traceback then
-          print((f.trace.traceback:gsub("\n", "\n  "):sub(1, 1200)))
-        end
-      end
+      for _, f in ipairs(list) do print_failure(f) end
     end
     for _, p in ipairs(handler.pendings) do
       print(("skipped: %s %s"):format(p.name or "?", tostring(p.message or "")))
     end
-    local file = arg and arg[#arg] or ""
+    if missing > 0 then print(("and %d tests behind that"):format(missing)) end
     print(("%-40s %d passed, %d failed, %d skipped  (%.1f s)"):format(file,
-      handler.successesCount, handler.failuresCount + handler.errorsCount,
-      handler.pendingsCount, os.clock() - seconds))
+      handler.successesCount, failed + missing, handler.pendingsCount,
+      os.clock() - seconds))
     return nil, true
   end
 
   busted.subscribe({ "suite", "end" }, handler.suiteEnd)
+  busted.subscribe({ "error" }, handler.broken)
+  busted.subscribe({ "failure" }, handler.broken)
   return handler
 end

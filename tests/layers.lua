@@ -1,0 +1,231 @@
+---`make layers`: which folder may know which. Reads every `require "lunette..."` and
+---every #include "..."; names what goes up, and every circle of files. What is not
+---right yet stands in tests/layers.txt, which only gets shorter.
+local lfs = require "lfs"
+
+-- From the bottom to the top: a folder knows itself and those before it. Folders of
+-- one list know nothing of each other.
+local lua_folders = { "base", "net", "models", "weights", "explain", "methods",
+                      "metrics", "picture", { "commands", "repl", "glyphs" } }
+local c_folders = { "engine", "engine/kernels", "engine/ops",
+                    { "engine/picture", "engine/import" }, "engine/bind" }
+
+-- Faces: files outside the folders, which may know everything, and may be known by
+-- the folders named here. The engine's own module is for all.
+local faces = { [""] = true }
+local public = { ["engine/lunette.h"] = true } -- the header that every folder reads
+
+
+local function ranks(folders)
+  local rank = {}
+  for i, f in ipairs(folders) do
+    for _, name in ipairs(type(f) == "table" and f or { f }) do rank[name] = i end
+  end
+  return rank
+end
+
+
+local function read(path)
+  local f = assert(io.open(path, "r"))
+  local text = f:read "a"
+  f:close()
+  return text
+end
+
+
+---All files below `folder` with that suffix, sorted.
+local function files_of(folder, suffix, list)
+  list = list or {}
+  for name in lfs.dir(folder) do
+    local path = folder .. "/" .. name
+    if lfs.attributes(path, "mode") == "directory" then
+      if not name:find "^%." then files_of(path, suffix, list) end
+    elseif name:find(suffix) then
+      list[#list + 1] = path
+    end
+  end
+  table.sort(list)
+  return list
+end
+
+
+local function exists(path) return lfs.attributes(path, "mode") == "file" end
+
+
+-- what a file knows ------------------------------------------------------------------
+
+
+---Modules that a Lua file requires, wherever in it; comments and examples do not count.
+local function required(path)
+  local list = {}
+  for line in read(path):gmatch "[^\n]+" do
+    if not line:find "^%s*%-%-" then
+      for name in line:gmatch 'require%s*%(?%s*"lunette%.([%w_.]+)"' do
+        local base = "lua/lunette/" .. name:gsub("%.", "/")
+        local found = exists(base .. ".lua") and base .. ".lua"
+          or exists(base .. "/init.lua") and base .. "/init.lua"
+        if found then list[#list + 1] = found end
+      end
+    end
+  end
+  return list
+end
+
+
+---"a/b/../c" as "a/c".
+local function plain(path)
+  local n
+  repeat
+    path, n = path:gsub("[^/]+/%.%./", "", 1)
+  until n == 0
+  return path
+end
+
+
+local function included(path)
+  local list = {}
+  for name in read(path):gmatch '#include "([^"]+)"' do
+    local found = plain(path:match "^(.*)/" .. "/" .. name)
+    if exists(found) then list[#list + 1] = found end
+  end
+  return list
+end
+
+
+---file -> files that it knows
+local function graph_of(files, known)
+  local graph = {}
+  for _, path in ipairs(files) do graph[path] = known(path) end
+  return graph
+end
+
+
+local function sorted(t)
+  local list = {}
+  for key in pairs(t) do list[#list + 1] = key end
+  table.sort(list)
+  return list
+end
+
+
+-- what is wrong ----------------------------------------------------------------------
+
+
+---"from -> to" for every edge that goes up.
+local function upward(graph, rank, folder_of)
+  local wrong = {}
+  for path, list in pairs(graph) do
+    local from = folder_of(path)
+    for _, other in ipairs(list) do
+      local to = folder_of(other)
+      local fine = from == to or faces[from] or public[other]
+        or (rank[from] and rank[to] and rank[to] < rank[from])
+      if not fine then wrong[path .. " -> " .. other] = true end
+    end
+  end
+  return wrong
+end
+
+
+---The circle that leads from `start` back to it, shortest first, or nil.
+local function circle_at(graph, start)
+  local came, queue, at = { [start] = false }, { start }, 1
+  while queue[at] do
+    local path = queue[at]
+    at = at + 1
+    for _, other in ipairs(graph[path] or {}) do
+      if other == start then
+        local list = { start }
+        while path do
+          table.insert(list, 2, path)
+          path = came[path]
+        end
+        if list[2] == start then table.remove(list, 2) end
+        list[#list + 1] = #list > 1 and start or nil
+        return list
+      end
+      if came[other] == nil then
+        came[other] = path
+        queue[#queue + 1] = other
+      end
+    end
+  end
+  return nil
+end
+
+
+---Every circle once, as "a -> b -> a" from its first file on.
+local function circles(graph)
+  local found, seen = {}, {}
+  for _, path in ipairs(sorted(graph)) do
+    local list = not seen[path] and circle_at(graph, path)
+    if list then
+      for _, p in ipairs(list) do seen[p] = true end
+      found[table.concat(list, " -> ")] = true
+    end
+  end
+  return found
+end
+
+
+local function lua_folder(path)
+  return path:match "^lua/lunette/([%w_]+)/" or ""
+end
+
+
+local function c_folder(path) return path:match "^(.*)/" end
+
+
+local function exceptions(path)
+  local list = {}
+  for line in read(path):gmatch "[^\n]+" do
+    if not line:find "^%s*#" and line:find "%S" then
+      list[line:match "^%s*(.-)%s*$"] = true
+    end
+  end
+  return list
+end
+
+
+local function check()
+  local lua = graph_of(files_of("lua/lunette", "%.lua$"), required)
+  lua["lua/lunette/core.meta.lua"] = nil
+  local c = graph_of(files_of("engine", "%.[ch]$"), included)
+  local wrong = {}
+  for _, set in ipairs { upward(lua, ranks(lua_folders), lua_folder), circles(lua),
+                         upward(c, ranks(c_folders), c_folder), circles(c) } do
+    for text in pairs(set) do wrong[text] = true end
+  end
+  return wrong, #sorted(lua), #sorted(c)
+end
+
+
+local wrong, lua, c = check()
+local known = exceptions(arg[1] or "tests/layers.txt")
+local new, left, gone = 0, 0, 0
+for _, text in ipairs(sorted(wrong)) do
+  if known[text] then
+    left = left + 1
+  else
+    new = new + 1
+    print("layers: " .. text)
+  end
+end
+for _, text in ipairs(sorted(known)) do
+  if not wrong[text] then
+    gone = gone + 1
+    print("layers: no longer so, take it out of tests/layers.txt: " .. text)
+  end
+end
+if lua == 0 or c == 0 then
+  print "layers: no files were found"
+  os.exit(1)
+end
+if new > 0 then
+  print(("layers: %d of these go up or round. A folder may know those before it: base, "
+    .. "net, models,\nweights, explain, methods, metrics, picture, then commands, repl, "
+    .. "glyphs; in C engine, kernels,\nops, picture and import, bind. Move the shared "
+    .. "part down, or hand it in."):format(new))
+end
+print(("layers: %d Lua and %d C files, %d exceptions left"):format(lua, c, left))
+os.exit(new == 0 and (gone == 0 or not os.getenv "CI") and 0 or 1)
