@@ -142,7 +142,7 @@ demo:  ## install what is missing, build, explain four pictures into out/
 test:  ## install what is missing, build, run every test
 	@tests/deps build test
 	@$(MAKE) --no-print-directory -j$(shell nproc) all testbuild
-	@BUILD=$(BUILD) CONFIG=$(CONFIG) CC=$(CC) tests/run
+	@BUILD='$(BUILD)' CONFIG=$(CONFIG) CC='$(CC)' tests/run
 arm64:  ## build for 64-bit ARM and run the C tests in an emulator
 	@tests/arm64
 testbuild: $(CTEST) $(BUILD)/hash_weights
@@ -160,6 +160,11 @@ docs: all  ## the API reference, from the doc comments, into docs/api
 	@tests/deps build test
 	@LUA_PATH_5_4='lua/?.lua;lua/?/init.lua;;' LUA_CPATH_5_4='$(BUILD)/?.so;;' $(LUA) docs/reference.lua $(BUILD)/reference
 	@ldoc -q -c config.ld -d docs/api $(BUILD)/reference
+mutants: all testbuild  ## change the program here and there; does a test notice? (docs/testing.md)
+	@COUNT='$(COUNT)' SEED='$(SEED)' FOLDER='$(FOLDER)' GOAL='$(GOAL)' ALL='$(ALL)' KEEP='$(KEEP)' $(LUA) tests/mutants/run.lua
+fixtures:  ## write tests/data/import anew, with h5py and torch
+	@tests/deps build fixtures
+	@/usr/bin/python3 tests/data/fixtures.py tests/data/import
 layers:  ## check that only engine/bind includes Lua, and which folder knows which
 	@! grep -rnE --include='*.[ch]' '(lua|lauxlib|lualib)\.h|lua_State' engine --exclude-dir=bind
 	@$(LUA) tests/layers.lua
@@ -180,4 +185,4 @@ clean:  ## remove what was built
 	rm -rf build
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 FORCE:
-.PHONY: all arm64 docs help deps demo test testbuild lint format bench layers install uninstall clean FORCE
+.PHONY: all arm64 docs help deps demo test testbuild lint format bench layers mutants fixtures install uninstall clean FORCE

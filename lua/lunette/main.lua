@@ -103,7 +103,7 @@ end
 ---user typed: no place in our code, and the exit code of bad usage.
 local function blame(e)
   if type(e) ~= "string" then return tostring(e), SOFTWARE end
-  local place, text = e:match "^(%S+%.lua:%d+): (.*)$"
+  local place, text = e:match "^([^\n]-%.lua:%d+): (.*)$" -- a path may have blanks
   if not place then return e, USAGE end
   if place:find("/commands/", 1, true) and not text:find "^attempt to " then
     return text, USAGE

@@ -255,9 +255,9 @@ static void no_memory(void) {
 }
 
 int main(void) {
+  char folder[] = "/tmp/lunette_XXXXXX";
+  if (!mkdtemp(folder) || chdir(folder)) abort();
   TESTS {
-    char folder[] = "/tmp/lunette_XXXXXX";
-    if (!mkdtemp(folder) || chdir(folder)) abort();
     for (no_tmpfile = 0; no_tmpfile <= 1; no_tmpfile++) {
       TEST(writes());
       TEST(pieces());
@@ -270,7 +270,7 @@ int main(void) {
       TEST(taken());
       TEST(no_memory());
     }
-    if (chdir("/") || rmdir(folder)) CHECK(0, "%s is not empty", folder);
   }
+  if (chdir("/") || rmdir(folder)) CHECK(0, "%s is not empty", folder);
   DONE("test_output");
 }

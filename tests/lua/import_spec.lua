@@ -451,7 +451,7 @@ local complaints = {
   ["virtual.h5"] = "virtual", ["lzf.h5"] = "filter", ["ring.h5"] = "deeper",
   ["overlap.safetensors"] = "overlaps", ["hole.safetensors"] = "hole",
   ["twice.safetensors"] = "duplicate", ["nan.safetensors"] = "not finite",
-  ["wrong_shape.safetensors"] = "(3, 5, 3, 3)",
+  ["wrong_shape.safetensors"] = "shape (3,5,3,3), vgg11 wants (3,2,3,3)",
   ["missing.safetensors"] = "block3_conv1.bias",
   ["extra.safetensors"] = "aux.weight", ["lfs.bin"] = "Git LFS",
   ["html.bin"] = "web page", ["empty.bin"] = "empty",

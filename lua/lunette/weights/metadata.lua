@@ -12,7 +12,7 @@ local function read_preprocessing(text)
   if text:find "^%s*{" then spec = json.decode(text) end
   if not spec then return nil, "preprocessing is no JSON" end
   local ok, message = pcall(require("lunette.picture.image").spec, spec)
-  if not ok then return nil, (message:gsub("^%S+:%d+: ", "")) end
+  if not ok then return nil, (message:gsub("^[^\n]-%.lua:%d+: ", "")) end
   return spec
 end
 
