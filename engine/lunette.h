@@ -129,9 +129,6 @@ typedef struct lun_tensor {
   lun_storage *store; /* NULL: deferred, has a shape but no values yet */
   float *data;        /* NULL when deferred */
   int readonly;       /* weights straight from a file */
-  int turned;         /* a matrix whose values lie [dim 1][dim 0]; readonly */
-  struct lun_tensor *twin; /* of a turned one: its values in order, or NULL */
-  struct lun_tensor *sums; /* ... and of its inputs, lun_tensor_input_sums */
 } lun_tensor;
 
 /* Uninitialised tensor; ndim 1 .. LUN_MAXDIM, every dim >= 0 (empty is
@@ -149,20 +146,7 @@ int lun_tensor_over(lun_tensor **out, lun_storage *store, size_t byte_offset,
 /* Same storage, another shape of the same size, starting `offset` floats in. */
 int lun_tensor_view(lun_tensor **out, const lun_tensor *t, int64_t offset,
                     int ndim, const int64_t *dim, lun_err *err);
-/* The copy is not turned. */
 int lun_tensor_copy(lun_tensor **out, const lun_tensor *t, lun_err *err);
-/* Lays the values of a matrix, just made and nobody else's, out [dim 1][dim 0]:
-** a dense layer then reads less of it (kernels.h).  Everyone but `linear` wants
-** its inputs in order, and lun_apply sees to that. */
-int lun_tensor_turn(lun_tensor *t, lun_err *err);
-/* The tensor itself, or of a turned one its values in order: another tensor,
-** made once, which t keeps.  Borrowed. */
-int lun_tensor_in_order(lun_tensor *t, lun_tensor **out, lun_err *err);
-/* Of a turned matrix (out, in): the sums of every `count` neighbouring inputs,
-** (in / count, out); the matrix keeps the last, so they are borrowed.  LUN_EARG:
-** not turned; LUN_ESHAPE: count does not divide. */
-int lun_tensor_input_sums(lun_tensor *w, int64_t count, lun_tensor **out,
-                          lun_err *err);
 lun_tensor *lun_tensor_retain(lun_tensor *t);
 void lun_tensor_release(lun_tensor *t); /* NULL is fine */
 int lun_tensor_same_shape(const lun_tensor *a, const lun_tensor *b);
@@ -207,9 +191,11 @@ enum { LUN_MAXATTR = 16, LUN_MAXIN = 16 };
 #define LUN_UNSET (-1e300)
 
 typedef struct lun_attrdef {
-  const char *name; /* as scripts say it: "stride" */
-  int at, count;    /* slots attr[at .. at+count-1] */
-  double fallback;  /* default; LUN_UNSET: none */
+  const char *name;         /* as scripts say it: "stride" */
+  int at, count;            /* slots attr[at .. at+count-1] */
+  double fallback;          /* default; LUN_UNSET: none */
+  const char *const *words; /* its values 0, 1 ... as scripts say them, ended
+                               by NULL; NULL: it is a number */
 } lun_attrdef;
 
 struct lun_op;
@@ -272,7 +258,7 @@ typedef struct lun_back {
   const struct lun_rule *rule;
   double attr[LUN_MAXPARAM]; /* the rule's parameters, as rule->attrs says */
   const lun_gate *gate;      /* only when op->gated; NULL: none */
-  /* Only when op->turns.  A gate further back makes dx[0] 0 wherever this
+  /* Only when op->skips_dead.  A gate further back makes dx[0] 0 wherever this
   ** gate's y is not above 0, so that there it need not be computed.  NULL: all
   ** of dx[0] is needed. */
   const lun_gate *dead_inputs;
@@ -310,14 +296,14 @@ typedef struct lun_op {
   ** be computed in the same pass, and how: into pool->out and pool->aux. */
   int (*pools)(const lun_node *n, const lun_node *pool);
   int (*forward_pool)(lun_node *n, lun_node *pool, lun_err *err);
-  const lun_rule *rules; /* [0] is the true gradient, without parameters; NULL
+  const lun_rule *rules;   /* [0] is the true gradient, without parameters; NULL
                             name ends it */
-  unsigned inplace : 1;  /* back may have dx[0] == dy */
-  unsigned gated : 1;    /* back honours b->gate */
-  unsigned turns : 1;    /* in[1] may be a turned matrix, back reads b->idle */
-  unsigned picks : 1;    /* an output is one of the inputs; its gradient goes to
+  unsigned inplace : 1;    /* back may have dx[0] == dy */
+  unsigned gated : 1;      /* back honours b->gate */
+  unsigned skips_dead : 1; /* back reads b->dead_inputs */
+  unsigned picks : 1; /* an output is one of the inputs; its gradient goes to
                             that one alone */
-  unsigned pass : 1;     /* same values, another shape: forward makes a view,
+  unsigned pass : 1;  /* same values, another shape: forward makes a view,
                             backward hands dy on; infer calls lun_node_view */
 } lun_op;
 

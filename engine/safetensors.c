@@ -5,10 +5,6 @@
 ** {"name": {"dtype", "shape", "data_offsets": [begin, end]}, "__metadata__"},
 ** then the values.  It is mapped read-only; nothing in the header is trusted.
 ** Every byte after the header must belong to exactly one tensor.
-**
-** Matrices may lie turned (lun_tensor_turn): the file has their shape as it
-** lies, and metadata TURNED, a JSON list of names, says which they are.  Here
-** every shape is in order.
 */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,11 +22,8 @@
 
 #define MAX_HEADER ((uint64_t)100 << 20) /* the format's own limit */
 
-#define TURNED "lunette_turned"
-
 typedef struct entry {
   lun_entry e;
-  int turned;
   char dtype[8]; /* as the file says it */
   uint64_t begin, end;
 } entry;
@@ -214,50 +207,6 @@ static int check_meta(const lun_weights *w, lun_err *err) {
   return LUN_OK;
 }
 
-/* The names in a JSON list as the keys of an object; NULL: it is no such list,
-** or names one twice. */
-static json_t *name_set(const char *text) {
-  json_t *list = json_loads(text, 0, NULL), *set = json_object(), *name;
-  size_t k;
-  json_array_foreach(list, k, name) {
-    const char *key = json_string_value(name);
-    if (key) json_object_set_new(set, key, json_true());
-  }
-  if (!json_is_array(list) || json_object_size(set) != json_array_size(list)) {
-    json_decref(set);
-    set = NULL;
-  }
-  json_decref(list);
-  return set;
-}
-
-static void swap_dims(lun_entry *e) {
-  int64_t rows = e->dim[1];
-  e->dim[1] = e->dim[0];
-  e->dim[0] = rows;
-}
-
-/* What TURNED says becomes part of the entries, and is no metadata any more. */
-static int read_turned(lun_weights *w, lun_err *err) {
-  json_t *meta = json_object_get(w->root, "__metadata__"), *set;
-  const char *text = json_string_value(json_object_get(meta, TURNED));
-  size_t found = 0, all;
-  if (!text) return LUN_OK;
-  set = name_set(text);
-  if (!set) return bad(w, err, TURNED " is no list of names");
-  all = json_object_size(set);
-  for (int i = 0; i < w->n; i++) {
-    entry *t = &w->entry[i];
-    t->turned = t->e.ndim == 2 && json_object_get(set, t->e.name) != NULL;
-    if (t->turned) swap_dims(&t->e);
-    found += (size_t)t->turned;
-  }
-  json_decref(set);
-  json_object_del(meta, TURNED);
-  if (found == all) return LUN_OK;
-  return bad(w, err, TURNED " names what is no matrix");
-}
-
 static int read_header(lun_weights *w, lun_err *err) {
   json_error_t why;
   const char *name;
@@ -286,8 +235,7 @@ static int read_header(lun_weights *w, lun_err *err) {
       LUN_TRY(read_entry(w, &w->entry[w->n++], name, v, err));
   }
   qsort(w->entry, (size_t)w->n, sizeof *w->entry, by_begin);
-  LUN_TRY(check_cover(w, err));
-  return read_turned(w, err);
+  return check_cover(w, err);
 }
 
 /* ---- opening ---- */
@@ -382,7 +330,6 @@ static int mapped(lun_weights *w, const entry *t, lun_tensor **out,
   LUN_TRY(
       lun_tensor_over(out, s, w->data + t->begin, t->e.ndim, t->e.dim, err));
   (*out)->readonly = 1;
-  (*out)->turned = t->turned;
   return LUN_OK;
 }
 
@@ -426,7 +373,6 @@ int lun_weights_tensor(lun_weights *w, int i, lun_tensor **out, lun_err *err) {
   if (t->e.dtype == LUN_F32 && (w->data + t->begin) % sizeof(float) == 0)
     return mapped(w, t, out, err);
   LUN_TRY(lun_tensor_new(out, t->e.ndim, t->e.dim, err));
-  (*out)->turned = (*out)->readonly = t->turned;
   a = (widening){(*out)->data, w->map + w->data + t->begin, (*out)->size,
                  t->e.dtype,
                  (*out)->size ? (t->end - t->begin) / (size_t)(*out)->size : 0};
@@ -443,7 +389,7 @@ int lun_weights_tensor(lun_weights *w, int i, lun_tensor **out, lun_err *err) {
 static json_t *entry_of(const lun_tensor *t, size_t begin, size_t width) {
   json_t *shape = json_array();
   for (int d = 0; d < t->ndim; d++)
-    json_array_append_new(shape, json_integer(t->dim[t->turned ? 1 - d : d]));
+    json_array_append_new(shape, json_integer(t->dim[d]));
   return json_pack("{s:s,s:o,s:[I,I]}", "dtype", width == 2 ? "F16" : "F32",
                    "shape", shape, "data_offsets", (json_int_t)begin,
                    (json_int_t)(begin + (size_t)t->size * width));
@@ -462,40 +408,17 @@ static int add_new(json_t *o, const char *key, json_t *v, const char *path,
                   path, key);
 }
 
-/* Names of those that lie turned, as JSON; NULL: none. */
-static json_t *turned_names(int n, const char *const *names,
-                            lun_tensor *const *tensors) {
-  json_t *list = json_array(), *text = NULL;
-  for (int i = 0; i < n; i++)
-    if (tensors[i]->turned) json_array_append_new(list, json_string(names[i]));
-  if (json_array_size(list) > 0) {
-    char *s = json_dumps(list, JSON_COMPACT);
-    text = json_string(s);
-    free(s);
-  }
-  json_decref(list);
-  return text;
-}
-
 static int header_of(json_t *root, int n, const char *const *names,
                      lun_tensor *const *tensors, lun_dtype dtype,
                      const char *const *meta, const char *path, lun_err *err) {
   size_t at = 0, width = dtype == LUN_F16 ? 2 : 4;
-  json_t *m = json_object(), *turned = turned_names(n, names, tensors);
+  json_t *m = json_object();
   json_object_set_new(root, "__metadata__", m);
-  if (turned) LUN_TRY(add_new(m, TURNED, turned, path, err));
-  for (; meta && meta[0]; meta += 2) {
-    if (strcmp(meta[0], TURNED) == 0)
-      return lun_fail(
-          err, LUN_EARG,
-          "%s: metadata '" TURNED "' is written by itself; leave it out", path);
+  for (; meta && meta[0]; meta += 2)
     LUN_TRY(add_new(m, meta[0], json_string(meta[1]), path, err));
-  }
   for (int i = 0; i < n; i++) {
     LUN_TRY(
         add_new(root, names[i], entry_of(tensors[i], at, width), path, err));
-    if (tensors[i]->turned && !turned)
-      return lun_fail(err, LUN_ENOMEM, "%s: no memory", path);
     at += (size_t)tensors[i]->size * width;
   }
   return LUN_OK;

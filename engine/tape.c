@@ -77,7 +77,6 @@ int lun_tape_watch(lun_tape *t, lun_tensor *x, int *node, lun_err *err) {
   lun_node *n;
   *node = -1;
   LUN_TRY(reserve(t, err));
-  LUN_TRY(lun_tensor_in_order(x, &x, err));
   n = lun_calloc(1, sizeof *n);
   if (!n) return lun_fail(err, LUN_ENOMEM, "no memory for a leaf");
   n->out = lun_tensor_retain(x);
@@ -265,17 +264,6 @@ static int compute(lun_tape *t, lun_node *n, unsigned flags, lun_err *err) {
   return n->op->forward(n, err);
 }
 
-/* Matrices lie in order but for those who know of turned ones. */
-static int in_order(const lun_op *op, const lun_var *in, int nin, lun_var *out,
-                    lun_err *err) {
-  for (int i = 0; i < nin; i++) {
-    out[i] = in[i];
-    if (in[i].t && !(op->turns && i == 1))
-      LUN_TRY(lun_tensor_in_order(in[i].t, &out[i].t, err));
-  }
-  return LUN_OK;
-}
-
 static int check_inputs(const lun_op *op, const lun_var *in, int nin,
                         const char *name, lun_err *err) {
   const char *title = name ? name : op->name;
@@ -293,14 +281,12 @@ int lun_apply(lun_tape *tape, const lun_op *op, const lun_var *in, int nin,
               const double *attr, const char *name, unsigned flags,
               lun_var *out, lun_err *err) {
   lun_node *n;
-  lun_var plain[LUN_MAXIN];
   int status, taped = 0;
   *out = (lun_var){NULL, -1};
   LUN_TRY(check_inputs(op, in, nin, name, err));
-  LUN_TRY(in_order(op, in, nin, plain, err));
   for (int i = 0; tape && i < nin; i++) taped |= in[i].t && in[i].node >= 0;
   if (taped) LUN_TRY(reserve(tape, err));
-  LUN_TRY(node_new(&n, op, plain, nin, attr, name, err));
+  LUN_TRY(node_new(&n, op, in, nin, attr, name, err));
   status = compute(tape, n, taped ? flags : 0, err);
   if (status != LUN_OK) {
     node_free(n);

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "core.h"
-#include "kernels/kernels.h"
 
 char *lun_shape_text(char *buf, size_t n, int ndim, const int64_t *dim) {
   size_t at = 0;
@@ -135,11 +134,6 @@ int lun_tensor_view(lun_tensor **out, const lun_tensor *t, int64_t offset,
                     lun_shape_text(a, sizeof a, t->ndim, t->dim),
                     lun_shape_text(b, sizeof b, ndim, dim));
   }
-  if (t->turned) {
-    lun_tensor_release(*out);
-    *out = NULL;
-    return lun_fail(err, LUN_EARG, "no views of a turned matrix");
-  }
   if (!t->store) return LUN_OK; /* a view of a deferred one is deferred */
   (*out)->store = t->store;
   (*out)->data = t->data + offset;
@@ -148,94 +142,7 @@ int lun_tensor_view(lun_tensor **out, const lun_tensor *t, int64_t offset,
   return LUN_OK;
 }
 
-/* ---- matrices that lie turned ---- */
-
-typedef struct turning {
-  const float *from; /* [rows][columns] */
-  float *to;         /* [columns][rows] */
-  int64_t rows, columns;
-} turning;
-
-enum { TILE = 32 }; /* both tiles stay in the first-level cache */
-
-/* TILE columns of all rows. */
-static void turn_columns(void *arg, int64_t job, int worker) {
-  const turning *t = arg;
-  int64_t c0 = job * TILE, c1 = c0 + TILE < t->columns ? c0 + TILE : t->columns;
-  (void)worker;
-  for (int64_t r0 = 0; r0 < t->rows; r0 += TILE) {
-    int64_t r1 = r0 + TILE < t->rows ? r0 + TILE : t->rows;
-    for (int64_t c = c0; c < c1; c++)
-      for (int64_t r = r0; r < r1; r++)
-        t->to[c * t->rows + r] = t->from[r * t->columns + c];
-  }
-}
-
-/* A matrix of t's shape with its values laid out the other way. */
-static int turned_copy(lun_tensor **out, const lun_tensor *t, lun_err *err) {
-  turning j = {t->data, NULL, t->dim[t->turned], t->dim[!t->turned]};
-  LUN_TRY(lun_tensor_new(out, 2, t->dim, err));
-  j.to = (*out)->data;
-  if (lun_parallel((j.columns + TILE - 1) / TILE, turn_columns, &j) == LUN_OK)
-    return LUN_OK;
-  lun_tensor_release(*out);
-  *out = NULL;
-  return lun_fail(err, LUN_EINTR, "interrupted");
-}
-
-int lun_tensor_turn(lun_tensor *t, lun_err *err) {
-  lun_tensor *other;
-  lun_storage *store = t->store;
-  if (t->turned) return LUN_OK;
-  if (t->ndim != 2 || !store)
-    return lun_fail(err, LUN_ESHAPE,
-                    "only a matrix with values can lie turned");
-  LUN_TRY(turned_copy(&other, t, err));
-  t->store = other->store;
-  t->data = other->data;
-  t->turned = t->readonly = 1;
-  other->store = store; /* goes with it */
-  lun_tensor_release(other);
-  return LUN_OK;
-}
-
-int lun_tensor_in_order(lun_tensor *t, lun_tensor **out, lun_err *err) {
-  *out = t;
-  if (!t->turned) return LUN_OK;
-  if (!t->twin) LUN_TRY(turned_copy(&t->twin, t, err));
-  t->twin->readonly = 1;
-  *out = t->twin;
-  return LUN_OK;
-}
-
-int lun_tensor_input_sums(lun_tensor *w, int64_t count, lun_tensor **out,
-                          lun_err *err) {
-  if (!w->turned)
-    return lun_fail(err, LUN_EARG,
-                    "input_sums: the matrix does not lie turned");
-  lun_linear s = {1, w->dim[1], w->dim[0], 1};
-  if (count < 1 || s.in % count)
-    return lun_fail(err, LUN_ESHAPE,
-                    "input_sums: %lld inputs are no multiple of %lld",
-                    (long long)s.in, (long long)count);
-  if (!w->sums || w->sums->dim[0] != s.in / count) {
-    lun_tensor *sums;
-    LUN_TRY(lun_tensor_new(&sums, 2, (int64_t[]){s.in / count, s.out}, err));
-    int st = lun_linear_input_sums(&s, w->data, count, sums->data, err);
-    if (st != LUN_OK) {
-      lun_tensor_release(sums);
-      return st;
-    }
-    sums->readonly = 1;
-    lun_tensor_release(w->sums);
-    w->sums = sums;
-  }
-  *out = w->sums;
-  return LUN_OK;
-}
-
 int lun_tensor_copy(lun_tensor **out, const lun_tensor *t, lun_err *err) {
-  if (t->turned) return turned_copy(out, t, err);
   LUN_TRY(lun_tensor_new(out, t->ndim, t->dim, err));
   memcpy((*out)->data, t->data, (size_t)t->size * sizeof(float));
   return LUN_OK;
@@ -248,8 +155,6 @@ lun_tensor *lun_tensor_retain(lun_tensor *t) {
 
 void lun_tensor_release(lun_tensor *t) {
   if (!t || --t->refs > 0) return;
-  lun_tensor_release(t->twin);
-  lun_tensor_release(t->sums);
   storage_release(t->store);
   lun_free(t);
 }

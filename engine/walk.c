@@ -357,7 +357,8 @@ static int apply_rule(lun_walk *w, lun_node *n, lun_err *err) {
   memcpy(b.attr, s->attr, sizeof b.attr);
   if (rule == n->op->rules) unit = gated_unit(w, n, &gate);
   if (unit) b.gate = &gate;
-  if (!unit && n->op->turns && dead_gate(w, n, &dead)) b.dead_inputs = &dead;
+  if (!unit && n->op->skips_dead && dead_gate(w, n, &dead))
+    b.dead_inputs = &dead;
   b.dy = s->grad->data;
   status = allocate(w, n, unit, dx, &b, err);
   if (status == LUN_OK) status = rule->back(&b, err);

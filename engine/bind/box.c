@@ -74,17 +74,12 @@ lunL_tensor *lunL_checkbox(lua_State *L, int arg) {
   return b;
 }
 
-/* A deferred tensor is computed, a turned matrix gets its values in order. */
+/* A deferred tensor is computed. */
 void lunL_ready(lua_State *L, int arg) {
   lunL_tensor *b = lunL_checkbox(L, arg);
   lun_err err;
   lun_tensor *value;
-  if (b->t->turned) {
-    if (b->t->twin) return;
-    lunL_reserve(L, (size_t)b->t->size * sizeof(float));
-    b = lunL_checkbox(L, arg);
-    if (lun_tensor_in_order(b->t, &value, &err) != LUN_OK) lunL_raise(L, &err);
-  } else if (!b->t->store && b->t->size && b->tape) {
+  if (!b->t->store && b->t->size && b->tape) {
     lunL_reserve(L, (size_t)b->t->size * sizeof(float));
     b = lunL_checkbox(L, arg);
     if (lun_tape_value(b->tape, b->node, &value, &err) != LUN_OK)
@@ -94,7 +89,6 @@ void lunL_ready(lua_State *L, int arg) {
 
 lun_tensor *lunL_values(lua_State *L, int arg) {
   lun_tensor *t = lunL_checkbox(L, arg)->t;
-  if (t->twin) t = t->twin;
   luaL_argcheck(L, t->data || !t->size, arg, "its values were not kept");
   return t;
 }

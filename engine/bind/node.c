@@ -72,7 +72,9 @@ static int push_value(lua_State *L, const node_box *b, int id,
 static int push_attrs(lua_State *L, const lun_node *n) {
   lua_newtable(L);
   for (const lun_attrdef *a = n->op->attrs; a && a->name; a++) {
-    if (a->count == 1) {
+    if (a->words) {
+      lua_pushstring(L, a->words[(int)n->attr[a->at]]);
+    } else if (a->count == 1) {
       lua_pushnumber(L, n->attr[a->at]);
     } else {
       lua_newtable(L);

@@ -25,6 +25,22 @@ static int is_list(const lun_attrdef *a) {
   return a->count == LUN_MAXDIM; /* dims, shapes: any number of values */
 }
 
+/* The word at idx as attribute a's number; lists the words that there are. */
+static double word(lua_State *L, call *c, const lun_attrdef *a, int idx) {
+  luaL_Buffer b;
+  const char *given = luaL_tolstring(L, idx, NULL);
+  for (int i = 0; a->words[i]; i++)
+    if (strcmp(a->words[i], given) == 0) return lua_pop(L, 1), i;
+  luaL_buffinit(L, &b);
+  for (int i = 0; a->words[i]; i++) {
+    luaL_addstring(&b, i ? "', '" : "");
+    luaL_addstring(&b, a->words[i]);
+  }
+  luaL_pushresult(&b);
+  return luaL_error(L, "%s: '%s' is one of '%s', got '%s'", c->op->name,
+                    a->name, lua_tostring(L, -1), given);
+}
+
 /* The value at idx into attribute a: a number fills all its slots, a list
 ** gives them one by one. */
 static void set_attr(lua_State *L, call *c, const lun_attrdef *a, int idx) {
@@ -32,6 +48,7 @@ static void set_attr(lua_State *L, call *c, const lun_attrdef *a, int idx) {
   lua_Integer n;
   double v = lua_tonumberx(L, idx, &isnum);
   if (lua_isboolean(L, idx)) v = lua_toboolean(L, idx), isnum = 1;
+  if (a->words) v = word(L, c, a, idx), isnum = 1;
   if (isnum) {
     for (int i = 0; i < (is_list(a) ? 1 : a->count); i++)
       c->attr[a->at + i] = v;
@@ -126,6 +143,7 @@ static void take_attrs(lua_State *L, call *c, int arg, int top) {
   const lun_attrdef *a = c->op->attrs;
   lun_attr_defaults(c->op, c->attr);
   while (arg <= top && (lua_isnumber(L, arg) || lua_isboolean(L, arg) ||
+                        lua_type(L, arg) == LUA_TSTRING ||
                         (lua_istable(L, arg) && luaL_len(L, arg) > 0))) {
     if (!a || !a->name) luaL_error(L, "%s: too many arguments", c->op->name);
     if (is_list(a) && lua_isnumber(L, arg)) {
@@ -242,6 +260,20 @@ static int op_shape(lua_State *L) {
   return 1;
 }
 
+/* Pushes {attribute = {its words}} of the attributes that are words. */
+static void push_words(lua_State *L, const lun_op *op) {
+  lua_newtable(L);
+  for (const lun_attrdef *a = op->attrs; a && a->name; a++) {
+    if (!a->words) continue;
+    lua_newtable(L);
+    for (int i = 0; a->words[i]; i++) {
+      lua_pushstring(L, a->words[i]);
+      lua_seti(L, -2, i + 1);
+    }
+    lua_setfield(L, -2, a->name);
+  }
+}
+
 /* The parameters of a rule, in order: {{name, default} ...}. */
 static void push_parameters(lua_State *L, const lun_rule *r) {
   int n = 0;
@@ -259,12 +291,13 @@ static void push_parameters(lua_State *L, const lun_rule *r) {
 }
 
 /* core.op_info(name) -> {doc =, is =, inputs = {least, most}, attrs = {names},
-** rules = {names}, parameters = {[rule] = {{name, default} ...}}} */
+** words = {attribute = {words}}, rules = {names},
+** parameters = {[rule] = {{name, default} ...}}} */
 static int op_info(lua_State *L) {
   const lun_op *op = lun_op_find(luaL_checkstring(L, 1));
   int n = 0;
   if (!op) return 0;
-  lua_createtable(L, 0, 5);
+  lua_createtable(L, 0, 7);
   lua_pushstring(L, op->doc);
   lua_setfield(L, -2, "doc");
   lua_pushstring(L, lun_op_is(op));
@@ -281,6 +314,8 @@ static int op_info(lua_State *L) {
     lua_seti(L, -2, ++n);
   }
   lua_setfield(L, -2, "attrs");
+  push_words(L, op);
+  lua_setfield(L, -2, "words");
   lua_newtable(L);
   n = 0;
   for (const lun_rule *r = op->rules; r && r->name; r++) {

@@ -279,7 +279,7 @@ static int clone(lua_State *L) {
   const lun_tensor *t = lunL_checkbox(L, 1)->t;
   lunL_tensor *c;
   lun_err err;
-  if (!t->turned) lunL_ready(L, 1);
+  lunL_ready(L, 1);
   lunL_reserve(L, (size_t)lunL_checkbox(L, 1)->t->size * sizeof(float));
   c = lunL_newtensor(L);
   t = lunL_checkbox(L, 1)->t;
@@ -287,18 +287,20 @@ static int clone(lua_State *L) {
   return 1;
 }
 
-/* w:input_sums(count) -> (in / count, out), or nil: not a matrix that lies
-** turned */
-static int input_sums(lua_State *L) {
-  lun_tensor *w = lunL_checkbox(L, 1)->t, *sums;
-  int64_t count = luaL_checkinteger(L, 2);
-  lun_err err;
-  if (!w->turned) return 0;
-  if (!w->sums && count > 0)
-    lunL_reserve(L, (size_t)(w->size / count) * sizeof(float));
-  if (lun_tensor_input_sums(w, count, &sums, &err) != LUN_OK)
-    return lunL_raise(L, &err);
-  lunL_pushtensor(L, sums, NULL, -1);
+/* t:version() -> how often values of its storage were written to */
+static int version(lua_State *L) {
+  const lun_tensor *t = lunL_checktensor(L, 1);
+  lua_pushinteger(L, t->store ? (lua_Integer)t->store->changes : 0);
+  return 1;
+}
+
+/* t:shares(other): are both the same values in memory, in the same shape? */
+static int shares(lua_State *L) {
+  const lun_tensor *a, *b;
+  lunL_ready(L, 1);
+  lunL_ready(L, 2);
+  a = lunL_values(L, 1), b = lunL_values(L, 2);
+  lua_pushboolean(L, a->data == b->data && lun_tensor_same_shape(a, b));
   return 1;
 }
 
@@ -405,29 +407,14 @@ static int tostring(lua_State *L) {
 }
 
 static const luaL_Reg methods[] = {
-    {"shape", shape},
-    {"dim", dim},
-    {"size", size},
-    {"item", item},
-    {"get", get},
-    {"set", set},
-    {"totable", totable},
-    {"bytes", bytes},
-    {"stats", stats},
-    {"argmax", argmax},
-    {"argsort", argsort},
-    {"rows", rows},
-    {"view", view},
-    {"clone", clone},
-    {"detach", detach},
-    {"copy_", copy_},
-    {"fill_", fill_},
-    {"add_", add_},
-    {"mul_", mul_},
-    {"node", node},
-    {"same", same},
-    {"release", release},
-    {"input_sums", input_sums},
+    {"shape", shape},     {"dim", dim},         {"size", size},
+    {"item", item},       {"get", get},         {"set", set},
+    {"totable", totable}, {"bytes", bytes},     {"stats", stats},
+    {"argmax", argmax},   {"argsort", argsort}, {"rows", rows},
+    {"view", view},       {"clone", clone},     {"detach", detach},
+    {"copy_", copy_},     {"fill_", fill_},     {"add_", add_},
+    {"mul_", mul_},       {"node", node},       {"same", same},
+    {"release", release}, {"version", version}, {"shares", shares},
     {NULL, NULL},
 };
 

@@ -108,7 +108,7 @@ static int keep_tensors(lua_State *L, int arg, int to) {
     luaL_checkstring(L, -1);
     keep(L, to, 2 * i + 1);
     lua_geti(L, -1, 2);
-    if (!lunL_checkbox(L, -1)->t->turned) lunL_ready(L, lua_gettop(L));
+    lunL_ready(L, lua_gettop(L));
     keep(L, to, 2 * i + 2);
     lua_pop(L, 1);
   }

@@ -1,6 +1,6 @@
 /*
 ** kernels.h - the loops that must be fast, on plain float arrays: planar NCHW
-** in and out, weights as files have them (OIHW; [out][in] or turned), every
+** in and out, weights OIHW, or (out, in) or (in, out), every
 ** pointer aligned to 4 bytes only.  No tensors, no tape.  One source for all
 ** instruction sets; lun_isa() says which one runs (LUNETTE_ISA forces one).
 **
@@ -44,24 +44,20 @@ int lun_conv_backward_params(const lun_conv *s, const float *x, const float *dy,
 typedef struct lun_linear {
   int n;
   int64_t in, out;
-  int turned; /* w lies (in, out), not (out, in) */
+  int in_out; /* w is (in, out), not (out, in) */
 } lun_linear;
 
-/* y (n, out) = x (n, in) w' + b, then relu when asked.  b may be NULL.  Where an
-** input is 0 and a turned weight infinite or NaN, the product counts as 0 or as
-** NaN, as other images and rows decide. */
+/* y (n, out) = x (n, in) w' + b, then relu when asked.  b may be NULL.  A row of
+** a w (in, out) is skipped when its input is 0 in all images that are taken
+** together: then 0 times an infinite or NaN weight is 0; else it is NaN. */
 int lun_linear_forward(const lun_linear *s, const float *x, const float *w,
                        const float *b, float *y, int relu, lun_err *err);
-/* dx (n, in) = dy (n, out) w, gated.  idle, or NULL: dx is not wanted where its
-** y is not above 0, and may be 0 there. */
+/* dx (n, in) = dy (n, out) w, gated.  dead, or NULL: where its y is not above 0
+** nobody reads dx, which may be 0 there. */
 int lun_linear_backward(const lun_linear *s, const float *dy, const float *w,
-                        float *dx, const lun_gate *gate, const lun_gate *idle,
+                        float *dx, const lun_gate *gate, const lun_gate *dead,
                         lun_err *err);
-/* sums (in / count, out): of every `count` neighbouring inputs' rows of a w that
-** is turned.  in is a multiple of count. */
-int lun_linear_input_sums(const lun_linear *s, const float *w, int64_t count,
-                          float *sums, lun_err *err);
-/* dw (out, in), however w lies. */
+/* dw, of w's shape, and db are overwritten; either may be NULL. */
 int lun_linear_backward_params(const lun_linear *s, const float *x,
                                const float *dy, float *dw, float *db,
                                lun_err *err);

@@ -1,13 +1,17 @@
 /*
-** linear.c - dense layers.  Weights lie as files of others have them,
-** [out][in], or turned, [in][out].
+** linear.c - dense layers, y = x w' + b.
 **
-** One direction goes by the rows of w, the other by its columns (simd.h).  By
-** columns only the rows of w are read whose input is not 0 for some image: a
-** half or fewer after a relu.  By rows only those are whose output is wanted:
-** a gradient is not where the relu before the layer put out 0.  So of turned
-** weights either direction reads what is alive; of others, backward alone
-** reads the outputs that are.
+** One direction goes by the rows of w in memory, the other by its columns
+** (simd.h):
+**
+**   w (out, in)   forward by rows, backward by columns
+**   w (in, out)   forward by columns, backward by rows
+**
+** By columns, a row of w whose input is 0 in every image is not read: half of
+** them or more after a relu.  By rows, a row whose result nobody wants is not
+** read: the gradient of an input that a relu set to 0 is 0 whatever w is.  So a
+** (in, out) matrix is read in part in both directions, a (out, in) one only
+** backward, where its outputs' gradients are 0.
 */
 #include "simd.h"
 
@@ -65,10 +69,10 @@ static void list_wanted(dense_job *j, const lun_gate *g, int64_t *live) {
   j->d.live = live;
 }
 
-static int by_rows(dense_job *j, const lun_gate *idle, int64_t *live) {
+static int by_rows(dense_job *j, const lun_gate *dead, int64_t *live) {
   j->d.rows = j->d.out;
   j->d.live = NULL;
-  if (live) list_wanted(j, idle ? idle : j->d.end.gate, live);
+  if (live) list_wanted(j, dead ? dead : j->d.end.gate, live);
   return lun_parallel(ceil_div(j->d.rows, ROWS), rows_job, j);
 }
 
@@ -148,14 +152,14 @@ static int by_columns(dense_job *j, int64_t *live) {
 typedef struct task {
   lun_dense d; /* of the whole batch */
   int columns;
-  const lun_gate *idle;
+  const lun_gate *dead;
 } task;
 
 static int run(const task *t, lun_err *err) {
   const lun_dense *d = &t->d;
   dense_job j = {
       .isa = lun_simd_now(), .y = d->y, .segments = segments_of(d->in)};
-  int skip = t->columns || t->idle || shuts(d->end.gate);
+  int skip = t->columns || t->dead || shuts(d->end.gate);
   int64_t list = skip ? (t->columns ? d->in : d->out) + 1 : 0;
   int64_t part = t->columns ? j.segments * min64(d->n, IMAGES) * d->out : 0;
   size_t pad = ((size_t)part * sizeof(float) + 63) / 64 * 64;
@@ -171,7 +175,7 @@ static int run(const task *t, lun_err *err) {
     j.d.x += b * d->in;
     j.d.y += b * d->out;
     j.d.row0 = b;
-    st = t->columns ? by_columns(&j, live) : by_rows(&j, t->idle, live);
+    st = t->columns ? by_columns(&j, live) : by_rows(&j, t->dead, live);
   }
   lun_free(mem);
   return st ? lun_fail(err, st, "interrupted") : LUN_OK;
@@ -186,12 +190,12 @@ int lun_linear_forward(const lun_linear *s, const float *x, const float *w,
                   .w = w,
                   .y = y,
                   .end = {b, relu, NULL}},
-            .columns = s->turned};
+            .columns = s->in_out};
   return run(&t, err);
 }
 
 int lun_linear_backward(const lun_linear *s, const float *dy, const float *w,
-                        float *dx, const lun_gate *gate, const lun_gate *idle,
+                        float *dx, const lun_gate *gate, const lun_gate *dead,
                         lun_err *err) {
   task t = {.d = {.n = s->n,
                   .in = s->out,
@@ -200,39 +204,9 @@ int lun_linear_backward(const lun_linear *s, const float *dy, const float *w,
                   .w = w,
                   .y = dx,
                   .end = {NULL, 0, gate}},
-            .columns = !s->turned,
-            .idle = idle};
+            .columns = !s->in_out,
+            .dead = dead};
   return run(&t, err);
-}
-
-/* ---- sums of weights ---------------------------------------------------- */
-
-static void input_sums_job(void *arg, int64_t job, int worker) {
-  const dense_job *j = arg;
-  (void)worker;
-  j->isa->dense_cols(&j->d, (int)job, 0, j->d.out, j->y + job * j->d.out, 0);
-}
-
-/* By columns, with ones for inputs and a segment for each sum. */
-int lun_linear_input_sums(const lun_linear *s, const float *w, int64_t count,
-                          float *sums, lun_err *err) {
-  int64_t groups = s->in / count, *live, *first;
-  size_t lists = (size_t)(s->in + groups + 1) * sizeof *live;
-  char *mem = lun_malloc(lists + (size_t)s->in * sizeof(float));
-  if (!mem) return lun_fail(err, LUN_ENOMEM, "linear: no scratch memory");
-  live = (int64_t *)(void *)mem;
-  first = live + s->in;
-  float *ones = (float *)(void *)(mem + lists);
-  for (int64_t i = 0; i < s->in; i++) live[i] = i;
-  for (int64_t i = 0; i < s->in; i++) ones[i] = 1.0f;
-  for (int64_t g = 0; g <= groups; g++) first[g] = g * count;
-  dense_job j = {.isa = lun_simd_now(), .y = sums};
-  j.d = (lun_dense){.n = 1, .in = s->in, .out = s->out, .x = ones, .w = w};
-  j.d.live = live;
-  j.d.first = first;
-  int st = lun_parallel(groups, input_sums_job, &j);
-  lun_free(mem);
-  return st ? lun_fail(err, st, "interrupted") : LUN_OK;
 }
 
 /* ---- gradients of the parameters ---------------------------------------- */
@@ -243,7 +217,8 @@ typedef struct param_job {
   float *dw, *db;
 } param_job;
 
-static void param_row(void *arg, int64_t job, int worker) {
+/* Row `job` of dw (out, in), and db: sums over the batch of dy[job] x. */
+static void out_row(void *arg, int64_t job, int worker) {
   const param_job *j = arg;
   int64_t in = j->s->in;
   float db = 0.0f, *dw = j->dw ? j->dw + job * in : NULL;
@@ -259,10 +234,27 @@ static void param_row(void *arg, int64_t job, int worker) {
   if (j->db) j->db[job] = db;
 }
 
+/* Row `job` of dw (in, out): the sum over the batch of x[job] dy. */
+static void in_row(void *arg, int64_t job, int worker) {
+  const param_job *j = arg;
+  int64_t out = j->s->out;
+  float *dw = j->dw + job * out;
+  (void)worker;
+  memset(dw, 0, (size_t)out * sizeof *dw);
+  for (int n = 0; n < j->s->n; n++) {
+    float x = j->x[n * j->s->in + job];
+    const float *dy = j->dy + n * out;
+    for (int64_t o = 0; o < out; o++)
+      dw[o] += dy[o] == 0.0f ? 0.0f : dy[o] * x; /* as out_row leaves it out */
+  }
+}
+
 int lun_linear_backward_params(const lun_linear *s, const float *x,
                                const float *dy, float *dw, float *db,
                                lun_err *err) {
-  param_job j = {s, x, dy, dw, db};
-  int st = lun_parallel(s->out, param_row, &j);
+  param_job j = {s, x, dy, s->in_out ? NULL : dw, db};
+  int st = lun_parallel(s->out, out_row, &j);
+  j.dw = dw;
+  if (st == LUN_OK && s->in_out && dw) st = lun_parallel(s->in, in_row, &j);
   return st ? lun_fail(err, st, "interrupted") : LUN_OK;
 }

@@ -139,6 +139,9 @@ typedef struct lun_simd {
   ** o0 <= o < o1. */
   void (*dense_cols)(const lun_dense *j, int segment, int64_t o0, int64_t o1,
                      float *part, int64_t ps);
+  /* acc[i] += v[i], then v[step + i], and so on: `rows` rows in their order. */
+  void (*sum_rows)(double *acc, const float *v, int64_t step, int64_t rows,
+                   int64_t len);
   /* A row of `len` 2x2 windows: maxima and which of the four won, a b / c d.
   ** The first maximum wins, but a NaN before it. */
   void (*halve)(const float *top, const float *low, float *y, uint8_t *tap,

@@ -219,33 +219,54 @@ const lun_op lun_op_conv2d = {
 
 /* ---- linear ------------------------------------------------------------ */
 
+enum { LAYOUT = 0 };
+
+static const char *const layouts[] = {"out_in", "in_out", NULL};
+
+static const lun_attrdef linear_attrs[] = {
+    {"weight_layout", .at = LAYOUT, .count = 1, .words = layouts},
+    {.name = NULL},
+};
+
+/* What is said when it would fit the other way round. */
+static const char *const other_layout[] = {
+    "; of shape (in, out) it is weight_layout in_out",
+    "; of shape (out, in) it is weight_layout out_in"};
+
+static int in_out(const lun_node *n) { return n->attr[LAYOUT] > 0; }
+
 static int linear_infer(lun_node *n, lun_err *err) {
   const lun_tensor *x = n->in[0], *w = n->in[1];
   const lun_tensor *b = n->nin > 2 ? n->in[2] : NULL;
   char text[LUN_SHAPETEXT];
   int rows = 0;
+  int64_t layout, in, out;
+  LUN_TRY(ops_int(n, LAYOUT, 0, 1, &layout, err));
   LUN_TRY(ops_ndim(n, 0, 2, 2, err));
   LUN_TRY(ops_ndim(n, 1, 2, 2, err));
   LUN_TRY(ints(n, 0, x->dim, 1, &rows, err));
-  if (w->dim[1] != x->dim[1])
+  in = w->dim[!layout], out = w->dim[layout];
+  if (in != x->dim[1])
     return ops_fail(n, err, LUN_ESHAPE,
-                    "weight has %lld input features, input has %lld",
-                    (long long)w->dim[1], (long long)x->dim[1]);
-  if (b && b->size != w->dim[0])
+                    "weight has %lld input features, input has %lld%s",
+                    (long long)in, (long long)x->dim[1],
+                    out == x->dim[1] ? other_layout[layout] : "");
+  if (b && b->size != out)
     return ops_fail(n, err, LUN_ESHAPE,
                     "bias has shape %s, weight has %lld output features",
                     lun_shape_text(text, sizeof text, b->ndim, b->dim),
-                    (long long)w->dim[0]);
+                    (long long)out);
   if (w->size == 0)
     return ops_fail(n, err, LUN_ESHAPE, "weight has shape %s",
                     lun_shape_text(text, sizeof text, w->ndim, w->dim));
-  return lun_node_shape(n, 2, (int64_t[]){rows, w->dim[0]}, err);
+  return lun_node_shape(n, 2, (int64_t[]){rows, out}, err);
 }
 
 /* The layer for `rows` rows. */
 static lun_linear layer(const lun_node *n, int64_t rows) {
   const lun_tensor *w = n->in[1];
-  return (lun_linear){(int)rows, w->dim[1], w->dim[0], w->turned};
+  int layout = in_out(n);
+  return (lun_linear){(int)rows, w->dim[!layout], w->dim[layout], layout};
 }
 
 static int linear_run(lun_node *n, lun_tensor *out, int relu, lun_err *err) {
@@ -296,13 +317,15 @@ static const lun_rule linear_rules[] = {
 
 const lun_op lun_op_linear = {
     .name = "linear",
-    .doc = "linear(x (N,in), w (out,in), b (out)): x w' + b",
+    .doc = "linear(x (N,in), w (out,in), b (out), weight_layout = out_in): "
+           "x w' + b; in_out: w is (in,out)",
     .min_in = 2,
     .max_in = 3,
+    .attrs = linear_attrs,
     .infer = linear_infer,
     .forward = linear_forward,
     .forward_relu = linear_forward_relu,
     .rules = linear_rules,
     .gated = 1,
-    .turns = 1,
+    .skips_dead = 1,
 };

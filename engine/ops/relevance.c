@@ -96,7 +96,6 @@ static lun_tensor *fresh(scratch *s, const lun_tensor *like, int copies) {
   dim[0] *= copies;
   s->status = lun_tensor_new(&t, like->ndim, dim, s->err);
   if (s->status != LUN_OK) return NULL;
-  t->turned = like->turned;
   s->own[s->count++] = t;
   return t;
 }

@@ -105,13 +105,14 @@ function Tensor:totable() end
 ---@return string
 function Tensor:bytes() end
 
----Of a dense layer's weights (out,in) from a file in which they lie turned, the sums
----of every `count` neighbouring inputs (in/count, out): their product with a gradient
----of the outputs is the sum of that of the inputs. Made once and kept with the
----matrix; read-only. nil for any other matrix.
----@param count integer   divides the number of inputs
----@return lunette.Tensor? sums
-function Tensor:input_sums(count) end
+---How often values of its storage were written to: unchanged, so are they.
+---@return integer
+function Tensor:version() end
+
+---Are both the same values in memory, in the same shape?
+---@param other lunette.Tensor
+---@return boolean
+function Tensor:shares(other) end
 
 ---Range, mean and more of the values.
 ---@return { min: number, max: number, mean: number, zeros: number, l2: number, finite: boolean } stats   zeros: their share
@@ -358,7 +359,8 @@ function Tensor:le(...) end
 ---@return lunette.Tensor
 function Tensor:leaky_relu(...) end
 
----linear(x (N,in), w (out,in), b (out)): x w' + b
+---linear(x (N,in), w (out,in), b (out), weight_layout = out_in): x w' + b; in_out: w
+---is (in,out)
 ---@param ... any   other operands, then attributes by position or in a table
 ---@return lunette.Tensor
 function Tensor:linear(...) end
@@ -550,9 +552,10 @@ function Tensor:where(...) end
 
 ---What an operator says of itself.
 ---@param name string
----@return { doc: string, is: string, inputs: integer[], attrs: string[], rules: string[], parameters: table }?
+---@return { doc: string, is: string, inputs: integer[], attrs: string[], words: table<string, string[]>, rules: string[], parameters: table }?
 ---  `is`: what a layer of it is, in the words of engine/ops/ops.def; `inputs`: least
----  and most; `parameters`: of each rule, in order, { name, default }
+---  and most; `words`: the values of attributes that are words; `parameters`: of each
+---  rule, in order, { name, default }
 function core.op_info(name) end
 
 ---The shape that an operator would put out for inputs of these shapes, batch included.

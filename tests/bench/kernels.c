@@ -41,7 +41,7 @@ static layer vgg[] = {
 };
 enum { LAYERS = sizeof vgg / sizeof *vgg };
 
-static int turned = 1; /* how the weights of dense layers lie */
+static int in_out = 1; /* layout of the weights of dense layers */
 
 static double now(void) {
   struct timespec t;
@@ -90,7 +90,7 @@ static double forward(layer *l, int n) {
   if (l->side) {
     lun_conv_forward(&s, l->x, l->w, l->b, l->y, 1, NULL);
   } else {
-    lun_linear d = {n, l->c, l->k, turned};
+    lun_linear d = {n, l->c, l->k, in_out};
     lun_linear_forward(&d, l->x, l->w, l->b, l->y, 1, NULL);
   }
   return now() - t;
@@ -104,7 +104,7 @@ static double backward(layer *l, int n, float *dx) {
   if (l->side) {
     lun_conv_backward(&s, l->y, l->w, dx, &g, NULL);
   } else {
-    lun_linear d = {n, l->c, l->k, turned};
+    lun_linear d = {n, l->c, l->k, in_out};
     lun_linear_backward(&d, l->y, l->w, dx, &g, NULL, NULL);
   }
   return now() - t;
@@ -114,7 +114,7 @@ int main(int argc, char **argv) {
   int n = argc > 1 ? atoi(argv[1]) : 1, rounds = argc > 2 ? atoi(argv[2]) : 7;
   double sum[3] = {0}, best[2] = {1e9, 1e9};
   if (argc > 3) lun_set_threads(atoi(argv[3]));
-  turned = argc <= 4;
+  in_out = argc <= 4;
   float *dx = fill((int64_t)64 * 224 * 224 * n, 0);
   for (layer *l = vgg; l < vgg + LAYERS; l++) {
     l->x = fill(plane(l) * l->c * n, 1);

@@ -1,7 +1,8 @@
 /*
 ** hash_weights.c - writes a full-size VGG16 whose weights come from a formula,
 ** so that tests need no download:  hash_weights SEED FILE [plain]
-** Dense weights lie turned, as those of imported files do, or plain.
+** Dense weights are (in, out), as those of imported files are, or plain:
+** (out, in).
 **
 ** Parameter i, element j (OIHW order): u = splitmix64((seed*1000 + i) * 2^32 +
 ** j) >> 40, over 2^24; weight (2u-1) sqrt(6 / fan_in), bias 0.1 (2u-1).
@@ -27,6 +28,7 @@ typedef struct filling {
   int64_t n;
   uint64_t stream;
   double scale;
+  int64_t in, out; /* of a dense weight (in, out); 0: filled in order */
 } filling;
 
 enum { CHUNK = 1 << 20 };
@@ -35,20 +37,25 @@ static void fill(void *arg, int64_t job, int worker) {
   const filling *f = arg;
   int64_t i = job * CHUNK, end = i + CHUNK < f->n ? i + CHUNK : f->n;
   (void)worker;
-  for (; i < end; i++)
-    f->p[i] = (float)((2 * unit(f->stream, (uint64_t)i) - 1) * f->scale);
+  for (; i < end; i++) {
+    int64_t at = f->out ? i % f->in * f->out + i / f->in : i;
+    f->p[at] = (float)((2 * unit(f->stream, (uint64_t)i) - 1) * f->scale);
+  }
 }
 
-static lun_tensor *parameter(uint64_t seed, int i, int ndim,
-                             const int64_t *dim) {
+/* Parameter i: OIHW, a dense one (out, in), or of shape (in, out). */
+static lun_tensor *parameter(uint64_t seed, int i, int ndim, const int64_t *dim,
+                             int in_out) {
+  int64_t swapped[2] = {dim[ndim - 1], dim[0]};
   lun_err err;
   lun_tensor *t;
   filling f;
-  if (lun_tensor_new(&t, ndim, dim, &err) != LUN_OK) {
+  if (lun_tensor_new(&t, ndim, in_out ? swapped : dim, &err) != LUN_OK) {
     fprintf(stderr, "%s\n", err.msg);
     exit(1);
   }
-  f = (filling){t->data, t->size, seed * 1000 + (uint64_t)i, 0.1};
+  f = (filling){t->data, t->size, seed * 1000 + (uint64_t)i, 0.1, 0, 0};
+  if (in_out) f.in = dim[1], f.out = dim[0];
   if (ndim > 1) f.scale = sqrt(6 / (double)(t->size / dim[0]));
   lun_parallel((t->size + CHUNK - 1) / CHUNK, fill, &f);
   return t;
@@ -64,6 +71,9 @@ int main(int argc, char **argv) {
   lun_tensor *t[PARAMS];
   uint64_t seed;
   int64_t in = 3;
+  static const char *const meta[] = {
+      "lunette_turned",
+      "[\"fc1.weight\",\"fc2.weight\",\"predictions.weight\"]", NULL};
   int n = 0;
   lun_err err;
   if (argc != 3 && (argc != 4 || strcmp(argv[3], "plain") != 0))
@@ -74,20 +84,19 @@ int main(int argc, char **argv) {
       int64_t w[4] = {width[b], in, 3, 3};
       snprintf(name[n], sizeof *name, "block%d_conv%d.weight", b + 1, c);
       snprintf(name[n + 1], sizeof *name, "block%d_conv%d.bias", b + 1, c);
-      t[n] = parameter(seed, n, 4, w);
-      t[n + 1] = parameter(seed, n + 1, 1, w);
+      t[n] = parameter(seed, n, 4, w, 0);
+      t[n + 1] = parameter(seed, n + 1, 1, w, 0);
     }
   for (int i = 0; i < 3; i++, n += 2) {
     int64_t w[2] = {fc[i + 1], fc[i]};
     snprintf(name[n], sizeof *name, "%s.weight", dense[i]);
     snprintf(name[n + 1], sizeof *name, "%s.bias", dense[i]);
-    t[n] = parameter(seed, n, 2, w);
-    t[n + 1] = parameter(seed, n + 1, 1, w);
-    if (argc == 3 && lun_tensor_turn(t[n], &err) != LUN_OK)
-      return fprintf(stderr, "%s\n", err.msg), 1;
+    t[n] = parameter(seed, n, 2, w, argc == 3);
+    t[n + 1] = parameter(seed, n + 1, 1, w, 0);
   }
   for (int i = 0; i < n; i++) names[i] = name[i];
-  if (lun_weights_write(argv[2], n, names, t, LUN_F32, NULL, &err) != LUN_OK)
+  if (lun_weights_write(argv[2], n, names, t, LUN_F32, argc == 3 ? meta : NULL,
+                        &err) != LUN_OK)
     return fprintf(stderr, "%s\n", err.msg), 1;
   return 0;
 }

@@ -23,6 +23,8 @@ static const oprow oprows[] = {
     {"conv2d", "stride=2,2 padding=3,3", "1,3,9,9|2,3,7,7|2"},
     {"linear", "", "3,7|5,7|5"},
     {"linear", "", "1,20|3,20"},
+    {"linear", "weight_layout=1", "3,7|7,5|5"},
+    {"linear", "weight_layout=1", "1,20|20,3"},
     {"matmul", "", "3,4|4,5"},
     {"matmul", "transpose_a=1", "4,3|4,5"},
     {"matmul", "transpose_b=1", "3,4|5,4"},

@@ -114,43 +114,6 @@ static void on_release(void *ctx) {
   free(ctx);
 }
 
-/* A matrix that lies turned is the same matrix to every operator, and goes on
-** lying turned. */
-static void turned_matrices_are_themselves(void) {
-  lun_tensor *m = noise("70,45", 1), *v = noise("3", 2), *copy, *view, *plain;
-  lun_var in = {m, -1}, y, id;
-  int64_t flat = 70 * 45;
-  lun_err err;
-  lun_tape *tape;
-  CHECK(lun_tensor_copy(&copy, m, NULL) == LUN_OK, "copy");
-  CHECK(lun_tensor_turn(m, &err) == LUN_OK && m->turned, "%s", err.msg);
-  CHECK(m->data[1] == copy->data[45] && m->dim[0] == 70, "lies turned");
-  CHECK(lun_tensor_view(&view, m, 0, 1, &flat, &err) == LUN_EARG && !view,
-        "no view");
-  CHECK(lun_apply(NULL, lun_op_find("relu"), &in, 1, NULL, NULL, 0, &y, &err) ==
-            LUN_OK,
-        "%s", err.msg);
-  in.t = copy;
-  lun_apply(NULL, lun_op_find("relu"), &in, 1, NULL, NULL, 0, &id, &err);
-  CHECK(same_bits(y.t, id.t), "the same values");
-  CHECK(lun_tensor_in_order(m, &plain, &err) == LUN_OK && plain == m->twin &&
-            same_bits(plain, copy) && m->turned,
-        "in order beside it");
-  CHECK(lun_tensor_in_order(copy, &plain, &err) == LUN_OK && plain == copy,
-        "one in order is itself");
-  CHECK(lun_tape_new(&tape, NULL) == LUN_OK, "tape");
-  CHECK(lun_tape_watch(tape, m, &id.node, &err) == LUN_OK &&
-            same_bits(lun_tape_node(tape, id.node)->out, copy),
-        "in order where a gradient may be wanted");
-  CHECK(lun_tensor_turn(v, &err) == LUN_ESHAPE && !v->turned, "a vector");
-  lun_tape_release(tape);
-  lun_tensor_release(y.t);
-  lun_tensor_release(id.t);
-  lun_tensor_release(copy);
-  lun_tensor_release(m);
-  lun_tensor_release(v);
-}
-
 static void foreign_storage_is_released_once(void) {
   int64_t two[1] = {2}, five[1] = {5};
   lun_err err;
@@ -496,7 +459,6 @@ int main(void) {
     TEST(the_nth_allocation_fails());
     TEST(shapes_are_checked());
     TEST(views_share());
-    TEST(turned_matrices_are_themselves());
     TEST(foreign_storage_is_released_once());
     TEST(random_numbers_are_counted());
     TEST(fused_equals_unfused());

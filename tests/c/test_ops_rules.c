@@ -171,6 +171,16 @@ static const struct {
      "input 1 has shape (2, 4, 4), needs 4 dims"},
     {"linear", "", "1,5|3,4", LUN_ESHAPE,
      "weight has 4 input features, input has 5"},
+    {"linear", "weight_layout=1", "1,5|3,4", LUN_ESHAPE,
+     "weight has 3 input features, input has 5"},
+    {"linear", "", "1,3|3,4", LUN_ESHAPE,
+     "input has 3; of shape (in, out) it is weight_layout in_out"},
+    {"linear", "weight_layout=1", "1,4|3,4", LUN_ESHAPE,
+     "input has 4; of shape (out, in) it is weight_layout out_in"},
+    {"linear", "weight_layout=1", "1,3|3,4|3", LUN_ESHAPE,
+     "bias has shape (3), weight has 4 output features"},
+    {"linear", "weight_layout=2", "1,5|3,5", LUN_EARG,
+     "'weight_layout' is 2, must be 0 to 1"},
     {"linear", "", "1,4|3,4|2", LUN_ESHAPE,
      "bias has shape (2), weight has 3 output features"},
     {"linear", "", "1,0|3,0", LUN_ESHAPE, "weight has shape (3, 0)"},
@@ -289,6 +299,7 @@ int main(void) {
     TEST(fused_equals_unfused("conv2d", "padding=1,1", "2,5,9,11|7,5,3,3|7"));
     TEST(fused_equals_unfused("conv2d", "stride=2,2", "1,3,9,11|4,3,5,5"));
     TEST(fused_equals_unfused("linear", "", "3,33|17,33|17"));
+    TEST(fused_equals_unfused("linear", "weight_layout=1", "3,33|33,17|17"));
     TEST(messages_name_the_layer_and_both_numbers());
     TEST(the_table_is_complete_and_consistent());
     TEST(an_unknown_rule_lists_those_there_are());

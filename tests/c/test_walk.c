@@ -358,15 +358,26 @@ static void gates_equal_rules(void) {
   tapenet_close(&n);
 }
 
-/* conv2d, relu, (pooling,) flatten, linear of weights that lie in order or
-** turned: where they lie turned, inputs that come to nothing are skipped. */
-static lun_tensor *dense_gradient(int turned, int pooled, const char *rule,
+/* The matrix with its dimensions swapped. */
+static lun_tensor *transposed(const lun_tensor *m) {
+  lun_tensor *t;
+  int64_t dim[2] = {m->dim[1], m->dim[0]};
+  CHECK(lun_tensor_new(&t, 2, dim, NULL) == LUN_OK, "transposed");
+  for (int64_t r = 0; r < dim[1]; r++)
+    for (int64_t c = 0; c < dim[0]; c++)
+      t->data[c * dim[1] + r] = m->data[r * dim[0] + c];
+  return t;
+}
+
+/* conv2d, relu, (pooling,) flatten, linear of weights in either layout: of an
+** (in, out) one, inputs that the relu set to 0 are skipped. */
+static lun_tensor *dense_gradient(int in_out, int pooled, const char *rule,
                                   int want) {
   lun_tensor *w = noise("6,3,3,3", 2), *f = noise(pooled ? "9,54" : "9,216", 3);
+  lun_tensor *swapped = transposed(f);
   lun_tensor *seed = noise("6,9", 4), *g; /* three copies of two pictures */
   lun_tape *tape;
   lun_var v, at[4];
-  CHECK(!turned || lun_tensor_turn(f, NULL) == LUN_OK, "turn");
   CHECK(lun_tape_new(&tape, NULL) == LUN_OK, "tape");
   at[0] = v = leaf(tape, "2,3,8,8", 1);
   at[1] = v =
@@ -375,12 +386,13 @@ static lun_tensor *dense_gradient(int turned, int pooled, const char *rule,
   if (pooled) v = put_with(tape, "max_pool2d", "kernel", 2, 0, v, none, none);
   at[2] = v;
   at[3] = v = put(tape, "flatten", v, none, none);
-  v = put(tape, "linear", v, (lun_var){f, -1}, none);
-  CHECK(f->turned == turned, "linear leaves it as it lies");
+  v = put_with(tape, "linear", "weight_layout", in_out, 0, v,
+               (lun_var){in_out ? swapped : f, -1}, none);
   g = gradient(tape, v.node, seed, at[want].node, rule, 0.1);
   lun_tape_release(tape);
   lun_tensor_release(seed);
   lun_tensor_release(f);
+  lun_tensor_release(swapped);
   lun_tensor_release(w);
   return g;
 }
@@ -424,12 +436,13 @@ static void twonet_open(twonet *n, int pooled) {
     v = put_with(n->tape, "max_pool2d", "kernel", 2, 0, v, none, none);
   n->read = v;
   for (int k = 0; k < 2; k++) {
-    n->f[k] = noise(pooled ? "9,54" : "9,216", 3 + (uint64_t)k);
-    CHECK(lun_tensor_turn(n->f[k], NULL) == LUN_OK, "turn");
+    n->f[k] = noise(pooled ? "54,9" : "216,9", 3 + (uint64_t)k);
     n->flat[k] = put(n->tape, "flatten", v, none, none);
   }
-  lun_var a = put(n->tape, "linear", n->flat[0], (lun_var){n->f[0], -1}, none);
-  lun_var b = put(n->tape, "linear", n->flat[1], (lun_var){n->f[1], -1}, none);
+  lun_var a = put_with(n->tape, "linear", "weight_layout", 1, 0, n->flat[0],
+                       (lun_var){n->f[0], -1}, none);
+  lun_var b = put_with(n->tape, "linear", "weight_layout", 1, 0, n->flat[1],
+                       (lun_var){n->f[1], -1}, none);
   n->out = put(n->tape, "add", a, b, none);
 }
 

@@ -106,6 +106,43 @@ describe("a table of layers", function()
                    refusal({ { "c", "conv2d", filters = 1, kernel = 1 } }, { 5 }))
   end)
 
+  it("has dense weights in either layout, with the same values", function()
+    local function net(layout)
+      return assert(lu.net { input = { 6 }, layers = {
+        { "a", "linear", units = 4, weight_layout = layout }, { "r", "relu" },
+        { "b", "linear", units = 3, weight_layout = layout } } }):init(7)
+    end
+    local plain, other, default = net "out_in", net "in_out", net(nil)
+    assert.same({ 4, 6 }, default.params["a.weight"]:shape())
+    assert.same({ 6, 4 }, other.params["a.weight"]:shape())
+    for _, name in ipairs { "a.weight", "b.weight" } do
+      assert.is_true(plain.params[name]:same(default.params[name]))
+      assert.is_true(plain.params[name]:permute { dims = { 2, 1 } }
+                     :same(other.params[name]))
+    end
+    local x = core.normal(2, 1, { 5, 6 })
+    local p, q = plain:run(x, { watch = "parameters" }),
+      other:run(x, { watch = "parameters" })
+    assert.is_true(p.output:distance(q.output) < 1e-6)
+    assert.is_true(p:gradient { score = 1 }:distance(q:gradient { score = 1 }) < 1e-6)
+    local g = p:parameter_gradients(p.output:sum())
+    for name, other_g in pairs(q:parameter_gradients(q.output:sum())) do
+      local want = other_g:dim() == 2 and g[name]:permute { dims = { 2, 1 } } or g[name]
+      assert.is_true(other_g:distance(want) < 1e-6, name)
+    end
+    -- a rule sees the weight as it is, and how
+    local node = q:node "a"
+    assert.same({ 6, 4 }, node.weight:shape())
+    assert.equal("in_out", node.attrs.weight_layout)
+    assert.equal("out_in", p:node("a").attrs.weight_layout)
+    assert.matches("weight_layout is one of 'out_in', 'in_out', got 'io'",
+                   select(2, lu.net { input = { 6 }, layers = {
+                     { "a", "linear", units = 4, weight_layout = "io" } } }))
+    assert.matches("'weight_layout' is one of 'out_in', 'in_out', got 'up'",
+                   t.message(core.ops.linear, x, plain.params["a.weight"],
+                             { weight_layout = "up" }))
+  end)
+
   it("is refused for branches that do not fit", function()
     local half = { "half", "max_pool2d", kernel = 2, from = "input" }
     assert.matches("'j': input 1 has shape %(1, 3, 8, 8%), input 2 has %(1, 3, 4, 4%)",

@@ -2,8 +2,8 @@
 ---
 ---Where nothing but poolings, which hand every gradient to one place, lies between the
 ---layer and a dense one, they are products of the dense layer's gradient with sums of
----its weights. Those are made once, at the cost of one gradient (of VGG16, 411 MB
----are read), and kept as long as the weights: 8 MB for VGG16.
+---its weights (in,out). Those are made once, at the cost of one gradient (of VGG16,
+---411 MB are read), and kept until the weights change: 8 MB for VGG16.
 local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local modifiers = require "lunette.explain.modifiers"
@@ -12,6 +12,26 @@ local M = {}
 
 ---A channel's gradients have the same sum before and after.
 local keeps_sums = { max_pool2d = true, flatten = true }
+
+
+---What was summed of a weight, by number of channels; `version` tells when it was
+---changed since.
+local kept = setmetatable({}, { __mode = "k" })
+
+
+---(C,out): sums of the weights (in,out) over the places of each channel.
+local function channel_sums(w, channels)
+  local found = kept[w]
+  if not found or found.version ~= w:version() then
+    found = { version = w:version() }
+    kept[w] = found
+  end
+  if not found[channels] then
+    local places = w:dim(1) // channels
+    found[channels] = w:reshape { channels, places, w:dim(2) }:sum { dims = { 2 } }
+  end
+  return found[channels]
+end
 
 
 ---The dense layer behind `layer`, and what is passed on the way, it included; nil
@@ -50,10 +70,12 @@ local function short_way(run, layer, scored, rules)
     local node = run:node(on.name)
     if not node or node.id > scored or rules[node.id] then return nil end
   end
-  if not dense then return nil end
+  if not dense or dense.weight_layout ~= "in_out" then return nil end
   local node = run:node(dense.name)
-  local sums = node.weight:input_sums(node.weight:dim(2) // layer.shape[1])
-  return sums and node.id, sums -- nil: the weights may change
+  local w = run.net.params[dense.params[1].name]
+  -- sums are kept for the network's own weights; a run may have had others
+  if not w or not w:shares(node.weight) then return nil end
+  return node.id, channel_sums(w, layer.shape[1])
 end
 
 

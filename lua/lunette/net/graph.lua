@@ -39,7 +39,7 @@ local function is_input(v) return is_text(v) or is_number(v) or is_parameter(v) 
 
 
 local function is_attribute(v)
-  return is_number(v) or type(v) == "boolean" or is_list(v, 6, is_number)
+  return is_number(v) or type(v) == "boolean" or is_text(v) or is_list(v, 6, is_number)
 end
 
 
@@ -69,8 +69,8 @@ local function fault(layer)
     if check and not check(value) then
       return ("layer '%s': its `%s` is not what it should be"):format(title, key)
     elseif not check and not is_attribute(value) then
-      return ("layer '%s': %s is a number, true, false or a list of at most 6 numbers")
-        :format(title, key)
+      return ("layer '%s': %s is a number, true, false, a word or a list of at most 6 "
+        .. "numbers"):format(title, key)
     end
   end
   return nil

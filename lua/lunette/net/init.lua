@@ -265,6 +265,17 @@ function Net:count_params()
 end
 
 
+---Uniform in +-sqrt(6 / fan in); the layout changes where a number is, not which.
+local function he_uniform(seed, stream, shape, layout)
+  local transposed = layout == "in_out"
+  local outputs_first = transposed and { shape[2], shape[1] } or shape
+  local fan = layers.product(shape) / outputs_first[1]
+  local u = core.uniform(seed, stream, outputs_first)
+  if transposed then u = u:permute { dims = { 2, 1 } } end
+  return (u * 2 - 1) * (6 / fan) ^ 0.5
+end
+
+
 ---He-uniform weights and zero biases, by seed: a network to train or to time.
 ---@param seed? integer
 ---@return lunette.Net self
@@ -278,9 +289,8 @@ function Net:init(seed)
       elseif q.init then
         self.params[q.name] = core.full(q.init, q.shape)
       else
-        local fan = layers.product(q.shape) / q.shape[1]
-        local u = core.uniform(seed or 0, stream, q.shape)
-        self.params[q.name] = (u * 2 - 1) * (6 / fan) ^ 0.5
+        self.params[q.name] = he_uniform(seed or 0, stream, q.shape,
+                                         layer.weight_layout)
       end
     end
   end

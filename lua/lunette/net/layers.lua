@@ -19,6 +19,7 @@ local M = {}
 ---@field keras string       what Keras calls it in a summary
 ---@field is table<string, boolean>   "activation", "pooling" ...
 ---@field attrs string[]     the operator's attributes
+---@field words table<string, string[]>   values of those that are words
 ---@field own string[]       attributes beside those (filters, bias)
 ---@field needs string[]     those that have no default
 ---@field params? fun(layer: table, shape: integer[]): table   {{key, shape, init =,
@@ -73,13 +74,16 @@ local function conv_params(layer, shape)
 end
 
 
+---Its weight is (units,in), or (in,units) where weight_layout is "in_out".
 local function linear_params(layer, shape)
   if #shape ~= 1 then
     fail(layer, "linear wants a vector, its input is (%s); flatten it first",
          table.concat(shape, ","))
   end
   whole(layer, "units")
-  local list = { { "weight", { layer.units, shape[1] } } }
+  local w = { layer.units, shape[1] }
+  if layer.weight_layout == "in_out" then w = { shape[1], layer.units } end
+  local list = { { "weight", w } }
   if layer.bias ~= false then list[2] = { "bias", { layer.units }, init = 0 } end
   return list
 end
@@ -140,6 +144,7 @@ M.kinds = {}
 for name in pairs(core.ops) do
   local info, kind = core.op_info(name), rows[name] or {}
   kind.op, kind.attrs, kind.inputs = name, info.attrs, info.inputs
+  kind.words = info.words
   kind.keras = kind.keras or camel(name)
   kind.own, kind.needs = kind.own or {}, kind.needs or {}
   kind.is = {}
@@ -178,6 +183,21 @@ end
 local always = { name = true, kind = true, from = true, aliases = true, shares = true }
 
 
+---Words are for attributes whose values are words.
+local function check_words(layer, key, value)
+  local words = M.kinds[layer.kind].words[key]
+  if not words then
+    if type(value) ~= "string" then return end
+    fail(layer, "%s is a number, true, false or a list of at most 6 numbers", key)
+  end
+  for _, word in ipairs(words) do
+    if value == word then return end
+  end
+  fail(layer, "%s is one of '%s', got '%s'", key, table.concat(words, "', '"),
+       tostring(value))
+end
+
+
 ---Checks what a table of layers says about one; raises with the layer's name.
 ---@param layer table   its attributes by name, with `name` and `kind`
 function M.check(layer)
@@ -187,8 +207,10 @@ function M.check(layer)
       if not always[key] then takes[#takes + 1], known[key] = key, true end
     end
   end
-  for key in pairs(layer) do
-    if not known[key] and not always[key] then
+  for key, value in pairs(layer) do
+    if known[key] then
+      check_words(layer, key, value)
+    elseif not always[key] then
       fail(layer, "%s has no attribute '%s'%s", layer.kind, tostring(key),
            suggest.after(tostring(key), takes))
     end

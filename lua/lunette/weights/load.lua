@@ -1,5 +1,6 @@
 ---lu.load: a network with its weights, from a safetensors file or a name.
 local core = require "lunette.core"
+local json = require "lunette.base.json"
 local files = require "lunette.base.files"
 local metadata = require "lunette.weights.metadata"
 local models = require "lunette.models"
@@ -37,21 +38,68 @@ function M.find(name)
 end
 
 
----Entries of a file by the name under which the architecture knows them.
-local function entry_table(weights)
+---Names in metadata `lunette_turned`, a JSON list: the dense weights that files of
+---earlier versions have as (in,out).
+local function listed(path, entries, text)
+  local list, set = json.decode(text), {}
+  if type(list) ~= "table" or not text:find "^%s*%[" then
+    return nil, path .. ": lunette_turned is no list of names"
+  end
+  for _, name in ipairs(list) do
+    local e = type(name) == "string" and entries[name]
+    if not e or #e.shape ~= 2 or set[name] then
+      return nil, path .. ": lunette_turned names what is no matrix"
+    end
+    set[name] = true
+  end
+  return set
+end
+
+
+---Names of the dense weights that the file has as (in,out).
+local function in_out_names(path, entries, meta, graph)
+  if meta.lunette_turned then return listed(path, entries, meta.lunette_turned) end
+  local set = {}
+  for _, layer in ipairs(graph and graph.layers or {}) do
+    local name = layer.name .. ".weight"
+    if layer.weight_layout == "in_out" then set[name] = entries[name] ~= nil end
+  end
+  return set
+end
+
+
+---Entries of a file by the name under which the architecture knows them. A dense
+---weight may have a `layout`; its `shape` is (out,in) whatever that is.
+---@return table? entries, string? message
+local function entry_table(path, weights, meta, graph)
   local by_name = {}
   for i, e in ipairs(weights:list()) do
     e.index = i
     by_name[e.name] = e
   end
+  local set, message = in_out_names(path, by_name, meta, graph)
+  if not set then return nil, message end
+  for name, there in pairs(set) do
+    local e = there and by_name[name]
+    if e and #e.shape == 2 then
+      e.layout, e.shape = "in_out", { e.shape[2], e.shape[1] }
+    end
+  end
   return by_name
 end
 
 
+---The layers of (in,out) weights say so.
+local function set_layouts(arch, entries)
+  for _, layer in ipairs(arch.layers) do
+    local e = entries[(layer.shares or layer.name or layer[1]) .. ".weight"]
+    if e and e.layout then layer.weight_layout = e.layout end
+  end
+end
+
+
 ---The table of layers that a file brings, or whose parameters it has; nil, message.
-local function architecture(path, entries, meta)
-  local found, message = metadata.read(meta)
-  if not found then return nil, ("%s: %s"):format(path, message) end
+local function architecture(path, entries, meta, found)
   local arch = found.lunette_graph
   if not arch then
     arch = require("lunette.weights.import.foreign").recognise(entries, meta)
@@ -68,18 +116,20 @@ local function architecture(path, entries, meta)
   end
   arch.preprocessing = found.preprocessing or arch.preprocessing
   arch.labels = found.labels or arch.labels
+  set_layouts(arch, entries)
   return arch
 end
 
 
 ---The network that a file holds, without its parameters yet.
-local function network(path, entries, meta)
-  local arch, message = architecture(path, entries, meta)
+local function network(path, entries, meta, found)
+  local arch, message = architecture(path, entries, meta, found)
   if not arch then return nil, message end
   local ok, net -- sizes taken from a file's shapes may make no network
   ok, net, message = pcall(nets.new, arch)
   if not ok then net, message = nil, "its shapes make no network" end
   if not net then return nil, ("%s: %s"):format(path, message) end
+  meta.lunette_turned = nil -- its graph says that
   net.meta = meta
   return net
 end
@@ -91,6 +141,26 @@ local function entry_for(entries, layer, q)
     e = e or entries[alias .. "." .. q.key]
   end
   return e
+end
+
+
+---The tensor of an entry, laid out as the network wants it.
+local function tensor_of(weights, e, layer)
+  local t, message = weights:tensor(e.index)
+  if not t then return nil, message end
+  if #e.shape == 2 and (e.layout or "out_in") ~= (layer.weight_layout or "out_in") then
+    t = t:permute { dims = { 2, 1 } }
+  end
+  return t
+end
+
+
+---Shape of a parameter as entries have it: of a dense weight (out,in).
+local function plain_shape(layer, q)
+  if layer.weight_layout == "in_out" and q.key == "weight" then
+    return { q.shape[2], q.shape[1] }
+  end
+  return q.shape
 end
 
 
@@ -107,11 +177,12 @@ local function attach(net, path, weights, entries)
             return list
           end)()))
       end
-      if not shapes.same(e.shape, q.shape) then
+      local want = plain_shape(layer, q)
+      if not shapes.same(e.shape, want) then
         return nil, ("%s: tensor '%s' is %s, %s wants %s"):format(path, e.name,
-          shapes.text(e.shape), net.name, shapes.text(q.shape))
+          shapes.text(e.shape), net.name, shapes.text(want))
       end
-      local t, message = weights:tensor(e.index)
+      local t, message = tensor_of(weights, e, layer)
       if not t then return nil, message end
       net.params[q.name] = t
     end
@@ -140,9 +211,14 @@ end
 function M.file(path, net)
   local weights, message = core.weights(path)
   if not weights then return nil, message end
-  local entries = entry_table(weights)
+  local meta = weights:meta()
+  local found, entries
+  found, message = metadata.read(meta)
+  if not found and not net then return nil, ("%s: %s"):format(path, message) end
+  entries, message = entry_table(path, weights, meta, found and found.lunette_graph)
+  if not entries then return nil, message end
   if not net then
-    net, message = network(path, entries, weights:meta())
+    net, message = network(path, entries, meta, found)
     if not net then return nil, message end
   end
   local ok

@@ -185,6 +185,7 @@ local function metadata_of(found, job)
     source_md5 = job.sums.md5,
   }
   for key, value in pairs(own) do meta[key] = meta[key] or value end
+  meta.lunette_turned = nil -- the graph says that
   return meta
 end
 
@@ -221,25 +222,28 @@ local function in_file_order(params, width)
 end
 
 
--- Dense weights of more numbers than this lie turned, [in][out]: then inputs that
+-- Dense weights of more numbers than this are written as (in,out): then inputs that
 -- are 0 cost nothing forward. Networks are searched for NaN up to that size.
-local TURNED = 2 ^ 21
+local LARGE = 2 ^ 21
 
 
--- How the values lie in the file: matrices that are large, and no others, turned.
-local function lay_out(params)
-  local turned = {}
+-- Shape of each tensor in the file, and the order of the source's axes that gives it;
+-- the graph's layers say which are (in,out).
+local function lay_out(params, graph)
+  local in_out = {}
   for _, p in ipairs(params) do
-    p.lies, p.order = p.shape, p.perm
-    local large = #p.shape == 2 and count(p.shape) > TURNED
+    p.written, p.order = p.shape, p.perm
+    local large = #p.shape == 2 and count(p.shape) > LARGE
     if large and p.view[p.perm[1]] == p.shape[1] then
-      p.lies = { p.shape[2], p.shape[1] }
+      p.written = { p.shape[2], p.shape[1] }
       p.order = { table.unpack(p.perm, 2) }
       p.order[#p.order + 1] = p.perm[1]
-      turned[#turned + 1] = p.name
+      in_out[p.name] = "in_out"
     end
   end
-  return turned
+  for _, layer in ipairs(graph.layers) do
+    layer.weight_layout = in_out[(layer.shares or layer.name) .. ".weight"]
+  end
 end
 
 
@@ -249,7 +253,7 @@ local function header(params, meta, dtype, width)
   for _, p in ipairs(params) do
     local bytes = count(p.shape) * width
     parts[#parts + 1] = ('%s:{"dtype":"%s","shape":[%s],"data_offsets":[%d,%d]}')
-      :format(json.encode(p.name), dtype, table.concat(p.lies, ","), at,
+      :format(json.encode(p.name), dtype, table.concat(p.written, ","), at,
               at + bytes)
     at = at + bytes
   end
@@ -282,8 +286,6 @@ local function write(job, params, meta)
   local dtype, width = "F32", 4
   if job.opts.half then dtype, width = "F16", 2 end
   local order = in_file_order(params, width)
-  local turned = lay_out(order)
-  meta.lunette_turned = #turned > 0 and json.encode(turned) or nil
   local head, bytes = header(order, meta, dtype, width)
   local lines, problem = program.run({ "write", job.file, job.out },
                                      plan(order, head, dtype))
@@ -308,11 +310,23 @@ function M.default_out(file, known)
 end
 
 
--- The names that a file of ours lists as turned; nil and a message when the list is
--- none, or names what is not there.
-local function turned_names(found)
+-- Names of the dense weights that a graph has as (in,out).
+local function in_out_of(graph)
+  local set = {}
+  for _, layer in ipairs(graph and graph.layers or {}) do
+    if layer.weight_layout == "in_out" then set[layer.name .. ".weight"] = true end
+  end
+  return set
+end
+
+
+-- The same of a file of ours: by its graph, or by the list that earlier versions
+-- wrote; nil and a message when the list is none, or names what is not there.
+local function in_out_names(found)
   local text, set, there = found.meta.lunette_turned, {}, {}
-  if not text then return set end
+  if not text then
+    return in_out_of(graphs.decode(found.meta.lunette_graph or "null"))
+  end
   local list = json.decode(text)
   if type(list) ~= "table" or not text:find "^%s*%[" then
     return nil, "lunette_turned is no list of names"
@@ -336,6 +350,7 @@ local function graph_of(found, params, family)
   own, message = metadata.read { lunette_graph = found.meta.lunette_graph }
   if not own then return nil, message end
   local arch, options = own.lunette_graph, {}
+  for _, layer in ipairs(arch and arch.layers or {}) do layer.weight_layout = nil end
   if not arch then arch, options = recognise(params, by_name, family) end
   if not arch then return nil, options end
   arch, message = check_shapes(arch, by_name)
@@ -348,10 +363,10 @@ end
 local function identify(file)
   local found, message = M.list(file)
   if not found then return nil, message end
-  local turned
-  turned, message = turned_names(found)
-  if not turned then return nil, message end
-  local params, family = names.map(found.tensors, turned)
+  local in_out
+  in_out, message = in_out_names(found)
+  if not in_out then return nil, message end
+  local params, family = names.map(found.tensors, in_out)
   if not params then return nil, family end
   local arch, options = graph_of(found, params, family)
   if not arch then return nil, options end
@@ -406,6 +421,7 @@ local function import(file, opts)
   if same_file(file, job.out) then
     return nil, file .. ": the output would replace the input; name another with -o"
   end
+  lay_out(params, found.arch)
   local meta = metadata_of(found, job)
   local bytes
   bytes, message = write(job, params, meta)

@@ -358,12 +358,12 @@ end
 local floating = { F32 = true, F16 = true, BF16 = true, F64 = true }
 
 
--- Ours may hold matrices turned, see docs/formats.md.
-local function ours(tensors, _, turned)
+-- Ours may hold dense weights (in,out), see docs/formats.md.
+local function ours(tensors, _, in_out)
   local params = {}
   for i, t in ipairs(tensors) do
     params[i] = as_is(t.name, t, copy_of(t.shape))
-    if turned[t.full or t.name] then
+    if in_out[t.full or t.name] then
       if #t.shape ~= 2 then
         return nil, ("lunette_turned names '%s', which is no matrix"):format(t.name)
       end
@@ -386,10 +386,10 @@ local maps = { keras = keras, torch = torch, ours = ours }
 
 ---Maps a file's tensors to our parameters.
 ---@param list lunette.import.Tensor[]
----@param turned table<string, boolean>   names of matrices that lie turned
+---@param in_out table<string, boolean>   names of the dense weights that are (in,out)
 ---@return lunette.import.Param[]? params, string family   "keras", "torch" or "ours";
 ---  or nil and a message
-function M.map(list, turned)
+function M.map(list, in_out)
   local tensors, by_name = {}, {}
   for _, t in ipairs(strip(list)) do
     if floating[t.type] then
@@ -402,10 +402,10 @@ function M.map(list, turned)
       .. "little-endian)"
   end
   local family = family_of(tensors, by_name)
-  if family ~= "ours" and next(turned) then
+  if family ~= "ours" and next(in_out) then
     return nil, "lunette_turned is not for the names of others"
   end
-  local params, message = maps[family](tensors, by_name, turned)
+  local params, message = maps[family](tensors, by_name, in_out)
   return params, params and family or message
 end
 
