@@ -155,12 +155,6 @@ function draw.iterm(image)
 end
 
 
-local function rgb(image, x, y)
-  local v = image:get(x, y)
-  return v >> 16, v >> 8 & 255, v & 255
-end
-
-
 local levels = { 0, 95, 135, 175, 215, 255 }
 
 ---Nearest of xterm's 256 colours: the 6x6x6 cube or the 24 greys.
@@ -198,8 +192,8 @@ local function half_blocks(image, sgr)
   for y = 0, h - 1, 2 do
     local line, fore, back = {}, nil, nil
     for x = 0, w - 1 do
-      local up = sgr(38, rgb(image, x, y))
-      local low = y + 1 < h and sgr(48, rgb(image, x, y + 1)) or "\27[49m"
+      local up = sgr(38, image:get(x, y))
+      local low = y + 1 < h and sgr(48, image:get(x, y + 1)) or "\27[49m"
       if up ~= fore then line[#line + 1] = up end
       if low ~= back then line[#line + 1] = low end
       fore, back = up, low
@@ -226,7 +220,7 @@ function draw.ascii(image)
     for x = 0, w - 1 do
       local light = 0
       for row = y, math.min(y + 1, h - 1) do
-        local r, g, b = rgb(image, x, row)
+        local r, g, b = image:get(x, row)
         light = math.max(light, 0.299 * r + 0.587 * g + 0.114 * b)
       end
       local at = math.min(#ramp, 1 + math.floor(light / 256 * #ramp))
@@ -249,7 +243,8 @@ local function palette_of(image, w, h)
   local seen, list, pixels = {}, {}, {}
   for y = 0, h - 1 do
     for x = 0, w - 1 do
-      local v = image:get(x, y)
+      local r, g, b = image:get(x, y)
+      local v = r << 16 | g << 8 | b
       if not seen[v] then
         list[#list + 1] = v
         seen[v] = #list - 1
@@ -270,7 +265,7 @@ local function cube(image, w, h)
   end
   for y = 0, h - 1 do
     for x = 0, w - 1 do
-      local r, g, b = rgb(image, x, y)
+      local r, g, b = image:get(x, y)
       local noise = (bayer[y % 4 + 1][x % 4 + 1] + 0.5) / 16
       local i = math.min(5, math.floor(r / 51 + noise))
       local j = math.min(6, math.floor(g * 6 / 255 + noise))
@@ -318,14 +313,18 @@ local function band(pixels, w, y, rows, out)
 end
 
 
+---Sixels have their colours in 0..100.
+local function per_cent(byte) return (byte * 100 + 127) // 255 end
+
+
 function draw.sixel(image)
   local w, h = image:size()
   local list, pixels = palette_of(image, w, h)
   if not list then list, pixels = cube(image, w, h) end
   local out = { ('\27Pq"1;1;%d;%d'):format(w, h) }
   for i, v in ipairs(list) do
-    out[#out + 1] = ("#%d;2;%d;%d;%d"):format(i - 1, (v >> 16) * 100 // 255,
-      (v >> 8 & 255) * 100 // 255, (v & 255) * 100 // 255)
+    out[#out + 1] = ("#%d;2;%d;%d;%d"):format(i - 1, per_cent(v >> 16),
+      per_cent(v >> 8 & 255), per_cent(v & 255))
   end
   for y = 0, h - 1, 6 do band(pixels, w, y, math.min(6, h - y), out) end
   return table.concat(out) .. "\27\\\n"
