@@ -101,28 +101,33 @@ static int bytes(lua_State *L) {
   return 1;
 }
 
-/* t:stats() -> {min, max, mean, zeros (share), finite (bool), l2} */
+/* t:stats() -> {min, max, mean, zeros (share), finite (bool), nan, infinite
+** (how many), l2}; of NaN alone min and max are NaN */
 static int stats(lua_State *L) {
   const lun_tensor *t = lunL_hold(L, 1);
   double lo = HUGE_VAL, hi = -HUGE_VAL, sum = 0, sq = 0;
-  int64_t zero = 0, odd = 0;
+  int64_t zero = 0, nan = 0, infinite = 0;
   for (int64_t i = 0; i < t->size; i++) {
     double v = (double)t->data[i];
-    if (!isfinite(v)) odd++;
+    nan += v != v;
+    infinite += isinf(v) != 0;
     if (v < lo) lo = v;
     if (v > hi) hi = v;
     sum += v;
     sq += v * v;
     zero += v == 0;
   }
-  lua_createtable(L, 0, 7);
+  if (t->size > 0 && nan == t->size) lo = hi = (double)NAN;
+  lua_createtable(L, 0, 8);
   lua_pushnumber(L, lo), lua_setfield(L, -2, "min");
   lua_pushnumber(L, hi), lua_setfield(L, -2, "max");
   lua_pushnumber(L, sum / (double)t->size), lua_setfield(L, -2, "mean");
   lua_pushnumber(L, sqrt(sq)), lua_setfield(L, -2, "l2");
   lua_pushnumber(L, (double)zero / (double)t->size);
   lua_setfield(L, -2, "zeros");
-  lua_pushboolean(L, odd == 0), lua_setfield(L, -2, "finite");
+  lua_pushinteger(L, nan), lua_setfield(L, -2, "nan");
+  lua_pushinteger(L, infinite), lua_setfield(L, -2, "infinite");
+  lua_pushboolean(L, nan + infinite == 0), lua_setfield(L, -2, "finite");
   return 1;
 }
 

@@ -114,13 +114,13 @@ function Tensor:version() end
 ---@return boolean
 function Tensor:shares(other) end
 
----Range, mean and more of the values.
----@return { min: number, max: number, mean: number, zeros: number, l2: number, finite: boolean } stats   zeros: their share
-function Tensor:stats() end
-
 ---Flat index (from 1) of the first largest value, and the value.
 ---@return integer index, number value
 function Tensor:argmax() end
+
+---Range, mean and more of the values; of NaN alone min and max are NaN.
+---@return { nan: integer, infinite: integer, min: number, max: number, mean: number, zeros: number, l2: number, finite: boolean } stats   zeros: their share
+function Tensor:stats() end
 
 ---Flat indices (from 1), largest value first, ties in order; and the sorted values.
 ---@return lunette.Tensor index, lunette.Tensor values

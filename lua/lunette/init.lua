@@ -65,9 +65,13 @@ lazy.progress = from("base.progress", "start")
 lazy.cli = from("commands.cli", "options")
 lazy.version = from("base.version", "text")
 lazy.core = from "core"
-for _, name in ipairs { "tensor", "zeros", "ones", "full", "range", "uniform", "normal",
+for _, name in ipairs { "tensor", "zeros", "ones", "full", "range",
                         "memory", "memory_limit", "threads" } do
   lazy[name] = function() return require("lunette.core")[name] end
+end
+
+for _, name in ipairs { "normal", "uniform", "normal_like", "uniform_like" } do
+  lazy[name] = from("base.random", name)
 end
 
 lazy.methods = from "methods"

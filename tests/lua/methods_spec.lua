@@ -159,7 +159,7 @@ describe("saliency", function()
     end
     -- a mask and a class each
     local mods = { modifiers = { lu.extract "relu2" } }
-    local masks = lu.uniform(4, 1, { 3, 4, 4 })
+    local masks = lu.core.uniform(4, 1, { 3, 4, 4 })
     local maps = smooth(net:run(x, mods), lu.score.segment(masks, "1,2,3"))
     local first = smooth(net:run(x:rows(1), mods), lu.score.segment(masks[1], 1))
     assert.is_true(t.same(first, maps:rows(1)) and first:stats().l2 > 0)
@@ -283,7 +283,7 @@ describe("Grad-CAM", function()
       { "out", "linear", units = 2 } } }):init(1)
     flat.params["c.weight"]:fill_(1)
     flat.params["out.weight"]:set(1, 1, -2)
-    local r = flat:run(lu.uniform(1, 1, 1, 1, 6, 6))
+    local r = flat:run(lu.core.uniform(1, 1, 1, 1, 6, 6))
     local warned, map = t.warnings(lu.gradcam, r, { score = 0, layer = "c" })
     assert.equal(1, #warned)
     assert.matches("gradcam: the map of image 1 is 0 everywhere; before relu it lies "

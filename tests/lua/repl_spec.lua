@@ -25,7 +25,7 @@ net = lu.net {
     { "softmax", "softmax" },
   },
 }:init(1)
-run = net:run(lu.uniform(1, 1, 2, 3, 16, 16))
+run = net:run(lu.core.uniform(1, 1, 2, 3, 16, 16))
 started = "init.lua was read"
 evil = setmetatable({}, { __index = function() touched = true end })
 ]]
@@ -94,7 +94,7 @@ describe("the REPL on a pipe", function()
   end)
 
   it("draws nothing, whatever the terminal would be", function()
-    local _, text = filter("show(lu.uniform(1, 1, 8, 8))\n", "",
+    local _, text = filter("show(lu.core.uniform(1, 1, 8, 8))\n", "",
                            { TERM = "xterm-kitty", LUNETTE_GRAPHICS = "kitty" })
     assert.truthy(text:find "not drawn")
     assert.falsy(text:find "\27")
@@ -102,10 +102,10 @@ describe("the REPL on a pipe", function()
 
   it("writes pictures to files: channels, maps, lists of them", function()
     local path = home .. "/shown.png"
-    for _, what in ipairs { "lu.uniform(1, 1, 1, 5, 8, 8)", "lu.zeros(2, 8, 8)",
-                            "lu.uniform(1, 1, 8, 8) - 0.5",
-                            "lu.uniform(1, 1, 3, 8, 8) * 255",
-                            "{ lu.uniform(1, 1, 8, 8), lu.uniform(2, 1, 9, 7) }" } do
+    for _, what in ipairs { "lu.core.uniform(1, 1, 1, 5, 8, 8)", "lu.zeros(2, 8, 8)",
+                            "lu.core.uniform(1, 1, 8, 8) - 0.5",
+                            "lu.core.uniform(1, 1, 3, 8, 8) * 255",
+                            "{ lu.uniform(8, 8), lu.uniform(9, 7) }" } do
       os.remove(path)
       local code = filter(("show(%s, '%s')\n"):format(what, path))
       assert.equal(0, code, what)
@@ -281,7 +281,7 @@ describe("the REPL in a terminal", function()
   it("reports a run layer by layer, and compares two", function()
     local screen = t:run("run:stats()", "zeros")
     assert.truthy(screen:find "block5_conv1%s+conv2d %+ relu")
-    t:run("run:compare(net:run(lu.uniform(2, 1, 2, 3, 16, 16)))", "distance")
+    t:run("run:compare(net:run(lu.core.uniform(2, 1, 2, 3, 16, 16)))", "distance")
   end)
 
   it("draws channels with half blocks in tmux", function()
@@ -396,7 +396,7 @@ describe("terminals", function()
     return text
   end
 
-  local map = "lu.show(lu.uniform(1, 1, 8, 8))"
+  local map = "lu.show(lu.core.uniform(1, 1, 8, 8))"
 
   it("get what they can draw", function()
     for _, pair in ipairs { { { TERM = "xterm-kitty" }, "\27_Ga=T,f=100" },

@@ -109,7 +109,7 @@ describe("resolved scores", function()
 
   it("are those of one sample", function()
     local maps = net:run(run.images, { modifiers = { lu.extract "relu2" } })
-    local masks = lu.uniform(4, 1, { 3, 4, 4 })
+    local masks = lu.core.uniform(4, 1, { 3, 4, 4 })
     local single = assert(lu.net { input = { 4 }, layers = {
       { "out", "linear", units = 1 } } }):init(1)
     single = single:run(t.input(single, 3))

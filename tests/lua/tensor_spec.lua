@@ -58,11 +58,11 @@ describe("a tensor", function()
   end)
 
   it("keeps random numbers by seed and stream, whatever the shape", function()
-    local a, b = lu.normal(1, 2, 10), lu.normal(1, 2, 5, 2)
+    local a, b = lu.core.normal(1, 2, 10), lu.core.normal(1, 2, 5, 2)
     assert.equal(a:bytes(), b:bytes())
-    assert.not_equal(a:bytes(), lu.normal(1, 3, 10):bytes())
-    assert.not_equal(a:bytes(), lu.normal(2, 2, 10):bytes())
-    local s = lu.uniform(1, 1, 10000):stats()
+    assert.not_equal(a:bytes(), lu.core.normal(1, 3, 10):bytes())
+    assert.not_equal(a:bytes(), lu.core.normal(2, 2, 10):bytes())
+    local s = lu.core.uniform(1, 1, 10000):stats()
     assert.is_true(s.min >= 0 and s.max < 1)
     assert.near(0.5, s.mean, 0.015) -- 5 deviations of the mean: 5 / sqrt(12e4)
   end)
@@ -166,7 +166,148 @@ describe("statistics", function()
   end)
 
   it("sorts many NaNs without harm", function()
-    local x = lu.uniform(1, 1, 5000)
+    local x = lu.core.uniform(1, 1, 5000)
+    for i = 1, 5000, 3 do x[i] = 0 / 0 end
+    local i, v = x:argsort()
+    local seen = {}
+    for k = 1, 5000 do seen[i[k]] = true end
+    for k = 1, 5000 do assert.is_true(seen[k]) end
+    assert.is_true(v[1] >= v[2] and v[3333] == v[3333] and v[3334] ~= v[3334])
+  end)
+end)
+
+
+describe("operators", function()
+  it("compute", function()
+    local x = lu.tensor { { 1, -2 }, { 3, 4 } }
+    assert.same({ { 2, -1 }, { 4, 5 } }, (x + 1):totable())
+    assert.same({ { 0, 3 }, { -2, -3 } }, (1 - x):totable())
+    assert.same({ { -1, 2 }, { -3, -4 } }, (-x):totable())
+    assert.same({ { 1, 4 }, { 9, 16 } }, (x ^ 2):totable())
+    assert.same({ { 1, 0 }, { 3, 4 } }, x:relu():totable())
+    assert.same({ { 1, 0 }, { 2, 2 } }, x:clamp(0, 2):totable())
+    assert.same({ -1, 7 }, x:sum({ dims = { 2 } }):totable())
+    assert.same({ { 1 }, { 4 } }, x:max({ dims = { 2 }, keepdims = true }):totable())
+    local m = lu.tensor { { 1, 2 }, { 3, 4 } }
+    assert.same({ { 7, 10 }, { 15, 22 } }, m:matmul(m):totable())
+  end)
+
+  it("name what they do not understand", function()
+    local x = lu.zeros(1, 1, 3, 3)
+    assert.matches("unknown attribute 'stide'", t.message(core.ops.conv2d, x, x, nil,
+                                                          { stide = 2 }))
+    assert.matches("tensor expected", t.message(core.ops.relu))
+    assert.matches("tensor expected, got string", t.message(core.ops.relu, "x"))
+    assert.matches("'name' is a string", t.message(core.ops.relu, x, { name = 5 }))
+    assert.has_error(function() core.ops.relu(x, x) end)
+  end)
+
+  it("normalise and resize", function()
+    local x = lu.tensor { { { 2, 4 }, { 6, 10 } } }
+    local want = lu.tensor { { { 0, 0.25 }, { 0.5, 1 } } }
+    assert.near(0, t.off(x:normalize(), want), 1e-6)
+    assert.same({ { { 5, 5 }, { 5, 5 } } }, lu.full(5, 1, 1, 1):resize(2, 2):totable())
+    -- corners meet corners: 2, 3, 4 along the top
+    local y = x:resize(3, 3, { align_corners = true })
+    assert.near(0, t.off(y[1][1], lu.tensor { 2, 3, 4 }), 1e-6)
+    assert.matches("no mode", t.message(x.resize, x, 2, 2, { mode = "cubic" }))
+  end)
+
+  it("measure distances", function()
+    assert.near(0.5, lu.tensor({ 3, 6 }):distance(lu.tensor { 3, 6 } * (2 / 3)), 1e-6)
+    assert.equal(0, lu.zeros(2):distance(lu.zeros(2)))
+    assert.equal(math.huge, lu.ones(2):distance(lu.zeros(2)))
+  end)
+end)
+
+
+describe("weights of a file", function()
+  it("are read-only", function()
+    local folder, done = t.folder()
+    finally(done)
+    local path = folder .. "/w.safetensors"
+    assert(core.write_weights(path, { { "w", lu.tensor { 1, 2 } } }, "f32"))
+    local x = assert(assert(core.weights(path)):tensor(1))
+    assert.matches("read%-only", t.message(x.fill_, x, 0))
+    assert.matches("read%-only", t.message(function() x[1] = 0 end))
+    assert.matches("read%-only", t.message(function() x:view(2):mul_(2) end))
+    assert.same({ 0, 0 }, x:clone():fill_(0):totable())
+  end)
+
+  it("report what cannot be written", function()
+    local one = lu.ones(1)
+    local ok, message = core.write_weights("/nonexistent/x", { { "a", one } })
+    assert.is_nil(ok)
+    assert.matches("/nonexistent/x.*No such file", message)
+    ok, message = core.write_weights("/tmp/x", { { "a", one }, { "a", one } })
+    assert.is_nil(ok)
+    assert.matches("'a'", message)
+    assert.has_error(function() core.write_weights("/tmp/x", { "a" }) end)
+    assert.has_error(function() core.write_weights("/tmp/x", { { "a", 1 } }) end)
+    assert.has_error(function()
+      core.write_weights("/tmp/x", { { "a", one } }, "f32", { 1, 2 })
+    end)
+  end)
+end)
+
+describe("random tensors", function()
+  it("have the shape first, the seed as an option", function()
+    assert.same({ 4, 3, 2 }, lu.normal(4, 3, 2):shape())
+    assert.same({ 4, 3, 2 }, lu.uniform({ 4, 3, 2 }, { seed = 1 }):shape())
+    assert.is_true(lu.normal({ 5 }, { seed = 1 }):same(lu.normal({ 5 }, { seed = 1 })))
+    assert.is_false(lu.normal({ 5 }, { seed = 1 }):same(lu.normal({ 5 }, { seed = 2 })))
+    assert.is_false(lu.normal(5):same(lu.normal(5)))
+    assert.same({ 2, 3 }, lu.normal_like(lu.zeros(2, 3)):shape())
+    assert.same({ 2, 3 }, lu.uniform_like(lu.zeros(2, 3), { seed = 3 }):shape())
+  end)
+
+  it("have the range and spread asked for", function()
+    local u = lu.uniform({ 20000 }, { seed = 1, from = -3, to = 5 }):stats()
+    assert.is_true(u.min >= -3 and u.min < -2.98 and u.max < 5 and u.max > 4.98)
+    local n = lu.normal({ 40000 }, { seed = 2, mean = 10, deviation = 3 })
+    assert.near(10, n:mean():item(), 5 * 3 / 200)     -- five standard errors
+    assert.near(3, (n - n:mean()):pow(2):mean():item() ^ 0.5, 0.06)
+  end)
+
+  it("refuse the old form, by the caller's line", function()
+    for _, f in ipairs {
+      function() local _ = lu.normal(7, 0, 3) end,
+      function() local _ = lu.uniform(4, 1, { 3, 4 }) end,
+      function() local _ = lu.uniform() end,
+      function() local _ = lu.normal(2.5) end,
+      function() local _ = lu.normal({ 2 }, { sed = 1 }) end,
+    } do
+      local ok, message = pcall(f)
+      assert.is_false(ok)
+      assert.matches("tensor_spec.lua:%d+: ", message)
+    end
+    assert.matches("the shape comes first", select(2, pcall(lu.normal, 7, 0, 3)))
+  end)
+end)
+
+describe("statistics", function()
+  it("are those of the definition", function()
+    local s = lu.tensor({ 3, -4, 0, 0 }):stats()
+    assert.equal(-4, s.min)
+    assert.equal(3, s.max)
+    assert.equal(-0.25, s.mean)
+    assert.equal(5, s.l2)
+    assert.equal(0.5, s.zeros)
+    assert.is_true(s.finite)
+    assert.is_false(lu.tensor({ 1, 0 / 0 }):stats().finite)
+    assert.is_false(lu.tensor({ 1, 1 / 0 }):stats().finite)
+  end)
+
+  it("sort, ties in order, NaN last", function()
+    local i, v = lu.tensor({ 2, 5, 2, 0 / 0, 7 }):argsort()
+    assert.same({ 5, 2, 1, 3, 4 }, i:totable())
+    assert.same({ 7, 5, 2, 2 }, { v[1], v[2], v[3], v[4] })
+    assert.same({ 5, 7 }, { lu.tensor({ 2, 5, 2, 0 / 0, 7 }):argmax() })
+    assert.same({ { 7, 5 }, { 5, 2 } }, { lu.tensor({ 2, 5, 2, 0, 7 }):top(2) })
+  end)
+
+  it("sorts many NaNs without harm", function()
+    local x = lu.core.uniform(1, 1, 5000)
     for i = 1, 5000, 3 do x[i] = 0 / 0 end
     local i, v = x:argsort()
     local seen = {}

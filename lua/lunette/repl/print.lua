@@ -104,10 +104,12 @@ function M.tensor_line(t)
   if t:size() == 0 then return head .. "  empty" end
   local s = t:stats()
   if t:size() == 1 then return head .. "  " .. short(s.min) end
+  if s.nan == t:size() then return head .. "  all NaN" end
   local line = ("%s  %s .. %s, mean %s"):format(head, short(s.min), short(s.max),
                                                  short(s.mean))
   if s.zeros >= 0.005 then line = line .. (", %.0f %% zeros"):format(100 * s.zeros) end
-  if not s.finite then line = line .. ", not all finite" end
+  if s.nan > 0 then line = line .. (", %d NaN"):format(s.nan) end
+  if s.infinite > 0 then line = line .. (", %d infinite"):format(s.infinite) end
   return line
 end
 

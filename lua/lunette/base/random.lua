@@ -1,0 +1,111 @@
+---Random tensors: the shape first, as with zeros and ones, the seed an option.
+local core = require "lunette.core"
+
+local M = {}
+
+local calls = 0 -- without a seed every call has numbers of its own
+
+
+local function misuse(what, why)
+  error(("%s: %s; the shape comes first, the seed is an option: "
+         .. "lu.%s({ 2, 3 }, { seed = 7 })"):format(what, why, what), 4)
+end
+
+
+---The shape and the options in (n, m, ..., [options]) or ({n, m ...}, [options]).
+local function arguments(what, ...)
+  local list = table.pack(...)
+  local opts = nil
+  if list.n > 1 and type(list[list.n]) == "table" then
+    opts, list.n = list[list.n], list.n - 1
+    if #opts > 0 then misuse(what, "a shape after numbers") end
+  end
+  local shape = list[1]
+  if type(shape) ~= "table" then
+    shape = table.move(list, 1, list.n, 1, {})
+  elseif list.n > 1 then
+    misuse(what, "expected one list and options")
+  end
+  if #shape == 0 then misuse(what, "no shape") end
+  for i, d in ipairs(shape) do
+    if math.type(d) ~= "integer" or d < 1 then
+      misuse(what, ("dimension %d is %s"):format(i, tostring(d)))
+    end
+  end
+  return shape, opts
+end
+
+
+---Seed and stream; without a seed the next stream that no call had.
+local function source(o)
+  if o.seed then return o.seed, o.stream or 0 end
+  calls = calls + 1
+  return -1, calls
+end
+
+
+local function checked(what, opts, defaults)
+  for key, default in pairs { seed = false, stream = false } do
+    defaults[key] = default
+  end
+  local full = require("lunette.base.options").check(what, opts, defaults, 4)
+  return full
+end
+
+
+---Normal random numbers. Counter-based (Philox): the same seed gives the same numbers
+---everywhere; without one every call gives others, the same in every session.
+---Example:
+---  local lu = require "lunette"
+---  print(lu.normal({ 2, 3 }, { seed = 7 }))
+---  assert(lu.normal(2, 3):same(lu.normal(2, 3)) == false)
+---@param ... integer|table   shape (numbers or one list), then options: {seed =,
+---  stream =, mean = 0, deviation = 1}
+---@return lunette.Tensor
+function M.normal(...)
+  local shape, opts = arguments("normal", ...)
+  local o = checked("normal", opts, { mean = 0, deviation = 1 })
+  local seed, stream = source(o)
+  local t = core.normal(seed, stream, shape)
+  if o.mean == 0 and o.deviation == 1 then return t end
+  return t * o.deviation + o.mean
+end
+
+
+---Uniform random numbers, from `from` to below `to`; seeds as in `lu.normal`.
+---Example:
+---  local lu = require "lunette"
+---  print(lu.uniform({ 2, 3 }, { seed = 7, from = -1, to = 1 }))
+---@param ... integer|table   shape (numbers or one list), then options: {seed =,
+---  stream =, from = 0, to = 1}
+---@return lunette.Tensor
+function M.uniform(...)
+  local shape, opts = arguments("uniform", ...)
+  local o = checked("uniform", opts, { from = 0, to = 1 })
+  local seed, stream = source(o)
+  local t = core.uniform(seed, stream, shape)
+  if o.from == 0 and o.to == 1 then return t end
+  return t * (o.to - o.from) + o.from
+end
+
+
+---Normal random numbers of a tensor's shape; options as of `lu.normal`.
+---Example:
+---  local lu = require "lunette"
+---  print(lu.normal_like(lu.zeros(2, 3), { seed = 7 }))
+---@param t lunette.Tensor
+---@param opts? table
+---@return lunette.Tensor
+function M.normal_like(t, opts) return M.normal(t:shape(), opts or {}) end
+
+
+---Uniform random numbers of a tensor's shape; options as of `lu.uniform`.
+---Example:
+---  local lu = require "lunette"
+---  print(lu.uniform_like(lu.zeros(2, 3), { seed = 7 }))
+---@param t lunette.Tensor
+---@param opts? table
+---@return lunette.Tensor
+function M.uniform_like(t, opts) return M.uniform(t:shape(), opts or {}) end
+
+return M
