@@ -5,12 +5,19 @@
 #include "lunette.h"
 
 /* Gives a deferred tensor its (uninitialised) values. */
-int lun_tensor_furnish(lun_tensor *t, lun_err *err);
+int lun_tensor_allocate(lun_tensor *t, lun_err *err);
 /* dst += src, n floats. */
 int lun_accumulate(float *dst, const float *src, int64_t n);
 /* LUN_EARG when an input of n was written to since n was applied: its gradient
 ** would be that of other values. */
 int lun_tape_unchanged(const lun_node *n, lun_err *err);
+/* Shapes, memory and values of a node that is about to be appended: everything
+** that may fail (deferred.c). */
+int lun_node_compute(lun_tape *t, lun_node *n, unsigned flags, lun_err *err);
+/* How often n's inputs have been written to. */
+unsigned lun_node_changes(const lun_node *n);
+/* n's values are read-only from now on, and its inputs are watched. */
+void lun_node_protect(const lun_node *n);
 /* A node's input ready to read; computes a deferred one. */
 int lun_tape_input(lun_tape *t, lun_node *n, int i, lun_err *err);
 

@@ -212,6 +212,9 @@ typedef struct lun_node {
   double attr[LUN_MAXATTR];
   int defer;        /* lun_node_shape makes a deferred output */
   unsigned changes; /* of its inputs, when it was applied */
+  int joined;       /* computed in one pass with the node after it, which may
+                       have left this one's values out */
+  int dropped;      /* lun_tape_forget was asked for it */
   char *name;       /* layer name, NULL when it has none */
 } lun_node;
 
@@ -278,6 +281,23 @@ typedef struct lun_rule {
   unsigned needs_input : 1; /* reads in[0], which may have to be computed */
 } lun_rule;
 
+/*
+** The answer of lun_op.join about n and next[0 .. count-1], each of which reads
+** the one before it.  run makes the values of the last of them (and its aux);
+** the others stay deferred.  NULL: they are computed apart.
+*/
+typedef struct lun_joined {
+  int (*run)(lun_node *n, lun_node *const *next, int count, lun_err *err);
+  int open; /* one more node might join; then the last may be put off */
+} lun_joined;
+
+/* What an operator does to every element, where another can do it to its own
+** output before writing it. */
+typedef enum lun_epilogue {
+  LUN_NO_EPILOGUE,
+  LUN_RELU_EPILOGUE, /* max(x, 0); a NaN stays one */
+} lun_epilogue;
+
 typedef struct lun_op {
   const char *name;
   const char *doc;          /* one line: signature and formula */
@@ -289,18 +309,14 @@ typedef struct lun_op {
   /* Computes n->out from n->in.  Fails only by LUN_EINTR or LUN_ENOMEM of
   ** scratch. */
   int (*forward)(lun_node *n, lun_err *err);
-  /* Optional: forward of n and of relu, which follows it, in one pass into
-  ** relu->out; n->out stays deferred. */
-  int (*forward_relu)(lun_node *n, lun_node *relu, lun_err *err);
-  /* Optional, beside forward_relu: 1 when `pool`, which follows such a relu, can
-  ** be computed in the same pass, and how: into pool->out and pool->aux. */
-  int (*pools)(const lun_node *n, const lun_node *pool);
-  int (*forward_pool)(lun_node *n, lun_node *pool, lun_err *err);
+  /* Optional: how n and the nodes that follow it can be computed in one pass. */
+  lun_joined (*join)(const lun_node *n, lun_node *const *next, int count);
   const lun_rule *rules;   /* [0] is the true gradient, without parameters; NULL
                             name ends it */
   unsigned inplace : 1;    /* back may have dx[0] == dy */
   unsigned gated : 1;      /* back honours b->gate */
   unsigned skips_dead : 1; /* back reads b->dead_inputs */
+  lun_epilogue epilogue;
   unsigned picks : 1; /* an output is one of the inputs; its gradient goes to
                             that one alone */
   unsigned pass : 1;  /* same values, another shape: forward makes a view,
@@ -339,15 +355,16 @@ int lun_tape_watch(lun_tape *t, lun_tensor *x, int *node, lun_err *err);
 /* The node's value; a deferred one is computed now and kept, unless what it is
 ** made from was changed since (LUN_EARG).  The reference stays with the node. */
 int lun_tape_value(lun_tape *t, int id, lun_tensor **out, lun_err *err);
-/* Makes what `rule` of n reads and what was put off: the output, but for
-** convolutions and dense layers; the input where the rule needs it. */
+/* Computes what `rule` of n reads and was put off: the input where it needs that,
+** and the output, which rules of convolutions and dense layers do not read. */
 int lun_tape_ready(lun_tape *t, lun_node *n, const lun_rule *rule,
                    lun_err *err);
-/* Drops the node's output (forward-only runs); it cannot be read again. */
+/* Drops the node's value (forward-only runs); it cannot be read again.  What a
+** deferred node needs to be computed from goes once that was. */
 void lun_tape_forget(lun_tape *t, int id);
 
-/* Do not compute yet: a relu may follow a convolution or dense layer, and a
-** pooling that relu, and be computed with it. */
+/* The next node applied is the only one to read this one's values: they may be
+** put off until then, and be computed with it (lun_op.join). */
 enum { LUN_DEFER = 1 };
 
 /*

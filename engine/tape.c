@@ -1,12 +1,6 @@
 /*
 ** tape.c - define by run: applying an operator to a variable that is on the
-** tape computes at once and appends a node.
-**
-** A convolution may be applied deferred: its node gets a shape but no values.
-** If a relu comes next, both are computed in one pass into the relu's output
-** (most networks never read the values before the relu).  That relu may be
-** deferred too: a maximum pooling that comes next is then computed in the same
-** pass.  Whoever does read such values makes lun_tape_value compute them then.
+** tape computes at once and appends a node.  deferred.c has the exceptions.
 */
 #include <stdio.h>
 #include <string.h>
@@ -84,30 +78,7 @@ int lun_tape_watch(lun_tape *t, lun_tensor *x, int *node, lun_err *err) {
   return LUN_OK;
 }
 
-/* The node that a tensor could be computed from, when it is deferred. */
-static int deferred(const lun_tensor *t) { return t && !t->store && t->size; }
-
-int lun_tape_input(lun_tape *t, lun_node *n, int i, lun_err *err) {
-  lun_tensor *value;
-  if (!deferred(n->in[i])) return LUN_OK;
-  if (!t || n->src[i] < 0)
-    return lun_fail(err, LUN_EARG, "%s: input %d has no values",
-                    lun_node_title(n), i + 1);
-  return lun_tape_value(t, n->src[i], &value, err);
-}
-
-/* The deferred maker of n's input, when n is a relu that can join it. */
-static lun_node *fusable(const lun_tape *t, const lun_node *n) {
-  lun_node *maker;
-  if (!t || strcmp(n->op->name, "relu") != 0 || !deferred(n->in[0]))
-    return NULL;
-  maker = lun_tape_node(t, n->src[0]);
-  return maker && maker->out == n->in[0] && maker->op->forward_relu ? maker
-                                                                    : NULL;
-}
-
-/* How often n's inputs have been written to. */
-static unsigned changes_of(const lun_node *n) {
+unsigned lun_node_changes(const lun_node *n) {
   unsigned sum = 0;
   for (int i = 0; i < n->nin; i++)
     if (n->in[i] && n->in[i]->store) sum += n->in[i]->store->changes;
@@ -116,7 +87,7 @@ static unsigned changes_of(const lun_node *n) {
 
 int lun_tape_unchanged(const lun_node *n, lun_err *err) {
   const char *at = "";
-  if (n->changes == changes_of(n)) return LUN_OK;
+  if (n->changes == lun_node_changes(n)) return LUN_OK;
   for (int i = 0; i < n->nin; i++)
     if (n->in[i] && n->in[i]->store && n->in[i]->store->changed_at[0])
       at = n->in[i]->store->changed_at;
@@ -128,80 +99,13 @@ int lun_tape_unchanged(const lun_node *n, lun_err *err) {
 
 /* The values of n, if they are its own, are read-only from now on: every later
 ** gradient of the run reads them.  Its inputs are watched. */
-static void protect(const lun_node *n) {
+void lun_node_protect(const lun_node *n) {
   lun_storage *s = n->out->store;
   if (s && !n->op->pass)
     snprintf(s->owner, sizeof s->owner, "layer '%s' of a run",
              lun_node_title(n));
   for (int i = 0; i < n->nin; i++)
     if (n->in[i] && n->in[i]->store) n->in[i]->store->watched = 1;
-}
-
-/* Can values that were put off still be computed as they would have been? */
-static int unchanged(const lun_tape *t, const lun_node *n, lun_err *err) {
-  const lun_node *maker = fusable(t, n), *first = maker ? maker : n;
-  if (first->changes == changes_of(first)) return LUN_OK;
-  return lun_fail(err, LUN_EARG,
-                  "%s: its values were put off, and what they are made from "
-                  "has been changed since; read them before that",
-                  lun_node_title(n));
-}
-
-/* n's values, once there is room for them; with its maker's where they join. */
-static int run_forward(lun_tape *t, lun_node *n, lun_err *err) {
-  lun_node *maker = fusable(t, n);
-  if (maker) return maker->op->forward_relu(maker, n, err);
-  for (int i = 0; i < n->nin; i++) LUN_TRY(lun_tape_input(t, n, i, err));
-  return n->op->forward(n, err);
-}
-
-int lun_tape_value(lun_tape *t, int id, lun_tensor **out, lun_err *err) {
-  lun_node *n = lun_tape_node(t, id);
-  *out = NULL;
-  if (!n) return lun_fail(err, LUN_EARG, "the tape has no node %d", id);
-  if (!n->out)
-    return lun_fail(err, LUN_EARG,
-                    "%s: the value was dropped; run with keep = true",
-                    lun_node_title(n));
-  if (deferred(n->out)) {
-    int status;
-    LUN_TRY(unchanged(t, n, err));
-    LUN_TRY(lun_tensor_furnish(n->out, err));
-    status = run_forward(t, n, err);
-    if (status != LUN_OK) { /* back to deferred: nothing half-made is seen */
-      n->out->store->refs--;
-      if (!n->out->store->refs) {
-        lun_free(n->out->store->base);
-        lun_free(n->out->store);
-      }
-      n->out->store = NULL;
-      n->out->data = NULL;
-      return status;
-    }
-    protect(n);
-  }
-  *out = n->out;
-  return LUN_OK;
-}
-
-int lun_tape_ready(lun_tape *t, lun_node *n, const lun_rule *rule,
-                   lun_err *err) {
-  lun_tensor *out;
-  if (rule->needs_input) LUN_TRY(lun_tape_input(t, n, 0, err));
-  if (n->op->forward_relu) return LUN_OK;
-  return lun_tape_value(t, n->id, &out, err);
-}
-
-void lun_tape_forget(lun_tape *t, int id) {
-  lun_node *n = lun_tape_node(t, id);
-  if (!n) return;
-  for (int i = 0; i < LUN_MAXIN; i++) {
-    lun_tensor_release(n->in[i]);
-    n->in[i] = NULL;
-  }
-  lun_tensor_release(n->out);
-  lun_tensor_release(n->aux);
-  n->out = n->aux = NULL;
 }
 
 static char *copy_name(const char *s) {
@@ -235,35 +139,6 @@ static int node_new(lun_node **out, const lun_op *op, const lun_var *in,
   return LUN_OK;
 }
 
-/* The deferred convolution that n, a pooling, can join, with the deferred relu
-** between them. */
-static lun_node *poolable(const lun_tape *t, const lun_node *n) {
-  lun_node *relu = t && deferred(n->in[0]) ? lun_tape_node(t, n->src[0]) : NULL;
-  lun_node *maker = NULL;
-  if (relu && relu->op && relu->out == n->in[0]) maker = fusable(t, relu);
-  return maker && maker->op->pools && maker->op->pools(maker, n) ? maker : NULL;
-}
-
-/* May n's values wait?  Those of what a relu can join, and of a relu that can
-** wait for a pooling with it. */
-static int may_wait(const lun_node *n, const lun_node *maker) {
-  return n->op->forward_relu || (maker && maker->op->pools);
-}
-
-/* Shapes, memory, values: everything that may fail, before n is appended. */
-static int compute(lun_tape *t, lun_node *n, unsigned flags, lun_err *err) {
-  lun_node *maker = fusable(t, n), *first = poolable(t, n);
-  for (int i = 0; i < n->nin && !maker && !first; i++)
-    LUN_TRY(lun_tape_input(t, n, i, err));
-  n->defer = (flags & LUN_DEFER) && may_wait(n, maker);
-  n->changes = changes_of(n);
-  LUN_TRY(n->op->infer(n, err));
-  if (n->defer || n->op->pass) return LUN_OK;
-  if (first) return first->op->forward_pool(first, n, err);
-  if (maker) return maker->op->forward_relu(maker, n, err);
-  return n->op->forward(n, err);
-}
-
 static int check_inputs(const lun_op *op, const lun_var *in, int nin,
                         const char *name, lun_err *err) {
   const char *title = name ? name : op->name;
@@ -287,13 +162,13 @@ int lun_apply(lun_tape *tape, const lun_op *op, const lun_var *in, int nin,
   for (int i = 0; tape && i < nin; i++) taped |= in[i].t && in[i].node >= 0;
   if (taped) LUN_TRY(reserve(tape, err));
   LUN_TRY(node_new(&n, op, in, nin, attr, name, err));
-  status = compute(tape, n, taped ? flags : 0, err);
+  status = lun_node_compute(tape, n, taped ? flags : 0, err);
   if (status != LUN_OK) {
     node_free(n);
     return status == LUN_EINTR ? lun_fail(err, status, "interrupted") : status;
   }
   out->t = lun_tensor_retain(n->out);
-  if (taped) protect(n);
+  if (taped) lun_node_protect(n);
   if (taped)
     out->node = append(tape, n);
   else

@@ -62,7 +62,7 @@ static void storage_release(lun_storage *s) {
 }
 
 /* Fills t->store with fresh memory. */
-int lun_tensor_furnish(lun_tensor *t, lun_err *err) {
+int lun_tensor_allocate(lun_tensor *t, lun_err *err) {
   char text[LUN_SHAPETEXT];
   size_t bytes = (size_t)t->size * sizeof(float);
   lun_storage *s = lun_calloc(1, sizeof *s);
@@ -89,7 +89,7 @@ int lun_tensor_new(lun_tensor **out, int ndim, const int64_t *dim,
                    lun_err *err) {
   int status;
   LUN_TRY(shaped(out, ndim, dim, err));
-  status = lun_tensor_furnish(*out, err);
+  status = lun_tensor_allocate(*out, err);
   if (status != LUN_OK) {
     lun_tensor_release(*out);
     *out = NULL;

@@ -369,7 +369,7 @@ static const lun_rule *rule_arg(lua_State *L, const lun_node *n, double *attr) {
 static void ready_node(lua_State *L, const node_box *b, own_node *o,
                        const lun_rule *rule) {
   lun_node *n = lun_tape_node(b->tape, b->id);
-  int reads_output = n->op->forward_relu == NULL;
+  int reads_output = n->op->join == NULL;
   lun_err err;
   if (!o) {
     if (lun_tape_ready(b->tape, n, rule, &err) != LUN_OK) lunL_raise(L, &err);

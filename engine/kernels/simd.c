@@ -482,6 +482,6 @@ const lun_simd CAT(lun_simd_, ISA) = {
     .dense_rows = dense_rows,
     .dense_cols = dense_cols,
     .sum_rows = sum_rows,
-    .halve = halve,
-    .unhalve = unhalve,
+    .maxpool2x2 = maxpool2x2,
+    .maxpool2x2_back = maxpool2x2_back,
 };

@@ -144,11 +144,12 @@ typedef struct lun_simd {
                    int64_t len);
   /* A row of `len` 2x2 windows: maxima and which of the four won, a b / c d.
   ** The first maximum wins, but a NaN before it. */
-  void (*halve)(const float *top, const float *low, float *y, uint8_t *tap,
-                int64_t len);
+  void (*maxpool2x2)(const float *top, const float *low, float *y, uint8_t *tap,
+                     int64_t len);
   /* Back: dy through the gate (or NULL), y its maxima, to the winners. */
-  void (*unhalve)(const lun_gate *gate, const float *dy, const float *y,
-                  const uint8_t *tap, float *top, float *low, int64_t len);
+  void (*maxpool2x2_back)(const lun_gate *gate, const float *dy, const float *y,
+                          const uint8_t *tap, float *top, float *low,
+                          int64_t len);
 } lun_simd;
 
 /* Floats between two frequencies of U.  The odd cache line keeps the 36 of

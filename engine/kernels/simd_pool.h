@@ -59,8 +59,8 @@ INLINE void store_bytes(uint8_t *p, bvec k, int n) {
 }
 
 /* Up to VL windows. */
-INLINE void halve_some(const float *top, const float *low, float *y,
-                       uint8_t *tap, int n) {
+INLINE void maxpool2x2_some(const float *top, const float *low, float *y,
+                            uint8_t *tap, int n) {
   vec t = load_n(top, 2 * n), u = load_upto(top + VL, 2 * n - VL);
   vec b = load_n(low, 2 * n), e = load_upto(low + VL, 2 * n - VL);
   vec p = SHUFFLE(t, u, EVEN), q = SHUFFLE(b, e, EVEN);
@@ -72,18 +72,19 @@ INLINE void halve_some(const float *top, const float *low, float *y,
   store_bytes(tap, __builtin_convertvector(k, bvec), n);
 }
 
-static void halve(const float *top, const float *low, float *y, uint8_t *tap,
-                  int64_t len) {
+static void maxpool2x2(const float *top, const float *low, float *y,
+                       uint8_t *tap, int64_t len) {
   int64_t i = 0;
   for (; i + VL <= len; i += VL)
-    halve_some(top + 2 * i, low + 2 * i, y + i, tap + i, VL);
+    maxpool2x2_some(top + 2 * i, low + 2 * i, y + i, tap + i, VL);
   if (i < len)
-    halve_some(top + 2 * i, low + 2 * i, y + i, tap + i, (int)(len - i));
+    maxpool2x2_some(top + 2 * i, low + 2 * i, y + i, tap + i, (int)(len - i));
 }
 
-INLINE void unhalve_some(enum mode mode, const float *dy, const float *y,
-                         lun_slopes s, const uint8_t *tap, float *top,
-                         float *low, int n) {
+INLINE void maxpool2x2_back_some(enum mode mode, const float *dy,
+                                 const float *y, lun_slopes s,
+                                 const uint8_t *tap, float *top, float *low,
+                                 int n) {
   ivec t = __builtin_convertvector(load_bytes(tap, n), ivec);
   vec v = is_gate(mode) ? load_n(y, n) : (vec){0};
   v = rule(mode, load_n(dy, n), v, 0.0f, s);
@@ -95,37 +96,39 @@ INLINE void unhalve_some(enum mode mode, const float *dy, const float *y,
   store_upto(low + VL, SHUFFLE(c, d, HIGH_PAIR), 2 * n - VL);
 }
 
-INLINE void unhalve_row(enum mode mode, const float *dy, const float *y,
-                        lun_slopes s, const uint8_t *tap, float *top,
-                        float *low, int64_t len) {
+INLINE void maxpool2x2_back_row(enum mode mode, const float *dy, const float *y,
+                                lun_slopes s, const uint8_t *tap, float *top,
+                                float *low, int64_t len) {
   int64_t i = 0;
   for (; i + VL <= len; i += VL)
-    unhalve_some(mode, dy + i, y + i, s, tap + i, top + 2 * i, low + 2 * i, VL);
+    maxpool2x2_back_some(mode, dy + i, y + i, s, tap + i, top + 2 * i,
+                         low + 2 * i, VL);
   if (i < len)
-    unhalve_some(mode, dy + i, y + i, s, tap + i, top + 2 * i, low + 2 * i,
-                 (int)(len - i));
+    maxpool2x2_back_some(mode, dy + i, y + i, s, tap + i, top + 2 * i,
+                         low + 2 * i, (int)(len - i));
 }
 
 /* The gate's own y is the maximum where dy goes. */
-static void unhalve(const lun_gate *g, const float *dy, const float *y,
-                    const uint8_t *tap, float *top, float *low, int64_t len) {
+static void maxpool2x2_back(const lun_gate *g, const float *dy, const float *y,
+                            const uint8_t *tap, float *top, float *low,
+                            int64_t len) {
   lun_finish end = {NULL, 0, g};
   lun_slopes s = slopes_of(g);
   switch (mode_of(&end)) {
     case PLAIN:
-      unhalve_row(PLAIN, dy, y, s, tap, top, low, len);
+      maxpool2x2_back_row(PLAIN, dy, y, s, tap, top, low, len);
       break;
     case GUIDED:
-      unhalve_row(GUIDED, dy, y, s, tap, top, low, len);
+      maxpool2x2_back_row(GUIDED, dy, y, s, tap, top, low, len);
       break;
     case RECTIFIED:
-      unhalve_row(RECTIFIED, dy, y, s, tap, top, low, len);
+      maxpool2x2_back_row(RECTIFIED, dy, y, s, tap, top, low, len);
       break;
     case SLOPES:
-      unhalve_row(SLOPES, dy, y, s, tap, top, low, len);
+      maxpool2x2_back_row(SLOPES, dy, y, s, tap, top, low, len);
       break;
     default:
-      unhalve_row(BIAS, dy, y, s, tap, top, low, len);
+      maxpool2x2_back_row(BIAS, dy, y, s, tap, top, low, len);
       break;
   }
 }

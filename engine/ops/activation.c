@@ -100,7 +100,7 @@ static const lun_attrdef leak_attrs[] = {
       {.name = NULL},                                                          \
   };
 
-#define OPERATOR(id, text, attributes, check)                                  \
+#define OPERATOR_WITH(id, text, attributes, check, after)                      \
   const lun_op lun_op_##id = {                                                 \
       .name = #id,                                                             \
       .doc = text,                                                             \
@@ -111,7 +111,10 @@ static const lun_attrdef leak_attrs[] = {
       .forward = id##_forward,                                                 \
       .rules = id##_rules,                                                     \
       .inplace = 1,                                                            \
+      .epilogue = after,                                                       \
   };
+#define OPERATOR(id, text, attributes, check)                                  \
+  OPERATOR_WITH(id, text, attributes, check, LUN_NO_EPILOGUE)
 
 /* An attribute that must be a positive number. */
 static int positive(lun_node *n, lun_err *err) {
@@ -152,7 +155,7 @@ static const lun_rule relu_rules[] = {
     {.name = NULL},
 };
 
-OPERATOR(relu, "relu(x): max(x, 0)", NULL, ops_same)
+OPERATOR_WITH(relu, "relu(x): max(x, 0)", NULL, ops_same, LUN_RELU_EPILOGUE)
 
 /* ---- the others -------------------------------------------------------- */
 

@@ -1,6 +1,5 @@
 /*
-** conv.c - what kernels.h does, as operators: conv2d and linear, both with
-** relu in the same pass when it follows; conv2d with a 2x2 pooling after it.
+** conv.c - what kernels.h does, as operators: conv2d and linear.
 */
 #include <limits.h>
 #include <string.h>
@@ -137,22 +136,33 @@ static int conv_forward(lun_node *n, lun_err *err) {
   return conv_run(n, n->out, 0, err);
 }
 
-static int conv_forward_relu(lun_node *n, lun_node *relu, lun_err *err) {
-  return conv_run(n, relu->out, 1, err);
+/* conv2d -> relu */
+static int conv_relu(lun_node *n, lun_node *const *next, int count,
+                     lun_err *err) {
+  return conv_run(n, next[count - 1]->out, 1, err);
 }
 
-static int conv_pools(const lun_node *n, const lun_node *pool) {
+/* conv2d -> relu -> max_pool2d of 2x2 */
+static int conv_relu_pool(lun_node *n, lun_node *const *next, int count,
+                          lun_err *err) {
   lun_conv s;
-  return ops_halves(pool) && geometry(n, &s, NULL) == LUN_OK &&
-         lun_conv_pools(&s);
-}
-
-static int conv_forward_pool(lun_node *n, lun_node *pool, lun_err *err) {
-  lun_conv s;
+  lun_node *pool = next[count - 1];
   LUN_TRY(geometry(n, &s, err));
   return lun_conv_forward_pooled(&s, n->in[0]->data, n->in[1]->data, bias(n),
                                  pool->out->data, (uint8_t *)pool->aux->data,
                                  err);
+}
+
+static lun_joined conv_join(const lun_node *n, lun_node *const *next,
+                            int count) {
+  lun_conv s;
+  int pools = geometry(n, &s, NULL) == LUN_OK && lun_conv_pools(&s);
+  if (count == 0) return (lun_joined){NULL, 1};
+  if (next[0]->op->epilogue != LUN_RELU_EPILOGUE) return (lun_joined){NULL, 0};
+  if (count == 1) return (lun_joined){conv_relu, pools};
+  if (count == 2 && pools && ops_maxpool2x2(next[1]))
+    return (lun_joined){conv_relu_pool, 0};
+  return (lun_joined){NULL, 0};
 }
 
 /* How many rows dy has: copies x N, if an int holds it. */
@@ -210,9 +220,7 @@ const lun_op lun_op_conv2d = {
     .attrs = conv_attrs,
     .infer = conv_infer,
     .forward = conv_forward,
-    .forward_relu = conv_forward_relu,
-    .pools = conv_pools,
-    .forward_pool = conv_forward_pool,
+    .join = conv_join,
     .rules = conv_rules,
     .gated = 1,
 };
@@ -280,8 +288,19 @@ static int linear_forward(lun_node *n, lun_err *err) {
   return linear_run(n, n->out, 0, err);
 }
 
-static int linear_forward_relu(lun_node *n, lun_node *relu, lun_err *err) {
-  return linear_run(n, relu->out, 1, err);
+/* linear -> relu */
+static int linear_relu(lun_node *n, lun_node *const *next, int count,
+                       lun_err *err) {
+  return linear_run(n, next[count - 1]->out, 1, err);
+}
+
+static lun_joined linear_join(const lun_node *n, lun_node *const *next,
+                              int count) {
+  (void)n;
+  if (count == 0) return (lun_joined){NULL, 1};
+  if (count > 1 || next[0]->op->epilogue != LUN_RELU_EPILOGUE)
+    return (lun_joined){NULL, 0};
+  return (lun_joined){linear_relu, 0};
 }
 
 static int linear_params(const lun_back *b, lun_err *err) {
@@ -324,7 +343,7 @@ const lun_op lun_op_linear = {
     .attrs = linear_attrs,
     .infer = linear_infer,
     .forward = linear_forward,
-    .forward_relu = linear_forward_relu,
+    .join = linear_join,
     .rules = linear_rules,
     .gated = 1,
     .skips_dead = 1,

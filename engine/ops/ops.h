@@ -64,7 +64,7 @@ int ops_each(const lun_node *n, int copies, int64_t size, ops_span *fn,
 void ops_zero(const lun_back *b, int i);
 /* Is n a maximum pooling of 2x2 windows, stride 2, no padding?  Its aux holds a
 ** byte for each window: which of the four won (pool.c). */
-int ops_halves(const lun_node *n);
+int ops_maxpool2x2(const lun_node *n);
 /* The rule of a `pass` operator: dx = dy. */
 int ops_pass_back(const lun_back *b, lun_err *err);
 extern const lun_rule ops_pass_rules[];

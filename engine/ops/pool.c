@@ -108,7 +108,7 @@ static int row_each(const lun_node *n, work *k, lun_err *err) {
 
 /* Is the pooling that of VGG: 2 x 2, stride 2, no padding, no ragged edge
 ** windows?  Then four neighbours meet in one vectorisable pass. */
-static int halving(const window *w) {
+static int is_maxpool2x2(const window *w) {
   for (int a = 0; a < 2; a++)
     if (w->k[a] != 2 || w->stride[a] != 2 || w->pad[a] ||
         2 * w->out[a] > w->in[a])
@@ -116,10 +116,10 @@ static int halving(const window *w) {
   return 1;
 }
 
-int ops_halves(const lun_node *n) {
+int ops_maxpool2x2(const lun_node *n) {
   window w;
   return n->op == &lun_op_max_pool2d && geometry(n, &w, NULL) == LUN_OK &&
-         halving(&w);
+         is_maxpool2x2(&w);
 }
 
 /* best and its tap k give way to v with tap l: the first maximum stays, but
@@ -144,7 +144,7 @@ static void band_rows(const window *w, int64_t unit, int64_t *lo, int64_t *hi) {
   *hi = w->out[0] * (band + 1) / all;
 }
 
-static void max_halve(void *arg, int64_t unit, int worker) {
+static void maxpool2x2(void *arg, int64_t unit, int worker) {
   const work *k = arg;
   const window *w = &k->w;
   int64_t lo, hi, first = unit / bands(w) * k->channels;
@@ -154,7 +154,8 @@ static void max_halve(void *arg, int64_t unit, int worker) {
     const float *top = k->x + (p * w->in[0] + 2 * lo) * w->in[1];
     int64_t to = (p * w->out[0] + lo) * w->out[1];
     for (int64_t r = lo; r < hi; r++, to += w->out[1], top += 2 * w->in[1])
-      k->isa->halve(top, top + w->in[1], k->y + to, k->tap4 + to, w->out[1]);
+      k->isa->maxpool2x2(top, top + w->in[1], k->y + to, k->tap4 + to,
+                         w->out[1]);
   }
 }
 
@@ -241,7 +242,7 @@ static int max_infer(lun_node *n, lun_err *err) {
   int64_t room;
   LUN_TRY(geometry(n, &w, err));
   LUN_TRY(window_shape(n, &w, err));
-  room = halving(&w) ? (n->out->size + 3) / 4 : n->out->size;
+  room = is_maxpool2x2(&w) ? (n->out->size + 3) / 4 : n->out->size;
   return lun_tensor_new(&n->aux, 1, &room, err);
 }
 
@@ -249,7 +250,7 @@ static int max_forward(lun_node *n, lun_err *err) {
   work k = {.x = n->in[0]->data, .y = n->out->data};
   set_taps(n, &k);
   LUN_TRY(geometry(n, &k.w, err));
-  if (halving(&k.w)) return run_bands(n, &k, 1, max_halve, err);
+  if (is_maxpool2x2(&k.w)) return run_bands(n, &k, 1, maxpool2x2, err);
   return ops_units(n, k.w.planes, k.w.in[0] * k.w.in[1], max_plane, &k, err);
 }
 
@@ -262,15 +263,16 @@ static void gate_span(lun_slopes s, const float *restrict y, float *restrict d,
 }
 
 /* Each gradient goes to one of four places; the other three get 0. */
-static void unhalve_rows(const work *k, int64_t plane, int64_t lo, int64_t hi) {
+static void maxpool2x2_back_rows(const work *k, int64_t plane, int64_t lo,
+                                 int64_t hi) {
   const window *w = &k->w;
   int64_t wide = w->in[1], even = 2 * w->out[1];
   int64_t at = (plane % k->planes * w->out[0] + lo) * w->out[1];
   const float *dy = k->dy + (plane * w->out[0] + lo) * w->out[1];
   float *top = k->dx + (plane * w->in[0] + 2 * lo) * wide;
   for (int64_t r = lo; r < hi; r++) {
-    k->isa->unhalve(k->gate, dy, k->y + at, k->tap4 + at, top, top + wide,
-                    w->out[1]);
+    k->isa->maxpool2x2_back(k->gate, dy, k->y + at, k->tap4 + at, top,
+                            top + wide, w->out[1]);
     if (even < wide) top[even] = top[wide + even] = 0; /* odd last column */
     at += w->out[1], dy += w->out[1], top += 2 * wide;
   }
@@ -278,13 +280,13 @@ static void unhalve_rows(const work *k, int64_t plane, int64_t lo, int64_t hi) {
     memset(top, 0, (size_t)wide * sizeof *top);
 }
 
-static void max_unhalve(void *arg, int64_t unit, int worker) {
+static void maxpool2x2_back(void *arg, int64_t unit, int worker) {
   const work *k = arg;
   int64_t lo, hi, first = unit / bands(&k->w) * k->channels;
   (void)worker;
   band_rows(&k->w, unit, &lo, &hi);
   for (int64_t p = first; p < first + k->channels; p++)
-    unhalve_rows(k, p, lo, hi);
+    maxpool2x2_back_rows(k, p, lo, hi);
 }
 
 /* Windows may overlap: start from 0 and add. */
@@ -314,7 +316,8 @@ static int max_back(const lun_back *b, lun_err *err) {
   set_taps(n, &k);
   LUN_TRY(geometry(n, &k.w, err));
   k.planes = k.w.planes;
-  if (halving(&k.w)) return run_bands(n, &k, b->copies, max_unhalve, err);
+  if (is_maxpool2x2(&k.w))
+    return run_bands(n, &k, b->copies, maxpool2x2_back, err);
   return ops_units(n, b->copies * k.planes, k.w.in[0] * k.w.in[1], max_unplane,
                    &k, err);
 }

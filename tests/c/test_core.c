@@ -268,6 +268,32 @@ static void pooled_equals_unpooled(void) {
   poolnet_close(&b);
 }
 
+/* Values that were dropped stay while something can only be computed from them,
+** and then go, one after the other. */
+static void dropped_values_serve_what_waits(void) {
+  poolnet n;
+  lun_tensor *v;
+  poolnet_open(&n, LUN_DEFER);
+  lun_node *x = lun_tape_node(n.tape, n.x.node);
+  lun_node *conv = lun_tape_node(n.tape, n.conv.node);
+  lun_node *relu = lun_tape_node(n.tape, n.relu.node);
+  CHECK(conv->joined && relu->joined, "three in one pass");
+  lun_tape_forget(n.tape, x->id);
+  lun_tape_forget(n.tape, conv->id);
+  CHECK(x->out && conv->out, "relu waits and would be computed from them");
+  CHECK(lun_tape_value(n.tape, relu->id, &v, NULL) == LUN_OK && v->data,
+        "it is");
+  CHECK(!x->out && !conv->out && relu->out, "then they go");
+  CHECK(lun_tape_value(n.tape, conv->id, &v, NULL) == LUN_EARG, "for good");
+  poolnet_close(&n);
+  poolnet_open(&n, LUN_DEFER);
+  for (int id = 0; id < lun_tape_count(n.tape); id++)
+    lun_tape_forget(n.tape, id);
+  for (int id = 0; id < lun_tape_count(n.tape); id++)
+    CHECK(!lun_tape_node(n.tape, id)->out, "node %d: nothing waits", id);
+  poolnet_close(&n);
+}
+
 /* What was put off is made of what was there then, or not at all. */
 static void changed_inputs_are_told(void) {
   poolnet n;
@@ -464,6 +490,7 @@ int main(void) {
     TEST(fused_equals_unfused());
     TEST(deferred_values_are_there_for_others());
     TEST(pooled_equals_unpooled());
+    TEST(dropped_values_serve_what_waits());
     TEST(changed_inputs_are_told());
     TEST(rules_find_what_waited());
     TEST(what_cannot_join_reads());

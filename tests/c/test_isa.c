@@ -81,7 +81,7 @@ static void tables_are_their_own(void) {
           s->name, s->panel);
     CHECK(s->wino_in && s->wino_weights && s->wino_mul && s->wino_out &&
               s->few && s->mul && s->finish && s->turn && s->dense_rows &&
-              s->dense_cols && s->halve && s->unhalve,
+              s->dense_cols && s->maxpool2x2 && s->maxpool2x2_back,
           "%s: a function is missing", s->name);
     if (first)
       CHECK(s->wino_mul != first->wino_mul && s->mul != first->mul &&

@@ -119,8 +119,8 @@ static void pooled_is_unfused(layer *l) {
       lun_conv_forward(s, l->x, l->w, b, l->y, 1, NULL);
       for (int64_t r = 0; r < (int64_t)s->n * s->k * h; r++) {
         const float *top = l->y + (r / h * s->oh + 2 * (r % h)) * s->ow;
-        lun_simd_now()->halve(top, top + s->ow, l->ref + r * w, want + r * w,
-                              w);
+        lun_simd_now()->maxpool2x2(top, top + s->ow, l->ref + r * w,
+                                   want + r * w, w);
       }
       int st = lun_conv_forward_pooled(s, l->x, l->w, b, y, tap, NULL);
       CHECK(st == LUN_OK, "status %d", st);

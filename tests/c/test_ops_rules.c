@@ -93,7 +93,7 @@ static void relu_rules_need_the_output_alone(void) {
 
 /* ---- convolution and relu in one pass ---------------------------------- */
 
-/* forward_relu against forward and then relu; the gated gradient against the
+/* join's pass against forward and then relu; the gated gradient against the
 ** plain one and then relu's rule.  The same kernels sum in the same order in
 ** both cases, so they must agree to the bit. */
 static void fused_equals_unfused(const char *op, const char *attrs,
@@ -111,7 +111,9 @@ static void fused_equals_unfused(const char *op, const char *attrs,
   float *apart = lun_malloc((size_t)out * sizeof *apart);
   memcpy(apart, relu.n.out->data, (size_t)out * sizeof *apart);
   memset(relu.n.out->data, 0, (size_t)out * sizeof *apart);
-  CHECK(c.n.op->forward_relu(&c.n, &relu.n, &c.err) == LUN_OK, "%s", op);
+  lun_node *next[1] = {&relu.n};
+  lun_joined how = c.n.op->join(&c.n, next, 1);
+  CHECK(how.run && how.run(&c.n, next, 1, &c.err) == LUN_OK, "%s", op);
   CHECK(opcase_off(relu.n.out->data, apart, out) == 0, "%s {%s}", op, attrs);
 
   /* the relu before: made c's input */

@@ -61,7 +61,7 @@ static float window(const row *r, int64_t i, float v[4]) {
 static void forward_is_naive(const lun_simd *isa, row *r) {
   int bad = 0;
   float v[4];
-  isa->halve(r->top, r->low, r->y, r->tap, r->len);
+  isa->maxpool2x2(r->top, r->low, r->y, r->tap, r->len);
   for (int64_t i = 0; i < r->len; i++) {
     float want = window(r, i, v);
     bad += r->tap[i] != winner(v);
@@ -76,7 +76,7 @@ static void backward_is_naive(const lun_simd *isa, const row *r, int kind) {
   const lun_gate *gate = kind < 0 ? NULL : &g;
   float *top = floats(2 * r->len), *low = floats(2 * r->len);
   int bad = 0;
-  isa->unhalve(gate, r->dy, r->y, r->tap, top, low, r->len);
+  isa->maxpool2x2_back(gate, r->dy, r->y, r->tap, top, low, r->len);
   for (int64_t i = 0; i < r->len; i++) {
     const float got[4] = {top[2 * i], top[2 * i + 1], low[2 * i],
                           low[2 * i + 1]};

@@ -1,0 +1,182 @@
+/*
+** deferred.c - values that wait, and nodes that are computed together.
+**
+** A node may be applied deferred: it gets a shape but no values.  When the node
+** after it is applied, its operator is asked how both are computed in one pass
+** (lun_op.join): conv2d -> relu, or conv2d -> relu -> max_pool2d.  The pass makes
+** the values of the last node; those before it stay deferred, since most
+** networks never read the values before a relu.  Whoever does read them makes
+** lun_tape_value compute them then.
+**
+** A value that is dropped (lun_tape_forget) lives on while a deferred node needs
+** it to be computed from.
+*/
+#include "core.h"
+
+/* Nodes of one pass: a convolution and what follows it. */
+enum { MOST = 4 };
+
+typedef struct chain {
+  lun_node *first; /* its operator has `join`; NULL: there is no chain */
+  lun_node
+      *next[MOST]; /* the nodes after it in order, the last being asked for */
+  int count;
+} chain;
+
+static int deferred(const lun_tensor *t) { return t && !t->store && t->size; }
+
+/* The node whose deferred output n reads first; NULL: none. */
+static lun_node *waiting_maker(const lun_tape *t, const lun_node *n) {
+  lun_node *maker =
+      t && deferred(n->in[0]) ? lun_tape_node(t, n->src[0]) : NULL;
+  return maker && maker->op && maker->out == n->in[0] ? maker : NULL;
+}
+
+/* n and the deferred nodes before it, back to one that others can join. */
+static chain chain_to(const lun_tape *t, lun_node *n) {
+  chain c = {NULL, {NULL}, 0};
+  lun_node *back[MOST], *at = n;
+  while (at && !at->op->join && c.count < MOST) {
+    back[c.count++] = at;
+    at = waiting_maker(t, at);
+  }
+  if (!at || !at->op->join) return (chain){NULL, {NULL}, 0};
+  c.first = at;
+  for (int i = 0; i < c.count; i++) c.next[i] = back[c.count - 1 - i];
+  return c;
+}
+
+/* How the chain is computed. */
+static lun_joined ask(const chain *c) {
+  if (!c->first) return (lun_joined){NULL, 0};
+  return c->first->op->join(c->first, c->next, c->count);
+}
+
+/* Can values that were put off still be computed as they would have been? */
+static int unchanged(const lun_node *n, const lun_node *first, lun_err *err) {
+  if (first->changes == lun_node_changes(first)) return LUN_OK;
+  return lun_fail(err, LUN_EARG,
+                  "%s: its values were put off, and what they are made from "
+                  "has been changed since; read them before that",
+                  lun_node_title(n));
+}
+
+/* Values of n, for which there is room, in one pass with the nodes before it. */
+static int run_chain(chain *c, lun_joined how, lun_err *err) {
+  int status = how.run(c->first, c->next, c->count, err);
+  if (status != LUN_OK) return status;
+  c->first->joined = 1;
+  for (int i = 0; i + 1 < c->count; i++) c->next[i]->joined = 1;
+  return LUN_OK;
+}
+
+int lun_tape_input(lun_tape *t, lun_node *n, int i, lun_err *err) {
+  lun_tensor *value;
+  if (!deferred(n->in[i])) return LUN_OK;
+  if (!t || n->src[i] < 0)
+    return lun_fail(err, LUN_EARG, "%s: input %d has no values",
+                    lun_node_title(n), i + 1);
+  return lun_tape_value(t, n->src[i], &value, err);
+}
+
+static int inputs_ready(lun_tape *t, lun_node *n, lun_err *err) {
+  for (int i = 0; i < n->nin; i++) LUN_TRY(lun_tape_input(t, n, i, err));
+  return LUN_OK;
+}
+
+int lun_node_compute(lun_tape *t, lun_node *n, unsigned flags, lun_err *err) {
+  chain c = chain_to(t, n);
+  lun_joined how = ask(&c);
+  if (!how.run) LUN_TRY(inputs_ready(t, n, err));
+  n->defer = (flags & LUN_DEFER) && how.open;
+  n->changes = lun_node_changes(n);
+  LUN_TRY(n->op->infer(n, err));
+  if (n->defer || n->op->pass) return LUN_OK;
+  return how.run ? run_chain(&c, how, err) : n->op->forward(n, err);
+}
+
+/* Back to deferred: nothing half-made is seen. */
+static void empty(lun_tensor *t) {
+  lun_storage *s = t->store;
+  t->store = NULL;
+  t->data = NULL;
+  if (--s->refs > 0) return;
+  lun_free(s->base);
+  lun_free(s);
+}
+
+/* ---- dropping ---------------------------------------------------------- */
+
+/* Is n's value read by a node that has no values yet? */
+static int needed(const lun_tape *t, const lun_node *n) {
+  for (int id = n->id + 1; id < lun_tape_count(t); id++) {
+    const lun_node *m = lun_tape_node(t, id);
+    if (!deferred(m->out)) continue;
+    for (int k = 0; k < m->nin; k++)
+      if (m->src[k] == n->id) return 1;
+  }
+  return 0;
+}
+
+/* Drops node `id` if that was asked for and nobody needs it; and then what was
+** kept only for it. */
+static void drop_unneeded(lun_tape *t, int id) {
+  lun_node *n = lun_tape_node(t, id);
+  if (!n || !n->dropped || !n->out || needed(t, n)) return;
+  for (int i = 0; i < LUN_MAXIN; i++) {
+    lun_tensor_release(n->in[i]);
+    n->in[i] = NULL;
+  }
+  lun_tensor_release(n->out);
+  lun_tensor_release(n->aux);
+  n->out = n->aux = NULL;
+  for (int i = 0; i < n->nin; i++) drop_unneeded(t, n->src[i]);
+}
+
+void lun_tape_forget(lun_tape *t, int id) {
+  lun_node *n = lun_tape_node(t, id);
+  if (!n) return;
+  n->dropped = 1;
+  drop_unneeded(t, id);
+}
+
+/* ---- reading ----------------------------------------------------------- */
+
+/* Computes deferred values of n. */
+static int make(lun_tape *t, lun_node *n, lun_err *err) {
+  chain c = chain_to(t, n);
+  lun_joined how = ask(&c);
+  int status;
+  LUN_TRY(unchanged(n, how.run ? c.first : n, err));
+  if (!how.run) LUN_TRY(inputs_ready(t, n, err));
+  LUN_TRY(lun_tensor_allocate(n->out, err));
+  status = how.run ? run_chain(&c, how, err) : n->op->forward(n, err);
+  if (status != LUN_OK) {
+    empty(n->out);
+    return status;
+  }
+  lun_node_protect(n);
+  for (int i = 0; i < n->nin; i++) drop_unneeded(t, n->src[i]);
+  return LUN_OK;
+}
+
+int lun_tape_value(lun_tape *t, int id, lun_tensor **out, lun_err *err) {
+  lun_node *n = lun_tape_node(t, id);
+  *out = NULL;
+  if (!n) return lun_fail(err, LUN_EARG, "the tape has no node %d", id);
+  if (!n->out)
+    return lun_fail(err, LUN_EARG,
+                    "%s: the value was dropped; run with keep = true",
+                    lun_node_title(n));
+  if (deferred(n->out)) LUN_TRY(make(t, n, err));
+  *out = n->out;
+  return LUN_OK;
+}
+
+int lun_tape_ready(lun_tape *t, lun_node *n, const lun_rule *rule,
+                   lun_err *err) {
+  lun_tensor *out;
+  if (rule->needs_input) LUN_TRY(lun_tape_input(t, n, 0, err));
+  if (n->op->join) return LUN_OK; /* its rules read no output */
+  return lun_tape_value(t, n->id, &out, err);
+}
