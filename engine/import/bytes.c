@@ -32,13 +32,18 @@ void *imp_alloc(imp_file *f, size_t bytes) {
 
 int imp_read_at(const imp_file *f, void *buf, size_t n, int64_t at,
                 lun_err *err) {
+  return imp_read_fd(f->fd, f->size, buf, n, at, err);
+}
+
+int imp_read_fd(int fd, int64_t size, void *buf, size_t n, int64_t at,
+                lun_err *err) {
   char *p = buf;
-  if (at < 0 || (int64_t)n < 0 || at > f->size - (int64_t)n)
+  if (at < 0 || (int64_t)n < 0 || at > size - (int64_t)n)
     return lun_fail(err, LUN_EFORMAT,
                     "file too short: %zu bytes wanted at %lld, it has %lld", n,
-                    (long long)at, (long long)f->size);
+                    (long long)at, (long long)size);
   while (n > 0) {
-    ssize_t got = pread(f->fd, p, n, at);
+    ssize_t got = pread(fd, p, n, at);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return lun_fail(err, LUN_EIO, "read: %s", strerror(errno));
     if (got == 0)

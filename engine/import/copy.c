@@ -59,18 +59,22 @@ static float half_to_float(uint16_t h) {
   return x;
 }
 
+float imp_widen(imp_dtype dtype, uint16_t h) {
+  uint32_t bits = (uint32_t)h << 16; /* BF16: the upper half of a float32 */
+  float x;
+  if (dtype == IMP_F16) return half_to_float(h);
+  memcpy(&x, &bits, 4);
+  return x;
+}
+
 static void widen(const job *j, int64_t n) {
   const uint16_t *h = j->raw;
   const double *d = j->raw;
   for (int64_t i = 0; i < n; i++) {
-    if (j->t->dtype == IMP_F64) {
+    if (j->t->dtype == IMP_F64)
       j->in[i] = (float)d[i];
-    } else if (j->t->dtype == IMP_F16) {
-      j->in[i] = half_to_float(h[i]);
-    } else { /* BF16: the upper half of a float32 */
-      uint32_t bits = (uint32_t)h[i] << 16;
-      memcpy(&j->in[i], &bits, 4);
-    }
+    else
+      j->in[i] = imp_widen(j->t->dtype, h[i]);
   }
 }
 
@@ -80,6 +84,25 @@ static int own_axis(const job *j) {
     if (j->t->dim[a] == j->v.dim[0] && j->t->stride[a] == j->v.stride[0])
       return a;
   return -1;
+}
+
+/* n bytes of a tensor's numbers, `at` bytes into them. */
+static int read_numbers(const job *j, void *to, size_t n, int64_t at,
+                        lun_err *err) {
+  const imp_file *f = j->f;
+  const imp_tensor *t = j->t;
+  if (t->memory) return memcpy(to, (const char *)t->memory + at, n), LUN_OK;
+  if (t->outside == NULL) return imp_read_at(j->f, to, n, t->at + at, err);
+  if (f->outside < 0 || strcmp(t->outside, f->location) != 0)
+    return lun_fail(err, LUN_EIO, "tensor '%s' is in another file, '%s'",
+                    t->name, t->outside);
+  if (imp_read_fd(f->outside, f->outside_size, to, n, t->at + at, err) ==
+      LUN_OK)
+    return LUN_OK;
+  return lun_fail(err, LUN_EFORMAT,
+                  "tensor '%s': %lld bytes at %lld of %s, which has %lld",
+                  t->name, (long long)(t->size * t->width), (long long)t->at,
+                  t->outside, (long long)f->outside_size);
 }
 
 /* Rows first .. first+n-1 of the outermost axis into in[], runs packed. */
@@ -98,8 +121,7 @@ static int read_block(const job *j, int64_t first, int64_t n, lun_err *err) {
     return imp_hdf5_values(j->f, j->t, axis, first, n, j->in, err);
   }
   for (int64_t at = first * j->v.stride[0]; at < j->t->size; at += step) {
-    LUN_TRY(imp_read_at(j->f, to, (size_t)(run * width), j->t->at + at * width,
-                        err));
+    LUN_TRY(read_numbers(j, to, (size_t)(run * width), at * width, err));
     to += run * width;
   }
   if (j->raw) widen(j, n * j->inner);

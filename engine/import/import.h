@@ -6,9 +6,9 @@
 **
 ** What is where:  bytes.c arena and plain reading   file.c the list
 ** reader.c which format it is   safetensors.c   hdf5.c Keras   zip.c archives
-** pickle.c the stack machine   torch.c .pth   copy.c permuted copies
-** plan.c what to write   out.c writing   part.c the file that appears at the end
-** digest.c checksums   jail.c   main.c
+** pickle.c the stack machine   torch.c .pth   onnx.c   wire.c protobuf
+** copy.c permuted copies   plan.c what to write   out.c writing
+** part.c the file that appears at the end   digest.c checksums   jail.c   main.c
 */
 #ifndef LUN_IMPORT_H
 #define LUN_IMPORT_H
@@ -41,7 +41,22 @@ typedef struct imp_tensor {
   int64_t stride[IMP_MAXDIM]; /* in elements; dense, in any order */
   int64_t size;               /* elements */
   int64_t at;                 /* byte offset in the file; -1: ask libhdf5 */
+  const void *memory;  /* its numbers, where they are not so in the file */
+  const char *outside; /* they are in that file, which must be named */
 } imp_tensor;
+
+/* A line of the listing beyond tensors: its fields. */
+typedef struct imp_line {
+  struct imp_line *next;
+  const char **field;
+  int n;
+} imp_line;
+
+/* The bytes of the file that were read last (wire.c). */
+typedef struct imp_window {
+  int64_t at, n;
+  uint8_t byte[1 << 14];
+} imp_window;
 
 typedef struct imp_meta {
   const char *key, *value;
@@ -61,8 +76,13 @@ typedef struct imp_file {
   int count, room;
   imp_meta *meta;
   int nmeta;
-  int64_t h5;      /* libhdf5's file id; -1: none */
-  int64_t h5_base; /* where the HDF5 file begins (inside a .keras zip) */
+  imp_line *line, *last_line;
+  imp_window window;
+  int outside;          /* the file that tensors are outside in; -1: none */
+  int64_t outside_size; /* its bytes */
+  const char *location; /* its name, as the tensors call it */
+  int64_t h5;           /* libhdf5's file id; -1: none */
+  int64_t h5_base;      /* where the HDF5 file begins (inside a .keras zip) */
   int64_t h5_size;
   imp_block *arena;
   size_t arena_bytes;
@@ -81,6 +101,8 @@ void imp_close(imp_file *f);
 void *imp_alloc(imp_file *f, size_t bytes);
 /* n bytes at `at`, all of them, or an error that says the file is too short. */
 int imp_read_at(const imp_file *f, void *buf, size_t n, int64_t at,
+                lun_err *err);
+int imp_read_fd(int fd, int64_t size, void *buf, size_t n, int64_t at,
                 lun_err *err);
 /* Name shortened and stripped of control bytes, for messages. */
 enum { IMP_SHOWN = 100 };
@@ -104,6 +126,8 @@ int imp_read_hdf5(imp_file *f, int64_t base, int64_t size, lun_err *err);
 int imp_read_zip(imp_file *f, lun_err *err);
 int imp_read_legacy(imp_file *f, lun_err *err);
 int imp_is_legacy(const uint8_t *head, size_t n);
+int imp_read_onnx(imp_file *f, lun_err *err);
+int imp_is_onnx(imp_file *f);
 /* Values of rows first .. first+n-1 along `axis`, all other axes whole, as
 ** float32, row-major: for data that libhdf5 must decode. */
 int imp_hdf5_values(const imp_file *f, const imp_tensor *t, int axis,
@@ -202,6 +226,8 @@ typedef struct imp_view { /* a tensor's axes in the order to be written */
 ** or do not fit are errors. */
 int imp_copy(const imp_file *f, const imp_tensor *t, const imp_view *view,
              lun_dtype dtype, imp_out *out, lun_err *err);
+/* A number of 16 bits, F16 or BF16, as float32. */
+float imp_widen(imp_dtype dtype, uint16_t h);
 
 /* algo "sha256" or "md5"; hex holds 65 bytes. */
 int imp_digest(int fd, const char *algo, char *hex, lun_err *err);

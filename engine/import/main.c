@@ -3,7 +3,9 @@
 **
 **   lunette-import list FILE            tensors and metadata, a line each
 **   lunette-import digest ALGO FILE     sha256, md5, or crc (of a zip's members)
-**   lunette-import write FILE OUT       what the plan on stdin says (plan.c)
+**   lunette-import write FILE OUT       what the plan on stdin says (plan.c); an
+**                        [OUTSIDE]      ONNX file's numbers may lie in another,
+**                                       beside it
 **
 ** Lines on stdout, fields separated by tabs, control bytes as \xHH:
 **   format NAME | meta KEY VALUE | tensor TYPE DIMS NAME | digest HEX
@@ -39,7 +41,9 @@ enum {
 enum { MEMORY = 256 << 20, MAX_LISTING = 64 << 20 };
 
 typedef struct task {
-  const char *verb, *algo, *in, *out;
+  const char *verb, *algo, *in, *out, *location;
+  int outside; /* what `location` names, open; -1: nothing */
+  int64_t outside_size;
   int fd;
   int64_t size;  /* bytes of the input */
   imp_part part; /* part.fd -1: writes no file */
@@ -86,6 +90,11 @@ static int list(imp_file *f, lun_err *err) {
     putchar('\n');
   }
   for (int i = 0; i < f->count; i++) list_tensor(&f->tensor[i]);
+  for (const imp_line *l = f->line; l; l = l->next) {
+    fputs(l->field[0], stdout);
+    for (int i = 1; i < l->n; i++) field(l->field[i]);
+    putchar('\n');
+  }
   return LUN_OK;
 }
 
@@ -135,6 +144,9 @@ static int work(const task *t, lun_err *err) {
   int status;
   if (t->algo && strcmp(t->algo, "crc") != 0) return digest(t, err);
   status = imp_open(&f, t->fd, err);
+  f.outside = t->outside;
+  f.outside_size = t->outside_size;
+  f.location = t->location;
   if (status == LUN_OK) {
     if (t->out)
       status = write_tensors(t, &f, err);
@@ -248,6 +260,27 @@ static int open_input(task *t) {
   return 0;
 }
 
+/* The file of numbers beside an ONNX file.  Its name comes out of that file: no
+** absolute path, no way up. */
+static int open_outside(task *t) {
+  char path[4096];
+  struct stat st;
+  const char *slash = strrchr(t->in, '/');
+  int folder = slash ? (int)(slash - t->in) + 1 : 0;
+  if (t->location[0] == '/' || strstr(t->location, "..") ||
+      snprintf(path, sizeof path, "%.*s%s", folder, t->in, t->location) >=
+          (int)sizeof path)
+    return fail_at(t->location, "is outside the folder of the model", EX_DATA);
+  t->outside = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (t->outside < 0 || fstat(t->outside, &st) != 0)
+    return fail_at(path,
+                   "the model's numbers lie there, and must be copied too",
+                   EX_NOINPUT_);
+  if (!S_ISREG(st.st_mode)) return fail_at(path, "is not a file", EX_NOINPUT_);
+  t->outside_size = st.st_size;
+  return 0;
+}
+
 static int write_file(task *t) {
   lun_err err;
   int code;
@@ -274,7 +307,7 @@ static int only_standard_files(void) {
 }
 
 int main(int argc, char **argv) {
-  task t = {.part = {.fd = -1}};
+  task t = {.part = {.fd = -1}, .outside = -1};
   int code;
   if (only_standard_files() != 0) return EX_IO;
   watch_signals();
@@ -285,15 +318,16 @@ int main(int argc, char **argv) {
     t.in = argv[2];
   else if (argc == 4 && strcmp(argv[1], "digest") == 0)
     t.algo = argv[2], t.in = argv[3];
-  else if (argc == 4 && strcmp(argv[1], "write") == 0)
-    t.in = argv[2], t.out = argv[3];
+  else if ((argc == 4 || argc == 5) && strcmp(argv[1], "write") == 0)
+    t.in = argv[2], t.out = argv[3], t.location = argv[4];
   else {
     fprintf(stderr, "usage: lunette-import list FILE | digest ALGO FILE | "
-                    "write FILE OUT <PLAN\n");
+                    "write FILE OUT [OUTSIDE] <PLAN\n");
     return EX_USAGE_;
   }
   t.verb = argv[1];
   code = open_input(&t);
+  if (code == 0 && t.location) code = open_outside(&t);
   if (code == 0) code = t.out ? write_file(&t) : run(&t);
   return code;
 }

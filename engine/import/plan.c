@@ -4,6 +4,7 @@
 **   dtype F32                     or F16
 **   header N                      then N bytes of JSON and a newline
 **   tensor INDEX VIEW PERM NAME   one for every tensor, in the file's order
+**   literal N                     instead: N float32 that follow, and a newline
 **   end
 **
 ** INDEX and NAME are those of the listing.  VIEW splits the tensor's axes
@@ -140,6 +141,24 @@ static int header(text *s, const char *count, imp_out *out, lun_err *err) {
   return LUN_OK;
 }
 
+/* Numbers that the plan brings itself: a tensor of no file. */
+static int literal(const imp_file *f, text *s, const char *count,
+                   lun_dtype dtype, imp_out *out, lun_err *err) {
+  imp_tensor t = {.name = "of the plan", .dtype = IMP_F32, .type = "F32"};
+  unsigned long long n = strtoull(count, NULL, 10);
+  imp_view v = {.ndim = 1};
+  if (n == 0 || n >= (unsigned long long)(s->end - s->p) / 4)
+    return bad("no numbers", err);
+  t.width = 4;
+  t.size = v.dim[0] = (int64_t)n;
+  t.ndim = 1;
+  t.dim[0] = t.size;
+  t.stride[0] = v.stride[0] = 1;
+  t.memory = s->p;
+  s->p += 4 * n + 1; /* and the newline */
+  return imp_copy(f, &t, &v, dtype, out, err);
+}
+
 static int follow(const imp_file *f, text *s, imp_out *out, lun_err *err) {
   char buf[IMP_MAXNAME + 256];
   lun_dtype dtype = LUN_F32;
@@ -152,6 +171,8 @@ static int follow(const imp_file *f, text *s, imp_out *out, lun_err *err) {
       LUN_TRY(header(s, buf + 7, out, err));
     else if (strncmp(buf, "tensor ", 7) == 0)
       LUN_TRY(one_tensor(f, buf + 7, dtype, out, err));
+    else if (strncmp(buf, "literal ", 8) == 0)
+      LUN_TRY(literal(f, s, buf + 8, dtype, out, err));
     else if (strcmp(buf, "dtype F32") != 0)
       return bad("an unknown line", err);
   }

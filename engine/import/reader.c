@@ -23,8 +23,8 @@ static int refuse(const uint8_t *head, size_t n, lun_err *err) {
       {0, 2, "\x80\x02", "a pickle, but not one that torch.save wrote"},
       {0, 2, "\x80\x03", "a pickle, but not one that torch.save wrote"},
       {0, 2, "\x80\x04", "a pickle, but not one that torch.save wrote"},
-      /* protobuf: field 1 (ir_version) below 16, then a string field */
-      {0, 1, "\x08", "perhaps ONNX, which is not read: take the weights"},
+      {0, 4, "ORTM", "onnxruntime's own format: take the .onnx it was made of"},
+      {4, 4, "ORTM", "onnxruntime's own format: take the .onnx it was made of"},
       {0, 15, "version https:/", "a Git LFS pointer, not the file itself"},
       {0, 1, "<", "a web page, perhaps of a failed download"},
   };
@@ -32,11 +32,12 @@ static int refuse(const uint8_t *head, size_t n, lun_err *err) {
     if (known[i].at + known[i].len <= n &&
         memcmp(head + known[i].at, known[i].bytes, known[i].len) == 0)
       return lun_fail(err, LUN_EFORMAT,
-                      "no model file (HDF5, .pth, safetensors): it looks like "
+                      "no model file (HDF5, .pth, safetensors, ONNX): it is "
                       "%s",
                       known[i].what);
-  return lun_fail(err, LUN_EFORMAT,
-                  "no model file: neither HDF5 (Keras), .pth nor safetensors");
+  return lun_fail(
+      err, LUN_EFORMAT,
+      "no model file: neither HDF5 (Keras), .pth, safetensors nor ONNX");
 }
 
 static int detect(imp_file *f, lun_err *err) {
@@ -48,6 +49,7 @@ static int detect(imp_file *f, lun_err *err) {
   if (n >= 4 && memcmp(head, "PK\3\4", 4) == 0) return imp_read_zip(f, err);
   if (imp_is_legacy(head, n)) return imp_read_legacy(f, err);
   if (n >= 10 && head[8] == '{') return imp_read_safetensors(f, err);
+  if (imp_is_onnx(f)) return imp_read_onnx(f, err);
   return refuse(head, n, err);
 }
 
@@ -56,6 +58,7 @@ int imp_open(imp_file *f, int fd, lun_err *err) {
   memset(f, 0, sizeof *f);
   f->fd = fd;
   f->h5 = -1;
+  f->outside = -1;
   if (fstat(fd, &st) != 0)
     return lun_fail(err, LUN_EIO, "stat: %s", strerror(errno));
   if (!S_ISREG(st.st_mode)) return lun_fail(err, LUN_EIO, "not a regular file");

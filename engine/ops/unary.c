@@ -41,6 +41,9 @@ UNARY(sqrt, "sqrt(x)", NULL, ops_same, sqrtf(x), 0.5f * g / y)
 UNARY(square, "square(x): x^2", NULL, ops_same, (x * x), 2.0f * g * x)
 UNARY(sin, "sin(x)", NULL, ops_same, sinf(x), (g * cosf(x)))
 UNARY(cos, "cos(x)", NULL, ops_same, cosf(x), (-g * sinf(x)))
+/* d erf / dx = 2 / sqrt(pi) exp(-x^2) */
+UNARY(erf, "erf(x): the error function", NULL, ops_same, erff(x),
+      (g * 1.12837916709551f * expf(-x * x)))
 UNARY(reciprocal, "reciprocal(x): 1 / x", NULL, ops_same, 1.0f / x,
       (-g * y * y))
 /* Steps: flat almost everywhere, so the gradient is 0. */

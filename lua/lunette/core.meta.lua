@@ -258,6 +258,11 @@ function Tensor:conv2d(...) end
 ---@return lunette.Tensor
 function Tensor:cos(...) end
 
+---erf(x): the error function
+---@param ... any   other operands, then attributes by position or in a table
+---@return lunette.Tensor
+function Tensor:erf(...) end
+
 ---div(a, b): a / b
 ---@param ... any   other operands, then attributes by position or in a table
 ---@return lunette.Tensor
@@ -386,7 +391,8 @@ function Tensor:lrn(...) end
 ---@return lunette.Tensor
 function Tensor:lt(...) end
 
----matmul(a (m,k), b (k,n), transpose_a, transpose_b): a b
+---matmul(a (..,m,k), b (..,k,n), transpose_a, transpose_b): a b, the dimensions before
+---broadcast
 ---@param ... any   other operands, then attributes by position or in a table
 ---@return lunette.Tensor
 function Tensor:matmul(...) end

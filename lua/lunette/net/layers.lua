@@ -27,6 +27,7 @@ local M = {}
 ---@field order? string[]    keys of its parameters as the operator takes them
 ---@field shaped? boolean    its attribute `shape` leaves the batch out
 ---@field folds? boolean     any number of inputs, two by two
+---@field repeats? boolean   its own parameters are those of one picture
 
 
 local function fail(layer, message, ...)
@@ -120,7 +121,7 @@ local rows = {
   avg_pool2d = { keras = "AveragePooling2D" },
   global_avg_pool = { keras = "GlobalAveragePooling2D" },
   global_max_pool = { keras = "GlobalMaxPooling2D" },
-  concat = { keras = "Concatenate" },
+  concat = { keras = "Concatenate", repeats = true },
   add = { keras = "Add", folds = true },
   sub = { keras = "Subtract" },
   mul = { keras = "Multiply", folds = true },
@@ -296,27 +297,29 @@ local function attributes(kind, layer, n, opts)
 end
 
 
----The operator's shape for a batch of n, without the batch.
+---What the operator says to these shapes; raises with the layer's name.
+local function ask(kind, layer, list, opts)
+  local ok, shape, message = pcall(core.shape, kind.op, list, opts)
+  if not ok then fail(layer, "%s", tostring(shape)) end
+  if not shape then error(message, 0) end
+  return shape
+end
+
+
+---The layer's shape for a batch of n, which it begins with.
 local function shape_of(kind, layer, inputs, params, n)
   local of, own = {}, {}
   for i, shape in ipairs(inputs) do of[i] = { n, table.unpack(shape) } end
-  for _, q in ipairs(params) do own[q.key] = q.shape end
+  for _, q in ipairs(params) do
+    own[q.key] = kind.repeats and { n, table.unpack(q.shape) } or q.shape
+  end
   local list, count = arguments(layer, of, own, function() return { 1 } end)
   for i = 1, count do list[i] = list[i] or false end
   local opts = attributes(kind, layer, n, { name = layer.name })
-  local out
-  repeat -- what folds takes the first two, then their result and the next
-    local some = kind.folds and { list[1], list[2] } or list
-    local ok, message
-    ok, out, message = pcall(core.shape, kind.op, some, opts)
-    if not ok then fail(layer, "%s", tostring(out)) end
-    if not out then error(message, 0) end
-    if kind.folds then
-      table.remove(list, 1)
-      list[1] = out
-    end
-  until not kind.folds or #list < 2
-  return out
+  if not kind.folds or count < 2 then return ask(kind, layer, list, opts) end
+  local shape = list[1]
+  for i = 2, count do shape = ask(kind, layer, { shape, list[i] }, opts) end
+  return shape
 end
 
 
@@ -389,6 +392,17 @@ end
 -- running ------------------------------------------------------------------------
 
 
+---Parameters of one picture, for n of them.
+local function repeated(layer, params, n)
+  local list = {}
+  for _, q in ipairs(layer.params) do
+    local one = params[q.key]:reshape { 1, table.unpack(q.shape) }
+    list[q.key] = one:expand { n, table.unpack(q.shape) }
+  end
+  return list
+end
+
+
 ---Applies a layer.
 ---@param layer lunette.Layer
 ---@param xs lunette.Tensor[]     values of what it reads, as `layer.from` names them
@@ -397,6 +411,9 @@ end
 ---@return lunette.Tensor
 function M.apply(layer, xs, params, opts)
   local kind = M.kinds[layer.kind]
+  if kind.repeats and layer.operands then
+    params = repeated(layer, params, xs[1]:dim(1))
+  end
   local list, count = arguments(layer, xs, params, function(v) return v end)
   local f = core.ops[kind.op]
   attributes(kind, layer, kind.shaped and xs[1]:dim(1), opts)

@@ -230,7 +230,22 @@ function M.file(path, net)
 end
 
 
----Loads a network: a path of a .safetensors file, or the name of an installed
+---A file of another format, imported for this once: the copy has no name any more when
+---it is loaded, and goes with the network.
+local function once(path)
+  local copy = os.tmpname()
+  os.remove(copy)
+  local out, message = require "lunette.weights.import"(path, { out = copy })
+  if not out then return nil, message end
+  local net
+  net, message = M.file(out)
+  os.remove(out)
+  if net then net.path = path end
+  return net, message
+end
+
+
+---Loads a network: a path of a .safetensors or .onnx file, or the name of an installed
 ---model. Nothing is downloaded.
 ---Example:
 ---  local net = assert(lu.load "glyphs")
@@ -241,6 +256,7 @@ function M.load(what)
   if type(what) ~= "string" then
     error(("load: expected a name or a path, got %s"):format(type(what)), 2)
   end
+  if what:find "%.onnx$" then return once(what) end
   if what:find "[/.]" then return M.file(what) end
   local path = M.find(what) or files.exists(what) and what
   if path then return M.file(path) end

@@ -23,6 +23,7 @@ local M = { program = program }
 ---@field half? boolean         store float16: half the bytes
 ---@field preprocessing? string what pictures go through ("caffe", "torch"); default:
 ---  what the file or its checksum says, else what its makers use
+---@field side? integer         ONNX: height and width, where the file leaves them open
 ---@field name? string          a name for these weights, kept in the metadata
 ---@field sums? table           checksums that were computed already
 
@@ -54,7 +55,7 @@ end
 function M.list(file)
   local lines, message = program.run { "list", file }
   if not lines then return nil, message end
-  local found = { tensors = {}, meta = {} }
+  local found = { tensors = {}, meta = {}, lines = lines }
   for _, f in ipairs(lines) do
     if f[1] == "format" then
       found.format = f[2]
@@ -145,7 +146,8 @@ end
 -- metadata ---------------------------------------------------------------------
 
 
-local origin_preprocessing = { keras = "caffe", torch = "torch" }
+local origin_preprocessing = { keras = "caffe", torch = "torch",
+                               onnx = "torch" }
 
 
 local function text_of(value)
@@ -230,11 +232,17 @@ local LARGE = 2 ^ 21
 -- Shape of each tensor in the file, and the order of the source's axes that gives it;
 -- the graph's layers say which are (in,out).
 local function lay_out(params, graph)
-  local in_out = {}
+  local in_out, dense = {}, {}
+  for _, layer in ipairs(graph.layers) do
+    if layer.kind == "linear" then
+      dense[(layer.shares or layer.name) .. ".weight"] = true
+    end
+  end
   for _, p in ipairs(params) do
     p.written, p.order = p.shape, p.perm
     local large = #p.shape == 2 and count(p.shape) > LARGE
-    if large and p.view[p.perm[1]] == p.shape[1] then
+    if large and dense[p.name] and p.view
+       and p.view[p.perm[1]] == p.shape[1] then
       p.written = { p.shape[2], p.shape[1] }
       p.order = { table.unpack(p.perm, 2) }
       p.order[#p.order + 1] = p.perm[1]
@@ -274,8 +282,15 @@ end
 local function plan(params, head, dtype)
   local lines = { "dtype " .. dtype, "header " .. #head, head }
   for _, p in ipairs(params) do
-    lines[#lines + 1] = ("tensor %d %s %s %s"):format(p.source.index,
-      comma(p.view, 0), comma(p.order, 1), p.source.full or p.source.name)
+    if p.data then
+      local bytes = {}
+      for i, v in ipairs(p.data) do bytes[i] = string.pack("<f", v) end
+      lines[#lines + 1] = ("literal %d"):format(#p.data)
+      lines[#lines + 1] = table.concat(bytes)
+    else
+      lines[#lines + 1] = ("tensor %d %s %s %s"):format(p.source.index,
+        comma(p.view, 0), comma(p.order, 1), p.source.full or p.source.name)
+    end
   end
   lines[#lines + 1] = "end\n"
   return table.concat(lines, "\n")
@@ -287,7 +302,7 @@ local function write(job, params, meta)
   if job.opts.half then dtype, width = "F16", 2 end
   local order = in_file_order(params, width)
   local head, bytes = header(order, meta, dtype, width)
-  local lines, problem = program.run({ "write", job.file, job.out },
+  local lines, problem = program.run({ "write", job.file, job.out, job.outside },
                                      plan(order, head, dtype))
   if not lines then return nil, problem end
   return 8 + #head + bytes
@@ -359,10 +374,56 @@ local function graph_of(found, params, family)
 end
 
 
+-- The file beside it that has the numbers, when they are not in the model's own.
+local function outside_of(model, file)
+  local found
+  for _, location in pairs(model.outside) do
+    if found and found ~= location then
+      return nil, ("its numbers are in several files (%s, %s): not supported"):format(
+        found, location)
+    end
+    found = location
+  end
+  if not found then return nil end
+  if found == file:match "[^/]+$" then
+    return nil, "its external data would be in the model's own file"
+  end
+  local parts = {}
+  for part in (found .. "/"):gmatch "(.-)/" do parts[part] = true end
+  if parts[""] or parts[".."] or found:find("\\", 1, true) then
+    return nil, ("external data '%s' is outside the folder of the model; not opened")
+      :format(found)
+  end
+  return found
+end
+
+
+-- A file that says itself which network it holds.
+local function of_onnx(found, file, opts)
+  for _, f in ipairs(found.lines) do
+    for i = 2, #f do f[i] = program.unescape(f[i]) end
+  end
+  local base = file:match("([^/]+)$"):gsub("%.onnx$", "")
+  local arch, params, model = require("lunette.weights.import.onnx").read(found.lines,
+    { name = opts.name or base, side = opts.side })
+  if not arch then return nil, params end
+  local by_name, message = by_name_of(params)
+  if not by_name then return nil, message end
+  arch, message = check_shapes(arch, by_name)
+  if not arch then return nil, message end
+  found.model, found.options, found.family, found.arch = arch.name, {}, "onnx", arch
+  found.outside, message = outside_of(model, file)
+  if message then return nil, message end
+  found.meta = {}
+  return found, params
+end
+
+
 -- Reads the listing and says what the file is.
-local function identify(file)
+local function identify(file, opts)
   local found, message = M.list(file)
   if not found then return nil, message end
+  if found.format == "ONNX" then return of_onnx(found, file, opts) end
   local in_out
   in_out, message = in_out_names(found)
   if not in_out then return nil, message end
@@ -410,13 +471,14 @@ local function import(file, opts)
   if not files.exists(file) then
     return nil, file .. ": no such file, or unreadable"
   end
-  local found, params = identify(file)
+  local found, params = identify(file, opts)
   if not found then return nil, ("%s: %s"):format(file, params) end
   local sums, message = opts.sums, nil
   if not sums then sums, message = checksums(file, found) end
   if not sums then return nil, ("%s: %s"):format(file, message) end
   local known = require("lunette.weights.catalogue").by_checksum(sums)
-  local job = { file = file, opts = opts, sums = sums, known = known }
+  local job = { file = file, opts = opts, sums = sums, known = known,
+                outside = found.outside }
   job.out = opts.out or M.default_out(file, known)
   if same_file(file, job.out) then
     return nil, file .. ": the output would replace the input; name another with -o"
@@ -436,7 +498,7 @@ end
 
 
 local known_options = { out = true, half = true, preprocessing = true, name = true,
-                        sums = true }
+                        side = true, sums = true }
 
 
 ---Imports a model file.

@@ -1,0 +1,224 @@
+---Operators on constants, which exporters write to compute shapes: each takes the
+---node's attributes and its inputs, constants whose numbers are known, and gives a
+---constant.
+-- luacheck: ignore 561 (a case an attribute)
+local fold = require "lunette.weights.import.onnx.fold"
+
+local M = {}
+
+
+for _, op in ipairs { "Add", "Sub", "Mul", "Div", "Pow", "Mod", "Equal", "Greater",
+                      "Less", "And", "Or" } do
+  M[op] = function(_, x) return fold[op](x[1], x[2]) end
+end
+
+for _, op in ipairs { "Not", "Neg", "Abs", "Sqrt", "Exp", "Log", "Reciprocal", "Floor",
+                      "Ceil", "Sigmoid", "Relu", "Tanh" } do
+  M[op] = function(_, x) return fold[op](x[1]) end
+end
+
+for op, f in pairs { Max = "Max", Min = "Min", Sum = "Add" } do
+  M[op] = function(_, x)
+    local y = x[1]
+    for i = 2, #x do y = fold[f](y, x[i]) end
+    return y
+  end
+end
+
+
+local function one(attrs, key, default)
+  local a = attrs[key]
+  return a and tonumber(a[1]) or default
+end
+
+
+local function list(attrs, key)
+  local a, out = attrs[key], nil
+  if a then
+    out = {}
+    for i, v in ipairs(a) do out[i] = tonumber(v) end
+  end
+  return out
+end
+
+
+local function axis_of(a, rank)
+  a = a < 0 and a + rank or a
+  if a < 0 or a >= rank then error(("axis %d of %d dimensions"):format(a, rank), 0) end
+  return math.tointeger(a) + 1
+end
+
+
+M.Identity = function(_, x) return x[1] end
+M.Dropout = M.Identity
+
+
+function M.Cast(attrs, x)
+  local to = one(attrs, "to")
+  local whole = to ~= 1 and to ~= 10 and to ~= 11 and to ~= 16
+  local out = {}
+  for i, v in ipairs(x[1].data) do
+    out[i] = to == 9 and (v ~= 0 and 1 or 0)
+      or whole and math.tointeger(v < 0 and math.ceil(v) or math.floor(v)) or v
+  end
+  return fold.make(x[1].shape, out, whole)
+end
+
+
+function M.Gather(attrs, x)
+  local c, index = x[1], x[2]
+  local axis = axis_of(one(attrs, "axis", 0), #c.shape)
+  local shape, n = {}, c.shape[axis]
+  for i = 1, axis - 1 do shape[i] = c.shape[i] end
+  for _, d in ipairs(index.shape) do shape[#shape + 1] = d end
+  for i = axis + 1, #c.shape do shape[#shape + 1] = c.shape[i] end
+  local many, at = #index.shape, 0
+  local lists = {}
+  for i, k in ipairs(index.data) do
+    local p = k < 0 and k + n or k
+    if p < 0 or p >= n then error(("index %d of %d"):format(k, n), 0) end
+    lists[i] = p
+  end
+  local strides, s = {}, 1
+  for i = many, 1, -1 do strides[i], s = s, s * index.shape[i] end
+  return fold.pick(c, shape, function(place)
+    local from = {}
+    at = 1
+    for i = 1, many do at = at + place[axis - 1 + i] * strides[i] end
+    for i = 1, axis - 1 do from[i] = place[i] end
+    from[axis] = lists[at]
+    for i = axis + 1, #c.shape do from[i] = place[i - 1 + many] end
+    return from
+  end)
+end
+
+
+function M.Slice(attrs, x)
+  local c = x[1]
+  local starts, ends, axes, steps = list(attrs, "starts"), list(attrs, "ends"),
+                                    list(attrs, "axes"), nil
+  if x[2] then
+    starts, ends = x[2].data, x[3].data
+    axes, steps = x[4] and x[4].data, x[5] and x[5].data
+  end
+  local first, step, shape = {}, {}, { table.unpack(c.shape) }
+  for i = 1, #shape do first[i], step[i] = 0, 1 end
+  for i, s in ipairs(starts) do
+    local a = axis_of(axes and axes[i] or i - 1, #shape)
+    local n, by = c.shape[a], steps and steps[i] or 1
+    if by == 0 then error("a step of 0", 0) end
+    local function clamp(p, lo, hi)
+      if p < 0 and p >= -n then p = p + n elseif p < 0 then p = -1 end
+      return math.max(lo, math.min(hi, p))
+    end
+    local from = clamp(s, 0, by > 0 and n or n - 1)
+    local to = clamp(ends[i], by > 0 and 0 or -1, n)
+    first[a], step[a] = from, by
+    shape[a] = math.max(0, by > 0 and -(-(to - from) // by) or -(-(from - to) // -by))
+  end
+  return fold.pick(c, shape, function(place)
+    local from = {}
+    for i = 1, #shape do from[i] = first[i] + place[i] * step[i] end
+    return from
+  end)
+end
+
+
+function M.Concat(attrs, x)
+  return fold.concat(x, axis_of(one(attrs, "axis", 0), #x[1].shape))
+end
+
+
+function M.Unsqueeze(attrs, x)
+  local axes = x[2] and x[2].data or list(attrs, "axes")
+  local rank, new, shape, at = #x[1].shape + #axes, {}, {}, 0
+  for _, a in ipairs(axes) do new[axis_of(a, rank)] = true end
+  for i = 1, rank do
+    if not new[i] then at = at + 1 end
+    shape[i] = new[i] and 1 or x[1].shape[at]
+  end
+  return fold.make(shape, x[1].data, x[1].whole)
+end
+
+
+function M.Squeeze(attrs, x)
+  local axes, gone = x[2] and x[2].data or list(attrs, "axes"), {}
+  for i, d in ipairs(axes and {} or x[1].shape) do gone[i] = d == 1 end
+  for _, a in ipairs(axes or {}) do gone[axis_of(a, #x[1].shape)] = true end
+  local shape = {}
+  for i, d in ipairs(x[1].shape) do if not gone[i] then shape[#shape + 1] = d end end
+  return fold.make(shape, x[1].data, x[1].whole)
+end
+
+
+---The shape that Reshape asks for.
+---@param want integer[]   0: as it was; -1: what is left
+---@param old integer[]
+---@param zero? boolean    0 is a real 0
+function M.shape_of(want, old, zero)
+  local shape, free, n = {}, nil, 1
+  for i, d in ipairs(want) do
+    if d == 0 and not zero then d = old[i] end
+    if d == -1 then free = i else n = n * d end
+    shape[i] = d
+  end
+  if free then shape[free] = n > 0 and fold.product(old) // n or 0 end
+  if fold.product(shape) ~= fold.product(old) then
+    error(("%d numbers do not make (%s)"):format(fold.product(old),
+          table.concat(shape, ", ")), 0)
+  end
+  return shape
+end
+
+
+function M.Reshape(attrs, x)
+  local want = x[2] and x[2].data or list(attrs, "shape")
+  local shape = M.shape_of(want, x[1].shape, one(attrs, "allowzero", 0) ~= 0)
+  return fold.make(shape, x[1].data, x[1].whole)
+end
+
+
+function M.Transpose(attrs, x)
+  local perm, given = {}, list(attrs, "perm")
+  for i = 1, #x[1].shape do perm[i] = given and given[i] + 1 or #x[1].shape + 1 - i end
+  return fold.transpose(x[1], perm)
+end
+
+
+function M.Range(_, x)
+  local from, to, step = x[1].data[1], x[2].data[1], x[3].data[1]
+  if step == 0 then error("a step of 0", 0) end
+  fold.bounded { math.max(0, math.ceil((to - from) / step)) }
+  local out = {}
+  for v = from, to - (step > 0 and 1e-9 or -1e-9), step do out[#out + 1] = v end
+  return fold.make({ #out }, out, x[1].whole)
+end
+
+
+function M.ConstantOfShape(attrs, x, tensor)
+  local shape, out = x[1].data, {}
+  local n = fold.bounded(shape)
+  local value = attrs.value and tensor(attrs.value[1]) or fold.make({ 1 }, { 0.0 })
+  for i = 1, n do out[i] = value.data[1] end
+  return fold.make({ table.unpack(shape) }, out, value.whole)
+end
+
+
+function M.Where(_, x) return fold.where(x[1], x[2], x[3]) end
+
+
+function M.Expand(_, x) return fold.expand(x[1], x[2].data) end
+
+
+function M.Constant(attrs, _, tensor)
+  if attrs.value then return tensor(attrs.value[1]) end
+  for _, key in ipairs { "value_float", "value_int", "value_floats", "value_ints" } do
+    local data = list(attrs, key)
+    if data then
+      return fold.make(key:find "s$" and { #data } or {}, data, key:find "int" ~= nil)
+    end
+  end
+  error("its value is of a kind that is not supported", 0)
+end
+
+return M

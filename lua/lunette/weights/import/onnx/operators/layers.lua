@@ -1,0 +1,244 @@
+---Convolutions, dense layers, normalisation.
+-- luacheck: ignore 561 (a case an attribute)
+local common = require "lunette.weights.import.onnx.operators.common"
+local fold = require "lunette.weights.import.onnx.fold"
+
+local attr = common.attr
+local flag = common.flag
+local axis_of = common.axis_of
+local live = common.live
+local channels_last = common.channels_last
+local together = common.together
+local constant = common.constant
+local per_axis = common.per_axis
+local padding = common.padding
+local same = common.same
+
+local M = {}
+
+
+-- convolutions and dense layers ---------------------------------------------------
+
+
+local function check_kernel(b, kernel, w)
+  local given = attr(b, "kernel_shape", "I")
+  if given and not same(given, kernel) then
+    b:fail("kernel_shape %s, its weight has %s", table.concat(given, "x"),
+           table.concat(kernel, "x"))
+  end
+  if fold.product(w.shape) == 0 then b:fail("a weight without numbers") end
+end
+
+
+function M.Conv(b, x)
+  local v, w = live(b, x, 1), constant(b, x, 2, "weight")
+  if #w.shape ~= 4 then
+    b:fail("a weight of %d dimensions; only pictures are convolved", #w.shape)
+  end
+  v = channels_last(b, v)
+  local kernel = { w.shape[3], w.shape[4] }
+  check_kernel(b, kernel, w)
+  local groups = attr(b, "group", "i", 1)
+  local stride = per_axis(b, "strides", 2, 1, 1)
+  local dilation = per_axis(b, "dilations", 2, 1, 1)
+  local before, after = padding(b, { v.shape[3], v.shape[4] }, kernel, stride, dilation)
+  if groups < 1 then b:fail("group %d", groups) end
+  if v.shape[2] ~= w.shape[2] * groups then
+    b:fail("%d channels, its weight wants %d", v.shape[2], w.shape[2] * groups)
+  end
+  b:keep(b.own, "weight", w, w.shape)
+  if x[3] then b:keep(b.own, "bias", constant(b, x, 3, "bias"), { w.shape[1] }) end
+  local o = { filters = w.shape[1], kernel = kernel, bias = x[3] ~= nil or false }
+  if o.bias then o.bias = nil end
+  if groups ~= 1 then o.groups = groups end
+  if not same(stride, { 1, 1 }) then o.stride = stride end
+  if not same(dilation, { 1, 1 }) then o.dilation = dilation end
+  if not same(before, { 0, 0 }) or not same(after, { 0, 0 }) then o.padding = before end
+  if not same(before, after) then o.padding_end = after end
+  return b:layer("conv2d", { v }, o)
+end
+
+
+---(N,C) times a matrix: a dense layer.
+local function dense(b, v, w, bias, units, own)
+  local name = own and b.own or b:free "dense"
+  b:keep(name, "weight", w, w.shape)
+  if bias then b:keep(name, "bias", bias, { units }) end
+  local o = { units = units }
+  if not bias then o.bias = false end
+  return b:add(name, "linear", { b:ordered(v) }, o)
+end
+
+
+function M.Gemm(b, x)
+  local v, w, c = live(b, x, 1), x[2], x[3]
+  if not w then b:fail("it has 1 input, wants 2 or 3") end
+  local alpha, beta = attr(b, "alpha", "f", 1), attr(b, "beta", "f", 1)
+  attr(b, "broadcast", "i")
+  if flag(b, "transA") and #v.shape == 2 then
+    v = { layer = v.layer, spec = v.spec, shape = { v.shape[2], v.shape[1] },
+          order = { v.order[2], v.order[1] } }
+  end
+  w = constant(b, x, 2, "matrix")
+  if #w.shape ~= 2 or #v.shape ~= 2 then b:fail("its inputs are no matrices") end
+  if not flag(b, "transB") then w = b:turn(w, { 2, 1 }) end
+  if w.shape[2] ~= v.shape[2] then
+    b:fail("%d numbers, its weight wants %d", v.shape[2], w.shape[2])
+  end
+  local units = w.shape[1]
+  local vector = c and c.const and fold.product(c.shape) == units
+    and (#c.shape == 1 or #c.shape == 2 and c.shape[1] == 1)
+  if alpha == 1 and beta == 1 and (not c or vector) then
+    return dense(b, v, w, c, units, true)
+  end
+  local y = dense(b, v, w, nil, units)
+  if alpha ~= 1 then y = b:step("alpha", "mul", { y, alpha }) end
+  if not c then return b:layer("identity", { y }) end
+  if beta ~= 1 then
+    if c.const then
+      if not c.data then b:fail("a large matrix is scaled by beta") end
+      c = fold.Mul(c, fold.make({}, { beta }))
+    else
+      c = b:step("beta", "mul", { c, beta }, nil, c.order)
+    end
+  end
+  local list, order = together(b, { y, c })
+  return b:layer("add", list, nil, order)
+end
+
+
+---W x' = (x W')': exporters of column vectors.
+local function from_left(b, x)
+  local w, v = constant(b, x, 1, "matrix"), x[2]
+  if #w.shape ~= 2 or not same(v.order, { 2, 1 }) then
+    b:fail("a constant times what depends on the picture")
+  end
+  if w.shape[2] ~= v.shape[1] then
+    b:fail("%d numbers, its matrix wants %d", v.shape[1], w.shape[2])
+  end
+  local rows = { layer = v.layer, spec = v.spec, shape = { v.shape[2], v.shape[1] },
+                 order = { 1, 2 } }
+  local y = dense(b, rows, w, nil, w.shape[1], true)
+  return { layer = y.layer, spec = y.spec, shape = { w.shape[1], 1 }, order = { 2, 1 } }
+end
+
+
+function M.MatMul(b, x)
+  local v, w = x[1], x[2]
+  if v.const then return from_left(b, x) end
+  if w.const and #w.shape == 2 and #v.shape == 2 then
+    w = constant(b, x, 2, "matrix")
+    if w.shape[1] ~= v.shape[2] then
+      b:fail("%d numbers, its matrix wants %d", v.shape[2], w.shape[1])
+    end
+    return dense(b, v, b:turn(w, { 2, 1 }), nil, w.shape[2], true)
+  end
+  v = b:ordered(v)
+  if w.const then
+    constant(b, x, 2, "matrix")
+    if #w.shape ~= 2 then b:fail("a constant of %d dimensions", #w.shape) end
+    b:keep(b.own, "weight", w, w.shape)
+    return b:layer("matmul", { v, { param = "weight", shape = w.shape } })
+  end
+  return b:layer("matmul", { v, b:ordered(w) })
+end
+
+
+-- normalisation ------------------------------------------------------------------
+
+
+function M.BatchNormalization(b, x)
+  local v = b:ordered(live(b, x, 1))
+  attr(b, "momentum", "f")
+  attr(b, "is_test", "i")
+  attr(b, "consumed_inputs", "I")
+  if attr(b, "spatial", "i", 1) ~= 1 then b:fail("spatial = 0 is not supported") end
+  if attr(b, "training_mode", "i", 0) ~= 0 then b:fail("it is in training mode") end
+  local c = { v.shape[2] }
+  for i, key in ipairs { "weight", "bias", "running_mean", "running_var" } do
+    local p = constant(b, x, i + 1, key)
+    if fold.product(p.shape) ~= c[1] then
+      b:fail("its %s has %d numbers, its input %d channels", key,
+             fold.product(p.shape), c[1])
+    end
+    for _, n in ipairs(key == "running_var" and p.data or {}) do
+      if n < 0 then b:fail("a variance is %g", n) end
+    end
+    b:keep(b.own, key, p, c)
+  end
+  return b:layer("batch_norm", { v }, { eps = attr(b, "epsilon", "f", 1e-5) })
+end
+
+
+function M.LRN(b, x)
+  return b:layer("lrn", { b:ordered(live(b, x, 1)) }, {
+    size = attr(b, "size", "i"), alpha = attr(b, "alpha", "f", 1e-4),
+    beta = attr(b, "beta", "f", 0.75), k = attr(b, "bias", "f", 1) })
+end
+
+
+---(x - mean) / sqrt(variance + eps) over dimensions `dims` of ours, scaled, shifted.
+local function standardise(b, v, dims, eps, scale, shift)
+  local mean = b:step("mean", "mean", { v }, { dims = dims, keepdims = true }, v.order)
+  local centred = b:step("centred", "sub", { v, mean }, nil, v.order)
+  local y = b:step("square", "square", { centred }, nil, v.order)
+  y = b:step("variance", "mean", { y }, { dims = dims, keepdims = true }, v.order)
+  y = b:step("eps", "add", { y, eps }, nil, v.order)
+  y = b:step("deviation", "sqrt", { y }, nil, v.order)
+  y = b:step("standard", "div", { centred, y }, nil, v.order)
+  local own = b.own
+  b.own = own .. ":scaled"
+  b.taken[b.own] = true
+  scale = b:operand(scale, "weight", #v.shape, v.order)
+  b.own = own
+  y = b:add(own .. ":scaled", "mul", { y, scale }, nil, v.order)
+  if not shift then return b:layer("identity", { y }, nil, v.order) end
+  return b:layer("add", { y, b:operand(shift, "bias", #v.shape, v.order) }, nil,
+                 v.order)
+end
+
+
+function M.LayerNormalization(b, x)
+  local v = live(b, x, 1)
+  local axis = axis_of(b, attr(b, "axis", "i", -1), #v.shape)
+  local eps, dims = attr(b, "epsilon", "f", 1e-5), {}
+  attr(b, "stash_type", "i")
+  for a = axis, #v.shape do dims[#dims + 1] = v.order[a] end
+  return standardise(b, v, dims, eps, constant(b, x, 2, "scale"),
+                     x[3] and constant(b, x, 3, "bias"))
+end
+
+
+function M.InstanceNormalization(b, x)
+  local v = b:ordered(live(b, x, 1))
+  local eps, dims, tail = attr(b, "epsilon", "f", 1e-5), {}, {}
+  for d = 3, #v.shape do dims[#dims + 1], tail[#tail + 1] = d, 1 end
+  local c = { v.shape[2], table.unpack(tail) }
+  return standardise(b, v, dims, eps, b:reshaped(constant(b, x, 2, "scale"), c),
+                     b:reshaped(constant(b, x, 3, "bias"), c))
+end
+
+
+local function softmax(kind)
+  return function(b, x)
+    local v = live(b, x, 1)
+    local old = b.opset < 13
+    local axis = axis_of(b, attr(b, "axis", "i", old and 1 or -1), #v.shape)
+    local behind = 1
+    for a = axis + 1, #v.shape do behind = behind * v.shape[a] end
+    if not old or behind == 1 then
+      return b:layer(kind, { v }, { dim = v.order[axis] }, v.order)
+    end
+    -- before opset 13 all that follows the axis is normalised together
+    local shape = { table.unpack(v.shape, 1, axis - 1) }
+    shape[axis] = v.shape[axis] * behind
+    local flat = b:reshape(v, shape)
+    flat = b:step("flat", kind, { flat }, { dim = axis })
+    return b:reshape(flat, v.shape, true)
+  end
+end
+
+M.Softmax = softmax "softmax"
+M.LogSoftmax = softmax "log_softmax"
+
+return M

@@ -1,0 +1,95 @@
+---Pooling and reductions.
+local common = require "lunette.weights.import.onnx.operators.common"
+
+local attr = common.attr
+local flag = common.flag
+local axes_of = common.axes_of
+local live = common.live
+local channels_last = common.channels_last
+local per_axis = common.per_axis
+local padding = common.padding
+local same = common.same
+
+local M = {}
+
+
+-- pooling ------------------------------------------------------------------------
+
+
+local function pooled(kind, average)
+  return function(b, x)
+    local v = channels_last(b, live(b, x, 1))
+    local kernel = attr(b, "kernel_shape", "I")
+    if not kernel or #kernel ~= 2 then b:fail("kernel_shape is missing, or not 2-D") end
+    local stride = per_axis(b, "strides", 2, 1, 1)
+    local dilation = per_axis(b, "dilations", 2, 1, 1)
+    attr(b, "storage_order", "i")
+    local o = { kernel = kernel, stride = stride }
+    if not same(dilation, { 1, 1 }) then b:fail("dilated pooling is not supported") end
+    if flag(b, "ceil_mode") then o.ceil_mode = true end
+    local before, after = padding(b, { v.shape[3], v.shape[4] }, kernel, stride,
+                                  dilation)
+    local inside = average and not flag(b, "count_include_pad")
+    if not same(before, after) then
+      -- one side only: the border is a layer of its own, of what cannot win
+      if inside then b:fail("unequal padding of an average is not supported") end
+      v = b:step("padded", "pad", { v }, {
+        before = { 0, 0, before[1], before[2] }, after = { 0, 0, after[1], after[2] },
+        value = average and 0 or -3e38 })
+      before = { 0, 0 }
+    end
+    if not same(before, { 0, 0 }) then
+      o.padding = before
+      if inside then o.count_include_pad = false end
+    end
+    return b:layer(kind, { v }, o)
+  end
+end
+
+M.MaxPool = pooled("max_pool2d", false)
+M.AveragePool = pooled("avg_pool2d", true)
+
+
+local function global(kind)
+  return function(b, x)
+    return b:layer(kind, { channels_last(b, live(b, x, 1)) })
+  end
+end
+
+M.GlobalAveragePool = global "global_avg_pool"
+M.GlobalMaxPool = global "global_max_pool"
+
+
+local function reduced(kind, since)
+  return function(b, x)
+    local v = live(b, x, 1)
+    local axes = axes_of(b, x, since, #v.shape)
+    local keep = attr(b, "keepdims", "i", 1) ~= 0
+    local noop = flag(b, "noop_with_empty_axes")
+    if not axes or #axes == 0 then
+      if noop then return v end
+      axes = {}
+      for a = 1, #v.shape do axes[a] = a end
+    end
+    local dims = {}
+    for i, a in ipairs(axes) do
+      dims[i] = v.order[a]
+      if dims[i] == 1 then
+        if v.shape[a] ~= 1 then b:fail("it mixes the pictures of a batch") end
+        b:fail("it reduces the batch")
+      end
+    end
+    if keep then
+      return b:layer(kind, { v }, { dims = dims, keepdims = true }, v.order)
+    end
+    local y = b:step("kept", kind, { v }, { dims = dims, keepdims = true }, v.order)
+    return b:squeeze(y, axes, true)
+  end
+end
+
+M.ReduceMean = reduced("mean", 18)
+M.ReduceSum = reduced("sum", 13)
+M.ReduceMax = reduced("max", 18)
+M.ReduceMin = reduced("min", 18)
+
+return M

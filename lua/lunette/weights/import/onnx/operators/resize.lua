@@ -1,0 +1,139 @@
+---Resizing: nearest by chosen rows and columns, linear as products with matrices.
+-- luacheck: ignore 561 (a case an attribute)
+local common = require "lunette.weights.import.onnx.operators.common"
+local fold = require "lunette.weights.import.onnx.fold"
+
+local attr = common.attr
+local flag = common.flag
+local known = common.known
+local live = common.live
+local channels_last = common.channels_last
+local select_ = common.select_
+
+local M = {}
+
+
+-- resizing -----------------------------------------------------------------------
+
+
+---Where a place of the output lies in the input.
+local function source_of(b, mode, n, out, scale)
+  if mode == "half_pixel" or mode == "pytorch_half_pixel" then
+    if mode == "pytorch_half_pixel" and out == 1 then return function() return 0 end end
+    return function(o) return (o + 0.5) / scale - 0.5 end
+  elseif mode == "asymmetric" then
+    return function(o) return o / scale end
+  elseif mode == "align_corners" then
+    return function(o) return out == 1 and 0 or o * (n - 1) / (out - 1) end
+  elseif mode == "tf_half_pixel_for_nn" then
+    return function(o) return (o + 0.5) / scale end
+  end
+  return b:fail("coordinate_transformation_mode %s is not supported", mode)
+end
+
+
+local rounding = {
+  round_prefer_floor = function(p) return math.ceil(p - 0.5) end,
+  round_prefer_ceil = function(p) return math.floor(p + 0.5) end,
+  floor = math.floor, ceil = math.ceil,
+}
+
+
+local function nearest(b, v, axis, out, at, how)
+  local index, n = {}, v.shape[axis]
+  for o = 0, out - 1 do
+    index[o + 1] = math.max(0, math.min(n - 1, math.tointeger(how(at(o))))) + 1
+  end
+  return select_(b, v, axis, index)
+end
+
+
+---The matrix (out, n) of linear interpolation, times one axis.
+local function linear_matrix(n, out, at)
+  local data = {}
+  for o = 0, out - 1 do
+    for i = 0, n - 1 do data[o * n + i + 1] = 0 end
+    local p = math.max(0, math.min(n - 1, at(o)))
+    local lo = math.floor(p)
+    local hi = math.min(n - 1, lo + 1)
+    data[o * n + lo + 1] = data[o * n + lo + 1] + 1 - (p - lo)
+    data[o * n + hi + 1] = data[o * n + hi + 1] + (p - lo)
+  end
+  return data
+end
+
+
+---Rows (axis 3): M x; columns (axis 4): x M'.
+local function linear(b, v, axis, out, at)
+  local n = v.shape[axis]
+  local key = "matrix" .. axis
+  local data = linear_matrix(n, out, at)
+  local name = b:free(axis == 3 and "rows" or "columns")
+  if axis == 3 then
+    b.params[#b.params + 1] = { name = name .. "." .. key, shape = { out, n },
+                                data = data }
+    return b:add(name, "matmul", { { param = key, shape = { out, n }, frozen = true },
+                                   v })
+  end
+  local turned = fold.transpose(fold.make({ out, n }, data), { 2, 1 })
+  b.params[#b.params + 1] = { name = name .. "." .. key, shape = { n, out },
+                              data = turned.data }
+  return b:add(name, "matmul", { v, { param = key, shape = { n, out },
+                                      frozen = true } })
+end
+
+
+local function resized(b, x, scales, sizes, o)
+  local v = channels_last(b, live(b, x, 1))
+  for a = 1, 4 do
+    local n = v.shape[a]
+    local scale = scales and scales[a] or sizes[a] / n
+    local out = sizes and sizes[a] or math.floor(n * scale)
+    if scale ~= scale or scale <= 0 then b:fail("scale %g", scale) end
+    if out < 1 or out > 2 ^ 16 then
+      b:fail("%g pixels: the output is too large", out)
+    end
+    out = math.tointeger(out)
+    if out ~= n or scale ~= 1 then
+      if a < 3 then b:fail("it resizes channels") end
+      local at = source_of(b, o.coordinates, n, out, scale)
+      if o.mode == "nearest" then
+        v = nearest(b, v, a, out, at, rounding[o.nearest])
+      elseif o.mode == "linear" then
+        v = linear(b, v, a, out, at)
+      else
+        b:fail("mode %s is not supported", o.mode)
+      end
+    end
+  end
+  return v
+end
+
+
+function M.Resize(b, x)
+  local o = { mode = attr(b, "mode", "s", "nearest"),
+              coordinates = attr(b, "coordinate_transformation_mode", "s",
+                                 b.opset < 11 and "asymmetric" or "half_pixel"),
+              nearest = attr(b, "nearest_mode", "s",
+                             b.opset < 11 and "floor" or "round_prefer_floor") }
+  attr(b, "cubic_coeff_a", "f")
+  attr(b, "extrapolation_value", "f")
+  if flag(b, "antialias") then b:fail("antialias is not supported") end
+  if flag(b, "exclude_outside") then b:fail("exclude_outside is not supported") end
+  if b.node.attrs.axes then b:fail("axes are not supported") end
+  if b.opset < 11 then return resized(b, x, known(b, x[2], "scales"), nil, o) end
+  local scales = x[3] and #known(b, x[3], "scales") > 0 and x[3].data
+  local sizes = x[4] and #known(b, x[4], "sizes") > 0 and x[4].data
+  if not scales and not sizes then b:fail("neither scales nor sizes") end
+  return resized(b, x, scales or nil, not scales and sizes or nil, o)
+end
+
+
+function M.Upsample(b, x)
+  local o = { mode = attr(b, "mode", "s", "nearest"), coordinates = "asymmetric",
+              nearest = "floor" }
+  local scales = attr(b, "scales", "F") or known(b, x[2], "scales")
+  return resized(b, x, scales, nil, o)
+end
+
+return M

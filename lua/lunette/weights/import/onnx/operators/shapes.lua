@@ -1,0 +1,314 @@
+---Operators that move values: shapes, parts, borders.
+-- luacheck: ignore 561 (a case an attribute)
+local common = require "lunette.weights.import.onnx.operators.common"
+local fold = require "lunette.weights.import.onnx.fold"
+
+local attr = common.attr
+local flag = common.flag
+local axis_of = common.axis_of
+local known = common.known
+local axes_of = common.axes_of
+local live = common.live
+local channels_last = common.channels_last
+local narrow = common.narrow
+local select_ = common.select_
+local same = common.same
+
+local M = {}
+
+
+-- shapes -------------------------------------------------------------------------
+
+
+function M.Transpose(b, x)
+  local v = live(b, x, 1)
+  local perm, order, shape = attr(b, "perm", "I"), {}, {}
+  if not perm then
+    perm = {}
+    for i = 1, #v.shape do perm[i] = #v.shape - i end
+  end
+  if #perm ~= #v.shape then b:fail("perm has %d numbers", #perm) end
+  local seen = {}
+  for i, p in ipairs(perm) do
+    local a = axis_of(b, p, #v.shape, "perm")
+    if seen[a] then b:fail("perm names axis %d twice", p) end
+    seen[a] = true
+    order[i], shape[i] = v.order[a], v.shape[a]
+  end
+  return { layer = v.layer, spec = v.spec, shape = shape, order = order }
+end
+
+
+function M.Flatten(b, x)
+  local v = live(b, x, 1)
+  local axis = attr(b, "axis", "i", 1)
+  axis = axis < 0 and axis + #v.shape or axis
+  local head, tail = 1, 1
+  for a, d in ipairs(v.shape) do
+    if a <= axis then head = head * d else tail = tail * d end
+  end
+  if head ~= 1 then b:fail("axis %d mixes the pictures of a batch", axis) end
+  v = b:ordered(v)
+  return b:layer("flatten", { v })
+end
+
+
+function M.Reshape(b, x)
+  local v = live(b, x, 1)
+  local want = b.opset < 5 and attr(b, "shape", "I") or known(b, x[2], "shape")
+  if not want then b:fail("its shape is missing") end
+  local zero = flag(b, "allowzero")
+  local shape, left, free = {}, fold.product(v.shape), nil
+  for i, d in ipairs(want) do
+    if d == 0 and not zero then
+      d = v.shape[i] or b:fail("no dimension %d to copy", i)
+    end
+    if d == -1 then
+      if free then b:fail("two -1 in its shape") end
+      free = i
+    elseif d < 0 or d > 2 ^ 40 then
+      b:fail("a dimension of %d", d)
+    end
+    shape[i] = math.tointeger(d)
+  end
+  if free then
+    local others = 1.0
+    for i, d in ipairs(shape) do if i ~= free then others = others * d end end
+    if others == 0 or left % others ~= 0 then
+      b:fail("%d numbers do not make (%s)", left, table.concat(shape, ", "))
+    end
+    shape[free] = math.tointeger(left // others)
+  end
+  if same(shape, v.shape) then return v end
+  return b:reshape(v, shape, true)
+end
+
+
+function M.Squeeze(b, x)
+  local v = live(b, x, 1)
+  local axes = axes_of(b, x, 13, #v.shape)
+  if not axes then
+    axes = {}
+    for a = 2, #v.shape do if v.shape[a] == 1 then axes[#axes + 1] = a end end
+  end
+  return b:squeeze(v, axes, true)
+end
+
+
+function M.Unsqueeze(b, x)
+  local v = live(b, x, 1)
+  local list = b.opset < 13 and attr(b, "axes", "I") or known(b, x[2], "axes")
+  local axes = {}
+  for i, a in ipairs(list or b:fail("axes are missing")) do
+    axes[i] = axis_of(b, a, #v.shape + #list)
+  end
+  return b:unsqueeze(v, axes, true)
+end
+
+
+function M.Concat(b, x)
+  local first
+  for _, v in ipairs(x) do if not v.const then first = first or v end end
+  local axis = axis_of(b, attr(b, "axis", "i") or b:fail("no axis"), #first.shape)
+  if #x == 1 then return first end
+  if first.order[axis] == 1 then b:fail("it joins along the batch") end
+  local list = {}
+  for i, v in ipairs(x) do
+    for a, d in ipairs(v.shape) do
+      if a ~= axis and d ~= first.shape[a] then
+        b:fail("%d and %d on axis %d", first.shape[a], d, a - 1)
+      end
+    end
+    if #v.shape ~= #first.shape then b:fail("inputs of different rank") end
+    if v.const then
+      if fold.product(v.shape) == 1 then v = b:reshaped(v, v.shape) end
+      local perm, ours = {}, {}
+      for a, d in ipairs(first.order) do perm[d] = a end
+      for d, a in ipairs(perm) do ours[d] = v.shape[a] end
+      if not same(perm, b.identity(#perm)) then v = b:turn(v, perm) end
+      local key = "value" .. i
+      table.remove(ours, 1)
+      b:keep(b.own, key, v, ours)
+      list[i] = { param = key, shape = ours }
+    else
+      list[i] = b:ordered(v, first.order)
+    end
+  end
+  return b:layer("concat", list, { dim = first.order[axis] }, first.order)
+end
+
+
+function M.Split(b, x)
+  local v = live(b, x, 1)
+  local axis = axis_of(b, attr(b, "axis", "i", 0), #v.shape)
+  local n, total = #b.node.outputs, v.shape[axis]
+  local sizes = attr(b, "split", "I")
+  attr(b, "num_outputs", "i")
+  if x[2] then sizes = known(b, x[2], "split") end
+  if not sizes then
+    local each = -(-total // n)
+    sizes = {}
+    for i = 1, n do sizes[i] = math.min(each, total - each * (i - 1)) end
+  end
+  local out, at, own = {}, 1, b.own
+  for i = 1, n do
+    if not sizes[i] or sizes[i] < 1 then b:fail("part %d is empty", i) end
+    out[i] = narrow(b, v, axis, at, sizes[i])
+    at = at + sizes[i]
+  end
+  if at ~= total + 1 then b:fail("its parts make %d of %d", at - 1, total) end
+  b.own = own
+  return table.unpack(out)
+end
+
+
+---Slices: axis, first (from 0), length and step of each.
+local function slices(b, x, v)
+  local starts, ends, axes, steps = attr(b, "starts", "I"), attr(b, "ends", "I"),
+                                    attr(b, "axes", "I"), nil
+  if b.opset >= 10 then
+    starts, ends = known(b, x[2], "starts"), known(b, x[3], "ends")
+    axes, steps = known(b, x[4], "axes"), known(b, x[5], "steps")
+  end
+  local list = {}
+  for i, s in ipairs(starts) do
+    local axis = axis_of(b, axes and axes[i] or i - 1, #v.shape)
+    local n, step = v.shape[axis], steps and steps[i] or 1
+    if step == 0 then b:fail("a step of 0") end
+    local function clamp(p, lo, hi)
+      if p < 0 then p = p < -n and -n - 1 or p end
+      p = p < 0 and p + n or p
+      return math.max(lo, math.min(hi, p))
+    end
+    local from = clamp(s, 0, step > 0 and n or n - 1)
+    local to = clamp(ends[i], step > 0 and 0 or -1, n)
+    local count = step > 0 and -(-(to - from) // step) or -(-(from - to) // -step)
+    list[i] = { axis, math.tointeger(from), math.tointeger(math.max(0, count)),
+                math.tointeger(step) }
+  end
+  return list
+end
+
+
+function M.Slice(b, x)
+  local v = live(b, x, 1)
+  for _, s in ipairs(slices(b, x, v)) do
+    local axis, from, count, step = table.unpack(s)
+    if count == 0 then b:fail("nothing is left of axis %d", axis - 1) end
+    if step == 1 then
+      v = narrow(b, v, axis, from + 1, count)
+    else
+      if v.order[axis] == 1 then b:fail("it takes pictures out of the batch") end
+      local index = {}
+      for i = 1, count do index[i] = from + 1 + (i - 1) * step end
+      v = select_(b, v, axis, index)
+    end
+  end
+  return v
+end
+
+
+function M.Gather(b, x)
+  local v, index = live(b, x, 1), x[2]
+  local axis = axis_of(b, attr(b, "axis", "i", 0), #v.shape)
+  local list = known(b, index, "index")
+  if v.order[axis] == 1 then b:fail("it takes pictures out of the batch") end
+  local from = {}
+  for i, k in ipairs(list) do
+    local at = k < 0 and k + v.shape[axis] or k
+    if at < 0 or at >= v.shape[axis] then
+      b:fail("index %d of %d", k, v.shape[axis])
+    end
+    from[i] = at + 1
+  end
+  if #index.shape == 0 then
+    return b:squeeze(narrow(b, v, axis, from[1], 1), { axis }, true)
+  end
+  if #index.shape > 1 then b:fail("an index of %d dimensions", #index.shape) end
+  return select_(b, v, axis, from, true)
+end
+
+
+function M.Pad(b, x)
+  local v = live(b, x, 1)
+  local rank = #v.shape
+  local pads = attr(b, b.opset < 2 and "paddings" or "pads", "I")
+  local value = attr(b, "value", "f", 0)
+  local mode = attr(b, "mode", "s", "constant")
+  if b.opset >= 11 then
+    pads = known(b, x[2], "pads")
+    if x[3] then value = known(b, x[3], "value")[1] or 0 end
+  end
+  local axes = axes_of(b, x, 18, rank, 4)
+  if not axes then
+    axes = {}
+    for a = 1, rank do axes[a] = a end
+  end
+  if not pads or #pads ~= 2 * #axes then b:fail("pads has not 2 numbers an axis") end
+  local modes = { constant = 0, reflect = 1, edge = 2 }
+  if not modes[mode] then b:fail("mode %s is not supported", mode) end
+  local before, after, some = {}, {}, false
+  for d = 1, rank do before[d], after[d] = 0, 0 end
+  for i, a in ipairs(axes) do
+    local lo, hi = pads[i], pads[i + #axes]
+    if lo < 0 or hi < 0 then
+      v = narrow(b, v, a, 1 + math.max(0, -lo),
+                 v.shape[a] - math.max(0, -lo) - math.max(0, -hi))
+    end
+    before[v.order[a]], after[v.order[a]] = math.max(0, lo), math.max(0, hi)
+    some = some or lo > 0 or hi > 0
+    if lo + hi > 2 ^ 24 then
+      b:fail("pads of %d and %d: the output is too large", lo, hi)
+    end
+  end
+  if not some then return v end
+  return b:layer("pad", { v }, { before = before, after = after,
+                 mode = modes[mode], value = value }, v.order)
+end
+
+
+function M.Expand(b, x)
+  local v = live(b, x, 1)
+  local want = known(b, x[2], "shape")
+  local shape = fold.broadcast_shape(v.shape, want)
+  if #shape ~= #v.shape then b:fail("it adds dimensions before the batch") end
+  if same(shape, v.shape) then return v end
+  local ours = {}
+  for a, d in ipairs(shape) do
+    if d > 2 ^ 24 then b:fail("a dimension of %d", d) end
+    ours[v.order[a]] = d
+  end
+  if ours[1] ~= 1 then b:fail("it repeats pictures") end
+  table.remove(ours, 1)
+  return b:layer("expand", { v }, { shape = ours }, v.order)
+end
+
+
+function M.DepthToSpace(b, x)
+  local v, s = channels_last(b, live(b, x, 1)), attr(b, "blocksize", "i")
+  local mode = attr(b, "mode", "s", "DCR")
+  local _, c, h, w = table.unpack(v.shape)
+  if not s or s < 1 or c % (s * s) ~= 0 then
+    b:fail("blocksize %s of %d channels", tostring(s), c)
+  end
+  c = c // (s * s)
+  local dcr = mode == "DCR"
+  local y = b:reshape(v, dcr and { 1, s, s, c, h, w } or { 1, c, s, s, h, w })
+  y = b:step("turned", "permute", { y },
+             { dims = dcr and { 1, 4, 5, 2, 6, 3 } or { 1, 2, 5, 3, 6, 4 } })
+  return b:reshape(y, { 1, c, h * s, w * s }, true)
+end
+
+
+function M.SpaceToDepth(b, x)
+  local v, s = channels_last(b, live(b, x, 1)), attr(b, "blocksize", "i")
+  local _, c, h, w = table.unpack(v.shape)
+  if not s or s < 1 or h % s ~= 0 or w % s ~= 0 then
+    b:fail("blocksize %s of %dx%d", tostring(s), h, w)
+  end
+  local y = b:reshape(v, { 1, c, h // s, s, w // s, s })
+  y = b:step("turned", "permute", { y }, { dims = { 1, 4, 6, 2, 3, 5 } })
+  return b:reshape(y, { 1, c * s * s, h // s, w // s }, true)
+end
+
+return M

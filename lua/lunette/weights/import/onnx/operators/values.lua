@@ -1,0 +1,250 @@
+---Operators on values: one by one, or of several inputs that broadcast.
+-- luacheck: ignore 561 (a case an attribute)
+local common = require "lunette.weights.import.onnx.operators.common"
+local fold = require "lunette.weights.import.onnx.fold"
+
+local attr = common.attr
+local known = common.known
+local live = common.live
+local together = common.together
+
+local M = {}
+
+
+-- values one by one --------------------------------------------------------------
+
+
+local function unary(kind, attrs)
+  return function(b, x)
+    local o = attrs and attrs(b) or nil
+    local v = live(b, x, 1)
+    return b:layer(kind, { v }, o, v.order)
+  end
+end
+
+for op, kind in pairs { Relu = "relu", Sigmoid = "sigmoid", Tanh = "tanh", Exp = "exp",
+                        Log = "log", Sqrt = "sqrt", Abs = "abs", Neg = "neg",
+                        Erf = "erf",
+                        Reciprocal = "reciprocal", Sin = "sin", Cos = "cos",
+                        Floor = "floor", Round = "round", Sign = "sign",
+                        Softplus = "softplus" } do
+  M[op] = unary(kind)
+end
+
+M.LeakyRelu = unary("leaky_relu", function(b)
+  return { slope = attr(b, "alpha", "f", 0.01) }
+end)
+M.Elu = unary("elu", function(b) return { alpha = attr(b, "alpha", "f", 1) } end)
+
+
+function M.Gelu(b, x)
+  if attr(b, "approximate", "s", "none") ~= "none" then
+    b:fail("its approximation by tanh is not supported")
+  end
+  return b:layer("gelu", { x[1] }, nil, x[1].order)
+end
+
+
+local function hard_sigmoid(b, v, alpha, beta, own)
+  local y = b:step("scaled", "mul", { v, alpha }, nil, v.order)
+  y = b:step("shifted", "add", { y, beta }, nil, v.order)
+  local make = own and b.layer or function(_, ...) return b:step("gate", ...) end
+  return make(b, "clamp", { y }, { min = 0, max = 1 }, v.order)
+end
+
+
+function M.HardSigmoid(b, x)
+  return hard_sigmoid(b, live(b, x, 1), attr(b, "alpha", "f", 0.2),
+                      attr(b, "beta", "f", 0.5), true)
+end
+
+
+function M.HardSwish(b, x)
+  local v = live(b, x, 1)
+  return b:layer("mul", { v, hard_sigmoid(b, v, 1 / 6, 0.5) }, nil, v.order)
+end
+
+
+function M.Selu(b, x)
+  local v = live(b, x, 1)
+  local alpha = attr(b, "alpha", "f", 1.67326319217681884765625)
+  local gamma = attr(b, "gamma", "f", 1.05070102214813232421875)
+  local y = b:step("elu", "elu", { v }, { alpha = alpha }, v.order)
+  return b:layer("mul", { y, gamma }, nil, v.order)
+end
+
+
+function M.Celu(b, x)
+  local v, alpha = live(b, x, 1), attr(b, "alpha", "f", 1)
+  local y = b:step("scaled", "mul", { v, 1 / alpha }, nil, v.order)
+  y = b:step("elu", "elu", { y }, nil, v.order)
+  return b:layer("mul", { y, alpha }, nil, v.order)
+end
+
+
+function M.Softsign(b, x)
+  local v = live(b, x, 1)
+  local y = b:step("abs", "abs", { v }, nil, v.order)
+  y = b:step("plus1", "add", { y, 1 }, nil, v.order)
+  return b:layer("div", { v, y }, nil, v.order)
+end
+
+
+function M.Mish(b, x)
+  local v = live(b, x, 1)
+  local y = b:step("softplus", "softplus", { v }, nil, v.order)
+  y = b:step("tanh", "tanh", { y }, nil, v.order)
+  return b:layer("mul", { v, y }, nil, v.order)
+end
+
+
+function M.ThresholdedRelu(b, x)
+  local v, alpha = live(b, x, 1), attr(b, "alpha", "f", 1)
+  local open = b:step("open", "gt", { v, alpha }, nil, v.order)
+  return b:layer("mul", { v, open }, nil, v.order)
+end
+
+
+function M.Clip(b, x)
+  local lo, hi = attr(b, "min", "f"), attr(b, "max", "f")
+  if x[2] then lo = known(b, x[2], "minimum")[1] end
+  if x[3] then hi = known(b, x[3], "maximum")[1] end
+  if lo and lo < -3e38 then lo = nil end
+  if hi and hi > 3e38 then hi = nil end
+  local v = live(b, x, 1)
+  if lo == 0 and hi == 6 then return b:layer("relu6", { v }, nil, v.order) end
+  if lo == 0 and not hi then return b:layer("relu", { v }, nil, v.order) end
+  if not lo and not hi then return v end
+  return b:layer("clamp", { v }, { min = lo, max = hi }, v.order)
+end
+
+
+function M.PRelu(b, x)
+  local v, slope = live(b, x, 1), x[2]
+  if not slope or not slope.const then b:fail("its slope depends on the picture") end
+  if b.opset < 7 and #slope.shape == 1 then
+    slope = b:reshaped(slope, { slope.shape[1], 1, 1 })
+  end
+  local up = b:step("above", "clamp", { v }, { min = 0 }, v.order)
+  local down = b:step("below", "clamp", { v }, { max = 0 }, v.order)
+  local own = b.own
+  b.own = own .. ":leak"
+  local leak = b:operand(slope, "slope", #v.shape, v.order)
+  b.own = own
+  leak = b:step("leak", "mul", { down, leak }, nil, v.order)
+  return b:layer("add", { up, leak }, nil, v.order)
+end
+
+
+---Values that lead nowhere else: as they are, under another name.
+local function same_value(_, x) return x[1] end
+
+M.Identity = same_value
+
+
+function M.Dropout(b, x)
+  attr(b, "ratio", "f")
+  attr(b, "seed", "i")
+  attr(b, "is_test", "i")
+  if x[3] and known(b, x[3], "training_mode")[1] ~= 0 then
+    b:fail("it drops values as in training")
+  end
+  return x[1]
+end
+
+
+function M.Cast(b, x)
+  local to = attr(b, "to", "i")
+  if to ~= 1 and to ~= 10 and to ~= 11 and to ~= 16 then
+    b:fail("values of pictures become integers")
+  end
+  return x[1]
+end
+
+
+-- several inputs -----------------------------------------------------------------
+
+
+local function joined(kind)
+  return function(b, x)
+    if #x == 1 then return x[1] end
+    local list, order = together(b, x)
+    return b:layer(kind, list, nil, order)
+  end
+end
+
+for op, kind in pairs { Add = "add", Sub = "sub", Mul = "mul", Div = "div", Pow = "pow",
+                        Sum = "add", Max = "maximum", Min = "minimum" } do
+  M[op] = joined(kind)
+end
+
+
+---Constants that change nothing are no layers: x + 0, x * 1.
+local function unless(op, neutral)
+  local f = M[op]
+  M[op] = function(b, x)
+    if b.opset < 7 and (b.node.attrs.broadcast or b.node.attrs.axis) then
+      b:fail("broadcasting as before opset 7 is not supported")
+    end
+    local c = x[2] and x[2].const and x[2].data
+    if c and fold.product(x[2].shape) == 1 and #x[2].shape <= #x[1].shape
+       and c[1] == neutral and not x[1].const then
+      return x[1]
+    end
+    return f(b, x)
+  end
+end
+
+unless("Add", 0)
+unless("Sub", 0)
+unless("Mul", 1)
+unless("Div", 1)
+
+
+---The square is an operator of its own: a power's gradient is one of logarithms.
+local power = M.Pow
+function M.Pow(b, x)
+  local e = x[2] and x[2].data
+  if e and fold.product(x[2].shape) == 1 and not x[1].const then
+    if e[1] == 2 then return b:layer("square", { x[1] }, nil, x[1].order) end
+    if e[1] == 0.5 then return b:layer("sqrt", { x[1] }, nil, x[1].order) end
+    if e[1] == 1 then return x[1] end
+  end
+  return power(b, x)
+end
+
+
+function M.Mean(b, x)
+  if #x == 1 then return x[1] end
+  local list, order = together(b, x)
+  local sum = b:step("sum", "add", list, nil, order)
+  return b:layer("mul", { sum, 1 / #x }, nil, order)
+end
+
+
+local function comparison(kind)
+  return function(b, x)
+    local list, order = together(b, x)
+    return b:layer(kind, list, nil, order)
+  end
+end
+
+for op, kind in pairs { Equal = "eq", Greater = "gt", Less = "lt",
+                        GreaterOrEqual = "ge", LessOrEqual = "le" } do
+  M[op] = comparison(kind)
+end
+
+
+function M.Where(b, x)
+  local list, order = together(b, x)
+  for i, v in ipairs(list) do
+    if type(v) == "number" then list[i] = { param = "value" .. i, shape = { 1 } } end
+    if type(v) == "number" then
+      b.params[#b.params + 1] = { name = b.own .. ".value" .. i, shape = { 1 },
+                                  data = { v } }
+    end
+  end
+  return b:layer("where", list, nil, order)
+end
+
+return M
