@@ -51,6 +51,7 @@ lazy.score = from "explain.score"
 lazy.modifiers = from "explain.modifiers"
 lazy.modifier = from("explain.modifiers", "new")
 lazy.extract = from("explain.modifiers", "extract")
+lazy.relevance = from "explain.relevance"
 lazy.metrics = from "metrics"
 lazy.metric = from("explain.metric", "new")
 lazy.glyphs = from "glyphs"

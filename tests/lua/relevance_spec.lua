@@ -264,6 +264,59 @@ describe("relevance", function()
 end)
 
 
+describe("lu.lrp", function()
+  local net = assert(lu.net { name = "small", input = { 4, 9, 8 }, layers = {
+    { "conv1", "conv2d", filters = 6, kernel = 3, padding = 1, bias = false },
+    { "relu1", "relu" }, { "flatten", "flatten" },
+    { "fc", "linear", units = 5, bias = false }, { "softmax", "softmax" } } }):init(3)
+  local run = net:run(t.input(net, 2))
+
+  it("hands back 1, or the logit, through the composite", function()
+    local r = lu.lrp(run, { score = 2, composite = "epsilon_plus" })
+    local mods = { "linear", "epsilon_plus" }
+    assert.is_true(t.same(r, (run:gradient { score = 2, modifiers = mods })))
+    assert.near(1, r.story.relevance_kept, 1e-3)
+    assert.equal("epsilon_plus", r.story.composite)
+    local logits = net:run(run.images, { modifiers = { "linear" } }).output
+    local l = lu.lrp(run, { score = 2, from = "logit" })
+    for i = 1, 2 do assert.is_true(l[i]:distance(r[i] * logits[i][3]) < 1e-6) end
+    local own = lu.modifier { name = "own", { on = "weighted", "epsilon" } }
+    assert.is_true(lu.lrp(run, { score = 2, composite = own }):stats().l2 > 0)
+    assert.matches("'nonsense' not found",
+                   t.message(lu.lrp, run, { composite = "nonsense" }))
+    -- one's own modifiers override the composite
+    local zero = lu.modifier { name = "zero", on = "fc",
+      backward = function(n, dy) return n:backward(dy) * 0 end }
+    t.warnings(function()
+      assert.equal(0, lu.lrp(run, { score = 2, modifiers = { zero } }):stats().l2)
+    end)
+  end)
+
+  it("says where relevance goes, and warns where it is lost", function()
+    local flow = lu.relevance.flow(run, { score = 2 })
+    assert.equal("fc", flow[1].layer)
+    assert.equal("conv1", flow[#flow].layer)
+    for _, row in ipairs(flow) do
+      assert.near(2, row.relevance, 2e-3, row.layer)
+      assert.near(2, row.handed_on, 2e-3, row.layer)
+    end
+    assert.matches("conv1 .* conv2d", tostring(flow))
+    local half = lu.modifier { name = "half", on = "flatten",
+      backward = function(n, dy) return n:backward(dy) * 0.5 end }
+    local leaky = lu.relevance.flow(run, { score = 2, modifiers = { half } })
+    local layer, lost = leaky:leak()
+    assert.equal("flatten", layer)
+    assert.near(0.5, lost, 1e-3)
+    assert.same({ 1, 3, 8 * #flow, 320 }, lu.relevance.bars(leaky):shape())
+    local said = t.warnings(function()
+      lu.lrp(run, { score = 2, modifiers = { half } })
+    end)
+    assert.matches("most is lost at 'flatten' %(50 %%%)", table.concat(said, "\n"))
+    assert.same({}, t.warnings(function() lu.lrp(run, { score = 2 }) end))
+  end)
+end)
+
+
 -- small networks ----------------------------------------------------------------------
 
 local function plain_net()
