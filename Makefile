@@ -111,6 +111,10 @@ $(BUILD)/test_import: tests/c/test_import.c $(IMP_O) $(BUILD)/engine/err.o Makef
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(filter-out %/main.o,$(filter %.o,$^)) $(IMP_LIB)
 
+# A program with Lua states of its own, which load and unload the module.
+$(BUILD)/test_embed: tests/c/test_embed.c $(MOD) Makefile
+	$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) -DMODULES='"$(abspath $(BUILD))/?.so"' -o $@ $< $(shell pkg-config --libs $(LUA_PC))
+
 # Line editing of the REPL: an object of its own, which nothing else loads.
 EDITOR  := $(BUILD)/lunette/readline.so
 

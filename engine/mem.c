@@ -39,6 +39,9 @@ enum {
   STEPS = 8,  /* size classes per power of two */
   CLASSES = 64 * STEPS,
 };
+/* No block is larger: rounding up to a class (an eighth more), to whole huge
+** pages and adding the header then cannot overflow, nor class_of. */
+#define MOST       ((size_t)PTRDIFF_MAX / 4 * 3)
 #define HUGE_PAGE  ((size_t)2 << 20)
 #define HUGE_BLOCK (HUGE_PAGE / 2) /* from here on ask for whole huge pages */
 #define KEEP       ((size_t)1536 << 20) /* most bytes kept in the pool */
@@ -53,7 +56,7 @@ typedef struct head {
 static struct {
   pthread_mutex_t lock;
   lun_mem_stats n;
-  size_t limit;
+  _Atomic size_t limit; /* read without the lock */
   long fail_at;
   head *free_list[CLASSES];
 } pool = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -131,7 +134,7 @@ static head *take(size_t bytes) {
 
 void *lun_malloc(size_t bytes) {
   head *h = NULL;
-  if (bytes > PTRDIFF_MAX - ((size_t)1 << 40)) return NULL;
+  if (bytes > MOST) return NULL;
   pthread_mutex_lock(&pool.lock);
   /* 1 counts down to 0: this one fails, the following succeed again */
   if (pool.fail_at == 0 || --pool.fail_at > 0) h = take(bytes);
@@ -194,6 +197,9 @@ void lun_mem_trim(void) {
   trim();
   pthread_mutex_unlock(&pool.lock);
 }
+
+/* The library may be unloaded (dlclose by lua_close): its pool goes with it. */
+__attribute__((destructor)) static void give_back_all(void) { lun_mem_trim(); }
 
 void lun_mem_set_limit(size_t bytes) { pool.limit = bytes; }
 size_t lun_mem_limit(void) { return pool.limit; }

@@ -22,6 +22,7 @@ static struct {
   int depth;    /* core.protect calls in each other */
   int raised;   /* times that the interruption was raised */
   volatile long long last; /* milliseconds, 0: none */
+  struct sigaction before; /* what stood there when L began to catch */
 } ctrl;
 
 static int catching(void) {
@@ -112,17 +113,53 @@ static lua_State *main_state(lua_State *L) {
   return top;
 }
 
+/* Gives the signal back to whoever had it. */
+static void stop_catching(void) {
+  if (ctrl.mode != OFF) sigaction(SIGINT, &ctrl.before, NULL);
+  ctrl.mode = OFF;
+  ctrl.L = NULL;
+}
+
+/* The state that catches signals closes: nothing of it may be called again. */
+static int closing(lua_State *L) {
+  if (ctrl.L == main_state(L)) stop_catching();
+  return 0;
+}
+
+/* Runs `closing` when the state ends. */
+static void watch_closing(lua_State *L) {
+  static const char key = 0; /* its address: the registry's key */
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &key) == LUA_TNIL) {
+    lua_newuserdatauv(L, 0, 0);
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, closing);
+    lua_setfield(L, -2, "__gc");
+    lua_setmetatable(L, -2);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &key);
+  }
+  lua_pop(L, 1);
+}
+
 /* core.catch_signals(on): Ctrl-C becomes the error "interrupted"; with
-** "commands" only inside core.protect */
+** "commands" only inside core.protect.  One state of a process can have it. */
 static int catch_signals(lua_State *L) {
   struct sigaction a;
+  int mode = !lua_toboolean(L, 1) ? OFF
+             : lua_isstring(L, 1) ? COMMANDS
+                                  : ALWAYS;
+  lua_State *top = main_state(L);
+  if (ctrl.L && ctrl.L != top) {
+    if (mode == OFF) return 0;
+    return luaL_error(L, "another Lua state of this process catches Ctrl-C");
+  }
+  if (mode == OFF) return stop_catching(), 0;
+  watch_closing(L);
+  hook_coroutines(L);
+  if (ctrl.mode == OFF) sigaction(SIGINT, NULL, &ctrl.before);
+  ctrl.L = top;
+  ctrl.mode = mode;
   memset(&a, 0, sizeof a);
-  ctrl.L = main_state(L);
-  ctrl.mode = !lua_toboolean(L, 1) ? OFF
-              : lua_isstring(L, 1) ? COMMANDS
-                                   : ALWAYS;
-  a.sa_handler = ctrl.mode ? on_signal : SIG_DFL;
-  if (ctrl.mode) hook_coroutines(L);
+  a.sa_handler = on_signal;
   sigaction(SIGINT, &a, NULL);
   return 0;
 }
