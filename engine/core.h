@@ -4,6 +4,17 @@
 
 #include "lunette.h"
 
+/* A file mapped read-only (mapping.c). */
+typedef struct lun_mapping {
+  unsigned char *at;
+  size_t bytes;
+  int slot; /* its place in the table of mappings; -1: not mapped */
+} lun_mapping;
+int lun_mapping_open(lun_mapping *m, const char *path, lun_err *err);
+void lun_mapping_close(lun_mapping *m);
+/* LUN_EIO when the file is no longer what was mapped. */
+int lun_mapping_unchanged(const lun_mapping *m, lun_err *err);
+
 /* Gives a deferred tensor its (uninitialised) values. */
 int lun_tensor_allocate(lun_tensor *t, lun_err *err);
 /* dst += src, n floats. */

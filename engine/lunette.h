@@ -441,6 +441,12 @@ typedef struct lun_entry {
 /* Maps the file read-only and checks all that the format demands. */
 int lun_weights_open(lun_weights **out, const char *path, lun_err *err);
 void lun_weights_release(lun_weights *w);
+/* LUN_EIO when the file was cut or overwritten since; to be asked before its
+** values are used. */
+int lun_weights_unchanged(const lun_weights *w, lun_err *err);
+/* How often a mapped file could not be read so far, and the last one's path:
+** what was computed meanwhile is wrong. */
+unsigned lun_file_faults(const char **path);
 int lun_weights_count(const lun_weights *w);
 const lun_entry *lun_weights_entry(const lun_weights *w, int i);
 /* float32 tensor: over the mapping where the file has aligned F32, widened

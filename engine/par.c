@@ -236,6 +236,8 @@ static void start_workers(int threads) {
   pthread_once(&once, register_fork);
   pool.places = processors();
   sigfillset(&all);
+  sigdelset(&all, SIGBUS); /* a worker's own: a file that was cut (mapping.c) */
+  sigdelset(&all, SIGSEGV);
   pthread_sigmask(SIG_SETMASK, &all, &old);
   while (pool.started < threads - 1) {
     intptr_t id = pool.started + 1;

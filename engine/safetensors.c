@@ -31,9 +31,8 @@ typedef struct entry {
 struct lun_weights {
   int refs;
   const char *path; /* for messages; points into the block's tail */
-  unsigned char *map;
-  size_t bytes; /* of the whole file */
-  size_t data;  /* where the values begin */
+  lun_mapping file;
+  size_t data; /* where the values begin */
   int n;
   entry *entry;
   json_t *root; /* owns the names and the metadata */
@@ -124,7 +123,7 @@ static int read_shape(const lun_weights *w, entry *t, json_t *shape,
 static int read_offsets(const lun_weights *w, entry *t, json_t *offsets,
                         lun_err *err) {
   json_t *b = json_array_get(offsets, 0), *e = json_array_get(offsets, 1);
-  uint64_t room = w->bytes - w->data;
+  uint64_t room = w->file.bytes - w->data;
   if (json_array_size(offsets) != 2 || !json_is_integer(b) ||
       !json_is_integer(e) || json_integer_value(b) < 0 ||
       json_integer_value(e) < json_integer_value(b))
@@ -179,7 +178,7 @@ static int by_begin(const void *a, const void *b) {
 
 /* No overlap, no hole, nothing left over. */
 static int check_cover(const lun_weights *w, lun_err *err) {
-  uint64_t at = 0, room = w->bytes - w->data;
+  uint64_t at = 0, room = w->file.bytes - w->data;
   for (int i = 0; i < w->n; i++) {
     const entry *t = &w->entry[i];
     if (t->begin < at)
@@ -212,16 +211,18 @@ static int read_header(lun_weights *w, lun_err *err) {
   const char *name;
   json_t *v;
   uint64_t n = 0;
-  if (w->bytes < 8) return bad(w, err, "shorter than its 8-byte length field");
-  for (int i = 7; i >= 0; i--) n = n << 8 | w->map[i];
-  if (n > MAX_HEADER || n > w->bytes - 8)
+  if (w->file.bytes < 8)
+    return bad(w, err, "shorter than its 8-byte length field");
+  for (int i = 7; i >= 0; i--) n = n << 8 | w->file.at[i];
+  if (n > MAX_HEADER || n > w->file.bytes - 8)
     return lun_fail(err, LUN_EFORMAT,
                     "%s: not a valid safetensors file: a header of %" PRIu64
                     " bytes in a file of %zu",
-                    w->path, n, w->bytes);
-  if (n < 2 || w->map[8] != '{') return bad(w, err, "the header is no object");
+                    w->path, n, w->file.bytes);
+  if (n < 2 || w->file.at[8] != '{')
+    return bad(w, err, "the header is no object");
   w->data = 8 + (size_t)n;
-  w->root = json_loadb((const char *)w->map + 8, (size_t)n,
+  w->root = json_loadb((const char *)w->file.at + 8, (size_t)n,
                        JSON_REJECT_DUPLICATES, &why);
   if (!w->root)
     return lun_fail(err, LUN_EFORMAT,
@@ -240,40 +241,9 @@ static int read_header(lun_weights *w, lun_err *err) {
 
 /* ---- opening ---- */
 
-static int map_file(lun_weights *w, lun_err *err) {
-  struct stat st;
-  int fd = open(w->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0 || fstat(fd, &st) != 0) {
-    int e = errno;
-    if (fd >= 0) close(fd);
-    return lun_fail(err, LUN_EIO, "%s: %s", w->path, strerror(e));
-  }
-  if (!S_ISREG(st.st_mode) || st.st_size == 0) {
-    close(fd);
-    return lun_fail(err, LUN_EFORMAT, "%s: %s", w->path,
-                    S_ISREG(st.st_mode) ? "the file is empty"
-                                        : "not a regular file");
-  }
-  w->bytes = (size_t)st.st_size;
-  w->map = mmap(NULL, w->bytes, PROT_READ, MAP_SHARED, fd, 0);
-  close(fd);
-  if (w->map == MAP_FAILED) {
-    w->map = NULL;
-    return lun_fail(err, LUN_EIO, "%s: cannot map: %s", w->path,
-                    strerror(errno));
-  }
-#ifdef MADV_HUGEPAGE
-  /* What is not in memory yet comes in large pages where the file system can:
-  ** 135,000 small ones are slow to map, and slow to keep mapped
-  ** in a virtual machine. */
-  madvise(w->map, w->bytes, MADV_HUGEPAGE);
-#endif
-  return LUN_OK;
-}
-
 void lun_weights_release(lun_weights *w) {
   if (!w || --w->refs > 0) return;
-  if (w->map) munmap(w->map, w->bytes);
+  lun_mapping_close(&w->file);
   json_decref(w->root);
   lun_free(w->entry);
   lun_free(w);
@@ -286,8 +256,9 @@ int lun_weights_open(lun_weights **out, const char *path, lun_err *err) {
   *out = NULL;
   if (!w) return lun_fail(err, LUN_ENOMEM, "%s: no memory", path);
   w->refs = 1;
+  w->file.slot = -1;
   w->path = memcpy((char *)(w + 1), path, len);
-  status = map_file(w, err);
+  status = lun_mapping_open(&w->file, w->path, err);
   if (status == LUN_OK) status = read_header(w, err);
   if (status != LUN_OK) {
     lun_weights_release(w);
@@ -295,6 +266,10 @@ int lun_weights_open(lun_weights **out, const char *path, lun_err *err) {
   }
   *out = w;
   return LUN_OK;
+}
+
+int lun_weights_unchanged(const lun_weights *w, lun_err *err) {
+  return lun_mapping_unchanged(&w->file, err);
 }
 
 int lun_weights_count(const lun_weights *w) { return w->n; }
@@ -324,8 +299,11 @@ static int mapped(lun_weights *w, const entry *t, lun_tensor **out,
   lun_storage *s = lun_calloc(1, sizeof *s);
   *out = NULL;
   if (!s) return lun_fail(err, LUN_ENOMEM, "%s: no memory", w->path);
-  *s = (lun_storage){
-      .refs = 1, .base = w->map, .bytes = w->bytes, .release = unmap, .ctx = w};
+  *s = (lun_storage){.refs = 1,
+                     .base = w->file.at,
+                     .bytes = w->file.bytes,
+                     .release = unmap,
+                     .ctx = w};
   w->refs++;
   LUN_TRY(
       lun_tensor_over(out, s, w->data + t->begin, t->e.ndim, t->e.dim, err));
@@ -373,7 +351,7 @@ int lun_weights_tensor(lun_weights *w, int i, lun_tensor **out, lun_err *err) {
   if (t->e.dtype == LUN_F32 && (w->data + t->begin) % sizeof(float) == 0)
     return mapped(w, t, out, err);
   LUN_TRY(lun_tensor_new(out, t->e.ndim, t->e.dim, err));
-  a = (widening){(*out)->data, w->map + w->data + t->begin, (*out)->size,
+  a = (widening){(*out)->data, w->file.at + w->data + t->begin, (*out)->size,
                  t->e.dtype,
                  (*out)->size ? (t->end - t->begin) / (size_t)(*out)->size : 0};
   if (lun_parallel((a.n + CHUNK - 1) / CHUNK, widen_chunk, &a) == LUN_OK)

@@ -83,6 +83,8 @@ void lunL_reserve(lua_State *L, size_t bytes);
 void lunL_interrupted(lua_State *L);
 /* Raises err's message; LUN_EINTR as "interrupted". */
 int lunL_raise(lua_State *L, const lun_err *err);
+/* Raises when a mapped file could not be read since this was last asked. */
+void lunL_check_files(lua_State *L);
 /* Returns nil, message. */
 int lunL_failed(lua_State *L, const lun_err *err);
 /* Makes a class: methods as __index, metamethods beside it. */

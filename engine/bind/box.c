@@ -46,6 +46,18 @@ void lunL_class(lua_State *L, const char *name, const luaL_Reg *methods,
   lua_pop(L, 1);
 }
 
+void lunL_check_files(lua_State *L) {
+  static unsigned seen;
+  const char *path;
+  unsigned now = lun_file_faults(&path);
+  if (now == seen) return;
+  seen = now;
+  luaL_error(L,
+             "%s: the file was cut or cannot be read any more, and what was "
+             "just computed from it is wrong; load it again",
+             path);
+}
+
 /* ---- boxes ---- */
 
 lunL_tensor *lunL_newtensor(lua_State *L) {
@@ -76,6 +88,7 @@ lunL_tensor *lunL_checkbox(lua_State *L, int arg) {
 
 /* A deferred tensor is computed. */
 void lunL_ready(lua_State *L, int arg) {
+  lunL_check_files(L);
   lunL_tensor *b = lunL_checkbox(L, arg);
   lun_err err;
   lun_tensor *value;

@@ -207,6 +207,7 @@ static int apply(lua_State *L) {
     lua_gc(L, LUA_GCCOLLECT, 0);
     status = compute(L, &c, b, &err);
   }
+  lunL_check_files(L);
   return status == LUN_OK ? 1 : lunL_raise(L, &err);
 }
 

@@ -222,6 +222,7 @@ static int backward(lua_State *L) {
     lua_pop(L, 1);
   }
   run_walk(L, *w, tape, 4);
+  lunL_check_files(L);
   push_gradients(L, *w, 3);
   lun_walk_free(*w);
   *w = NULL;

@@ -67,6 +67,16 @@ static int meta(lua_State *L) {
   return 1;
 }
 
+/* w:unchanged() -> true, or nil and a message: the file was cut or overwritten
+** since it was opened */
+static int unchanged(lua_State *L) {
+  lun_err err;
+  if (lun_weights_unchanged(check(L, 1), &err) != LUN_OK)
+    return lunL_failed(L, &err);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
 static int release(lua_State *L) {
   lun_weights **b = luaL_checkudata(L, 1, WEIGHTS_T);
   lun_weights_release(*b);
@@ -165,8 +175,8 @@ static int weights_write(lua_State *L) {
 }
 
 static const luaL_Reg methods[] = {
-    {"list", list},       {"tensor", tensor}, {"meta", meta},
-    {"release", release}, {NULL, NULL},
+    {"list", list},           {"tensor", tensor},   {"meta", meta},
+    {"unchanged", unchanged}, {"release", release}, {NULL, NULL},
 };
 static const luaL_Reg metamethods[] = {
     {"__gc", release},

@@ -673,6 +673,10 @@ function Weights:tensor(i) end
 ---@return table<string, string>   the file's metadata
 function Weights:meta() end
 
+---Whether the file is still what it was when it was opened.
+---@return true? unchanged, string? message   it was cut or overwritten
+function Weights:unchanged() end
+
 ---Unmaps the file.
 function Weights:release() end
 

@@ -227,3 +227,77 @@ describe("a finaliser", function()
     core.memory_limit(before)
   end)
 end)
+
+
+describe("a weights file in use", function()
+  local lu = require "lunette"
+  local path
+
+  -- a network of more than a page, from a file of its own
+  local function loaded()
+    path = os.tmpname()
+    local net = assert(lu.load "tiny_vgg")
+    assert(lu.save(net, path))
+    net = assert(lu.load(path))
+    assert(net:run(lu.zeros(1, 3, 64, 64))):release()
+    return net
+  end
+
+  after_each(function() os.remove(path) end)
+
+  it("that is cut is an error by name, at every tensor read from it", function()
+    loaded()
+    local weights = assert(core.weights(path))
+    local list = {}
+    for i = 1, #weights:list() do list[i] = assert(weights:tensor(i)) end
+    os.execute(("truncate -s 4096 '%s'"):format(path))
+    local failed = 0
+    for i, w in ipairs(list) do
+      for _, read in ipairs { function() return w:relu() end,
+          function() return w:clone():stats() end, function() return w:sum() end } do
+        local ok, message = pcall(read)
+        if not ok then
+          failed = failed + 1
+          assert.matches(path, message, 1, true)
+        end
+      end
+      assert(i)
+    end
+    assert(failed >= 1)
+    assert.matches("changed since it was loaded", select(2, weights:unchanged()))
+  end)
+
+  it("that is cut or overwritten is seen before a run", function()
+    for _, change in ipairs { "truncate -s 4096 '%s'",
+        "printf x | dd of='%s' bs=1 seek=9000 conv=notrunc 2>/dev/null" } do
+      local net = loaded()
+      os.execute("sleep 0.02; " .. change:format(path))
+      local message = t.message(net.run, net, lu.zeros(1, 3, 64, 64))
+      assert.matches("changed since it was loaded; load it again", message)
+      assert.matches(path, message, 1, true)
+    end
+  end)
+
+  it("may be replaced: what is loaded stays what it was", function()
+    local net = loaded()
+    local before = net:run(lu.ones(1, 3, 64, 64)):probabilities():bytes()
+    assert(lu.save(assert(lu.load "tiny_vgg"), path))
+    assert.equal(before, net:run(lu.ones(1, 3, 64, 64)):probabilities():bytes())
+    os.remove(path)
+    assert.equal(before, net:run(lu.ones(1, 3, 64, 64)):probabilities():bytes())
+  end)
+
+  it("that is cut while threads read it ends no process", function()
+    local big = os.tmpname()
+    path = big
+    assert(core.write_weights(big, { { "w", core.ones(2048, 1024) } }, "f32"))
+    local w = assert(assert(core.weights(big)):tensor(1))
+    os.execute(("truncate -s 100000 '%s'"):format(big))
+    local threads = core.threads(4)
+    local ok, message = pcall(function() return w:exp() end)
+    core.threads(threads)
+    assert.is_false(ok)
+    assert.matches(big, message, 1, true)
+    assert(tensor(2, 2):relu()) -- and life goes on
+  end)
+end)

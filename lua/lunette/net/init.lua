@@ -318,6 +318,15 @@ end
 -- running ----------------------------------------------------------------------
 
 
+---Raises when the file of the weights is no longer what was loaded: its values are
+---read where they lie.
+local function check_file(net)
+  local ok, message = true, nil
+  if net.weights_file then ok, message = net.weights_file:unchanged() end
+  if not ok then error(message, 3) end
+end
+
+
 ---Runs the network forward once and keeps what every layer put out. Printed, a run
 ---names the most probable classes.
 ---Example:
@@ -329,6 +338,7 @@ end
 ---@param opts? lunette.RunOptions
 ---@return lunette.Run
 function Net:run(x, opts)
+  check_file(self)
   return require("lunette.net.run").new(self, x, opts)
 end
 
@@ -341,6 +351,7 @@ end
 function Net:run_from(name, activation, opts)
   local layer, message = self:activated(name)
   if not layer then error(message, 2) end
+  check_file(self)
   return require("lunette.net.run").new(self, activation, opts, layer)
 end
 

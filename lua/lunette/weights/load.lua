@@ -224,7 +224,7 @@ function M.file(path, net)
   local ok
   ok, message = attach(net, path, weights, entries)
   if not ok then return nil, message end
-  net.path = path
+  net.path, net.weights_file = path, weights
   warn_of_nan(net, path)
   return net
 end
