@@ -23,8 +23,12 @@ Q            := $(if $(V),,@)
 say           = $(if $(V)$(findstring s,$(filter-out --%,$(firstword -$(MAKEFLAGS)))),,@printf '  %-8s%s\n' $(1) '$(if $(2),$(2),$@)')
 OPT.release   = -O3 -DNDEBUG
 OPT.debug     = -O0 -g3
-OPT.sanitize  = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+UNDEFINED     = undefined,float-cast-overflow,integer-divide-by-zero
+OPT.sanitize  = -O1 -g -fsanitize=address,$(UNDEFINED) -fno-sanitize-recover=undefined \
                 -fno-omit-frame-pointer
+OPT.fuzz      = -O1 -g -fsanitize=fuzzer-no-link,address,$(UNDEFINED) \
+                -fno-sanitize-recover=$(UNDEFINED)
+OPT.thread    = -O1 -g -fsanitize=thread
 OPT.coverage  = -O0 -g --coverage
 LINK.sanitize = -Wl,-z,nodelete
 LIBS         := openblas jansson zlib
@@ -70,7 +74,7 @@ $(MOD): $(BIND_O) $(CORE) $(FLAGS)
 	$(Q)$(CC) -shared $(OPT.$(CONFIG)) $(LINK.$(CONFIG)) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(CORE_LIBS)
 # stb shifts and adds past the sign bit.
 $(BUILD)/engine/picture/image.o $(BUILD)/engine/picture/write.o $(BUILD)/engine/picture/text.o: \
-    OPT.$(CONFIG) += -fwrapv $(if $(filter sanitize,$(CONFIG)),-fno-sanitize=undefined)
+    OPT.$(CONFIG) += -fwrapv $(if $(filter sanitize fuzz,$(CONFIG)),-fno-sanitize=$(UNDEFINED))
 $(BUILD)/engine/bind/%.o: engine/bind/%.c Makefile $(FLAGS)
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
@@ -112,8 +116,40 @@ $(BUILD)/test_import: tests/c/test_import.c $(IMP_O) $(BUILD)/engine/err.o Makef
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(filter-out %/main.o,$(filter %.o,$^)) $(IMP_LIB)
 
 # A program with Lua states of its own, which load and unload the module.
-$(BUILD)/test_embed: tests/c/test_embed.c $(MOD) Makefile
-	$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) -DMODULES='"$(abspath $(BUILD))/?.so"' -o $@ $< $(shell pkg-config --libs $(LUA_PC))
+$(BUILD)/test_embed: tests/c/test_embed.c $(MOD) Makefile $(FLAGS)
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) -DMODULES='"$(abspath $(BUILD))/?.so"' -o $@ $< $(shell pkg-config --libs $(LUA_PC))
+
+# Fuzz targets: readers under libFuzzer, in the build folder of CONFIG=fuzz.
+FUZZ_IMPORT := any pickle zip legacy safetensors hdf5
+FUZZERS := safetensors image plan $(FUZZ_IMPORT:%=import_%)
+FUZZ_O   = $(filter-out %/main.o %/jail.o,$(IMP_O)) $(BUILD)/engine/err.o
+WHICH.any := 0
+WHICH.pickle := 1
+WHICH.zip := 2
+WHICH.legacy := 3
+WHICH.safetensors := 4
+WHICH.hdf5 := 5
+FUZZ_CC  = $(CC) $(ALL_CFLAGS) -fsanitize=fuzzer
+$(BUILD)/fuzz_import_%: tests/fuzz/fuzz_import.c $(FUZZ_O) $(FLAGS)
+	$(Q)$(FUZZ_CC) $(shell pkg-config --cflags $(IMP_PC)) -DWHICH=$(WHICH.$*) -o $@ $< $(FUZZ_O) $(IMP_LIB)
+$(BUILD)/fuzz_plan: tests/fuzz/fuzz_plan.c $(FUZZ_O) $(FLAGS)
+	$(Q)$(FUZZ_CC) -o $@ $< $(FUZZ_O) $(IMP_LIB)
+$(BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(CORE) $(FLAGS)
+	$(Q)$(FUZZ_CC) -o $@ $< $(CORE) $(CORE_LIBS)
+fuzzers: $(FUZZERS:%=$(BUILD)/fuzz_%)
+fuzz:  ## every reader under libFuzzer for TIME=60 seconds (8h, 10m) each, and the Lua fuzzers
+	@$(MAKE) --no-print-directory CONFIG=fuzz CC=clang fuzzers
+	@$(MAKE) --no-print-directory CONFIG=sanitize all
+	@tests/fuzz/run
+tsan:  ## the tests of threads under ThreadSanitizer
+	@$(MAKE) --no-print-directory CONFIG=thread build/thread/test_par build/thread/test_walk
+	@OPENBLAS_NUM_THREADS=1 build/thread/test_par && OPENBLAS_NUM_THREADS=1 build/thread/test_walk
+valgrind:  ## C tests of the readers under valgrind
+	@$(MAKE) --no-print-directory CONFIG=debug build/debug/test_safetensors build/debug/test_optim
+	@for t in safetensors optim; do valgrind -q --error-exitcode=9 build/debug/test_$$t || exit 1; done
+analyze:  ## gcc -fanalyzer and cppcheck over the readers and the binding
+	@tests/analyze
 
 # Line editing of the REPL: an object of its own, which nothing else loads.
 EDITOR  := $(BUILD)/lunette/readline.so
@@ -189,4 +225,4 @@ clean:  ## remove what was built
 	rm -rf build
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 FORCE:
-.PHONY: all arm64 docs help deps demo test testbuild lint format bench layers mutants fixtures install uninstall clean FORCE
+.PHONY: all fuzzers fuzz tsan valgrind analyze arm64 docs help deps demo test testbuild lint format bench layers mutants fixtures install uninstall clean FORCE

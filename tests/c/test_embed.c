@@ -138,8 +138,10 @@ static void test_states_in_threads(void) {
 }
 
 int main(void) {
-  test_states_leave_no_memory();
-  test_signals_are_given_back();
-  test_states_in_threads();
+  TESTS {
+    TEST(test_states_leave_no_memory());
+    TEST(test_signals_are_given_back());
+    TEST(test_states_in_threads());
+  }
   DONE("test_embed");
 }

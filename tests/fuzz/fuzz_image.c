@@ -1,0 +1,40 @@
+/*
+** fuzz_image.c - pictures: probing, stb_image, resizing, encoding.  The last four
+** bytes choose filter, target size and box.
+*/
+#include "../../engine/picture/picture.h"
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
+
+int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n) {
+  lun_image *im, *out;
+  lun_image_info info;
+  lun_err err = {0, ""};
+  const uint8_t *c;
+  if (n < 8) return 0;
+  n -= 4, c = p + n;
+  if (lun_image_probe(&info, p, n, "x", &err) == LUN_OK &&
+      (int64_t)info.width * info.height > 1 << 20)
+    return 0; /* keep executions fast; large ones have tests of their own */
+  if (lun_image_decode(&im, &info, p, n, "x", &err) != LUN_OK) {
+    if (!err.msg[0]) abort();
+    if (lun_mem().blocks) abort();
+    return 0;
+  }
+  {
+    double box[4] = {c[2] % (im->width + 1) * 0.5, 0, im->width, im->height};
+    lun_image_resize(&out, im, 1 + c[1] % 96, 1 + c[2] % 96,
+                     (lun_filter)(c[0] % 6), c[3] & 1 ? box : NULL, &err);
+    lun_image_free(out);
+  }
+  if (!(c[3] & 14)) {
+    uint8_t *png;
+    size_t np;
+    if (lun_png_encode(&png, &np, im, NULL, &err) == LUN_OK) lun_free(png);
+  }
+  lun_image_free(im);
+  if (lun_mem().blocks) abort();
+  return 0;
+}
