@@ -431,7 +431,7 @@ static int index_operator(lua_State *L, const node_box *b, const lun_node *n,
   return 0;
 }
 
-/* node.name .kind .id .copies .input .output .inputs .weight .bias .attrs
+/* node.name .kind .id .copies .joined .input .output .inputs .weight .bias .attrs
 ** .shape (of the output) .input_shape (of what backward has to return)
 ** :forward() :backward() */
 static int node_index(lua_State *L) {
@@ -441,6 +441,7 @@ static int node_index(lua_State *L) {
   if (strcmp(key, "name") == 0) return lua_pushstring(L, n->name), 1;
   if (strcmp(key, "id") == 0) return lua_pushinteger(L, b->id), 1;
   if (strcmp(key, "copies") == 0) return lua_pushinteger(L, b->copies), 1;
+  if (strcmp(key, "joined") == 0) return lua_pushboolean(L, n->joined), 1;
   if (strcmp(key, "shape") == 0) return push_shape(L, n->out, 1);
   if (strcmp(key, "kind") == 0)
     return lua_pushstring(L, n->op ? n->op->name : "input"), 1;

@@ -620,6 +620,7 @@ function Tape:release() end
 ---@field kind string              operator
 ---@field shape integer[]          of the output
 ---@field copies integer           seeds of this backward pass
+---@field joined boolean           computed in one pass with the node after it
 ---@field input lunette.Tensor     first input
 ---@field inputs lunette.Tensor[]
 ---@field output lunette.Tensor

@@ -46,6 +46,8 @@ describe("a run", function()
     local run = net:run(x, linear)
     local want = net:run(x, { modifiers = { "linear" }, keep = "conv1" }) -- apart
     assert.is_true(t.same(want.pool1, run.pool1))
+    assert.is_true(run:node("conv1").joined and run:node("relu1").joined)
+    assert.is_false(run:node("pool1").joined or run:node("out").joined)
     local live = core.memory().live
     assert.is_true(t.same(want.conv1, run.conv1))
     local made = core.memory().live - live -- when it was read

@@ -68,34 +68,6 @@ local function infer(p, layer)
 end
 
 
-local fusing = { conv2d = true, linear = true }
-
-
----2x2 of stride 2, without padding: what a pass may end with.
-local function halves(layer)
-  local function is(value, n)
-    if type(value) == "table" then return value[1] == n and (value[2] or n) == n end
-    return value == n
-  end
-  return layer.kind == "max_pool2d" and is(layer.kernel, 2)
-    and is(layer.stride or layer.kernel, 2) and is(layer.padding or 0, 0)
-end
-
-
----Which layers wait for the next one, their only reader: a convolution or dense
----layer `fuses` with its relu; that relu is `pooled` where a pooling comes next.
-local function find_joined(p)
-  local before = {}
-  for i, layer in ipairs(p.list) do
-    local r = p.readers[layer.name] or {}
-    local next_ = #r == 1 and r[1] == i + 1 and p.list[r[1]]
-    layer.fuses = next_ and next_.kind == "relu" and fusing[layer.kind]
-    layer.pooled = next_ and halves(next_) and layer.kind == "relu" and before.fuses
-    before = layer
-  end
-end
-
-
 ---Who reads each layer: values are dropped after their last reader.
 local function count_readers(p)
   for i, layer in ipairs(p.list) do
@@ -104,7 +76,6 @@ local function count_readers(p)
       table.insert(p.readers[from], i)
     end
   end
-  find_joined(p)
 end
 
 

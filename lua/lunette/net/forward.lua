@@ -201,7 +201,8 @@ end
 
 
 ---Drops what `layer` read when nobody after it will, up to the layer from which on
----everything is kept; outputs stay.
+---everything is kept; outputs stay. Where the values of `layer` are put off, the core
+---keeps what they are computed from as long as it needs it.
 local function forget_inputs(net, layer, st)
   if layer.index > st.kept_from then return end
   for _, from in ipairs(layer.from) do
@@ -216,27 +217,23 @@ local function forget_inputs(net, layer, st)
 end
 
 
----May the values of `layer` wait for the next one, which is computed with it? Not
----those that the run was asked for.
-local function may_wait(layer, st)
-  return (layer.fuses or layer.pooled) and not st.is_output[layer.name]
-    and layer.index ~= st.kept_from
+---Are the values of `layer` read by the next layer alone? Then the core may put them
+---off and compute both in one pass.
+local function read_by_next(net, layer, st)
+  local readers = net:readers(layer.name)
+  return #readers == 1 and readers[1] == layer.index + 1
+    and not st.is_output[layer.name] and layer.index ~= st.kept_from
 end
 
 
 local function apply(net, layer, st)
   local xs = {}
   for i, from in ipairs(layer.from) do xs[i] = st.box[from] end
-  local opts = { name = layer.name, defer = may_wait(layer, st) }
+  local opts = { name = layer.name, defer = read_by_next(net, layer, st) }
   local y = layers.apply(layer, xs, watched_params(net, layer, st), opts)
   st.box[layer.name] = y
   st.node[layer.name] = y:node()
-  st.waiting[#st.waiting + 1] = layer
-  if opts.defer then return end
-  for i = #st.waiting, 1, -1 do
-    forget_inputs(net, st.waiting[i], st)
-    st.waiting[i] = nil
-  end
+  forget_inputs(net, layer, st)
 end
 
 
@@ -247,7 +244,7 @@ local function new_state(net, x, start, opts)
   return { tape = tape, leaf = leaf:node(), box = { [from] = leaf },
            node = { [from] = leaf:node() }, param_node = {}, dropped = {},
            watch = opts.watch, kept_from = first_kept(net, opts.keep),
-           is_output = {}, waiting = {} }
+           is_output = {} }
 end
 
 

@@ -4,6 +4,7 @@
 local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local forward = require "lunette.net.forward"
+local layers = require "lunette.net.layers"
 
 local M = {}
 
@@ -53,13 +54,13 @@ end
 ---@return string
 function M.text(run)
   if forward.is_released(run) then return "Run (released)" end
-  local layers = {}
+  local names = {}
   for i, name in ipairs(run.output_names) do
-    layers[i] = run.output_layers[name].name
+    names[i] = run.output_layers[name].name
   end
   local out = { ("Run of %s over %d image%s, output %s"):format(run.net.name,
                 run:count(), run:count() == 1 and "" or "s",
-                table.concat(layers, ", ")) }
+                table.concat(names, ", ")) }
   for n = 1, math.min(run:count(), 8) do
     out[#out + 1] = ("  image %d"):format(n)
     for _, name in ipairs(run.output_names) do add_output(out, run, name, n) end
@@ -69,18 +70,20 @@ function M.text(run)
 end
 
 
----Layers with values: a convolution whose relu follows stands for both, since the
----executor makes them in one pass.
+---Layers with values: a convolution that was computed in one pass with the relu after
+---it is no row of its own, and the relu's row stands for both.
 local function rows_of(run)
-  local list = {}
+  local list, before = {}, nil
   for _, node in ipairs(forward.nodes(run)) do
     local layer = node.layer
-    if not layer.fuses then
-      local before = layer.kind == "relu" and run.net:layer(layer.from[1])
-      local name = before and before.fuses and before.name or layer.name
-      list[#list + 1] = { layer = name, node = layer.name,
-                          kind = name == layer.name and layer.kind
-                            or before.kind .. " + relu" }
+    local joined = forward.state_of(run).tape:node(node.id).joined
+    if joined and not layers.is(layer, "activation") then
+      before = layer
+    else
+      local name = before and before.name or layer.name
+      local kind = before and before.kind .. " + " .. layer.kind or layer.kind
+      list[#list + 1] = { layer = name, node = layer.name, kind = kind }
+      before = nil
     end
   end
   return list
