@@ -160,11 +160,12 @@ local function check(net, case, file, key, class, method)
   function case.stored(name)
     return file.tensor[("%s/%s/%s"):format(case.image, class, name)]()
   end
+  case.want = file.tensor[key]()
   local ok, got = pcall(t[2], case, table.unpack(captures, 1, captures.n))
   local limit = type(t[3]) == "function" and t[3](net) or t[3]
   if type(limit) ~= "number" then limit = limit_of(net, file, key) end
   if not ok then return report(key, got, limit, "failed") end
-  local err, message = flat_error(got, file.tensor[key]())
+  local err, message = flat_error(got, case.want)
   report(key, err or message, limit, err and err <= limit and "passed" or "failed")
 end
 

@@ -10,13 +10,59 @@ end
 
 ---A class activation map with pytorch-grad-cam's finish, or raw.
 local function cam(test, key, method)
+  local scored = lu.methods[method].options.score
   test("^" .. key .. "@([^+]+)$", function(case, layer)
-    return lu[method](case.run, { score = case.class, layer = layer,
+    return lu[method](case.run, { score = scored and case.class, layer = layer,
                                   dialect = "pytorch-grad-cam" })
   end)
   test("^" .. key .. "_raw@([^+]+)$", function(case, layer)
-    return lu[method](case.run, { score = case.class, layer = layer, raw = true,
-                                  dialect = "pytorch-grad-cam" })
+    return lu[method](case.run, { score = scored and case.class, layer = layer,
+                                  raw = true, dialect = "pytorch-grad-cam" })
+  end)
+end
+
+
+---Maps of a principal component, whose sign is arbitrary: that of the stored map.
+local function cam_of_either_sign(test, key, method, more)
+  local function of(case, layer, raw)
+    local best, least
+    for _, sign in ipairs { 1, -1 } do
+      local opts = { score = case.class, layer = layer, raw = true, relu = true,
+                     dialect = "pytorch-grad-cam" }
+      if method:find "^eigen" then opts.score = nil end
+      if method == "eigengradcam" then opts.score = case.class end
+      for k, v in pairs(more or {}) do opts[k] = v end
+      local map = lu[method](case.run, opts) * sign
+      if not raw then
+        local row = lu.methods[method]
+        local o = { relu = true, normalize = true, expand = true }
+        map = row.finish["pytorch-grad-cam"](map, o, case.run)
+      end
+      local d = map:distance(case.want)
+      if not least or d < least then best, least = map, d end
+    end
+    return best
+  end
+  test("^" .. key .. "@([^+]+)$", function(case, layer) return of(case, layer) end)
+  test("^" .. key .. "_raw@([^+]+)$", function(case, layer)
+    return of(case, layer, true)
+  end)
+end
+
+
+---Softmax probability of a class, as a score of logits.
+local function softmax_of(class)
+  return lu.score.new("softmax", function(z)
+    return z:softmax(2):narrow { dim = 2, start = class + 1, length = 1 }
+  end)
+end
+
+
+---ReST (pytorch-grad-cam): the logit less the cross entropy.
+local function rest_of(class)
+  return lu.score.new("rest", function(z)
+    local both = z + z:log_softmax(2)
+    return both:narrow { dim = 2, start = class + 1, length = 1 }
   end)
 end
 
@@ -74,13 +120,81 @@ return function(test)
 
   -- class activation maps
   for key, method in pairs { gradcam = "gradcam", layercam = "layercam",
-                             hirescam = "hirescam", xgradcam = "xgradcam",
-                             gradcam_plus_plus = "gradcam_pp" } do
+      hirescam = "hirescam", xgradcam = "xgradcam", gradcam_plus_plus = "gradcam_pp",
+      elementwise_gradcam = "elementwise_gradcam", scorecam = "scorecam",
+      ablationcam = "ablationcam", fem = "fem", kpca_cam = "kpca_cam",
+      seg_eigen_cam = "seg_eigen_cam", finer_cam = "finer_cam" } do
     cam(test, key, method)
+  end
+  for key, method in pairs { eigencam = "eigencam", eigengradcam = "eigengradcam" } do
+    cam_of_either_sign(test, key, method)
+  end
+  for _, method in ipairs { "gradcam", "layercam" } do
+    cam_of_either_sign(test, method .. "_eigen_smooth", method, { eigen_smooth = true })
   end
   -- alpha has a pole at g sum A = -2: where a place lies near, float32 costs 5e-3
   tkv_cam(test, "gradcam_plus_plus", "gradcam_pp", 1e-2)
   tkv_cam(test, "layercam", "layercam")
+  tkv_cam(test, "scorecam", "scorecam")
+  test("^tkv_faster_scorecam_max(%d+)@(.+)$", function(case, most, layer)
+    return lu.scorecam(case.run, { score = case.class, layer = layer,
+                                   most = tonumber(most) })
+  end)
+  test("^random_cam@(.+)$", function(case, layer)
+    return lu.random_cam(case.run, { layer = layer, dialect = "pytorch-grad-cam",
+                                     weights = case.given("random_weights@" .. layer) })
+  end)
+  test("^random_cam_raw@(.+)$", function(case, layer)
+    return lu.random_cam(case.run, { layer = layer, raw = true,
+                                     weights = case.given("random_weights@" .. layer) })
+  end)
+  test("^finer_cam_alpha([%d.]+)_ranks(%d+)_(%d+)(.-)@(.+)$",
+       function(case, alpha, a, b, raw, layer)
+    return lu.finer_cam(case.run, { score = case.class, layer = layer,
+      alpha = tonumber(alpha), ranks = { tonumber(a), tonumber(b) },
+      raw = raw == "_raw", dialect = "pytorch-grad-cam" })
+  end)
+  test("^finer_classes$", function(case)
+    local z = case.run.output:detach()[1]
+    local order = (-(z - z[case.class + 1]):abs()):argsort()
+    return order:rows(1, 4) - 1
+  end, 0)
+  for key, score in pairs { softmax = softmax_of, rest = rest_of } do
+    test("^gradcam_" .. key .. "(.-)@([^+]+)$", function(case, raw, layer)
+      return lu.gradcam(case.run, { score = score(case.class), layer = layer,
+        raw = raw == "_raw", dialect = "pytorch-grad-cam" })
+    end)
+  end
+  test("^gradcam_aug_smooth@(.+)$", function(case, layer)
+    return lu.gradcam(case.run, { score = case.class, layer = layer, aug_smooth = true,
+                                  dialect = "pytorch-grad-cam" })
+  end)
+  test("^gradcam_aug_smooth_raw@(.+)$", function(case, layer)
+    local x = (case.input * 1.1):flip { dims = { 4 } }
+    return lu.gradcam(case.net:run(x, { modifiers = { "linear" } }),
+                      { score = case.class, layer = layer, raw = true })
+  end)
+  for _, method in ipairs { "gradcam", "layercam", "refine_cam" } do
+    test("^" .. method .. "@([^+]+)%+([^+]+)$", function(case, a, b)
+      return lu[method](case.run, { score = case.class, layer = { a, b },
+                                    dialect = "pytorch-grad-cam" })
+    end)
+  end
+  test("^captum_layer_gradcam_relu@(.+)$", function(case, layer)
+    return lu.gradcam(case.run, { score = case.class, layer = layer, relu = true,
+                                  dialect = "captum" })
+  end)
+  for _, mode in ipairs { "nearest", "bilinear", "bicubic" } do
+    test("^captum_layer_gradcam_" .. mode .. "@(.+)$", function(case, layer)
+      local map = lu.gradcam(case.run, { score = case.class, layer = layer,
+                                         dialect = "captum" })
+      return map:resize(case.net.input[2], case.net.input[3], { mode = mode })
+    end)
+  end
+  test("^captum_guided_gradcam(.-)@(.+)$", function(case, mode, layer)
+    return lu.guided_gradcam(case.run, { score = case.class, layer = layer,
+                                         mode = mode == "" and "nearest" or mode:sub(2) })
+  end)
 
   -- perturbations
   test("^occlusion_window(%d+)_stride(%d+)_(%a+)$", function(case, window, stride, base)

@@ -1,6 +1,7 @@
----Class activation maps: weights for the channels of one layer, and their weighted
----sum over the picture. A variant is a row that says how the weights are made; layer,
----relu, size and the toolkits' ways of finishing are the same for all.
+---Class activation maps: what the channels of one layer contribute, summed over the
+---channels. A variant is a row that says what each channel's weight is, or its
+---contribution, or the map itself; layers, relu, size, smoothing and the toolkits' ways
+---of finishing are the same for all.
 ---
 ---  return cam {
 ---    name = "layercam", needs = "gradient",
@@ -8,18 +9,34 @@
 ---  }
 local method = require "lunette.explain.method"
 local opt = require("lunette.base.options").opt
+local principal = require "lunette.explain.principal"
 
 local M = {}
 
 ---@class lunette.Cam
 ---@field name string
----@field needs? "gradient"|"means"   what `weights` gets as its second argument: the
----  gradient at the layer (N,K,h,w), its spatial means (N,K,1,1), or nothing
----@field weights fun(A: lunette.Tensor, g: lunette.Tensor?, run: lunette.Run,
----  o: table): lunette.Tensor   (N,K,1,1) or (N,K,h,w): the map is the sum of
----  weights * A
+---@field needs? "gradient"|"means"|"score"   what the function gets after A: the
+---  gradient at the layer (N,K,h,w), its spatial means (N,K,1,1), or nothing, but there
+---  is a score
+---@field weights? fun(A: lunette.Tensor, g: lunette.Tensor?, run: lunette.Run,
+---  o: table, layer: lunette.Layer): lunette.Tensor, table?   (N,K,1,1) or (N,K,h,w):
+---  the map is the sum of weights * A; and facts for the story
+---@field channels? function   the same, but what each channel contributes (N,K,h,w)
+---@field map? function        the same, but the map (N,1,h,w)
+---@field score? fun(run: lunette.Run, o: table): lunette.Score   instead of the score
 ---@field dialects? string[]   those that it has (all)
+---@field fuse? fun(maps: lunette.Tensor[], o: table): lunette.Tensor   of the finished
+---  maps of several layers (their mean, before that is finished)
 ---@field options? table   of its own, besides those of all
+
+
+---pytorch-grad-cam's relu, normalisation and resize.
+local function scaled(cam, o, run)
+  local size = run.net.input
+  if o.relu then cam = cam:relu() end
+  if o.normalize then cam = cam:normalize() end
+  return o.expand and cam:resize(size[2], size[3]) or cam
+end
 
 
 ---Each dialect's order of relu, resize and normalisation.
@@ -34,17 +51,14 @@ local finish = {
     return o.given.relu == true and cam:relu() or cam
   end,
   ["pytorch-grad-cam"] = function(cam, o, run)
-    local size = run.net.input
-    if o.relu then cam = cam:relu() end
-    if o.normalize then cam = cam:normalize() end
-    if o.expand then cam = cam:resize(size[2], size[3]) end
-    cam = cam:relu()
+    cam = scaled(cam, o, run):relu()
     return o.normalize and cam:normalize() or cam
   end,
 }
 
 
 local needs = {
+  score = function() return nil end,
   means = function(run, layer, o)
     return run:gradient { score = o.score, modifiers = o.modifiers, wrt = layer.name,
                           exact = true, reduce = "mean" }
@@ -55,16 +69,83 @@ local needs = {
 }
 
 
----The signed map at the layer's size.
-local function explain(row, run, o)
-  local A, message = run:activation(o.layer.name)
+---The signed map of a run at one layer, (N,h,w), and facts.
+local function at_layer(row, run, o, layer)
+  local A, message = run:activation(layer.name)
   if not A then error(message, 0) end
   A = A:detach()
-  local g = row.needs and needs[row.needs](run, o.layer, o)
-  local cam = (A * row.weights(A, g, run, o)):sum { dims = { 2 } }
+  local g = row.needs and needs[row.needs](run, layer, o)
+  if row.map then return row.map(A, g, run, o, layer):sum { dims = { 2 } } end
+  local each, facts
+  if row.channels then
+    each = row.channels(A, g, run, o, layer)
+  else
+    each, facts = row.weights(A, g, run, o, layer)
+    each = A * each
+  end
+  if o.eigen_smooth then each = principal.first(each) end
+  return each:sum { dims = { 2 } }, facts
+end
+
+
+---The mean of what `value` says of six variants of the picture: as it is and mirrored,
+---times 0.9, 1 and 1.1; maps mirrored back.
+local function augmented(run, value)
+  local total
+  for _, mirrored in ipairs { false, true } do
+    for _, factor in ipairs { 0.9, 1, 1.1 } do
+      local x = run.images * factor
+      if mirrored then x = x:flip { dims = { 4 } } end
+      local part <close> = run.net:run(x, { modifiers = run.modifiers })
+      local map = value(part)
+      if mirrored then map = map:flip { dims = { map:dim() } } end
+      total = total and total:add_(map) or map:clone()
+    end
+  end
+  return total:mul_(1 / 6)
+end
+
+
+---Maps of several layers: the mean of the scaled ones, scaled again.
+local function mean_of(maps)
+  local total = maps[1]
+  for i = 2, #maps do total = total + maps[i] end
+  return (total / #maps):relu():normalize()
+end
+
+
+---Several layers: each scaled by itself, then made one (as pytorch-grad-cam; other
+---toolkits have none of this).
+local function fused(row, run, o)
+  local maps = {}
+  for i, layer in ipairs(o.layer) do
+    local cam = at_layer(row, run, o, layer)
+    maps[i] = row.fuse and finish["pytorch-grad-cam"](cam, o, run)
+      or scaled(cam, o, run)
+  end
+  return (row.fuse or mean_of)(maps, o)
+end
+
+
+---The signed map at the layer's size, or what is finished already.
+local function explain(row, run, o)
+  if row.score then o.score = row.score(run, o) end
+  if #o.layer > 0 then
+    o.raw = true -- which says that nothing is left to be finished
+    return fused(row, run, o), { raw = false, dialect = o.dialect }
+  end
+  if o.aug_smooth then
+    o.raw = true
+    return augmented(run, function(part)
+      return finish[o.dialect]((at_layer(row, part, o, o.layer)), o, part)
+    end), { raw = false, dialect = o.dialect }
+  end
+  local cam, facts = at_layer(row, run, o, o.layer)
   local s = cam:stats()
-  return cam, { raw_min = s.min, raw_max = s.max,
-                dialect = row.dialects and o.dialect or nil }
+  facts = facts or {}
+  facts.raw_min, facts.raw_max = s.min, s.max
+  facts.dialect = row.dialects and o.dialect or nil
+  return cam, facts
 end
 
 
@@ -77,18 +158,36 @@ local function finish_of(row)
 end
 
 
----Options of every class activation map; those that need a gradient have a score.
+---Options of every class activation map; those with a score have modifiers.
 local function options_of(row)
   local all = {
     "normalize",
-    layer = opt.layer("last", "default: the last map of the network, activated",
-                      { spatial = true }),
+    layer = opt.layer("last", "default: the last map of the network, activated; or a "
+      .. "list of layers", { spatial = true, many = true }),
     relu = opt.flag(true, "keep positive evidence only (captum: only if asked)"),
     expand = opt.flag(true, "resize to the picture (captum never does)"),
+    aug_smooth = opt.flag(false, "mean over the picture and its mirror image, times "
+      .. "0.9, 1 and 1.1"),
   }
+  if not row.map then
+    all.eigen_smooth = opt.flag(false, "first principal component of the channels' "
+      .. "contributions, not their sum")
+  end
   if row.needs then all[2], all[3] = "score", "modifiers" end
-  for key, value in pairs(row.options or {}) do all[key] = value end
+  for key, value in pairs(row.options or {}) do
+    all[math.type(key) == "integer" and #all + 1 or key] = value
+  end
   return all
+end
+
+
+---The first of the layers.
+local function first_of(_, o)
+  local first = #o.layer == 0 and o.layer or o.layer[1]
+  for _, layer in ipairs(o.layer) do
+    if layer.index < first.index then first = layer end
+  end
+  return first
 end
 
 
@@ -97,11 +196,27 @@ end
 function M.new(row)
   local full = { draws = "overlay" }
   for key, value in pairs(row) do full[key] = value end
+  full.score = nil
   full.finish = finish_of(row)
   full.options = options_of(row)
-  full.keeps = function(_, o) return o.layer end
+  full.keeps = row.keeps or first_of
   full.explain = function(run, o) return explain(row, run, o) end
   return method.new(full)
+end
+
+
+---Channels of a layer laid over the picture, for masks: (K,1,H,W), each from 0 to 1.
+---@param A lunette.Tensor   (K,h,w) of one image
+---@param size integer[]     of the network's input
+---@param eps number         added below
+---@return fun(first: integer, k: integer): lunette.Tensor
+function M.masks_of(A, size, eps)
+  return function(first, k)
+    local some = A:narrow { dim = 1, start = first, length = k }
+    local large = some:reshape { k, 1, A:dim(2), A:dim(3) }
+      :resize(size[2], size[3], { align_corners = true })
+    return large:normalize(eps)
+  end
 end
 
 return M

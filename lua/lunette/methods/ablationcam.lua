@@ -1,0 +1,28 @@
+local cam = require("lunette.explain.cam").new
+local masks = require "lunette.explain.masks"
+local opt = require("lunette.base.options").opt
+local perturb = require "lunette.explain.perturb"
+
+---AblationCAM (Ramaswamy et al. 2020): a channel weighs as much as the score falls, as
+---a
+---share of it, when the channel is taken out. Only what follows the layer is run again,
+---once a channel.
+---Caveat: the share is of the score itself: a score near 0 makes it any number.
+---Example:
+---  local net = lu.load "glyphs"
+---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
+---  show(lu.ablationcam(run, { modifiers = { "linear" } }))
+return cam {
+  name = "ablationcam", needs = "score",
+  paper = "Ramaswamy et al. 2020, Ablation-CAM",
+  options = { "progress", batch = opt.quiet(opt.count(32, "channels at a time")) },
+  weights = function(A, _, run, o, layer)
+    local n, k = A:dim(1), A:dim(2)
+    local base = A:stats().min == 0 and "zero" or A:stats().min - 1e7
+    local without = perturb.values(run, { masks = masks.channels(k), from = layer,
+      score = o.score, modifiers = o.modifiers, baseline = base, batch = o.batch,
+      name = "ablationcam", progress = o.progress })
+    local whole = perturb.clean(run, o):view(n, 1)
+    return ((whole - without) / whole):view(n, k, 1, 1)
+  end,
+}

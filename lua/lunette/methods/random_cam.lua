@@ -1,0 +1,25 @@
+local cam = require("lunette.explain.cam").new
+local core = require "lunette.core"
+local options = require "lunette.base.options"
+local opt = options.opt
+
+---Random CAM: channel weights drawn from -1 .. 1. A control: a method that looks no
+---better than this explains nothing.
+---Caveat: no explanation at all, which is its use.
+---Example:
+---  local net = lu.load "glyphs"
+---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
+---  show(lu.random_cam(run))
+return cam {
+  name = "random_cam", options = {
+    seed = opt.count(0, "of the weights", math.mininteger),
+    weights = opt.any(false, "(K) or (N,K): weights of your own", function(w)
+      return w and not options.is_tensor(w) and "a tensor" or nil
+    end),
+  },
+  weights = function(A, _, _, o)
+    local n, k = A:dim(1), A:dim(2)
+    local w = o.weights or core.uniform(o.seed, 0, n, k) * 2 - 1
+    return w:view(w:size() // k, k, 1, 1)
+  end,
+}
