@@ -166,6 +166,10 @@ local function check(net, case, file, key, class, method)
   if type(limit) ~= "number" then limit = limit_of(net, file, key) end
   if not ok then return report(key, got, limit, "failed") end
   local err, message = flat_error(got, case.want)
+  if limit == "delta" then -- a difference of near numbers: absolute, against the score
+    limit = 1e-4 * math.max(1, math.abs(case.run:values(case.class)[1]))
+    err = math.abs(got[1] - case.want[1])
+  end
   report(key, err or message, limit, err and err <= limit and "passed" or "failed")
 end
 

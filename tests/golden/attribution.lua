@@ -8,6 +8,15 @@ local function gradient(case, ...)
 end
 
 
+---A baseline by its word in a key: zero, blurred, mean, const0.5, or a number.
+local function baseline(case, word)
+  if type(word) == "number" then return word end
+  if word == "blurred" then return case.given "blurred" end
+  if word == "mean" then return case.given("mean_colour"):view(3, 1, 1) end
+  return tonumber(word:match "^const(.+)$") or word
+end
+
+
 ---A class activation map with pytorch-grad-cam's finish, or raw.
 local function cam(test, key, method)
   local scored = lu.methods[method].options.score
@@ -113,9 +122,71 @@ return function(test)
   end)
 
   -- paths
-  test("^integrated_gradients_([%a_]+)(%d+)_zero$", function(case, rule, n)
-    return lu.integrated_gradients(case.run, { score = case.class, rule = rule,
-                                               steps = tonumber(n) })
+  local function ig(case, rule, n, base, more)
+    local opts = { score = case.class, rule = rule, steps = tonumber(n),
+                   baseline = baseline(case, base) }
+    for key, value in pairs(more or {}) do opts[key] = value end
+    return lu.integrated_gradients(case.run, opts)
+  end
+  test("^integrated_gradients_([%a_]+)(%d+)_([%a%d.]+)$", ig)
+  test("^integrated_gradients_([%a_]+)(%d+)_([%a%d.]+)_nomul$", function(case, r, n, b)
+    return ig(case, r, n, b, { multiply = false })
+  end)
+  test("^integrated_gradients_([%a_]+)(%d+)_([%a%d.]+)_delta$", function(case, ...)
+    return lu.tensor { ig(case, ...).story.delta[1] }
+  end, "delta")
+  test("^pair_integrated_gradients_(%d+)_(%a+)$", function(case, n, base)
+    return ig(case, "linspace", n, base)
+  end)
+  test("^xrai_base_riemann_middle(%d+)_min_max$", function(case, n)
+    local s = case.input:stats()
+    return (ig(case, "riemann_middle", n, s.min) + ig(case, "riemann_middle", n, s.max))
+      / 2
+  end, 1e-2) -- flat areas tie in max-pools all along a path from a constant picture
+  test("^expected_gradients_s(%d+)$", function(case, samples)
+    return lu.expected_gradients(case.run, { score = case.class,
+      samples = tonumber(samples), baselines = case.given "eg_baselines",
+      alphas = case.given "eg_alphas", index = case.given "eg_index" })
+  end)
+  test("^gradient_shap_s(%d+)_sigma([%d.]+)$", function(case, samples, sigma)
+    return lu.gradient_shap(case.run, { score = case.class, sigma = tonumber(sigma),
+      samples = tonumber(samples), baselines = case.given "eg_baselines",
+      alphas = case.given "eg_alphas", index = case.given "eg_index",
+      draws = case.given "noise" })
+  end)
+  local hows = { smoothgrad = "mean", smoothgrad_sq = "mean_square",
+                 vargrad = "variance" }
+  for key, how in pairs(hows) do
+    test("^" .. key .. "_n(%d+)_sigma([%d.]+)$", function(case, n, sigma)
+      return lu.smoothgrad(case.run, { score = case.class, how = how,
+        samples = tonumber(n), sigma = tonumber(sigma), draws = case.given "noise" })
+    end)
+  end
+  test("^smoothgrad_n(%d+)_sigma([%d.]+)_of_integrated_gradients_([%a_]+)(%d+)_(%a+)$",
+       function(case, n, sigma, rule, steps, base)
+    return lu.smoothgrad(case.run, { score = case.class, samples = tonumber(n),
+      sigma = tonumber(sigma), draws = case.given "noise", of = "integrated_gradients",
+      with = { rule = rule, steps = tonumber(steps),
+               baseline = baseline(case, base) } })
+  end)
+  test("^tkv_smoothgrad_n(%d+)_level([%d.]+)$", function(case, n, level)
+    return lu.smoothgrad(case.run, { score = case.class, samples = tonumber(n),
+      noise = tonumber(level), draws = case.given "noise",
+      with = { keepdims = true, normalize = false } }):max { dims = { 2 } }:normalize()
+  end)
+  test("^zennit_smoothgrad_n(%d+)_level([%d.]+)$", function(case, n, level)
+    return lu.smoothgrad(case.run, { score = case.class, samples = tonumber(n),
+      noise = tonumber(level), draws = case.given "noise", last_clean = true })
+  end)
+  test("^blur_ig_(%d+)_maxsigma([%d.]+)(.*)$", function(case, n, sigma, root)
+    return lu.blur_ig(case.run, { score = case.class, steps = tonumber(n),
+      max_sigma = tonumber(sigma), sqrt = root == "_sqrt" })
+  end)
+  test("^guided_ig_(%d+)_fraction([%d.]+)_maxdist([%d.]+)_(%a+)$",
+       function(case, n, fraction, far, base)
+    return lu.guided_ig(case.run, { score = case.class, steps = tonumber(n),
+      fraction = tonumber(fraction), max_dist = tonumber(far),
+      baseline = baseline(case, base) })
   end)
 
   -- class activation maps

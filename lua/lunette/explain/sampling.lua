@@ -12,8 +12,9 @@ local M = {}
 ---@field batch integer      copies at a time
 ---@field make fun(i: integer, s: integer): lunette.Tensor   copy s of image i: its
 ---  shape without N
----@field fold? fun(total: lunette.Tensor?, value: lunette.Tensor, s: integer):
----  lunette.Tensor   takes the value of copy s into the total (M.add)
+---@field fold? fun(total: any, value: lunette.Tensor, s: integer, i: integer): any
+---  takes the value of copy s of image i into the total (M.add)
+---@field finish? fun(total: any): lunette.Tensor   of an image, at the end
 ---@field name string        for the progress bar
 ---@field score? lunette.Score
 ---@field modifiers? lunette.Modifier[]
@@ -35,6 +36,34 @@ function M.weighted(weights)
     return value * weights[s]
   end
 end
+
+
+---Ways to make one of n values, by name: fold and finish of M.fold.
+---@type table<string, fun(n: integer): function, function>
+M.reductions = {
+  mean = function(n)
+    return M.add, function(total) return total:mul_(1 / n) end
+  end,
+  mean_square = function(n)
+    return function(total, value) return M.add(total, value * value) end,
+           function(total) return total:mul_(1 / n) end
+  end,
+  -- E[d^2] - E[d]^2 of the differences d from the first value, which keeps digits
+  variance = function(n)
+    return function(total, value)
+      if not total then
+        return { first = value:clone(), sum = value * 0, square = value * 0 }
+      end
+      local d = value - total.first
+      total.sum:add_(d)
+      total.square:add_(d * d)
+      return total
+    end, function(total)
+      local mean = total.sum * (1 / n)
+      return total.square * (1 / n) - mean * mean
+    end
+  end,
+}
 
 
 ---Normal noise of image i, copy s, with mean 0 and deviation 1: a stream of its own
@@ -82,10 +111,10 @@ local function over_one(run, o, i, value)
     local batch <close> = batch_of(o, i, first, k)
     local part <close> = run.net:run(batch, { modifiers = o.forward })
     local values = value(part, score, i, first)
-    for n = 1, k do total = o.fold(total, values[n], first + n - 1) end
+    for n = 1, k do total = o.fold(total, values[n], first + n - 1, i) end
     o.bar:add(k)
   end
-  return total
+  return o.finish and o.finish(total) or total
 end
 
 
@@ -107,7 +136,7 @@ end
 ---@return lunette.Tensor total   (N, ...)
 function M.fold(run, spec, value)
   local o = { count = spec.count, batch = spec.batch, make = spec.make,
-              fold = spec.fold or M.add,
+              fold = spec.fold or M.add, finish = spec.finish,
               score = spec.score and scores.resolve(spec.score, run) }
   o.forward = M.forward_modifiers(run, spec.modifiers or {})
   local bar <close> = progress.start(spec.name, run:count() * o.count, spec.progress)

@@ -1,0 +1,87 @@
+---Gradients averaged over random points between pictures and baselines, times their
+---difference: expected gradients and GradientSHAP.
+local core = require "lunette.core"
+local baselines = require "lunette.explain.baselines"
+local options = require "lunette.base.options"
+local opt = options.opt
+local sampling = require "lunette.explain.sampling"
+
+local M = {}
+
+
+local function tensor_or_nothing(v)
+  return v and not options.is_tensor(v) and "a tensor" or nil
+end
+
+---Options of both.
+M.options = {
+  "score", "modifiers", "progress", "seed", "batch",
+  samples = opt.count(25, "random points"),
+  baselines = opt.any({ "zero", "mean", "blur" }, "a list of baselines, or a tensor "
+    .. "(B,C,H,W), of which each point takes one"),
+  alphas = opt.any(false, "(samples): places of your own, from 0 to 1",
+                   tensor_or_nothing),
+  index = opt.any(false, "(samples): baselines of your own, from 0", tensor_or_nothing),
+}
+
+
+---All baselines: a list of tensors (N,C,H,W).
+local function all_of(what, run)
+  if type(what) ~= "table" then
+    local list = {}
+    if not options.is_tensor(what) then
+      return { baselines.of(what, run.net, run.images) }
+    end
+    for b = 1, what:dim(1) do
+      list[b] = baselines.of(what[b], run.net, run.images)
+    end
+    return list
+  end
+  local list = {}
+  for b, one in ipairs(what) do list[b] = baselines.of(one, run.net, run.images) end
+  return list
+end
+
+
+---For each image and point: its baseline, place and noisy picture. Random numbers of
+---image i and point s are a stream of their own.
+local function points(run, o)
+  local list, x = all_of(o.baselines, run), run.images
+  local shape = x:shape()
+  table.remove(shape, 1)
+  return function(i, s)
+    local u = core.uniform(o.seed, (i << 32) + s, 2)
+    local b = o.index and math.floor(o.index[s]) or math.floor(u[1] * #list)
+    local noisy = x[i]
+    if (o.sigma or 0) > 0 then
+      local noise = o.draws and o.draws[s]
+        or sampling.noise(o.seed + 1, i, s, shape)
+      noisy = noise * o.sigma + noisy
+    end
+    return list[b + 1][i], o.alphas and o.alphas[s] or u[2], noisy
+  end
+end
+
+
+---mean over points s of (x_s - b_s) * g(b_s + a_s (x_s - b_s))
+---@param run lunette.Run
+---@param o table
+---@param name string
+---@return lunette.Tensor
+function M.explain(run, o, name)
+  local at = points(run, o)
+  local map = sampling.gradients(run, {
+    name = name, count = o.samples, batch = o.batch,
+    make = function(i, s)
+      local b, alpha, x = at(i, s)
+      return b + (x - b) * alpha
+    end,
+    fold = function(total, value, s, i)
+      local b, _, x = at(i, s)
+      return sampling.add(total, (x - b) * value)
+    end,
+  }, o)
+  return map:mul_(1 / o.samples)
+end
+
+return M

@@ -1,0 +1,90 @@
+local method = require("lunette.explain.method").new
+local options = require "lunette.base.options"
+local opt = options.opt
+local sampling = require "lunette.explain.sampling"
+
+
+---The options that the inner method is called with: the values as they come.
+local function inner_options(row, o, score)
+  local opts = { raw = row.options.raw and true or nil, progress = nil }
+  for key, value in pairs(o.with) do opts[key] = value end
+  if opts.keepdims then opts.raw = nil end
+  if row.options.score then opts.score = score end
+  if row.options.modifiers then opts.modifiers = o.modifiers end
+  return opts
+end
+
+
+---Deviation of the noise of every image.
+local function sigmas(run, o)
+  local list = {}
+  for i = 1, run:count() do
+    local s = run.images[i]:stats()
+    list[i] = o.sigma or o.noise * (s.max - s.min)
+  end
+  return list
+end
+
+
+---Copy s of image i: the picture and noise, given or drawn.
+local function maker(run, o)
+  local x, sigma = run.images, sigmas(run, o)
+  local shape = x:shape()
+  table.remove(shape, 1)
+  return function(i, s)
+    if o.last_clean and s == o.samples then return x[i] end
+    local noise = o.draws and o.draws[s] or sampling.noise(o.seed, i, s, shape)
+    return noise * sigma[i] + x[i]
+  end
+end
+
+
+local function check_draws(v)
+  return v and not options.is_tensor(v) and "a tensor (samples,C,H,W)" or nil
+end
+
+
+---SmoothGrad and its kin (Smilkov et al. 2017; Adebayo et al. 2018): any method over
+---noisy copies of the picture: the mean of its maps, the mean of their squares, or
+---their variance (VarGrad). `of` names the method, `with` its options.
+---captum's NoiseTunnel is { sigma = }, tf-keras-vis' noise is a share of the picture's
+---range, zennit's last copy has no noise (last_clean).
+---Caveat: a smooth map is not a truer one: what the method is blind to stays unseen.
+---Example:
+---  local net = lu.load "glyphs"
+---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
+---  show(lu.smoothgrad(run, { of = "input_x_gradient", samples = 4,
+---                            modifiers = { "linear" } }))
+return method {
+  name = "smoothgrad", draws = "map",
+  paper = "Smilkov et al. 2017, SmoothGrad: removing noise by adding noise",
+  options = {
+    "score", "modifiers", "progress", "seed", "batch",
+    of = opt.any("saliency", "name of the method", function(name)
+      return not require("lunette.methods")[name] and "a method's name" or nil
+    end),
+    with = opt.any({}, "its own options", function(v)
+      return type(v) ~= "table" and "a table" or nil
+    end),
+    how = opt.choice("mean", { "mean", "mean_square", "variance" }, "what is kept"),
+    samples = opt.count(25, "noisy copies"),
+    noise = opt.number(0.15, "sigma as a share of each image's range", 0),
+    sigma = opt.any(false, "sigma itself"),
+    draws = opt.any(false, "(samples,C,H,W): normal noise of your own", check_draws),
+    last_clean = opt.flag(false, "the last copy is the picture itself"),
+  },
+  keeps = sampling.keeps,
+  explain = function(run, o)
+    local row = require("lunette.methods")[o.of]
+    local fold, finish = sampling.reductions[o.how](o.samples)
+    return sampling.fold(run, {
+      name = "smoothgrad", count = o.samples, batch = o.batch, fold = fold,
+      finish = finish, make = maker(run, o), score = o.score, modifiers = o.modifiers,
+      progress = o.progress,
+    }, function(part, score)
+      local map = row(part, inner_options(row, o, score))
+      o.changed = o.changed or { [1] = nil }
+      return map
+    end), { noise = not o.sigma and o.noise or false }
+  end,
+}
