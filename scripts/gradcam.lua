@@ -9,7 +9,7 @@ local args = lu.cli {
 local net = assert(lu.load(args.model))
 local images = assert(net:images(args))
 local score = lu.score.categorical(args.classes)
-local layer = args.layer ~= "" and args.layer or net:last_conv().name
+local layer = args.layer ~= "" and args.layer or net:last_map().name
 local run = net:run(images, { modifiers = { "linear" } })
 print(run)
 

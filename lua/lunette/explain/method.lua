@@ -159,28 +159,38 @@ local function is_run(subject)
 end
 
 
+---The last map. Who asks for tf-keras-vis by name gets what that takes: the last
+---convolution, which differs where a batch norm or a sum follows.
+local function default_layer(net, o)
+  if o.given.dialect == "tf-keras-vis" then return net:last_conv() end
+  return net:last_map()
+end
+
+
 ---The layer that an option names, activated; raises for one that will not do.
 ---@param row lunette.Method
 ---@param net lunette.Net
 ---@param name string|false
 ---@param option lunette.Option
+---@param o table
 ---@return lunette.Layer
-local function find_layer(row, net, name, option)
+local function find_layer(row, net, name, option, o)
   local layer, message
   if name and name ~= "last" then
     layer, message = net:activated(name)
     if not layer then error(row.name .. ": " .. message, 0) end
   else
-    layer = net:last_conv()
+    layer = default_layer(net, o)
     if not layer then
-      error(("%s: %s has no convolution; give a layer"):format(row.name, net.name), 0)
+      error(("%s: %s has no convolution nor another map; give a layer"):format(row.name,
+            net.name), 0)
     end
   end
   if not option.spatial then return layer end
   if #layer.shape ~= 3 or layer.shape[2] * layer.shape[3] == 1 then
     error(("%s: layer '%s' has shape (%s), no height and width; choose a "
            .. "convolution, for example '%s'"):format(row.name, layer.name,
-          table.concat(layer.shape, ","), (net:last_conv() or {}).name or "?"), 0)
+          table.concat(layer.shape, ","), (net:last_map() or {}).name or "?"), 0)
   end
   return layer
 end
@@ -193,10 +203,12 @@ local function resolve(row, net, o)
     if option.type == "layer" and (value or option.default) then
       if type(value) == "table" then
         local list = {}
-        for i, name in ipairs(value) do list[i] = find_layer(row, net, name, option) end
+        for i, name in ipairs(value) do
+          list[i] = find_layer(row, net, name, option, o)
+        end
         o[key] = list
       else
-        o[key] = find_layer(row, net, value, option)
+        o[key] = find_layer(row, net, value, option, o)
       end
     elseif option.type == "score" and value ~= nil then
       o[key] = scores.of(value)

@@ -19,7 +19,7 @@ end
 ---Example:
 ---  local net = lu.load "glyphs"
 ---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
----  show(lu.activation(run, { layer = net:last_conv().name }))
+---  show(lu.activation(run, { layer = net:last_map().name }))
 return method {
   name = "activation", draws = "channels", flat = false,
   options = {

@@ -3,8 +3,10 @@ local cam = require("lunette.explain.cam").new
 ---Grad-CAM: channel-averaged gradients weight the activations of one layer
 ---(Selvaraju et al. 2017). The map is (N,H,W) of the picture; raw it is signed, (N,h,w)
 ---of the layer.
----Dialects: "tf-keras-vis" relu, corner-aligned bilinear, min-max; "captum" raw at
----the layer's size; "pytorch-grad-cam" relu, min-max, half-pixel bilinear, min-max.
+---Dialects: "tf-keras-vis" relu, corner-aligned bilinear, min-max (asked for by name,
+---it looks at the last convolution, even where a batch norm or a sum follows);
+---"captum" raw at the layer's size; "pytorch-grad-cam" relu, min-max, half-pixel
+---bilinear, min-max.
 ---Caveat: as coarse as the layer (14 x 14 for VGG16), and the relu hides what speaks
 ---  against the class; { raw = true } keeps it.
 ---Example:

@@ -1,5 +1,4 @@
 local method = require("lunette.explain.method").new
-local modifiers = require "lunette.explain.modifier"
 local opt = require("lunette.base.options").opt
 
 ---Guided Grad-CAM (Selvaraju et al. 2017): the gradient under the guided rule times
@@ -22,7 +21,7 @@ return method {
     local cam = require("lunette.methods.gradcam")(run, { score = o.score,
       modifiers = o.modifiers, layer = o.layer.name, raw = true })
     local size, list = run.net.input, { table.unpack(o.modifiers) }
-    list[#list + 1] = modifiers.guided
+    list[#list + 1] = "guided"
     local g = run:gradient { score = o.score, modifiers = list }
     local large = cam:relu():resize(size[2], size[3], { mode = o.mode })
     return g * large:view(large:dim(1), 1, size[2], size[3])

@@ -346,7 +346,7 @@ end
 ---Example:
 ---  local net = lu.load "glyphs"
 ---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
----  show(run:activation(net:last_conv().name))
+---  show(run:activation(net:last_map().name))
 ---@param x any
 ---@param file? string|lunette.ShowOptions   a PNG file to write instead
 ---@param opts? lunette.ShowOptions
