@@ -268,8 +268,107 @@ return function(test)
   end)
 
   -- perturbations
-  test("^occlusion_window(%d+)_stride(%d+)_(%a+)$", function(case, window, stride, base)
-    return lu.occlusion(case.run, { score = case.class, window = tonumber(window),
-      stride = tonumber(stride), baseline = base })
+  local function occlusion(case, window, stride, base, more)
+    local opts = { score = case.class, window = window, stride = stride,
+                   baseline = baseline(case, base) }
+    for key, value in pairs(more or {}) do opts[key] = value end
+    return lu.occlusion(case.run, opts)
+  end
+  test("^occlusion_window(%d+)_stride(%d+)_(.+)$", function(case, w, s, base)
+    return occlusion(case, tonumber(w), tonumber(s), base)
+  end)
+  test("^occlusion_window(%d+)x(%d+)_stride(%d+)x(%d+)_(.+)$",
+       function(case, h, w, sh, sw, base)
+    return occlusion(case, { tonumber(h), tonumber(w) }, { tonumber(sh), tonumber(sw) },
+                     base)
+  end)
+  test("^occlusion_perchannel_window(%d+)_stride(%d+)_(.+)$",
+       function(case, w, s, base)
+    return occlusion(case, tonumber(w), tonumber(s), base, { channelwise = true })
+  end)
+  test("^zennit_occlusion_keep_window(%d+)_stride(%d+)$", function(case, w, s)
+    return occlusion(case, tonumber(w), tonumber(s), "zero", { keep = true })
+  end)
+  test("^pair_occlusion_size(%d+)_zero$", function(case, w)
+    return occlusion(case, tonumber(w), 1, "zero", { sum = true, whole = true })
+  end)
+  local function ablation(case, base)
+    return lu.feature_ablation(case.run, { score = case.class,
+      segments = case.given "segments", baseline = baseline(case, base) })
+  end
+  test("^feature_ablation_segments%d+_(%a+)$", ablation)
+  test("^feature_ablation_segments%d+_(%a+)_values$", function(case, base)
+    return lu.tensor(ablation(case, base).story.values[1])
+  end)
+  local function shapley(case, base, more)
+    local opts = { score = case.class, segments = case.given "segments8",
+                   baseline = baseline(case, base) }
+    for key, value in pairs(more or {}) do opts[key] = value end
+    return lu.tensor(lu.shapley(case.run, opts).story.values[1])
+  end
+  test("^shapley_exact_segments8_(%a+)$", shapley)
+  test("^shapley_sampling_p%d+_segments8_(%a+)$", function(case, base)
+    return shapley(case, base, { permutations = case.given "permutations8" })
+  end)
+  test("^shapley_coalitions_segments8_(%a+)$", function(case, base)
+    local coalitions = require "lunette.explain.coalitions"
+    local rows = lu.zeros(256, 8)
+    for c = 0, 255 do
+      for k = 0, 7 do rows:set(c + 1, k + 1, c >> k & 1) end
+    end
+    local o = { score = case.class, batch = 16, baseline = baseline(case, base) }
+    return coalitions.values(case.run, o, case.given "segments8", rows, "coalitions")
+  end)
+  local function kernel_shap(case)
+    return lu.kernel_shap(case.run, { score = case.class,
+      segments = case.given "segments", coalitions = case.given "kernel_shap_samples" })
+      .story
+  end
+  test("^kernel_shap_s%d+_segments%d+$", function(case)
+    return lu.tensor(kernel_shap(case).values[1])
+  end)
+  test("^kernel_shap_s%d+_segments%d+_intercept$", function(case)
+    return lu.tensor { kernel_shap(case).intercept[1] }
+  end)
+  test("^kernel_shap_scores$", function(case)
+    return lu.tensor(kernel_shap(case).scores[1])
+  end)
+  local function lime(case, fit, alpha, kernel, width)
+    return lu.lime(case.run, { score = case.class, segments = case.given "segments",
+      coalitions = case.given "lime_samples", fit = fit, alpha = tonumber(alpha) or 1,
+      kernel = kernel, width = tonumber(width) }).story
+  end
+  local key = "^lime_(%a+)([%d.]*)_(%a+)([%d.]+)_s%d+_segments%d+"
+  test(key .. "$", function(case, ...) return lu.tensor(lime(case, ...).values[1]) end)
+  test(key .. "_intercept$", function(case, ...)
+    return lu.tensor { lime(case, ...).intercept[1] }
+  end)
+  test("^lime_scores$", function(case)
+    return lu.tensor(lime(case, "linear", 1, "cosine", 1).scores[1])
+  end)
+  test("^lime_weights_(%a+)([%d.]+)$", function(case, kernel, width)
+    return lu.tensor(lime(case, "linear", 1, kernel, width).weights[1])
+  end)
+  local function rise(case, what, over, keep)
+    local class, score = case.class, case.class
+    if what == "prob" then score = softmax_of(class) end
+    if what == "sigmoid" then
+      score = lu.score.new("sigmoid", function(z)
+        return z:sigmoid():narrow { dim = 2, start = class + 1, length = 1 }
+      end)
+    end
+    return lu.rise(case.run, { score = score, over = over, keep = tonumber(keep),
+                               masks = case.given "rise_masks" })
+  end
+  test("^rise_(%a+)_over_n$", function(case, what) return rise(case, what, "count") end)
+  test("^rise_(%a+)_over_np$", function(case, what) return rise(case, what, "mean") end)
+  test("^rise_(%a+)_over_np([%d.]+)$", function(case, what, keep)
+    return rise(case, what, "keep", keep)
+  end)
+  test("^rise_(%a+)_over_masksum$", function(case, what)
+    return rise(case, what, "masks")
+  end)
+  test("^rise_scores_(%a+)$", function(case, what)
+    return lu.tensor(rise(case, what, "count").story.scores[1])
   end)
 end

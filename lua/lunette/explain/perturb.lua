@@ -78,7 +78,7 @@ local function over_one(run, o, spec, i, use)
     local k = math.min(o.batch, masks.count - first + 1)
     local m = masks.get(first, k)
     local batch <close> = masked(x, base, m)
-    use(i, first, m, M.score_of(run, batch, score, o))
+    use(i, first, m, M.score_of(run, batch, score, o), batch)
     o.bar:add(k)
   end
 end
@@ -88,7 +88,8 @@ end
 ---@param run lunette.Run
 ---@param spec lunette.Perturbation
 ---@param use fun(i: integer, first: integer, masks: lunette.Tensor,
----  values: lunette.Tensor)   image, number of the first mask, masks, scores (k)
+---  values: lunette.Tensor, batch: lunette.Tensor)   image, number of the first mask,
+---  masks, scores (k), and the masked pictures, which are gone afterwards
 function M.each(run, spec, use)
   local o, total = prepare(run, spec), 0
   local first, last = spec.only or 1, spec.only or run:count()

@@ -33,6 +33,10 @@ return method {
     window = opt.any(15, "side of the window, or {h, w}", whole_or_pair),
     stride = opt.any(8, "from one window to the next, or {h, w}", whole_or_pair),
     baseline = opt.baseline("zero", "zero, mean, blur, noise, black, a number, tensor"),
+    keep = opt.flag(false, "only the window stays: the score itself, not its fall "
+      .. "(zennit)"),
+    sum = opt.flag(false, "the sum of the falls where windows overlap (PAIR)"),
+    whole = opt.flag(false, "windows that lie inside as a whole only (PAIR)"),
     channelwise = opt.flag(false, "every channel by itself: (N,C,H,W)"),
   },
   keeps = sampling.keeps,

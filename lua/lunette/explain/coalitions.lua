@@ -1,0 +1,63 @@
+---Values of coalitions of segments: which segments stay, the others taking the
+---baseline's values. Rows are lists of 0 and 1.
+local core = require "lunette.core"
+local masks = require "lunette.explain.masks"
+local opt = require("lunette.base.options").opt
+local perturb = require "lunette.explain.perturb"
+local segments = require "lunette.explain.segments"
+
+local M = {}
+
+
+---Options of methods over segments, and those of the row.
+---@param own? table
+function M.options(own)
+  local all = {
+    "score", "modifiers", "progress",
+    segments = segments.option,
+    baseline = opt.baseline("zero", "zero, mean, blur, noise, black, a number, tensor"),
+    batch = opt.quiet(opt.count(16, "masked pictures at a time")),
+  }
+  for key, value in pairs(own or {}) do
+    all[math.type(key) == "integer" and #all + 1 or key] = value
+  end
+  return all
+end
+
+
+---The labels that a call's option means.
+function M.labels(run, o)
+  local labels = segments.of(o.segments, run.images:dim(3), run.images:dim(4))
+  return labels, segments.count(labels)
+end
+
+
+---Scores of all coalitions.
+---@param run lunette.Run
+---@param o table
+---@param labels lunette.Tensor
+---@param rows lunette.Tensor   (R,M)
+---@param name string           for the progress bar
+---@param use? function         as perturb.each has it
+---@return lunette.Tensor values   (N,R)
+function M.values(run, o, labels, rows, name, use)
+  local all = core.zeros(run:count(), rows:dim(1))
+  perturb.each(run, { masks = masks.coalitions(labels, rows), score = o.score,
+    modifiers = o.modifiers, baseline = o.baseline, batch = o.batch, name = name,
+    progress = o.progress }, function(i, first, m, values, batch)
+    all[i]:rows(first, first + values:size() - 1):copy_(values)
+    if use then use(i, first, m, batch) end
+  end)
+  return all
+end
+
+
+---Rows of a tensor (R,M) as lists.
+---@return number[][]
+function M.lists(rows)
+  local list = {}
+  for r = 1, rows:dim(1) do list[r] = rows[r]:totable() end
+  return list
+end
+
+return M

@@ -1,0 +1,57 @@
+---Segments of a picture, the features of LIME, KernelSHAP, Shapley values and ablation:
+---a grid, or labels of one's own (organs, superpixels).
+local core = require "lunette.core"
+local is_tensor = require("lunette.base.options").is_tensor
+local masks = require "lunette.explain.masks"
+local opt = require("lunette.base.options").opt
+
+local M = {}
+
+---The option of methods over segments.
+M.option = opt.any(7, "n: a grid of n x n; or a tensor (H,W) of labels", function(v)
+  local ok = is_tensor(v) or math.tointeger(v) and v >= 1
+  return not ok and "a whole number from 1, or a tensor (H,W) of labels" or nil
+end)
+
+
+local function grid(n, h, w)
+  local rows = (core.range(0, h - 1) * (n / h)):floor():view(h, 1)
+  local columns = (core.range(0, w - 1) * (n / w)):floor():view(1, w)
+  return rows * n + columns
+end
+
+
+---Labels (H,W) for pictures of that size.
+---@param what integer|lunette.Tensor
+---@param h integer
+---@param w integer
+---@return lunette.Tensor
+function M.of(what, h, w)
+  if not is_tensor(what) then return grid(math.tointeger(what), h, w) end
+  local s = what:shape()
+  if #s == 2 and s[1] == h and s[2] == w then return what end
+  error(("segments: labels are (%s), the picture is (%d,%d)"):format(
+        table.concat(s, ","), h, w), 0)
+end
+
+
+---How many there are, and their numbers in order.
+---@return integer count, number[] names
+function M.count(labels)
+  local all, names = masks.segments(labels)
+  return all.count, names
+end
+
+
+---A map with each segment's value on all its pixels.
+---@param labels lunette.Tensor   (H,W)
+---@param values lunette.Tensor   (N,M)
+---@return lunette.Tensor map     (N,H,W)
+function M.spread(labels, values)
+  local each = masks.segments(labels)
+  local h, w, m = labels:dim(1), labels:dim(2), each.count
+  local members = (1 - each.get(1, m)):reshape { m, h * w }
+  return core.ops.matmul(values, members):reshape { values:dim(1), h, w }
+end
+
+return M
