@@ -153,6 +153,20 @@ local function report(key, err, limit, verdict)
 end
 
 
+---Differences of near numbers: absolute, against the score.
+local function delta_error(case, got)
+  return math.abs(got[1] - case.want[1]),
+         1e-4 * math.max(1, math.abs(case.run:values(case.class)[1]))
+end
+
+
+---A row's own limit: a number, "delta", or what its function says of the network.
+local function row_limit(t, net)
+  if type(t[3]) == "function" then return t[3](net) end
+  return t[3]
+end
+
+
 local function check(net, case, file, key, class, method)
   local t, captures = find_test(method)
   if not t or not case then return report(key, "-", nil, "skipped") end
@@ -162,14 +176,10 @@ local function check(net, case, file, key, class, method)
   end
   case.want = file.tensor[key]()
   local ok, got = pcall(t[2], case, table.unpack(captures, 1, captures.n))
-  local limit = type(t[3]) == "function" and t[3](net) or t[3]
-  if type(limit) ~= "number" then limit = limit_of(net, file, key) end
+  local limit = row_limit(t, net) or limit_of(net, file, key)
   if not ok then return report(key, got, limit, "failed") end
   local err, message = flat_error(got, case.want)
-  if limit == "delta" then -- a difference of near numbers: absolute, against the score
-    limit = 1e-4 * math.max(1, math.abs(case.run:values(case.class)[1]))
-    err = math.abs(got[1] - case.want[1])
-  end
+  if limit == "delta" then err, limit = delta_error(case, got) end
   report(key, err or message, limit, err and err <= limit and "passed" or "failed")
 end
 

@@ -290,7 +290,7 @@ return function(test)
     return occlusion(case, tonumber(w), tonumber(s), "zero", { keep = true })
   end)
   test("^pair_occlusion_size(%d+)_zero$", function(case, w)
-    return occlusion(case, tonumber(w), 1, "zero", { sum = true, whole = true })
+    return occlusion(case, tonumber(w), 1, "zero", { sum = true })
   end)
   local function ablation(case, base)
     return lu.feature_ablation(case.run, { score = case.class,

@@ -270,7 +270,7 @@ describe("the REPL in a terminal", function()
   end)
 
   it("helps", function()
-    t:run("help 'gradcam'", "Selvaraju")
+    t:run("help 'gradcam'", "as coarse as the layer")
     t:run("help(lu.saliency)", "smooth_samples")
     t:run("help(net.block5_pool)", "max_pool2d")
     t:run("?guided", "Springenberg")

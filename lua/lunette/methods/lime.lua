@@ -66,7 +66,7 @@ return method {
     samples = opt.count(200, "pictures with segments missing"),
     kernel = opt.choice("cosine", { "cosine", "original" }, "how near a picture is"),
     width = opt.number(1, "of the kernel", 1e-9),
-    fit = opt.choice("ridge", { "linear", "ridge", "lasso" }, "how the model is fitted"),
+    fit = opt.choice("ridge", { "linear", "ridge", "lasso" }, "how it is fitted"),
     alpha = opt.number(1, "strength of ridge or lasso", 0),
     coalitions = opt.any(false, "(S,M) of 0 and 1: of your own", function(v)
       return v and not options.is_tensor(v) and "a tensor" or nil

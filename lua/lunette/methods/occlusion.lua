@@ -15,6 +15,15 @@ local function whole_or_pair(v)
 end
 
 
+---Masks that are 0 in a window, or, to keep it, outside.
+local function windows(o, h, w, channels)
+  local masks = masking.windows { height = h, width = w, window = o.window,
+                                  stride = o.stride, channels = channels }
+  if not o.keep then return masks end
+  return { count = masks.count, get = function(...) return 1 - masks.get(...) end }
+end
+
+
 ---Occlusion (Zeiler & Fergus 2014): how much the score falls when a window of the
 ---picture is covered by the baseline; where windows overlap, the mean of their falls.
 ---Signed, (N,H,W); (N,C,H,W) where each channel is covered by itself.
@@ -36,7 +45,6 @@ return method {
     keep = opt.flag(false, "only the window stays: the score itself, not its fall "
       .. "(zennit)"),
     sum = opt.flag(false, "the sum of the falls where windows overlap (PAIR)"),
-    whole = opt.flag(false, "windows that lie inside as a whole only (PAIR)"),
     channelwise = opt.flag(false, "every channel by itself: (N,C,H,W)"),
   },
   keeps = sampling.keeps,
@@ -44,18 +52,18 @@ return method {
     local n, c, h, w = table.unpack(run.images:shape())
     local planes = o.channelwise and c or 1
     local fall, count = core.zeros(n, planes, h, w), core.zeros(n, planes, h, w)
-    local clean = perturb.clean(run, o)
-    local masks = masking.windows { height = h, width = w, window = o.window,
-      stride = o.stride, channels = o.channelwise and c or nil }
+    local clean = not o.keep and perturb.clean(run, o)
+    local masks = windows(o, h, w, o.channelwise and c or nil)
     perturb.each(run, { masks = masks, score = o.score, modifiers = o.modifiers,
       baseline = o.baseline, batch = o.batch, progress = o.progress,
       name = "occlusion" }, function(i, _, m, values)
-      local covered = 1 - m
-      local falls = (clean[i] - values):view(values:size(), 1, 1, 1)
+      local covered = o.keep and m or 1 - m
+      local falls = o.keep and values or clean[i] - values
+      falls = falls:view(values:size(), 1, 1, 1)
       fall[i]:add_((covered * falls):sum { dims = { 1 } })
       count[i]:add_(covered:sum { dims = { 1 } })
     end)
-    local map = fall / count:maximum(core.ones(1))
+    local map = o.sum and fall or fall / count:maximum(core.ones(1))
     return o.channelwise and map or map:view(n, h, w)
   end,
 }
