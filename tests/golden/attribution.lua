@@ -59,6 +59,17 @@ local function cam_of_either_sign(test, key, method, more)
 end
 
 
+---One unit at one place of a layer; indices from 0.
+local function neuron(layer, k, y, x)
+  k, y, x = math.tointeger(k), math.tointeger(y), math.tointeger(x)
+  return lu.score.new("neuron", function(value)
+    return value:narrow { dim = 2, start = k + 1, length = 1 }
+      :narrow { dim = 3, start = y + 1, length = 1 }
+      :narrow { dim = 4, start = x + 1, length = 1 }:sum { dims = { 2, 3, 4 } }
+  end, layer)
+end
+
+
 ---Softmax probability of a class, as a score of logits.
 local function softmax_of(class)
   return lu.score.new("softmax", function(z)
@@ -370,5 +381,50 @@ return function(test)
   end)
   test("^rise_scores_(%a+)$", function(case, what)
     return lu.tensor(rise(case, what, "count").story.scores[1])
+  end)
+
+  -- layers and neurons
+  test("^fullgrad$", function(case)
+    return lu.fullgrad(case.run, { score = case.class })
+  end)
+  test("^layer_activation@(.+)$", function(case, layer)
+    return lu.activation(case.run, { layer = layer })
+  end)
+  test("^layer_gradient_x_activation@(.+)$", function(case, layer)
+    return lu.gradient_x_activation(case.run, { score = case.class, layer = layer })
+  end)
+  -- where relu is dead all along the path, the values in a 2x2 pool's window tie, and
+  -- rounding says who gets the gradient: sums over the windows are compared
+  test("^layer_integrated_gradients_(%a+)(%d+)_(%a+)@(.+)$",
+       function(case, rule, n, base, layer)
+    local map = lu.layer_integrated_gradients(case.run, { score = case.class,
+      layer = layer, rule = rule, steps = tonumber(n), baseline = baseline(case, base) })
+    local function windows(t) return t:avg_pool2d { kernel = 2, stride = 2 } end
+    case.want = windows(case.want)
+    return windows(map)
+  end)
+  for key, method in pairs { layer_conductance = "conductance",
+                             internal_influence = "internal_influence" } do
+    test("^" .. key .. "_(%a+)(%d+)_(%a+)@(.+)$", function(case, rule, n, base, layer)
+      return lu[method](case.run, { score = case.class, layer = layer, rule = rule,
+        steps = tonumber(n), baseline = baseline(case, base) })
+    end)
+  end
+  test("^layer_feature_ablation_channels_zero@(.+)$", function(case, layer)
+    return lu.layer_ablation(case.run, { score = case.class, layer = layer })
+  end)
+  local place = "@(.+)%[(%d+),(%d+),(%d+)%]$"
+  test("^neuron_gradient" .. place, function(case, ...)
+    return case.run:gradient { score = neuron(...) }
+  end)
+  for key, rule in pairs { guided_backprop = "guided", deconvolution = "deconvnet" } do
+    test("^neuron_" .. key .. place, function(case, ...)
+      return case.run:gradient { score = neuron(...), modifiers = { rule } }
+    end)
+  end
+  test("^neuron_integrated_gradients_(%a+)(%d+)_zero" .. place,
+       function(case, rule, n, ...)
+    return lu.integrated_gradients(case.run, { score = neuron(...), rule = rule,
+                                               steps = tonumber(n) })
   end)
 end

@@ -418,3 +418,138 @@ describe("deletion and insertion", function()
       core.zeros(2, 6, 6), r))
   end)
 end)
+
+
+describe("Shapley values and what estimates them", function()
+  local labels = lu.tensor { { 1, 1, 2 }, { 4, 4, 4 }, { 7, 7, 9 } }:view(1, 1, 3, 3)
+    :resize(12, 12, { mode = "nearest" }):view(12, 12)
+  local o = { score = 1, segments = labels, modifiers = { "linear" } }
+
+  local function with(more)
+    local opts = {}
+    for _, t_ in ipairs { o, more } do
+      for key, value in pairs(t_) do opts[key] = value end
+    end
+    return opts
+  end
+
+  local function sum(list)
+    local total = 0
+    for _, v in ipairs(list) do total = total + v end
+    return total
+  end
+
+  it("share out the score's difference, exactly and by orders", function()
+    local ends = score_of(net, x, 1) - score_of(net, x * 0, 1)
+    for _, more in ipairs { {}, { exact = 0, samples = 3 } } do
+      local story = lu.shapley(run, with(more)).story
+      for i = 1, 2 do
+        assert.near(ends[i][1], sum(story.values[i]), 1e-4)
+        assert.equal(5, #story.values[i])
+      end
+      assert.equal(more.exact == nil, story.exactly == true)
+    end
+  end)
+
+  it("give nothing to a segment that is the baseline already", function()
+    local y = x:clone()
+    for i = 1, 2 do
+      for c = 1, 3 do y[i][c] = y[i][c] * labels:ne(4) end
+    end
+    local values = lu.shapley(net, y, o).story.values
+    assert.near(0, values[1][3], 1e-6)
+    assert.near(0, lu.feature_ablation(net, y, o).story.values[2][3], 1e-6)
+  end)
+
+  it("are what KernelSHAP finds in all coalitions, weighed rightly", function()
+    -- every coalition as often as Shapley's kernel weighs its size, 5 segments
+    local rows, m = {}, 5
+    for c = 0, (1 << m) - 1 do
+      local row, size = {}, 0
+      for k = 0, m - 1 do
+        row[k + 1] = c >> k & 1
+        size = size + row[k + 1]
+      end
+      -- (m-1) / (binomial(m, size) size (m-size)), times 60
+      local times = ({ [0] = 1, 12, 4, 4, 12, 1 })[size]
+      for _ = 1, times do rows[#rows + 1] = row end
+    end
+    local fitted = lu.kernel_shap(run, with { coalitions = lu.tensor(rows) }).story
+    local exact = lu.shapley(run, o).story
+    for k = 1, m do assert.near(exact.values[2][k], fitted.values[2][k], 1e-3) end
+  end)
+
+  it("LIME of a score that is linear in the segments finds its coefficients", function()
+    local flat = linear_net()
+    local input = t.input(flat, 1)
+    local grid = { segments = 2, score = 0, samples = 40, fit = "linear" }
+    local story = lu.lime(flat, input, grid).story
+    local falls = lu.feature_ablation(flat, input, { segments = 2, score = 0 }).story
+    for k = 1, 4 do assert.near(falls.values[1][k], story.values[1][k], 1e-3) end
+  end)
+
+  it("have the same bits for any batch, and change with the seed", function()
+    for _, method in ipairs { lu.shapley, lu.kernel_shap, lu.lime } do
+      local more = { samples = 9, exact = method == lu.shapley and 0 or nil }
+      local a = method(run, with(more))
+      more.batch = 3
+      assert.is_true(t.same(a, method(run, with(more))))
+      more.seed = 5
+      assert.is_false(t.same(a, method(run, with(more))))
+    end
+  end)
+end)
+
+
+describe("noise", function()
+  it("of deviation 0 changes nothing; VarGrad of it is 0", function()
+    local plain = lu.saliency(run, { score = 1, raw = true })
+    local map = lu.smoothgrad(run, { score = 1, noise = 0, samples = 3 })
+    assert.is_true(map:distance(plain) < 1e-6)
+    local none = t.warnings(lu.smoothgrad, run, { score = 1, noise = 0, samples = 3,
+                                                  how = "variance" })
+    assert.equal(2, #none)
+    local of = lu.smoothgrad(run, { score = 1, noise = 0, samples = 2,
+                                    of = "input_x_gradient" })
+    assert.is_true(of:distance(x * plain) < 1e-6)
+  end)
+
+  it("is the story of its method and seed, batch or no batch", function()
+    local a = lu.smoothgrad(run, { score = 1, samples = 5, seed = 2 })
+    assert.is_true(t.same(a, lu.smoothgrad(run, { score = 1, samples = 5, seed = 2,
+                                                  batch = 2 })))
+    assert.equal("saliency", a.story.of)
+    assert.equal(2, a.story.seed)
+    assert.matches("of is a method's name", t.message(lu.smoothgrad, run,
+                                                      { of = "saliencee" }))
+  end)
+end)
+
+
+describe("layers", function()
+  it("share out the score: integrated gradients and conductance", function()
+    local ends = score_of(graph, gx, 1) - score_of(graph, gx * 0, 1)
+    for _, method in ipairs { lu.layer_integrated_gradients, lu.conductance } do
+      local map = method(graph, gx, { score = 1, layer = "sum_relu", steps = 200,
+                                      modifiers = { "linear" } })
+      assert.same({ 2, 8, 7, 6 }, map:shape())
+      for i = 1, 2 do
+        assert.near(ends[i][1], map[i]:sum():item(), 0.02 * math.abs(ends[i][1]) + 1e-3)
+      end
+    end
+  end)
+
+  it("say what a channel's loss costs", function()
+    local falls = lu.layer_ablation(run, { score = 1, layer = "conv2" })
+    assert.same({ 2, 8 }, falls:shape())
+    local A = run:activation("conv2"):detach():clone()
+    for i = 1, 2 do A[i][3]:fill_(0) end
+    local part <close> = net:run_from("conv2", A, logit)
+    for i = 1, 2 do
+      assert.near(run.output[i][2] - part.output[i][2], falls[i][3], 1e-5)
+    end
+    local g = lu.gradient_x_activation(run, { score = 1, layer = "conv1" })
+    assert.is_true(g:distance(run:activation "conv1"
+      * run:gradient { score = 1, wrt = "conv1" }) < 1e-6)
+  end)
+end)

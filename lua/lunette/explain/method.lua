@@ -261,6 +261,8 @@ end
 ---ones in this call.
 ---@return table<string, integer>   empty where there are no modifiers
 function M.changed_nodes(run, list)
+  -- copies are run instead of this one, and no gradient asked of them
+  if require("lunette.net.forward").is_released(run) then return run.changed end
   local _, changed = modifiers.rules(run, list)
   for name, n in pairs(run.changed) do changed[name] = n end
   return changed

@@ -16,6 +16,7 @@ local M = {}
 ---  takes the value of copy s of image i into the total (M.add)
 ---@field finish? fun(total: any): lunette.Tensor   of an image, at the end
 ---@field name string        for the progress bar
+---@field from? lunette.Layer  copies are of its values; only what follows it is run
 ---@field score? lunette.Score
 ---@field modifiers? lunette.Modifier[]
 ---@field progress? any
@@ -109,7 +110,9 @@ local function over_one(run, o, i, value)
   for first = 1, o.count, o.batch do
     local k = math.min(o.batch, o.count - first + 1)
     local batch <close> = batch_of(o, i, first, k)
-    local part <close> = run.net:run(batch, { modifiers = o.forward })
+    local how = { modifiers = o.forward }
+    local part <close> = o.from and run.net:run_from(o.from.name, batch, how)
+      or run.net:run(batch, how)
     local values = value(part, score, i, first)
     for n = 1, k do total = o.fold(total, values[n], first + n - 1, i) end
     o.bar:add(k)
@@ -137,6 +140,7 @@ end
 function M.fold(run, spec, value)
   local o = { count = spec.count, batch = spec.batch, make = spec.make,
               fold = spec.fold or M.add, finish = spec.finish,
+              from = spec.from,
               score = spec.score and scores.resolve(spec.score, run) }
   o.forward = M.forward_modifiers(run, spec.modifiers or {})
   local bar <close> = progress.start(spec.name, run:count() * o.count, spec.progress)
@@ -152,13 +156,15 @@ end
 ---@param spec lunette.Sampling
 ---@param o table         options of a method: score, modifiers, progress
 ---@param change? fun(g: lunette.Tensor): lunette.Tensor   of every gradient
+---  `spec.wrt`: with respect to that layer, not the picture
 ---@return lunette.Tensor total
 function M.gradients(run, spec, o, change)
   spec.score, spec.modifiers, spec.progress = o.score, o.modifiers, o.progress
   return M.fold(run, spec, function(part, score)
     o.changed = o.changed
       or require("lunette.explain.method").changed_nodes(part, o.modifiers)
-    local g = part:gradient { score = score, modifiers = o.modifiers }
+    local g = part:gradient { score = score, modifiers = o.modifiers,
+                              wrt = spec.wrt or "input" }
     return change and change(g) or g
   end)
 end

@@ -1,0 +1,54 @@
+local layer_paths = require "lunette.explain.layer_paths"
+local method = require("lunette.explain.method").new
+local paths = require "lunette.explain.paths"
+local sampling = require "lunette.explain.sampling"
+
+
+---dS/dA (A' - A) summed, where A' is the layer at the next point.
+local function fold_steps()
+  return function(total, value, s)
+    local g, a = value[1], value[2]
+    total = total or {}
+    if s > 1 then
+      local step = (a - total.a) * total.g
+      total.sum = total.sum and total.sum:add_(step) or step
+    end
+    total.g, total.a = g:clone(), a:clone()
+    return total
+  end
+end
+
+
+---Layer conductance (Dhamdhere et al. 2018, as captum computes it): how much of the
+---score's rise from a baseline to the picture flows through each unit:
+---sum_i dS/dA(i) (A(i+1) - A(i)). Of the layer's shape, signed.
+---Caveat: the sum over a layer is the rise only with many steps.
+---Example:
+---  local net = lu.load "glyphs"
+---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
+---  local opts = { layer = "block4_conv3", steps = 8, modifiers = { "linear" } }
+---  show(lu.conductance(run, opts))
+return method {
+  name = "conductance", draws = "channels",
+  paper = "Dhamdhere et al. 2018, How important is a neuron?",
+  options = layer_paths.options, keeps = sampling.keeps,
+  explain = function(run, o)
+    local _, _, b = layer_paths.of(run, o)
+    local alphas, x, core = paths.rules[o.rule](o.steps + 1), run.images,
+      require "lunette.core"
+    return sampling.fold(run, {
+      name = "conductance", count = #alphas, batch = o.batch, score = o.score,
+      modifiers = o.modifiers, progress = o.progress, fold = fold_steps(),
+      finish = function(total) return total.sum end,
+      make = function(i, s) return b[i] + (x[i] - b[i]) * alphas[s] end,
+    }, function(part, score)
+      o.changed = o.changed or {}
+      local g = part:gradient { score = score, modifiers = o.modifiers,
+                                wrt = o.layer.name }
+      local a = part:activation(o.layer.name):detach()
+      local shape = g:shape()
+      table.insert(shape, 2, 1)
+      return core.ops.concat(g:reshape(shape), a:reshape(shape), { dim = 2 })
+    end)
+  end,
+}

@@ -1,0 +1,23 @@
+local method = require("lunette.explain.method").new
+local opt = require("lunette.base.options").opt
+
+---Gradient times activation at a layer (captum's LayerGradientXActivation): what each
+---unit makes of a score that is linear in the layer. Of the layer's shape, signed.
+---Caveat: only a first order: a unit that is saturated gets little.
+---Example:
+---  local net = lu.load "glyphs"
+---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
+---  local opts = { layer = "block4_conv3", modifiers = { "linear" } }
+---  show(lu.gradient_x_activation(run, opts))
+return method {
+  name = "gradient_x_activation", draws = "channels",
+  paper = "captum, LayerGradientXActivation",
+  options = { "score", "modifiers", layer = opt.layer("last", "whose units") },
+  keeps = function(_, o) return o.layer end,
+  explain = function(run, o)
+    local value, message = run:activation(o.layer.name)
+    if not value then error("gradient_x_activation: " .. message, 0) end
+    return value:detach() * run:gradient { score = o.score, modifiers = o.modifiers,
+                                           wrt = o.layer.name }
+  end,
+}

@@ -1,0 +1,29 @@
+local layer_paths = require "lunette.explain.layer_paths"
+local method = require("lunette.explain.method").new
+local sampling = require "lunette.explain.sampling"
+
+---Integrated gradients at a layer: the straight path from the layer's values at the
+---baseline to those at the picture; only what follows the layer is run. Of the layer's
+---shape, signed; the sum is the score's difference.
+---Caveat: points between two activations are none that a picture need have.
+---Example:
+---  local net = lu.load "glyphs"
+---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
+---  local opts = { layer = "block4_conv3", steps = 8, modifiers = { "linear" } }
+---  show(lu.layer_integrated_gradients(run, opts))
+return method {
+  name = "layer_integrated_gradients", draws = "channels",
+  paper = "Sundararajan et al. 2017, Axiomatic attribution for deep networks",
+  options = layer_paths.options,
+  explain = function(run, o)
+    local alphas, weights, b = layer_paths.of(run, o)
+    local A = layer_paths.values(run, o, run.images)
+    local A0 = layer_paths.values(run, o, b)
+    local g = sampling.gradients(run, {
+      name = "layer integrated gradients", count = #alphas, batch = o.batch,
+      fold = sampling.weighted(weights), from = o.layer, wrt = o.layer.name,
+      make = function(i, s) return A0[i] + (A[i] - A0[i]) * alphas[s] end,
+    }, o)
+    return (A - A0) * g
+  end,
+}
