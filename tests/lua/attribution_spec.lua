@@ -553,3 +553,27 @@ describe("layers", function()
       * run:gradient { score = 1, wrt = "conv1" }) < 1e-6)
   end)
 end)
+
+
+describe("a layer that is one branch of several", function()
+  it("is ablated beside the others", function()
+    local r = graph:run(gx, logit)
+    local falls = lu.layer_ablation(r, { score = 1, layer = "left_relu" })
+    assert.same({ 2, 3 }, falls:shape())
+    -- a twin without that channel's weights
+    local twin = t.graph()
+    for k = 1, 3 do
+      local w, b = twin.params["left.weight"], twin.params["left.bias"]
+      twin.params["left.weight"], twin.params["left.bias"] = w:clone(), b:clone()
+      twin.params["left.weight"][k]:fill_(0)
+      twin.params["left.bias"][k] = 0
+      local without = twin:run(gx, logit).output
+      for i = 1, 2 do
+        assert.near(r.output[i][2] - without[i][2], falls[i][k], 1e-4)
+      end
+      twin.params["left.weight"], twin.params["left.bias"] = w, b
+    end
+    local map = lu.ablationcam(graph, gx, { score = 1, layer = "left_relu" })
+    assert.same({ 2, 13, 11 }, map:shape())
+  end)
+end)

@@ -34,10 +34,12 @@ end
 ---@param run lunette.Run       whose network and forward modifiers
 ---@param batch lunette.Tensor
 ---@param score lunette.Score   of each of them
----@param o { forward: lunette.Modifier[], from?: lunette.Layer }
+---@param o { forward: lunette.Modifier[], from?: lunette.Layer, beside?: lunette.Run }
+---  beside: a run of the image, for what other branches read
 ---@return lunette.Tensor values   (k)
 function M.score_of(run, batch, score, o)
   local opts = { modifiers = o.forward, keep = kept_for(score) }
+  opts.beside = o.from and o.beside or nil
   local part <close> = o.from and run.net:run_from(o.from.name, batch, opts)
     or run.net:run(batch, opts)
   return part:values(score)
@@ -71,6 +73,9 @@ end
 
 local function over_one(run, o, spec, i, use)
   local masks, score = masks_of(spec, i), o.score:take(i)
+  if o.from then
+    o.beside = run:count() == 1 and run or run.net:run(run.images:rows(i))
+  end
   local shape = o.x:shape()
   shape[1] = 1
   local x, base = o.x[i]:view(table.unpack(shape)), o.base[i]:view(table.unpack(shape))

@@ -15,6 +15,7 @@ local perturb = require "lunette.explain.perturb"
 return cam {
   name = "ablationcam", needs = "score",
   paper = "Ramaswamy et al. 2020, Ablation-CAM",
+  keeps = function() return nil end, -- other branches are read where it is run again
   options = { "progress", batch = opt.quiet(opt.count(32, "channels at a time")) },
   weights = function(A, _, run, o, layer)
     local n, k = A:dim(1), A:dim(2)

@@ -76,6 +76,39 @@ end
 -- what is needed ---------------------------------------------------------------
 
 
+---The layers that depend on `start`, as a set of names.
+local function followers(net, start)
+  local set = { [start.name] = true }
+  for _, layer in ipairs(net:layers()) do
+    for _, from in ipairs(layer.from) do
+      set[layer.name] = set[layer.name] or set[from]
+    end
+  end
+  return set
+end
+
+
+---Puts values of another run of one image where those of `start` do not reach: what the
+---needed layers read of other branches.
+local function stand_beside(net, st, start, beside, set, n)
+  local follows = followers(net, start)
+  for _, layer in ipairs(net:layers()) do
+    local read = follows[layer.name] and set[layer.name] and layer.from or {}
+    for _, from in ipairs(read) do
+      if not follows[from] and not st.box[from] then
+        local value = from == "input" and beside.images
+          or assert(beside:preactivation(from))
+        local shape = value:shape()
+        shape[1] = n
+        st.box[from] = st.tape:watch(value:detach():expand { shape = shape })
+        st.node[from] = st.box[from]:node()
+      end
+    end
+  end
+  for name in pairs(set) do set[name] = follows[name] end
+end
+
+
 ---Adds the layers that `target` depends on to the set, not beyond `start`.
 local function add_needed(net, target, start, set)
   local work = { target }
@@ -99,7 +132,8 @@ end
 
 ---The layers that the outputs depend on. Of several outputs those are left out that
 ---`start` alone does not give.
-local function needed(net, outputs, start)
+local function needed(net, outputs, start, beside)
+  if beside then start = nil end
   local set, message = {}, nil
   for i = #outputs, 1, -1 do
     local own, why = add_needed(net, outputs[i].layer, start, {})
@@ -272,11 +306,13 @@ end
 ---@param outputs table[]         of M.outputs; those that cannot be had go
 ---@return lunette.RunState state, table<string, lunette.Tensor> values   by output
 function M.compute(net, x, opts, start, outputs)
-  local st, set = new_state(net, x, start, opts), needed(net, outputs, start)
+  local st = new_state(net, x, start, opts)
+  local set = needed(net, outputs, start, opts.beside)
+  if opts.beside then stand_beside(net, st, start, opts.beside, set, x:dim(1)) end
   for _, output in ipairs(outputs) do st.is_output[output.layer.name] = true end
   local bar <close>, work = progress.layers(net, set, x:dim(1))
   for _, layer in ipairs(net:layers()) do
-    if set[layer.name] then apply(net, layer, st) end
+    if set[layer.name] and layer ~= start then apply(net, layer, st) end
     bar:add(work[layer.name] or 0)
   end
   return st, take_outputs(st, outputs)

@@ -14,6 +14,8 @@ local probability = require "lunette.net.probability"
 ---@field keep? boolean|string  false: forward only, values are dropped after use;
 ---  a layer's name: dropped before that layer, gradients reach back to it
 ---@field watch? string    "parameters": gradients of the weights too
+---@field beside? lunette.Run  run_from: a run of one image, whose values stand where
+---  the layer's do not reach (another branch), for every sample
 
 ---@class lunette.Run
 ---@field net lunette.Net
@@ -56,7 +58,8 @@ end
 ---@param start? lunette.Layer   run_from: x is what this layer put out
 ---@return lunette.Run
 local function new(net, x, opts, start)
-  opts = options.check("run", opts, { modifiers = {}, keep = true, watch = false })
+  opts = options.check("run", opts, { modifiers = {}, keep = true, watch = false,
+                                      beside = false })
   forward.check_input(net, x, start)
   local mods = modifiers.list(opts.modifiers)
   local outputs, changed = forward.outputs(net, mods)
