@@ -85,15 +85,17 @@ void lun_mem_fail_at(long nth);
 /* ---- threads and interruption (par.c) ---------------------------------- */
 
 /*
-** Calls fn(arg, job, worker) for job = 0 .. jobs-1, on up to lun_threads()
-** workers (0 .. lun_threads()-1; the caller is worker 0), each job once, in
-** no promised order.  A job must not depend on which worker takes it: then
+** Calls fn(arg, job) for job = 0 .. jobs-1, each job once, in no promised order,
+** on up to lun_threads() workers.  A job must not depend on which worker takes it: then
 ** results have the same bits for any number of threads.  Between jobs the
 ** interrupt flag is polled; when it is set the rest is skipped and LUN_EINTR
 ** comes back.  Keep a job under about 50 ms.  Nested calls run in line.
 */
-typedef void lun_job(void *arg, int64_t job, int worker);
+typedef void lun_job(void *arg, int64_t job);
 int lun_parallel(int64_t jobs, lun_job *fn, void *arg);
+/* Which worker runs the job that asks: 0 .. lun_threads()-1; the caller of
+** lun_parallel is worker 0.  For scratch memory of a worker's own. */
+int lun_worker(void);
 int lun_threads(void);
 void lun_set_threads(int n); /* 1 .. 64; default: cores this process may use */
 enum { LUN_MAXTHREADS = 64 };

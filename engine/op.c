@@ -215,11 +215,11 @@ typedef struct group {
 } group;
 
 /* One job: the units job*batch .. of the group. */
-static void run_group(void *arg, int64_t job, int worker) {
+static void run_group(void *arg, int64_t job) {
   const group *g = arg;
   int64_t lo = job * g->batch, hi = lo + g->batch;
   if (hi > g->units) hi = g->units;
-  for (int64_t u = lo; u < hi; u++) g->fn(g->arg, u, worker);
+  for (int64_t u = lo; u < hi; u++) g->fn(g->arg, u);
 }
 
 int ops_units(const lun_node *n, int64_t units, int64_t work, lun_job *fn,
@@ -230,7 +230,7 @@ int ops_units(const lun_node *n, int64_t units, int64_t work, lun_job *fn,
   if (work < OPS_CHUNK) g.batch = OPS_CHUNK / work;
   int64_t jobs = (units - 1) / g.batch + 1;
   if (jobs == 1) { /* too little to share */
-    run_group(&g, 0, 0);
+    run_group(&g, 0);
     return LUN_OK;
   }
   int code = lun_parallel(jobs, run_group, &g);
@@ -244,11 +244,10 @@ typedef struct each {
 } each;
 
 /* One chunk of one copy. */
-static void run_span(void *arg, int64_t unit, int worker) {
+static void run_span(void *arg, int64_t unit) {
   const each *e = arg;
   int64_t copy = unit / e->parts, lo = unit % e->parts * OPS_CHUNK;
   int64_t hi = lo + OPS_CHUNK < e->size ? lo + OPS_CHUNK : e->size;
-  (void)worker;
   e->fn(e->arg, copy * e->size, lo, hi);
 }
 

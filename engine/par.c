@@ -128,7 +128,7 @@ static struct {
 
 static atomic_int interrupted;
 static _Thread_local int in_job;     /* nested calls run in line */
-static _Thread_local int own_worker; /* ... as the worker they are in */
+static _Thread_local int own_worker; /* 0 for a thread outside the pool */
 
 void lun_interrupt(int on) { atomic_store(&interrupted, on != 0); }
 
@@ -145,7 +145,7 @@ static void pause_cpu(void) {
 }
 
 /* Takes jobs of a stretch until none is left; 0 when interrupted. */
-static int take_stretch(stretch *s, int worker) {
+static int take_stretch(stretch *s) {
   for (;;) {
     int64_t job = atomic_fetch_add(&s->next, 1);
     if (job >= s->end) return 1;
@@ -153,7 +153,7 @@ static int take_stretch(stretch *s, int worker) {
       atomic_store(&pool.cut, 1);
       return 0;
     }
-    pool.fn(pool.arg, job, worker);
+    pool.fn(pool.arg, job);
   }
 }
 
@@ -162,7 +162,7 @@ static void take_jobs(int worker) {
   in_job = 1;
   own_worker = worker;
   for (int i = 0; i < n; i++) {
-    if (!take_stretch(&pool.dealt[(worker + i) % n], worker)) break;
+    if (!take_stretch(&pool.dealt[(worker + i) % n])) break;
   }
   in_job = 0;
 }
@@ -270,10 +270,9 @@ __attribute__((destructor)) static void stop_workers(void) {
 }
 
 static int run_inline(int64_t jobs, lun_job *fn, void *arg) {
-  int worker = in_job ? own_worker : 0;
   for (int64_t job = 0; job < jobs; job++) {
     if (lun_interrupted()) return LUN_EINTR;
-    fn(arg, job, worker);
+    fn(arg, job);
   }
   return LUN_OK;
 }
@@ -317,6 +316,8 @@ static int default_threads(void) {
   }
   return clamp_threads(processors());
 }
+
+int lun_worker(void) { return own_worker; }
 
 int lun_threads(void) {
   int n = atomic_load(&pool.threads);

@@ -333,10 +333,9 @@ typedef struct widening {
 
 enum { CHUNK = 1 << 18 };
 
-static void widen_chunk(void *arg, int64_t job, int worker) {
+static void widen_chunk(void *arg, int64_t job) {
   const widening *a = arg;
   int64_t i = job * CHUNK, end = i + CHUNK < a->n ? i + CHUNK : a->n;
-  (void)worker;
   for (; i < end; i++) a->to[i] = widen(a->from + (size_t)i * a->step, a->type);
 }
 

@@ -198,10 +198,9 @@ typedef struct normals {
 
 enum { NORMALS = 1 << 14 }; /* even: two come from two uniform numbers */
 
-static void normal_chunk(void *arg, int64_t job, int worker) {
+static void normal_chunk(void *arg, int64_t job) {
   const normals *j = arg;
   int64_t i = job * NORMALS, end = i + NORMALS < j->n ? i + NORMALS : j->n;
-  (void)worker;
   for (; i < end; i += 2) {
     double r = sqrt(-2 * log(1 - unit(j->key, (uint64_t)i)));
     double a = 6.283185307179586 * unit(j->key, (uint64_t)i + 1);

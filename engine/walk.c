@@ -222,10 +222,9 @@ typedef struct addition {
 
 enum { CHUNK = 1 << 16 };
 
-static void add_chunk(void *arg, int64_t job, int worker) {
+static void add_chunk(void *arg, int64_t job) {
   const addition *a = arg;
   int64_t from = job * CHUNK, to = from + CHUNK < a->n ? from + CHUNK : a->n;
-  (void)worker;
   for (int64_t i = from; i < to; i++) a->dst[i] += a->src[i];
 }
 

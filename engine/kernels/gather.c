@@ -114,7 +114,7 @@ static void store(const gather_job *j, int64_t chan, int k, int v, int u, int n,
   }
 }
 
-static void run_tile(void *arg, int64_t job, int worker) {
+static void run_tile(void *arg, int64_t job) {
   const gather_job *j = arg;
   const lun_gather *g = j->g;
   int k0 = (int)(job % j->blocks) * j->block, width = j->isa->panel;
@@ -125,7 +125,7 @@ static void run_tile(void *arg, int64_t job, int worker) {
   int group = (int)(chan % g->groups), nk = mini(j->block, g->k - k0);
   int nr = mini(j->rows, g->oh - v), nc = mini(j->cols, g->ow - u);
   int np = (nr - 1) * j->pitch + nc, ms = ceil_div(np, width) * width;
-  float *strip = j->scratch + (size_t)worker * j->each;
+  float *strip = j->scratch + (size_t)lun_worker() * j->each;
   float *m = strip + g->c * j->plane + SLACK;
   copy_strip(j, j->in + chan * g->c * g->ih * g->iw, v, u, strip);
   for (int p = 0; p < np; p += width) {
@@ -153,12 +153,11 @@ enum { PICK = 16 };
 /* Rows W[k][c][tap] of a gradient's gather from the layer's weights (OIHW),
 ** where the gather's c is the layer's output: PICK rows of one group, whose
 ** kernels lie side by side. */
-static void pick_rows(void *arg, int64_t job, int worker) {
+static void pick_rows(void *arg, int64_t job) {
   const pick_job *j = arg;
   const lun_gather *g = j->g;
   int64_t per_group = ceil_div(g->k, PICK), group = job / per_group;
   int k0 = (int)(job % per_group) * PICK, k1 = mini(g->k, k0 + PICK);
-  (void)worker;
   for (int c = 0; c < g->c; c++)
     for (int k = k0; k < k1; k++) {
       const float *w = j->w + ((group * g->c + c) * g->k + k) * j->kk;

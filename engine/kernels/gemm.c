@@ -24,11 +24,10 @@ static void one_thread(void) { openblas_set_num_threads(1); }
 
 static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 
-static void tile(void *arg, int64_t job, int worker) {
+static void tile(void *arg, int64_t job) {
   const gemm_job *g = arg;
   int64_t i = job / g->cols * TILE_M, j = job % g->cols * TILE_N;
   int64_t lda = g->ta ? g->m : g->k, ldb = g->tb ? g->k : g->n;
-  (void)worker;
   cblas_sgemm(
       CblasRowMajor, g->ta ? CblasTrans : CblasNoTrans,
       g->tb ? CblasTrans : CblasNoTrans, (blasint)min64(TILE_M, g->m - i),

@@ -42,9 +42,8 @@ typedef struct dense_job {
 
 /* ---- by rows ------------------------------------------------------------ */
 
-static void rows_job(void *arg, int64_t job, int worker) {
+static void rows_job(void *arg, int64_t job) {
   const dense_job *j = arg;
-  (void)worker;
   j->isa->dense_rows(&j->d, job * ROWS, min64(j->d.rows, (job + 1) * ROWS));
 }
 
@@ -78,21 +77,19 @@ static int by_rows(dense_job *j, const lun_gate *dead, int64_t *live) {
 
 /* ---- by columns --------------------------------------------------------- */
 
-static void cols_job(void *arg, int64_t job, int worker) {
+static void cols_job(void *arg, int64_t job) {
   const dense_job *j = arg;
   int64_t s = job / j->chunks, o0 = job % j->chunks * j->cols;
   int64_t out = j->d.out;
-  (void)worker;
   j->isa->dense_cols(&j->d, (int)s, o0, min64(out, o0 + j->cols),
                      j->part + s * j->d.n * out + o0, out);
 }
 
-static void sum_job(void *arg, int64_t job, int worker) {
+static void sum_job(void *arg, int64_t job) {
   const dense_job *j = arg;
   int64_t out = j->d.out, o0 = job * SUM_COLS, len = min64(SUM_COLS, out - o0);
   const float *bias = j->d.end.bias;
   lun_finish end = {NULL, j->d.end.relu, j->d.end.gate};
-  (void)worker;
   for (int b = 0; b < j->d.n; b++) {
     float *sum = j->part + b * out + o0;
     for (int s = 1; s < j->segments; s++) {
@@ -218,11 +215,10 @@ typedef struct param_job {
 } param_job;
 
 /* Row `job` of dw (out, in), and db: sums over the batch of dy[job] x. */
-static void out_row(void *arg, int64_t job, int worker) {
+static void out_row(void *arg, int64_t job) {
   const param_job *j = arg;
   int64_t in = j->s->in;
   float db = 0.0f, *dw = j->dw ? j->dw + job * in : NULL;
-  (void)worker;
   if (dw) memset(dw, 0, (size_t)in * sizeof *dw);
   for (int n = 0; n < j->s->n; n++) {
     float d = j->dy[n * j->s->out + job];
@@ -235,11 +231,10 @@ static void out_row(void *arg, int64_t job, int worker) {
 }
 
 /* Row `job` of dw (in, out): the sum over the batch of x[job] dy. */
-static void in_row(void *arg, int64_t job, int worker) {
+static void in_row(void *arg, int64_t job) {
   const param_job *j = arg;
   int64_t out = j->s->out;
   float *dw = j->dw + job * out;
-  (void)worker;
   memset(dw, 0, (size_t)out * sizeof *dw);
   for (int n = 0; n < j->s->n; n++) {
     float x = j->x[n * j->s->in + job];

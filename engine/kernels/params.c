@@ -67,7 +67,7 @@ static float *sum_at(const param_job *j, int seg, int group, int panel) {
   return j->sums + at * g->c * g->taps * j->isa->panel;
 }
 
-static void sum_job(void *arg, int64_t job, int worker) {
+static void sum_job(void *arg, int64_t job) {
   const param_job *j = arg;
   const lun_gather *g = j->g;
   int width = j->isa->panel;
@@ -77,7 +77,7 @@ static void sum_job(void *arg, int64_t job, int worker) {
   int group = (int)(rest % g->groups), seg = (int)(rest / g->groups);
   int c0 = block * j->channels, nc = mini(j->channels, g->c - c0);
   int nk = mini(width, g->k - panel * width);
-  float *col = j->scratch + (size_t)worker * j->each;
+  float *col = j->scratch + (size_t)lun_worker() * j->each;
   float *sum = sum_at(j, seg, group, panel) + (ptrdiff_t)c0 * g->taps * width;
   memset(sum, 0, (size_t)nc * g->taps * width * sizeof *sum);
   for (int64_t t = seg * j->segment;
@@ -87,13 +87,12 @@ static void sum_job(void *arg, int64_t job, int worker) {
 }
 
 /* dw of one output channel: the segments in order. */
-static void collect(void *arg, int64_t job, int worker) {
+static void collect(void *arg, int64_t job) {
   const param_job *j = arg;
   const lun_gather *g = j->g;
   int width = j->isa->panel, ct = g->c * g->taps;
   int group = (int)(job / g->k), k = (int)(job % g->k);
   float *dw = j->dw + job * ct;
-  (void)worker;
   memset(dw, 0, (size_t)ct * sizeof *dw);
   for (int seg = 0; seg < j->segments; seg++) {
     const float *sum = sum_at(j, seg, group, k / width) + k % width;
@@ -157,11 +156,10 @@ static double sum_of(const float *v, int64_t n) {
   return sum;
 }
 
-static void bias(void *arg, int64_t k, int worker) {
+static void bias(void *arg, int64_t k) {
   const bias_job *j = arg;
   int64_t plane = (int64_t)j->s->oh * j->s->ow;
   double sum = 0;
-  (void)worker;
   for (int n = 0; n < j->s->n; n++) {
     sum += sum_of(j->dy + ((int64_t)n * j->s->k + k) * plane, plane);
   }

@@ -137,7 +137,8 @@ static void below_block(const lun_wino *j, int t0, int nt, lun_wino_soon *s) {
 }
 
 /* Scratch: U, then V and M of one block. */
-static void whole_job(void *arg, int64_t job, int worker) {
+static void whole_job(void *arg, int64_t job) {
+  int worker = lun_worker();
   const wino_plan *p = arg;
   const lun_wino *j = p->j;
   int t0 = (int)job * p->block, nt = mini(p->block, j->tiles - t0);
@@ -228,7 +229,8 @@ static lun_wino_soon weights_soon(const wino_plan *p, int panel, int chunk) {
 
 /* Scratch: U of a chunk, M, and V.  Jobs go through the panels of one block
 ** after the other's. */
-static void panel_job(void *arg, int64_t job, int worker) {
+static void panel_job(void *arg, int64_t job) {
+  int worker = lun_worker();
   const wino_plan *p = arg;
   int panel = (int)(job % p->panels), block = (int)(job / p->panels);
   int t0 = block * p->block, nt = mini(p->block, p->j->tiles - t0);
@@ -282,11 +284,11 @@ static int run_panels(wino_plan *p, lun_err *err) {
 
 /* ---- plan few ----------------------------------------------------------- */
 
-static void few_job(void *arg, int64_t job, int worker) {
+static void few_job(void *arg, int64_t job) {
   const wino_plan *p = arg;
   int bands = ceil_div(p->j->oh, LUN_BAND);
   p->isa->few(p->j, (int)(job / bands), (int)(job % bands) * LUN_BAND,
-              p->scratch + (size_t)worker * p->each);
+              p->scratch + (size_t)lun_worker() * p->each);
 }
 
 static int run_few(wino_plan *p, lun_err *err) {

@@ -75,7 +75,7 @@ static const lun_attrdef leak_attrs[] = {
 /* Forward value F(x) and gradient B(x, y, g). */
 #define FUNCTION(id, F, B)                                                     \
   SPAN_FORWARD(id##_span, F)                                                   \
-  SPAN_BACK(id##_plain, B)                                                     \
+  SPAN_BACK(id##_back, B)                                                      \
   static int id##_forward(lun_node *n, lun_err *err) {                         \
     return span_forward(n, id##_span, err);                                    \
   }
@@ -84,37 +84,16 @@ static const lun_attrdef leak_attrs[] = {
 #define RELU_LIKE(id, F, B)                                                    \
   FUNCTION(id, F, B)                                                           \
   SPAN_GUIDED(id##_guided, B)                                                  \
-  static const lun_rule id##_rules[] = {                                       \
-      {.name = "plain", .back = id##_plain},                                   \
-      {.name = "guided", .back = id##_guided},                                 \
-      COMMON_RULES,                                                            \
-      {.name = NULL},                                                          \
-  };
+  OPS_RULES(id, {.name = "guided", .back = id##_guided}, COMMON_RULES);
 
 /* A function that saturates on both sides: relu's rules would mean nothing. */
 #define SIGMOIDAL(id, F, B)                                                    \
   FUNCTION(id, F, B)                                                           \
-  static const lun_rule id##_rules[] = {                                       \
-      {.name = "plain", .back = id##_plain},                                   \
-      {.name = "identity", .back = ops_pass_back},                             \
-      {.name = NULL},                                                          \
-  };
+  OPS_RULES(id, {.name = "identity", .back = ops_pass_back});
 
-#define OPERATOR_WITH(id, text, attributes, check, after)                      \
-  const lun_op lun_op_##id = {                                                 \
-      .name = #id,                                                             \
-      .doc = text,                                                             \
-      .min_in = 1,                                                             \
-      .max_in = 1,                                                             \
-      .attrs = attributes,                                                     \
-      .infer = check,                                                          \
-      .forward = id##_forward,                                                 \
-      .rules = id##_rules,                                                     \
-      .inplace = 1,                                                            \
-      .epilogue = after,                                                       \
-  };
 #define OPERATOR(id, text, attributes, check)                                  \
-  OPERATOR_WITH(id, text, attributes, check, LUN_NO_EPILOGUE)
+  OPS_OPERATOR(id, text, 1, 1, .attrs = attributes, .infer = check,            \
+               .inplace = 1)
 
 /* An attribute that must be a positive number. */
 static int positive(lun_node *n, lun_err *err) {
@@ -155,7 +134,8 @@ static const lun_rule relu_rules[] = {
     {.name = NULL},
 };
 
-OPERATOR_WITH(relu, "relu(x): max(x, 0)", NULL, ops_same, LUN_RELU_EPILOGUE)
+OPS_OPERATOR(relu, "relu(x): max(x, 0)", 1, 1, .infer = ops_same, .inplace = 1,
+             .epilogue = LUN_RELU_EPILOGUE);
 
 /* ---- the others -------------------------------------------------------- */
 
@@ -167,17 +147,17 @@ static const lun_attrdef leaky_attrs[] = {
     {.name = NULL},
 };
 OPERATOR(leaky_relu, "leaky_relu(x, slope): x where x > 0, else slope x",
-         leaky_attrs, ops_same)
+         leaky_attrs, ops_same);
 
 RELU_LIKE(relu6, 0.0f > x ? 0.0f : (x > 6.0f ? 6.0f : x),
           x > 0 && x < 6.0f ? g : 0.0f)
-OPERATOR(relu6, "relu6(x): min(max(x, 0), 6)", NULL, ops_same)
+OPERATOR(relu6, "relu6(x): min(max(x, 0), 6)", NULL, ops_same);
 
 SIGMOIDAL(sigmoid, logistic(x), (g * y * (1.0f - y)))
-OPERATOR(sigmoid, "sigmoid(x): 1 / (1 + exp(-x))", NULL, ops_same)
+OPERATOR(sigmoid, "sigmoid(x): 1 / (1 + exp(-x))", NULL, ops_same);
 
 SIGMOIDAL(tanh, tanhf(x), (g * (1.0f - y * y)))
-OPERATOR(tanh, "tanh(x)", NULL, ops_same)
+OPERATOR(tanh, "tanh(x)", NULL, ops_same);
 
 /* log(1 + e^bx) / b = max(x, 0) + log(1 + e^-|bx|) / b: no overflow. */
 RELU_LIKE(softplus, (0.0f > x ? 0.0f : x) + log1pf(expf(-fabsf(p * x))) / p,
@@ -188,7 +168,7 @@ static const lun_attrdef softplus_attrs[] = {
     {.name = NULL},
 };
 OPERATOR(softplus, "softplus(x, beta): log(1 + exp(beta x)) / beta",
-         softplus_attrs, positive)
+         softplus_attrs, positive);
 
 RELU_LIKE(elu, x > 0 ? x : (p * expm1f(x)), x > 0 ? g : (g * p * expf(x)))
 
@@ -197,7 +177,7 @@ static const lun_attrdef elu_attrs[] = {
     {.name = NULL},
 };
 OPERATOR(elu, "elu(x, alpha): x where x > 0, else alpha (exp(x) - 1)",
-         elu_attrs, positive)
+         elu_attrs, positive);
 
 /* (x s)' = s + x s (1 - s) */
 static float silu_slope(float x) {
@@ -205,7 +185,7 @@ static float silu_slope(float x) {
   return s * (1.0f + x * (1.0f - s));
 }
 RELU_LIKE(silu, (x * logistic(x)), (g * silu_slope(x)))
-OPERATOR(silu, "silu(x): x sigmoid(x)", NULL, ops_same)
+OPERATOR(silu, "silu(x): x sigmoid(x)", NULL, ops_same);
 
 /* Phi(x) = (1 + erf(x / sqrt 2)) / 2;  gelu = x Phi;  gelu' = Phi + x phi */
 static float normal_cdf(float x) {
@@ -216,4 +196,4 @@ static float gelu_slope(float x) {
 }
 RELU_LIKE(gelu, (x * normal_cdf(x)), (g * gelu_slope(x)))
 OPERATOR(gelu, "gelu(x): x Phi(x), Phi the normal distribution (erf form)",
-         NULL, ops_same)
+         NULL, ops_same);

@@ -148,8 +148,9 @@ static int operand_back(const lun_back *b, int k, row *fn, lun_err *err) {
 
 /* ---- the operators ----------------------------------------------------- */
 
-/* id(a, b) with value F and gradients DA, DB, expressions of a, b, g. */
-#define BINARY_WITH(id, text, F, DA, DB, MORE)                                 \
+/* id(a, b) with value F and gradients DA, DB, expressions of a, b, g.
+** rules: how its table is made. */
+#define BINARY_WITH(id, text, F, DA, DB, rules)                                \
   ROW(id##_row, F)                                                             \
   ROW(id##_da, DA)                                                             \
   ROW(id##_db, DB)                                                             \
@@ -160,24 +161,14 @@ static int operand_back(const lun_back *b, int k, row *fn, lun_err *err) {
     LUN_TRY(operand_back(k, 0, id##_da, err));                                 \
     return operand_back(k, 1, id##_db, err);                                   \
   }                                                                            \
-  OPERATOR(id, text, 2, MORE)
-#define BINARY(id, text, F, DA, DB) BINARY_WITH(id, text, F, DA, DB, )
-#define LINEAR_RULES                RELEVANCE_NORM,
+  rules;                                                                       \
+  OPS_OPERATOR(id, text, 2, 2, .infer = infer);
 
-#define OPERATOR(id, text, inputs, ...)                                        \
-  static const lun_rule id##_rules[] = {                                       \
-      {.name = "plain", .back = id##_back},                                    \
-      __VA_ARGS__{.name = NULL},                                               \
-  };                                                                           \
-  const lun_op lun_op_##id = {                                                 \
-      .name = #id,                                                             \
-      .doc = text,                                                             \
-      .min_in = inputs,                                                        \
-      .max_in = inputs,                                                        \
-      .infer = infer,                                                          \
-      .forward = id##_forward,                                                 \
-      .rules = id##_rules,                                                     \
-  };
+#define BINARY(id, text, F, DA, DB)                                            \
+  BINARY_WITH(id, text, F, DA, DB, OPS_PLAIN(id))
+/* Linear in both: with the relevance rule of sums. */
+#define BINARY_SUM(id, text, F, DA, DB)                                        \
+  BINARY_WITH(id, text, F, DA, DB, OPS_RULES(id, RELEVANCE_NORM))
 
 /* d/da a^b = b a^(b-1), and 0 for b = 0 even where a = 0. */
 static float slope_in_base(float a, float b) {
@@ -195,8 +186,8 @@ static float share(float mine, float other) {
 static float larger(float a, float b) { return a > b || a != a ? a : b; }
 static float smaller(float a, float b) { return a < b || a != a ? a : b; }
 
-BINARY_WITH(add, "add(a, b): a + b", a + b, g, g, LINEAR_RULES)
-BINARY_WITH(sub, "sub(a, b): a - b", a - b, g, -g, LINEAR_RULES)
+BINARY_SUM(add, "add(a, b): a + b", a + b, g, g)
+BINARY_SUM(sub, "sub(a, b): a - b", a - b, g, -g)
 BINARY(mul, "mul(a, b): a b", (a * b), (g * b), (g * a))
 BINARY(div, "div(a, b): a / b", a / b, g / b, (-g * a / (b * b)))
 BINARY(pow, "pow(a, b): a^b", powf(a, b), (g * slope_in_base(a, b)),
@@ -210,31 +201,22 @@ BINARY(atan2, "atan2(a, b): the angle of (x = b, y = a)", atan2f(a, b),
 
 /* ---- comparisons: 1 or 0, without gradient ----------------------------- */
 
-static int no_gradient(const lun_back *b, lun_err *err) {
+static int no_gradient_back(const lun_back *b, lun_err *err) {
   (void)err;
   ops_zero(b, 0);
   ops_zero(b, 1);
   return LUN_OK;
 }
 
+OPS_PLAIN(no_gradient);
+
 #define COMPARISON(id, text, op)                                               \
   ROW(id##_row, a op b ? 1.0f : 0.0f)                                          \
   static int id##_forward(lun_node *n, lun_err *err) {                         \
     return forward(n, id##_row, err);                                          \
   }                                                                            \
-  static const lun_rule id##_rules[] = {                                       \
-      {.name = "plain", .back = no_gradient},                                  \
-      {.name = NULL},                                                          \
-  };                                                                           \
-  const lun_op lun_op_##id = {                                                 \
-      .name = #id,                                                             \
-      .doc = text,                                                             \
-      .min_in = 2,                                                             \
-      .max_in = 2,                                                             \
-      .infer = infer,                                                          \
-      .forward = id##_forward,                                                 \
-      .rules = id##_rules,                                                     \
-  };
+  OPS_OPERATOR_WITH(id, text, 2, 2, id##_forward, no_gradient_rules,           \
+                    .infer = infer);
 
 COMPARISON(gt, "gt(a, b): 1 where a > b, else 0", >)
 COMPARISON(lt, "lt(a, b): 1 where a < b, else 0", <)
@@ -272,4 +254,6 @@ static int where_back(const lun_back *b, lun_err *err) {
   return operand_back(b, 2, where_db, err);
 }
 
-OPERATOR(where, "where(c, a, b): a where c is not 0, else b", 3, )
+OPS_PLAIN(where);
+OPS_OPERATOR(where, "where(c, a, b): a where c is not 0, else b", 3, 3,
+             .infer = infer);

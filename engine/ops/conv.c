@@ -132,7 +132,7 @@ static int conv_run(lun_node *n, lun_tensor *out, int relu, lun_err *err) {
                           out->data, relu, err);
 }
 
-static int conv_forward(lun_node *n, lun_err *err) {
+static int conv2d_forward(lun_node *n, lun_err *err) {
   return conv_run(n, n->out, 0, err);
 }
 
@@ -194,7 +194,7 @@ static int nothing(const lun_back *b) {
   return LUN_OK;
 }
 
-static int conv_back(const lun_back *b, lun_err *err) {
+static int conv2d_back(const lun_back *b, lun_err *err) {
   const lun_node *n = b->node;
   lun_conv s;
   LUN_TRY(geometry(n, &s, err));
@@ -205,25 +205,13 @@ static int conv_back(const lun_back *b, lun_err *err) {
   return lun_conv_backward(&s, b->dy, n->in[1]->data, b->dx[0], b->gate, err);
 }
 
-static const lun_rule conv_rules[] = {
-    {.name = "plain", .back = conv_back},
-    RELEVANCE_RULES,
-    {.name = NULL},
-};
-
-const lun_op lun_op_conv2d = {
-    .name = "conv2d",
-    .doc = "conv2d(x (N,C,H,W), w (K,C/groups,kh,kw), b (K), stride, padding, "
-           "padding_end, dilation, groups): cross-correlation",
-    .min_in = 2,
-    .max_in = 3,
-    .attrs = conv_attrs,
-    .infer = conv_infer,
-    .forward = conv_forward,
-    .join = conv_join,
-    .rules = conv_rules,
-    .gated = 1,
-};
+OPS_RULES(conv2d, RELEVANCE_RULES);
+OPS_OPERATOR(
+    conv2d,
+    "conv2d(x (N,C,H,W), w (K,C/groups,kh,kw), b (K), stride, padding, "
+    "padding_end, dilation, groups): cross-correlation",
+    2, 3, .attrs = conv_attrs, .infer = conv_infer, .join = conv_join,
+    .gated = 1);
 
 /* ---- linear ------------------------------------------------------------ */
 
@@ -328,23 +316,9 @@ static int linear_back(const lun_back *b, lun_err *err) {
                              b->dead_inputs, err);
 }
 
-static const lun_rule linear_rules[] = {
-    {.name = "plain", .back = linear_back},
-    RELEVANCE_RULES,
-    {.name = NULL},
-};
-
-const lun_op lun_op_linear = {
-    .name = "linear",
-    .doc = "linear(x (N,in), w (out,in), b (out), weight_layout = out_in): "
-           "x w' + b; in_out: w is (in,out)",
-    .min_in = 2,
-    .max_in = 3,
-    .attrs = linear_attrs,
-    .infer = linear_infer,
-    .forward = linear_forward,
-    .join = linear_join,
-    .rules = linear_rules,
-    .gated = 1,
-    .skips_dead = 1,
-};
+OPS_RULES(linear, RELEVANCE_RULES);
+OPS_OPERATOR(linear,
+             "linear(x (N,in), w (out,in), b (out), weight_layout = out_in): "
+             "x w' + b; in_out: w is (in,out)",
+             2, 3, .attrs = linear_attrs, .infer = linear_infer,
+             .join = linear_join, .gated = 1, .skips_dead = 1);

@@ -39,7 +39,7 @@ static int64_t source(const lun_node *n, int axis, const int64_t *step,
   return off;
 }
 
-static int forward(lun_node *n, lun_err *err) {
+static int gather_forward(lun_node *n, lun_err *err) {
   int64_t step[LUN_MAXDIM];
   int axis;
   LUN_TRY(ops_axis(n, 0, n->in[0]->ndim, &axis, err));
@@ -50,7 +50,7 @@ static int forward(lun_node *n, lun_err *err) {
 }
 
 /* An element that was taken twice collects twice. */
-static int back(const lun_back *b, lun_err *err) {
+static int gather_back(const lun_back *b, lun_err *err) {
   const lun_node *n = b->node;
   int64_t step[LUN_MAXDIM];
   int axis;
@@ -68,19 +68,8 @@ static int back(const lun_back *b, lun_err *err) {
   return LUN_OK;
 }
 
-static const lun_rule rules[] = {
-    {.name = "plain", .back = back},
-    {.name = NULL},
-};
-
-const lun_op lun_op_gather = {
-    .name = "gather",
-    .doc = "gather(x, index, dim): y[i][j] = x[i][index[i][j]] for dim 2; "
-           "indices count from 1",
-    .min_in = 2,
-    .max_in = 2,
-    .attrs = attrs,
-    .infer = infer,
-    .forward = forward,
-    .rules = rules,
-};
+OPS_PLAIN(gather);
+OPS_OPERATOR(gather,
+             "gather(x, index, dim): y[i][j] = x[i][index[i][j]] for dim 2; "
+             "indices count from 1",
+             2, 2, .attrs = attrs, .infer = infer);

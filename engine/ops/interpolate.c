@@ -132,10 +132,10 @@ static void add_row(float *restrict to, const float *restrict from,
     for (int64_t i = 0; i < len; i++) to[i] += weight * from[i];
 }
 
-static void resize(void *arg, int64_t plane, int worker) {
+static void resize(void *arg, int64_t plane) {
   const work *k = arg;
   int64_t wide = k->h.out;
-  float *mid = k->scratch + worker * k->v.in * wide;
+  float *mid = k->scratch + lun_worker() * k->v.in * wide;
   float *y = k->to + plane * k->v.out * wide;
   across(k, k->from + plane * k->v.in * k->h.in, mid);
   for (int64_t r = 0; r < k->v.out; r++, y += wide) {
@@ -146,10 +146,10 @@ static void resize(void *arg, int64_t plane, int worker) {
 }
 
 /* The transpose: columns first, then rows. */
-static void unresize(void *arg, int64_t plane, int worker) {
+static void unresize(void *arg, int64_t plane) {
   const work *k = arg;
   int64_t wide = k->h.out;
-  float *mid = k->scratch + worker * k->v.in * wide;
+  float *mid = k->scratch + lun_worker() * k->v.in * wide;
   const float *dy = k->from + plane * k->v.out * wide;
   float *dx = k->to + plane * k->v.in * k->h.in;
   memset(mid, 0, (size_t)(k->v.in * wide) * sizeof *mid);
@@ -191,28 +191,17 @@ static int run(const lun_node *n, int copies, const float *from, float *to,
   return status;
 }
 
-static int forward(lun_node *n, lun_err *err) {
+static int interpolate_forward(lun_node *n, lun_err *err) {
   return run(n, 1, n->in[0]->data, n->out->data, resize, err);
 }
 
-static int back(const lun_back *b, lun_err *err) {
+static int interpolate_back(const lun_back *b, lun_err *err) {
   if (!b->dx[0]) return LUN_OK;
   return run(b->node, b->copies, b->dy, b->dx[0], unresize, err);
 }
 
-static const lun_rule rules[] = {
-    {.name = "plain", .back = back},
-    {.name = NULL},
-};
-
-const lun_op lun_op_interpolate = {
-    .name = "interpolate",
-    .doc = "interpolate(x (N,C,H,W), size, mode, align_corners): mode "
-           "0 nearest, 1 bilinear, 2 bicubic",
-    .min_in = 1,
-    .max_in = 1,
-    .attrs = attrs,
-    .infer = infer,
-    .forward = forward,
-    .rules = rules,
-};
+OPS_PLAIN(interpolate);
+OPS_OPERATOR(interpolate,
+             "interpolate(x (N,C,H,W), size, mode, align_corners): mode "
+             "0 nearest, 1 bilinear, 2 bicubic",
+             1, 1, .attrs = attrs, .infer = infer);

@@ -63,12 +63,11 @@ static int64_t locate(const ops_iter *it, int64_t at, int64_t *off) {
 }
 
 /* One chunk: row by row, the first and the last perhaps in part. */
-static void run(void *arg, int64_t unit, int worker) {
+static void run(void *arg, int64_t unit) {
   const job *j = arg;
   const ops_iter *it = j->it;
   int64_t copy = unit / j->parts, at = unit % j->parts * OPS_CHUNK;
   int64_t end = at + OPS_CHUNK < it->size ? at + OPS_CHUNK : it->size;
-  (void)worker;
   while (at < end) {
     int64_t off[OPS_OPERANDS];
     int64_t len = it->dim[it->nd - 1] - locate(it, at, off);

@@ -116,7 +116,7 @@ static int product(int ta, int tb, int64_t m, int64_t n, int64_t k,
   return LUN_OK;
 }
 
-static int forward(lun_node *n, lun_err *err) {
+static int matmul_forward(lun_node *n, lun_err *err) {
   sizes s = measure(n);
   for (int64_t i = 0; i < s.count; i++)
     LUN_TRY(product(s.ta, s.tb, s.m, s.n, s.k,
@@ -157,7 +157,7 @@ static int one_input(const lun_node *n, const sizes *s, int which,
   return LUN_OK;
 }
 
-static int back(const lun_back *b, lun_err *err) {
+static int matmul_back(const lun_back *b, lun_err *err) {
   const lun_node *n = b->node;
   sizes s = measure(n);
   int64_t most = s.k * (s.m > s.n ? s.m : s.n);
@@ -173,19 +173,9 @@ static int back(const lun_back *b, lun_err *err) {
   return status;
 }
 
-static const lun_rule rules[] = {
-    {.name = "plain", .back = back},
-    {.name = NULL},
-};
-
-const lun_op lun_op_matmul = {
-    .name = "matmul",
-    .doc = "matmul(a (..,m,k), b (..,k,n), transpose_a, transpose_b): a b, the "
-           "dimensions before broadcast",
-    .min_in = 2,
-    .max_in = 2,
-    .attrs = attrs,
-    .infer = infer,
-    .forward = forward,
-    .rules = rules,
-};
+OPS_PLAIN(matmul);
+OPS_OPERATOR(
+    matmul,
+    "matmul(a (..,m,k), b (..,k,n), transpose_a, transpose_b): a b, the "
+    "dimensions before broadcast",
+    2, 2, .attrs = attrs, .infer = infer);

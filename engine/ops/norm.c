@@ -64,7 +64,7 @@ static float scale_of(const lun_node *n, int64_t c) {
   return (float)(1 / sqrt(v));
 }
 
-static void bn_plane(void *arg, int64_t plane, int worker) {
+static void bn_plane(void *arg, int64_t plane) {
   const channel *k = arg;
   int64_t c = plane % k->count;
   const float *x = k->n->in[X]->data + plane * k->size;
@@ -72,22 +72,20 @@ static void bn_plane(void *arg, int64_t plane, int worker) {
   float m = k->n->in[MEAN]->data[c];
   float s = scale_of(k->n, c) * parameter(k->n, GAMMA, c, 1);
   float t = parameter(k->n, BETA, c, 0);
-  (void)worker;
   for (int64_t i = 0; i < k->size; i++) y[i] = (x[i] - m) * s + t;
 }
 
-static int bn_forward(lun_node *n, lun_err *err) {
+static int batch_norm_forward(lun_node *n, lun_err *err) {
   channel k = channels(n, NULL);
   return ops_units(n, n->in[X]->dim[0] * k.count, k.size, bn_plane, &k, err);
 }
 
-static void bn_unplane(void *arg, int64_t plane, int worker) {
+static void bn_unplane(void *arg, int64_t plane) {
   const channel *k = arg;
   int64_t c = plane % k->count;
   float s = scale_of(k->n, c) * parameter(k->n, GAMMA, c, 1);
   const float *dy = k->b->dy + plane * k->size;
   float *dx = k->b->dx[X] + plane * k->size;
-  (void)worker;
   OPS_IVDEP for (int64_t i = 0; i < k->size; i++) dx[i] = dy[i] * s;
 }
 
@@ -109,13 +107,12 @@ static void bn_sums(const channel *k, int64_t copy, int64_t c, double *plain,
 }
 
 /* One channel of one copy: all parameters that want a gradient. */
-static void bn_params(void *arg, int64_t unit, int worker) {
+static void bn_params(void *arg, int64_t unit) {
   const channel *k = arg;
   int64_t c = unit % k->count;
   float *const *dx = k->b->dx;
   double plain, centred, s = (double)scale_of(k->n, c);
   double g = (double)parameter(k->n, GAMMA, c, 1);
-  (void)worker;
   bn_sums(k, unit / k->count, c, &plain, &centred);
   if (dx[MEAN]) dx[MEAN][unit] = (float)(-g * s * plain);
   if (dx[VAR]) dx[VAR][unit] = (float)(-0.5 * g * s * s * s * centred);
@@ -124,7 +121,7 @@ static void bn_params(void *arg, int64_t unit, int worker) {
 }
 
 /* In place is allowed, so what reads dy goes first. */
-static int bn_back(const lun_back *b, lun_err *err) {
+static int batch_norm_back(const lun_back *b, lun_err *err) {
   const lun_node *n = b->node;
   channel k = channels(n, b);
   int64_t batch = n->in[X]->dim[0], params = b->copies * k.count;
@@ -134,24 +131,12 @@ static int bn_back(const lun_back *b, lun_err *err) {
   return ops_units(n, params * batch, k.size, bn_unplane, &k, err);
 }
 
-static const lun_rule bn_rules[] = {
-    {.name = "plain", .back = bn_back},
-    {.name = "identity", .back = ops_pass_back}, /* relevance: zennit's Pass */
-    {.name = NULL},
-};
-
-const lun_op lun_op_batch_norm = {
-    .name = "batch_norm",
-    .doc = "batch_norm(x (N,C,...), mean, var, gamma, beta, eps): "
-           "(x - mean) / sqrt(var + eps) gamma + beta",
-    .min_in = 3,
-    .max_in = 5,
-    .attrs = bn_attrs,
-    .infer = bn_infer,
-    .forward = bn_forward,
-    .rules = bn_rules,
-    .inplace = 1,
-};
+/* identity: relevance passes unchanged, as zennit's Pass. */
+OPS_RULES(batch_norm, {.name = "identity", .back = ops_pass_back});
+OPS_OPERATOR(batch_norm,
+             "batch_norm(x (N,C,...), mean, var, gamma, beta, eps): "
+             "(x - mean) / sqrt(var + eps) gamma + beta",
+             3, 5, .attrs = bn_attrs, .infer = bn_infer, .inplace = 1);
 
 /* ---- lrn --------------------------------------------------------------- */
 
@@ -193,7 +178,7 @@ static void around(int64_t c, int64_t before, int64_t after, int64_t count,
   *hi = c + after >= count ? count - 1 : c + after;
 }
 
-static void lrn_plane(void *arg, int64_t plane, int worker) {
+static void lrn_plane(void *arg, int64_t plane) {
   const channel *k = arg;
   const double *attr = k->n->attr;
   int64_t c = plane % k->count, size = (int64_t)attr[SIZE], lo, hi;
@@ -202,7 +187,6 @@ static void lrn_plane(void *arg, int64_t plane, int worker) {
   float *y = k->n->out->data + plane * k->size;
   float weight = (float)(attr[ALPHA] / attr[SIZE]),
         beta = (float)attr[LRN_BETA];
-  (void)worker;
   around(c, size / 2, (size - 1) / 2, k->count, &lo, &hi);
   for (int64_t i = 0; i < k->size; i++) s[i] = (float)attr[K];
   for (int64_t j = lo; j <= hi; j++)
@@ -214,7 +198,7 @@ static void lrn_plane(void *arg, int64_t plane, int worker) {
     y[i] = x[c * k->size + i] * powf(s[i], -beta);
 }
 
-static void lrn_unplane(void *arg, int64_t plane, int worker) {
+static void lrn_unplane(void *arg, int64_t plane) {
   const channel *k = arg;
   const double *attr = k->n->attr;
   int64_t planes = k->n->in[0]->size / k->size, own = plane % planes;
@@ -225,7 +209,6 @@ static void lrn_unplane(void *arg, int64_t plane, int worker) {
   const float *s = k->n->aux->data + (own - c) * k->size;
   float *dx = k->b->dx[0] + plane * k->size, beta = (float)attr[LRN_BETA];
   float weight = (float)(2 * attr[ALPHA] * attr[LRN_BETA] / attr[SIZE]);
-  (void)worker;
   around(c, (size - 1) / 2, size / 2, k->count, &lo, &hi); /* turned round */
   memset(dx, 0, (size_t)k->size * sizeof *dx);
   for (int64_t j = lo; j <= hi; j++)
@@ -254,19 +237,8 @@ static int lrn_back(const lun_back *b, lun_err *err) {
                    lrn_unplane, &k, err);
 }
 
-static const lun_rule lrn_rules[] = {
-    {.name = "plain", .back = lrn_back},
-    {.name = NULL},
-};
-
-const lun_op lun_op_lrn = {
-    .name = "lrn",
-    .doc = "lrn(x (N,C,...), size, alpha, beta, k): "
-           "x / (k + alpha / size sum x^2)^beta over neighbouring channels",
-    .min_in = 1,
-    .max_in = 1,
-    .attrs = lrn_attrs,
-    .infer = lrn_infer,
-    .forward = lrn_forward,
-    .rules = lrn_rules,
-};
+OPS_PLAIN(lrn);
+OPS_OPERATOR(lrn,
+             "lrn(x (N,C,...), size, alpha, beta, k): "
+             "x / (k + alpha / size sum x^2)^beta over neighbouring channels",
+             1, 1, .attrs = lrn_attrs, .infer = lrn_infer);

@@ -12,6 +12,29 @@
 #include "ops.def"
 #undef OP
 
+/* ---- tables ------------------------------------------------------------ */
+
+/* The backward rules of operator `id`: the gradient id_back, then more rows. */
+#define OPS_PLAIN(id)      OPS_RULES_(id, {.name = NULL})
+#define OPS_RULES(id, ...) OPS_RULES_(id, __VA_ARGS__, {.name = NULL})
+#define OPS_RULES_(id, ...)                                                    \
+  static const lun_rule id##_rules[] = {{.name = "plain", .back = id##_back},  \
+                                        __VA_ARGS__}
+
+/* The operator `id` of `least` to `most` inputs: id_forward, id_rules, and what
+** else a lun_op has, as `.infer = f, .inplace = 1`. */
+#define OPS_OPERATOR(id, text, least, most, ...)                               \
+  OPS_OPERATOR_WITH(id, text, least, most, id##_forward, id##_rules,           \
+                    __VA_ARGS__)
+#define OPS_OPERATOR_WITH(id, text, least, most, run, table, ...)              \
+  const lun_op lun_op_##id = {.name = #id,                                     \
+                              .doc = text,                                     \
+                              .min_in = least,                                 \
+                              .max_in = most,                                  \
+                              .forward = run,                                  \
+                              .rules = table,                                  \
+                              __VA_ARGS__}
+
 /* ---- infer: messages, attributes, shapes (op.c) ------------------------ */
 
 /* lun_fail with "conv2d 'conv3_1': " before the message. */

@@ -144,11 +144,10 @@ static void band_rows(const window *w, int64_t unit, int64_t *lo, int64_t *hi) {
   *hi = w->out[0] * (band + 1) / all;
 }
 
-static void maxpool2x2(void *arg, int64_t unit, int worker) {
+static void maxpool2x2(void *arg, int64_t unit) {
   const work *k = arg;
   const window *w = &k->w;
   int64_t lo, hi, first = unit / bands(w) * k->channels;
-  (void)worker;
   band_rows(w, unit, &lo, &hi);
   for (int64_t p = first; p < first + k->channels; p++) {
     const float *top = k->x + (p * w->in[0] + 2 * lo) * w->in[1];
@@ -210,12 +209,11 @@ static void max_row(const work *k, const float *x, int64_t r, float *y,
     }
 }
 
-static void max_plane(void *arg, int64_t plane, int worker) {
+static void max_plane(void *arg, int64_t plane) {
   const work *k = arg;
   const window *w = &k->w;
   const float *x = k->x + plane * w->in[0] * w->in[1];
   int64_t at = plane * w->out[0] * w->out[1];
-  (void)worker;
   for (int64_t r = 0; r < w->out[0]; r++, at += w->out[1])
     max_row(k, x, r, k->y + at, k->tap + at);
 }
@@ -246,7 +244,7 @@ static int max_infer(lun_node *n, lun_err *err) {
   return lun_tensor_new(&n->aux, 1, &room, err);
 }
 
-static int max_forward(lun_node *n, lun_err *err) {
+static int max_pool2d_forward(lun_node *n, lun_err *err) {
   work k = {.x = n->in[0]->data, .y = n->out->data};
   set_taps(n, &k);
   LUN_TRY(geometry(n, &k.w, err));
@@ -280,24 +278,22 @@ static void maxpool2x2_back_rows(const work *k, int64_t plane, int64_t lo,
     memset(top, 0, (size_t)wide * sizeof *top);
 }
 
-static void maxpool2x2_back(void *arg, int64_t unit, int worker) {
+static void maxpool2x2_back(void *arg, int64_t unit) {
   const work *k = arg;
   int64_t lo, hi, first = unit / bands(&k->w) * k->channels;
-  (void)worker;
   band_rows(&k->w, unit, &lo, &hi);
   for (int64_t p = first; p < first + k->channels; p++)
     maxpool2x2_back_rows(k, p, lo, hi);
 }
 
 /* Windows may overlap: start from 0 and add. */
-static void max_unplane(void *arg, int64_t plane, int worker) {
+static void max_unplane(void *arg, int64_t plane) {
   const work *k = arg;
   const window *w = &k->w;
   int64_t size = w->in[0] * w->in[1], o = 0;
   const float *dy = k->dy + plane * w->out[0] * w->out[1];
   const int32_t *tap = k->tap + plane % k->planes * w->out[0] * w->out[1];
   float *dx = k->dx + plane * size;
-  (void)worker;
   memset(dx, 0, (size_t)size * sizeof *dx);
   for (int64_t r = 0; r < w->out[0]; r++)
     for (int64_t c = 0; c < w->out[1]; c++, o++) {
@@ -309,7 +305,7 @@ static void max_unplane(void *arg, int64_t plane, int worker) {
     gate_span(k->gate->slope, k->gate->y + plane % k->planes * size, dx, size);
 }
 
-static int max_back(const lun_back *b, lun_err *err) {
+static int max_pool2d_back(const lun_back *b, lun_err *err) {
   const lun_node *n = b->node;
   work k = {.dy = b->dy, .dx = b->dx[0], .y = n->out->data, .gate = b->gate};
   if (!b->dx[0]) return LUN_OK;
@@ -327,25 +323,12 @@ static const lun_attrdef max_attrs[] = {
     {.name = NULL},
 };
 
-static const lun_rule max_rules[] = {
-    {.name = "plain", .back = max_back},
-    RELEVANCE_NORM,
-    {.name = NULL},
-};
-
-const lun_op lun_op_max_pool2d = {
-    .name = "max_pool2d",
-    .doc = "max_pool2d(x, kernel, stride = kernel, padding, ceil_mode): "
-           "gradient to the first maximum",
-    .min_in = 1,
-    .max_in = 1,
-    .attrs = max_attrs,
-    .infer = max_infer,
-    .forward = max_forward,
-    .rules = max_rules,
-    .gated = 1,
-    .picks = 1,
-};
+OPS_RULES(max_pool2d, RELEVANCE_NORM);
+OPS_OPERATOR(max_pool2d,
+             "max_pool2d(x, kernel, stride = kernel, padding, ceil_mode): "
+             "gradient to the first maximum",
+             1, 1, .attrs = max_attrs, .infer = max_infer, .gated = 1,
+             .picks = 1);
 
 /* ---- average ----------------------------------------------------------- */
 
@@ -418,13 +401,12 @@ static void weigh(const window *w, int64_t r, const float *from, float *to) {
     to[c] = from[c] / (float)(high * divisor(w, 1, c));
 }
 
-static void avg_plane(void *arg, int64_t plane, int worker) {
+static void avg_plane(void *arg, int64_t plane) {
   const work *k = arg;
   const window *w = &k->w;
   /* only read: add_taps writes the row */
   float *x = (float *)(uintptr_t)k->x + plane * w->in[0] * w->in[1];
   float *y = k->y + plane * w->out[0] * w->out[1];
-  (void)worker;
   for (int64_t r = 0; r < w->out[0]; r++, y += w->out[1]) {
     memset(y, 0, (size_t)w->out[1] * sizeof *y);
     add_taps(w, r, x, y, 0);
@@ -432,12 +414,13 @@ static void avg_plane(void *arg, int64_t plane, int worker) {
   }
 }
 
-static void avg_unplane(void *arg, int64_t plane, int worker) {
+static void avg_unplane(void *arg, int64_t plane) {
   const work *k = arg;
   const window *w = &k->w;
   int64_t size = w->in[0] * w->in[1];
   const float *dy = k->dy + plane * w->out[0] * w->out[1];
-  float *dx = k->dx + plane * size, *row = k->scratch + worker * w->out[1];
+  float *dx = k->dx + plane * size,
+        *row = k->scratch + lun_worker() * w->out[1];
   memset(dx, 0, (size_t)size * sizeof *dx);
   for (int64_t r = 0; r < w->out[0]; r++, dy += w->out[1]) {
     weigh(w, r, dy, row);
@@ -445,13 +428,13 @@ static void avg_unplane(void *arg, int64_t plane, int worker) {
   }
 }
 
-static int avg_forward(lun_node *n, lun_err *err) {
+static int avg_pool2d_forward(lun_node *n, lun_err *err) {
   work k = {.x = n->in[0]->data, .y = n->out->data};
   LUN_TRY(avg_geometry(n, &k.w, err));
   return ops_units(n, k.w.planes, k.w.in[0] * k.w.in[1], avg_plane, &k, err);
 }
 
-static int avg_back(const lun_back *b, lun_err *err) {
+static int avg_pool2d_back(const lun_back *b, lun_err *err) {
   work k = {.dy = b->dy, .dx = b->dx[0]};
   if (!b->dx[0]) return LUN_OK;
   LUN_TRY(avg_geometry(b->node, &k.w, err));
@@ -462,23 +445,11 @@ static int avg_back(const lun_back *b, lun_err *err) {
   return status;
 }
 
-static const lun_rule avg_rules[] = {
-    {.name = "plain", .back = avg_back},
-    RELEVANCE_NORM,
-    {.name = NULL},
-};
-
-const lun_op lun_op_avg_pool2d = {
-    .name = "avg_pool2d",
-    .doc = "avg_pool2d(x, kernel, stride = kernel, padding, ceil_mode, "
-           "count_include_pad = 1)",
-    .min_in = 1,
-    .max_in = 1,
-    .attrs = avg_attrs,
-    .infer = avg_infer,
-    .forward = avg_forward,
-    .rules = avg_rules,
-};
+OPS_RULES(avg_pool2d, RELEVANCE_NORM);
+OPS_OPERATOR(avg_pool2d,
+             "avg_pool2d(x, kernel, stride = kernel, padding, ceil_mode, "
+             "count_include_pad = 1)",
+             1, 1, .attrs = avg_attrs, .infer = avg_infer);
 
 /* ---- over whole planes ------------------------------------------------- */
 
@@ -513,36 +484,32 @@ static whole whole_of(const lun_node *n) {
   return g;
 }
 
-static void mean_of(void *arg, int64_t plane, int worker) {
+static void mean_of(void *arg, int64_t plane) {
   const whole *g = arg;
-  (void)worker;
   g->y[plane] =
       (float)(ops_run_sum(g->x + plane * g->size, g->size) / (double)g->size);
 }
 
-static void fill_mean(void *arg, int64_t plane, int worker) {
+static void fill_mean(void *arg, int64_t plane) {
   const whole *g = arg;
   float *dx = g->dx + plane * g->size, v = g->dy[plane] / (float)g->size;
-  (void)worker;
   for (int64_t i = 0; i < g->size; i++) dx[i] = v;
 }
 
-static void max_of(void *arg, int64_t plane, int worker) {
+static void max_of(void *arg, int64_t plane) {
   const whole *g = arg;
   const float *x = g->x + plane * g->size;
   float best = x[0];
   int64_t at = 0;
-  (void)worker;
   for (int64_t i = 1; i < g->size && best == best; i++)
     if (x[i] > best || x[i] != x[i]) best = x[at = i];
   g->y[plane] = best;
   g->at[plane] = (int32_t)at;
 }
 
-static void fill_max(void *arg, int64_t plane, int worker) {
+static void fill_max(void *arg, int64_t plane) {
   const whole *g = arg;
   float *dx = g->dx + plane * g->size;
-  (void)worker;
   memset(dx, 0, (size_t)g->size * sizeof *dx);
   dx[g->at[plane % g->planes]] = g->dy[plane];
 }
@@ -559,20 +526,8 @@ static void fill_max(void *arg, int64_t plane, int worker) {
     if (!g.dx) return LUN_OK;                                                  \
     return ops_units(b->node, b->copies * g.planes, g.size, give, &g, err);    \
   }                                                                            \
-  static const lun_rule id##_rules[] = {                                       \
-      {.name = "plain", .back = id##_back},                                    \
-      RELEVANCE_NORM,                                                          \
-      {.name = NULL},                                                          \
-  };                                                                           \
-  const lun_op lun_op_##id = {                                                 \
-      .name = #id,                                                             \
-      .doc = text,                                                             \
-      .min_in = 1,                                                             \
-      .max_in = 1,                                                             \
-      .infer = check,                                                          \
-      .forward = id##_forward,                                                 \
-      .rules = id##_rules,                                                     \
-  };
+  OPS_RULES(id, RELEVANCE_NORM);                                               \
+  OPS_OPERATOR(id, text, 1, 1, .infer = check);
 
 GLOBAL(global_avg_pool, "global_avg_pool(x): (N,C,H,W) to (N,C,1,1)",
        global_infer, mean_of, fill_mean)

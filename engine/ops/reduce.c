@@ -103,14 +103,13 @@ static void put(const plan *p, int64_t at, double acc, int32_t arg) {
 }
 
 /* Last group kept: a tile of columns. */
-static void fold_tile(void *arg, int64_t unit, int worker) {
+static void fold_tile(void *arg, int64_t unit) {
   const plan *p = arg;
   double acc[TILE];
   int32_t where[TILE];
   int64_t row = unit / p->tiles, lo = unit % p->tiles * TILE;
   int64_t len = p->inner - lo < TILE ? p->inner - lo : TILE;
   int64_t from = offset(p, 0, row) + lo;
-  (void)worker;
   for (int64_t i = 0; i < len; i++) acc[i] = p->f->start;
   for (int64_t i = 0; i < len; i++) where[i] = (int32_t)(from + i);
   for (int64_t r = 0; r < p->rows; r++) {
@@ -122,7 +121,7 @@ static void fold_tile(void *arg, int64_t unit, int worker) {
 }
 
 /* The same for sums: the reduced group before the last is evenly spaced rows. */
-static void sum_tile(void *arg, int64_t unit, int worker) {
+static void sum_tile(void *arg, int64_t unit) {
   const plan *p = arg;
   double acc[TILE] = {0};
   int64_t row = unit / p->tiles, lo = unit % p->tiles * TILE;
@@ -130,19 +129,17 @@ static void sum_tile(void *arg, int64_t unit, int worker) {
   const float *from = p->src + offset(p, 0, row) + lo;
   int64_t run = p->nd > 1 ? p->dim[p->nd - 2] : 1;
   int64_t step = p->nd > 1 ? p->step[p->nd - 2] : 0;
-  (void)worker;
   for (int64_t r = 0; r < p->rows; r += run)
     p->isa->sum_rows(acc, from + offset(p, 1, r), step, run, len);
   for (int64_t i = 0; i < len; i++) put(p, row * p->inner + lo + i, acc[i], 0);
 }
 
 /* Last group reduced: one element of the result. */
-static void fold_one(void *arg, int64_t unit, int worker) {
+static void fold_one(void *arg, int64_t unit) {
   const plan *p = arg;
   double acc = p->f->start;
   int64_t from = offset(p, 0, unit);
   int32_t where = (int32_t)from;
-  (void)worker;
   for (int64_t r = 0; r < p->rows; r++) {
     int64_t at = from + offset(p, 1, r);
     p->f->run(&acc, &where, p->src + at, at, p->inner);
@@ -187,10 +184,9 @@ typedef struct pieces {
   int32_t *where;
 } pieces;
 
-static void fold_piece(void *arg, int64_t unit, int worker) {
+static void fold_piece(void *arg, int64_t unit) {
   const pieces *s = arg;
   int64_t lo = unit * OPS_CHUNK, len = s->p->inner - lo;
-  (void)worker;
   if (len > OPS_CHUNK) len = OPS_CHUNK;
   s->acc[unit] = s->p->f->start;
   s->where[unit] = (int32_t)lo;
@@ -376,30 +372,19 @@ static int extreme_back(const lun_back *b, lun_err *err) {
   return LUN_OK;
 }
 
-/* What sums and means have besides. */
-#define LINEAR_RULES RELEVANCE_NORM,
+OPS_RULES(sum, RELEVANCE_NORM);
+OPS_RULES(mean, RELEVANCE_NORM);
+OPS_PLAIN(extreme);
 
-#define REDUCTION(id, text, check, gradient, MORE)                             \
-  static const lun_rule id##_rules[] = {                                       \
-      {.name = "plain", .back = gradient},                                     \
-      MORE{.name = NULL},                                                      \
-  };                                                                           \
-  const lun_op lun_op_##id = {                                                 \
-      .name = #id,                                                             \
-      .doc = text,                                                             \
-      .min_in = 1,                                                             \
-      .max_in = 1,                                                             \
-      .attrs = attrs,                                                          \
-      .infer = check,                                                          \
-      .forward = id##_forward,                                                 \
-      .rules = id##_rules,                                                     \
-  };
+#define REDUCTION(id, text, check, table)                                      \
+  OPS_OPERATOR_WITH(id, text, 1, 1, id##_forward, table, .attrs = attrs,       \
+                    .infer = check)
 
 REDUCTION(sum, "sum(x, dims, keepdims): over dims, or over all", infer,
-          sum_back, LINEAR_RULES)
+          sum_rules);
 REDUCTION(mean, "mean(x, dims, keepdims): over dims, or over all", infer,
-          mean_back, LINEAR_RULES)
+          mean_rules);
 REDUCTION(max, "max(x, dims, keepdims): gradient to the first maximum",
-          infer_extreme, extreme_back, )
+          infer_extreme, extreme_rules);
 REDUCTION(min, "min(x, dims, keepdims): gradient to the first minimum",
-          infer_extreme, extreme_back, )
+          infer_extreme, extreme_rules);

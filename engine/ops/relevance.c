@@ -117,11 +117,10 @@ typedef struct map_job {
   int64_t n;
 } map_job;
 
-static void map_chunk(void *arg, int64_t job, int worker) {
+static void map_chunk(void *arg, int64_t job) {
   const map_job *j = arg;
   int64_t lo = job * OPS_CHUNK,
           hi = lo + OPS_CHUNK < j->n ? lo + OPS_CHUNK : j->n;
-  (void)worker;
   for (int64_t i = lo; i < hi; i++) j->to[i] = j->fn(j->from[i], j->p);
 }
 

@@ -91,12 +91,11 @@ static void fill(float *to, int64_t len, float v) {
 }
 
 /* One row of the last mapped dimension, block by block. */
-static void take_row(void *arg, int64_t row, int worker) {
+static void take_row(void *arg, int64_t row) {
   const remap *r = arg;
   int last = r->nd - 1;
   int64_t off = row_offset(r, row), run = r->run;
   float *to = r->to + row * r->out[last] * run;
-  (void)worker;
   for (int64_t i = 0; i < r->out[last]; i++, to += run) {
     int64_t from = off < 0 ? -1 : r->table[last][i];
     if (from < 0)
@@ -110,7 +109,7 @@ static void take_row(void *arg, int64_t row, int worker) {
 }
 
 /* The rows of one safe part of one copy, added in order. */
-static void give_rows(void *arg, int64_t unit, int worker) {
+static void give_rows(void *arg, int64_t unit) {
   const remap *r = arg;
   int last = r->nd - 1;
   int64_t copy = unit / r->safe, part = unit % r->safe, run = r->run;
@@ -118,7 +117,6 @@ static void give_rows(void *arg, int64_t unit, int worker) {
   const float *dy =
       r->from + copy * r->from_size + part * rows * r->out[last] * run;
   float *dx = r->to + copy * r->to_size;
-  (void)worker;
   memset(dx + part * clear, 0, (size_t)clear * sizeof *dx);
   for (int64_t row = part * rows; row < (part + 1) * rows; row++) {
     int64_t off = row_offset(r, row);
@@ -172,20 +170,9 @@ static int remap_back(const lun_back *b, tabulate *fn, lun_err *err) {
     for (int i = 1; i < b->node->nin; i++) ops_zero(b, i);                     \
     return remap_back(b, id##_table, err);                                     \
   }                                                                            \
-  static const lun_rule id##_rules[] = {                                       \
-      {.name = "plain", .back = id##_back},                                    \
-      {.name = NULL},                                                          \
-  };                                                                           \
-  const lun_op lun_op_##id = {                                                 \
-      .name = #id,                                                             \
-      .doc = text,                                                             \
-      .min_in = inputs,                                                        \
-      .max_in = inputs,                                                        \
-      .attrs = attributes,                                                     \
-      .infer = id##_infer,                                                     \
-      .forward = id##_forward,                                                 \
-      .rules = id##_rules,                                                     \
-  };
+  OPS_PLAIN(id);                                                               \
+  OPS_OPERATOR(id, text, inputs, inputs, .attrs = attributes,                  \
+               .infer = id##_infer);
 
 /* ---- narrow ------------------------------------------------------------ */
 

@@ -20,27 +20,18 @@ static int same_view(lun_node *n, lun_err *err) {
 }
 
 #define PASS(id, text, attributes, check)                                      \
-  const lun_op lun_op_##id = {                                                 \
-      .name = #id,                                                             \
-      .doc = text,                                                             \
-      .min_in = 1,                                                             \
-      .max_in = 1,                                                             \
-      .attrs = attributes,                                                     \
-      .infer = check,                                                          \
-      .forward = pass_forward,                                                 \
-      .rules = ops_pass_rules,                                                 \
-      .inplace = 1,                                                            \
-      .pass = 1,                                                               \
-  };
+  OPS_OPERATOR_WITH(id, text, 1, 1, pass_forward, ops_pass_rules,              \
+                    .attrs = attributes, .infer = check, .inplace = 1,         \
+                    .pass = 1)
 
-PASS(identity, "identity(x): x, as a node of its own", NULL, same_view)
+PASS(identity, "identity(x): x, as a node of its own", NULL, same_view);
 
 static const lun_attrdef dropout_attrs[] = {
     {.name = "p", .at = 0, .count = 1, .fallback = 0.5},
     {.name = NULL},
 };
 PASS(dropout, "dropout(x, p): x; only training would drop anything",
-     dropout_attrs, same_view)
+     dropout_attrs, same_view);
 
 static const lun_attrdef reshape_attrs[] = {
     {.name = "shape", .at = 0, .count = LUN_MAXDIM, .fallback = LUN_UNSET},
@@ -92,7 +83,7 @@ static int reshape_infer(lun_node *n, lun_err *err) {
   return lun_node_view(n, ndim, dim, err);
 }
 PASS(reshape, "reshape(x, shape): one number may be -1", reshape_attrs,
-     reshape_infer)
+     reshape_infer);
 
 static const lun_attrdef flatten_attrs[] = {
     {.name = "from", .at = 0, .count = 1, .fallback = 2},
@@ -109,7 +100,7 @@ static int flatten_infer(lun_node *n, lun_err *err) {
   return lun_node_view(n, from + 1, dim, err);
 }
 PASS(flatten, "flatten(x, from): dims from .. last become one", flatten_attrs,
-     flatten_infer)
+     flatten_infer);
 
 /* ---- strided copies ---------------------------------------------------- */
 
@@ -199,21 +190,10 @@ static int permute_back(const lun_back *b, lun_err *err) {
                  err);
 }
 
-static const lun_rule permute_rules[] = {
-    {.name = "plain", .back = permute_back},
-    {.name = NULL},
-};
-
-const lun_op lun_op_permute = {
-    .name = "permute",
-    .doc = "permute(x, dims): dimension d of the result is dims[d] of x",
-    .min_in = 1,
-    .max_in = 1,
-    .attrs = permute_attrs,
-    .infer = permute_infer,
-    .forward = permute_forward,
-    .rules = permute_rules,
-};
+OPS_PLAIN(permute);
+OPS_OPERATOR(permute,
+             "permute(x, dims): dimension d of the result is dims[d] of x", 1,
+             1, .attrs = permute_attrs, .infer = permute_infer);
 
 /* ---- expand ------------------------------------------------------------ */
 
@@ -256,21 +236,9 @@ static int expand_back(const lun_back *b, lun_err *err) {
   return LUN_OK;
 }
 
-static const lun_rule expand_rules[] = {
-    {.name = "plain", .back = expand_back},
-    {.name = NULL},
-};
-
-const lun_op lun_op_expand = {
-    .name = "expand",
-    .doc = "expand(x, shape): repeats dimensions of 1; -1 keeps one",
-    .min_in = 1,
-    .max_in = 1,
-    .attrs = reshape_attrs,
-    .infer = expand_infer,
-    .forward = expand_forward,
-    .rules = expand_rules,
-};
+OPS_PLAIN(expand);
+OPS_OPERATOR(expand, "expand(x, shape): repeats dimensions of 1; -1 keeps one",
+             1, 1, .attrs = reshape_attrs, .infer = expand_infer);
 
 /* ---- concat ------------------------------------------------------------ */
 
@@ -316,10 +284,9 @@ typedef struct blocks {
   int join; /* 1: part into whole; 0: back */
 } blocks;
 
-static void move_block(void *arg, int64_t i, int worker) {
+static void move_block(void *arg, int64_t i) {
   const blocks *m = arg;
   float *part = m->part + i * m->block, *whole = m->whole + i * m->pitch;
-  (void)worker;
   memcpy(m->join ? whole : part, m->join ? part : whole,
          (size_t)m->block * sizeof(float));
 }
@@ -356,18 +323,6 @@ static int concat_back(const lun_back *b, lun_err *err) {
   return move_all(b->node, b->copies, b->dx, dy, 0, err);
 }
 
-static const lun_rule concat_rules[] = {
-    {.name = "plain", .back = concat_back},
-    {.name = NULL},
-};
-
-const lun_op lun_op_concat = {
-    .name = "concat",
-    .doc = "concat(x1, x2 ..., dim): one after the other along dim",
-    .min_in = 1,
-    .max_in = LUN_MAXIN,
-    .attrs = concat_attrs,
-    .infer = concat_infer,
-    .forward = concat_forward,
-    .rules = concat_rules,
-};
+OPS_PLAIN(concat);
+OPS_OPERATOR(concat, "concat(x1, x2 ..., dim): one after the other along dim",
+             1, LUN_MAXIN, .attrs = concat_attrs, .infer = concat_infer);

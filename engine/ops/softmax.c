@@ -53,32 +53,29 @@ static double partition(const lines *l, const float *x, float *max) {
   return sum;
 }
 
-static void softmax_line(void *arg, int64_t line, int worker) {
+static void softmax_line(void *arg, int64_t line) {
   const lines *l = arg;
   int64_t at = start(l, line);
   const float *x = l->x + at;
   float max, scale = (float)(1 / partition(l, x, &max));
-  (void)worker;
   for (int64_t i = 0; i < l->len; i++)
     l->to[at + i * l->step] = expf(x[i * l->step] - max) * scale;
 }
 
-static void log_line(void *arg, int64_t line, int worker) {
+static void log_line(void *arg, int64_t line) {
   const lines *l = arg;
   int64_t at = start(l, line);
   const float *x = l->x + at;
   float max, base = (float)log(partition(l, x, &max));
-  (void)worker;
   for (int64_t i = 0; i < l->len; i++)
     l->to[at + i * l->step] = x[i * l->step] - max - base;
 }
 
 /* dx = y (dy - sum dy y) */
-static void softmax_unline(void *arg, int64_t line, int worker) {
+static void softmax_unline(void *arg, int64_t line) {
   const lines *l = arg;
   int64_t at = start(l, line), own = start(l, line % l->count);
   double dot = 0;
-  (void)worker;
   for (int64_t i = 0; i < l->len; i++)
     dot += (double)l->dy[at + i * l->step] * (double)l->y[own + i * l->step];
   for (int64_t i = 0; i < l->len; i++)
@@ -87,11 +84,10 @@ static void softmax_unline(void *arg, int64_t line, int worker) {
 }
 
 /* dx = dy - exp(y) sum dy */
-static void log_unline(void *arg, int64_t line, int worker) {
+static void log_unline(void *arg, int64_t line) {
   const lines *l = arg;
   int64_t at = start(l, line), own = start(l, line % l->count);
   double sum = 0;
-  (void)worker;
   for (int64_t i = 0; i < l->len; i++) sum += (double)l->dy[at + i * l->step];
   for (int64_t i = 0; i < l->len; i++)
     l->to[at + i * l->step] =
@@ -121,21 +117,8 @@ static int back(const lun_back *b, lun_job *fn, lun_err *err) {
   static int id##_back(const lun_back *b, lun_err *err) {                      \
     return back(b, unline, err);                                               \
   }                                                                            \
-  static const lun_rule id##_rules[] = {                                       \
-      {.name = "plain", .back = id##_back},                                    \
-      {.name = NULL},                                                          \
-  };                                                                           \
-  const lun_op lun_op_##id = {                                                 \
-      .name = #id,                                                             \
-      .doc = text,                                                             \
-      .min_in = 1,                                                             \
-      .max_in = 1,                                                             \
-      .attrs = attrs,                                                          \
-      .infer = infer,                                                          \
-      .forward = id##_forward,                                                 \
-      .rules = id##_rules,                                                     \
-      .inplace = 1,                                                            \
-  };
+  OPS_PLAIN(id);                                                               \
+  OPS_OPERATOR(id, text, 1, 1, .attrs = attrs, .infer = infer, .inplace = 1);
 
 SOFTMAX(softmax, "softmax(x, dim): exp(x) / sum exp(x) along dim", softmax_line,
         softmax_unline)

@@ -11,21 +11,9 @@
   static int id##_forward(lun_node *n, lun_err *err) {                         \
     return span_forward(n, id##_span, err);                                    \
   }                                                                            \
-  static const lun_rule id##_rules[] = {                                       \
-      {.name = "plain", .back = id##_back},                                    \
-      {.name = NULL},                                                          \
-  };                                                                           \
-  const lun_op lun_op_##id = {                                                 \
-      .name = #id,                                                             \
-      .doc = text,                                                             \
-      .min_in = 1,                                                             \
-      .max_in = 1,                                                             \
-      .attrs = attributes,                                                     \
-      .infer = check,                                                          \
-      .forward = id##_forward,                                                 \
-      .rules = id##_rules,                                                     \
-      .inplace = 1,                                                            \
-  };
+  OPS_PLAIN(id);                                                               \
+  OPS_OPERATOR(id, text, 1, 1, .attrs = attributes, .infer = check,            \
+               .inplace = 1);
 
 /* -1, 0, 1; a NaN stays. */
 static float sign_of(float x) {

@@ -44,11 +44,10 @@ static double best(int64_t jobs, lun_job *fn, void *arg) {
   return least;
 }
 
-static void multiply(void *arg, int64_t job, int worker) {
+static void multiply(void *arg, int64_t job) {
   const lun_simd *isa = arg;
   _Alignas(64) float a[ROWS * DEPTH], b[DEPTH * 32], m[ROWS * 32];
   (void)job;
-  (void)worker;
   memset(a, 0, sizeof a);
   memset(b, 0, sizeof b);
   for (int i = 0; i < CALLS; i++)
@@ -56,10 +55,9 @@ static void multiply(void *arg, int64_t job, int worker) {
              isa->panel, 0);
 }
 
-static void read_chunk(void *arg, int64_t job, int worker) {
+static void read_chunk(void *arg, int64_t job) {
   const int64_t *p = (const int64_t *)arg + job * (CHUNK / 2);
   int64_t sum[8] = {0};
-  (void)worker;
   for (int64_t i = 0; i < CHUNK / 2; i += 8)
     for (int k = 0; k < 8; k++) sum[k] += p[i + k];
   for (int k = 1; k < 8; k++) sum[0] += sum[k];

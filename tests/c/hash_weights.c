@@ -33,10 +33,9 @@ typedef struct filling {
 
 enum { CHUNK = 1 << 20 };
 
-static void fill(void *arg, int64_t job, int worker) {
+static void fill(void *arg, int64_t job) {
   const filling *f = arg;
   int64_t i = job * CHUNK, end = i + CHUNK < f->n ? i + CHUNK : f->n;
-  (void)worker;
   for (; i < end; i++) {
     int64_t at = f->out ? i % f->in * f->out + i / f->in : i;
     f->p[at] = (float)((2 * unit(f->stream, (uint64_t)i) - 1) * f->scale);

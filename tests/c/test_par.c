@@ -19,8 +19,9 @@ typedef struct count {
   int stop_at;        /* job that calls lun_interrupt; -1: none */
 } count;
 
-static void count_job(void *arg, int64_t job, int worker) {
+static void count_job(void *arg, int64_t job) {
   count *c = arg;
+  int worker = lun_worker();
   atomic_fetch_add(&c->seen[job], 1);
   if (worker < 0 || worker >= lun_threads()) atomic_fetch_add(&c->outside, 1);
   if (job == c->stop_at) lun_interrupt(1);
@@ -74,9 +75,8 @@ static void an_interrupt_leaves_the_rest_undone(void) {
   }
 }
 
-static void nest_job(void *arg, int64_t job, int worker) {
+static void nest_job(void *arg, int64_t job) {
   (void)job;
-  (void)worker;
   lun_parallel(7, count_job, arg);
 }
 
@@ -123,9 +123,9 @@ static void a_forked_child_has_its_own_workers(void) {
 }
 
 /* Two jobs that wait for each other: done only where two threads work. */
-static void wait_for_both(void *arg, int64_t job, int worker) {
+static void wait_for_both(void *arg, int64_t job) {
   atomic_int *here = arg;
-  (void)job, (void)worker;
+  (void)job;
   atomic_fetch_add(here, 1);
   while (atomic_load(here) < 2) sched_yield();
 }
@@ -134,9 +134,9 @@ typedef struct occupation {
   atomic_int begun, leave;
 } occupation;
 
-static void occupy(void *arg, int64_t job, int worker) {
+static void occupy(void *arg, int64_t job) {
   occupation *o = arg;
-  (void)job, (void)worker;
+  (void)job;
   atomic_fetch_add(&o->begun, 1);
   while (!atomic_load(&o->leave)) sched_yield();
 }
@@ -182,8 +182,9 @@ typedef struct meeting {
   int collide;       /* the worker goes where the caller is */
 } meeting;
 
-static void meet(void *arg, int64_t job, int worker) {
+static void meet(void *arg, int64_t job) {
   meeting *m = arg;
+  int worker = lun_worker();
   (void)job;
   atomic_store(&m->cpu[worker], sched_getcpu());
   atomic_fetch_add(&m->here, 1);
