@@ -61,3 +61,23 @@ int imp_inside(const imp_file *f, const imp_tensor *t, lun_err *err) {
                   imp_shown(shown, t->name, strlen(t->name)), (long long)bytes,
                   (long long)t->at, (long long)f->size);
 }
+
+int imp_add_meta(imp_file *f, const char *key, const char *value, size_t n,
+                 lun_err *err) {
+  size_t k = strlen(key);
+  char *copy = imp_alloc(f, k + n + 2);
+  if (f->nmeta == f->meta_room) {
+    int room = f->meta_room ? 2 * f->meta_room : 32;
+    imp_meta *more = imp_alloc(f, (size_t)room * sizeof *more);
+    if (more && f->nmeta)
+      memcpy(more, f->meta, (size_t)f->nmeta * sizeof *more);
+    if (more) f->meta = more, f->meta_room = room;
+  }
+  if (copy == NULL || f->nmeta == f->meta_room)
+    return lun_fail(err, LUN_ENOMEM, "metadata too large");
+  memcpy(copy, key, k);
+  memcpy(copy + k + 1, value, n);
+  f->meta[f->nmeta].key = copy;
+  f->meta[f->nmeta++].value = copy + k + 1;
+  return LUN_OK;
+}

@@ -248,7 +248,8 @@ static int object(visit *v, hid_t parent, const char *name) {
   if (id < 0) return h5_fail("object", v->path, v->err);
   switch (H5Iget_type(id)) {
     case H5I_GROUP:
-      status = group_children(v, id);
+      status = imp_keras_attributes(v->f, id, v->path, v->err);
+      if (status == LUN_OK) status = group_children(v, id);
       break;
     case H5I_DATASET:
       status = add_dataset(v->f, id, v->path, v->err);

@@ -6,7 +6,8 @@
 **
 ** What is where:  bytes.c arena and plain reading   file.c the list
 ** reader.c which format it is   safetensors.c   hdf5.c Keras   zip.c archives
-** pickle.c the stack machine   torch.c .pth   onnx.c   wire.c protobuf
+** keras.c what a Keras file says of itself   pickle.c the stack machine
+** torch.c .pth   onnx.c   wire.c protobuf
 ** copy.c permuted copies   plan.c what to write   out.c writing
 ** part.c the file that appears at the end   digest.c checksums   jail.c   main.c
 */
@@ -75,7 +76,7 @@ typedef struct imp_file {
   imp_tensor *tensor;
   int count, room;
   imp_meta *meta;
-  int nmeta;
+  int nmeta, meta_room;
   imp_line *line, *last_line;
   imp_window window;
   int outside;          /* the file that tensors are outside in; -1: none */
@@ -116,6 +117,9 @@ int imp_add(imp_file *f, imp_tensor **out, const char *name, size_t len,
             lun_err *err);
 /* Row-major shape: fills dim, stride and size, overflow checked. */
 int imp_shape(imp_tensor *t, int ndim, const int64_t *dim, lun_err *err);
+/* A line of metadata: a copy of n bytes of value. */
+int imp_add_meta(imp_file *f, const char *key, const char *value, size_t n,
+                 lun_err *err);
 /* at .. at + size * width must lie inside the file. */
 int imp_inside(const imp_file *f, const imp_tensor *t, lun_err *err);
 
@@ -133,6 +137,11 @@ int imp_is_onnx(imp_file *f);
 int imp_hdf5_values(const imp_file *f, const imp_tensor *t, int axis,
                     int64_t first, int64_t n, float *out, lun_err *err);
 void imp_hdf5_close(imp_file *f);
+/* Attributes of an HDF5 object (a hid_t) that tell of the model (keras.c). */
+int imp_keras_attributes(imp_file *f, int64_t object, const char *group,
+                         lun_err *err);
+/* config.json of an archive: size bytes at `at`. */
+int imp_keras_config(imp_file *f, int64_t at, int64_t size, lun_err *err);
 /* libhdf5 reads its settings now, before the process is confined. */
 int imp_hdf5_start(lun_err *err);
 

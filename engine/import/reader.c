@@ -74,5 +74,5 @@ void imp_close(imp_file *f) {
     free(f->arena);
     f->arena = next;
   }
-  f->count = f->nmeta = 0;
+  f->count = f->nmeta = f->meta_room = 0;
 }

@@ -175,7 +175,9 @@ int imp_read_zip(imp_file *f, lun_err *err) {
   f->format = "zip";
   LUN_TRY(imp_zip_list(f, &z, err));
   if ((e = ending(&z, "model.weights.h5")) != NULL) {
+    const imp_entry *config = ending(&z, "config.json");
     f->format = "Keras 3 archive";
+    if (config) LUN_TRY(imp_keras_config(f, config->at, config->size, err));
     return imp_read_hdf5(f, e->at, e->size, err);
   }
   if ((e = ending(&z, "data.pkl")) == NULL)

@@ -10,6 +10,8 @@ local function parser()
   p:option("-o --output", "path to write (default: known weights go to the store, "
     .. "others to FILE.safetensors in this folder)")
   p:flag("--half", "store float16: half the bytes, the same top-5")
+  p:option("--side", "height and width of the input, where the file leaves them open")
+    :convert(tonumber)
   p:option("--preprocessing", "what pictures go through: caffe, torch, tf")
   return p
 end
@@ -32,6 +34,8 @@ end
 
 local function report_text(out, r)
   local opts = {}
+  local size = r.options.side == nil and r.input and table.concat(r.input, "x")
+  if size then opts[1] = "input " .. size end
   for _, key in ipairs { "side", "classes", "fc" } do
     if r.options[key] then opts[#opts + 1] = key .. " " .. r.options[key] end
   end
@@ -42,8 +46,11 @@ local function report_text(out, r)
       or "weights        not in the catalogue: judge for yourself where they come from",
     "sha256         " .. r.sha256,
     "preprocessing  " .. r.preprocessing,
-    ("wrote          %s (%s)"):format(out, size_text(r.bytes)),
   }
+  for _, what in ipairs(r.assumed) do
+    lines[#lines + 1] = "assumed        " .. what
+  end
+  lines[#lines + 1] = ("wrote          %s (%s)"):format(out, size_text(r.bytes))
   return table.concat(lines, "\n")
 end
 
@@ -59,6 +66,7 @@ return function(args)
   if opts.help then return 0 end
   local out, report = require("lunette.weights.import")(opts.file, {
     out = opts.output, half = opts.half, preprocessing = opts.preprocessing,
+    side = opts.side,
   })
   if not out then
     text.complain(report, "lunette import")

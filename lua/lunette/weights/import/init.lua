@@ -10,6 +10,7 @@ local files = require "lunette.base.files"
 local foreign = require "lunette.weights.import.foreign"
 local graphs = require "lunette.net.graph"
 local json = require "lunette.base.json"
+local keras = require "lunette.weights.import.keras"
 local metadata = require "lunette.weights.metadata"
 local models = require "lunette.models"
 local names = require "lunette.weights.import.names"
@@ -23,7 +24,7 @@ local M = { program = program }
 ---@field half? boolean         store float16: half the bytes
 ---@field preprocessing? string what pictures go through ("caffe", "torch"); default:
 ---  what the file or its checksum says, else what its makers use
----@field side? integer         ONNX: height and width, where the file leaves them open
+---@field side? integer         height and width, where a file leaves them open
 ---@field name? string          a name for these weights, kept in the metadata
 ---@field sums? table           checksums that were computed already
 
@@ -34,6 +35,7 @@ local M = { program = program }
 ---@field weights? string       which known weight set it is
 ---@field preprocessing string
 ---@field sha256 string
+---@field assumed string[]      what the file does not say
 ---@field options table         width, side, classes ... of the network
 ---@field bytes integer         size of what was written
 
@@ -89,7 +91,7 @@ local function by_name_of(params)
   for _, p in ipairs(params) do
     if by_name[p.name] then
       return nil, ("two tensors are '%s' ('%s' and '%s')"):format(p.name,
-        by_name[p.name].source.name, p.source.name)
+        by_name[p.name].source.name, p.source and p.source.name or "?")
     end
     by_name[p.name] = p
   end
@@ -159,7 +161,8 @@ end
 -- itself or its checksum tells, then the habit of those who use such names.
 local function preprocessing(found, job, own)
   return text_of(job.opts.preprocessing or own.preprocessing
-    or job.known and job.known.preprocessing or origin_preprocessing[found.family]
+    or job.known and job.known.preprocessing or found.preprocessing
+    or origin_preprocessing[found.family]
     or found.arch.preprocessing)
 end
 
@@ -178,6 +181,7 @@ local function metadata_of(found, job)
   local meta = {
     lunette_model = found.model,
     lunette_graph = graphs.encode(found.arch),
+    assumed = #found.assumed > 0 and table.concat(found.assumed, "; ") or nil,
     preprocessing = preprocessing(found, job, own),
     labels = own.labels or class_names(found),
     weights_name = opts.name or known.name,
@@ -419,11 +423,69 @@ local function of_onnx(found, file, opts)
 end
 
 
+-- What the names in a Keras config say of the pictures its networks were trained on.
+local trained_with = {
+  { "resnet%d*v2", "tf" }, { "^vgg", "caffe" }, { "^resnet", "caffe" },
+  { "^densenet", "torch" }, { "^mobilenet", "tf" }, { "^xception", "tf" },
+  { "^inception", "tf" }, { "^nasnet", "tf" },
+}
+
+
+-- Preprocessing of a Keras network: 0 .. 255 where its first layers rescale, that of
+-- a known name, or else 0 .. 1, which is said.
+local function keras_preprocessing(found)
+  local arch, plain = found.arch, { order = "rgb", mean = { 0, 0, 0 },
+                                    std = { 1, 1, 1 }, scale = 1 }
+  if arch.rescales then return plain end
+  local name = arch.name:lower()
+  for _, row in ipairs(trained_with) do
+    if name:find(row[1]) then return row[2] end
+  end
+  for _, layer in ipairs(arch.layers) do
+    if layer.name:find "block5_conv3$" then
+      found.assumed[#found.assumed + 1] = "preprocessing: caffe, as for Keras' VGG "
+        .. "(--preprocessing)"
+      return "caffe"
+    end
+  end
+  found.assumed[#found.assumed + 1] = "preprocessing: values / 255 (--preprocessing)"
+  plain.scale = 1 / 255
+  return plain
+end
+
+
+-- A Keras file that says what it is. A config that is no whole description (no input)
+-- leaves the file to be recognised by its names.
+local function from_config(found, opts)
+  local arch, params = keras.read(found.meta, found.tensors, opts)
+  if not arch then return nil, params end
+  found.rescales, arch.rescales = arch.rescales, nil
+  local by_name, message = by_name_of(params)
+  if not by_name then return nil, message end
+  local graph
+  graph, message = check_shapes(arch, by_name)
+  if not graph then return nil, message end
+  graph.rescales = found.rescales
+  found.model, found.options, found.family, found.arch = arch.name, {}, "keras", graph
+  found.preprocessing = keras_preprocessing(found)
+  graph.rescales = nil
+  return found, params
+end
+
+
 -- Reads the listing and says what the file is.
 local function identify(file, opts)
   local found, message = M.list(file)
   if not found then return nil, message end
+  found.assumed = {}
   if found.format == "ONNX" then return of_onnx(found, file, opts) end
+  if found.meta.model_config then
+    local whole, params = from_config(found, opts)
+    if whole or not (params:find "does not say what the input is"
+                     or params:find "describes no layers") then
+      return whole, params
+    end
+  end
   local in_out
   in_out, message = in_out_names(found)
   if not in_out then return nil, message end
@@ -489,10 +551,11 @@ local function import(file, opts)
   bytes, message = write(job, params, meta)
   if not bytes then return nil, ("%s: %s"):format(file, message) end
   return job.out, {
-    model = found.model, family = found.family, format = found.format,
+    model = found.model, input = found.arch.input, family = found.family,
+    format = found.format,
     weights = meta.weights_name, known = known ~= nil,
     preprocessing = meta.preprocessing, sha256 = sums.sha256,
-    options = found.options, bytes = bytes,
+    options = found.options, bytes = bytes, assumed = found.assumed,
   }
 end
 

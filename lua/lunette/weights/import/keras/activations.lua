@@ -1,0 +1,105 @@
+---Activations by the names that Keras has for them, in our operators.
+local M = {}
+
+
+local function one(kind, attrs)
+  return function(e, call, name, x) return e:add(call, name, kind, { x }, attrs) end
+end
+
+
+---relu6(x + 3) / 6
+local function hard_sigmoid(e, call, name, x)
+  local y = e:add(call, name .. "_shift", "add", { x, 3 })
+  y = e:add(call, name .. "_cut", "relu6", { y })
+  return e:add(call, name, "mul", { y, 1 / 6 })
+end
+
+
+---Keras 2: 0.2 x + 0.5, cut to 0 .. 1.
+local function hard_sigmoid_2(e, call, name, x)
+  local y = e:add(call, name .. "_slope", "mul", { x, 0.2 })
+  y = e:add(call, name .. "_shift", "add", { y, 0.5 })
+  return e:add(call, name, "clamp", { y }, { min = 0, max = 1 })
+end
+
+
+local function hard_silu(e, call, name, x)
+  local y = hard_sigmoid(e, call, name .. "_gate", x)
+  return e:add(call, name, "mul", { x, y })
+end
+
+
+---scale * elu(x, alpha), Klambauer et al. 2017
+local function selu(e, call, name, x)
+  local y = e:add(call, name .. "_elu", "elu", { x },
+                  { alpha = 1.6732632423543772 })
+  return e:add(call, name, "mul", { y, 1.0507009873554805 })
+end
+
+
+---x / (1 + |x|)
+local function softsign(e, call, name, x)
+  local y = e:add(call, name .. "_abs", "abs", { x })
+  y = e:add(call, name .. "_more", "add", { y, 1 })
+  return e:add(call, name, "div", { x, y })
+end
+
+
+---x tanh(softplus(x))
+local function mish(e, call, name, x)
+  local y = e:add(call, name .. "_softplus", "softplus", { x })
+  y = e:add(call, name .. "_tanh", "tanh", { y })
+  return e:add(call, name, "mul", { x, y })
+end
+
+
+local function same(_, _, _, x) return x end
+
+
+local names = {
+  linear = same, relu = one "relu", relu6 = one "relu6", sigmoid = one "sigmoid",
+  tanh = one "tanh", softplus = one "softplus", elu = one("elu", { alpha = 1 }),
+  silu = one "silu", swish = one "silu", gelu = one "gelu", selu = selu,
+  softsign = softsign, mish = mish, exponential = one "exp", hard_silu = hard_silu,
+  hard_swish = hard_silu, leaky_relu = one("leaky_relu", { slope = 0.2 }),
+  softmax = one "softmax", log_softmax = one "log_softmax",
+}
+
+
+---The name in what a config says: "relu", or { class_name =, config = }.
+local function name_of(what)
+  if type(what) ~= "table" then return what end
+  local config = type(what.config) == "table" and what.config or {}
+  local name = what.class_name == "function" and what.config or config.name
+    or what.class_name
+  if what.class_name and not names[name] then
+    name = what.class_name
+  end
+  return type(name) == "string" and require("lunette.weights.import.keras.config")
+    .snake(name):gsub("^re_lu$", "relu") or nil
+end
+
+
+---Applies an activation; `linear` and none are no layer.
+---@param e table          see emit.lua
+---@param call lunette.keras.Call
+---@param name string      of the layer
+---@param x table          value
+---@param what any         as the config has it
+---@return table value
+function M.apply(e, call, name, x, what)
+  if what == nil then return x end
+  local key = name_of(what)
+  local f = names[key]
+  if key == "hard_sigmoid" then f = e.keras3 and hard_sigmoid or hard_sigmoid_2 end
+  if not f then
+    e.fail(call, "its activation '%s' is not supported",
+           tostring(key or "?"):gsub("%c", "?"))
+  end
+  if key == "softmax" and #x.shape == 3 and e.first then
+    e.fail(call, "a softmax over the width of pictures is not supported")
+  end
+  return f(e, call, name, x)
+end
+
+return M

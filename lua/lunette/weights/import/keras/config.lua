@@ -1,0 +1,322 @@
+---What a Keras config says: which layers there are, in an order in which they can be
+---computed, and what each reads. Sequential, Functional, and models within models;
+---Keras 2 and 3. Nothing of a config is ever run.
+---
+---A call is { name =, class =, config =, inputs = names of calls, numbers, layer =,
+---path2 =, path3 = }: `layer` says whose weights it uses (a layer may be called more
+---than once), the paths where Keras 2 and 3 keep them.
+local json = require "lunette.base.json"
+
+local M = {}
+
+local MOST_CALLS, MOST_DEPTH = 4096, 16
+
+---@class lunette.keras.Call
+---@field name string
+---@field class string
+---@field config table
+---@field inputs (string|number)[]
+---@field layer string
+---@field path2 string[]   names of the models around it, and its own
+---@field path3 string     "layers/functional/layers/conv2d_3"
+
+
+local function fail(message, ...) error(message:format(...), 0) end
+
+
+---A name as it may be printed and stored.
+local function safe(name)
+  if type(name) ~= "string" or name == "" or #name > 128 or name:find "%c" then
+    fail("a layer's name is no plain text of at most 128 letters")
+  end
+  return name
+end
+
+
+---Keras' own to_snake_case: "MaxPooling2D" -> "max_pooling2d", "ReLU" -> "re_lu".
+---@param class string
+---@return string
+function M.snake(class)
+  local s = class:gsub("[^%w_]", "")
+  -- any character before a capital with small letters behind it, left to right
+  s = s:gsub("(.)(%u%l+)", "%1_%2")
+  return (s:gsub("([a-z])(%u)", "%1_%2"):lower())
+end
+
+
+---A config without its nulls, which mean "not given"; in lists they are false.
+local function without_null(value, depth)
+  if depth > 64 then fail "nested too deep" end
+  if type(value) ~= "table" then return value end
+  for key, one in pairs(value) do
+    if one == json.null then
+      value[key] = type(key) ~= "string" and false or nil
+    else
+      without_null(one, depth + 1)
+    end
+  end
+  return value
+end
+
+
+local models = { Sequential = true, Functional = true, Model = true }
+
+
+local function is_model(spec)
+  return models[spec.class_name] and type(spec.config) == "table"
+    and type(spec.config.layers) == "table"
+end
+
+
+-- what a layer reads -------------------------------------------------------------
+
+
+---Keras 3: tensors and numbers among the arguments, in order.
+local function collect(value, refs, depth)
+  if depth > MOST_DEPTH then fail "its arguments are nested too deep" end
+  if type(value) == "number" then
+    refs[#refs + 1] = { number = value }
+  elseif type(value) == "table" and value.class_name == "__keras_tensor__" then
+    local h = type(value.config) == "table" and value.config.keras_history
+    if type(h) ~= "table" then fail "a tensor without a history" end
+    refs[#refs + 1] = { name = h[1], node = h[2] }
+  elseif type(value) == "table" then
+    for _, one in ipairs(value) do collect(one, refs, depth + 1) end
+  end
+end
+
+
+---Keras 2: ["name", node, tensor, { arguments }], of which `y` may be a number or
+---another tensor.
+local function add_reference(one, refs)
+  if type(one) ~= "table" or type(one[1]) ~= "string" then
+    fail "what it reads is written in no way that Keras has"
+  end
+  refs[#refs + 1] = { name = one[1], node = one[2] }
+  local y = type(one[4]) == "table" and one[4].y
+  if type(y) == "number" then refs[#refs + 1] = { number = y } end
+  if type(y) == "table" and type(y[1]) == "string" then
+    refs[#refs + 1] = { name = y[1], node = y[2] }
+  end
+end
+
+
+---What every call of a layer reads.
+local function calls_of(spec)
+  local list = {}
+  for i, node in ipairs(type(spec.inbound_nodes) == "table" and spec.inbound_nodes
+                        or {}) do
+    local refs = {}
+    if type(node) ~= "table" then fail "a call is no list" end
+    if node.args then
+      collect(node.args, refs, 0)
+    elseif type(node[1]) == "string" then
+      add_reference(node, refs)
+    else
+      for _, one in ipairs(node) do add_reference(one, refs) end
+    end
+    list[i] = refs
+  end
+  return list
+end
+
+
+-- one model ----------------------------------------------------------------------
+
+
+---Where Keras 3 keeps each layer: by class, counted.
+local function places(layers, prefix)
+  local used, list = {}, {}
+  for i, spec in ipairs(layers) do
+    local name = M.snake(tostring(spec.class_name))
+    local n = used[name]
+    used[name] = (n or -1) + 1
+    list[i] = ("%slayers/%s%s"):format(prefix, name, n and "_" .. used[name] or "")
+  end
+  return list
+end
+
+
+local expand
+
+
+---Adds one call of a layer, or the calls of a model; returns what it puts out.
+local function add_call(out, spec, name, inputs, where)
+  if #out.calls >= MOST_CALLS then fail("more than %d layers", MOST_CALLS) end
+  if is_model(spec) then
+    return expand(out, spec, inputs, {
+      depth = where.depth + 1, name = name .. "/", path2 = where.path2,
+      path3 = where.path3 .. "/" })
+  end
+  local config = type(spec.config) == "table" and spec.config or {}
+  out.calls[#out.calls + 1] = {
+    name = name, class = tostring(spec.class_name), config = config, inputs = inputs,
+    layer = where.layer, path2 = where.path2, path3 = where.path3,
+  }
+  return name
+end
+
+
+local function layer_name(spec, i)
+  local config = type(spec.config) == "table" and spec.config or {}
+  local name = spec.name or config.name
+  return safe(name or ("%s_%d"):format(M.snake(tostring(spec.class_name)), i))
+end
+
+
+---Where a layer of a model is.
+local function where_of(around, name, place)
+  local path2 = { table.unpack(around.path2) }
+  path2[#path2 + 1] = name
+  return { depth = around.depth, path2 = path2, path3 = place,
+           layer = around.name .. name }
+end
+
+
+local function sequence(out, layers, inputs, around)
+  local place, value = places(layers, around.path3), inputs[1]
+  for i, spec in ipairs(layers) do
+    local name = layer_name(spec, i)
+    local is_input = spec.class_name == "InputLayer"
+    if is_input and value == nil or not is_input then
+      value = add_call(out, spec, around.name .. name, { value },
+                       where_of(around, name, place[i]))
+    end
+  end
+  return value
+end
+
+
+---Names of input_layers or output_layers: ["name", 0, 0], or a list of such.
+local function endpoints(list)
+  if type(list) ~= "table" then return {} end
+  if type(list[1]) == "string" then return { { name = list[1], node = list[2] } } end
+  local found = {}
+  for i, one in ipairs(list) do
+    if type(one) ~= "table" then fail "its inputs or outputs are no list" end
+    found[i] = { name = one[1], node = one[2] }
+  end
+  return found
+end
+
+
+---The layers of a functional model by name: what each call reads, what it puts out.
+local function table_of(layers, around)
+  local place, by_name = places(layers, around.path3), {}
+  for i, spec in ipairs(layers) do
+    local name = layer_name(spec, i)
+    if by_name[name] then fail("two layers are named '%s'", name) end
+    by_name[name] = { spec = spec, place = place[i], calls = calls_of(spec),
+                      done = {} }
+  end
+  return by_name
+end
+
+
+---The layer that a reference means, and which of its calls.
+local function entry_of(by_name, ref)
+  local entry = by_name[ref.name]
+  if not entry then fail("'%s' is read, but is no layer", safe(tostring(ref.name))) end
+  local k = (math.tointeger(ref.node) or 0) + 1
+  if not entry.calls[k] and #entry.calls <= 1 then k = 1 end
+  return entry, k
+end
+
+
+---Raises where a call cannot be computed: it reads itself, or nothing.
+local function check_call(entry, k, ref, depth)
+  if entry.busy or depth > MOST_CALLS then
+    fail("layer '%s' reads itself", safe(ref.name))
+  end
+  if not entry.calls[k] and entry.spec.class_name ~= "InputLayer" then
+    fail("layer '%s' reads nothing", safe(ref.name))
+  end
+end
+
+
+---The value of a call, computed when it is first asked for.
+local function value_of(out, by_name, ref, around, depth)
+  if ref.number then return ref.number end
+  local entry, k = entry_of(by_name, ref)
+  if entry.done[k] then return entry.done[k] end
+  check_call(entry, k, ref, depth)
+  entry.busy = true
+  local inputs = {}
+  for i, r in ipairs(entry.calls[k] or {}) do
+    inputs[i] = value_of(out, by_name, r, around, depth + 1)
+  end
+  entry.busy = false
+  local name = around.name .. ref.name .. (k > 1 and "__" .. k or "")
+  entry.done[k] = add_call(out, entry.spec, name, inputs,
+                           where_of(around, ref.name, entry.place))
+  return entry.done[k]
+end
+
+
+local function functional(out, config, inputs, around)
+  local by_name = table_of(config.layers, around)
+  for i, input in ipairs(inputs[1] and endpoints(config.input_layers) or {}) do
+    local entry = by_name[input.name]
+    if entry then entry.done[1] = inputs[i] end
+  end
+  local values = {}
+  for i, output in ipairs(endpoints(config.output_layers)) do
+    values[i] = value_of(out, by_name, output, around, 0)
+  end
+  if #values == 0 then fail "it names no outputs" end
+  if around.depth == 0 then
+    out.outputs = values
+  elseif #values > 1 then
+    fail "a model within the model has several outputs"
+  end
+  return values[1]
+end
+
+
+---Does any layer say what it reads? Some writers leave that out of a chain.
+local function is_chain(config)
+  for _, spec in ipairs(config.layers) do
+    if spec.inbound_nodes and #spec.inbound_nodes > 0 then return false end
+  end
+  return true
+end
+
+
+function expand(out, spec, inputs, around)
+  if around.depth > MOST_DEPTH then fail "models within models, too deep" end
+  for _, one in ipairs(spec.config.layers) do
+    if type(one) ~= "table" then fail "a layer is no object" end
+  end
+  if spec.class_name == "Sequential" or is_chain(spec.config) then
+    return sequence(out, spec.config.layers, inputs, around)
+  end
+  return functional(out, spec.config, inputs, around)
+end
+
+
+---Reads a config.
+---@param text string   JSON
+---@return { name: string, calls: lunette.keras.Call[], outputs: string[],
+---  build_shape: any }? model, string? message
+function M.read(text)
+  local spec, message = json.decode(text)
+  if type(spec) ~= "table" then
+    return nil, "the config is no JSON object" .. (message and ": " .. message or "")
+  end
+  if not is_model(spec) then
+    local class = tostring(spec.class_name):gsub("%c", "?"):sub(1, 60)
+    return nil, ("the config describes no layers: it is of '%s'"):format(class)
+  end
+  local fine, why = pcall(without_null, spec, 0)
+  if not fine then return nil, "the config: " .. tostring(why) end
+  local out = { calls = {}, name = spec.config.name,
+                build_shape = spec.config.build_input_shape }
+  local ok, value = pcall(expand, out, spec, {}, { depth = 0, name = "", path2 = {},
+                                                   path3 = "" })
+  if not ok then return nil, "the config: " .. tostring(value) end
+  if not value then return nil, "the config has no layers" end
+  out.outputs = out.outputs or { value }
+  return out
+end
+
+return M

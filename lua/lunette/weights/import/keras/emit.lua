@@ -1,0 +1,138 @@
+---Our table of layers as it grows out of a Keras config: layers are added one by one,
+---their shapes are the operators' own. Keras counts (H,W,C), we (C,H,W).
+---
+---A value is { name =, shape = }: the layer that puts it out, without the batch. What
+---Keras has flattened is { flat = value, shape = { n } } until somebody reads it: a
+---dense layer takes our order and has its weights permuted, others get Keras' order.
+local layers = require "lunette.net.layers"
+
+local Emit = {}
+Emit.__index = Emit
+
+
+local function fail(call, message, ...)
+  error(("layer '%s' (%s): "):format(call.name, call.class:gsub("%c", "?"))
+    .. message:format(...), 0)
+end
+
+
+---@param weights table          where tensors are found
+---@param channels_first boolean the config counts (C,H,W)
+---@return table
+local function new(weights, channels_first)
+  return setmetatable({ layers = {}, params = {}, names = {}, weights = weights,
+                        first = channels_first }, Emit)
+end
+
+
+---A name that no layer has yet.
+function Emit:free_name(name)
+  local free, n = name, 1
+  while self.names[free] or free == "input" do
+    n = n + 1
+    free = name .. "_" .. n
+  end
+  self.names[free] = true
+  return free
+end
+
+
+---Adds a layer.
+---@param call lunette.keras.Call   on whose behalf
+---@param name string
+---@param kind string
+---@param from any[]        values and numbers
+---@param attrs? table
+---@param shares? string    the layer whose parameters it has
+---@return table value
+function Emit:add(call, name, kind, from, attrs, shares)
+  local spec, shapes, entries = { name = self:free_name(name), kind = kind,
+                                  shares = shares }, {}, {}
+  for key, value in pairs(attrs or {}) do spec[key] = value end
+  for i, one in ipairs(from) do
+    if type(one) == "table" and one.name then
+      shapes[#shapes + 1] = one.shape
+      entries[i] = one.name
+    else
+      entries[i] = one
+    end
+  end
+  spec.from = entries
+  local probe = {}
+  for key, value in pairs(spec) do probe[key] = value end
+  local ok, message = pcall(function()
+    layers.check(probe)
+    layers.read_inputs(probe, entries)
+    layers.infer(probe, shapes)
+  end)
+  if not ok then fail(call, "%s", (tostring(message):gsub("^layer '.-': ", ""))) end
+  self.layers[#self.layers + 1] = spec
+  return { name = spec.name, shape = probe.shape }
+end
+
+
+---A weight of the call: the tensor, or nil where it may be missing.
+---@param slots string[]   Keras 2's words for it
+---@param place integer    Keras 3's place, from 1
+---@param optional? boolean
+function Emit:find(call, slots, place, optional)
+  local t = self.weights:find(call, slots, place)
+  if not t and not optional then fail(call, "the file has no '%s' of it", slots[1]) end
+  return t
+end
+
+
+---Says which tensor is a parameter: its axes split as `view`, in the order `perm`.
+---@param layer string   ours
+---@param key string     "weight" ...
+function Emit:param(call, layer, key, tensor, view, perm, shape)
+  local have, want = layers.product(tensor.shape), layers.product(view)
+  if have ~= want then
+    fail(call, "'%s' is (%s), which is not (%s)", tensor.name,
+         table.concat(tensor.shape, ", "), table.concat(view, ", "))
+  end
+  self.params[#self.params + 1] = { name = layer .. "." .. key, source = tensor,
+                                    view = view, perm = perm, shape = shape }
+end
+
+
+---A parameter of n ones or zeros that no file holds.
+function Emit:fill(layer, key, n, one)
+  local data = {}
+  for i = 1, n do data[i] = one end
+  self.params[#self.params + 1] = { name = layer .. "." .. key, data = data,
+                                    shape = { n } }
+end
+
+
+---A vector of n.
+function Emit:vector(call, layer, key, tensor, n)
+  self:param(call, layer, key, tensor, { n }, { 1 }, { n })
+end
+
+
+---The value as a layer of ours, flattened as Keras does.
+function Emit:real(call, x)
+  if not x.flat then return x end
+  local source, name = x.flat, x.flat_name
+  local s = source.shape
+  if not self.first and #s == 3 and s[2] * s[3] > 1 and s[1] > 1 then
+    source = self:add(call, name .. "_order", "permute", { source },
+                      { dims = { 1, 3, 4, 2 } })
+  end
+  local y = self:add(call, name, "flatten", { source })
+  x.flat, x.name, x.shape = nil, y.name, y.shape
+  return x
+end
+
+
+---The value flattened in our order, and the shape that it was flattened from.
+function Emit:flattened(call, x)
+  if not x.flat then return x, nil end
+  local from = x.flat.shape
+  return self:add(call, x.flat_name, "flatten", { x.flat }), from
+end
+
+Emit.fail = fail
+
+return new

@@ -1,0 +1,155 @@
+---Keras models as their own config describes them: layers, order, names, shapes. What
+---the config has and we do not is refused by its name.
+local config = require "lunette.weights.import.keras.config"
+local emit = require "lunette.weights.import.keras.emit"
+local rows = require "lunette.weights.import.keras.rows"
+local weights = require "lunette.weights.import.keras.weights"
+
+local M = {}
+
+
+local function fail(message, ...) error(message:format(...), 0) end
+
+
+---Do the layers count (C,H,W)?
+local function channels_first(model)
+  local first, last = false, false
+  for _, call in ipairs(model.calls) do
+    first = first or call.config.data_format == "channels_first"
+    last = last or call.config.data_format == "channels_last"
+  end
+  if first and last then
+    fail "some layers count channels first and others last, which is not supported"
+  end
+  return first
+end
+
+
+---The shape of the input as the config has it, with its batch.
+local function config_shape(model)
+  local c = model.calls[1].config
+  local shape = c.batch_input_shape or c.batch_shape or model.build_shape
+  if type(shape) ~= "table" then return nil end
+  return type(shape[1]) == "table" and shape[1] or shape
+end
+
+
+---The input (C,H,W); nil and a message where the config leaves it open.
+local function input_shape(model, first, side)
+  local shape = config_shape(model)
+  if not shape then return nil, "the config does not say what the input is" end
+  local order, dims = first and { 2, 3, 4 } or { 4, 2, 3 }, {}
+  for i, k in ipairs(order) do
+    dims[i] = math.tointeger(shape[k]) or i > 1 and side or 0
+  end
+  if dims[1] < 1 then
+    return nil, "the config does not say how many channels the input has"
+  elseif dims[2] < 1 or dims[3] < 1 then
+    return nil, "the config leaves the size of the input open; give it with --side"
+  end
+  return dims
+end
+
+
+---What a call reads: values of other calls, numbers, or the input.
+local function read(call, values, input, is_first)
+  local xs = {}
+  for k, name in ipairs(call.inputs) do
+    xs[k] = type(name) == "number" and name or values[name]
+  end
+  xs[1] = xs[1] or is_first and input or nil
+  if not xs[1] then fail("layer '%s' reads nothing", call.name) end
+  return xs
+end
+
+
+local function apply(e, call, xs)
+  local row = rows[call.class]
+  if not row then
+    fail("layer '%s': Keras' %s is not supported", call.name,
+         call.class:gsub("%c", "?"):sub(1, 60))
+  end
+  return row(e, call, xs, call.config)
+end
+
+
+---Makes the layers, call by call.
+local function build(model, e, input)
+  local values, made = {}, {}
+  for i, call in ipairs(model.calls) do
+    if call.class ~= "InputLayer" then
+      local xs = read(call, values, input, i == 1)
+      call.shares = made[call.layer]
+      values[call.name] = apply(e, call, xs)
+      made[call.layer] = made[call.layer] or call.name
+    elseif next(values) then
+      fail "networks of several inputs cannot be read"
+    else
+      values[call.name] = input
+    end
+  end
+  return values
+end
+
+
+---Values as names of layers, made real where they were only flattened in thought.
+local function output_names(model, e, values)
+  local names = {}
+  for i, name in ipairs(model.outputs) do
+    local call = { name = name, class = "output" }
+    local x = values[name] and e:real(call, values[name])
+    if not x or x.name == "input" then fail "its output is no layer" end
+    names[i] = x.name
+  end
+  return names
+end
+
+
+local function name_of(model)
+  if type(model.name) ~= "string" or model.name == "" then return "keras" end
+  return (model.name:gsub("%c", "?"):sub(1, 100))
+end
+
+
+---Does the network begin with layers that rescale 0 .. 255?
+local function rescales(model)
+  local class = model.calls[2] and model.calls[2].class
+  return class == "Rescaling" or class == "Normalization"
+end
+
+
+local function describe(model, tensors, opts)
+  local first = channels_first(model)
+  local shape, message = input_shape(model, first, opts.side)
+  if not shape then fail("%s", message) end
+  local w = weights(tensors)
+  local e = emit(w, first)
+  e.keras3 = w.is_keras3
+  local outputs = output_names(model, e, build(model, e, { name = "input",
+                                                           shape = shape }))
+  local left = w:left()
+  if left then fail("tensor '%s' belongs to no layer of the config", left.name) end
+  local last = e.layers[#e.layers].name
+  return { name = name_of(model), input = shape, layers = e.layers,
+           rescales = rescales(model),
+           outputs = (#outputs > 1 or outputs[1] ~= last) and outputs or nil,
+  }, e.params
+end
+
+
+---What a Keras file describes: our table of layers, and which tensor is which
+---parameter.
+---@param meta table<string, string>   of the listing, with `model_config`
+---@param tensors lunette.import.Tensor[]
+---@param opts { side?: integer }
+---@return table? arch, lunette.import.Param[]|string params_or_message
+function M.read(meta, tensors, opts)
+  local model, message = config.read(meta.model_config)
+  if not model then return nil, message end
+  if #model.calls == 0 then return nil, "the config has no layers" end
+  local ok, arch, params = pcall(describe, model, tensors, opts)
+  if not ok then return nil, tostring(arch) end
+  return arch, params
+end
+
+return M

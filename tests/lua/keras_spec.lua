@@ -1,0 +1,118 @@
+-- Keras files are what their own config says: networks that tests/keras/write.py writes
+-- as Keras 2 and 3 do, beside what TensorFlow would answer (by torch, in Keras' order).
+local lu = require "lunette"
+local import = require "lunette.weights.import"
+local t = dofile "tests/lua/support.lua"
+
+local python = "/usr/bin/python3"
+local can = t.shell(python .. " -c 'import h5py, torch'") == 0
+
+
+---The mean over pixels of the first channel or class.
+local function first(output)
+  local one = output:narrow { dim = 2, start = 1, length = 1 }
+  return output:dim() == 4 and one:mean { dims = { 3, 4 } } or one
+end
+
+
+local function read(path, key)
+  return assert(lu.npy.read(path .. "." .. key .. ".npy"))
+end
+
+
+describe("a Keras file", function()
+  if not can then return pending "python3 with h5py and torch" end
+  local folder, done = t.folder()
+  local code, list = t.shell(("%s tests/keras/write.py '%s'"):format(python, folder))
+  assert(code == 0, list)
+  teardown(done)
+
+  for name in list:gmatch "(%S+)\n" do
+    it("is the network that it describes: " .. name, function()
+      local base = folder .. "/" .. name:gsub("%.%w+$", "")
+      local out = base .. ".safetensors"
+      local path, report = import(folder .. "/" .. name, { out = out, sums = {
+        sha256 = ("0"):rep(64) } })
+      assert.equal(out, path, tostring(report))
+      local net = assert(lu.load(out))
+      local x = read(base, "x")
+      local run = net:run(x)
+      assert.same(read(base, "y"):shape(), run.output:shape())
+      local d = run.output:detach():distance(read(base, "y"))
+      assert.is_true(d < 1e-5, d)
+      d = run:gradient({ score = first }):distance(read(base, "g"))
+      assert.is_true(d < 1e-4, d)
+    end)
+  end
+end)
+
+
+describe("a Keras config", function()
+  local keras = require "lunette.weights.import.keras"
+  local json = require "lunette.base.json"
+
+  local function refusal(config, side)
+    local text = type(config) == "string" and config or json.encode(config)
+    local arch, message = keras.read({ model_config = text }, {}, { side = side })
+    assert.is_nil(arch)
+    assert.is_nil(message:find "[%c]")
+    return message
+  end
+
+  local function sequential(...)
+    return { class_name = "Sequential", config = { layers = { ... } } }
+  end
+
+  local input = { class_name = "InputLayer",
+                  config = { batch_input_shape = { 1, 8, 8, 3 } } }
+
+  it("is refused by name for what is not known here", function()
+    assert.matches("Keras' LSTM is not supported",
+                   refusal(sequential(input, { class_name = "LSTM" })))
+    local sparse = { class_name = "Activation", config = { activation = "sparsemax" } }
+    assert.matches("activation 'sparsemax' is not supported",
+                   refusal(sequential(input, sparse)))
+    assert.matches("the file has no 'kernel' of it",
+                   refusal(sequential(input, { class_name = "Dense" })))
+    assert.matches("does not say what the input is",
+                   refusal(sequential { class_name = "Dense" }))
+    local open = { class_name = "InputLayer",
+                   config = { batch_shape = { false, false, false, 3 } } }
+    assert.matches("size of the input open; give it with %-%-side",
+                   refusal(sequential(open, { class_name = "Flatten" })))
+  end)
+
+  it("is refused where it is damaged or hostile", function()
+    assert.matches("no JSON object", refusal "[")
+    assert.matches("describes no layers: it is of 'X'", refusal { class_name = "X" })
+    assert.matches("no plain text", refusal(sequential(input,
+      { class_name = "Dense", config = { name = "a\27[31m" } })))
+    local function functional(layers, outputs)
+      return { class_name = "Functional", config = { layers = layers,
+               input_layers = { { "x", 0, 0 } }, output_layers = outputs } }
+    end
+    local ring = functional({
+      { class_name = "Add", name = "a", inbound_nodes = { { { "b", 0, 0, {} } } } },
+      { class_name = "Add", name = "b", inbound_nodes = { { { "a", 0, 0, {} } } } },
+    }, { { "b", 0, 0 } })
+    assert.matches("layer 'b' reads itself", refusal(ring))
+    assert.matches("'c' is read, but is no layer", refusal(functional({
+      { class_name = "Add", name = "a", inbound_nodes = { { { "c", 0, 0, {} } } } },
+    }, { { "a", 0, 0 } })))
+    local many = { input }
+    for i = 2, 5000 do many[i] = { class_name = "Dropout" } end
+    assert.matches("more than 4096 layers", refusal(sequential(table.unpack(many))))
+    local deep = sequential(input)
+    for _ = 1, 30 do deep = sequential(deep) end
+    assert.matches("too deep", refusal(deep))
+  end)
+
+  it("names classes as Keras does", function()
+    local config = require "lunette.weights.import.keras.config"
+    for class, name in pairs { MaxPooling2D = "max_pooling2d", ReLU = "re_lu",
+      PReLU = "p_re_lu", Conv2D = "conv2d", BatchNormalization = "batch_normalization",
+      ZeroPadding2D = "zero_padding2d", DepthwiseConv2D = "depthwise_conv2d" } do
+      assert.equal(name, config.snake(class))
+    end
+  end)
+end)
