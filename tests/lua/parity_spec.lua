@@ -191,3 +191,11 @@ describe("the reference", function()
     check("modifiers", "^lu%.modifiers%.")
   end)
 end)
+
+describe("help", function()
+  it("has a page for every name that it may suggest", function()
+    for _, x in ipairs(exports.list()) do
+      assert.truthy(help.text(x.short), x.name .. " has no page as '" .. x.short .. "'")
+    end
+  end)
+end)

@@ -101,17 +101,21 @@ function M.list()
 end
 
 
----The exports whose name is `what`, whole or in its last part.
+---The exports whose name is `what`, whole or in its last part; those of the core where
+---nothing else is called so.
 ---@param what string   "gradcam", "net:run", "unit"
 ---@return lunette.Export[]
 function M.named(what)
-  local whole, part = {}, {}
+  local whole, part, inner = {}, {}, {}
   local tail = "[.:]" .. what:gsub("[%.%-:]", "%%%0") .. "$"
   for _, x in ipairs(M.list()) do
     if x.name == what then whole[#whole + 1] = x end
-    if x.name:find(tail) and not x.name:find "^core" then part[#part + 1] = x end
+    if x.name:find(tail) then
+      local list = x.name:find "^core" and inner or part
+      list[#list + 1] = x
+    end
   end
-  return #whole > 0 and whole or part
+  return #whole > 0 and whole or #part > 0 and part or inner
 end
 
 
