@@ -408,3 +408,11 @@ describe("the reference networks", function()
     assert.is_true(names[8] or names[7]) -- hen, cock
   end)
 end)
+
+describe("lu.load", function()
+  it("refuses what it does not take", function()
+    local ok, message = pcall(lu.load, "glyphs", { side = 454 })
+    assert.is_false(ok)
+    assert.matches("takes a name or a path alone, got a table", message, 1, true)
+  end)
+end)

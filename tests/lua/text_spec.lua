@@ -53,6 +53,14 @@ describe("a hostile weights file", function()
   end)
   teardown(function() done() end)
 
+  it("is described escaped", function()
+    local net = assert(lu.load(folder .. "/evil.safetensors"))
+    local run = net:run(net:images(lu.glyphs.default_images(1).images))
+    for _, x in ipairs { net, run, run:stats(), run:compare(run) } do
+      assert.is_nil(tostring(x):find "[\0-\8\11-\31\127]")
+    end
+  end)
+
   for _, command in ipairs {
     "explain '%s/'*.png -m '%s/evil.safetensors' -o '%s'",
     "summary '%s/evil.safetensors'",

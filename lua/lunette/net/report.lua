@@ -4,6 +4,7 @@
 local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local forward = require "lunette.net.forward"
+local escape = require("lunette.base.text").escape
 local layers = require "lunette.net.layers"
 
 local M = {}
@@ -66,7 +67,7 @@ function M.text(run)
     for _, name in ipairs(run.output_names) do add_output(out, run, name, n) end
   end
   if run:count() > 8 then out[#out + 1] = ("  ... %d more"):format(run:count() - 8) end
-  return table.concat(out, "\n")
+  return escape(table.concat(out, "\n"), "\n")
 end
 
 
@@ -112,7 +113,7 @@ local function stats_text(rows)
                                 r.mean, 100 * r.zeros,
                                 r.finite and "" or "  not finite")
   end
-  return table.concat(out, "\n")
+  return escape(table.concat(out, "\n"), "\n")
 end
 
 
@@ -187,7 +188,7 @@ local function compare_text(r)
                                                      c.class, c.name)
     end
   end
-  return table.concat(out, "\n")
+  return escape(table.concat(out, "\n"), "\n")
 end
 
 

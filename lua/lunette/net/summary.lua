@@ -1,5 +1,6 @@
 ---What a network and a layer look like in print. Adds net:summary() and tostring.
 local layers = require "lunette.net.layers"
+local escape = require("lunette.base.text").escape
 
 local M = {}
 
@@ -57,7 +58,7 @@ function M.summary(net, opts)
   sum("Total params", total)
   sum("Trainable params", total - frozen)
   sum("Non-trainable params", frozen)
-  return table.concat(out, "\n")
+  return escape(table.concat(out, "\n"), "\n")
 end
 
 
@@ -85,7 +86,7 @@ function M.layer(layer)
   if #layer.aliases > 0 then
     list[#list + 1] = "  also " .. table.concat(layer.aliases, ", ")
   end
-  return table.concat(list, "\n")
+  return escape(table.concat(list, "\n"), "\n")
 end
 
 

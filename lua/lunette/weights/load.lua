@@ -251,10 +251,15 @@ end
 ---  local net = assert(lu.load "glyphs")
 ---  print(net)
 ---@param what string
+---@param more? nil   nothing: an argument too many is an error
 ---@return lunette.Net? net, string? message
-function M.load(what)
+function M.load(what, more)
   if type(what) ~= "string" then
     error(("load: expected a name or a path, got %s"):format(type(what)), 2)
+  end
+  if more ~= nil then
+    error(("load: takes a name or a path alone, got a %s too; what a network is stands "
+           .. "in its file"):format(type(more)), 2)
   end
   if what:find "%.onnx$" then return once(what) end
   if what:find "[/.]" then return M.file(what) end
