@@ -126,7 +126,7 @@ static void fused_equals_unfused(const char *op, const char *attrs,
   float *two = lun_malloc(2 * (size_t)in * sizeof *two);
   opcase_fill(dy, 2 * out, ' ', 0, 3);
   for (int k = 0; k < 4; k++) {
-    const double attr[LUN_MAXPARAM] = {0.3f};
+    const double attr[LUN_MAXPARAM] = {(double)0.3f};
     const lun_rule *rule = lun_op_rule(before.n.op, gates[k], &c.err);
     lun_gate gate = {rule->gate(attr), before.n.out->data, in};
     lun_back b = {.node = &c.n, .copies = 2, .dy = dy};

@@ -214,8 +214,12 @@ return function(test)
   for _, method in ipairs { "gradcam", "layercam" } do
     cam_of_either_sign(test, method .. "_eigen_smooth", method, { eigen_smooth = true })
   end
-  -- alpha has a pole at g sum A = -2: where a place lies near, float32 costs 5e-3
-  tkv_cam(test, "gradcam_plus_plus", "gradcam_pp", 1e-2)
+  -- alpha has a pole at g sum A = -2: where a place lies near, float32 costs 5e-3. At
+  -- full-size VGG16's block3 and block5 so many do that noise of 1e-4 on a picture of
+  -- 0..255 moves the map by 1.26 and 0.006: only its main lines can be compared.
+  tkv_cam(test, "gradcam_plus_plus", "gradcam_pp", function(net)
+    return net:count_params() > 1e8 and 0.3 or 1e-2
+  end)
   tkv_cam(test, "layercam", "layercam")
   tkv_cam(test, "scorecam", "scorecam")
   test("^tkv_faster_scorecam_max(%d+)@(.+)$", function(case, most, layer)

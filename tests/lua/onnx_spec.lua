@@ -58,7 +58,7 @@ describe("the zoo", function()
         assert.matches(refused[name], message)
         return
       end
-      local net = assert(lu.load(assert(path, message)))
+      local net = assert(lu.load((assert(path, message))))
       local get, meta, index = golden(name)
       local layer = assert(net:layer(meta.score_tensor))
       local run = net:run(as_picture(get "blobs/input", meta))
