@@ -303,6 +303,16 @@ describe("masks and perturbations", function()
   local masks = require "lunette.explain.masks"
   local perturb = require "lunette.explain.perturb"
 
+  it("refuse backward rules, which could not matter", function()
+    for _, name in ipairs { "occlusion", "rise", "lime", "scorecam",
+                            "layer_ablation" } do
+      for _, m in ipairs { "guided", "epsilon_plus" } do
+        local message = t.message(lu[name], run, { score = 1, modifiers = { m } })
+        assert.matches("'" .. m .. "' is about backward", message)
+      end
+    end
+  end)
+
   it("cover every pixel by windows, and each segment once", function()
     local windows = masks.windows { height = 7, width = 9, window = { 3, 4 },
                                     stride = { 2, 3 } }
@@ -575,5 +585,18 @@ describe("a layer that is one branch of several", function()
     end
     local map = lu.ablationcam(graph, gx, { score = 1, layer = "left_relu" })
     assert.same({ 2, 13, 11 }, map:shape())
+  end)
+
+  it("shares out what it changes beside the others' values", function()
+    local map = lu.layer_integrated_gradients(graph, gx, { score = 1, steps = 200,
+      layer = "left_relu", modifiers = { "linear" } })
+    for i = 1, 2 do
+      local r <close> = graph:run(gx:rows(i), logit)
+      local zero <close> = graph:run(gx:rows(i) * 0, logit)
+      local without <close> = graph:run_from("left_relu", zero:activation "left_relu",
+        { modifiers = { "linear" }, beside = r })
+      local change = r.output[1][2] - without.output[1][2]
+      assert.near(change, map[i]:sum():item(), 0.02 * math.abs(change) + 1e-3)
+    end
   end)
 end)

@@ -2,7 +2,8 @@
 ---baseline's values. Rows are lists of 0 and 1.
 local core = require "lunette.core"
 local masks = require "lunette.explain.masks"
-local opt = require("lunette.base.options").opt
+local options = require "lunette.base.options"
+local opt = options.opt
 local perturb = require "lunette.explain.perturb"
 local segments = require "lunette.explain.segments"
 
@@ -23,6 +24,12 @@ function M.options(own)
   end
   return all
 end
+
+
+---Coalitions of the caller's own instead of drawn ones.
+M.given = opt.any(false, "(S,M) of 0 and 1: of your own", function(v)
+  return v and not options.is_tensor(v) and "a tensor" or nil
+end)
 
 
 ---The labels that a call's option means.

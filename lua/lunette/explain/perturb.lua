@@ -46,7 +46,19 @@ function M.score_of(run, batch, score, o)
 end
 
 
+---A backward rule would change nothing here: raises for one.
+local function check_modifiers(spec)
+  for _, m in ipairs(spec.modifiers or {}) do
+    if m.rule or m.entries then
+      error(("%s: modifier '%s' is about backward, and this runs forward alone; "
+             .. "leave it out"):format(spec.name or "perturbation", m.name), 0)
+    end
+  end
+end
+
+
 local function prepare(run, spec)
+  check_modifiers(spec)
   local x = run.images
   if spec.from then
     local value, message = run:activation(spec.from.name)
@@ -73,9 +85,9 @@ end
 
 local function over_one(run, o, spec, i, use)
   local masks, score = masks_of(spec, i), o.score:take(i)
-  if o.from then
-    o.beside = run:count() == 1 and run or run.net:run(run.images:rows(i))
-  end
+  local made
+  if o.from then o.beside, made = sampling.beside(run, i) end
+  local _ <close> = made
   local shape = o.x:shape()
   shape[1] = 1
   local x, base = o.x[i]:view(table.unpack(shape)), o.base[i]:view(table.unpack(shape))

@@ -103,14 +103,28 @@ local function batch_of(o, i, first, k)
 end
 
 
+---A run of image i alone: what other branches than the copied layer's read. The run
+---itself where it is of one image; else one that is the caller's to release.
+---@param run lunette.Run
+---@param i integer
+---@return lunette.Run beside, lunette.Run? made
+function M.beside(run, i)
+  if run:count() == 1 then return run end
+  local one = run.net:run(run.images:rows(i))
+  return one, one
+end
+
+
 ---Goes over the copies of one image.
 local function over_one(run, o, i, value)
-  local total
+  local total, beside, made
   local score = o.score and o.score:take(i)
+  if o.from then beside, made = M.beside(run, i) end
+  local _ <close> = made
   for first = 1, o.count, o.batch do
     local k = math.min(o.batch, o.count - first + 1)
     local batch <close> = batch_of(o, i, first, k)
-    local how = { modifiers = o.forward }
+    local how = { modifiers = o.forward, beside = beside }
     local part <close> = o.from and run.net:run_from(o.from.name, batch, how)
       or run.net:run(batch, how)
     local values = value(part, score, i, first)

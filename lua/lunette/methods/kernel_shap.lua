@@ -2,8 +2,7 @@ local core = require "lunette.core"
 local coalitions = require "lunette.explain.coalitions"
 local fit = require "lunette.explain.least_squares"
 local method = require("lunette.explain.method").new
-local options = require "lunette.base.options"
-local opt = options.opt
+local opt = require("lunette.base.options").opt
 local sampling = require "lunette.explain.sampling"
 local segments = require "lunette.explain.segments"
 
@@ -60,9 +59,7 @@ return method {
   options = coalitions.options {
     "seed",
     samples = opt.count(200, "coalitions, the whole and the empty one among them", 2),
-    coalitions = opt.any(false, "(S,M) of 0 and 1: of your own", function(v)
-      return v and not options.is_tensor(v) and "a tensor" or nil
-    end),
+    coalitions = coalitions.given,
   },
   keeps = sampling.keeps,
   explain = function(run, o)

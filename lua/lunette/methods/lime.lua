@@ -2,8 +2,7 @@ local core = require "lunette.core"
 local coalitions = require "lunette.explain.coalitions"
 local fit = require "lunette.explain.least_squares"
 local method = require("lunette.explain.method").new
-local options = require "lunette.base.options"
-local opt = options.opt
+local opt = require("lunette.base.options").opt
 local sampling = require "lunette.explain.sampling"
 local segments = require "lunette.explain.segments"
 
@@ -68,9 +67,7 @@ return method {
     width = opt.number(1, "of the kernel", 1e-9),
     fit = opt.choice("ridge", { "linear", "ridge", "lasso" }, "how it is fitted"),
     alpha = opt.number(1, "strength of ridge or lasso", 0),
-    coalitions = opt.any(false, "(S,M) of 0 and 1: of your own", function(v)
-      return v and not options.is_tensor(v) and "a tensor" or nil
-    end),
+    coalitions = coalitions.given,
   },
   keeps = sampling.keeps,
   explain = function(run, o)

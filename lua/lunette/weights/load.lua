@@ -1,4 +1,5 @@
 ---lu.load: a network with its weights, from a safetensors file or a name.
+local entry_of = require "lunette.weights.entry"
 local core = require "lunette.core"
 local json = require "lunette.base.json"
 local files = require "lunette.base.files"
@@ -135,15 +136,6 @@ local function network(path, entries, meta, found)
 end
 
 
-local function entry_for(entries, layer, q)
-  local e = entries[q.name]
-  for _, alias in ipairs(layer.aliases) do
-    e = e or entries[alias .. "." .. q.key]
-  end
-  return e
-end
-
-
 ---The tensor of an entry, laid out as the network wants it.
 local function tensor_of(weights, e, layer)
   local t, message = weights:tensor(e.index)
@@ -168,7 +160,7 @@ end
 local function attach(net, path, weights, entries)
   for _, layer in ipairs(net:layers()) do
     for _, q in ipairs(layer.params) do
-      local e = entry_for(entries, layer, q)
+      local e = entry_of(entries, layer, q)
       if not e then
         return nil, ("%s: no tensor '%s' for %s%s"):format(path, q.name, net.name,
           require("lunette.base.suggest").after(q.name, (function()

@@ -2,6 +2,7 @@
 ---wrote, or torchvision. Its names, and where those are alike its shapes, are compared
 ---with those of the architectures in lunette.models, under their own names and under
 ---their aliases.
+local entry_of = require "lunette.weights.entry"
 local models = require "lunette.models"
 local nets = require "lunette.net"
 
@@ -98,20 +99,6 @@ end
 -- other names --------------------------------------------------------------------
 
 
----The entry of a parameter, under our name or one of its layer's aliases.
----@param entries table<string, table>   by name, each with its `shape`
----@param layer lunette.Layer
----@param q table   parameter
----@return table? entry
-function M.entry(entries, layer, q)
-  local e = entries[q.name]
-  for _, alias in ipairs(layer.aliases) do
-    e = e or entries[alias .. "." .. q.key]
-  end
-  return e
-end
-
-
 ---Is the first layer with weights there? Saves making networks in vain.
 local function begins(arch, entries)
   for _, spec in ipairs(arch.layers) do
@@ -133,7 +120,7 @@ local function all_entries(net, entries, count)
   local found, n = {}, 0
   for _, layer in ipairs(net:layers()) do
     for _, q in ipairs(layer.params) do
-      local e = M.entry(entries, layer, q)
+      local e = entry_of(entries, layer, q)
       if not e then return nil end
       if not found[q.name] then n = n + 1 end
       found[q.name] = e
