@@ -239,8 +239,11 @@ static void in_row(void *arg, int64_t job) {
   for (int n = 0; n < j->s->n; n++) {
     float x = j->x[n * j->s->in + job];
     const float *dy = j->dy + n * out;
+    /* A product and its sum are one expression, so that a machine that joins
+    ** them (ARM's fmla) does so here as in out_row. A dy of 0 is left out there
+    ** too: 0 x inf would be NaN. */
     for (int64_t o = 0; o < out; o++)
-      dw[o] += dy[o] == 0.0f ? 0.0f : dy[o] * x; /* as out_row leaves it out */
+      dw[o] = dy[o] == 0.0f ? dw[o] : dw[o] + dy[o] * x;
   }
 }
 
