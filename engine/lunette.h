@@ -185,7 +185,7 @@ void lun_adam_step(int64_t n, float *p, const float *g, float *m, float *v,
 void lun_sgd_step(int64_t n, float *p, const float *g, float *v, double rate,
                   double momentum, double decay, double scale);
 
-/* ---- operators (op.c, ops/) -------------------------------------------- */
+/* ---- operators (ops/) -------------------------------------------------- */
 
 /* Attributes of an operator: numbers in a fixed array; op->attrs names
 ** them.  LUN_UNSET marks one that was not given. */

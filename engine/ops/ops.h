@@ -1,7 +1,7 @@
 /*
 ** ops.h - what the operators share: messages that name the layer, attributes
 ** checked once, loops cut into fixed chunks for the pool, broadcasting.
-** Private to engine/op.c and engine/ops/.
+** Private to engine/ops/.
 */
 #ifndef LUN_OPS_H
 #define LUN_OPS_H

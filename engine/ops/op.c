@@ -6,14 +6,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ops/ops.h"
+#include "ops.h"
 
 static const struct {
   const lun_op *op;
   const char *is;
 } table[] = {
 #define OP(name, is) {&lun_op_##name, is},
-#include "ops/ops.def"
+#include "ops.def"
 #undef OP
 };
 
