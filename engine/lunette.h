@@ -158,17 +158,19 @@ enum { LUN_SHAPETEXT = 96 };
 /* Product of dims, or -1 when it overflows what memory could hold. */
 int64_t lun_shape_size(int ndim, const int64_t *dim);
 
+/* Overwrites rows and columns of t's last two dimensions, from (row, column),
+** counted from 0, by `part`, whose other dimensions are t's. */
+int lun_tensor_paste(lun_tensor *t, const lun_tensor *part, int64_t row,
+                     int64_t column, lun_err *err);
+
+/* ---- random numbers (random.c) ------------------------------------------ */
+
 /* Counter-based random numbers: element i depends on (seed, stream, i) only.
 ** uniform in [0,1); normal by Box-Muller, mean 0 and deviation 1. */
 void lun_random_uniform(float *out, int64_t n, uint64_t seed, uint64_t stream);
 void lun_random_normal(float *out, int64_t n, uint64_t seed, uint64_t stream);
 
-/* ---- changes in place (optim.c) ----------------------------------------- */
-
-/* Overwrites rows and columns of t's last two dimensions, from (row, column),
-** counted from 0, by `part`, whose other dimensions are t's. */
-int lun_tensor_paste(lun_tensor *t, const lun_tensor *part, int64_t row,
-                     int64_t column, lun_err *err);
+/* ---- optimisers (optim.c) ----------------------------------------------- */
 
 /* One step of Adam over n parameters p with gradients g and moments m, v
 ** (zero before step 1; `step` counts from 1).  g is multiplied by `scale`. */
@@ -421,6 +423,13 @@ int lun_walk_skip(lun_walk *w, lun_err *err);
 lun_tensor *lun_walk_gradient(const lun_walk *w, int node);
 int lun_walk_reached(const lun_walk *w, int node); /* is on a path to a want */
 
+/* ---- numbers of 16 bits (half.c) ---------------------------------------- */
+
+float lun_half_to_float(uint16_t h);
+/* Nearest, ties to even; infinity from 65520 on. */
+uint16_t lun_float_to_half(float x);
+float lun_bfloat_to_float(uint16_t h);
+
 /* ---- weights files (safetensors.c) ------------------------------------- */
 
 /* LUN_OTHER: integers and the like, listed but not loadable. */
@@ -457,9 +466,6 @@ int lun_weights_tensor(lun_weights *w, int i, lun_tensor **out, lun_err *err);
 /* i-th pair of __metadata__; returns 0 past the end. */
 int lun_weights_meta(const lun_weights *w, int i, const char **key,
                      const char **value);
-/* float16 <-> float32, rounding to nearest even. */
-float lun_half_to_float(uint16_t h);
-uint16_t lun_float_to_half(float x);
 /* Writes path atomically (temporary file, then rename).  meta: key, value,
 ** key, value ..., NULL. */
 int lun_weights_write(const char *path, int n, const char *const *names,

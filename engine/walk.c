@@ -192,6 +192,26 @@ static int grad_new(const lun_walk *w, lun_tensor **out, const lun_tensor *like,
   return status;
 }
 
+typedef struct addition {
+  float *dst;
+  const float *src;
+  int64_t n;
+} addition;
+
+enum { CHUNK = 1 << 16 };
+
+static void add_chunk(void *arg, int64_t job) {
+  const addition *a = arg;
+  int64_t from = job * CHUNK, to = from + CHUNK < a->n ? from + CHUNK : a->n;
+  for (int64_t i = from; i < to; i++) a->dst[i] += a->src[i];
+}
+
+/* dst += src, n floats. */
+static int accumulate(float *dst, const float *src, int64_t n) {
+  addition a = {dst, src, n};
+  return lun_parallel((n + CHUNK - 1) / CHUNK, add_chunk, &a);
+}
+
 /* Adds dx (one reference, taken over) to the gradient of node `to`. */
 static int deposit(lun_walk *w, int to, lun_tensor *dx, lun_err *err) {
   step *s = &w->s[to];
@@ -208,29 +228,9 @@ static int deposit(lun_walk *w, int to, lun_tensor *dx, lun_err *err) {
       s->grad = own;
     }
   }
-  if (status == LUN_OK)
-    status = lun_accumulate(s->grad->data, dx->data, dx->size);
+  if (status == LUN_OK) status = accumulate(s->grad->data, dx->data, dx->size);
   lun_tensor_release(dx);
   return status;
-}
-
-typedef struct addition {
-  float *dst;
-  const float *src;
-  int64_t n;
-} addition;
-
-enum { CHUNK = 1 << 16 };
-
-static void add_chunk(void *arg, int64_t job) {
-  const addition *a = arg;
-  int64_t from = job * CHUNK, to = from + CHUNK < a->n ? from + CHUNK : a->n;
-  for (int64_t i = from; i < to; i++) a->dst[i] += a->src[i];
-}
-
-int lun_accumulate(float *dst, const float *src, int64_t n) {
-  addition a = {dst, src, n};
-  return lun_parallel((n + CHUNK - 1) / CHUNK, add_chunk, &a);
 }
 
 /* The rule that node n goes back by. */
