@@ -91,7 +91,7 @@ int lun_node_compute(lun_tape *t, lun_node *n, unsigned flags, lun_err *err) {
   n->defer = (flags & LUN_DEFER) && how.open;
   n->changes = lun_node_changes(n);
   LUN_TRY(n->op->infer(n, err));
-  if (n->defer || n->op->pass) return LUN_OK;
+  if (n->defer || n->op->is_view) return LUN_OK;
   return how.run ? run_chain(&c, how, err) : n->op->forward(n, err);
 }
 

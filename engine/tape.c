@@ -101,7 +101,7 @@ int lun_tape_unchanged(const lun_node *n, lun_err *err) {
 ** gradient of the run reads them.  Its inputs are watched. */
 void lun_node_protect(const lun_node *n) {
   lun_storage *s = n->out->store;
-  if (s && !n->op->pass)
+  if (s && !n->op->is_view)
     snprintf(s->owner, sizeof s->owner, "layer '%s' of a run",
              lun_node_title(n));
   for (int i = 0; i < n->nin; i++)

@@ -282,8 +282,8 @@ static int dead_gate(const lun_walk *w, const lun_node *n, lun_gate *g) {
       return lun_gate_shuts(&g->slope);
     }
     if (!p->op || !p->out || w->s[id].rule || maxima) return 0;
-    if (p->op->picks) maxima = p->out;
-    if (!p->op->pass && !p->op->picks) return 0;
+    if (p->op->selects_input) maxima = p->out;
+    if (!p->op->is_view && !p->op->selects_input) return 0;
     id = p->src[0];
   }
   return 0;
@@ -351,7 +351,7 @@ static int apply_rule(lun_walk *w, lun_node *n, lun_err *err) {
   lun_node *unit = NULL;
   lun_back b = {.node = n, .copies = w->copies, .rule = rule};
   int status;
-  if (n->op->pass && !s->rule) return pass_on(w, n, err);
+  if (n->op->is_view && !s->rule) return pass_on(w, n, err);
   LUN_TRY(lun_tape_ready(w->tape, n, rule, err));
   memcpy(b.attr, s->attr, sizeof b.attr);
   if (rule == n->op->rules) unit = gated_unit(w, n, &gate);

@@ -289,7 +289,7 @@ static void compute(lua_State *L, own_node *o, int values) {
   o->n.defer = !values;
   lunL_reserve(L, 0);
   status = o->n.op->infer(&o->n, &err);
-  if (status == LUN_OK && values && !o->n.op->pass)
+  if (status == LUN_OK && values && !o->n.op->is_view)
     status = o->n.op->forward(&o->n, &err);
   if (status != LUN_OK) lunL_raise(L, &err);
 }
@@ -405,7 +405,7 @@ static int node_backward(lua_State *L) {
   dy = lunL_values(L, 2);
   back.dy = dy->data;
   back.dx[0] = lunL_values(L, -1)->data;
-  if (n->op->pass && back.rule == n->op->rules)
+  if (n->op->is_view && back.rule == n->op->rules)
     memcpy(back.dx[0], dy->data, (size_t)dy->size * sizeof(float));
   else if (back.rule->back(&back, &err) != LUN_OK)
     return lunL_raise(L, &err);

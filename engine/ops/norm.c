@@ -132,7 +132,7 @@ static int batch_norm_back(const lun_back *b, lun_err *err) {
 }
 
 /* identity: relevance passes unchanged, as zennit's Pass. */
-OPS_RULES(batch_norm, {.name = "identity", .back = ops_pass_back});
+OPS_RULES(batch_norm, {.name = "identity", .back = ops_view_back});
 OPS_OPERATOR(batch_norm,
              "batch_norm(x (N,C,...), mean, var, gamma, beta, eps): "
              "(x - mean) / sqrt(var + eps) gamma + beta",

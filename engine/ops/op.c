@@ -266,7 +266,7 @@ void ops_zero(const lun_back *b, int i) {
     memset(b->dx[i], 0, (size_t)b->copies * (size_t)x->size * sizeof(float));
 }
 
-int ops_pass_back(const lun_back *b, lun_err *err) {
+int ops_view_back(const lun_back *b, lun_err *err) {
   size_t size = (size_t)b->copies * (size_t)b->node->out->size;
   (void)err;
   if (b->dx[0] && b->dx[0] != b->dy)
@@ -274,7 +274,7 @@ int ops_pass_back(const lun_back *b, lun_err *err) {
   return LUN_OK;
 }
 
-const lun_rule ops_pass_rules[] = {
-    {.name = "plain", .back = ops_pass_back},
+const lun_rule ops_view_rules[] = {
+    {.name = "plain", .back = ops_view_back},
     {.name = NULL},
 };

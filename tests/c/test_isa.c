@@ -86,13 +86,15 @@ static void tables_are_their_own(void) {
     CHECK((s->panel == 32) == (strcmp(s->name, "avx512") == 0), "%s: %d",
           s->name, s->panel);
     CHECK(s->wino_in && s->wino_weights && s->wino_mul && s->wino_out &&
-              s->few && s->mul && s->finish && s->turn && s->dense_rows &&
-              s->dense_cols && s->maxpool2x2 && s->maxpool2x2_back,
+              s->direct3x3 && s->mul && s->epilogue && s->transpose &&
+              s->dense_rows && s->dense_cols && s->maxpool2x2 &&
+              s->maxpool2x2_back,
           "%s: a function is missing", s->name);
     if (first)
       CHECK(s->wino_mul != first->wino_mul && s->mul != first->mul &&
                 s->dense_rows != first->dense_rows &&
-                s->dense_cols != first->dense_cols && s->few != first->few,
+                s->dense_cols != first->dense_cols &&
+                s->direct3x3 != first->direct3x3,
             "%s and %s share kernels", s->name, first->name);
     first = s;
   }
