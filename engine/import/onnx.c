@@ -27,23 +27,6 @@ enum {
 
 /* ---- lines ------------------------------------------------------------- */
 
-/* Starts a line of the listing with room for n more fields. */
-static int say(imp_file *f, const char *head, int n, imp_line **out,
-               lun_err *err) {
-  imp_line *l = imp_alloc(f, sizeof *l + (size_t)(n + 1) * sizeof(char *));
-  if (l == NULL) return lun_fail(err, LUN_ENOMEM, "the graph is too large");
-  l->field = (const char **)(l + 1);
-  l->field[0] = head;
-  l->n = 1;
-  if (f->last_line)
-    f->last_line->next = l;
-  else
-    f->line = l;
-  f->last_line = l;
-  *out = l;
-  return LUN_OK;
-}
-
 static int text_of(imp_file *f, const char **out, lun_err *err, const char *fmt,
                    ...) LUN_PRINTF(4, 5);
 static int text_of(imp_file *f, const char **out, lun_err *err, const char *fmt,
@@ -302,7 +285,7 @@ static int list_external(imp_file *f, const proto *p, imp_tensor *t, int index,
   if (p->length >= 0) LUN_TRY(wanted(t, p->length, err));
   t->at = p->offset;
   t->outside = p->location;
-  LUN_TRY(say(f, "external", 2, &l, err));
+  LUN_TRY(imp_say(f, "external", 2, &l, err));
   LUN_TRY(text_of(f, &l->field[l->n++], err, "%d", index));
   l->field[l->n++] = p->location;
   return LUN_OK;
@@ -357,7 +340,7 @@ static int list_values(imp_file *f, imp_tensor *t, int index, lun_err *err) {
   int64_t most = t->dtype == IMP_OTHER ? MAX_NUMBERS : MAX_FLOATS;
   if (t->outside || t->size > most) return LUN_OK;
   room = (size_t)t->size * 26 + 1;
-  LUN_TRY(say(f, "values", 2, &l, err));
+  LUN_TRY(imp_say(f, "values", 2, &l, err));
   LUN_TRY(text_of(f, &l->field[l->n++], err, "%d", index));
   s = imp_alloc(f, room);
   if (s == NULL) return lun_fail(err, LUN_ENOMEM, "the graph is too large");
@@ -519,7 +502,7 @@ static int list_attribute(imp_file *f, imp_wire w, lun_err *err) {
     LUN_TRY(attribute_field(f, &w, &q, &a, err));
   if (got < 0) return got;
   LUN_TRY(settle_type(f, &a, err));
-  LUN_TRY(say(f, "attr", a.value.n + 2, &l, err));
+  LUN_TRY(imp_say(f, "attr", a.value.n + 2, &l, err));
   l->field[l->n++] = a.name;
   LUN_TRY(text_of(f, &l->field[l->n++], err, "%c", a.seen));
   for (int i = 0; i < a.value.n; i++) l->field[l->n++] = a.value.list[i];
@@ -543,7 +526,7 @@ static int list_node(imp_file *f, imp_wire w, lun_err *err) {
     if (q.number == 7) LUN_TRY(imp_text(&w, &q, &domain, err));
   }
   if (got < 0) return got;
-  LUN_TRY(say(f, "node", 4 + in.n + out.n, &l, err));
+  LUN_TRY(imp_say(f, "node", 4 + in.n + out.n, &l, err));
   l->field[l->n++] = op;
   l->field[l->n++] = domain;
   l->field[l->n++] = name;
@@ -603,7 +586,7 @@ static int list_value_info(imp_file *f, imp_wire w, const char *head,
   int got;
   if ((got = find(w, 1, &q, err)) < 0) return got;
   if (got) LUN_TRY(imp_text(&w, &q, &name, err));
-  LUN_TRY(say(f, head, 3, &l, err));
+  LUN_TRY(imp_say(f, head, 3, &l, err));
   l->field[l->n++] = name;
   if ((got = find(w, 2, &q, err)) <= 0 || q.type != 2)
     return got < 0 ? got : (l->field[l->n++] = "none", LUN_OK);
@@ -659,14 +642,14 @@ static int list_opset(imp_file *f, imp_wire w, lun_err *err) {
     if (q.number == 2) version = (int64_t)q.value;
   }
   if (got < 0) return got;
-  LUN_TRY(say(f, "opset", 2, &l, err));
+  LUN_TRY(imp_say(f, "opset", 2, &l, err));
   l->field[l->n++] = domain;
   return text_of(f, &l->field[l->n++], err, "%" PRId64, version);
 }
 
 static int list_metadata(imp_file *f, imp_wire w, lun_err *err) {
   imp_line *l = NULL;
-  LUN_TRY(say(f, "meta", 2, &l, err));
+  LUN_TRY(imp_say(f, "meta", 2, &l, err));
   LUN_TRY(read_pair(w, &l->field[1], &l->field[2], err));
   l->n = 3;
   return LUN_OK;
@@ -678,7 +661,7 @@ static int model_field(imp_file *f, imp_wire *w, const imp_field *q,
   switch (q->number) {
     case 1:
       LUN_TRY(imp_want(w, q, 0, err));
-      LUN_TRY(say(f, "onnx", 1, &l, err));
+      LUN_TRY(imp_say(f, "onnx", 1, &l, err));
       return text_of(f, &l->field[l->n++], err, "%" PRId64, (int64_t)q->value);
     case 7:
       LUN_TRY(imp_want(w, q, 2, err));
