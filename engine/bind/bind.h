@@ -50,7 +50,7 @@ lun_tensor *lunL_fresh(lua_State *L, int ndim, const int64_t *dim);
 void lunL_pushtensor(lua_State *L, lun_tensor *t, lun_tape *tape, int node);
 /* The box at arg; raises when it is none or was released. */
 lunL_tensor *lunL_checkbox(lua_State *L, int arg);
-/* Computes what was put off.  The collector runs here. */
+/* Computes a deferred tensor.  The collector may run here. */
 void lunL_ready(lua_State *L, int arg);
 /* The tensor, which is ready; nothing of Lua runs but a raise. */
 lun_tensor *lunL_values(lua_State *L, int arg);

@@ -321,7 +321,7 @@ static int encode(lua_State *L) {
   if (lun_image_encode(b, &n, im, format, meta, &err) != LUN_OK)
     return lunL_raise(L, &err);
   lua_pushlstring(L, (const char *)*b, n);
-  lun_free(*b); /* now, not when the collector comes by */
+  lun_free(*b); /* now, not at the next collection */
   *b = NULL;
   return 1;
 }

@@ -113,7 +113,7 @@ static lua_State *main_state(lua_State *L) {
   return top;
 }
 
-/* Gives the signal back to whoever had it. */
+/* Restores the handler that the signal had before. */
 static void stop_catching(void) {
   if (ctrl.mode != OFF) sigaction(SIGINT, &ctrl.before, NULL);
   ctrl.mode = OFF;

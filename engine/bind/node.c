@@ -162,7 +162,8 @@ static int replace_input(lua_State *L, own_node *o, const lun_node *n, int i,
   lun_tensor *t = own_value(L, arg, key);
   const lun_tensor *old = i < n->nin ? o->n.in[i] : NULL;
   if (!t && !lua_isboolean(L, -1)) return 0;
-  if (!old && !t && !lua_toboolean(L, -1)) return 0; /* left out anyhow */
+  if (!old && !t && !lua_toboolean(L, -1))
+    return 0; /* is not there: nothing to leave out */
   if (!old)
     luaL_error(L, "%s '%s' has no %s", n->op->name, lun_node_title(n), key);
   if (!t && (i < n->op->min_in || lua_toboolean(L, -1)))
@@ -187,7 +188,7 @@ static const lun_node *node_at(lua_State *L, const node_box *b) {
   return n;
 }
 
-/* Computes those inputs of o->n that are the run's own and were put off. */
+/* Computes the deferred inputs of o->n that are the run's own. */
 static void ready_inputs(lua_State *L, const node_box *b, const own_node *o) {
   const lun_node *n = lun_tape_node(b->tape, b->id);
   lun_tensor *value;

@@ -54,7 +54,7 @@ void lunL_ruleparams(lua_State *L, int idx, const lun_rule *rule,
 
 const lun_rule *lunL_checkrule(lua_State *L, int idx, const lun_op *op,
                                double *attr) {
-  static const char *const nobody[] = {NULL};
+  static const char *const no_others[] = {NULL};
   const lun_rule *rule;
   const lun_attrdef *a;
   lun_err err;
@@ -79,6 +79,6 @@ const lun_rule *lunL_checkrule(lua_State *L, int idx, const lun_op *op,
     lua_pop(L, 1);
   }
   lua_pop(L, 1);
-  lunL_ruleparams(L, idx, rule, nobody, attr);
+  lunL_ruleparams(L, idx, rule, no_others, attr);
   return rule;
 }

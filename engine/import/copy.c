@@ -6,7 +6,7 @@
 ** of a first dense layer, and channels_last tensors alike.  A block is a range
 ** of the outermost output axis; its source elements are equally long runs, one
 ** for every index of the axes that lie outside of it in the source.  So a
-** 411 MB matrix is turned over through two buffers of 32 MB.
+** 411 MB matrix is transposed through two buffers of 32 MB.
 */
 #include "import.h"
 
@@ -130,7 +130,7 @@ typedef struct odometer {
   int64_t at, src;
 } odometer;
 
-static int turn(odometer *o) {
+static int advance(odometer *o) {
   for (int k = o->n - 1; k >= 0; k--) {
     o->at += o->to[k];
     o->src += o->from[k];
@@ -159,7 +159,7 @@ static void reorder_tiles(const job *j, odometer *o, const pair *p) {
         const float *from = j->in + o->src + f;
         for (int64_t l = 0; l < p->nl; l++) to[l] = from[l * p->srcl];
       }
-    } while (turn(o));
+    } while (advance(o));
   }
 }
 

@@ -209,7 +209,8 @@ static void lrn_unplane(void *arg, int64_t plane) {
   const float *s = k->n->aux->data + (own - c) * k->size;
   float *dx = k->b->dx[0] + plane * k->size, beta = (float)attr[LRN_BETA];
   float weight = (float)(2 * attr[ALPHA] * attr[LRN_BETA] / attr[SIZE]);
-  around(c, (size - 1) / 2, size / 2, k->count, &lo, &hi); /* turned round */
+  around(c, (size - 1) / 2, size / 2, k->count, &lo,
+         &hi); /* window(j) that holds c */
   memset(dx, 0, (size_t)k->size * sizeof *dx);
   for (int64_t j = lo; j <= hi; j++)
     for (int64_t i = 0; i < k->size; i++) {

@@ -8,8 +8,8 @@
 
 /* ---- the same values in the same order (`is_view`) ------------------------ */
 
-/* Never called by the tape, which takes the view that infer made; here for
-** those who run an operator by hand. */
+/* Nothing to compute: infer made the view.  The tape never calls it; a caller that
+** runs an operator without a tape does. */
 static int view_forward(lun_node *n, lun_err *err) {
   (void)n, (void)err;
   return LUN_OK;

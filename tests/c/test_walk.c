@@ -456,7 +456,7 @@ static void layouts_agree(void) {
 /* ---- several targets in one walk ---------------------------------------- */
 
 /* relu(conv(x)), pooled or not, flattened twice; each flat map goes through a
-** dense layer of turned weights; the sum of both.  first, second: the flat maps
+** dense layer of (in, out) weights; the sum of both.  first, second: the flat maps
 ** under which gradients are wanted. */
 typedef struct twonet {
   lun_tensor *w, *f[2];
