@@ -4,12 +4,18 @@
 ** type, shape, strides, and where the bytes lie.  Nothing in the file is
 ** trusted; the program runs the readers in a confined process (jail.c).
 **
-** What is where:  bytes.c arena and plain reading   file.c the list
-** reader.c which format it is   safetensors.c   hdf5.c Keras   zip.c archives
-** keras.c what a Keras file says of itself   pickle.c the stack machine
-** objects.c what it makes   ** torch.c .pth   onnx.c   wire.c protobuf
-** copy.c permuted copies   plan.c what to write   out.c writing
-** part.c the file that appears at the end   digest.c checksums   jail.c   main.c
+** What is where:
+**   file.c      the list of tensors        bytes.c    arena and plain reading
+**   reader.c    which format it is         safetensors.c
+**   hdf5.c      Keras files                keras.c    ... their model's config
+**   zip.c       archives                   torch.c    .pth
+**   pickle.c    the stack machine          objects.c  the values it makes
+**   onnx.c      the graph                  onnx_tensor.c
+**   wire.c      protobuf                   copy.c     permuted copies
+**   plan.c      what to write              out.c      writing
+**   part.c      the file that appears at the end
+**   digest.c    checksums                  jail.c     the confined process
+**   main.c      the program
 */
 #ifndef LUN_IMPORT_H
 #define LUN_IMPORT_H
