@@ -79,7 +79,7 @@ void lun_attr_defaults(const lun_op *op, double *attr) {
 }
 
 /*
-** The parameters of `rule` where none are given; LUN_UNSET in slots it has not.
+** The parameters of `rule` where none are given; LUN_UNSET in other slots.
 */
 void lun_rule_defaults(const lun_rule *rule, double *attr) {
   fill_defaults(rule->attrs, attr, LUN_MAXPARAM);
@@ -88,8 +88,8 @@ void lun_rule_defaults(const lun_rule *rule, double *attr) {
 /* ---- for infer --------------------------------------------------------- */
 
 /*
-** Makes n->out, uninitialised, of that shape; without values when the node's
-** computation is put off.
+** Makes n->out, uninitialised, of that shape; without values when the node is
+** deferred.
 */
 int lun_node_shape(lun_node *n, int ndim, const int64_t *dim, lun_err *err) {
   if (n->defer) return lun_tensor_deferred(&n->out, ndim, dim, err);
