@@ -24,7 +24,7 @@ say           = $(if $(V)$(findstring s,$(filter-out --%,$(firstword -$(MAKEFLAG
 OPT.release   = -O3 -DNDEBUG
 OPT.debug     = -O0 -g3
 UNDEFINED     = undefined,float-cast-overflow,integer-divide-by-zero
-OPT.sanitize  = -O1 -g -fsanitize=address,$(UNDEFINED) -fno-sanitize-recover=undefined \
+OPT.sanitize  = -O1 -g -fsanitize=address,$(UNDEFINED) -fno-sanitize-recover=$(UNDEFINED) \
                 -fno-omit-frame-pointer
 OPT.fuzz      = -O1 -g -fsanitize=fuzzer-no-link,address,$(UNDEFINED) \
                 -fno-sanitize-recover=$(UNDEFINED)
@@ -33,7 +33,7 @@ OPT.coverage  = -O0 -g --coverage
 LINK.sanitize = -Wl,-z,nodelete
 LIBS         := openblas jansson zlib
 COMMIT       := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
-ALL_CFLAGS    = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -pthread \
+ALL_CFLAGS    = -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -fPIC -fvisibility=hidden -pthread \
                 -ffp-contract=fast -fno-math-errno -fno-trapping-math \
                 $(WARN) $(OPT.$(CONFIG)) -MMD -MP $(CPPFLAGS) $(CFLAGS) \
                 $(shell pkg-config --cflags $(LIBS) 2>/dev/null)
@@ -79,6 +79,8 @@ $(BUILD)/engine/bind/%.o: engine/bind/%.c Makefile $(FLAGS)
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) -c -o $@ $<
+# The kernels read no files: instrumented for fuzzing they would take minutes to build.
+$(BUILD)/engine/kernels/simd_%.o: OPT.fuzz = -O1
 $(BUILD)/engine/kernels/simd_%.o: engine/kernels/simd.c Makefile $(FLAGS)
 	@mkdir -p $(@D)
 	$(call say,CC,$< ($*))
@@ -101,7 +103,6 @@ IMPORT  := $(BUILD)/lunette-import
 IMP_PC  := hdf5 libseccomp libcrypto zlib jansson
 IMP_C   := $(wildcard engine/import/*.c)
 IMP_O   := $(IMP_C:%.c=$(BUILD)/%.o)
-IMP_CORE := $(BUILD)/engine/err.o $(BUILD)/engine/half.o
 IMP_LIB  = $(shell pkg-config --libs $(IMP_PC) 2>/dev/null) -lm
 
 all: $(IMPORT)
@@ -109,10 +110,10 @@ $(BUILD)/engine/import/%.o: engine/import/%.c Makefile $(FLAGS)
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(ALL_CFLAGS) $(shell pkg-config --cflags $(IMP_PC)) -c -o $@ $<
-$(IMPORT): $(IMP_O) $(IMP_CORE) $(FLAGS)
+$(IMPORT): $(IMP_O) $(BUILD)/engine/err.o $(FLAGS)
 	$(call say,LD)
 	$(Q)$(CC) $(OPT.$(CONFIG)) $(LDFLAGS) -o $@ $(filter %.o,$^) $(IMP_LIB)
-$(BUILD)/test_import: tests/c/test_import.c $(IMP_O) $(IMP_CORE) Makefile $(FLAGS)
+$(BUILD)/test_import: tests/c/test_import.c $(IMP_O) $(BUILD)/engine/err.o Makefile $(FLAGS)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(filter-out %/main.o,$(filter %.o,$^)) $(IMP_LIB)
 
@@ -122,18 +123,22 @@ $(BUILD)/test_embed: tests/c/test_embed.c $(MOD) Makefile $(FLAGS)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) -DMODULES='"$(abspath $(BUILD))/?.so"' -o $@ $< $(shell pkg-config --libs $(LUA_PC))
 
 # Fuzz targets: readers under libFuzzer, in the build folder of CONFIG=fuzz.
-FUZZ_IMPORT := any pickle zip legacy safetensors hdf5
-FUZZERS := safetensors image plan $(FUZZ_IMPORT:%=import_%)
-FUZZ_O   = $(filter-out %/main.o %/jail.o,$(IMP_O)) $(IMP_CORE)
+FUZZ_IMPORT := any pickle zip legacy safetensors hdf5 onnx
+FUZZ_LUA := npy json escape metadata network layout listing keras
+FUZZERS := safetensors image text plan $(FUZZ_IMPORT:%=import_%) $(FUZZ_LUA:%=lua_%)
+FUZZ_O   = $(filter-out %/main.o %/jail.o,$(IMP_O)) $(BUILD)/engine/err.o
 WHICH.any := 0
 WHICH.pickle := 1
 WHICH.zip := 2
 WHICH.legacy := 3
 WHICH.safetensors := 4
 WHICH.hdf5 := 5
+WHICH.onnx := 6
 FUZZ_CC  = $(CC) $(ALL_CFLAGS) -fsanitize=fuzzer
 $(BUILD)/fuzz_import_%: tests/fuzz/fuzz_import.c $(FUZZ_O) $(FLAGS)
 	$(Q)$(FUZZ_CC) $(shell pkg-config --cflags $(IMP_PC)) -DWHICH=$(WHICH.$*) -o $@ $< $(FUZZ_O) $(IMP_LIB)
+$(BUILD)/fuzz_lua_%: tests/fuzz/fuzz_script.c $(BIND_O) $(CORE) $(FLAGS)
+	$(Q)$(FUZZ_CC) $(LUA_CFLAGS) -DREADER='"$*"' -o $@ $< $(BIND_O) $(CORE) $(CORE_LIBS) $(shell pkg-config --libs $(LUA_PC))
 $(BUILD)/fuzz_plan: tests/fuzz/fuzz_plan.c $(FUZZ_O) $(FLAGS)
 	$(Q)$(FUZZ_CC) -o $@ $< $(FUZZ_O) $(IMP_LIB)
 $(BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(CORE) $(FLAGS)
@@ -142,7 +147,7 @@ fuzzers: $(FUZZERS:%=$(BUILD)/fuzz_%)
 fuzz:  ## every reader under libFuzzer for TIME=60 seconds (8h, 10m) each, and the Lua fuzzers
 	@$(MAKE) --no-print-directory CONFIG=fuzz CC=clang fuzzers
 	@$(MAKE) --no-print-directory CONFIG=sanitize all
-	@tests/fuzz/run
+	@FUZZERS='$(FUZZERS)' tests/fuzz/run
 tsan:  ## the tests of threads under ThreadSanitizer
 	@$(MAKE) --no-print-directory CONFIG=thread build/thread/test_par build/thread/test_walk
 	@OPENBLAS_NUM_THREADS=1 build/thread/test_par && OPENBLAS_NUM_THREADS=1 build/thread/test_walk
@@ -185,7 +190,9 @@ test:  ## install what is missing, build, run every test
 	@$(MAKE) --no-print-directory -j$(shell nproc) all testbuild
 	@BUILD='$(BUILD)' CONFIG=$(CONFIG) CC='$(CC)' tests/run
 arm64:  ## build for 64-bit ARM and run the C tests in an emulator
-	@tests/arm64
+	@tests/emulated arm64
+armhf:  ## build for 32-bit ARM and run the C tests in an emulator
+	@tests/emulated armhf
 testbuild: $(CTEST) $(BUILD)/hash_weights
 hash_weights: $(BUILD)/hash_weights
 lint:  ## luacheck, layout of C, layers
@@ -226,4 +233,4 @@ clean:  ## remove what was built
 	rm -rf build
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 FORCE:
-.PHONY: all fuzzers fuzz tsan valgrind analyze arm64 docs help deps demo test testbuild lint format bench layers mutants fixtures install uninstall clean FORCE
+.PHONY: all fuzzers fuzz tsan valgrind analyze arm64 armhf docs help deps demo test testbuild lint format bench layers mutants fixtures install uninstall clean FORCE

@@ -26,7 +26,8 @@ struct lun_output {
   int direct;              /* no regular file: written to as it is */
   int replaces;            /* there is an old file, with this mode: */
   mode_t mode;
-  int problem; /* errno of the first failure */
+  int placed, swapped; /* it stands; the old file has the temporary's name */
+  int problem;         /* errno of the first failure */
   size_t used, room;
   uint8_t *buf;
 };
@@ -248,28 +249,68 @@ static void finish(lun_output *o) {
   if (!o->problem && fsync(o->fd) != 0) o->problem = errno;
 }
 
-static void put_in_place(lun_output *o) {
+/* A name of its own, beside the target: all that can fail for want of room or
+** rights fails here, before any old file is touched. */
+static void stand_ready(lun_output *o) {
   if (!o->direct && !o->temp[0]) o->problem = take_name(o, link_unnamed);
-  if (!o->direct && !o->problem) {
-    if (renameat(o->dir, o->temp, o->dir, o->name) != 0)
-      o->problem = errno;
-    else
-      o->temp[0] = '\0';
-  }
-  if (close(o->fd) != 0 && !o->problem) o->problem = errno;
-  o->fd = -1;
 }
 
-int lun_output_commit(lun_output *const *set, int n, lun_err *err) {
-  for (int i = 0; i < n; i++) {
-    finish(set[i]);
-    if (set[i]->problem) return failed(set[i], set[i]->problem, err);
+/* Changes places with the old file, which stays under the temporary's name until
+** the whole set stands; a new file just takes its name. */
+static void put_in_place(lun_output *o) {
+  int why = EINVAL; /* what systems say that exchange no names */
+  if (o->direct) return;
+  if (o->replaces)
+    why = renameat2(o->dir, o->temp, o->dir, o->name, RENAME_EXCHANGE) ? errno
+                                                                       : 0;
+  o->swapped = why == 0;
+  if (why == EINVAL || why == ENOSYS || why == ENOENT) {
+    why = renameat(o->dir, o->temp, o->dir, o->name) ? errno : 0;
+    if (!why) o->temp[0] = '\0';
   }
+  o->problem = why;
+  o->placed = !why;
+}
+
+/* As it was before put_in_place, where the file system can exchange names. */
+static void take_back(lun_output *o) {
+  if (!o->placed) return;
+  if (o->swapped)
+    renameat2(o->dir, o->temp, o->dir, o->name, RENAME_EXCHANGE);
+  else if (!o->replaces)
+    unlinkat(o->dir, o->name, 0);
+}
+
+/* Runs `step` on every output; stops at the first that fails. */
+static int each(lun_output *const *set, int n, void (*step)(lun_output *),
+                lun_err *err) {
   for (int i = 0; i < n; i++) {
-    put_in_place(set[i]);
+    step(set[i]);
     if (set[i]->problem) return failed(set[i], set[i]->problem, err);
   }
   return LUN_OK;
+}
+
+/* Signals that end a process wait until the set stands or is gone. */
+static int place_all(lun_output *const *set, int n, lun_err *err) {
+  sigset_t all, old;
+  int status;
+  sigfillset(&all);
+  sigdelset(&all, SIGBUS);
+  pthread_sigmask(SIG_BLOCK, &all, &old);
+  status = each(set, n, stand_ready, err);
+  if (status == LUN_OK) status = each(set, n, put_in_place, err);
+  for (int i = 0; i < n && status != LUN_OK; i++) take_back(set[i]);
+  for (int i = 0; i < n; i++)
+    if (set[i]->temp[0] && unlinkat(set[i]->dir, set[i]->temp, 0) == 0)
+      set[i]->temp[0] = '\0';
+  pthread_sigmask(SIG_SETMASK, &old, NULL);
+  return status;
+}
+
+int lun_output_commit(lun_output *const *set, int n, lun_err *err) {
+  LUN_TRY(each(set, n, finish, err));
+  return place_all(set, n, err);
 }
 
 void lun_output_free(lun_output *o) {

@@ -19,9 +19,11 @@ int lun_output_open(lun_output **out, const char *path, size_t buffer,
                     lun_err *err);
 /* Appends n bytes.  A failure is kept until lun_output_commit tells it. */
 void lun_output_put(lun_output *out, const void *bytes, size_t n);
-/* Puts every file of a set in its place, after all are whole and synced;
-** where one is not, none is.  (Only a crash between the renames themselves
-** could leave some old files beside new ones.) */
+/* Puts every file of a set in its place, after all are whole and synced; where
+** one cannot be, none is: old files come back, new names go.  (Only SIGKILL or
+** a power cut between the renames themselves leaves some old files beside new
+** ones; and a failure there, on a file system that cannot exchange two names.)
+*/
 int lun_output_commit(lun_output *const *set, int n, lun_err *err);
 /* Forgets an output; without commit nothing of it remains.  NULL is fine. */
 void lun_output_free(lun_output *out);

@@ -15,7 +15,7 @@
 #include "bind.h"
 
 #define PROCESS_T "lunette.process"
-enum { MAX_OUTPUT = 64 << 20, MAX_WORDS = 16 };
+enum { MAX_OUTPUT = 64 << 20, MAX_WORDS = 32 };
 
 typedef struct process {
   pid_t pid;   /* 0: it has been waited for */

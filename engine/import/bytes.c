@@ -38,7 +38,7 @@ int imp_read_at(const imp_file *f, void *buf, size_t n, int64_t at,
 int imp_read_fd(int fd, int64_t size, void *buf, size_t n, int64_t at,
                 lun_err *err) {
   char *p = buf;
-  if (at < 0 || (int64_t)n < 0 || at > size - (int64_t)n)
+  if (at < 0 || n > (size_t)PTRDIFF_MAX || at > size - (int64_t)n)
     return lun_fail(err, LUN_EFORMAT,
                     "file too short: %zu bytes wanted at %lld, it has %lld", n,
                     (long long)at, (long long)size);

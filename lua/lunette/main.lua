@@ -178,14 +178,24 @@ if _VERSION ~= "Lua 5.4" then
 end
 local ok, core = pcall(require, "lunette.core")
 if not ok then
-  complain("the engine is not built; run `make` first (" .. core:match "[^\n]*" .. ")")
+  complain((core:find "not found:" and "the engine is not built; run `make` first (%s)"
+            or "the engine cannot be loaded (%s)"):format(core:match "[^\n]*"))
   os.exit(SOFTWARE)
 end
-core.catch_signals(true)
-local code = dispatch(arg)
-local arrived, message = core.flush_output()
-if not arrived then
-  complain(message)
-  if code == OK or not code then code = SOFTWARE end
+
+
+local leave = os.exit
+
+---Every way out, a script's and --help's too: what was printed and did not arrive is
+---no success.
+function os.exit(code, close) -- luacheck: ignore 122
+  local arrived, message = core.flush_output()
+  if not arrived then
+    complain(message)
+    if code == nil or code == true or code == OK then code = SOFTWARE end
+  end
+  leave(code, close)
 end
-os.exit(code, true)
+
+core.catch_signals(true)
+os.exit(dispatch(arg), true)

@@ -41,7 +41,7 @@ static void impossible_sizes_are_refused(void) {
   CHECK(lun_malloc(SIZE_MAX) == NULL, "SIZE_MAX");
   CHECK(lun_malloc((size_t)PTRDIFF_MAX) == NULL, "PTRDIFF_MAX");
   CHECK(lun_calloc(SIZE_MAX / 2, 4) == NULL, "a product that overflows");
-  CHECK(lun_calloc((size_t)1 << 40, (size_t)1 << 40) == NULL, "2^80");
+  CHECK(lun_calloc(SIZE_MAX / 16, SIZE_MAX / 16) == NULL, "almost its square");
 }
 
 static void the_soft_limit_is_told(void) {
@@ -106,42 +106,6 @@ static void views_share(void) {
   lun_tensor_release(f);
   CHECK(v->data[1] >= 42, "the last view reads on");
   lun_tensor_release(v);
-}
-
-/* A tensor never reaches beyond its storage of 4 floats, wherever it begins. */
-static void tensors_stay_inside_their_storage(void) {
-  static const struct {
-    size_t offset;
-    int64_t dim[2];
-    int fits;
-  } rows[] = {
-      {0, {2, 2}, 1},
-      {0, {1, 5}, 0},
-      {4, {1, 3}, 1},
-      {4, {2, 2}, 0},
-      {8, {1, 2}, 1},
-      {8, {3, 1}, 0},
-      {12, {1, 1}, 1},
-      {12, {2, 1}, 0},
-      {16, {1, 0}, 1},
-      {16, {1, 1}, 0},
-      {17, {1, 0}, 0},
-      {SIZE_MAX - 3, {1, 1}, 0},
-      {0, {1, INT64_C(1) << 60}, 0},
-      {15, {1, 1}, 0},
-      {0, {INT32_MAX, INT32_MAX}, 0},
-  };
-  for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
-    lun_storage *s = lun_calloc(1, sizeof *s);
-    lun_tensor *t = NULL;
-    lun_err err = {0, ""};
-    *s = (lun_storage){.refs = 1, .base = lun_calloc(4, 4), .bytes = 16};
-    int status = lun_tensor_over(&t, s, rows[r].offset, 2, rows[r].dim, &err);
-    CHECK(status == (rows[r].fits ? LUN_OK : LUN_ESHAPE), "row %d: %d %s",
-          (int)r, status, err.msg);
-    CHECK((t != NULL) == rows[r].fits, "row %d", (int)r);
-    lun_tensor_release(t);
-  }
 }
 
 static int released;
@@ -521,7 +485,6 @@ int main(void) {
     TEST(the_nth_allocation_fails());
     TEST(shapes_are_checked());
     TEST(views_share());
-    TEST(tensors_stay_inside_their_storage());
     TEST(foreign_storage_is_released_once());
     TEST(random_numbers_are_counted());
     TEST(fused_equals_unfused());

@@ -31,6 +31,20 @@ int openat(int dir, const char *path, int flags, ...) {
   return (int)syscall(SYS_openat, dir, path, flags, mode);
 }
 
+/* ---- a disk that fails at the nth renaming, or cannot exchange names ----- */
+
+static int rename_fails_at, no_exchange;
+
+int renameat2(int a, const char *from, int b, const char *to, unsigned flags) {
+  if (flags && no_exchange) return errno = EINVAL, -1;
+  if (rename_fails_at && --rename_fails_at == 0) return errno = EIO, -1;
+  return (int)syscall(SYS_renameat2, a, from, b, to, flags);
+}
+
+int renameat(int a, const char *from, int b, const char *to) {
+  return renameat2(a, from, b, to, 0);
+}
+
 /* ---- helpers --------------------------------------------------------------*/
 
 static lun_err err;
@@ -196,6 +210,47 @@ static void sets(void) {
   remove("a");
 }
 
+/* The names of a set, an old one and new ones, when the nth renaming fails: every
+** name is what it was, or every name is new. */
+static void half_placed(void) {
+  static const char *const name[] = {"a", "b", "c"};
+  for (int at = 0; at <= 6; at++) {
+    lun_output *set[3];
+    int status, old = at % 2; /* an old a and c, or an old b */
+    for (int i = 0; i < 3; i++)
+      if (i % 2 == old) put_file(name[i], "old");
+    for (int i = 0; i < 3; i++) {
+      if (lun_output_open(&set[i], name[i], 0, &err) != LUN_OK) abort();
+      lun_output_put(set[i], "new", 3);
+    }
+    rename_fails_at = at;
+    status = lun_output_commit(set, 3, &err);
+    rename_fails_at = 0;
+    CHECK((status == LUN_OK) == (at == 0 || at > 3), "failure %d", at);
+    for (int i = 0; i < 3; i++) {
+      lun_output_free(set[i]);
+      if (status == LUN_OK)
+        CHECK(holds(name[i], "new"), "%s is new, failure %d", name[i], at);
+      else if (i % 2 == old)
+        CHECK(holds(name[i], "old"), "%s is old, failure %d", name[i], at);
+      else
+        CHECK(access(name[i], F_OK) != 0, "%s is not, failure %d", name[i], at);
+    }
+    for (int i = 0; i < 3; i++) remove(name[i]);
+    CHECK(count_here() == 0, "%d files, failure %d", count_here(), at);
+  }
+}
+
+/* Without exchange a set is still placed. */
+static void half_placed_elsewhere(void) {
+  no_exchange = 1;
+  put_file("a", "old");
+  CHECK(write_text("a", "new") == LUN_OK && holds("a", "new"), "%s", err.msg);
+  CHECK(count_here() == 1, "%d files", count_here());
+  no_exchange = 0;
+  remove("a");
+}
+
 /* A limit on the size of files is an error, not the end of the process. */
 static void limited(void) {
   struct rlimit old, less;
@@ -265,6 +320,8 @@ int main(void) {
       TEST(devices());
       TEST(descriptors());
       TEST(sets());
+      TEST(half_placed());
+      TEST(half_placed_elsewhere());
       TEST(limited());
       TEST(killed());
       TEST(taken());

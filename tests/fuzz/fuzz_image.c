@@ -30,9 +30,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n) {
     lun_image_free(out);
   }
   if (!(c[3] & 14)) {
-    uint8_t *png;
-    size_t np;
-    if (lun_png_encode(&png, &np, im, NULL, &err) == LUN_OK) lun_free(png);
+    static const char *const format[] = {"png", "jpg", "bmp"};
+    uint8_t *bytes;
+    size_t count;
+    if (lun_image_encode(&bytes, &count, im, format[c[0] % 3], NULL, &err) !=
+        LUN_OK)
+      abort();
+    lun_free(bytes);
   }
   lun_image_free(im);
   if (lun_mem().blocks) abort();

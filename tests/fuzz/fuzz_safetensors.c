@@ -30,7 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n) {
   lun_weights *w;
   lun_err err = {0, ""};
   const char *k, *v;
-  volatile double sink = 0;
+  double sum = 0;
   if (n == 0 || n > sizeof buf - 16) return 0;
   if (p[0] & 0x80) {
     const uint8_t *nul = memchr(p + 1, 0, n - 1);
@@ -49,11 +49,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n) {
   for (int i = 0; i < lun_weights_count(w); i++) {
     lun_tensor *t;
     if (lun_weights_tensor(w, i, &t, &err) != LUN_OK) continue;
-    for (int64_t j = 0; j < t->size; j++) sink += (double)t->data[j];
+    for (int64_t j = 0; j < t->size; j++) sum += (double)t->data[j];
     lun_tensor_release(t);
   }
-  for (int i = 0; lun_weights_meta(w, i, &k, &v); i++)
-    sink += (double)strlen(v);
+  for (int i = 0; lun_weights_meta(w, i, &k, &v); i++) sum += (double)strlen(v);
+  if (sum == 0.123) abort(); /* every number and byte is read */
   lun_weights_release(w);
   if (lun_mem().blocks) abort(); /* a leak of the core's own allocator */
   return 0;

@@ -3,8 +3,12 @@
 ---  by_name, by_alias, groups   name -> layer
 ---  readers        name -> indices of the layers that read it
 ---  outputs        names
-local layers = require "lunette.layers"
+local layers = require "lunette.net.layers"
 local suggest = require "lunette.base.suggest"
+
+-- Groups that one name is in: "a.b.c.d" is in three. Names out of files have no other
+-- bound on that than their length.
+local MOST_DEPTH = 24
 
 
 local function check_kind(name, kind)
@@ -95,7 +99,10 @@ end
 ---The groups that a layer's name puts it into: "layer4.1.relu2" is in "layer4.1" and
 ---"layer4", "block5_conv3" in "block5". A group's name means the last layer inside.
 local function add_groups(p, name, layer)
+  local depth = 0
   for at in name:gmatch "()[._]" do
+    depth = depth + 1
+    if depth > MOST_DEPTH then break end
     local group = name:sub(1, at - 1)
     local parts_ = name:sub(at, at) == "." or group:find "%d$"
     if parts_ and not layers.kinds[group] then p.groups[group] = layer end

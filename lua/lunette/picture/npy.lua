@@ -7,6 +7,9 @@ local M = {}
 
 local magic = "\x93NUMPY"
 
+-- Bounds of what is read: bytes of the header, dimensions, numbers in the array.
+local MOST_HEADER, MOST_DIMS, MOST_NUMBERS = 4096, 6, 2 ^ 31
+
 
 ---The bytes of a .npy file.
 ---@param t lunette.Tensor  any shape
@@ -35,17 +38,26 @@ local function header_of(bytes)
   local format = bytes:byte(7) == 1 and "<s2" or "<s4"
   local ok, header, at = pcall(string.unpack, format, bytes, 9)
   if not ok then return nil, "truncated in its header" end
+  if #header > MOST_HEADER then
+    return nil, ("its header has %d bytes, at most %d"):format(#header, MOST_HEADER)
+  end
   return header, at
 end
 
 
+---The shape and how many numbers it has; nil and what is wrong with it.
 local function dims_of(header)
-  local inside = header:match "'shape':%s*%(([^)]*)%)"
-  if not inside then return nil end
+  local inside = header:match "'shape':%s*%(([%d,%s]*)%)"
+  if not inside then return nil, "no shape of 1 to 6 dimensions" end
   local dims, size = {}, 1
   for d in inside:gmatch "%d+" do
     dims[#dims + 1] = math.tointeger(tonumber(d))
-    size = size * dims[#dims]
+    size = size * tonumber(d) -- a float where it does not fit
+    if #dims > MOST_DIMS then return nil, "no shape of 1 to 6 dimensions" end
+    if size > MOST_NUMBERS then
+      return nil, ("shape (%s) has more than %d numbers"):format(inside:sub(1, 80),
+                                                                 MOST_NUMBERS // 1)
+    end
   end
   if #dims == 0 then dims[1] = 1 end -- a single number
   return dims, size
@@ -60,7 +72,7 @@ function M.decode(bytes)
   if not header then return nil, at --[[@as string]] end
   local kind = header:match "'descr':%s*'([^']*)'"
   local dims, size = dims_of(header)
-  if not dims or #dims > 6 then return nil, "no shape of 1 to 6 dimensions" end
+  if not dims then return nil, size end
   if header:find "'fortran_order':%s*True" then
     return nil, "Fortran order is not read; save numpy.ascontiguousarray(a)"
   end
@@ -71,7 +83,7 @@ function M.decode(bytes)
   end
   if #bytes - at + 1 ~= size * width then
     return nil, ("has %d bytes of data, its shape wants %d"):format(#bytes - at + 1,
-                                                                      size * width)
+                                                                    size * width)
   end
   local data = bytes:sub(at)
   if width == 8 then

@@ -12,6 +12,8 @@ local TITLE, HEADING, CAPTION, TICK = 17, 13, 11, 10 -- text sizes
 local SMALLEST = 0.78                                -- a text shrinks to this share
 local BAR_GAP, BAR, TICK_LENGTH = 9, 10, 3
 local MAX_SIDE, MAX_PIXELS = 16384, 100 * 1000 * 1000
+-- Bytes of a text that are laid out; the rest would not fit into the widest picture.
+local MOST_TEXT, MOST_LINES = 4096, 64
 
 
 -- text ----------------------------------------------------------------------------
@@ -23,16 +25,20 @@ local width_of = core.image.text_width
 local function height_of(size) return math.ceil(size * 1.25) end
 
 
----Cuts the end off until the text and an ellipsis fit.
+---Cuts the end off until the text and an ellipsis fit: the longest beginning that
+---does, found by halving.
 local function elide(text, size, room)
-  if width_of(size, text) <= room then return text end
+  if #text <= MOST_TEXT and width_of(size, text) <= room then return text end
+  text = text:sub(1, MOST_TEXT)
   local starts = {}
   for at in text:gmatch "()[^\x80-\xBF][\x80-\xBF]*" do starts[#starts + 1] = at end
-  for i = #starts, 1, -1 do
-    local short = text:sub(1, starts[i] - 1):gsub("%s+$", "") .. "…"
-    if width_of(size, short) <= room then return short end
+  local function cut(i) return text:sub(1, starts[i] - 1):gsub("%s+$", "") .. "…" end
+  local fits, not_ = 0, #starts + 1
+  while not_ - fits > 1 do
+    local i = (fits + not_) // 2
+    if width_of(size, cut(i)) <= room then fits = i else not_ = i end
   end
-  return "…"
+  return fits > 0 and cut(fits) or "…"
 end
 
 
@@ -41,7 +47,7 @@ local function wrap(text, size, room, most)
   local lines, line = {}, nil
   for word in text:gmatch "%S+" do
     local longer = line and line .. " " .. word or word
-    if line and width_of(size, longer) > room and #lines + 1 < most then
+    if line and #lines + 1 < most and width_of(size, longer) > room then
       lines[#lines + 1] = line
       longer = word
     end
@@ -63,6 +69,7 @@ end
 ---@return table {size =, lines =, width =, height =}
 local function fit(text, size, room, most)
   local block
+  text = text:sub(1, MOST_TEXT)
   for line_count = 1, most do
     for share = 1, SMALLEST, -0.055 do
       local s = size * share
@@ -85,6 +92,7 @@ end
 local function caption_block(text, size, room)
   local block = { size = size, lines = {} }
   for line in (text .. "\n"):gmatch "(.-)\n" do
+    if #block.lines == MOST_LINES then break end
     block.lines[#block.lines + 1] = elide(line, size, room)
   end
   block.height = #block.lines * height_of(size)

@@ -348,21 +348,17 @@ end
 
 ---The picture drawn by chafa, or nil when it fails.
 local function chafa(image, kind)
-  local path = os.tmpname()
-  local f = io.open(path, "wb")
-  if not f then return nil end
-  f:write(image:png())
-  f:close()
   local w, h = image:size()
-  local how = kind == "sixel" and "-f sixel"
-    or ("-f symbols --symbols block+quad -c %s -s %dx%d"):format(
-         kind == "256" and "256" or "full", w, (h + 1) // 2)
-  local p = io.popen(("'%s' --animate off %s '%s' 2>/dev/null"):format(
-    chafa_path:gsub("'", "'\\''"), how, path), "r")
-  local text = p and p:read "a"
-  local ok = p and p:close()
-  os.remove(path)
-  return ok and text ~= "" and text:gsub("\n?$", "\n") or nil
+  local words = { "--animate", "off", "-f", kind == "sixel" and kind or "symbols" }
+  if kind ~= "sixel" then
+    table.move({ "--symbols", "block+quad", "-c", kind == "256" and kind or "full",
+                 "-s", ("%dx%d"):format(w, (h + 1) // 2) }, 1, 6, 5, words)
+  end
+  words[#words + 1] = "/dev/stdin"
+  local process = core.spawn(chafa_path, words, image:png())
+  if not process then return nil end
+  local text, code = process:finish()
+  return code == 0 and text ~= "" and text:gsub("\n?$", "\n") or nil
 end
 
 

@@ -323,11 +323,8 @@ local function open_history(editor)
     editor.remember((lines[i]:gsub("\v", "\n")))
   end
   if #lines > 6000 then -- written anew now and then, so that it does not grow
-    local f = io.open(path, "w")
-    if f then
-      f:write(table.concat(lines, "\n", #lines - 4999), "\n")
-      f:close()
-    end
+    require("lunette.base.files").write(path,
+      table.concat(lines, "\n", #lines - 4999) .. "\n")
   end
   return path
 end

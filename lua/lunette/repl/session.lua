@@ -1,6 +1,5 @@
 ---The commands of a session: what is a global in the REPL besides `lu`.
 local docs = require "lunette.repl.docs"
-local exports = require "lunette.repl.exports"
 
 local M = {}
 
@@ -30,7 +29,6 @@ end
 
 
 M.commands = commands
-exports.add_commands(commands)
 
 
 ---lu.show, whose parts are loaded when it is first called.

@@ -1,8 +1,9 @@
 ---Fetches one file by curl into FILE.part, resuming what is there. It ends with
 ---the whole file or a message; a server may cut the connection, stall, not know
 ---ranges, or send too much. (What the bytes are is the caller's to check.)
+local core = require "lunette.core"
 local lfs = require "lfs"
-local quote = require("lunette.weights.import.program").quote
+local paths = require "lunette.base.paths"
 
 -- Attempts that may follow one another without a new byte.
 local PATIENCE = 2
@@ -27,17 +28,25 @@ local function address(e)
 end
 
 
+-- A program that ends when we do, however we end, where the system has setpriv.
+local function dying_with_us(program, words)
+  local setpriv = paths.program "setpriv"
+  if not setpriv then return program, words end
+  return setpriv, { "--pdeathsig", "TERM", program, table.unpack(words) }
+end
+
+
 -- Exit code of curl and the HTTP status. Nothing but http(s), and once https always
 -- https. A transfer that stalls for half a minute is given up.
 local function curl(url, part, opts)
   local stall = tonumber(os.getenv("LUNETTE_STALL_SECONDS")) or 30
-  local program = require("lunette.base.paths").program "curl"
+  local program = paths.program "curl"
   if not program then return 127, 0 end
   local words = {
-    quote(program), "--fail", "--location", "--max-redirs", "8",
-    "--proto", quote(url:match("^https:") and "=https" or "=http,https"),
-    "--connect-timeout", "15", "--speed-limit", "1000", "--speed-time", stall,
-    "--output", quote(part), "--write-out", quote("%{http_code}"),
+    "--fail", "--location", "--max-redirs", "8",
+    "--proto", url:match "^https:" and "=https" or "=http,https",
+    "--connect-timeout", "15", "--speed-limit", "1000", "--speed-time", tostring(stall),
+    "--output", part, "--write-out", "%{http_code}",
     opts.progress and "--progress-bar" or "--silent",
   }
   if size(part) > 0 then
@@ -45,11 +54,12 @@ local function curl(url, part, opts)
     words[#words + 1] = "-"
   end
   words[#words + 1] = "--"
-  words[#words + 1] = quote(url)
-  local pipe = assert(io.popen(table.concat(words, " "), "r"))
-  local status = pipe:read("a")
-  local _, how, code = pipe:close()
-  return how == "signal" and 128 + code or code or 0, tonumber(status) or 0
+  words[#words + 1] = url
+  program, words = dying_with_us(program, words)
+  local process = core.spawn(program, words)
+  if not process then return 127, 0 end
+  local status, code = process:finish()
+  return code, tonumber(status) or 0
 end
 
 
@@ -118,6 +128,10 @@ end
 local function download(e, part, opts)
   local url, idle, best = address(e), 0, size(part)
   local code, status
+  if lfs.symlinkattributes(part, "mode") == "link" then
+    os.remove(part) -- curl would write to what it leads to
+    best = 0
+  end
   if best > 0 and best == e.size then return true end
   opts.say("fetching " .. url)
   if best > 0 then opts.say(("going on at %s"):format(megabytes(best))) end

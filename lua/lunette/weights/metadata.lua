@@ -5,6 +5,9 @@ local json = require "lunette.base.json"
 
 local M = {}
 
+---Bounds of a list of class names; ImageNet-21k has 21,843, the longest of 138 bytes.
+local MOST_LABELS, MOST_LABEL = 65536, 512
+
 
 ---A mode's name, or JSON {mean, std, order, scale}.
 local function read_preprocessing(text)
@@ -22,8 +25,14 @@ local function read_labels(text)
   if text:find "^[%w_-]+$" then return text end
   local list = json.decode(text)
   if type(list) ~= "table" then return nil, "labels are a name or a JSON list" end
-  for _, name in ipairs(list) do
+  if #list > MOST_LABELS then
+    return nil, ("%d labels, at most %d"):format(#list, MOST_LABELS)
+  end
+  for i, name in ipairs(list) do
     if type(name) ~= "string" then return nil, "a label is no text" end
+    if #name > MOST_LABEL then
+      return nil, ("label %d has %d bytes, at most %d"):format(i, #name, MOST_LABEL)
+    end
   end
   return list
 end

@@ -14,6 +14,9 @@ local suggest = require "lunette.base.suggest"
 
 local M = {}
 
+---Numbers that a layer may put out for one picture: 8 GiB of them.
+local MOST_VALUES = 2.0 ^ 31
+
 ---@class lunette.LayerKind
 ---@field op string          the operator that is applied
 ---@field keras string       what Keras calls it in a summary
@@ -369,6 +372,17 @@ local function check_batch(kind, layer, inputs, params, shape)
 end
 
 
+---A file's few bytes can ask for any size: said here, not by the system's memory.
+local function check_size(layer, shape)
+  local size = 1.0
+  for _, d in ipairs(shape) do size = size * d end
+  if size > MOST_VALUES then
+    fail(layer, "puts out (%s), %.0f numbers a picture, at most %.0f",
+         table.concat(shape, ", ", 2), size, MOST_VALUES)
+  end
+end
+
+
 ---Sets the layer's output shape and parameters, given the shapes of what it reads;
 ---raises with the layer's name where they do not fit.
 ---@param layer lunette.Layer
@@ -383,6 +397,7 @@ function M.infer(layer, inputs)
                   shared = layer.shares ~= nil }
   end
   local shape = shape_of(kind, layer, inputs, params, 1)
+  check_size(layer, shape)
   check_batch(kind, layer, inputs, params, shape)
   layer.params, layer.own_params = params, nil
   layer.shape = { table.unpack(shape, 2) }

@@ -1,0 +1,204 @@
+/*
+** simd_few.h - the part of simd.c for 3x3 convolutions of stride 1 that have
+** few outputs, such as the gradient of a picture, or few inputs, such as a
+** picture: summed directly, tap by tap.  A panel of Winograd's method would be
+** nearly empty, or its transforms cost more than its products save.
+**
+** A band of few outputs is made by going through the input's planes one after
+** the other, several whole rows of each: long reads, and the next plane can be
+** asked for meanwhile.  The band's sums stay in the first level cache.  A band
+** of few inputs stays there itself, and outputs are made one group after the
+** other.
+*/
+
+enum { BAND_IN = LUN_BAND + 2 };
+_Static_assert(LUN_BAND == 4, "place() counts in tiles of four rows");
+
+/* BAND_IN rows of one plane from row y on; what lies outside is 0. */
+static void few_in(const lun_wino *j, const float *plane, int y, float *to) {
+  ptrdiff_t pitch = lun_few_pitch(j);
+  int lo = j->pl > 0 ? j->pl : 0, hi = mini(j->ow + 2, j->w + j->pl);
+  for (int i = 0; i < BAND_IN; i++, to += pitch) {
+    int inside = y + i >= 0 && y + i < j->h && hi > lo;
+    int from = inside ? lo : 0, end = inside ? hi : 0;
+    memset(to, 0, (size_t)from * sizeof *to);
+    memset(to + end, 0, (size_t)(pitch - end) * sizeof *to);
+    if (inside) {
+      memcpy(to + lo, plane + (ptrdiff_t)(y + i) * j->w + lo - j->pl,
+             (size_t)(hi - lo) * sizeof *to);
+    }
+  }
+}
+
+/* to[e][i] = element e of the kernel from input c to output k + i, i < of; 0 for
+** outputs that there are not. */
+INLINE void few_weights(const lun_wino *j, int c, int k, int of, float *to) {
+  for (int i = 0; i < of; i++)
+    for (int e = 0; e < 9; e++) {
+      ptrdiff_t o = k + i;
+      ptrdiff_t at = j->back ? (ptrdiff_t)c * j->k + o : o * j->c + c;
+      to[e * of + i] =
+          o < j->k ? j->weights[9 * at + (j->back ? 8 - e : e)] : 0.0f;
+    }
+}
+
+/* s[o][k] += rows o .. o+2 of one plane by kernel k, `outs` of them. */
+INLINE void few_taps(int outs, const float *rows, ptrdiff_t pitch,
+                     const float *w, vec *s) {
+  UNROLLED(int x = 0; x < 3; x++) {
+    vec r[BAND_IN];
+    UNROLLED(int i = 0; i < BAND_IN; i++) r[i] = LOADU(rows + i * pitch + x);
+    UNROLLED(int y = 0; y < 3; y++) UNROLLED(int k = 0; k < outs; k++) {
+      vec u = SPLAT(w[(3 * y + x) * outs + k]);
+      UNROLLED(int o = 0; o < LUN_BAND; o++) s[o * outs + k] += r[o + y] * u;
+    }
+  }
+}
+
+/* ---- few outputs -------------------------------------------------------- */
+
+/* Adds one plane's rows by all kernels to sum[o][k]; `next` are the rows of the
+** plane after this one. */
+INLINE void few_plane(const lun_wino *j, int outs, const float *rows,
+                      const float *w, const float *next, float *sum) {
+  ptrdiff_t pitch = lun_few_pitch(j);
+  for (int x = 0; x < j->ow; x += VL) {
+    vec s[LUN_BAND * LUN_FEW];
+    UNROLLED(int i = 0; i < BAND_IN; i++) {
+      __builtin_prefetch(next + (ptrdiff_t)i * j->w + x, 0, 2);
+    }
+    UNROLLED(int i = 0; i < LUN_BAND * outs; i++)
+    s[i] = LOAD(sum + i * pitch + x);
+    few_taps(outs, rows + x, pitch, w, s);
+    UNROLLED(int i = 0; i < LUN_BAND * outs; i++)
+    STORE(sum + i * pitch + x, s[i]);
+  }
+}
+
+static void few_out(const lun_wino *j, int n, int y0, const float *sum) {
+  ptrdiff_t pitch = lun_few_pitch(j);
+  for (int o = 0; o < mini(LUN_BAND, j->oh - y0); o++)
+    for (int k = 0; k < j->k; k++) {
+      int64_t row = ((int64_t)n * j->k + k) * j->oh + y0 + o;
+      finish_row(&j->end, j->out, row * j->ow, j->ow,
+                 sum + (o * j->k + k) * pitch,
+                 j->end.bias ? j->end.bias[k] : 0.0f);
+    }
+}
+
+static void few_outputs(const lun_wino *j, int n, int y0, float *rows) {
+  ptrdiff_t pitch = lun_few_pitch(j), size = (ptrdiff_t)j->h * j->w;
+  const float *plane = j->in + (ptrdiff_t)n * j->c * size;
+  float *sum = rows + BAND_IN * pitch, w[9 * LUN_FEW];
+  memset(sum, 0, (size_t)(LUN_BAND * j->k * pitch) * sizeof *sum);
+  for (int c = 0; c < j->c; c++, plane += size) {
+    const float *next = plane + size + (ptrdiff_t)(y0 - j->pt) * j->w;
+    few_in(j, plane, y0 - j->pt, rows);
+    few_weights(j, c, 0, j->k, w);
+    switch (j->k) {
+      case 1:
+        few_plane(j, 1, rows, w, next, sum);
+        break;
+      case 2:
+        few_plane(j, 2, rows, w, next, sum);
+        break;
+      default:
+        few_plane(j, LUN_FEW, rows, w, next, sum);
+        break;
+    }
+  }
+  few_out(j, n, y0, sum);
+}
+
+/* ---- few inputs --------------------------------------------------------- */
+
+/* Outputs made together: what the registers hold of sums, LUN_BAND rows. */
+#if defined __AVX512F__ || defined __aarch64__
+enum { GROUP = 4 };
+#else
+enum { GROUP = 2 };
+#endif
+
+/* Sums of one output, from pixel x of row o on, through the finish. */
+INLINE void few_end(enum mode mode, const segment_at *s, int k, ptrdiff_t row,
+                    int x, vec v) {
+  float *out = s->out + k * s->plane + row + x;
+  const float *y = s->y + k * s->plane + row + x;
+  int np = s->np - x;
+  vec g = is_gate(mode) ? load_n(y, np) : (vec){0};
+  v = rule(mode, v, g, s->bias ? s->bias[k] : 0.0f, s->slope);
+  if (s->past && np >= VL && whole_line(out)) {
+    store_past(out, v);
+  } else {
+    store_n(out, v, np);
+  }
+}
+
+/* GROUP outputs of a band of `of` rows from all planes' rows, kernels
+** w[c][9][GROUP].  Planes are summed apart: shorter chains round less. */
+INLINE void few_group(enum mode mode, const lun_wino *j, const segment_at *s,
+                      int of, const float *rows, const float *w) {
+  ptrdiff_t pitch = lun_few_pitch(j);
+  for (int x = 0; x < j->ow; x += VL) {
+    vec sum[LUN_BAND * GROUP] = {{0}};
+    UNROLLED(int o = 0; o < LUN_BAND; o++)
+    UNROLLED(int k = 0; k < GROUP; k++) {
+      __builtin_prefetch(s->out + k * s->plane + o * j->ow + x, 1);
+    }
+    for (int c = 0; c < j->c; c++) {
+      vec part[LUN_BAND * GROUP] = {{0}};
+      few_taps(GROUP, rows + c * BAND_IN * pitch + x, pitch, w + c * 9 * GROUP,
+               part);
+      UNROLLED(int i = 0; i < LUN_BAND * GROUP; i++) sum[i] += part[i];
+    }
+    UNROLLED(int o = 0; o < LUN_BAND; o++)
+    UNROLLED(int k = 0; k < GROUP; k++) {
+      if (o < of && k < s->have)
+        few_end(mode, s, k, o * j->ow, x, sum[o * GROUP + k]);
+    }
+  }
+}
+
+static void few_inputs(const lun_wino *j, int n, int y0, float *rows) {
+  ptrdiff_t pitch = lun_few_pitch(j), size = (ptrdiff_t)j->h * j->w;
+  const float *plane = j->in + (ptrdiff_t)n * j->c * size;
+  int of = mini(LUN_BAND, j->oh - y0);
+  float w[LUN_FEW * 9 * GROUP];
+  for (int c = 0; c < j->c; c++) {
+    few_in(j, plane + c * size, y0 - j->pt, rows + c * BAND_IN * pitch);
+  }
+  for (int k = 0; k < j->k; k += GROUP) {
+    segment_at s = place(j, n, y0 / 4, 0, (j->ow + 3) / 4, k);
+    for (int c = 0; c < j->c; c++)
+      few_weights(j, c, k, GROUP, w + c * 9 * GROUP);
+    switch (mode_of(&j->end)) {
+      case BIAS:
+        few_group(BIAS, j, &s, of, rows, w);
+        break;
+      case RELU:
+        few_group(RELU, j, &s, of, rows, w);
+        break;
+      case PLAIN:
+        few_group(PLAIN, j, &s, of, rows, w);
+        break;
+      case GUIDED:
+        few_group(GUIDED, j, &s, of, rows, w);
+        break;
+      case RECTIFIED:
+        few_group(RECTIFIED, j, &s, of, rows, w);
+        break;
+      case SLOPES:
+        few_group(SLOPES, j, &s, of, rows, w);
+        break;
+    }
+  }
+  if (past_caches(j)) past_done();
+}
+
+static void few(const lun_wino *j, int n, int y0, float *scratch) {
+  if (j->k <= LUN_FEW) {
+    few_outputs(j, n, y0, scratch);
+  } else {
+    few_inputs(j, n, y0, scratch);
+  }
+}
