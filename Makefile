@@ -103,6 +103,7 @@ IMPORT  := $(BUILD)/lunette-import
 IMP_PC  := hdf5 libseccomp libcrypto zlib jansson
 IMP_C   := $(wildcard engine/import/*.c)
 IMP_O   := $(IMP_C:%.c=$(BUILD)/%.o)
+IMP_CORE := $(BUILD)/engine/err.o $(BUILD)/engine/half.o
 IMP_LIB  = $(shell pkg-config --libs $(IMP_PC) 2>/dev/null) -lm
 
 all: $(IMPORT)
@@ -110,10 +111,10 @@ $(BUILD)/engine/import/%.o: engine/import/%.c Makefile $(FLAGS)
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(ALL_CFLAGS) $(shell pkg-config --cflags $(IMP_PC)) -c -o $@ $<
-$(IMPORT): $(IMP_O) $(BUILD)/engine/err.o $(FLAGS)
+$(IMPORT): $(IMP_O) $(IMP_CORE) $(FLAGS)
 	$(call say,LD)
 	$(Q)$(CC) $(OPT.$(CONFIG)) $(LDFLAGS) -o $@ $(filter %.o,$^) $(IMP_LIB)
-$(BUILD)/test_import: tests/c/test_import.c $(IMP_O) $(BUILD)/engine/err.o Makefile $(FLAGS)
+$(BUILD)/test_import: tests/c/test_import.c $(IMP_O) $(IMP_CORE) Makefile $(FLAGS)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(filter-out %/main.o,$(filter %.o,$^)) $(IMP_LIB)
 
@@ -126,7 +127,7 @@ $(BUILD)/test_embed: tests/c/test_embed.c $(MOD) Makefile $(FLAGS)
 FUZZ_IMPORT := any pickle zip legacy safetensors hdf5 onnx
 FUZZ_LUA := npy json escape metadata network layout listing keras
 FUZZERS := safetensors image text plan $(FUZZ_IMPORT:%=import_%) $(FUZZ_LUA:%=lua_%)
-FUZZ_O   = $(filter-out %/main.o %/jail.o,$(IMP_O)) $(BUILD)/engine/err.o
+FUZZ_O   = $(filter-out %/main.o %/jail.o,$(IMP_O)) $(IMP_CORE)
 WHICH.any := 0
 WHICH.pickle := 1
 WHICH.zip := 2

@@ -4,6 +4,7 @@
 local docs = require "lunette.repl.docs"
 local exports = require "lunette.repl.exports"
 local files = require "lunette.base.files"
+require "lunette.repl.session" -- whose commands are exports too
 
 local dir = arg and arg[1] or "build/reference"
 

@@ -17,8 +17,6 @@ int lun_mapping_unchanged(const lun_mapping *m, lun_err *err);
 
 /* Gives a deferred tensor its (uninitialised) values. */
 int lun_tensor_allocate(lun_tensor *t, lun_err *err);
-/* dst += src, n floats. */
-int lun_accumulate(float *dst, const float *src, int64_t n);
 /* LUN_EARG when an input of n was written to since n was applied: its gradient
 ** would be that of other values. */
 int lun_tape_unchanged(const lun_node *n, lun_err *err);

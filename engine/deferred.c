@@ -1,32 +1,30 @@
 /*
-** deferred.c - values that wait, and nodes that are computed together.
+** deferred.c - deferred values, and nodes that are computed in one pass.
 **
-** A node may be applied deferred: it gets a shape but no values.  When the node
-** after it is applied, its operator is asked how both are computed in one pass
-** (lun_op.join): conv2d -> relu, or conv2d -> relu -> max_pool2d.  The pass makes
-** the values of the last node; those before it stay deferred, since most
-** networks never read the values before a relu.  Whoever does read them makes
-** lun_tape_value compute them then.
+** A deferred node has a shape but no values yet.  When the next node is applied,
+** lun_op.join says how both are computed in one pass: conv2d -> relu, or
+** conv2d -> relu -> max_pool2d.  The pass computes the values of the last node;
+** those before it stay deferred, since most networks never read the values before
+** a relu.  lun_tape_value computes them when they are read.
 **
-** A value that is dropped (lun_tape_forget) lives on while a deferred node needs
-** it to be computed from.
+** A dropped value (lun_tape_forget) is kept while a deferred node still has to be
+** computed from it.
 */
 #include "core.h"
 
-/* Nodes of one pass: a convolution and what follows it. */
+/* Most nodes of one pass after the first. */
 enum { MOST = 4 };
 
 typedef struct chain {
-  lun_node *first; /* its operator has `join`; NULL: there is no chain */
-  lun_node
-      *next[MOST]; /* the nodes after it in order, the last being asked for */
+  lun_node *first;      /* its operator has `join`; NULL: there is no chain */
+  lun_node *next[MOST]; /* the nodes after it, in order */
   int count;
 } chain;
 
 static int deferred(const lun_tensor *t) { return t && !t->store && t->size; }
 
 /* The node whose deferred output n reads first; NULL: none. */
-static lun_node *waiting_maker(const lun_tape *t, const lun_node *n) {
+static lun_node *deferred_maker(const lun_tape *t, const lun_node *n) {
   lun_node *maker =
       t && deferred(n->in[0]) ? lun_tape_node(t, n->src[0]) : NULL;
   return maker && maker->op && maker->out == n->in[0] ? maker : NULL;
@@ -38,7 +36,7 @@ static chain chain_to(const lun_tape *t, lun_node *n) {
   lun_node *back[MOST], *at = n;
   while (at && !at->op->join && c.count < MOST) {
     back[c.count++] = at;
-    at = waiting_maker(t, at);
+    at = deferred_maker(t, at);
   }
   if (!at || !at->op->join) return (chain){NULL, {NULL}, 0};
   c.first = at;
@@ -47,12 +45,12 @@ static chain chain_to(const lun_tape *t, lun_node *n) {
 }
 
 /* How the chain is computed. */
-static lun_joined ask(const chain *c) {
+static lun_joined join_of(const chain *c) {
   if (!c->first) return (lun_joined){NULL, 0};
   return c->first->op->join(c->first, c->next, c->count);
 }
 
-/* Can values that were put off still be computed as they would have been? */
+/* LUN_EARG: inputs were written to since, so deferred values would be others. */
 static int unchanged(const lun_node *n, const lun_node *first, lun_err *err) {
   if (first->changes == lun_node_changes(first)) return LUN_OK;
   return lun_fail(err, LUN_EARG,
@@ -61,7 +59,7 @@ static int unchanged(const lun_node *n, const lun_node *first, lun_err *err) {
                   lun_node_title(n));
 }
 
-/* Values of n, for which there is room, in one pass with the nodes before it. */
+/* Computes the last node of the chain, which has its tensor, in one pass. */
 static int run_chain(chain *c, lun_joined how, lun_err *err) {
   int status = how.run(c->first, c->next, c->count, err);
   if (status != LUN_OK) return status;
@@ -86,17 +84,17 @@ static int inputs_ready(lun_tape *t, lun_node *n, lun_err *err) {
 
 int lun_node_compute(lun_tape *t, lun_node *n, unsigned flags, lun_err *err) {
   chain c = chain_to(t, n);
-  lun_joined how = ask(&c);
+  lun_joined how = join_of(&c);
   if (!how.run) LUN_TRY(inputs_ready(t, n, err));
   n->defer = (flags & LUN_DEFER) && how.open;
   n->changes = lun_node_changes(n);
   LUN_TRY(n->op->infer(n, err));
-  if (n->defer || n->op->pass) return LUN_OK;
+  if (n->defer || n->op->is_view) return LUN_OK;
   return how.run ? run_chain(&c, how, err) : n->op->forward(n, err);
 }
 
-/* Back to deferred: nothing half-made is seen. */
-static void empty(lun_tensor *t) {
+/* Back to deferred after a failure: half-computed values are never seen. */
+static void defer_again(lun_tensor *t) {
   lun_storage *s = t->store;
   t->store = NULL;
   t->data = NULL;
@@ -107,7 +105,7 @@ static void empty(lun_tensor *t) {
 
 /* ---- dropping ---------------------------------------------------------- */
 
-/* Is n's value read by a node that has no values yet? */
+/* 1: a deferred node has to be computed from n. */
 static int needed(const lun_tape *t, const lun_node *n) {
   for (int id = n->id + 1; id < lun_tape_count(t); id++) {
     const lun_node *m = lun_tape_node(t, id);
@@ -118,8 +116,8 @@ static int needed(const lun_tape *t, const lun_node *n) {
   return 0;
 }
 
-/* Drops node `id` if that was asked for and nobody needs it; and then what was
-** kept only for it. */
+/* Drops node `id` if lun_tape_forget was called for it and no deferred node needs
+** it; then the nodes that were kept only for it. */
 static void drop_unneeded(lun_tape *t, int id) {
   lun_node *n = lun_tape_node(t, id);
   if (!n || !n->dropped || !n->out || needed(t, n)) return;
@@ -143,16 +141,16 @@ void lun_tape_forget(lun_tape *t, int id) {
 /* ---- reading ----------------------------------------------------------- */
 
 /* Computes deferred values of n. */
-static int make(lun_tape *t, lun_node *n, lun_err *err) {
+static int compute(lun_tape *t, lun_node *n, lun_err *err) {
   chain c = chain_to(t, n);
-  lun_joined how = ask(&c);
+  lun_joined how = join_of(&c);
   int status;
   LUN_TRY(unchanged(n, how.run ? c.first : n, err));
   if (!how.run) LUN_TRY(inputs_ready(t, n, err));
   LUN_TRY(lun_tensor_allocate(n->out, err));
   status = how.run ? run_chain(&c, how, err) : n->op->forward(n, err);
   if (status != LUN_OK) {
-    empty(n->out);
+    defer_again(n->out);
     return status;
   }
   lun_node_protect(n);
@@ -168,7 +166,7 @@ int lun_tape_value(lun_tape *t, int id, lun_tensor **out, lun_err *err) {
     return lun_fail(err, LUN_EARG,
                     "%s: the value was dropped; run with keep = true",
                     lun_node_title(n));
-  if (deferred(n->out)) LUN_TRY(make(t, n, err));
+  if (deferred(n->out)) LUN_TRY(compute(t, n, err));
   *out = n->out;
   return LUN_OK;
 }

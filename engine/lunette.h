@@ -115,12 +115,12 @@ typedef struct lun_storage {
   size_t bytes;
   void (*release)(void *ctx); /* NULL: base is lun_malloc'ed */
   void *ctx;
-  /* Whose values nobody may write to, for the message: "layer 'fc1' of a run".
-  ** "": nobody's. */
+  /* Not "": read-only values, and whose they are, for messages: "layer 'fc1' of
+  ** a run". */
   char owner[64];
-  unsigned changes;    /* how often its values were written to */
-  unsigned watched;    /* read by a node of a tape: where it changes matters */
-  char changed_at[64]; /* of a watched one: "script.lua:12", or "" */
+  unsigned changes;    /* version: counts writes to its values */
+  unsigned watched;    /* 1: a tape node reads it, so changed_at is kept */
+  char changed_at[64]; /* where it was last written: "script.lua:12", or "" */
 } lun_storage;
 
 typedef struct lun_tensor {
@@ -158,17 +158,19 @@ enum { LUN_SHAPETEXT = 96 };
 /* Product of dims, or -1 when it overflows what memory could hold. */
 int64_t lun_shape_size(int ndim, const int64_t *dim);
 
+/* Overwrites rows and columns of t's last two dimensions, from (row, column),
+** counted from 0, by `part`, whose other dimensions are t's. */
+int lun_tensor_paste(lun_tensor *t, const lun_tensor *part, int64_t row,
+                     int64_t column, lun_err *err);
+
+/* ---- random numbers (random.c) ------------------------------------------ */
+
 /* Counter-based random numbers: element i depends on (seed, stream, i) only.
 ** uniform in [0,1); normal by Box-Muller, mean 0 and deviation 1. */
 void lun_random_uniform(float *out, int64_t n, uint64_t seed, uint64_t stream);
 void lun_random_normal(float *out, int64_t n, uint64_t seed, uint64_t stream);
 
-/* ---- changes in place (optim.c) ----------------------------------------- */
-
-/* Overwrites rows and columns of t's last two dimensions, from (row, column),
-** counted from 0, by `part`, whose other dimensions are t's. */
-int lun_tensor_paste(lun_tensor *t, const lun_tensor *part, int64_t row,
-                     int64_t column, lun_err *err);
+/* ---- optimisers (optim.c) ----------------------------------------------- */
 
 /* One step of Adam over n parameters p with gradients g and moments m, v
 ** (zero before step 1; `step` counts from 1).  g is multiplied by `scale`. */
@@ -185,7 +187,7 @@ void lun_adam_step(int64_t n, float *p, const float *g, float *m, float *v,
 void lun_sgd_step(int64_t n, float *p, const float *g, float *v, double rate,
                   double momentum, double decay, double scale);
 
-/* ---- operators (op.c, ops/) -------------------------------------------- */
+/* ---- operators (ops/) -------------------------------------------------- */
 
 /* Attributes of an operator: numbers in a fixed array; op->attrs names
 ** them.  LUN_UNSET marks one that was not given. */
@@ -213,9 +215,9 @@ typedef struct lun_node {
   lun_tensor *aux; /* what backward needs besides in and out */
   double attr[LUN_MAXATTR];
   int defer;        /* lun_node_shape makes a deferred output */
-  unsigned changes; /* of its inputs, when it was applied */
-  int joined;       /* computed in one pass with the node after it, which may
-                       have left this one's values out */
+  unsigned changes; /* sum of its inputs' versions when it was applied */
+  int joined;       /* computed in one pass with the node after it: this node's
+                       values may still be deferred */
   int dropped;      /* lun_tape_forget was asked for it */
   char *name;       /* layer name, NULL when it has none */
 } lun_node;
@@ -263,9 +265,9 @@ typedef struct lun_back {
   const struct lun_rule *rule;
   double attr[LUN_MAXPARAM]; /* the rule's parameters, as rule->attrs says */
   const lun_gate *gate;      /* only when op->gated; NULL: none */
-  /* Only when op->skips_dead.  A gate further back makes dx[0] 0 wherever this
-  ** gate's y is not above 0, so that there it need not be computed.  NULL: all
-  ** of dx[0] is needed. */
+  /* Only when op->skips_dead.  A gate further back multiplies dx[0] by 0 wherever
+  ** this gate's y <= 0, so dx[0] need not be computed there.  NULL: all of dx[0]
+  ** is needed. */
   const lun_gate *dead_inputs;
 } lun_back;
 
@@ -284,21 +286,21 @@ typedef struct lun_rule {
 } lun_rule;
 
 /*
-** The answer of lun_op.join about n and next[0 .. count-1], each of which reads
-** the one before it.  run makes the values of the last of them (and its aux);
-** the others stay deferred.  NULL: they are computed apart.
+** How nodes n -> next[0] -> ... -> next[count-1], each the input of the next, are
+** computed in one pass (lun_op.join).  run computes the values of the last node
+** (and its aux) and leaves the others deferred; NULL: there is no such pass.
 */
 typedef struct lun_joined {
   int (*run)(lun_node *n, lun_node *const *next, int count, lun_err *err);
-  int open; /* one more node might join; then the last may be put off */
+  int open; /* one more node might join: the last node may be deferred too */
 } lun_joined;
 
-/* What an operator does to every element, where another can do it to its own
-** output before writing it. */
-typedef enum lun_epilogue {
+/* An elementwise operator that the layer before it can apply to its own output
+** before writing it: relu after conv2d. */
+typedef enum lun_epilogue_kind {
   LUN_NO_EPILOGUE,
   LUN_RELU_EPILOGUE, /* max(x, 0); a NaN stays one */
-} lun_epilogue;
+} lun_epilogue_kind;
 
 typedef struct lun_op {
   const char *name;
@@ -318,11 +320,13 @@ typedef struct lun_op {
   unsigned inplace : 1;    /* back may have dx[0] == dy */
   unsigned gated : 1;      /* back honours b->gate */
   unsigned skips_dead : 1; /* back reads b->dead_inputs */
-  lun_epilogue epilogue;
-  unsigned picks : 1; /* an output is one of the inputs; its gradient goes to
-                            that one alone */
-  unsigned pass : 1;  /* same values, another shape: forward makes a view,
-                            backward hands dy on; infer calls lun_node_view */
+  lun_epilogue_kind epilogue; /* what this operator is to the one before it */
+  /* An output is one of the inputs (a maximum): its gradient goes to that input
+  ** alone. */
+  unsigned selects_input : 1;
+  /* The same values in another shape: infer makes a view (lun_node_view), and
+  ** backward hands dy on. */
+  unsigned is_view : 1;
 } lun_op;
 
 const lun_op *lun_op_find(const char *name);
@@ -333,7 +337,7 @@ const lun_rule *lun_op_rule(const lun_op *op, const char *name, lun_err *err);
 void lun_rule_defaults(const lun_rule *rule, double *attr);
 /* For infer: makes n->out (uninitialised) of that shape. */
 int lun_node_shape(lun_node *n, int ndim, const int64_t *dim, lun_err *err);
-/* For infer of a `pass` op: n->out is a view of n->in[0]. */
+/* For infer of an operator with is_view: n->out is a view of n->in[0]. */
 int lun_node_view(lun_node *n, int ndim, const int64_t *dim, lun_err *err);
 /* The node's layer name, or its op's: for messages. */
 const char *lun_node_title(const lun_node *n);
@@ -357,16 +361,17 @@ int lun_tape_watch(lun_tape *t, lun_tensor *x, int *node, lun_err *err);
 /* The node's value; a deferred one is computed now and kept, unless what it is
 ** made from was changed since (LUN_EARG).  The reference stays with the node. */
 int lun_tape_value(lun_tape *t, int id, lun_tensor **out, lun_err *err);
-/* Computes what `rule` of n reads and was put off: the input where it needs that,
-** and the output, which rules of convolutions and dense layers do not read. */
+/* Computes the deferred values that `rule` of n reads: in[0] if the rule says
+** needs_input, and n->out unless the operator can join (the rules of convolutions
+** and dense layers read no output). */
 int lun_tape_ready(lun_tape *t, lun_node *n, const lun_rule *rule,
                    lun_err *err);
-/* Drops the node's value (forward-only runs); it cannot be read again.  What a
-** deferred node needs to be computed from goes once that was. */
+/* Drops the node's value (forward-only runs); it cannot be read again.  A value
+** that a deferred node is computed from is dropped after that. */
 void lun_tape_forget(lun_tape *t, int id);
 
-/* The next node applied is the only one to read this one's values: they may be
-** put off until then, and be computed with it (lun_op.join). */
+/* The next node applied is the only reader of this one's values, so they may be
+** deferred and computed together with it (lun_op.join). */
 enum { LUN_DEFER = 1 };
 
 /*
@@ -421,6 +426,13 @@ int lun_walk_skip(lun_walk *w, lun_err *err);
 lun_tensor *lun_walk_gradient(const lun_walk *w, int node);
 int lun_walk_reached(const lun_walk *w, int node); /* is on a path to a want */
 
+/* ---- numbers of 16 bits (half.c) ---------------------------------------- */
+
+float lun_half_to_float(uint16_t h);
+/* Nearest, ties to even; infinity from 65520 on. */
+uint16_t lun_float_to_half(float x);
+float lun_bfloat_to_float(uint16_t h);
+
 /* ---- weights files (safetensors.c) ------------------------------------- */
 
 /* LUN_OTHER: integers and the like, listed but not loadable. */
@@ -446,8 +458,8 @@ void lun_weights_release(lun_weights *w);
 /* LUN_EIO when the file was cut or overwritten since; to be asked before its
 ** values are used. */
 int lun_weights_unchanged(const lun_weights *w, lun_err *err);
-/* How often a mapped file could not be read so far, and the last one's path:
-** what was computed meanwhile is wrong. */
+/* Counts failed reads of mapped files so far; *path: the last such file.  Values
+** computed while the count rises are wrong. */
 unsigned lun_file_faults(const char **path);
 int lun_weights_count(const lun_weights *w);
 const lun_entry *lun_weights_entry(const lun_weights *w, int i);
@@ -457,9 +469,6 @@ int lun_weights_tensor(lun_weights *w, int i, lun_tensor **out, lun_err *err);
 /* i-th pair of __metadata__; returns 0 past the end. */
 int lun_weights_meta(const lun_weights *w, int i, const char **key,
                      const char **value);
-/* float16 <-> float32, rounding to nearest even. */
-float lun_half_to_float(uint16_t h);
-uint16_t lun_float_to_half(float x);
 /* Writes path atomically (temporary file, then rename).  meta: key, value,
 ** key, value ..., NULL. */
 int lun_weights_write(const char *path, int n, const char *const *names,

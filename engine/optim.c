@@ -1,12 +1,10 @@
 /*
-** optim.c - steps of optimisers and other changes in place, fused so that a
-** parameter is read and written once.
+** optim.c - steps of optimisers, fused so that a parameter is read and written
+** once.
 */
-#include <inttypes.h>
 #include <math.h>
-#include <string.h>
 
-#include "core.h"
+#include "lunette.h"
 
 /*
 ** Adam (Kingma & Ba 2015, algorithm 1), with the bias corrections folded
@@ -42,38 +40,4 @@ void lun_sgd_step(int64_t n, float *p, const float *g, float *v, double rate,
     v[i] = mu * v[i] + s * g[i] + d * p[i];
     p[i] -= r * v[i];
   }
-}
-
-/* Does dimension `axis` of `part` at `from` lie inside t? */
-static int inside(const lun_tensor *t, const lun_tensor *part, int axis,
-                  int64_t from, lun_err *err) {
-  int64_t have = t->dim[axis], want = part->dim[axis];
-  if (from >= 0 && want <= have && from <= have - want) return LUN_OK;
-  return lun_fail(err, LUN_ESHAPE,
-                  "paste: %" PRId64 " from %" PRId64
-                  " is outside dimension %d of %" PRId64,
-                  want, from, axis + 1, have);
-}
-
-int lun_tensor_paste(lun_tensor *t, const lun_tensor *part, int64_t row,
-                     int64_t column, lun_err *err) {
-  int nd = t->ndim;
-  if (nd < 2 || part->ndim != nd)
-    return lun_fail(err, LUN_ESHAPE, "paste: %d dimensions into %d", part->ndim,
-                    nd);
-  for (int d = 0; d < nd - 2; d++)
-    if (part->dim[d] != t->dim[d])
-      return lun_fail(err, LUN_ESHAPE,
-                      "paste: dimension %d is %" PRId64 ", not %" PRId64, d + 1,
-                      part->dim[d], t->dim[d]);
-  LUN_TRY(inside(t, part, nd - 2, row, err));
-  LUN_TRY(inside(t, part, nd - 1, column, err));
-  int64_t h = part->dim[nd - 2], w = part->dim[nd - 1];
-  int64_t th = t->dim[nd - 2], tw = t->dim[nd - 1];
-  int64_t planes = part->size ? part->size / (h * w) : 0;
-  for (int64_t c = 0; c < planes; c++)
-    for (int64_t y = 0; y < h; y++)
-      memmove(t->data + (c * th + row + y) * tw + column,
-              part->data + (c * h + y) * w, (size_t)w * sizeof(float));
-  return LUN_OK;
 }

@@ -6,11 +6,11 @@
 ** follows at once), then sleep.  A worker that wakes too late finds the loop
 ** closed and goes back to sleep; the caller never waits for sleepers.
 **
-** Jobs are dealt out in as many stretches as there are threads.  A worker
-** takes its own stretch in order, then helps with the others.  So a worker
-** meets the same part of a picture in layer after layer, where its caches
-** hold it: between processors that share no cache, fetching a line that the
-** other one wrote costs more than fetching it from memory.
+** The jobs of a loop are cut into one range a thread.  A worker takes its own
+** range in order, then helps with the others.  So a worker computes the same part
+** of a picture in layer after layer and finds it in its caches: between processors
+** that share no cache, fetching a line that the other one wrote costs more than
+** fetching it from memory.
 */
 #include "lunette.h"
 
@@ -27,30 +27,31 @@ enum { SPIN = 4000 }; /* pauses before sleeping: 0.05 to 0.2 ms */
 /* ---- which processor ---------------------------------------------------- */
 
 /*
-** Two of our threads may get onto one processor while another idles: a thread
-** that is made or wakes goes where it ran last, or where its maker runs, and a
-** scheduler that sees no common cache leaves it there for a while.  So workers tell where they are, and at the start of a loop the caller bars
-** those who collide from the places that are taken.
+** Two workers may run on one processor while another idles: a thread that starts
+** or wakes runs where it ran last, or where its parent runs, and a scheduler that
+** sees no common cache leaves it there for a while.  So workers report their
+** processor, and at the start of a loop the caller excludes, by affinity masks,
+** workers that collide from the processors that are taken.
 */
 #ifdef __linux__
-typedef struct seat {
+typedef struct placement {
   atomic_int cpu;   /* the processor it was seen on; < 0: none yet */
   atomic_int moved; /* the mask below is to be restored */
   pid_t tid;
   cpu_set_t allowed;
-} seat;
+} placement;
 
-static void take_seat(seat *s) { s->tid = gettid(); }
+static void placement_start(placement *s) { s->tid = gettid(); }
 
-/* The worker itself, before and after it waits. */
-static void tell_seat(seat *s) {
+/* Called by the worker itself, before and after it waits. */
+static void placement_report(placement *s) {
   atomic_store(&s->cpu, sched_getcpu());
   if (!atomic_load(&s->moved)) return;
   sched_setaffinity(0, sizeof s->allowed, &s->allowed);
   atomic_store(&s->moved, 0);
 }
 
-static void move_from(seat *s, const cpu_set_t *taken) {
+static void move_from(placement *s, const cpu_set_t *taken) {
   cpu_set_t rest;
   if (sched_getaffinity(s->tid, sizeof s->allowed, &s->allowed) != 0) return;
   CPU_AND(&rest, &s->allowed, taken);
@@ -59,8 +60,8 @@ static void move_from(seat *s, const cpu_set_t *taken) {
   atomic_store(&s->moved, sched_setaffinity(s->tid, sizeof rest, &rest) == 0);
 }
 
-/* More threads than processors collide by right, and stay where they are. */
-static void spread(seat *s, int n, int places) {
+/* Where there are more threads than processors, collisions are left alone. */
+static void spread(placement *s, int n, int places) {
   cpu_set_t taken;
   int cpu = sched_getcpu();
   if (cpu < 0 || n >= places) return;
@@ -83,12 +84,12 @@ static int processors(void) {
   return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 #else
-typedef struct seat {
+typedef struct placement {
   int cpu;
-} seat;
-static void take_seat(seat *s) { s->cpu = 0; }
-static void tell_seat(seat *s) { (void)s; }
-static void spread(seat *s, int n, int places) {
+} placement;
+static void placement_start(placement *s) { s->cpu = 0; }
+static void placement_report(placement *s) { (void)s; }
+static void spread(placement *s, int n, int places) {
   (void)s, (void)n, (void)places;
 }
 static int processors(void) { return 1; }
@@ -97,18 +98,18 @@ static int processors(void) { return 1; }
 /* ---- the pool ----------------------------------------------------------- */
 
 /* Jobs next .. end-1 are still to be taken. */
-typedef struct stretch {
+typedef struct job_range {
   _Alignas(64) atomic_llong next;
   int64_t end;
-} stretch;
+} job_range;
 
 static struct {
   atomic_int threads; /* wanted; 0: not decided yet */
   int started;        /* workers that exist, ids 1 .. started */
   pthread_t thread[LUN_MAXTHREADS];
-  seat seats[LUN_MAXTHREADS]; /* where workers are */
-  int places;                 /* processors there were when they began */
-  pthread_mutex_t lock;       /* guards sleeping and waking */
+  placement placements[LUN_MAXTHREADS]; /* where workers are */
+  int places;           /* processors there were when they began */
+  pthread_mutex_t lock; /* guards sleeping and waking */
   pthread_cond_t wake;
   int asleep;
   atomic_int quit;
@@ -117,9 +118,9 @@ static struct {
   atomic_uint epoch; /* counts loops, what sleepers watch */
   atomic_int open;   /* workers with id < open may join */
   atomic_int inside; /* workers that may be looking at what follows */
-  atomic_int cut;    /* somebody saw the interrupt and left work undone */
-  stretch dealt[LUN_MAXTHREADS];
-  int stretches;
+  atomic_int cut;    /* 1: a worker saw the interrupt and left work undone */
+  job_range range[LUN_MAXTHREADS];
+  int ranges;
   lun_job *fn;
   void *arg;
 } pool = {.lock = PTHREAD_MUTEX_INITIALIZER,
@@ -144,8 +145,8 @@ static void pause_cpu(void) {
 #endif
 }
 
-/* Takes jobs of a stretch until none is left; 0 when interrupted. */
-static int take_stretch(stretch *s) {
+/* Takes jobs of a range until none is left; 0 when interrupted. */
+static int take_range(job_range *s) {
   for (;;) {
     int64_t job = atomic_fetch_add(&s->next, 1);
     if (job >= s->end) return 1;
@@ -158,21 +159,21 @@ static int take_stretch(stretch *s) {
 }
 
 static void take_jobs(int worker) {
-  int n = pool.stretches;
+  int n = pool.ranges;
   in_job = 1;
   own_worker = worker;
   for (int i = 0; i < n; i++) {
-    if (!take_stretch(&pool.dealt[(worker + i) % n])) break;
+    if (!take_range(&pool.range[(worker + i) % n])) break;
   }
   in_job = 0;
 }
 
 static void deal(int64_t jobs, int n) {
   for (int i = 0; i < n; i++) {
-    atomic_store(&pool.dealt[i].next, jobs * i / n);
-    pool.dealt[i].end = jobs * (i + 1) / n;
+    atomic_store(&pool.range[i].next, jobs * i / n);
+    pool.range[i].end = jobs * (i + 1) / n;
   }
-  pool.stretches = n;
+  pool.ranges = n;
 }
 
 static unsigned wait_for_work(unsigned seen) {
@@ -196,11 +197,11 @@ static unsigned wait_for_work(unsigned seen) {
 static void *worker_main(void *arg) {
   int id = (int)(intptr_t)arg;
   unsigned seen = 0;
-  take_seat(&pool.seats[id]);
+  placement_start(&pool.placements[id]);
   while (!atomic_load(&pool.quit)) {
-    tell_seat(&pool.seats[id]);
+    placement_report(&pool.placements[id]);
     seen = wait_for_work(seen);
-    tell_seat(&pool.seats[id]);
+    placement_report(&pool.placements[id]);
     atomic_fetch_add(&pool.inside, 1);
     if (id < atomic_load(&pool.open)) take_jobs(id);
     atomic_fetch_sub(&pool.inside, 1);
@@ -241,7 +242,7 @@ static void start_workers(int threads) {
   pthread_sigmask(SIG_SETMASK, &all, &old);
   while (pool.started < threads - 1) {
     intptr_t id = pool.started + 1;
-    pool.seats[id] = (seat){.cpu = -1};
+    pool.placements[id] = (placement){.cpu = -1};
     if (pthread_create(&pool.thread[id], NULL, worker_main, (void *)id)) break;
     pool.started++;
   }
@@ -253,7 +254,7 @@ static void wake_workers(void) {
   pthread_mutex_lock(&pool.lock);
   int workers = atomic_load(&pool.open) - 1;
   if (workers > pool.started) workers = pool.started;
-  spread(pool.seats + 1, workers, pool.places);
+  spread(pool.placements + 1, workers, pool.places);
   if (pool.asleep) pthread_cond_broadcast(&pool.wake);
   pthread_mutex_unlock(&pool.lock);
 }

@@ -1,6 +1,6 @@
 /*
 ** tape.c - define by run: applying an operator to a variable that is on the
-** tape computes at once and appends a node.  deferred.c has the exceptions.
+** tape computes at once (or later, deferred.c) and appends a node.
 */
 #include <stdio.h>
 #include <string.h>
@@ -97,11 +97,11 @@ int lun_tape_unchanged(const lun_node *n, lun_err *err) {
                   lun_node_title(n), *at ? ", at " : "", at);
 }
 
-/* The values of n, if they are its own, are read-only from now on: every later
-** gradient of the run reads them.  Its inputs are watched. */
+/* Later gradients of the run read n's values, so they are read-only from now on
+** (unless n is a view of others), and writes to its inputs are noted. */
 void lun_node_protect(const lun_node *n) {
   lun_storage *s = n->out->store;
-  if (s && !n->op->pass)
+  if (s && !n->op->is_view)
     snprintf(s->owner, sizeof s->owner, "layer '%s' of a run",
              lun_node_title(n));
   for (int i = 0; i < n->nin; i++)

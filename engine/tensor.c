@@ -4,7 +4,6 @@
 ** offset and a shape.
 */
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -164,53 +163,38 @@ int lun_tensor_same_shape(const lun_tensor *a, const lun_tensor *b) {
          memcmp(a->dim, b->dim, (size_t)a->ndim * sizeof *a->dim) == 0;
 }
 
-/* ---- random numbers ---- */
+/* ---- changes in place ---- */
 
-/* SplitMix64's output function (Steele, Lea, Flood 2014): a counter goes in,
-** 64 well mixed bits come out. */
-static uint64_t mix(uint64_t x) {
-  x += 0x9E3779B97F4A7C15u;
-  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
-  x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
-  return x ^ (x >> 31);
+/* Does dimension `axis` of `part` at `from` lie inside t? */
+static int inside(const lun_tensor *t, const lun_tensor *part, int axis,
+                  int64_t from, lun_err *err) {
+  int64_t have = t->dim[axis], want = part->dim[axis];
+  if (from >= 0 && want <= have && from <= have - want) return LUN_OK;
+  return lun_fail(err, LUN_ESHAPE,
+                  "paste: %" PRId64 " from %" PRId64
+                  " is outside dimension %d of %" PRId64,
+                  want, from, axis + 1, have);
 }
 
-static uint64_t key_of(uint64_t seed, uint64_t stream) {
-  return mix(mix(seed) ^ (stream * 0xD1342543DE82EF95u + 1));
-}
-
-static double unit(uint64_t key, uint64_t i) {
-  return (double)(mix(key + i * 0x9E3779B97F4A7C15u) >> 11) * 0x1p-53;
-}
-
-void lun_random_uniform(float *out, int64_t n, uint64_t seed, uint64_t stream) {
-  uint64_t key = key_of(seed, stream);
-  for (int64_t i = 0; i < n; i++) /* 24 bits: never rounds up to 1 */
-    out[i] =
-        (float)(mix(key + (uint64_t)i * 0x9E3779B97F4A7C15u) >> 40) * 0x1p-24f;
-}
-
-typedef struct normals {
-  float *out;
-  int64_t n;
-  uint64_t key;
-} normals;
-
-enum { NORMALS = 1 << 14 }; /* even: two come from two uniform numbers */
-
-static void normal_chunk(void *arg, int64_t job) {
-  const normals *j = arg;
-  int64_t i = job * NORMALS, end = i + NORMALS < j->n ? i + NORMALS : j->n;
-  for (; i < end; i += 2) {
-    double r = sqrt(-2 * log(1 - unit(j->key, (uint64_t)i)));
-    double a = 6.283185307179586 * unit(j->key, (uint64_t)i + 1);
-    j->out[i] = (float)(r * cos(a));
-    if (i + 1 < end) j->out[i + 1] = (float)(r * sin(a));
-  }
-}
-
-void lun_random_normal(float *out, int64_t n, uint64_t seed, uint64_t stream) {
-  normals j = {out, n, key_of(seed, stream)};
-  if (lun_parallel((n + NORMALS - 1) / NORMALS, normal_chunk, &j) != LUN_OK)
-    memset(out, 0, (size_t)n * sizeof *out); /* interrupted: nothing random */
+int lun_tensor_paste(lun_tensor *t, const lun_tensor *part, int64_t row,
+                     int64_t column, lun_err *err) {
+  int nd = t->ndim;
+  if (nd < 2 || part->ndim != nd)
+    return lun_fail(err, LUN_ESHAPE, "paste: %d dimensions into %d", part->ndim,
+                    nd);
+  for (int d = 0; d < nd - 2; d++)
+    if (part->dim[d] != t->dim[d])
+      return lun_fail(err, LUN_ESHAPE,
+                      "paste: dimension %d is %" PRId64 ", not %" PRId64, d + 1,
+                      part->dim[d], t->dim[d]);
+  LUN_TRY(inside(t, part, nd - 2, row, err));
+  LUN_TRY(inside(t, part, nd - 1, column, err));
+  int64_t h = part->dim[nd - 2], w = part->dim[nd - 1];
+  int64_t th = t->dim[nd - 2], tw = t->dim[nd - 1];
+  int64_t planes = part->size ? part->size / (h * w) : 0;
+  for (int64_t c = 0; c < planes; c++)
+    for (int64_t y = 0; y < h; y++)
+      memmove(t->data + (c * th + row + y) * tw + column,
+              part->data + (c * h + y) * w, (size_t)w * sizeof(float));
+  return LUN_OK;
 }

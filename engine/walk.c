@@ -69,8 +69,8 @@ int lun_walk_new(lun_walk **out, lun_tape *tape, int node,
   return LUN_OK;
 }
 
-/* Hands a hooked node's gradient to the caller.  It may be somebody else's too:
-** wanted, the seed, a view; so it is read-only meanwhile. */
+/* Hands a hooked node's gradient to the caller, read-only: it may be the seed, a
+** view of another gradient, or wanted by the caller. */
 static void lend(lun_walk *w, const lun_node *n) {
   lun_tensor *dy = w->s[n->id].grad;
   if (dy->store->owner[0]) return; /* of a run, or lent by another walk */
@@ -94,7 +94,7 @@ void lun_walk_free(lun_walk *w) {
   lun_free(w);
 }
 
-/* May something still be asked of `node`? */
+/* Wants, rules and hooks are set before the walk begins, at nodes before the seed. */
 static int open_to(const lun_walk *w, int node, lun_err *err) {
   if (w->marked)
     return lun_fail(err, LUN_EARG,
@@ -170,11 +170,11 @@ static void grad_shape(const lun_walk *w, const lun_tensor *like,
 }
 
 /*
-** A new gradient of `like`; keep: somebody will hold on to it.  On the way back
+** A new gradient of `like`; keep: it outlives the next steps.  On the way back
 ** through a network the size of the gradients changes every few layers; if each
 ** had a block of its own size, the pool would keep all of them.  So gradients
-** that nobody keeps get blocks as large as the largest of the walk: the pool then
-** holds two, used in turn, and no more of them is touched than is used.
+** that are not kept get blocks as large as the largest of the walk: the pool then
+** holds two, used in turn, and only the part that is used is touched.
 */
 static int grad_new(const lun_walk *w, lun_tensor **out, const lun_tensor *like,
                     int keep, lun_err *err) {
@@ -192,28 +192,6 @@ static int grad_new(const lun_walk *w, lun_tensor **out, const lun_tensor *like,
   return status;
 }
 
-/* Adds dx (one reference, taken over) to the gradient of node `to`. */
-static int deposit(lun_walk *w, int to, lun_tensor *dx, lun_err *err) {
-  step *s = &w->s[to];
-  int status = LUN_OK;
-  if (!s->grad) {
-    s->grad = dx;
-    return LUN_OK;
-  }
-  if (s->grad->refs > 1 || s->grad->store->refs > 1) { /* somebody else's */
-    lun_tensor *own;
-    status = lun_tensor_copy(&own, s->grad, err);
-    if (status == LUN_OK) {
-      lun_tensor_release(s->grad);
-      s->grad = own;
-    }
-  }
-  if (status == LUN_OK)
-    status = lun_accumulate(s->grad->data, dx->data, dx->size);
-  lun_tensor_release(dx);
-  return status;
-}
-
 typedef struct addition {
   float *dst;
   const float *src;
@@ -228,9 +206,31 @@ static void add_chunk(void *arg, int64_t job) {
   for (int64_t i = from; i < to; i++) a->dst[i] += a->src[i];
 }
 
-int lun_accumulate(float *dst, const float *src, int64_t n) {
+/* dst += src, n floats. */
+static int accumulate(float *dst, const float *src, int64_t n) {
   addition a = {dst, src, n};
   return lun_parallel((n + CHUNK - 1) / CHUNK, add_chunk, &a);
+}
+
+/* Adds dx (one reference, taken over) to the gradient of node `to`. */
+static int deposit(lun_walk *w, int to, lun_tensor *dx, lun_err *err) {
+  step *s = &w->s[to];
+  int status = LUN_OK;
+  if (!s->grad) {
+    s->grad = dx;
+    return LUN_OK;
+  }
+  if (s->grad->refs > 1 || s->grad->store->refs > 1) { /* shared */
+    lun_tensor *own;
+    status = lun_tensor_copy(&own, s->grad, err);
+    if (status == LUN_OK) {
+      lun_tensor_release(s->grad);
+      s->grad = own;
+    }
+  }
+  if (status == LUN_OK) status = accumulate(s->grad->data, dx->data, dx->size);
+  lun_tensor_release(dx);
+  return status;
 }
 
 /* The rule that node n goes back by. */
@@ -239,13 +239,13 @@ static const lun_rule *rule_of(const lun_walk *w, const lun_node *n) {
   return r ? r : n->op->rules;
 }
 
-/* Is node id's gradient seen by no one but the rule of id itself? */
+/* 1: only the rule of node id reads its gradient; no want, no hook. */
 static int grad_is_private(const lun_walk *w, int id) {
   return !w->s[id].want && !w->s[id].hook;
 }
 
-/* Node `id`, and its gate in *g, when its rule is a gate that another pass may
-** apply. */
+/* Node `id`, and its gate in *g, when its rule is a gate that the pass of another
+** node may apply. */
 static lun_node *gate_of(const lun_walk *w, int id, lun_gate *g) {
   lun_node *n = lun_tape_node(w->tape, id);
   const lun_rule *r;
@@ -268,10 +268,11 @@ static lun_node *gated_unit(const lun_walk *w, const lun_node *n, lun_gate *g) {
 }
 
 /*
-** Looks for a gate further back that makes n's input gradient 0 wherever g's y is
-** not above 0: the gate of a unit whose values n reads through views, or as the
-** maxima of a pooling.  Everything on the way must hand the gradient on
-** unchanged, and nobody else may see it there.
+** Looks for a gate further back that makes n's input gradient 0 wherever y <= 0:
+** the gate of a unit whose values n reads through views, or as the maxima of a
+** pooling.  For example relu -> max_pool2d -> flatten -> linear: y is then the
+** pooling's output.  The nodes between must hand the gradient on unchanged and
+** without being read by others.
 */
 static int dead_gate(const lun_walk *w, const lun_node *n, lun_gate *g) {
   const lun_tensor *maxima = NULL;
@@ -282,14 +283,14 @@ static int dead_gate(const lun_walk *w, const lun_node *n, lun_gate *g) {
       return lun_gate_shuts(&g->slope);
     }
     if (!p->op || !p->out || w->s[id].rule || maxima) return 0;
-    if (p->op->picks) maxima = p->out;
-    if (!p->op->pass && !p->op->picks) return 0;
+    if (p->op->selects_input) maxima = p->out;
+    if (!p->op->is_view && !p->op->selects_input) return 0;
     id = p->src[0];
   }
   return 0;
 }
 
-/* dx[0] may be dy when nobody else holds these values. */
+/* dx[0] may be dy when this step holds the only reference to the values. */
 static int may_overwrite(const lun_walk *w, int id) {
   const step *s = &w->s[id];
   return !s->want && s->grad->refs == 1 && s->grad->store->refs == 1;
@@ -351,7 +352,7 @@ static int apply_rule(lun_walk *w, lun_node *n, lun_err *err) {
   lun_node *unit = NULL;
   lun_back b = {.node = n, .copies = w->copies, .rule = rule};
   int status;
-  if (n->op->pass && !s->rule) return pass_on(w, n, err);
+  if (n->op->is_view && !s->rule) return pass_on(w, n, err);
   LUN_TRY(lun_tape_ready(w->tape, n, rule, err));
   memcpy(b.attr, s->attr, sizeof b.attr);
   if (rule == n->op->rules) unit = gated_unit(w, n, &gate);

@@ -50,7 +50,7 @@ lun_tensor *lunL_fresh(lua_State *L, int ndim, const int64_t *dim);
 void lunL_pushtensor(lua_State *L, lun_tensor *t, lun_tape *tape, int node);
 /* The box at arg; raises when it is none or was released. */
 lunL_tensor *lunL_checkbox(lua_State *L, int arg);
-/* Computes what was put off.  The collector runs here. */
+/* Computes a deferred tensor.  The collector may run here. */
 void lunL_ready(lua_State *L, int arg);
 /* The tensor, which is ready; nothing of Lua runs but a raise. */
 lun_tensor *lunL_values(lua_State *L, int arg);
@@ -71,9 +71,15 @@ lunL_tensor *lunL_testbox(lua_State *L, int arg);
 lun_tape **lunL_newtape(lua_State *L);
 /* Pushes a node as rules see it, in a walk of so many copies. */
 void lunL_pushnode(lua_State *L, lun_tape *tape, int id, int copies);
-/* The rule of op that Lua names at idx, its parameters into attr. */
+/* The rule of op that stands at idx, its parameters into attr (LUN_MAXPARAM
+** numbers): "leak", { "leak", 0.1 } or { "leak", leak = 0.1 }.  Raises when op has
+** no such rule, or the rule no such parameter. */
 const lun_rule *lunL_checkrule(lua_State *L, int idx, const lun_op *op,
                                double *attr);
+/* The rule's parameters by name from the table at idx into attr.  `others`, a list
+** that ends with NULL, are keys of the table that are no parameters. */
+void lunL_ruleparams(lua_State *L, int idx, const lun_rule *rule,
+                     const char *const *others, double *attr);
 /* Reads a shape: numbers from arg on, or one list at arg. Returns ndim. */
 int lunL_checkshape(lua_State *L, int arg, int64_t *dim);
 

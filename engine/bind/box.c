@@ -24,14 +24,14 @@ int lunL_failed(lua_State *L, const lun_err *err) {
 }
 
 /*
-** Torch's rule: the collector sees a few bytes where we hold megabytes, so
-** when the soft limit is crossed everything unreachable goes; if that did not
-** help much the work really needs more, and the limit grows by 40 %.
+** Torch's rule.  Lua's collector counts the few bytes of a box, not the megabytes
+** of its tensor.  So when the soft limit is crossed, garbage is collected; if more
+** than 80 % of the limit is still in use, the limit grows to 1.4 times the use.
 */
 void lunL_reserve(lua_State *L, size_t bytes) {
   if (!lun_mem_over(bytes)) return;
   lua_gc(L, LUA_GCCOLLECT, 0);
-  lua_gc(L, LUA_GCCOLLECT, 0); /* what finalisers let go of */
+  lua_gc(L, LUA_GCCOLLECT, 0); /* what finalisers released */
   if (lun_mem().live + bytes > lun_mem_limit() / 10 * 8)
     lun_mem_set_limit((lun_mem().live + bytes) / 10 * 14);
 }

@@ -67,7 +67,7 @@ static int write_files(lua_State *L) {
   set = new_set(L, n);
   for (int i = 0; i < n && status == LUN_OK; i++) status = put(L, set, i, &err);
   if (status == LUN_OK) status = lun_output_commit(set->out, n, &err);
-  for (int i = 0; i < n; i++) { /* now, not when the collector comes by */
+  for (int i = 0; i < n; i++) { /* now, not at the next collection */
     lun_output_free(set->out[i]);
     set->out[i] = NULL;
   }

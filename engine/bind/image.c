@@ -1,22 +1,20 @@
 /*
 ** image.c (binding) - pictures in Lua: core.image.  A picture here is a box
 ** around 8-bit RGB with drawing methods; networks and users see tensors
-** (3,H,W) of 0..255, and `planes` goes between the two.  Coordinates are
-** pixels from 0 at the upper left corner, colours numbers 0xRRGGBB.
+** (3,H,W) of 0..255 (planes.c).  Coordinates are pixels from 0 at the upper left
+** corner, colours numbers 0xRRGGBB.
 */
 #include <stdio.h>
 #include <string.h>
 
-#include "../picture/picture.h"
-#include "bind.h"
+#include "image.h"
 
-#define IMAGE_T "lunette.image"
 #define FONT_T  "lunette.font"
 #define BYTES_T "lunette.bytes"
 
 /* ---- boxes ---- */
 
-static lun_image **newbox(lua_State *L) {
+lun_image **lunL_newimage(lua_State *L) {
   lun_image **b = lua_newuserdatauv(L, sizeof *b, 0);
   *b = NULL;
   luaL_setmetatable(L, IMAGE_T);
@@ -51,18 +49,16 @@ static int release_font(lua_State *L) {
   return 0;
 }
 
-static void reserve(lua_State *L, int width, int height) {
+void lunL_reserve_image(lua_State *L, int width, int height) {
   if (width > 0 && height > 0)
     lunL_reserve(L, (size_t)width * (size_t)height * 3);
 }
 
-/* Result of a core call that filled the box on top of the stack. */
-static int made(lua_State *L, int status, const lun_err *err) {
+int lunL_image_made(lua_State *L, int status, const lun_err *err) {
   return status == LUN_OK ? 1 : lunL_raise(L, err);
 }
 
-/* An int argument; what the core checks again may have any value. */
-static int int_arg(lua_State *L, int arg) {
+int lunL_checkpixels(lua_State *L, int arg) {
   lua_Integer v = luaL_checkinteger(L, arg);
   luaL_argcheck(L, v > -1000000 && v < 1000000, arg, "out of range");
   return (int)v;
@@ -74,8 +70,7 @@ static lun_rgb colour_arg(lua_State *L, int arg) {
   return (lun_rgb){(uint8_t)(v >> 16), (uint8_t)(v >> 8), (uint8_t)v};
 }
 
-/* A filter's name; raises with the choices. */
-static lun_filter filter_arg(lua_State *L, int arg, const char *fallback) {
+lun_filter lunL_checkfilter(lua_State *L, int arg, const char *fallback) {
   const char *name = luaL_optstring(L, arg, fallback);
   int f = lun_filter_find(name);
   if (f >= 0) return (lun_filter)f;
@@ -103,7 +98,7 @@ static void push_info(lua_State *L, const lun_image_info *i) {
 /* core.image.load(path) -> image, info; or nil, message */
 static int load(lua_State *L) {
   const char *path = luaL_checkstring(L, 1);
-  lun_image **b = newbox(L);
+  lun_image **b = lunL_newimage(L);
   lun_image_info info;
   lun_err err;
   lunL_reserve(L, 1 << 20);
@@ -118,7 +113,7 @@ static int decode(lua_State *L) {
   size_t n;
   const char *bytes = luaL_checklstring(L, 1, &n);
   const char *name = luaL_optstring(L, 2, "picture in memory");
-  lun_image **b = newbox(L);
+  lun_image **b = lunL_newimage(L);
   lun_image_info info;
   lun_err err;
   if (lun_image_decode(b, &info, (const uint8_t *)bytes, n, name, &err) !=
@@ -130,170 +125,16 @@ static int decode(lua_State *L) {
 
 /* core.image.new(width, height, [colour]) */
 static int new_image(lua_State *L) {
-  int w = int_arg(L, 1), h = int_arg(L, 2);
+  int w = lunL_checkpixels(L, 1), h = lunL_checkpixels(L, 2);
   lun_rgb c = {255, 255, 255};
   lun_image **b;
   lun_err err;
   if (!lua_isnoneornil(L, 3)) c = colour_arg(L, 3);
-  b = newbox(L);
-  reserve(L, w, h);
+  b = lunL_newimage(L);
+  lunL_reserve_image(L, w, h);
   if (lun_image_new(b, w, h, &err) != LUN_OK) return lunL_raise(L, &err);
   lun_image_fill(*b, 0, 0, w, h, c);
   return 1;
-}
-
-/* ---- between images and tensors ---- */
-
-/* {mean = {,,}, std = {,,}, scale =, bgr =}; all optional. */
-static lun_prep prep_arg(lua_State *L, int arg) {
-  lun_prep p = {0, 1.0, {0, 0, 0}, {1, 1, 1}};
-  if (lua_isnoneornil(L, arg)) return p;
-  luaL_checktype(L, arg, LUA_TTABLE);
-  lua_getfield(L, arg, "bgr");
-  p.bgr = lua_toboolean(L, -1);
-  lua_getfield(L, arg, "scale");
-  p.scale = luaL_optnumber(L, -1, 1.0);
-  lua_pop(L, 2);
-  for (int k = 0; k < 2; k++) {
-    if (lua_getfield(L, arg, k ? "std" : "mean") == LUA_TTABLE) {
-      for (int c = 0; c < 3; c++) {
-        lua_geti(L, -1, c + 1);
-        (k ? p.std : p.mean)[c] = luaL_checknumber(L, -1);
-        lua_pop(L, 1);
-      }
-    }
-    lua_pop(L, 1);
-  }
-  for (int c = 0; c < 3; c++)
-    if (p.std[c] == 0 || p.scale == 0)
-      luaL_error(L, "preprocessing: std and scale must not be 0");
-  return p;
-}
-
-/* New tensor on the stack. */
-static lun_tensor *fresh(lua_State *L, int ndim, const int64_t *dim) {
-  lunL_tensor *b = lunL_newtensor(L);
-  int64_t size = lun_shape_size(ndim, dim);
-  lun_err err;
-  if (size > 0) lunL_reserve(L, (size_t)size * sizeof(float));
-  if (lun_tensor_new(&b->t, ndim, dim, &err) != LUN_OK) lunL_raise(L, &err);
-  return b->t;
-}
-
-/* Element i of the list at 1, which must be an image of w x h. */
-static lun_image *listed(lua_State *L, lua_Integer i, int w, int h) {
-  lun_image **b;
-  lua_geti(L, 1, i);
-  b = luaL_testudata(L, -1, IMAGE_T);
-  if (!b || !*b) luaL_error(L, "list element %d is not an image", (int)i);
-  if (w && ((*b)->width != w || (*b)->height != h))
-    luaL_error(L, "image %d is %d x %d, the first one %d x %d", (int)i,
-               (*b)->width, (*b)->height, w, h);
-  lua_pop(L, 1); /* the list keeps it */
-  return *b;
-}
-
-/* core.image.to_planes({image, ...}, [prep]) -> tensor (N,3,H,W) */
-static int to_planes(lua_State *L) {
-  lua_Integer n;
-  lun_image *im;
-  lun_tensor *t;
-  lun_prep p = prep_arg(L, 2);
-  luaL_checktype(L, 1, LUA_TTABLE);
-  n = luaL_len(L, 1);
-  luaL_argcheck(L, n >= 1, 1, "empty list of images");
-  im = listed(L, 1, 0, 0);
-  {
-    const int64_t dim[4] = {n, 3, im->height, im->width};
-    int w = im->width, h = im->height;
-    t = fresh(L, 4, dim);
-    for (lua_Integer i = 1; i <= n; i++)
-      lun_image_to_planes(t->data + (i - 1) * 3 * h * w, listed(L, i, w, h),
-                          &p);
-  }
-  return 1;
-}
-
-/* core.image.from_planes(tensor (3,H,W), [prep]) -> image */
-static int from_planes(lua_State *L) {
-  lun_prep p = prep_arg(L, 2);
-  const lun_tensor *t = lunL_hold(L, 1);
-  lun_image **b;
-  lun_err err;
-  luaL_argcheck(L, t->ndim == 3 && t->dim[0] == 3, 1, "(3,H,W) expected");
-  luaL_argcheck(L, t->dim[1] <= LUN_IMAGE_SIDE && t->dim[2] <= LUN_IMAGE_SIDE,
-                1, "too large for a picture");
-  b = newbox(L);
-  reserve(L, (int)t->dim[2], (int)t->dim[1]);
-  return made(L,
-              lun_image_from_planes(b, t->data, (int)t->dim[2], (int)t->dim[1],
-                                    &p, &err),
-              &err);
-}
-
-/* core.image.range(tensor) -> least, greatest, number of non-finite values */
-static int range(lua_State *L) {
-  const lun_tensor *t = lunL_checktensor(L, 1);
-  lun_range r = lun_map_range(t->data, t->size);
-  lua_pushnumber(L, (lua_Number)r.lo);
-  lua_pushnumber(L, (lua_Number)r.hi);
-  lua_pushinteger(L, r.bad);
-  return 3;
-}
-
-/* core.image.percentile(tensor, p) -> the p-th percentile of |values| */
-static int percentile(lua_State *L) {
-  const lun_tensor *t = lunL_checktensor(L, 1);
-  float v;
-  lun_err err;
-  if (lun_map_percentile(&v, t->data, t->size, luaL_checknumber(L, 2), &err) !=
-      LUN_OK)
-    return lunL_raise(L, &err);
-  lua_pushnumber(L, (lua_Number)v);
-  return 1;
-}
-
-/* core.image.resize_map(tensor (...,H,W), height, width, [filter]) */
-static int resize_map(lua_State *L) {
-  const lun_tensor *t = (lua_settop(L, 4), lunL_hold(L, 1));
-  int height = int_arg(L, 2), width = int_arg(L, 3), n = t->ndim;
-  lun_filter f = filter_arg(L, 4, "bilinear");
-  int64_t dim[LUN_MAXDIM], w, h, planes;
-  lun_tensor *out;
-  lun_err err;
-  luaL_argcheck(L, n >= 2 && t->size > 0, 1, "(H,W) or more expected");
-  luaL_argcheck(L, width > 0 && height > 0, 2, "a positive size expected");
-  memcpy(dim, t->dim, sizeof dim);
-  w = dim[n - 1], h = dim[n - 2];
-  luaL_argcheck(L, w <= LUN_IMAGE_SIDE && h <= LUN_IMAGE_SIDE, 1, "too large");
-  planes = t->size / (w * h);
-  dim[n - 1] = width, dim[n - 2] = height;
-  out = fresh(L, n, dim);
-  for (int64_t i = 0; i < planes; i++)
-    if (lun_map_resize(out->data + i * width * height, width, height,
-                       t->data + i * w * h, (int)w, (int)h, f, &err) != LUN_OK)
-      return lunL_raise(L, &err);
-  return 1;
-}
-
-/* core.image.colormap(tensor (H,W), table of 768 bytes, lo, hi) -> image */
-static int colormap(lua_State *L) {
-  const lun_tensor *t = lunL_hold(L, 1);
-  size_t n;
-  const char *table = luaL_checklstring(L, 2, &n);
-  double lo = luaL_checknumber(L, 3), hi = luaL_checknumber(L, 4);
-  lun_image **b;
-  lun_err err;
-  luaL_argcheck(L, t->ndim == 2, 1, "a map (H,W) expected");
-  luaL_argcheck(L, t->dim[0] <= LUN_IMAGE_SIDE && t->dim[1] <= LUN_IMAGE_SIDE,
-                1, "too large for a picture");
-  luaL_argcheck(L, n == 768, 2, "256 RGB triples expected");
-  b = newbox(L);
-  reserve(L, (int)t->dim[1], (int)t->dim[0]);
-  return made(L,
-              lun_image_colormap(b, t->data, (int)t->dim[1], (int)t->dim[0],
-                                 (const uint8_t *)table, lo, hi, &err),
-              &err);
 }
 
 /* ---- methods ---- */
@@ -308,7 +149,7 @@ static int size(lua_State *L) {
 /* im:get(x, y) -> red, green, blue */
 static int get(lua_State *L) {
   const lun_image *im = check(L, 1);
-  int x = int_arg(L, 2), y = int_arg(L, 3);
+  int x = lunL_checkpixels(L, 2), y = lunL_checkpixels(L, 3);
   const uint8_t *p;
   luaL_argcheck(L, x >= 0 && x < im->width, 2, "outside the picture");
   luaL_argcheck(L, y >= 0 && y < im->height, 3, "outside the picture");
@@ -319,8 +160,8 @@ static int get(lua_State *L) {
 
 /* im:resize(width, height, [filter], [{left, top, right, bottom}]) */
 static int resize(lua_State *L) {
-  int w = int_arg(L, 2), h = int_arg(L, 3);
-  lun_filter f = filter_arg(L, 4, "bilinear");
+  int w = lunL_checkpixels(L, 2), h = lunL_checkpixels(L, 3);
+  lun_filter f = lunL_checkfilter(L, 4, "bilinear");
   double box[4];
   lun_image **b;
   lun_err err;
@@ -331,42 +172,45 @@ static int resize(lua_State *L) {
     box[i] = luaL_checknumber(L, -1);
     lua_pop(L, 1);
   }
-  b = newbox(L);
-  reserve(L, w, h);
-  return made(
+  b = lunL_newimage(L);
+  lunL_reserve_image(L, w, h);
+  return lunL_image_made(
       L, lun_image_resize(b, check(L, 1), w, h, f, part ? box : NULL, &err),
       &err);
 }
 
 /* im:crop(x, y, width, height) */
 static int crop(lua_State *L) {
-  int x = int_arg(L, 2), y = int_arg(L, 3);
-  int w = int_arg(L, 4), h = int_arg(L, 5);
-  lun_image **b = newbox(L);
+  int x = lunL_checkpixels(L, 2), y = lunL_checkpixels(L, 3);
+  int w = lunL_checkpixels(L, 4), h = lunL_checkpixels(L, 5);
+  lun_image **b = lunL_newimage(L);
   lun_err err;
-  reserve(L, w, h);
-  return made(L, lun_image_crop(b, check(L, 1), x, y, w, h, &err), &err);
+  lunL_reserve_image(L, w, h);
+  return lunL_image_made(L, lun_image_crop(b, check(L, 1), x, y, w, h, &err),
+                         &err);
 }
 
 /* im:fill(x, y, width, height, colour) */
 static int fill(lua_State *L) {
-  lun_image_fill(check(L, 1), int_arg(L, 2), int_arg(L, 3), int_arg(L, 4),
-                 int_arg(L, 5), colour_arg(L, 6));
+  lun_image_fill(check(L, 1), lunL_checkpixels(L, 2), lunL_checkpixels(L, 3),
+                 lunL_checkpixels(L, 4), lunL_checkpixels(L, 5),
+                 colour_arg(L, 6));
   lua_settop(L, 1);
   return 1;
 }
 
 /* im:paste(src, x, y) */
 static int paste(lua_State *L) {
-  lun_image_paste(check(L, 1), int_arg(L, 3), int_arg(L, 4), check(L, 2));
+  lun_image_paste(check(L, 1), lunL_checkpixels(L, 3), lunL_checkpixels(L, 4),
+                  check(L, 2));
   lua_settop(L, 1);
   return 1;
 }
 
 /* im:blend(src, x, y, alpha) */
 static int blend(lua_State *L) {
-  lun_image_blend(check(L, 1), int_arg(L, 3), int_arg(L, 4), check(L, 2),
-                  luaL_checknumber(L, 5));
+  lun_image_blend(check(L, 1), lunL_checkpixels(L, 3), lunL_checkpixels(L, 4),
+                  check(L, 2), luaL_checknumber(L, 5));
   lua_settop(L, 1);
   return 1;
 }
@@ -427,7 +271,7 @@ static int text_height(lua_State *L) {
 
 /* im:text(x, y, size, colour, text, [turned]): base line starts at (x, y) */
 static int text(lua_State *L) {
-  int x = int_arg(L, 2), y = int_arg(L, 3);
+  int x = lunL_checkpixels(L, 2), y = lunL_checkpixels(L, 3);
   double pixels = luaL_checknumber(L, 4);
   lun_rgb c = colour_arg(L, 5);
   const char *s = luaL_checkstring(L, 6);
@@ -477,7 +321,7 @@ static int encode(lua_State *L) {
   if (lun_image_encode(b, &n, im, format, meta, &err) != LUN_OK)
     return lunL_raise(L, &err);
   lua_pushlstring(L, (const char *)*b, n);
-  lun_free(*b); /* now, not when the collector comes by */
+  lun_free(*b); /* now, not at the next collection */
   *b = NULL;
   return 1;
 }
@@ -496,12 +340,6 @@ static const luaL_Reg functions[] = {
     {"load", load},
     {"decode", decode},
     {"new", new_image},
-    {"to_planes", to_planes},
-    {"from_planes", from_planes},
-    {"range", range},
-    {"percentile", percentile},
-    {"resize_map", resize_map},
-    {"colormap", colormap},
     {"text_width", text_width},
     {"text_height", text_height},
     {NULL, NULL},
@@ -530,5 +368,6 @@ int lunL_open_image(lua_State *L) {
   lunL_class(L, BYTES_T, none, meta_bytes);
   lunL_class(L, FONT_T, none, meta_font);
   luaL_newlib(L, functions);
+  lunL_open_planes(L);
   return 1;
 }

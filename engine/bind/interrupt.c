@@ -31,7 +31,7 @@ static int catching(void) {
 
 static void interrupt_hook(lua_State *L, lua_Debug *ar);
 
-/* After the first time there is time for cleaning up, then none. */
+/* The first time, GRACE instructions are left for cleaning up; then one. */
 static void interrupt_arm(lua_State *L) {
   lua_sethook(L, interrupt_hook, LUA_MASKCOUNT, ctrl.raised++ ? 1 : GRACE);
 }
@@ -62,7 +62,7 @@ static long long milliseconds(void) {
   return 1 + (long long)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* A second Ctrl-C within two seconds leaves. */
+/* A second Ctrl-C within two seconds ends the process. */
 static void on_signal(int sig) {
   long long now = milliseconds();
   if (ctrl.last && now - ctrl.last < 2000) _exit(128 + sig);
@@ -113,7 +113,7 @@ static lua_State *main_state(lua_State *L) {
   return top;
 }
 
-/* Gives the signal back to whoever had it. */
+/* Restores the handler that the signal had before. */
 static void stop_catching(void) {
   if (ctrl.mode != OFF) sigaction(SIGINT, &ctrl.before, NULL);
   ctrl.mode = OFF;

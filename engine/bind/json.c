@@ -145,7 +145,7 @@ static void push_value(lua_State *L, json_t *v, int depth) {
 static int push_root(lua_State *L) {
   json_t **b = luaL_checkudata(L, 1, JSON_T);
   push_value(L, *b, 0);
-  json_decref(*b); /* now, not when the collector comes by */
+  json_decref(*b); /* now, not at the next collection */
   *b = NULL;
   return 1;
 }

@@ -1,7 +1,6 @@
 /*
-** node.c (binding) - a node of a tape as backward rules see it: its values, its
-** operator forwards and backwards with these or with values of one's own, and
-** how rules are written in Lua.
+** node.c (binding) - a node of a tape as backward rules see it: its values, and
+** its operator forwards and backwards with these or with other values.
 */
 #include <string.h>
 
@@ -108,90 +107,7 @@ static int push_shape(lua_State *L, const lun_tensor *t, int copies) {
   return 1;
 }
 
-/* ---- rules as Lua writes them ------------------------------------------- */
-
-static void push_names(lua_State *L, const lun_attrdef *defs) {
-  lua_pushliteral(L, "");
-  for (const lun_attrdef *a = defs; a && a->name; a++) {
-    lua_pushfstring(L, "%s%s%s", lua_tostring(L, -1), a == defs ? "" : ", ",
-                    a->name);
-    lua_remove(L, -2);
-  }
-}
-
-/* The parameter at the top of the stack into its slots: a number, or a list. */
-static void set_param(lua_State *L, const char *rule, const lun_attrdef *a,
-                      double *attr) {
-  int list = lua_istable(L, -1);
-  int given = list ? (int)luaL_len(L, -1) : 1;
-  if (given > a->count || (!list && !lua_isnumber(L, -1)))
-    luaL_error(L, "rule '%s': '%s' wants %s, got %s", rule, a->name,
-               a->count > 1 ? "a list of numbers" : "a number",
-               luaL_typename(L, -1));
-  for (int i = 0; i < given; i++) {
-    if (list) lua_geti(L, -1, i + 1);
-    if (!lua_isnumber(L, -1))
-      luaL_error(L, "rule '%s': '%s' is of numbers", rule, a->name);
-    attr[a->at + i] = lua_tonumber(L, -1);
-    if (list) lua_pop(L, 1);
-  }
-}
-
-/* The rule's parameters by name from the table at idx.  Keys that `others` (a
-** list that ends with NULL) holds are somebody else's. */
-static void named_params(lua_State *L, int idx, const lun_rule *rule,
-                         const char *const *others, double *attr) {
-  lua_pushnil(L);
-  while (lua_next(L, idx)) {
-    const lun_attrdef *a = rule->attrs;
-    const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
-    int mine = lua_type(L, -2) == LUA_TSTRING;
-    for (const char *const *o = others; *o; o++) mine &= strcmp(*o, key) != 0;
-    while (a && a->name && strcmp(a->name, key) != 0) a++;
-    if (mine && (!a || !a->name)) {
-      push_names(L, rule->attrs);
-      luaL_error(L, "rule '%s' has no parameter '%s' (it has: %s)", rule->name,
-                 key, *lua_tostring(L, -1) ? lua_tostring(L, -1) : "none");
-    }
-    if (mine) set_param(L, rule->name, a, attr);
-    lua_pop(L, 1);
-  }
-}
-
-/* "leak", { "leak", 0.1 } or { "leak", leak = 0.1 } at idx: the rule of op, and
-** its parameters into attr.  Raises when there is none. */
-const lun_rule *lunL_checkrule(lua_State *L, int idx, const lun_op *op,
-                               double *attr) {
-  static const char *const nobody[] = {NULL};
-  const lun_rule *rule;
-  const lun_attrdef *a;
-  lun_err err;
-  int table = lua_istable(L, idx);
-  if (table)
-    lua_geti(L, idx, 1);
-  else
-    lua_pushvalue(L, idx);
-  if (lua_type(L, -1) != LUA_TSTRING)
-    luaL_error(L, "%s: a rule is a name or { name, parameters }, got %s",
-               op->name, luaL_typename(L, -1));
-  rule = lun_op_rule(op, lua_tostring(L, -1), &err);
-  lua_pop(L, 1);
-  if (!rule) lunL_raise(L, &err);
-  lun_rule_defaults(rule, attr);
-  if (!table) return rule;
-  a = rule->attrs;
-  for (int i = 2; lua_geti(L, idx, i) != LUA_TNIL; i++) {
-    if (!a || !a->name)
-      luaL_error(L, "rule '%s' takes fewer parameters", rule->name);
-    set_param(L, rule->name, a++, attr);
-    lua_pop(L, 1);
-  }
-  lua_pop(L, 1);
-  named_params(L, idx, rule, nobody, attr);
-  return rule;
-}
-
-/* ---- the operator with values of one's own ------------------------------ */
+/* ---- the operator with other values ------------------------------------- */
 
 static const char *const own[] = {"input", "weight", "bias", "rule", NULL};
 
@@ -246,7 +162,8 @@ static int replace_input(lua_State *L, own_node *o, const lun_node *n, int i,
   lun_tensor *t = own_value(L, arg, key);
   const lun_tensor *old = i < n->nin ? o->n.in[i] : NULL;
   if (!t && !lua_isboolean(L, -1)) return 0;
-  if (!old && !t && !lua_toboolean(L, -1)) return 0; /* left out anyhow */
+  if (!old && !t && !lua_toboolean(L, -1))
+    return 0; /* is not there: nothing to leave out */
   if (!old)
     luaL_error(L, "%s '%s' has no %s", n->op->name, lun_node_title(n), key);
   if (!t && (i < n->op->min_in || lua_toboolean(L, -1)))
@@ -271,7 +188,7 @@ static const lun_node *node_at(lua_State *L, const node_box *b) {
   return n;
 }
 
-/* Computes those inputs of o->n that are the run's own and were put off. */
+/* Computes the deferred inputs of o->n that are the run's own. */
 static void ready_inputs(lua_State *L, const node_box *b, const own_node *o) {
   const lun_node *n = lun_tape_node(b->tape, b->id);
   lun_tensor *value;
@@ -289,7 +206,7 @@ static void compute(lua_State *L, own_node *o, int values) {
   o->n.defer = !values;
   lunL_reserve(L, 0);
   status = o->n.op->infer(&o->n, &err);
-  if (status == LUN_OK && values && !o->n.op->pass)
+  if (status == LUN_OK && values && !o->n.op->is_view)
     status = o->n.op->forward(&o->n, &err);
   if (status != LUN_OK) lunL_raise(L, &err);
 }
@@ -361,7 +278,7 @@ static const lun_rule *rule_arg(lua_State *L, const lun_node *n, double *attr) {
   if (lua_getfield(L, 3, "rule") != LUA_TNIL)
     rule = lunL_checkrule(L, lua_gettop(L), n->op, attr);
   lua_pop(L, 1);
-  named_params(L, 3, rule, own, attr);
+  lunL_ruleparams(L, 3, rule, own, attr);
   return rule;
 }
 
@@ -405,7 +322,7 @@ static int node_backward(lua_State *L) {
   dy = lunL_values(L, 2);
   back.dy = dy->data;
   back.dx[0] = lunL_values(L, -1)->data;
-  if (n->op->pass && back.rule == n->op->rules)
+  if (n->op->is_view && back.rule == n->op->rules)
     memcpy(back.dx[0], dy->data, (size_t)dy->size * sizeof(float));
   else if (back.rule->back(&back, &err) != LUN_OK)
     return lunL_raise(L, &err);

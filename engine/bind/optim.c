@@ -70,7 +70,7 @@ static int sgd(lua_State *L) {
   return 1;
 }
 
-/* A place counted from 1, here from 0; -1 for all that is before. */
+/* A position counted from 1 as one counted from 0; -1 for 0 and below. */
 static int64_t place(lua_State *L, int arg) {
   lua_Integer i = luaL_checkinteger(L, arg);
   return i < 1 ? -1 : i - 1;

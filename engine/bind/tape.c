@@ -46,7 +46,7 @@ static int watch(lua_State *L) {
   return 1;
 }
 
-/* The id of a node; -1 for what is none anyway. */
+/* The id of a node; -1 where the number is no id. */
 static int node_arg(lua_State *L, int arg) {
   lua_Integer id = luaL_checkinteger(L, arg);
   return id >= 0 && id <= INT_MAX ? (int)id : -1;

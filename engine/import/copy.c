@@ -6,7 +6,7 @@
 ** of a first dense layer, and channels_last tensors alike.  A block is a range
 ** of the outermost output axis; its source elements are equally long runs, one
 ** for every index of the axes that lie outside of it in the source.  So a
-** 411 MB matrix is turned over through two buffers of 32 MB.
+** 411 MB matrix is transposed through two buffers of 32 MB.
 */
 #include "import.h"
 
@@ -46,25 +46,8 @@ static void simplify(imp_view *v, int join) {
 
 /* ---- reading a block --------------------------------------------------- */
 
-static float half_to_float(uint16_t h) {
-  uint32_t sign = (uint32_t)(h & 0x8000) << 16, e = h >> 10 & 31, m = h & 1023;
-  uint32_t bits;
-  float x;
-  if (e == 0) { /* zero or subnormal: m * 2^-24, exact in float32 */
-    x = (float)m * 0x1p-24f;
-    return sign ? -x : x;
-  }
-  bits = sign | (e == 31 ? 0xffu : e + 112) << 23 | m << 13;
-  memcpy(&x, &bits, 4);
-  return x;
-}
-
 float imp_widen(imp_dtype dtype, uint16_t h) {
-  uint32_t bits = (uint32_t)h << 16; /* BF16: the upper half of a float32 */
-  float x;
-  if (dtype == IMP_F16) return half_to_float(h);
-  memcpy(&x, &bits, 4);
-  return x;
+  return dtype == IMP_F16 ? lun_half_to_float(h) : lun_bfloat_to_float(h);
 }
 
 static void widen(const job *j, int64_t n) {
@@ -147,7 +130,7 @@ typedef struct odometer {
   int64_t at, src;
 } odometer;
 
-static int turn(odometer *o) {
+static int advance(odometer *o) {
   for (int k = o->n - 1; k >= 0; k--) {
     o->at += o->to[k];
     o->src += o->from[k];
@@ -176,7 +159,7 @@ static void reorder_tiles(const job *j, odometer *o, const pair *p) {
         const float *from = j->in + o->src + f;
         for (int64_t l = 0; l < p->nl; l++) to[l] = from[l * p->srcl];
       }
-    } while (turn(o));
+    } while (advance(o));
   }
 }
 
@@ -205,24 +188,6 @@ static void reorder(const job *j, int64_t rows) {
 
 /* ---- writing a block --------------------------------------------------- */
 
-/* Round to nearest, ties to even; 0x7c00 (infinity) when it does not fit. */
-static uint16_t float_to_half(float x) {
-  uint32_t u, sign, a;
-  memcpy(&u, &x, 4);
-  sign = u >> 16 & 0x8000;
-  a = u & 0x7fffffff;
-  if (a >= 0x47800000) return (uint16_t)(sign | 0x7c00); /* >= 65536 */
-  if (a < 0x38800000) { /* below 2^-14: steps of 2^-24, rounded by the adder */
-    float y;
-    memcpy(&y, &a, 4);
-    y += 0.5f; /* 2^-24 is the last place of numbers in [0.5, 1) */
-    memcpy(&a, &y, 4);
-    return (uint16_t)(sign | (a - 0x3f000000));
-  }
-  a += 0xfff + (a >> 13 & 1); /* carries into the exponent as it should */
-  return (uint16_t)(sign | ((a - 0x38000000) >> 13));
-}
-
 static int check_values(const job *j, int64_t n, lun_err *err) {
   uint32_t worst = 0, bits;
   for (int64_t i = 0; i < n; i++) {
@@ -246,7 +211,7 @@ static int write_block(const job *j, int64_t n, lun_err *err) {
   LUN_TRY(check_values(j, n, err));
   if (j->dtype == LUN_F32)
     return imp_put(j->to, j->out, (size_t)n * sizeof(float), err);
-  for (int64_t i = 0; i < n; i++) h[i] = float_to_half(j->out[i]);
+  for (int64_t i = 0; i < n; i++) h[i] = lun_float_to_half(j->out[i]);
   return imp_put(j->to, h, (size_t)n * sizeof *h, err);
 }
 

@@ -81,3 +81,32 @@ int imp_add_meta(imp_file *f, const char *key, const char *value, size_t n,
   f->meta[f->nmeta++].value = copy + k + 1;
   return LUN_OK;
 }
+
+int imp_say(imp_file *f, const char *head, int n, imp_line **out,
+            lun_err *err) {
+  imp_line *l = imp_alloc(f, sizeof *l + (size_t)(n + 1) * sizeof(char *));
+  if (l == NULL) return lun_fail(err, LUN_ENOMEM, "the listing is too large");
+  l->field = (const char **)(l + 1);
+  l->field[0] = head;
+  l->n = 1;
+  if (f->last_line)
+    f->last_line->next = l;
+  else
+    f->line = l;
+  f->last_line = l;
+  *out = l;
+  return LUN_OK;
+}
+
+int imp_note(imp_file *f, const char *head, const char *text, lun_err *err) {
+  enum { MOST = 64 };
+  imp_line *l;
+  int n = 0;
+  for (l = f->line; l; l = l->next, n++)
+    if (strcmp(l->field[0], head) == 0 && strcmp(l->field[1], text) == 0)
+      return LUN_OK;
+  if (n >= MOST) return LUN_OK;
+  LUN_TRY(imp_say(f, head, 1, &l, err));
+  l->field[l->n++] = text;
+  return LUN_OK;
+}

@@ -20,6 +20,7 @@ enum {
   MAX_CHUNK = 64 << 20,  /* bytes of one chunk */
   MAX_UNPACK = 64,       /* unpacked : packed ... */
   FREE_UNPACK = 8 << 20, /* ... where it is more than this */
+  FILTER_LZF = 32000,    /* h5py's own */
 };
 
 /* ---- the driver -------------------------------------------------------- */
@@ -131,14 +132,16 @@ static int refuse(const imp_tensor *t, const char *why, lun_err *err) {
                   imp_shown(shown, t->name, strlen(t->name)), why);
 }
 
-/* Only IEEE little-endian floats are copied; others are listed. */
+/* IEEE floats are copied, big-endian ones by way of libhdf5; others are
+** listed. */
 static void element_type(imp_tensor *t, hid_t type) {
   t->dtype = IMP_OTHER;
   t->type = "other";
   t->width = (int)H5Tget_size(type);
-  if (H5Tequal(type, H5T_IEEE_F32LE) > 0)
+  if (H5Tequal(type, H5T_IEEE_F32LE) > 0 || H5Tequal(type, H5T_IEEE_F32BE) > 0)
     t->dtype = IMP_F32, t->type = "F32";
-  else if (H5Tequal(type, H5T_IEEE_F64LE) > 0)
+  else if (H5Tequal(type, H5T_IEEE_F64LE) > 0 ||
+           H5Tequal(type, H5T_IEEE_F64BE) > 0)
     t->dtype = IMP_F64, t->type = "F64";
   else if (H5Tget_class(type) == H5T_FLOAT && t->width == 2 &&
            H5Tget_order(type) == H5T_ORDER_LE && H5Tget_ebias(type) == 15)
@@ -154,7 +157,13 @@ static int check_filters(const imp_tensor *t, hid_t plist, lun_err *err) {
                                      0, NULL, &config);
     if (id != H5Z_FILTER_DEFLATE && id != H5Z_FILTER_SHUFFLE &&
         id != H5Z_FILTER_FLETCHER32)
-      return refuse(t, "packed by a filter other than deflate", err);
+      return refuse(t,
+                    id == FILTER_LZF
+                        ? "packed by the filter lzf; copy it with h5py, "
+                          "compression='gzip'"
+                        : "packed by a filter other than deflate; pack it "
+                          "again: h5repack -f GZIP=4 OLD NEW",
+                    err);
   }
   return n < 0 ? refuse(t, "its filters cannot be read", err) : LUN_OK;
 }
@@ -177,9 +186,10 @@ static int check_chunks(const imp_tensor *t, hid_t plist, int64_t stored,
   return check_filters(t, plist, err);
 }
 
-/* Where the bytes are.  Contiguous data is read without libhdf5 later on. */
-static int place(const imp_file *f, imp_tensor *t, hid_t set, hid_t plist,
-                 lun_err *err) {
+/* Where the bytes are.  Contiguous little-endian data is read without libhdf5
+** later on. */
+static int place(const imp_file *f, imp_tensor *t, hid_t set, hid_t type,
+                 hid_t plist, lun_err *err) {
   int64_t stored = (int64_t)H5Dget_storage_size(set);
   haddr_t at;
   t->at = -1;
@@ -192,7 +202,9 @@ static int place(const imp_file *f, imp_tensor *t, hid_t set, hid_t plist,
           stored != t->size * t->width)
         return refuse(t, "its data is missing", err);
       t->at = f->h5_base + (int64_t)at;
-      return imp_inside(f, t, err);
+      LUN_TRY(imp_inside(f, t, err));
+      if (H5Tget_order(type) != H5T_ORDER_LE) t->at = -1;
+      return LUN_OK;
     case H5D_COMPACT:
       return LUN_OK; /* under 64 KB, in the header */
     case H5D_CHUNKED:
@@ -224,7 +236,7 @@ static int add_dataset(imp_file *f, hid_t set, const char *name, lun_err *err) {
   if (status == LUN_OK) status = get_shape(t, space, err);
   /* What cannot be copied (strings, counters) needs no place. */
   if (status == LUN_OK && t->dtype != IMP_OTHER)
-    status = place(f, t, set, plist, err);
+    status = place(f, t, set, type, plist, err);
   H5Tclose(type);
   H5Sclose(space);
   H5Pclose(plist);

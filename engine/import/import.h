@@ -4,12 +4,18 @@
 ** type, shape, strides, and where the bytes lie.  Nothing in the file is
 ** trusted; the program runs the readers in a confined process (jail.c).
 **
-** What is where:  bytes.c arena and plain reading   file.c the list
-** reader.c which format it is   safetensors.c   hdf5.c Keras   zip.c archives
-** keras.c what a Keras file says of itself   pickle.c the stack machine
-** torch.c .pth   onnx.c   wire.c protobuf
-** copy.c permuted copies   plan.c what to write   out.c writing
-** part.c the file that appears at the end   digest.c checksums   jail.c   main.c
+** What is where:
+**   file.c      the list of tensors        bytes.c    arena and plain reading
+**   reader.c    which format it is         safetensors.c
+**   hdf5.c      Keras files                keras.c    ... their model's config
+**   zip.c       archives                   torch.c    .pth
+**   pickle.c    the stack machine          objects.c  the values it makes
+**   onnx.c      the graph                  onnx_tensor.c
+**   wire.c      protobuf                   copy.c     permuted copies
+**   plan.c      what to write              out.c      writing
+**   part.c      the file that appears at the end
+**   digest.c    checksums                  jail.c     the confined process
+**   main.c      the program
 */
 #ifndef LUN_IMPORT_H
 #define LUN_IMPORT_H
@@ -120,6 +126,10 @@ int imp_shape(imp_tensor *t, int ndim, const int64_t *dim, lun_err *err);
 /* A line of metadata: a copy of n bytes of value. */
 int imp_add_meta(imp_file *f, const char *key, const char *value, size_t n,
                  lun_err *err);
+/* Starts a line of the listing with room for n more fields. */
+int imp_say(imp_file *f, const char *head, int n, imp_line **out, lun_err *err);
+/* The line "head TEXT", once; of 64 such lines the rest is left out. */
+int imp_note(imp_file *f, const char *head, const char *text, lun_err *err);
 /* at .. at + size * width must lie inside the file. */
 int imp_inside(const imp_file *f, const imp_tensor *t, lun_err *err);
 
@@ -151,12 +161,15 @@ typedef struct imp_entry { /* one stored member of an archive */
   const char *name;
   int64_t at, size; /* where its bytes lie */
   uint32_t crc;
+  int method; /* 0: stored */
 } imp_entry;
 typedef struct imp_zip {
   imp_entry *entry;
   int count;
 } imp_zip;
 int imp_zip_list(imp_file *f, imp_zip *z, lun_err *err);
+/* Fails where a member is packed. */
+int imp_zip_stored(const imp_zip *z, lun_err *err);
 /* Reads the entry through and compares its CRC-32. */
 int imp_zip_check(const imp_file *f, const imp_entry *e, lun_err *err);
 
@@ -174,7 +187,12 @@ typedef enum imp_kind {
   IMP_STORAGE,
   IMP_TENSOR,
   IMP_MARK,
+  IMP_FOREIGN, /* a class or function that is not known here */
+  IMP_OPAQUE,  /* an object that stays unopened */
 } imp_kind;
+
+/* What an IMP_OPAQUE is (its `i`): of the last two, a tensor. */
+enum { IMP_CLOSED, IMP_SPARSE, IMP_QUANTIZED };
 
 /* A flat array of numbers that tensors look into. */
 typedef struct imp_storage {
@@ -192,7 +210,8 @@ typedef struct imp_value {
   imp_kind kind;
   int n, room;             /* IMP_SEQ, IMP_DICT: how many items */
   struct imp_value **item; /* IMP_TENSOR: storage, offset, size, stride */
-  const char *s;           /* IMP_STR: n bytes; IMP_GLOBAL: which */
+  const char *s;           /* IMP_STR: n bytes; IMP_FOREIGN, IMP_OPAQUE: of
+                           ** which class, may be NULL */
   int64_t i;               /* IMP_INT, IMP_BOOL; IMP_GLOBAL: index in table */
   imp_storage *storage;
 } imp_value;

@@ -102,6 +102,7 @@ static int list(imp_file *f, lun_err *err) {
 static int check_members(imp_file *f, lun_err *err) {
   imp_zip z;
   LUN_TRY(imp_zip_list(f, &z, err));
+  LUN_TRY(imp_zip_stored(&z, err));
   for (int i = 0; i < z.count; i++) LUN_TRY(imp_zip_check(f, &z.entry[i], err));
   printf("digest\tgood\n");
   return LUN_OK;

@@ -1,5 +1,5 @@
 /*
-** part.c - a file that nobody sees before it is whole.
+** part.c - an output file that appears only when it is whole.
 **
 ** It is written without a name (O_TMPFILE) beside where it will stand, so
 ** whatever ends this process leaves nothing behind.  At the end it is synced,

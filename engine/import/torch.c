@@ -72,7 +72,7 @@ static int set_tensor(imp_tensor *t, const imp_value *v, lun_err *err) {
 
 static int walk(walker *w, const imp_value *v, const char *name, size_t len,
                 int depth) {
-  char path[IMP_MAXNAME + 1];
+  char path[IMP_MAXNAME + 1], shown[IMP_SHOWN];
   if (++w->visits > MAX_VISITS)
     return lun_fail(w->err, LUN_EFORMAT, "pickle: too many values");
   if (v->kind == IMP_TENSOR) {
@@ -81,6 +81,13 @@ static int walk(walker *w, const imp_value *v, const char *name, size_t len,
     LUN_TRY(set_tensor(t, v, w->err));
     return imp_inside(w->f, t, w->err);
   }
+  if (v->kind == IMP_OPAQUE && v->i != IMP_CLOSED)
+    return lun_fail(w->err, LUN_EFORMAT,
+                    "tensor '%s' is %s, which is not read; save what its %s() "
+                    "gives",
+                    imp_shown(shown, name, len),
+                    v->i == IMP_SPARSE ? "sparse" : "quantized",
+                    v->i == IMP_SPARSE ? "to_dense" : "dequantize");
   /* Deeper than a checkpoint goes, or a dict that holds itself. */
   if (v->kind != IMP_DICT || depth >= MAX_NEST) return LUN_OK;
   for (int i = 0; i + 1 < v->n; i += 2) {
@@ -98,6 +105,12 @@ static int walk(walker *w, const imp_value *v, const char *name, size_t len,
 
 static int list_state(imp_file *f, const imp_value *top, lun_err *err) {
   walker w = {.f = f, .err = err};
+  if (top->kind == IMP_OPAQUE && top->s)
+    return lun_fail(err, LUN_EFORMAT,
+                    "pickle: it holds a whole object, of '%s', whose code is "
+                    "not in the file; save its state dict: "
+                    "torch.save(model.state_dict(), file)",
+                    top->s);
   if (top->kind != IMP_DICT)
     return lun_fail(err, LUN_EFORMAT, "pickle: it holds no dict of tensors");
   return walk(&w, top, "", 0, 0);
@@ -174,6 +187,12 @@ int imp_read_zip(imp_file *f, lun_err *err) {
   const imp_entry *e;
   f->format = "zip";
   LUN_TRY(imp_zip_list(f, &z, err));
+  if (ending(&z, "constants.pkl"))
+    return lun_fail(err, LUN_EFORMAT,
+                    "TorchScript: a program with its weights; save the weights "
+                    "alone: torch.save(torch.jit.load(file).state_dict(), "
+                    "file)");
+  LUN_TRY(imp_zip_stored(&z, err));
   if ((e = ending(&z, "model.weights.h5")) != NULL) {
     const imp_entry *config = ending(&z, "config.json");
     f->format = "Keras 3 archive";

@@ -2,7 +2,7 @@
 ** wire.c - protobuf's wire format, read through a window over the file: a field
 ** is a varint (number << 3 | type), then by type 0 a varint, 1 eight bytes, 2 a
 ** length and as many bytes, 5 four bytes.  Nothing is copied and nothing
-** descends: a message inside another is a range of bytes, for whoever wants it.
+** descends: a message inside another is a range of bytes.
 */
 #include "wire.h"
 

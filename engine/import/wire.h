@@ -1,5 +1,5 @@
 /*
-** wire.h - protobuf's wire format (wire.c), for onnx.c.
+** wire.h - protobuf's wire format (wire.c), for onnx.c and onnx_tensor.c.
 */
 #ifndef LUN_WIRE_H
 #define LUN_WIRE_H

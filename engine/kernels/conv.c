@@ -19,25 +19,25 @@ static lun_wino wino_forward(const lun_conv *s, const float *x, const float *w,
                     .in = x,
                     .weights = w,
                     .out = y,
-                    .end = {b, relu, NULL}};
+                    .epilogue = {b, relu, NULL}};
 }
 
 int lun_conv_forward(const lun_conv *s, const float *x, const float *w,
                      const float *b, float *y, int relu, lun_err *err) {
   lun_gather g;
-  lun_finish end = {b, relu, NULL};
+  lun_epilogue epilogue = {b, relu, NULL};
   if (lun_wino_fits(s)) {
     lun_wino j = wino_forward(s, x, w, b, y, relu);
     return lun_wino_run(&j, err);
   }
   LUN_TRY(lun_gather_forward(&g, s, err));
-  int st = lun_gather_run(&g, s, 0, x, w, y, &end, err);
+  int st = lun_gather_run(&g, s, 0, x, w, y, &epilogue, err);
   lun_gather_free(&g);
   return st;
 }
 
 int lun_conv_pools(const lun_conv *s) {
-  return lun_wino_fits(s) && !lun_few_fits(s->c, s->k);
+  return lun_wino_fits(s) && !lun_direct3x3_fits(s->c, s->k);
 }
 
 int lun_conv_forward_pooled(const lun_conv *s, const float *x, const float *w,
@@ -50,7 +50,7 @@ int lun_conv_forward_pooled(const lun_conv *s, const float *x, const float *w,
 
 int lun_conv_backward(const lun_conv *s, const float *dy, const float *w,
                       float *dx, const lun_gate *gate, lun_err *err) {
-  lun_finish end = {NULL, 0, gate};
+  lun_epilogue epilogue = {NULL, 0, gate};
   if (lun_wino_fits(s)) {
     /* dx[y] meets dy[y + pt - i] through kernel row i: padding 2 - pt */
     lun_wino j = {.n = s->n,
@@ -66,14 +66,14 @@ int lun_conv_backward(const lun_conv *s, const float *dy, const float *w,
                   .in = dy,
                   .weights = w,
                   .out = dx,
-                  .end = end};
+                  .epilogue = epilogue};
     return lun_wino_run(&j, err);
   }
   for (int phase = 0; phase < s->sh * s->sw; phase++) {
     lun_gather g;
     if (phase / s->sw >= s->h || phase % s->sw >= s->w) continue;
     LUN_TRY(lun_gather_backward(&g, s, phase / s->sw, phase % s->sw, err));
-    int st = lun_gather_run(&g, s, 1, dy, w, dx, &end, err);
+    int st = lun_gather_run(&g, s, 1, dy, w, dx, &epilogue, err);
     lun_gather_free(&g);
     if (st != LUN_OK) return st;
   }

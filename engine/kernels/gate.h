@@ -21,7 +21,7 @@ static inline float lun_gate_at(const lun_gate *g, int64_t at, float dy) {
   return lun_gate_value(g->slope, g->y[at % g->size], dy);
 }
 
-/* Does nothing pass where the unit is shut? */
+/* 1: the gradient is 0 wherever the unit is shut (y <= 0). */
 static inline int lun_gate_shuts(const lun_slopes *s) {
   return s->shut_up == 0 && s->shut_down == 0;
 }

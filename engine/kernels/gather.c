@@ -28,7 +28,7 @@ enum {
 typedef struct gather_job {
   const lun_gather *g;
   const lun_simd *isa;
-  const lun_finish *end;
+  const lun_epilogue *epilogue;
   const float *in, *w; /* w: [groups][k][ws] */
   float *out, *scratch;
   ptrdiff_t *at; /* offset in the strip of (c, t) */
@@ -96,15 +96,15 @@ static void copy_strip(const gather_job *j, const float *in, int v, int u,
   }
 }
 
-/* Finished values of `n` places (v, u ...) of one output channel. */
+/* Writes `n` places (v, u ...) of one output channel through the epilogue. */
 static void store(const gather_job *j, int64_t chan, int k, int v, int u, int n,
                   const float *m) {
   const lun_gather *g = j->g;
-  const lun_finish *e = j->end;
+  const lun_epilogue *e = j->epilogue;
   float bias = e->bias ? e->bias[k] : 0.0f;
   int64_t at = (chan * g->fh + g->oy + v * g->osy) * g->fw + g->ox + u * g->osx;
   if (g->osx == 1) {
-    j->isa->finish(e, j->out, at, n, m, bias);
+    j->isa->epilogue(e, j->out, at, n, m, bias);
     return;
   }
   for (int i = 0; i < n; i++, at += g->osx) {
@@ -129,9 +129,16 @@ static void run_tile(void *arg, int64_t job) {
   float *m = strip + g->c * j->plane + SLACK;
   copy_strip(j, j->in + chan * g->c * g->ih * g->iw, v, u, strip);
   for (int p = 0; p < np; p += width) {
-    j->isa->mul(nk, mini(width, np - p), g->c * g->taps,
-                j->w + ((ptrdiff_t)group * g->k + k0) * j->ws, j->ws, strip + p,
-                0, j->at, m + p, ms, 0);
+    lun_product product = {.rows = nk,
+                           .nk = mini(width, np - p),
+                           .depth = g->c * g->taps,
+                           .a = j->w + ((ptrdiff_t)group * g->k + k0) * j->ws,
+                           .as = j->ws,
+                           .b = strip + p,
+                           .at = j->at,
+                           .m = m + p,
+                           .ms = ms};
+    j->isa->mul(&product);
   }
   for (int k = 0; k < nk; k++)
     for (int r = 0; r < nr; r++) {
@@ -140,24 +147,25 @@ static void run_tile(void *arg, int64_t job) {
     }
 }
 
-typedef struct pick_job {
+typedef struct weights_job {
   const lun_gather *g;
   const float *w;
   float *out;
   ptrdiff_t ws;
   int kk;
-} pick_job;
+} weights_job;
 
-enum { PICK = 16 };
+enum { WEIGHT_ROWS = 16 };
 
 /* Rows W[k][c][tap] of a gradient's gather from the layer's weights (OIHW),
-** where the gather's c is the layer's output: PICK rows of one group, whose
+** where the gather's c is the layer's output: WEIGHT_ROWS rows of one group, whose
 ** kernels lie side by side. */
-static void pick_rows(void *arg, int64_t job) {
-  const pick_job *j = arg;
+static void transposed_rows(void *arg, int64_t job) {
+  const weights_job *j = arg;
   const lun_gather *g = j->g;
-  int64_t per_group = ceil_div(g->k, PICK), group = job / per_group;
-  int k0 = (int)(job % per_group) * PICK, k1 = mini(g->k, k0 + PICK);
+  int64_t per_group = ceil_div(g->k, WEIGHT_ROWS), group = job / per_group;
+  int k0 = (int)(job % per_group) * WEIGHT_ROWS,
+      k1 = mini(g->k, k0 + WEIGHT_ROWS);
   for (int c = 0; c < g->c; c++)
     for (int k = k0; k < k1; k++) {
       const float *w = j->w + ((group * g->c + c) * g->k + k) * j->kk;
@@ -230,22 +238,26 @@ static void flatten(lun_gather *g) {
   g->ih = g->oh = g->fh = 1;
 }
 
-/* Backward needs the weights the other way round. */
-static int pick_weights(gather_job *j, const lun_conv *s, const float *w,
-                        float *room) {
+/* A gradient sums over output channels: its weights are [input][output]. */
+static int transpose_weights(gather_job *j, const lun_conv *s, const float *w,
+                             float *room) {
   const lun_gather *g = j->g;
-  pick_job pick = {g, w, room, j->ws, s->kh * s->kw};
+  weights_job t = {g, w, room, j->ws, s->kh * s->kw};
   j->w = room;
-  return lun_parallel((int64_t)g->groups * ceil_div(g->k, PICK), pick_rows,
-                      &pick);
+  return lun_parallel((int64_t)g->groups * ceil_div(g->k, WEIGHT_ROWS),
+                      transposed_rows, &t);
 }
 
 /* out = the gather of in, with the layer's weights w. */
 int lun_gather_run(lun_gather *g, const lun_conv *s, int back, const float *in,
-                   const float *w, float *out, const lun_finish *end,
+                   const float *w, float *out, const lun_epilogue *epilogue,
                    lun_err *err) {
-  gather_job j = {
-      .g = g, .isa = lun_simd_now(), .end = end, .in = in, .out = out, .w = w};
+  gather_job j = {.g = g,
+                  .isa = lun_simd_now(),
+                  .epilogue = epilogue,
+                  .in = in,
+                  .out = out,
+                  .w = w};
   ptrdiff_t ct = (ptrdiff_t)g->c * g->taps;
   int st = LUN_OK;
   if (g->oh <= 0 || g->ow <= 0 || g->n <= 0 || g->k <= 0) return LUN_OK;
@@ -261,7 +273,7 @@ int lun_gather_run(lun_gather *g, const lun_conv *s, int back, const float *in,
   j.at = (ptrdiff_t *)(void *)mem;
   j.scratch = mem + table + weights;
   offsets(&j);
-  if (back) st = pick_weights(&j, s, w, mem + table);
+  if (back) st = transpose_weights(&j, s, w, mem + table);
   if (st == LUN_OK) {
     int64_t tiles = (int64_t)g->n * g->groups * j.down * j.across;
     st = lun_parallel(tiles * j.blocks, run_tile, &j);

@@ -27,12 +27,13 @@ typedef struct lun_gather {
   int *tap;             /* ... which element of the kernel each is     */
 } lun_gather;
 
-/* What the output side does with a finished value. */
-typedef struct lun_finish {
+/* Applied to every output value z before it is written: z + bias, then relu; or
+** the gate of a gradient. */
+typedef struct lun_epilogue {
   const float *bias; /* per output channel; NULL: none */
   int relu;
   const lun_gate *gate; /* NULL: none */
-} lun_finish;
+} lun_epilogue;
 
 int lun_gather_forward(lun_gather *g, const lun_conv *s, lun_err *err);
 int lun_gather_backward(lun_gather *g, const lun_conv *s, int py, int px,
@@ -41,7 +42,7 @@ void lun_gather_free(lun_gather *g);
 /* out = the gather of in with the weights w of layer s; `back` says that g
 ** came from lun_gather_backward.  May reshape g. */
 int lun_gather_run(lun_gather *g, const lun_conv *s, int back, const float *in,
-                   const float *w, float *out, const lun_finish *end,
+                   const float *w, float *out, const lun_epilogue *epilogue,
                    lun_err *err);
 /* col[i] = the value of one channel's plane that tap t meets at place p0 + i,
 ** places counted row by row, i < np. */

@@ -28,7 +28,7 @@ int lun_conv_forward(const lun_conv *s, const float *x, const float *w,
 /* 1: the layer can be computed together with the relu and the 2x2 maximum
 ** pooling (stride 2, no padding) after it. */
 int lun_conv_pools(const lun_conv *s);
-/* ... y (n, k, oh/2, ow/2) = the maxima of relu(conv(x, w) + b), tap = which of
+/* y (n, k, oh/2, ow/2) = the 2x2 maxima of relu(conv(x, w) + b), tap = which of
 ** the four each is, read in order: the first maximum, but a NaN before it. */
 int lun_conv_forward_pooled(const lun_conv *s, const float *x, const float *w,
                             const float *b, float *y, uint8_t *tap,
@@ -47,13 +47,14 @@ typedef struct lun_linear {
   int in_out; /* w is (in, out), not (out, in) */
 } lun_linear;
 
-/* y (n, out) = x (n, in) w' + b, then relu when asked.  b may be NULL.  A row of
-** a w (in, out) is skipped when its input is 0 in all images that are taken
-** together: then 0 times an infinite or NaN weight is 0; else it is NaN. */
+/* y (n, out) = x (n, in) w' + b, then relu when asked.  b may be NULL.  With w
+** (in, out), row i of w is skipped when x[., i] is 0 in all images of a group of
+** 16.  So an infinite or NaN weight times 0 counts as 0 where the row is skipped
+** and as NaN where another image of the group needs it. */
 int lun_linear_forward(const lun_linear *s, const float *x, const float *w,
                        const float *b, float *y, int relu, lun_err *err);
-/* dx (n, in) = dy (n, out) w, gated.  dead, or NULL: where its y is not above 0
-** nobody reads dx, which may be 0 there. */
+/* dx (n, in) = dy (n, out) w, gated.  dead, or NULL: dx is not read where
+** dead->y <= 0, and may be left 0 there. */
 int lun_linear_backward(const lun_linear *s, const float *dy, const float *w,
                         float *dx, const lun_gate *gate, const lun_gate *dead,
                         lun_err *err);

@@ -7,11 +7,11 @@
 **   w (out, in)   forward by rows, backward by columns
 **   w (in, out)   forward by columns, backward by rows
 **
-** By columns, a row of w whose input is 0 in every image is not read: half of
-** them or more after a relu.  By rows, a row whose result nobody wants is not
-** read: the gradient of an input that a relu set to 0 is 0 whatever w is.  So a
-** (in, out) matrix is read in part in both directions, a (out, in) one only
-** backward, where its outputs' gradients are 0.
+** Rows of w are skipped where they cannot matter.  By columns: where the input of
+** the row is 0 in every image, as half of them or more are after a relu.  By rows:
+** where the row's result is multiplied by 0, as the gradient of an input that a
+** relu set to 0 is.  So with (in, out) both directions skip rows, with (out, in)
+** only backward does, where an output's gradient is 0.
 */
 #include "simd.h"
 
@@ -49,8 +49,8 @@ static void rows_job(void *arg, int64_t job) {
 
 static int shuts(const lun_gate *g) { return g && lun_gate_shuts(&g->slope); }
 
-/* Lists the outputs that some image wants; the others are 0.  None wants those
-** where its gate, or one that comes later, compares with what is not above 0. */
+/* Lists the outputs that some image needs, and sets all outputs to 0.  An image
+** needs output o where the gate's y[o] > 0. */
 static void list_wanted(dense_job *j, const lun_gate *g, int64_t *live) {
   const float *y[IMAGES];
   int64_t out = j->d.out;
@@ -71,7 +71,7 @@ static void list_wanted(dense_job *j, const lun_gate *g, int64_t *live) {
 static int by_rows(dense_job *j, const lun_gate *dead, int64_t *live) {
   j->d.rows = j->d.out;
   j->d.live = NULL;
-  if (live) list_wanted(j, dead ? dead : j->d.end.gate, live);
+  if (live) list_wanted(j, dead ? dead : j->d.epilogue.gate, live);
   return lun_parallel(ceil_div(j->d.rows, ROWS), rows_job, j);
 }
 
@@ -88,8 +88,8 @@ static void cols_job(void *arg, int64_t job) {
 static void sum_job(void *arg, int64_t job) {
   const dense_job *j = arg;
   int64_t out = j->d.out, o0 = job * SUM_COLS, len = min64(SUM_COLS, out - o0);
-  const float *bias = j->d.end.bias;
-  lun_finish end = {NULL, j->d.end.relu, j->d.end.gate};
+  const float *bias = j->d.epilogue.bias;
+  lun_epilogue epilogue = {NULL, j->d.epilogue.relu, j->d.epilogue.gate};
   for (int b = 0; b < j->d.n; b++) {
     float *sum = j->part + b * out + o0;
     for (int s = 1; s < j->segments; s++) {
@@ -97,7 +97,8 @@ static void sum_job(void *arg, int64_t job) {
       for (int64_t o = 0; o < len; o++) sum[o] += p[o];
     }
     for (int64_t o = 0; bias && o < len; o++) sum[o] += bias[o0 + o];
-    j->isa->finish(&end, j->y, (j->d.row0 + b) * out + o0, (int)len, sum, 0.0f);
+    j->isa->epilogue(&epilogue, j->y, (j->d.row0 + b) * out + o0, (int)len, sum,
+                     0.0f);
   }
 }
 
@@ -106,7 +107,8 @@ static int segments_of(int64_t in) {
   return (int)(s < FEW_SEGMENTS ? FEW_SEGMENTS : min64(s, SEGMENTS));
 }
 
-/* Cuts columns so that every thread gets some jobs: no sum depends on it. */
+/* Cuts columns so that every thread gets some jobs.  Sums run along the other
+** axis and do not depend on the cut. */
 static void cut_columns(dense_job *j) {
   enum { JOBS = 4 }; /* of a thread */
   j->cols = COLS;
@@ -156,7 +158,7 @@ static int run(const task *t, lun_err *err) {
   const lun_dense *d = &t->d;
   dense_job j = {
       .isa = lun_simd_now(), .y = d->y, .segments = segments_of(d->in)};
-  int skip = t->columns || t->dead || shuts(d->end.gate);
+  int skip = t->columns || t->dead || shuts(d->epilogue.gate);
   int64_t list = skip ? (t->columns ? d->in : d->out) + 1 : 0;
   int64_t part = t->columns ? j.segments * min64(d->n, IMAGES) * d->out : 0;
   size_t pad = ((size_t)part * sizeof(float) + 63) / 64 * 64;
@@ -186,7 +188,7 @@ int lun_linear_forward(const lun_linear *s, const float *x, const float *w,
                   .x = x,
                   .w = w,
                   .y = y,
-                  .end = {b, relu, NULL}},
+                  .epilogue = {b, relu, NULL}},
             .columns = s->in_out};
   return run(&t, err);
 }
@@ -200,7 +202,7 @@ int lun_linear_backward(const lun_linear *s, const float *dy, const float *w,
                   .x = dy,
                   .w = w,
                   .y = dx,
-                  .end = {NULL, 0, gate}},
+                  .epilogue = {NULL, 0, gate}},
             .columns = !s->in_out,
             .dead = dead};
   return run(&t, err);

@@ -4,7 +4,7 @@
 **   dw[k][c][t] = sum over batch and places p of dy[k][p] * x[c][p at tap t]
 **
 ** A tile of places at a time: x is gathered into rows [c, t][place], dy
-** turned to [place][k], and their product added to a sum.  A job has a block
+** transposed to [place][k], and their product added to a sum.  A job has a block
 ** of channels, a panel of outputs and a segment of the tiles; the segments'
 ** sums are added in order at the end.  All sizes depend on shapes alone.
 */
@@ -40,7 +40,7 @@ static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-/* One tile of one image: gathers, turns, multiplies, adds. */
+/* Adds one tile of one image to the sum. */
 static void add_tile(const param_job *j, int64_t tile, int group, int c0,
                      int nc, int k0, int nk, float *col, float *sum) {
   const lun_gather *g = j->g;
@@ -50,14 +50,22 @@ static void add_tile(const param_job *j, int64_t tile, int group, int c0,
   int64_t plane = (int64_t)g->oh * g->ow;
   int64_t xc = (int64_t)n * j->s->c + group * g->c + c0;
   int64_t yc = (int64_t)n * j->s->k + group * g->k + k0;
-  float *turned = col + (ptrdiff_t)j->channels * taps * (PLACES + 16);
+  float *transposed = col + (ptrdiff_t)j->channels * taps * (PLACES + 16);
   for (int i = 0; i < nc * taps; i++) {
     lun_gather_copy(g, j->x + (xc + i / taps) * g->ih * g->iw, i % taps, p0, np,
                     col + (ptrdiff_t)i * (PLACES + 16));
   }
-  j->isa->turn(j->dy + yc * plane + p0, plane, nk, np, turned, width);
-  j->isa->mul(nc * taps, nk, np, col, PLACES + 16, turned, width, NULL, sum,
-              width, 1);
+  j->isa->transpose(j->dy + yc * plane + p0, plane, nk, np, transposed, width);
+  j->isa->mul(&(lun_product){.rows = nc * taps,
+                             .nk = nk,
+                             .depth = np,
+                             .add = 1,
+                             .a = col,
+                             .as = PLACES + 16,
+                             .b = transposed,
+                             .bs = width,
+                             .m = sum,
+                             .ms = width});
 }
 
 /* sums: [segment][group][panel][c * taps][panel width] */

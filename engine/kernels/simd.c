@@ -96,10 +96,10 @@ INLINE void store_n(float *p, vec v, int n) {
   }
 }
 
-/* Where a vector is a whole cache line it can be written without reading what
-** was there, and past the caches: for maps that no cache holds.  What is
-** written so is seen by others after past_done. */
-INLINE void store_past(float *p, vec v) {
+/* A streaming store: a vector that is a whole cache line is written to memory
+** without reading the line first, for maps that no cache holds.  Other threads
+** see it after streaming_fence. */
+INLINE void store_streaming(float *p, vec v) {
 #if defined __AVX512F__
   _mm512_stream_ps(p, (__m512)v);
 #else
@@ -107,7 +107,7 @@ INLINE void store_past(float *p, vec v) {
 #endif
 }
 
-static void past_done(void) {
+static void streaming_fence(void) {
 #if defined __AVX512F__
   _mm_sfence();
 #endif
@@ -172,7 +172,7 @@ INLINE void transpose(vec *r) {
 
 /* ---- planes to [pixel][BLOCK] and back ----------------------------------- */
 
-/* Planes turned together, VL pixels at a time. */
+/* Planes transposed together, VL pixels at a time. */
 enum { PLANES = VL < 8 ? VL : 8 };
 
 #if defined __AVX512F__
@@ -222,21 +222,22 @@ INLINE void pixels_to_planes(const float *from, vec *r) {
 
 /* ---- the product -------------------------------------------------------- */
 
-/* What is wanted after these products, far away: `step` bytes with every row
-** of B, and every 2^shift rows from `jump` bytes on again.  Each group of rows
-** of A asks for what lies `part` bytes after the last group's. */
-typedef struct fetch {
+/* Memory that is prefetched during a product: `step` bytes with every row of B,
+** starting again `jump` bytes further every 2^shift rows.  Each group of rows of A
+** prefetches what lies `part` bytes after the last group's. */
+typedef struct row_prefetch {
   const char *from;
   int shift;
   ptrdiff_t step, jump, part;
-} fetch;
+} row_prefetch;
 
 /*
 ** M[i][0 .. nv*VL) = (add ? M : 0) + sum over c of A[i][c] B[c][...], n rows.
 ** Row c of B begins at b + c*bs, or at b + at[c] when there is a table.
 ** Every sum is one chain of fused multiply-adds in the order of c, whatever
 ** n: results do not depend on how rows are grouped.  Meanwhile `depth` cache
-** lines from `ahead` on are asked for, which is what comes next, and `later`.
+** lines from `ahead` on are prefetched, the operand of the next product, and
+** `prefetch`.
 */
 typedef struct operands {
   const float *a, *b;
@@ -245,7 +246,7 @@ typedef struct operands {
   float *m;
   int depth, add;
   const float *ahead; /* NULL: the rows of A after these */
-  fetch later;
+  row_prefetch prefetch;
 } operands;
 
 INLINE void kernel(int n, int nv, int table, const operands *o) {
@@ -253,16 +254,16 @@ INLINE void kernel(int n, int nv, int table, const operands *o) {
   const ptrdiff_t as = o->as, bs = o->bs, ms = o->ms, *at = o->at;
   const int depth = o->depth, add = o->add;
   const float *ahead = o->ahead ? o->ahead : a + n * as;
-  const ptrdiff_t step = o->later.step, jump = o->later.jump;
-  const char *later = o->later.from;
+  const ptrdiff_t step = o->prefetch.step, jump = o->prefetch.jump;
+  const char *prefetch = o->prefetch.from;
   float *m = o->m;
   vec s[ROWS][VECS], u[VECS];
   UNROLLED(int i = 0; i < n; i++)
   UNROLLED(int v = 0; v < nv; v++)
   s[i][v] = add ? LOADU(m + i * ms + v * VL) : (vec){0};
-  for (int c0 = 0, end; c0 < depth; c0 = end, later += jump) {
-    const char *p = later;
-    end = table ? depth : mini(depth, c0 + (1 << o->later.shift));
+  for (int c0 = 0, end; c0 < depth; c0 = end, prefetch += jump) {
+    const char *p = prefetch;
+    end = table ? depth : mini(depth, c0 + (1 << o->prefetch.shift));
     UNROLL4(int c = c0; c < end; c++) {
       const float *r = b + (table ? at[c] : c * bs);
       UNROLLED(int v = 0; v < nv; v++) u[v] = LOADU(r + v * VL);
@@ -343,17 +344,17 @@ INLINE void product(int rows, int nk, operands o) {
     o.a += n * o.as;
     o.m += n * o.ms;
     if (o.ahead) o.ahead += o.depth * LINE;
-    o.later.from += o.later.part;
+    o.prefetch.from += o.prefetch.part;
   }
 }
 
-/* ---- what happens to finished values ------------------------------------ */
+/* ---- epilogues ------------------------------------ */
 
-/* Gates of which every slope is 0 or 1 need no product; the three that are used
-** most are SLOPES with the slopes filled in. */
+/* BIAS: z + bias.  RELU: max(z + bias, 0).  SLOPES: any gate.  PLAIN, GUIDED and
+** RECTIFIED: the gates used most, whose slopes are 0 or 1, without a product. */
 enum mode { BIAS, RELU, PLAIN, GUIDED, RECTIFIED, SLOPES };
 
-static enum mode mode_of(const lun_finish *e) {
+static enum mode mode_of(const lun_epilogue *e) {
   static const struct {
     enum mode mode;
     lun_slopes slope;
@@ -365,6 +366,29 @@ static enum mode mode_of(const lun_finish *e) {
       return special[i].mode;
   return SLOPES;
 }
+
+/* fn(mode, ...) with the mode as a constant, so that each has a loop of its own. */
+#define FOR_MODE(mode, fn, ...)                                                \
+  switch (mode) {                                                              \
+    case BIAS:                                                                 \
+      fn(BIAS, __VA_ARGS__);                                                   \
+      break;                                                                   \
+    case RELU:                                                                 \
+      fn(RELU, __VA_ARGS__);                                                   \
+      break;                                                                   \
+    case PLAIN:                                                                \
+      fn(PLAIN, __VA_ARGS__);                                                  \
+      break;                                                                   \
+    case GUIDED:                                                               \
+      fn(GUIDED, __VA_ARGS__);                                                 \
+      break;                                                                   \
+    case RECTIFIED:                                                            \
+      fn(RECTIFIED, __VA_ARGS__);                                              \
+      break;                                                                   \
+    case SLOPES:                                                               \
+      fn(SLOPES, __VA_ARGS__);                                                 \
+      break;                                                                   \
+  }
 
 static lun_slopes slopes_of(const lun_gate *g) {
   return g ? g->slope : (lun_slopes){0};
@@ -383,8 +407,8 @@ INLINE vec sloped(vec z, vec y, lun_slopes s) {
   return keep(slope * z, slope != 0);
 }
 
-/* A gate (gate.h), or bias and relu. */
-INLINE vec rule(enum mode mode, vec z, vec y, float bias, lun_slopes s) {
+/* The epilogue of z: a gate (gate.h), or bias and relu. */
+INLINE vec epilogue(enum mode mode, vec z, vec y, float bias, lun_slopes s) {
   switch (mode) {
     case PLAIN:
       return keep(z, y > 0);
@@ -406,28 +430,34 @@ INLINE int is_gate(enum mode m) {
   return m == PLAIN || m == GUIDED || m == SLOPES;
 }
 
-static void finish_row(const lun_finish *e, float *out, int64_t at, int np,
-                       const float *m, float bias) {
+static void epilogue_row(const lun_epilogue *e, float *out, int64_t at, int np,
+                         const float *m, float bias) {
   enum mode mode = mode_of(e);
   const float *y = e->gate ? e->gate->y + at % e->gate->size : NULL;
   lun_slopes s = slopes_of(e->gate);
   for (int p = 0; p < np; p += VL) {
     vec v = is_gate(mode) ? load_n(y + p, np - p) : (vec){0};
-    store_n(out + at + p, rule(mode, load_n(m + p, np - p), v, bias, s),
+    store_n(out + at + p, epilogue(mode, load_n(m + p, np - p), v, bias, s),
             np - p);
   }
 }
 
-static void mul(int rows, int nk, int depth, const float *a, ptrdiff_t as,
-                const float *b, ptrdiff_t bs, const ptrdiff_t *at, float *m,
-                ptrdiff_t ms, int add) {
-  fetch none = {(const char *)a, 16, 0, 0, 0};
-  product(rows, nk,
-          (operands){a, b, as, bs, ms, at, m, depth, add, NULL, none});
+static void mul(const lun_product *p) {
+  operands o = {.a = p->a,
+                .b = p->b,
+                .as = p->as,
+                .bs = p->bs,
+                .ms = p->ms,
+                .at = p->at,
+                .m = p->m,
+                .depth = p->depth,
+                .add = p->add,
+                .prefetch = {(const char *)p->a, 16, 0, 0, 0}};
+  product(p->rows, p->nk, o);
 }
 
-static void turn(const float *from, ptrdiff_t fs, int rows, int np, float *to,
-                 ptrdiff_t ts) {
+static void transpose_rows(const float *from, ptrdiff_t fs, int rows, int np,
+                           float *to, ptrdiff_t ts) {
   for (int i = 0; i < rows; i += VL)
     for (int p = 0; p < np; p += VL) {
       vec r[VL];
@@ -458,7 +488,7 @@ static void sum_rows(double *restrict acc, const float *restrict v,
 #include "simd_wino.h"
 #include "simd_wino_out.h"
 
-#include "simd_few.h" /* ends as simd_wino_out.h does */
+#include "simd_direct3x3.h" /* uses output_segment of simd_wino_out.h */
 
 const lun_simd CAT(lun_simd_, ISA) = {
 #if defined __AVX512F__ || defined __AVX__
@@ -475,10 +505,10 @@ const lun_simd CAT(lun_simd_, ISA) = {
     .wino_weights = wino_weights,
     .wino_mul = wino_mul,
     .wino_out = wino_out,
-    .few = few,
+    .direct3x3 = direct3x3,
     .mul = mul,
-    .finish = finish_row,
-    .turn = turn,
+    .epilogue = epilogue_row,
+    .transpose = transpose_rows,
     .dense_rows = dense_rows,
     .dense_cols = dense_cols,
     .sum_rows = sum_rows,

@@ -9,7 +9,7 @@
 
 /*
 ** A 3x3 convolution of stride 1 by Winograd's F(4x4,3x3), or its gradient:
-** the same sum with the kernel turned by 180 degrees and the roles of the
+** the same sum with the kernel rotated by 180 degrees and the roles of the
 ** channels swapped.  `in` has c channels that are summed, `out` has k.
 ** Tiles of 4x4 outputs are numbered over the whole batch, row by row.
 */
@@ -21,12 +21,12 @@ typedef struct lun_wino {
   const float *in;
   const float *weights; /* (k, c, 3, 3), or (c, k, 3, 3) when back */
   float *out;
-  uint8_t *tap; /* not NULL: bias and relu and 2x2 maximum pooling come after,
-                   out (n, k, oh/2, ow/2) holds the maxima, tap who won */
-  lun_finish end;
+  uint8_t *tap; /* not NULL: bias, relu and 2x2 maximum pooling follow; out
+                   (n, k, oh/2, ow/2) holds the maxima, tap which of four won */
+  lun_epilogue epilogue;
   int th, tw;         /* tiles down and across one image */
   int tiles;          /* n * th * tw */
-  int drop_y, drop_x; /* bits: frequencies that the last tiles do without */
+  int drop_y, drop_x; /* bits: frequencies that the last tiles do not need */
 } lun_wino;
 
 /*
@@ -57,12 +57,13 @@ typedef struct lun_wino_block {
   short place[LUN_TILES];
 } lun_wino_block;
 
-/* Bytes: larger outputs are written past the caches where lines fit. */
+/* Bytes: larger outputs are written by streaming stores, which bypass the caches,
+** where they fill whole cache lines. */
 enum { LUN_CACHED = 32 << 20 };
 
-/* So few outputs or inputs are summed directly, LUN_BAND rows of outputs at a
-** time. */
-enum { LUN_FEW = 3, LUN_BAND = 4 };
+/* 3x3 convolutions with at most LUN_DIRECT_CHANNELS inputs or outputs are summed
+** directly, LUN_DIRECT_ROWS rows of outputs at a time. */
+enum { LUN_DIRECT_CHANNELS = 3, LUN_DIRECT_ROWS = 4 };
 
 /* Weights to transform: the panel from output k0 on, nc channels from c0. */
 typedef struct lun_wino_part {
@@ -70,16 +71,38 @@ typedef struct lun_wino_part {
 } lun_wino_part;
 
 /*
-** What is far away and wanted soon, asked for while products are computed:
-** `units` of what begins at `from`, `stride` floats apart, go evenly to 2^shift
-** frequencies.  A frequency asks with every 2^shift channels for `len` floats,
-** and the next ones lie `jump` from there.
+** Memory to prefetch while products are computed: `units` pieces that begin
+** `stride` floats apart from `from` on, shared evenly by 2^shift frequencies.  Each
+** frequency prefetches `len` floats per 2^shift channels, then moves on by `jump`
+** floats.
 */
-typedef struct lun_wino_soon {
+typedef struct lun_prefetch {
   const float *from; /* NULL: nothing */
   int shift, units, len;
   ptrdiff_t stride, jump;
-} lun_wino_soon;
+} lun_prefetch;
+
+/* M = (add ? M : 0) + V U for one block of tiles. */
+typedef struct lun_wino_product {
+  const lun_wino_block *block;
+  int nk, nc; /* outputs, channels */
+  lun_wino_v v;
+  const float *u;
+  float *m;
+  int add;
+  int far_u; /* 1: U is in a farther cache than V; prefetch it too */
+  const lun_prefetch *prefetch; /* two, one after the other */
+} lun_wino_product;
+
+/* m[i][0 .. panel) = (add ? m : 0) + sum over d of a[i][d] b[d][0 .. panel) for
+** i < rows, d < depth; only the first nk columns matter. */
+typedef struct lun_product {
+  int rows, nk, depth, add;
+  const float *a, *b;
+  const ptrdiff_t *at; /* offset of each row of b; NULL: d * bs */
+  float *m;
+  ptrdiff_t as, bs, ms; /* floats between rows */
+} lun_product;
 
 /*
 ** A matrix product of n rows, x (n, in) and y (n, out), in one of two ways.
@@ -93,7 +116,7 @@ typedef struct lun_dense {
   int64_t in, out;
   const float *x, *w;
   float *y;
-  lun_finish end;
+  lun_epilogue epilogue;
   int64_t row0;         /* first row in the whole batch, for the gate */
   int64_t rows;         /* rows: how many of w matter */
   const int64_t *live;  /* ... and which, ascending; NULL: all */
@@ -108,32 +131,22 @@ typedef struct lun_simd {
                   lun_wino_v v);
   /* U of a part of the weights. */
   void (*wino_weights)(const lun_wino *j, lun_wino_part w, float *u);
-  /* M = (add ? M : 0) + V U for a block, nk outputs, nc channels.  soon[0]
-  ** and then soon[1] are asked for meanwhile; and U, which is farther away
-  ** than V is, where far_u says so. */
-  void (*wino_mul)(const lun_wino *j, const lun_wino_block *b, int nk, int nc,
-                   lun_wino_v v, const float *u, float *m, int add, int far_u,
-                   const lun_wino_soon *soon);
-  /* Finished outputs of a block, channels k0 .. k0+nk-1. */
+  void (*wino_mul)(const lun_wino *j, const lun_wino_product *p);
+  /* Outputs of a block through the epilogue, channels k0 .. k0+nk-1. */
   void (*wino_out)(const lun_wino *j, const lun_wino_block *b, int k0, int nk,
                    const float *m);
-  /* All of a convolution with at most LUN_FEW outputs or inputs, for image n and
-  ** LUN_BAND rows from y0 on.  Scratch: lun_few_scratch floats. */
-  void (*few)(const lun_wino *j, int n, int y0, float *scratch);
-  /* m[i][0 .. panel) = (add ? m : 0) + sum over d of a[i][d] b[d][0 .. panel)
-  ** for some rows; only the first nk columns matter.  Row d of b begins at
-  ** d*bs, or at at[d] when that is not NULL. */
-  void (*mul)(int rows, int nk, int depth, const float *a, ptrdiff_t as,
-              const float *b, ptrdiff_t bs, const ptrdiff_t *at, float *m,
-              ptrdiff_t ms, int add);
-  /* `np` finished values m[p] of one channel that belong at out[at + p]. */
-  void (*finish)(const lun_finish *end, float *out, int64_t at, int np,
-                 const float *m, float bias);
+  /* A convolution with at most LUN_DIRECT_CHANNELS outputs or inputs: image n,
+  ** LUN_DIRECT_ROWS rows from y0 on.  Scratch: lun_direct3x3_scratch floats. */
+  void (*direct3x3)(const lun_wino *j, int n, int y0, float *scratch);
+  void (*mul)(const lun_product *p);
+  /* out[at + p] = the epilogue of m[p], p < np, of one channel. */
+  void (*epilogue)(const lun_epilogue *e, float *out, int64_t at, int np,
+                   const float *m, float bias);
   /* to[p*ts + i] = from[i*fs + p], i < rows, p < np; i up to a multiple of 16
   ** is filled with 0. */
-  void (*turn)(const float *from, ptrdiff_t fs, int rows, int np, float *to,
-               ptrdiff_t ts);
-  /* Rows: y[n][live[a .. z)], finished. */
+  void (*transpose)(const float *from, ptrdiff_t fs, int rows, int np,
+                    float *to, ptrdiff_t ts);
+  /* Rows: y[n][live[a .. z)], through the epilogue. */
   void (*dense_rows)(const lun_dense *j, int64_t a, int64_t z);
   /* Columns: part[n][o - o0] = sum over segment s of x[n][i] w[i][o],
   ** o0 <= o < o1. */
@@ -170,24 +183,27 @@ static inline int64_t lun_wino_bytes(const lun_wino *j) {
   return j->n * plane * j->k * (int64_t)sizeof(float);
 }
 
-/* Floats between the rows of `few`: the widest vector at the last output meets
+/* Floats between the rows of direct3x3: the widest vector at the last output meets
 ** two more inputs. */
-static inline ptrdiff_t lun_few_pitch(const lun_wino *j) {
+static inline ptrdiff_t lun_direct3x3_pitch(const lun_wino *j) {
   return ((ptrdiff_t)j->ow + 15) / 16 * 16 + 16;
 }
 
-/* Floats of scratch for `few`: rows of one input and of all sums, or rows of all
+/* Floats of scratch for direct3x3: rows of one input and of all sums, or rows of all
 ** inputs. */
-static inline size_t lun_few_scratch(const lun_wino *j) {
-  enum { ROWS_IN = LUN_BAND + 2, SUMS = LUN_BAND * LUN_FEW };
-  enum { FEW_OUT = ROWS_IN + SUMS, FEW_IN = LUN_FEW * ROWS_IN };
-  int rows = (int)FEW_OUT > (int)FEW_IN ? FEW_OUT : FEW_IN;
-  return (size_t)(lun_few_pitch(j) * rows);
+static inline size_t lun_direct3x3_scratch(const lun_wino *j) {
+  enum {
+    ROWS_IN = LUN_DIRECT_ROWS + 2,
+    SUMS = LUN_DIRECT_ROWS * LUN_DIRECT_CHANNELS
+  };
+  enum { OUTPUTS = ROWS_IN + SUMS, INPUTS = LUN_DIRECT_CHANNELS * ROWS_IN };
+  int rows = (int)OUTPUTS > (int)INPUTS ? OUTPUTS : INPUTS;
+  return (size_t)(lun_direct3x3_pitch(j) * rows);
 }
 
 /* Is a layer from c channels to k summed directly? */
-static inline int lun_few_fits(int c, int k) {
-  return c <= LUN_FEW || k <= LUN_FEW;
+static inline int lun_direct3x3_fits(int c, int k) {
+  return c <= LUN_DIRECT_CHANNELS || k <= LUN_DIRECT_CHANNELS;
 }
 
 const lun_simd *lun_simd_now(void);

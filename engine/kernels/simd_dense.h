@@ -22,9 +22,9 @@ INLINE float total(vec a) {
   return s;
 }
 
-/* Weights that wait to be read while groups of images use others, one group
-** after the other: each asks for its share of every row, beginning at `from`,
-** and goes `step` on for every vector that it computes with; in floats. */
+/* The next 8 rows of weights are prefetched while groups of images use the
+** present ones.  Each group prefetches its share of every row: floats from `from`
+** on, `step` more with every vector that it computes. */
 typedef struct share {
   ptrdiff_t from, step;
 } share;
@@ -35,15 +35,15 @@ INLINE share share_of(const lun_dense *j, int image, int64_t len) {
 }
 
 /* sum[r][b] += <w[r], x row b> over len inputs; one vector of partial sums for
-** each, so that the grouping does not show.  w[8], w[9] ... come next. */
+** each, so that the grouping does not show.  w[8], w[9] ... are prefetched. */
 INLINE void dots(int rows, int images, const float *const *w, int64_t in,
-                 const float *x, int len, float *sum, share soon) {
+                 const float *x, int len, float *sum, share prefetch) {
   vec s[8][SEVERAL];
-  ptrdiff_t ask = soon.from;
+  ptrdiff_t ask = prefetch.from;
   int i = 0;
   UNROLLED(int r = 0; r < rows; r++)
   UNROLLED(int b = 0; b < images; b++) s[r][b] = (vec){0};
-  for (; i + VL <= len; i += VL, ask += soon.step) {
+  for (; i + VL <= len; i += VL, ask += prefetch.step) {
     vec u[SEVERAL];
     UNROLLED(int b = 0; b < images; b++) u[b] = LOADU(x + b * in + i);
     UNROLLED(int r = 0; r < rows; r++) {
@@ -70,7 +70,7 @@ INLINE void rows_segment(const lun_dense *j, const float *const *w,
   float sum[8 * SEVERAL];
   for (int b = 0, m; b < j->n; b += m) {
     m = j->n - b >= SEVERAL ? SEVERAL : 1;
-    share soon = share_of(j, b, len);
+    share prefetch = share_of(j, b, len);
     float *y = j->y + b * j->out;
     for (int r = 0; r < rows; r++)
       for (int q = 0; q < m; q++) {
@@ -78,15 +78,15 @@ INLINE void rows_segment(const lun_dense *j, const float *const *w,
       }
     const float *xb = x + b * j->in;
     if (m > 1 && rows == 8) {
-      dots(4, SEVERAL, w, j->in, xb, len, sum, soon);
-      dots(4, SEVERAL, w + 4, j->in, xb, len, sum + 4 * SEVERAL, soon);
+      dots(4, SEVERAL, w, j->in, xb, len, sum, prefetch);
+      dots(4, SEVERAL, w + 4, j->in, xb, len, sum + 4 * SEVERAL, prefetch);
     } else if (rows == 8) {
-      dots(8, 1, w, j->in, xb, len, sum, soon);
+      dots(8, 1, w, j->in, xb, len, sum, prefetch);
     } else {
       for (int r = 0; r < rows; r++)
         for (int q = 0; q < m; q++) {
           dots(1, 1, w + r, j->in, xb + q * j->in, len, sum + r * SEVERAL + q,
-               soon);
+               prefetch);
         }
     }
     for (int r = 0; r < rows; r++)
@@ -94,12 +94,12 @@ INLINE void rows_segment(const lun_dense *j, const float *const *w,
   }
 }
 
-/* A finished output of image b. */
-INLINE float finished(const lun_dense *j, int b, int64_t o, float y) {
-  if (j->end.bias) y += j->end.bias[o];
-  if (j->end.relu && y < 0) return 0.0f; /* NaN stays */
-  if (!j->end.gate) return y;
-  return lun_gate_at(j->end.gate, (j->row0 + b) * j->out + o, y);
+/* The epilogue of output o of image b. */
+INLINE float dense_epilogue(const lun_dense *j, int b, int64_t o, float y) {
+  if (j->epilogue.bias) y += j->epilogue.bias[o];
+  if (j->epilogue.relu && y < 0) return 0.0f; /* NaN stays */
+  if (!j->epilogue.gate) return y;
+  return lun_gate_at(j->epilogue.gate, (j->row0 + b) * j->out + o, y);
 }
 
 /* The row of w that is the nth of those that matter, or the last of them. */
@@ -126,7 +126,7 @@ static void dense_rows(const lun_dense *j, int64_t a, int64_t z) {
     for (int b = 0; b < j->n; b++)
       for (int r = 0; r < rows; r++) {
         float *y = j->y + b * j->out + row[r];
-        *y = finished(j, b, row[r], j->in ? *y : 0.0f);
+        *y = dense_epilogue(j, b, row[r], j->in ? *y : 0.0f);
       }
   }
 }
@@ -134,13 +134,13 @@ static void dense_rows(const lun_dense *j, int64_t a, int64_t z) {
 /* part[b] += sum over rows of d[r][b] * w[r], row after row; w[8], w[9] ...
 ** come next. */
 INLINE void axpys(int rows, int images, const float *const *w, const float *d,
-                  int64_t len, float *part, ptrdiff_t ps, share soon) {
+                  int64_t len, float *part, ptrdiff_t ps, share prefetch) {
   vec f[8][SEVERAL];
   int64_t i = 0;
   UNROLLED(int r = 0; r < rows; r++)
   UNROLLED(int b = 0; b < images; b++) f[r][b] = SPLAT(d[r * SEVERAL + b]);
-  ptrdiff_t ask = soon.from;
-  for (; i + VL <= len; i += VL, ask += soon.step) {
+  ptrdiff_t ask = prefetch.from;
+  for (; i + VL <= len; i += VL, ask += prefetch.step) {
     vec s[SEVERAL];
     UNROLLED(int b = 0; b < images; b++) s[b] = LOADU(part + b * ps + i);
     UNROLLED(int r = 0; r < rows; r++) {
@@ -181,12 +181,12 @@ static void dense_cols(const lun_dense *j, int segment, int64_t o0, int64_t o1,
               a + r < z ? j->x[(b + q) * j->in + j->live[a + r]] : 0.0f;
         }
       float *to = part + b * ps;
-      share soon = share_of(j, b, len);
+      share prefetch = share_of(j, b, len);
       if (m > 1) {
-        axpys(4, SEVERAL, w, d, len, to, ps, soon);
-        axpys(4, SEVERAL, w + 4, d + 4 * SEVERAL, len, to, ps, soon);
+        axpys(4, SEVERAL, w, d, len, to, ps, prefetch);
+        axpys(4, SEVERAL, w + 4, d + 4 * SEVERAL, len, to, ps, prefetch);
       } else {
-        axpys(8, 1, w, d, len, to, ps, soon);
+        axpys(8, 1, w, d, len, to, ps, prefetch);
       }
     }
   }

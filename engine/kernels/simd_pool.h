@@ -22,9 +22,9 @@
 
 typedef uint8_t bvec __attribute__((vector_size(VL)));
 
-/* best, of tap k, gives way to v of tap l: the first maximum stays, but a NaN
-** wins. */
-INLINE void take(vec v, ivec l, vec *best, ivec *k) {
+/* best, k = the maximum of best and v, and its tap: the first maximum stays, but
+** a NaN wins. */
+INLINE void take_maximum(vec v, ivec l, vec *best, ivec *k) {
   ivec c = (v != v) | (v > *best);
   *best = (vec)(((ivec)v & c) | ((ivec)*best & ~c));
   *k = (l & c) | (*k & ~c);
@@ -65,9 +65,9 @@ INLINE void maxpool2x2_some(const float *top, const float *low, float *y,
   vec b = load_n(low, 2 * n), e = load_upto(low + VL, 2 * n - VL);
   vec p = SHUFFLE(t, u, EVEN), q = SHUFFLE(b, e, EVEN);
   ivec k = {0}, l = 2 - (ivec){0};
-  take(SHUFFLE(t, u, ODD), 1 - (ivec){0}, &p, &k);
-  take(SHUFFLE(b, e, ODD), 3 - (ivec){0}, &q, &l);
-  take(q, l, &p, &k);
+  take_maximum(SHUFFLE(t, u, ODD), 1 - (ivec){0}, &p, &k);
+  take_maximum(SHUFFLE(b, e, ODD), 3 - (ivec){0}, &q, &l);
+  take_maximum(q, l, &p, &k);
   store_n(y, p, n);
   store_bytes(tap, __builtin_convertvector(k, bvec), n);
 }
@@ -87,7 +87,7 @@ INLINE void maxpool2x2_back_some(enum mode mode, const float *dy,
                                  int n) {
   ivec t = __builtin_convertvector(load_bytes(tap, n), ivec);
   vec v = is_gate(mode) ? load_n(y, n) : (vec){0};
-  v = rule(mode, load_n(dy, n), v, 0.0f, s);
+  v = epilogue(mode, load_n(dy, n), v, 0.0f, s);
   vec a = keep(v, t == 0), b = keep(v, t == 1);
   vec c = keep(v, t == 2), d = keep(v, t == 3);
   store_n(top, SHUFFLE(a, b, LOW_PAIR), 2 * n);
@@ -112,23 +112,7 @@ INLINE void maxpool2x2_back_row(enum mode mode, const float *dy, const float *y,
 static void maxpool2x2_back(const lun_gate *g, const float *dy, const float *y,
                             const uint8_t *tap, float *top, float *low,
                             int64_t len) {
-  lun_finish end = {NULL, 0, g};
+  const lun_epilogue e = {NULL, 0, g};
   lun_slopes s = slopes_of(g);
-  switch (mode_of(&end)) {
-    case PLAIN:
-      maxpool2x2_back_row(PLAIN, dy, y, s, tap, top, low, len);
-      break;
-    case GUIDED:
-      maxpool2x2_back_row(GUIDED, dy, y, s, tap, top, low, len);
-      break;
-    case RECTIFIED:
-      maxpool2x2_back_row(RECTIFIED, dy, y, s, tap, top, low, len);
-      break;
-    case SLOPES:
-      maxpool2x2_back_row(SLOPES, dy, y, s, tap, top, low, len);
-      break;
-    default:
-      maxpool2x2_back_row(BIAS, dy, y, s, tap, top, low, len);
-      break;
-  }
+  FOR_MODE(mode_of(&e), maxpool2x2_back_row, dy, y, s, tap, top, low, len)
 }

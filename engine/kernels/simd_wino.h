@@ -61,7 +61,6 @@ INLINE void out4(const vec *m, vec *y) {
   y[3] = (0.5f * R) * q + (4 * R) * t + m[5];
 }
 
-
 /* The same of two outputs. */
 INLINE void in2(const vec *d, vec *r) {
   vec e = 1.5f * d[2], o = (1.5f * R) * d[1];
@@ -76,8 +75,8 @@ INLINE void out2(const vec *m, vec *y) {
   y[1] = R * (m[1] - m[2]) + m[5];
 }
 
-/* Is frequency f of a direction one of these? */
-INLINE int is_in(int drop, int f) { return ~drop >> f & 1; }
+/* 1: frequency f of a direction is not dropped. */
+INLINE int has_frequency(int drop, int f) { return ~drop >> f & 1; }
 
 INLINE void weights6(const vec *g, vec *u) {
   vec e = (2 / 3.0f) * g[0] + (1 / 3.0f) * g[2], o = (2 * R / 3) * g[1];
@@ -94,7 +93,7 @@ INLINE void weights6(const vec *g, vec *u) {
 
 /* PLANES channels' rows, VL pixels from p on, to to[pixel][BLOCK].  Only `have`
 ** of the channels exist. */
-INLINE void turn_in(const float *p, ptrdiff_t plane, int have, float *to) {
+INLINE void transpose_in(const float *p, ptrdiff_t plane, int have, float *to) {
   vec r[PLANES];
   UNROLLED(int i = 0; i < PLANES; i++) {
     r[i] = i < have ? LOADU(p + i * plane) : (vec){0};
@@ -104,8 +103,8 @@ INLINE void turn_in(const float *p, ptrdiff_t plane, int have, float *to) {
 
 /* The same at the ends of the whole map, where a vector would reach beyond
 ** it: pixels from .. to-1 exist. */
-static void turn_in_safely(const float *p, ptrdiff_t plane, int have, int from,
-                           int to, float *out) {
+static void transpose_in_checked(const float *p, ptrdiff_t plane, int have,
+                                 int from, int to, float *out) {
   memset(out, 0, (size_t)PITCH * BLOCK * sizeof *out);
   for (int i = 0; i < have; i++)
     for (int x = from; x < to; x++) out[x * BLOCK + i] = p[i * plane + x];
@@ -122,16 +121,16 @@ INLINE void row_in(const lun_wino *j, int n, int c, int y, int x, int np,
   const float *p = j->in + at;
   if (to < from) to = from;
   if (at < 0 || at + (have - 1) * plane + PITCH > plane * j->c * j->n) {
-    turn_in_safely(p, plane, have, from, to, strip);
+    transpose_in_checked(p, plane, have, from, to, strip);
     return;
   }
   for (int h = 0; h < BLOCK; h += PLANES)
     for (int q = 0; q < np; q += VL) {
       float *s = strip + q * BLOCK + h;
       if (have >= h + PLANES) {
-        turn_in(p + q + h * plane, plane, PLANES, s);
+        transpose_in(p + q + h * plane, plane, PLANES, s);
       } else {
-        turn_in(p + q + h * plane, plane, have - h, s);
+        transpose_in(p + q + h * plane, plane, have - h, s);
       }
     }
   for (int q = 0; q < from; q++) memset(strip + q * BLOCK, 0, BLOCK * 4);
@@ -148,7 +147,7 @@ INLINE void column_in(int drop, float *p) {
     in4(d, r);
   }
   UNROLLED(int i = 0; i < 6; i++) {
-    if (is_in(drop, i)) STORE(p + i * PITCH * BLOCK, r[i]);
+    if (has_frequency(drop, i)) STORE(p + i * PITCH * BLOCK, r[i]);
   }
 }
 
@@ -162,7 +161,7 @@ INLINE void tile_row_in(int drop, const float *p, float *q, ptrdiff_t fs) {
     in4(d, r);
   }
   UNROLLED(int x = 0; x < 6; x++) {
-    if (is_in(drop, x)) STORE(q + x * fs, r[x]);
+    if (has_frequency(drop, x)) STORE(q + x * fs, r[x]);
   }
 }
 
@@ -194,7 +193,7 @@ INLINE void segment_in(const lun_wino *j, int n, int ty, int tx, int nt, int c,
       for (int i = 0; i < 6; i++) {
         const float *p = strip + (i * PITCH + 4 * t) * BLOCK + h;
         float *q = v.p + 6 * i * v.fs + place[t] * v.ts + h;
-        if (!is_in(low, i)) continue;
+        if (!has_frequency(low, i)) continue;
         if (two) {
           tile_row_in(LUN_DROP_2, p, q, v.fs);
         } else {
@@ -259,10 +258,10 @@ INLINE void kernel_to_u(const vec *g, int back, float *u, ptrdiff_t us) {
   }
 }
 
-/* Weights are read in many short pieces far apart: more than the processor
-** foresees by itself.  Asks for 16 kernels side by side: of one output, from
-** channel c on, or of one channel, from output k on, when back. */
-INLINE void expect_kernels(const lun_wino *j, int k, int c) {
+/* Weights are read in short pieces far apart, which the hardware's prefetcher does
+** not follow.  Prefetches 16 kernels side by side: of one output, from channel c
+** on, or of one channel, from output k on, when back. */
+INLINE void prefetch_kernels(const lun_wino *j, int k, int c) {
   ptrdiff_t at = j->back ? (ptrdiff_t)c * j->k + k : (ptrdiff_t)k * j->c + c;
   const float *w = j->weights + at * 9;
   UNROLLED(int i = 0; i <= 9; i++) __builtin_prefetch(w + i * BLOCK);
@@ -272,7 +271,7 @@ INLINE void expect_kernels(const lun_wino *j, int k, int c) {
 ** past the last output stays as it is: wino_mul takes what is there, wino_out
 ** ignores it. */
 static void wino_weights(const lun_wino *j, lun_wino_part w, float *u) {
-  enum { SOON = 6 }; /* channels until what is asked for comes */
+  enum { AHEAD = 6 }; /* channels: how long memory takes */
   ptrdiff_t us = (ptrdiff_t)w.nc * PW + 16;
   int nk = mini(PW, j->k - w.k0);
   for (int b = 0; b < w.nc; b += BLOCK)
@@ -281,10 +280,11 @@ static void wino_weights(const lun_wino *j, lun_wino_part w, float *u) {
         vec g[9];
         kernels_in(j, w.k0 + h, w.c0 + c, mini(VL, nk - h), g);
         if (j->back) {
-          expect_kernels(j, w.k0 + h, w.c0 + c + SOON);
+          prefetch_kernels(j, w.k0 + h, w.c0 + c + AHEAD);
           kernel_to_u(g, 1, u + c * PW + h, us);
         } else {
-          if (c - b < VL) expect_kernels(j, w.k0 + h + c - b, w.c0 + b + BLOCK);
+          if (c - b < VL)
+            prefetch_kernels(j, w.k0 + h + c - b, w.c0 + b + BLOCK);
           kernel_to_u(g, 0, u + c * PW + h, us);
         }
       }
@@ -292,44 +292,44 @@ static void wino_weights(const lun_wino *j, lun_wino_part w, float *u) {
 
 /* ---- products ----------------------------------------------------------- */
 
-/* What to ask for during the products of frequency f: each of the groups of
-** tiles takes its part. */
-INLINE fetch fetch_at(const lun_wino_soon *soon, int f, int groups) {
-  const int size = sizeof(float), first = 1 << soon->shift;
-  const lun_wino_soon *s = f < first ? soon : soon + 1;
-  int turn = f < first ? f : f - first;
-  if (turn >= 1 << s->shift || !s->from) return (fetch){0};
+/* The prefetches of frequency f, shared by `groups` of tiles. */
+INLINE row_prefetch prefetch_at(const lun_prefetch *prefetch, int f,
+                                int groups) {
+  const int size = sizeof(float), first = 1 << prefetch->shift;
+  const lun_prefetch *s = f < first ? prefetch : prefetch + 1;
+  int turn = f < first ? f : f - first; /* which of its frequencies */
+  if (turn >= 1 << s->shift || !s->from) return (row_prefetch){0};
   ptrdiff_t unit = (ptrdiff_t)turn * s->units >> s->shift;
   ptrdiff_t part = s->len * size / groups;
-  return (fetch){(const char *)(s->from + unit * s->stride), s->shift,
-                 (part >> s->shift) + 1, s->jump * size, part};
+  return (row_prefetch){(const char *)(s->from + unit * s->stride), s->shift,
+                        (part >> s->shift) + 1, s->jump * size, part};
 }
 
-/* The places of the tiles that frequency f is wanted of: *first and how many. */
-INLINE int wanted(const lun_wino *j, const lun_wino_block *b, int f,
-                  int *first) {
-  int x = is_in(j->drop_x, f % 6), y = is_in(j->drop_y, f / 6);
+/* How many tiles need frequency f; their places in V and M begin at *first. */
+INLINE int tiles_of(const lun_wino *j, const lun_wino_block *b, int f,
+                    int *first) {
+  int x = has_frequency(j->drop_x, f % 6), y = has_frequency(j->drop_y, f / 6);
   *first = x ? 0 : b->right;
   return b->nt - *first - (x && y ? 0 : b->corner) - (y ? 0 : b->low);
 }
 
-static void wino_mul(const lun_wino *j, const lun_wino_block *b, int nk, int nc,
-                     lun_wino_v v, const float *u, float *m, int add, int far_u,
-                     const lun_wino_soon *soon) {
-  operands o = {.as = v.ts,
-                .b = u,
+static void wino_mul(const lun_wino *j, const lun_wino_product *p) {
+  ptrdiff_t us = (ptrdiff_t)p->nc * PW + 16;
+  operands o = {.as = p->v.ts,
+                .b = p->u,
                 .bs = PW,
                 .ms = LUN_FREQ * PW + 16,
-                .depth = nc,
-                .add = add};
-  for (int f = 0; f < LUN_FREQ; f++, o.b += (ptrdiff_t)nc * PW + 16) {
-    int first, rows = wanted(j, b, f, &first);
+                .depth = p->nc,
+                .add = p->add};
+  for (int f = 0; f < LUN_FREQ; f++, o.b += us) {
+    int first, rows = tiles_of(j, p->block, f, &first);
     if (rows == 0) continue;
-    o.a = v.p + f * v.fs + first * v.ts;
-    o.m = m + f * PW + first * o.ms;
-    o.ahead = far_u ? o.b + (ptrdiff_t)nc * PW + 16 : NULL;
-    o.later = fetch_at(soon, f, (rows + ROWS - 1) / ROWS);
-    if (!o.later.from) o.later = (fetch){(const char *)o.a, 16, 0, 0, 0};
-    product(rows, nk, o);
+    o.a = p->v.p + f * p->v.fs + first * p->v.ts;
+    o.m = p->m + f * PW + first * o.ms;
+    o.ahead = p->far_u ? o.b + us : NULL;
+    o.prefetch = prefetch_at(p->prefetch, f, (rows + ROWS - 1) / ROWS);
+    if (!o.prefetch.from)
+      o.prefetch = (row_prefetch){(const char *)o.a, 16, 0, 0, 0};
+    product(rows, p->nk, o);
   }
 }

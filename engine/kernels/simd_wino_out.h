@@ -1,23 +1,23 @@
 /*
-** simd_wino_out.h - the part of simd.c that turns products into outputs: back
-** from frequencies, through the finish, to planar rows; or, where a relu and a
-** maximum pooling of 2x2 follow, to the maxima and who won: tiles of 4x4 hold
-** whole windows.
+** simd_wino_out.h - the part of simd.c that makes outputs of products: Winograd's
+** output transform, the epilogue, and a transpose to planar rows.  Where a relu
+** and a 2x2 maximum pooling follow, tiles of 4x4 hold whole windows, and the
+** maxima are written instead, with which of the four won.
 */
 
-/* Where a segment's outputs go, and what the finish needs there. */
-typedef struct segment_at {
+/* Where a segment's outputs go, and what the epilogue needs there. */
+typedef struct output_segment {
   float *out;
-  uint8_t *tap;          /* pooled: who won; else NULL */
+  uint8_t *tap;          /* pooled: which of four won; else NULL */
   const float *y, *bias; /* of the gate; of the channels, or NULL */
   ptrdiff_t plane;
   int have, np;     /* channels, pixels */
   lun_slopes slope; /* of the gate */
-  int past;         /* the map is too large for the caches */
-} segment_at;
+  int streaming;    /* the map is too large for the caches */
+} output_segment;
 
-/* One row of pixels [pixel][BLOCK] to planar rows, through the finish. */
-INLINE void row_out(enum mode mode, const segment_at *s, ptrdiff_t row,
+/* One row of pixels [pixel][BLOCK] to planar rows, through the epilogue. */
+INLINE void row_out(enum mode mode, const output_segment *s, ptrdiff_t row,
                     const float *strip) {
   for (int h = 0; h < s->have; h += PLANES)
     for (int q = 0; q < s->np; q += VL) {
@@ -27,12 +27,13 @@ INLINE void row_out(enum mode mode, const segment_at *s, ptrdiff_t row,
       vec r[PLANES];
       pixels_to_planes(strip + q * BLOCK + h, r);
       if (np >= VL && have >= PLANES) {
-        int past = s->past && whole_line(out);
+        int streaming = s->streaming && whole_line(out);
         UNROLLED(int i = 0; i < PLANES; i++) {
           vec v = is_gate(mode) ? LOADU(y + i * s->plane) : (vec){0};
-          v = rule(mode, r[i], v, s->bias ? s->bias[h + i] : 0.0f, s->slope);
-          if (past) {
-            store_past(out + i * s->plane, v);
+          v = epilogue(mode, r[i], v, s->bias ? s->bias[h + i] : 0.0f,
+                       s->slope);
+          if (streaming) {
+            store_streaming(out + i * s->plane, v);
           } else {
             STOREU(out + i * s->plane, v);
           }
@@ -41,7 +42,8 @@ INLINE void row_out(enum mode mode, const segment_at *s, ptrdiff_t row,
         UNROLLED(int i = 0; i < PLANES; i++) {
           if (i < have) {
             vec v = is_gate(mode) ? load_n(y + i * s->plane, np) : (vec){0};
-            v = rule(mode, r[i], v, s->bias ? s->bias[h + i] : 0.0f, s->slope);
+            v = epilogue(mode, r[i], v, s->bias ? s->bias[h + i] : 0.0f,
+                         s->slope);
             store_n(out + i * s->plane, v, np);
           }
         }
@@ -49,8 +51,8 @@ INLINE void row_out(enum mode mode, const segment_at *s, ptrdiff_t row,
     }
 }
 
-INLINE void rows_out(enum mode mode, const segment_at *s, ptrdiff_t w, int rows,
-                     const float *strip) {
+INLINE void rows_out(enum mode mode, const output_segment *s, ptrdiff_t w,
+                     int rows, const float *strip) {
   for (int y = 0; y < rows; y++) {
     row_out(mode, s, y * w, strip + y * PITCH * BLOCK);
   }
@@ -64,25 +66,25 @@ INLINE vec activated(const float *p, vec bias) {
   return keep(z, ~(z < 0));
 }
 
-/* np windows of two rows [pixel][BLOCK]: their maxima to the front of the upper
-** row, the taps that won to that of the lower. */
-INLINE void meet(float *top, float *low, int np, const vec *bias) {
+/* Pools np windows of two rows [pixel][BLOCK]: the maxima go to the front of the
+** upper row, the taps that won to the front of the lower row. */
+INLINE void pool_rows(float *top, float *low, int np, const vec *bias) {
   for (int q = 0; q < np; q++) UNROLLED(int h = 0; h < BLOCK; h += VL) {
       const float *t = top + 2 * q * BLOCK + h, *u = low + 2 * q * BLOCK + h;
       vec b = bias[h / VL];
       vec best = activated(t, b), other = activated(u, b);
       ivec k = {0}, l = 2 - (ivec){0};
-      take(activated(t + BLOCK, b), 1 - (ivec){0}, &best, &k);
-      take(activated(u + BLOCK, b), 3 - (ivec){0}, &other, &l);
-      take(other, l, &best, &k);
+      take_maximum(activated(t + BLOCK, b), 1 - (ivec){0}, &best, &k);
+      take_maximum(activated(u + BLOCK, b), 3 - (ivec){0}, &other, &l);
+      take_maximum(other, l, &best, &k);
       STORE(top + q * BLOCK + h, best);
       STORE(low + q * BLOCK + h, (vec)k);
     }
 }
 
-/* What meet left, to planar rows. */
-INLINE void pooled_row(const segment_at *s, ptrdiff_t row, const float *best,
-                       const float *taps) {
+/* The result of pool_rows to planar rows. */
+INLINE void pooled_row(const output_segment *s, ptrdiff_t row,
+                       const float *best, const float *taps) {
   for (int h = 0; h < s->have; h += PLANES)
     for (int q = 0; q < s->np; q += VL) {
       int np = s->np - q, have = mini(PLANES, s->have - h);
@@ -100,7 +102,7 @@ INLINE void pooled_row(const segment_at *s, ptrdiff_t row, const float *best,
     }
 }
 
-INLINE void pooled_out(const segment_at *s, ptrdiff_t w, int rows,
+INLINE void pooled_out(const output_segment *s, ptrdiff_t w, int rows,
                        float *strip) {
   vec bias[BLOCK / VL];
   UNROLLED(int h = 0; h < BLOCK; h += VL) {
@@ -109,7 +111,7 @@ INLINE void pooled_out(const segment_at *s, ptrdiff_t w, int rows,
   }
   for (int y = 0; y < rows; y++) {
     float *top = strip + 2 * y * PITCH * BLOCK, *low = top + PITCH * BLOCK;
-    meet(top, low, s->np, bias);
+    pool_rows(top, low, s->np, bias);
     pooled_row(s, y * w, top, low);
   }
 }
@@ -143,42 +145,33 @@ INLINE void tile_out(int ny, int nx, const float *m, float *strip) {
   }
 }
 
-static int past_caches(const lun_wino *j) {
+static int streams(const lun_wino *j) {
   int64_t plane = (int64_t)j->oh * j->ow, bytes = lun_wino_bytes(j);
   return !j->tap && plane % LINE == 0 && bytes > LUN_CACHED;
 }
 
-static segment_at place(const lun_wino *j, int n, int ty, int tx, int nt,
-                        int k) {
-  ptrdiff_t plane = (ptrdiff_t)j->oh * j->ow;
-  ptrdiff_t at = ((ptrdiff_t)n * j->k + k) * plane + 4 * ty * j->ow + 4 * tx;
-  const lun_gate *g = j->end.gate;
-  return (segment_at){.out = j->out + at,
-                      .y = g && g->y ? g->y + at % g->size : j->out,
-                      .bias = j->end.bias ? j->end.bias + k : NULL,
-                      .plane = plane,
-                      .have = mini(BLOCK, j->k - k),
-                      .np = mini(4 * nt, j->ow - 4 * tx),
-                      .slope = slopes_of(g),
-                      .past = past_caches(j)};
-}
-
-/* The same of pooled outputs. */
-static segment_at place_pooled(const lun_wino *j, int n, int ty, int tx, int nt,
-                               int k) {
-  int h = j->oh / 2, w = j->ow / 2;
+/* nt tiles of image n from tile (ty, tx) on, channels from k on. */
+static output_segment segment_of(const lun_wino *j, int n, int ty, int tx,
+                                 int nt, int k) {
+  int half = j->tap != NULL, side = 4 >> half; /* outputs of a tile's side */
+  int h = j->oh >> half, w = j->ow >> half;
   ptrdiff_t plane = (ptrdiff_t)h * w;
-  ptrdiff_t at = ((ptrdiff_t)n * j->k + k) * plane + 2 * ty * w + 2 * tx;
-  return (segment_at){.out = j->out + at,
-                      .tap = j->tap + at,
-                      .bias = j->end.bias ? j->end.bias + k : NULL,
-                      .plane = plane,
-                      .have = mini(BLOCK, j->k - k),
-                      .np = mini(2 * nt, w - 2 * tx)};
+  ptrdiff_t at = ((ptrdiff_t)n * j->k + k) * plane + side * ty * w + side * tx;
+  const lun_gate *g = j->epilogue.gate;
+  return (output_segment){.out = j->out + at,
+                          .tap = half ? j->tap + at : NULL,
+                          .y = g && g->y ? g->y + at % g->size : j->out,
+                          .bias =
+                              j->epilogue.bias ? j->epilogue.bias + k : NULL,
+                          .plane = plane,
+                          .have = mini(BLOCK, j->k - k),
+                          .np = mini(side * nt, w - side * tx),
+                          .slope = slopes_of(g),
+                          .streaming = streams(j)};
 }
 
-/* The same, as many as tile (ty, tx) has.  Of a pair that is more than the map
-** holds, one belongs to no pixel; nor does what stays in the strip beside. */
+/* One tile, with as many outputs as tile (ty, tx) has, rounded up to 2 or 4 a
+** side: outputs outside the map stay in the strip and are not written. */
 INLINE void any_tile_out(const lun_wino *j, int ty, int tx, const float *m,
                          float *strip) {
   int low = ty == j->th - 1 && j->drop_y == LUN_DROP_2;
@@ -197,39 +190,19 @@ INLINE void any_tile_out(const lun_wino *j, int ty, int tx, const float *m,
 }
 
 INLINE void segment_out(const lun_wino *j, int n, int ty, int tx, int nt, int k,
-                        const short *place_of, const float *m) {
+                        const short *place, const float *m) {
   float strip[4 * PITCH * BLOCK] __attribute__((aligned(64)));
-  segment_at s =
-      j->tap ? place_pooled(j, n, ty, tx, nt, k) : place(j, n, ty, tx, nt, k);
+  output_segment s = segment_of(j, n, ty, tx, nt, k);
   int rows = mini(4, j->oh - 4 * ty);
   for (int t = 0; t < nt; t++) {
-    any_tile_out(j, ty, tx + t, m + place_of[t] * (LUN_FREQ * PW + 16),
+    any_tile_out(j, ty, tx + t, m + place[t] * (LUN_FREQ * PW + 16),
                  strip + 4 * t * BLOCK);
   }
   if (j->tap) {
     pooled_out(&s, j->ow / 2, rows / 2, strip);
     return;
   }
-  switch (mode_of(&j->end)) {
-    case BIAS:
-      rows_out(BIAS, &s, j->ow, rows, strip);
-      break;
-    case RELU:
-      rows_out(RELU, &s, j->ow, rows, strip);
-      break;
-    case PLAIN:
-      rows_out(PLAIN, &s, j->ow, rows, strip);
-      break;
-    case GUIDED:
-      rows_out(GUIDED, &s, j->ow, rows, strip);
-      break;
-    case RECTIFIED:
-      rows_out(RECTIFIED, &s, j->ow, rows, strip);
-      break;
-    case SLOPES:
-      rows_out(SLOPES, &s, j->ow, rows, strip);
-      break;
-  }
+  FOR_MODE(mode_of(&j->epilogue), rows_out, &s, j->ow, rows, strip)
 }
 
 static void wino_out(const lun_wino *j, const lun_wino_block *b, int k0, int nk,
@@ -242,5 +215,5 @@ static void wino_out(const lun_wino *j, const lun_wino_block *b, int k0, int nk,
       segment_out(j, n, ty, tx, s, k0 + k, b->place + i, m + k);
     }
   }
-  if (past_caches(j)) past_done();
+  if (streams(j)) streaming_fence();
 }

@@ -6,7 +6,7 @@
 ** M[f] = V[f] U[f], of tiles x c by c x k matrices.  A job is a block of tiles
 ** and one panel of outputs or all.  What several jobs of a worker share it
 ** makes once and for itself: computing it again costs less than fetching it
-** from another processor's cache.  Two plans, and one for few outputs:
+** from another processor's cache.  Three plans:
 **
 ** - whole: small weights.  A worker holds all of U; a job carries a few tiles
 **   through all three stages while they stay in its second level cache.
@@ -14,13 +14,14 @@
 **   the weights of one panel for itself, DEPTH channels at a time, and
 **   multiplies V by them.  U, four times larger than the weights, never
 **   reaches memory.
-** - few: up to LUN_FEW outputs, summed directly, a band of rows a job.
+** - direct: up to LUN_DIRECT_CHANNELS inputs or outputs, summed without a transform,
+**   LUN_DIRECT_ROWS rows a job (simd_direct3x3.h).
 **
-** A worker's scratch lies at the same place in layer after layer, if they need
-** 8 MB or less: elsewhere it would fetch what another processor wrote there, only
-** to write over it.
+** A worker's scratch is at the same address in all layers that need 8 MB or less:
+** lines that another processor wrote last would have to be fetched before they are
+** overwritten.
 **
-** Nothing of this shows in the result: every output is one chain of fused
+** Results do not depend on the plan: every output is one chain of fused
 ** multiply-adds in the order of its channels.
 */
 #include "simd.h"
@@ -72,7 +73,7 @@ static int run_jobs(wino_plan *p, int64_t jobs, lun_job *fn, lun_err *err) {
   return st ? lun_fail(err, st, "interrupted") : LUN_OK;
 }
 
-/* The frequencies that the last of a row of outputs' tiles does without. */
+/* Bits: frequencies that the last tile of a row of `outputs` does not need. */
 static int dropped(int outputs) {
   int rest = 1 + (outputs - 1) % 4;
   return rest == 4 ? 0 : rest == 3 ? LUN_DROP_3 : LUN_DROP_2;
@@ -103,31 +104,31 @@ static ptrdiff_t panel_floats(const wino_plan *p) {
   return LUN_FREQ * lun_wino_us(p->isa, p->j->c);
 }
 
-/* Of `units` planes of h x w: the floats that belong to the row of tiles below
-** a block, `each` a tile; without the first `above` rows. */
-static lun_wino_soon below(const lun_wino *j, const float *from, int units,
-                           int h, int w, int above, int each, int t0, int nt) {
+/* Of `units` planes of h x w: `each` floats a tile of the row of tiles below a
+** block, from row `above` of it on. */
+static lun_prefetch below(const lun_wino *j, const float *from, int units,
+                          int h, int w, int above, int each, int t0, int nt) {
   ptrdiff_t plane = (ptrdiff_t)h * w;
   ptrdiff_t tile = t0 % (j->th * j->tw);
   const float *at = from + (ptrdiff_t)above * w + each * tile;
-  return (lun_wino_soon){at, 4, units, each * nt, plane, plane};
+  return (lun_prefetch){at, 4, units, each * nt, plane, plane};
 }
 
 /* Outputs, n images before them. */
-static lun_wino_soon outputs_below(const lun_wino *j, int64_t n, int t0,
-                                   int nt) {
+static lun_prefetch outputs_below(const lun_wino *j, int64_t n, int t0,
+                                  int nt) {
   int half = j->tap != NULL, h = j->oh >> half, w = j->ow >> half;
   const float *out = j->out + n * j->k * h * w;
   return below(j, out, j->k, h, w, 4 >> half, 16 >> 2 * half, t0, nt);
 }
 
-/* What the next row of tiles needs, two for each of the first panels: the
-** input's rows that this one does not meet; what the gate compares; outputs,
-** unless they go past the caches. */
-static void below_block(const lun_wino *j, int t0, int nt, lun_wino_soon *s) {
+/* Prefetches for the next row of tiles, two for each of the first panels: the
+** input rows that this row of tiles does not read, the gate's y, and the outputs
+** unless they are streamed. */
+static void below_block(const lun_wino *j, int t0, int nt, lun_prefetch *s) {
   int64_t n = t0 / (j->th * j->tw), plane = (int64_t)j->oh * j->ow;
   int64_t out = n * j->k * plane;
-  const lun_gate *g = j->end.gate;
+  const lun_gate *g = j->epilogue.gate;
   *s++ = below(j, j->in + n * j->c * j->h * j->w, j->c, j->h, j->w, 6 - j->pt,
                16, t0, nt);
   if (g && g->y) {
@@ -146,8 +147,8 @@ static void whole_job(void *arg, int64_t job) {
   float *u = p->scratch + (size_t)worker * p->each;
   lun_wino_v v = {u + p->panels * panel_floats(p), p->fs, p->ts};
   float *m = v.p + LUN_FREQ * p->fs;
-  lun_wino_soon soon[6] = {{0}};
-  below_block(j, t0, nt, soon);
+  lun_prefetch prefetch[6] = {{0}};
+  below_block(j, t0, nt, prefetch);
   for (int k = 0; k < p->panels && !p->held[worker]; k++) {
     lun_wino_part w = {k * p->isa->panel, 0, j->c};
     p->isa->wino_weights(j, w, u + k * panel_floats(p));
@@ -157,14 +158,21 @@ static void whole_job(void *arg, int64_t job) {
     p->isa->wino_in(j, &b, c, (lun_wino_v){v.p + c, v.fs, v.ts});
   }
   for (int k = 0; k < p->panels; k++) {
-    p->isa->wino_mul(j, &b, panel_width(p, k), j->c, v, u + k * panel_floats(p),
-                     m, 0, 1, soon + 2 * mini(k, 2));
+    lun_wino_product product = {.block = &b,
+                                .nk = panel_width(p, k),
+                                .nc = j->c,
+                                .v = v,
+                                .u = u + k * panel_floats(p),
+                                .m = m,
+                                .far_u = 1,
+                                .prefetch = prefetch + 2 * mini(k, 2)};
+    p->isa->wino_mul(j, &product);
     p->isa->wino_out(j, &b, k * p->isa->panel, panel_width(p, k), m);
   }
 }
 
-/* 14 tiles are one group, and rows of 56, 28 and 14 tiles have no rest; but
-** outputs that go past the caches want whole lines, 4 tiles each. */
+/* 14 tiles are one group of a product, and rows of 56, 28 and 14 tiles have no
+** rest; but streamed outputs need whole cache lines, 4 tiles each. */
 static int whole_tiles(const wino_plan *p) {
   int wide = p->isa->panel == 32 && lun_wino_bytes(p->j) <= LUN_CACHED;
   return wide ? WIDE_TILES : WHOLE_TILES;
@@ -185,7 +193,7 @@ static int run_whole(wino_plan *p, lun_err *err) {
 
 /* ---- plan panels -------------------------------------------------------- */
 
-/* V is cut by DEPTH channels first: a job reads one piece front to back. */
+/* V is [chunk of DEPTH channels][f][t][c]: a job reads a chunk front to back. */
 static lun_wino_v chunk_of(const wino_plan *p, float *v, int chunk) {
   return (lun_wino_v){v + chunk * (LUN_FREQ * p->fs), p->fs, p->ts};
 }
@@ -203,28 +211,28 @@ static lun_wino_part part_of(const wino_plan *p, int panel, int chunk) {
   return (lun_wino_part){panel * p->isa->panel, c0, mini(DEPTH, p->j->c - c0)};
 }
 
-/* What a worker most likely transforms next: rows of kernels, one for each
-** output, or some for each channel when back. */
-static lun_wino_soon weights_soon(const wino_plan *p, int panel, int chunk) {
+/* The weights that a worker most likely transforms next: rows of kernels, one for
+** each output, or some for each channel when back. */
+static lun_prefetch next_weights(const wino_plan *p, int panel, int chunk) {
   const lun_wino *j = p->j;
   int more = chunk + 1 < p->chunks;
   lun_wino_part w =
       part_of(p, more ? panel : (panel + 1) % p->panels, more ? chunk + 1 : 0);
   ptrdiff_t row = 9 * (ptrdiff_t)(j->back ? j->k : j->c);
   if (j->back) {
-    return (lun_wino_soon){.from = j->weights + w.c0 * row + w.k0 * 9,
-                           .shift = 5,
-                           .units = w.nc,
-                           .len = 9 * p->isa->panel,
-                           .stride = row,
-                           .jump = row};
+    return (lun_prefetch){.from = j->weights + w.c0 * row + w.k0 * 9,
+                          .shift = 5,
+                          .units = w.nc,
+                          .len = 9 * p->isa->panel,
+                          .stride = row,
+                          .jump = row};
   }
-  return (lun_wino_soon){.from = j->weights + w.k0 * row + w.c0 * 9,
-                         .shift = 5,
-                         .units = p->isa->panel,
-                         .len = 9 * 32,
-                         .stride = row,
-                         .jump = 9 * 32};
+  return (lun_prefetch){.from = j->weights + w.k0 * row + w.c0 * 9,
+                        .shift = 5,
+                        .units = p->isa->panel,
+                        .len = 9 * 32,
+                        .stride = row,
+                        .jump = 9 * 32};
 }
 
 /* Scratch: U of a chunk, M, and V.  Jobs go through the panels of one block
@@ -243,18 +251,25 @@ static void panel_job(void *arg, int64_t job) {
   p->held[worker] = block + 1;
   for (int i = 0; i < p->chunks; i++) {
     lun_wino_part w = part_of(p, panel, i);
-    lun_wino_soon soon[2] = {weights_soon(p, panel, i), {0}};
+    lun_prefetch prefetch[2] = {next_weights(p, panel, i), {0}};
     p->isa->wino_weights(p->j, w, u);
-    p->isa->wino_mul(p->j, &b, nk, w.nc, chunk_of(p, v, i), u, m, i > 0, 0,
-                     soon);
+    lun_wino_product product = {.block = &b,
+                                .nk = nk,
+                                .nc = w.nc,
+                                .v = chunk_of(p, v, i),
+                                .u = u,
+                                .m = m,
+                                .add = i > 0,
+                                .prefetch = prefetch};
+    p->isa->wino_mul(p->j, &product);
   }
   p->isa->wino_out(p->j, &b, panel * p->isa->panel, nk, m);
 }
 
-/* What the worker with most to do has to do, cut into so many blocks: cycles
-** for each channel, by measurement.  Every block makes all of U again; few
-** blocks are few jobs to share out, and large: a worker fetches the input of
-** all of its block, and the more fetch at once the longer each takes. */
+/* Cycles a channel (measured) of the busiest worker when tiles are cut into
+** `blocks`.  Many blocks: each transforms all weights again.  Few blocks: fewer
+** jobs to share out, and larger ones, each of which fetches the input of its whole
+** block, slower the more workers fetch at once. */
 static int64_t panels_cost(const wino_plan *p, int blocks) {
   enum { U_PANEL = 220, MULTIPLY_TILE = 36, V_TILE = 14, FETCH_TILE = 4 };
   int block = ceil_div(p->j->tiles, blocks), threads = lun_threads();
@@ -282,19 +297,20 @@ static int run_panels(wino_plan *p, lun_err *err) {
   return run_jobs(p, (int64_t)p->panels * p->blocks, panel_job, err);
 }
 
-/* ---- plan few ----------------------------------------------------------- */
+/* ---- plan direct -------------------------------------------------------- */
 
-static void few_job(void *arg, int64_t job) {
+static void direct_job(void *arg, int64_t job) {
   const wino_plan *p = arg;
-  int bands = ceil_div(p->j->oh, LUN_BAND);
-  p->isa->few(p->j, (int)(job / bands), (int)(job % bands) * LUN_BAND,
-              p->scratch + (size_t)lun_worker() * p->each);
+  int bands = ceil_div(p->j->oh, LUN_DIRECT_ROWS);
+  p->isa->direct3x3(p->j, (int)(job / bands),
+                    (int)(job % bands) * LUN_DIRECT_ROWS,
+                    p->scratch + (size_t)lun_worker() * p->each);
 }
 
-static int run_few(wino_plan *p, lun_err *err) {
-  p->each = lun_few_scratch(p->j);
-  return run_jobs(p, (int64_t)p->j->n * ceil_div(p->j->oh, LUN_BAND), few_job,
-                  err);
+static int run_direct(wino_plan *p, lun_err *err) {
+  p->each = lun_direct3x3_scratch(p->j);
+  return run_jobs(p, (int64_t)p->j->n * ceil_div(p->j->oh, LUN_DIRECT_ROWS),
+                  direct_job, err);
 }
 
 /* ---- any ---------------------------------------------------------------- */
@@ -302,7 +318,7 @@ static int run_few(wino_plan *p, lun_err *err) {
 int lun_wino_run(lun_wino *j, lun_err *err) {
   wino_plan p = {.j = j, .isa = lun_simd_now()};
   if (j->n <= 0 || j->k <= 0 || j->oh <= 0 || j->ow <= 0) return LUN_OK;
-  if (lun_few_fits(j->c, j->k)) return run_few(&p, err);
+  if (lun_direct3x3_fits(j->c, j->k)) return run_direct(&p, err);
   j->th = ceil_div(j->oh, 4);
   j->tw = ceil_div(j->ow, 4);
   j->tiles = j->n * j->th * j->tw;

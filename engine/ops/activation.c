@@ -69,7 +69,7 @@ static const lun_attrdef leak_attrs[] = {
 #define COMMON_RULES                                                           \
   {GATE_RULE(rectified)}, {GATE_RULE(deconvnet)},                              \
       {GATE_RULE(leak), .attrs = leak_attrs}, {                                \
-    .name = "identity", .back = ops_pass_back                                  \
+    .name = "identity", .back = ops_view_back                                  \
   }
 
 /* Forward value F(x) and gradient B(x, y, g). */
@@ -89,7 +89,7 @@ static const lun_attrdef leak_attrs[] = {
 /* A function that saturates on both sides: relu's rules would mean nothing. */
 #define SIGMOIDAL(id, F, B)                                                    \
   FUNCTION(id, F, B)                                                           \
-  OPS_RULES(id, {.name = "identity", .back = ops_pass_back});
+  OPS_RULES(id, {.name = "identity", .back = ops_view_back});
 
 #define OPERATOR(id, text, attributes, check)                                  \
   OPS_OPERATOR(id, text, 1, 1, .attrs = attributes, .infer = check,            \

@@ -132,7 +132,7 @@ static int batch_norm_back(const lun_back *b, lun_err *err) {
 }
 
 /* identity: relevance passes unchanged, as zennit's Pass. */
-OPS_RULES(batch_norm, {.name = "identity", .back = ops_pass_back});
+OPS_RULES(batch_norm, {.name = "identity", .back = ops_view_back});
 OPS_OPERATOR(batch_norm,
              "batch_norm(x (N,C,...), mean, var, gamma, beta, eps): "
              "(x - mean) / sqrt(var + eps) gamma + beta",
@@ -209,7 +209,8 @@ static void lrn_unplane(void *arg, int64_t plane) {
   const float *s = k->n->aux->data + (own - c) * k->size;
   float *dx = k->b->dx[0] + plane * k->size, beta = (float)attr[LRN_BETA];
   float weight = (float)(2 * attr[ALPHA] * attr[LRN_BETA] / attr[SIZE]);
-  around(c, (size - 1) / 2, size / 2, k->count, &lo, &hi); /* turned round */
+  around(c, (size - 1) / 2, size / 2, k->count, &lo,
+         &hi); /* window(j) that holds c */
   memset(dx, 0, (size_t)k->size * sizeof *dx);
   for (int64_t j = lo; j <= hi; j++)
     for (int64_t i = 0; i < k->size; i++) {

@@ -1,7 +1,7 @@
 /*
 ** ops.h - what the operators share: messages that name the layer, attributes
 ** checked once, loops cut into fixed chunks for the pool, broadcasting.
-** Private to engine/op.c and engine/ops/.
+** Private to engine/ops/.
 */
 #ifndef LUN_OPS_H
 #define LUN_OPS_H
@@ -88,9 +88,9 @@ void ops_zero(const lun_back *b, int i);
 /* Is n a maximum pooling of 2x2 windows, stride 2, no padding?  Its aux holds a
 ** byte for each window: which of the four won (pool.c). */
 int ops_maxpool2x2(const lun_node *n);
-/* The rule of a `pass` operator: dx = dy. */
-int ops_pass_back(const lun_back *b, lun_err *err);
-extern const lun_rule ops_pass_rules[];
+/* The rule of an operator with is_view: dx = dy. */
+int ops_view_back(const lun_back *b, lun_err *err);
+extern const lun_rule ops_view_rules[];
 
 /* ---- strided and broadcast iteration (iter.c) -------------------------- */
 

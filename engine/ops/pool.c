@@ -328,7 +328,7 @@ OPS_OPERATOR(max_pool2d,
              "max_pool2d(x, kernel, stride = kernel, padding, ceil_mode): "
              "gradient to the first maximum",
              1, 1, .attrs = max_attrs, .infer = max_infer, .gated = 1,
-             .picks = 1);
+             .selects_input = 1);
 
 /* ---- average ----------------------------------------------------------- */
 

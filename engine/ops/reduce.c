@@ -176,8 +176,8 @@ static void count(plan *p) {
   p->units *= p->tiles;
 }
 
-/* Everything into one number: pieces of a fixed length side by side, then
-** the pieces in order. */
+/* One result of the whole tensor: pieces of a fixed length are folded in parallel,
+** then their results in order. */
 typedef struct pieces {
   const plan *p;
   double *acc;
@@ -359,7 +359,7 @@ static int mean_back(const lun_back *b, lun_err *err) {
   return spread_back(b, share(b->node), err);
 }
 
-/* All of dy goes to where the extreme was found. */
+/* dy goes to the element that was the extreme. */
 static int extreme_back(const lun_back *b, lun_err *err) {
   const lun_node *n = b->node;
   const int32_t *arg = (const int32_t *)(const void *)n->aux->data;

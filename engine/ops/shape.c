@@ -6,11 +6,11 @@
 
 #include "ops.h"
 
-/* ---- the same values in the same order (`pass`) ------------------------ */
+/* ---- the same values in the same order (`is_view`) ------------------------ */
 
-/* Never called by the tape, which takes the view that infer made; here for
-** those who run an operator by hand. */
-static int pass_forward(lun_node *n, lun_err *err) {
+/* Nothing to compute: infer made the view.  The tape never calls it; a caller that
+** runs an operator without a tape does. */
+static int view_forward(lun_node *n, lun_err *err) {
   (void)n, (void)err;
   return LUN_OK;
 }
@@ -19,18 +19,18 @@ static int same_view(lun_node *n, lun_err *err) {
   return lun_node_view(n, n->in[0]->ndim, n->in[0]->dim, err);
 }
 
-#define PASS(id, text, attributes, check)                                      \
-  OPS_OPERATOR_WITH(id, text, 1, 1, pass_forward, ops_pass_rules,              \
+#define VIEW(id, text, attributes, check)                                      \
+  OPS_OPERATOR_WITH(id, text, 1, 1, view_forward, ops_view_rules,              \
                     .attrs = attributes, .infer = check, .inplace = 1,         \
-                    .pass = 1)
+                    .is_view = 1)
 
-PASS(identity, "identity(x): x, as a node of its own", NULL, same_view);
+VIEW(identity, "identity(x): x, as a node of its own", NULL, same_view);
 
 static const lun_attrdef dropout_attrs[] = {
     {.name = "p", .at = 0, .count = 1, .fallback = 0.5},
     {.name = NULL},
 };
-PASS(dropout, "dropout(x, p): x; only training would drop anything",
+VIEW(dropout, "dropout(x, p): x; only training would drop anything",
      dropout_attrs, same_view);
 
 static const lun_attrdef reshape_attrs[] = {
@@ -82,7 +82,7 @@ static int reshape_infer(lun_node *n, lun_err *err) {
   }
   return lun_node_view(n, ndim, dim, err);
 }
-PASS(reshape, "reshape(x, shape): one number may be -1", reshape_attrs,
+VIEW(reshape, "reshape(x, shape): one number may be -1", reshape_attrs,
      reshape_infer);
 
 static const lun_attrdef flatten_attrs[] = {
@@ -99,7 +99,7 @@ static int flatten_infer(lun_node *n, lun_err *err) {
   for (int d = from + 1; d < x->ndim; d++) dim[from] *= x->dim[d];
   return lun_node_view(n, from + 1, dim, err);
 }
-PASS(flatten, "flatten(x, from): dims from .. last become one", flatten_attrs,
+VIEW(flatten, "flatten(x, from): dims from .. last become one", flatten_attrs,
      flatten_infer);
 
 /* ---- strided copies ---------------------------------------------------- */

@@ -44,13 +44,13 @@ lazy.net = function()
   end
 end
 lazy.models = from "models"
-lazy.labels = from "net.labels"
+lazy.labels = from "score.labels"
 lazy.train = from "train"
 -- what is explained, and how
-lazy.score = from "explain.score"
-lazy.modifiers = from "explain.modifiers"
-lazy.modifier = from("explain.modifiers", "new")
-lazy.extract = from("explain.modifiers", "extract")
+lazy.score = from "score"
+lazy.modifiers = from "modifiers"
+lazy.modifier = from("modifiers", "new")
+lazy.extract = from("modifiers", "extract")
 lazy.relevance = from "explain.relevance"
 lazy.metrics = from "metrics"
 lazy.metric = from("explain.metric", "new")
@@ -113,7 +113,7 @@ function lu.names()
   return list
 end
 
----The module that `lu[name]` is: "lunette.explain.score" for "score".
+---The module that `lu[name]` is: "lunette.score" for "score".
 ---@param name string
 ---@return string?
 function lu.module_of(name) return home[lazy[name]] end

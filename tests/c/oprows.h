@@ -142,6 +142,7 @@ static const oprow oprows[] = {
     {"interpolate", "size=7,9 align_corners=1", "1,2,3,4"},
     {"interpolate", "size=7,5 mode=2", "1,1,4,3"},
     {"interpolate", "size=6,1 mode=2 align_corners=1", "1,1,4,3"},
+    {"interpolate", "size=1,1 align_corners=1", "1,1,4,3"},
 };
 
 enum { OPROWS = sizeof oprows / sizeof *oprows };

@@ -108,6 +108,42 @@ static void views_share(void) {
   lun_tensor_release(v);
 }
 
+/* A tensor never reaches beyond its storage of 4 floats, wherever it begins. */
+static void tensors_stay_inside_their_storage(void) {
+  static const struct {
+    size_t offset;
+    int64_t dim[2];
+    int fits;
+  } rows[] = {
+      {0, {2, 2}, 1},
+      {0, {1, 5}, 0},
+      {4, {1, 3}, 1},
+      {4, {2, 2}, 0},
+      {8, {1, 2}, 1},
+      {8, {3, 1}, 0},
+      {12, {1, 1}, 1},
+      {12, {2, 1}, 0},
+      {16, {1, 0}, 1},
+      {16, {1, 1}, 0},
+      {17, {1, 0}, 0},
+      {SIZE_MAX - 3, {1, 1}, 0},
+      {0, {1, INT64_C(1) << 60}, 0},
+      {15, {1, 1}, 0},
+      {0, {INT32_MAX, INT32_MAX}, 0},
+  };
+  for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
+    lun_storage *s = lun_calloc(1, sizeof *s);
+    lun_tensor *t = NULL;
+    lun_err err = {0, ""};
+    *s = (lun_storage){.refs = 1, .base = lun_calloc(4, 4), .bytes = 16};
+    int status = lun_tensor_over(&t, s, rows[r].offset, 2, rows[r].dim, &err);
+    CHECK(status == (rows[r].fits ? LUN_OK : LUN_ESHAPE), "row %d: %d %s",
+          (int)r, status, err.msg);
+    CHECK((t != NULL) == rows[r].fits, "row %d", (int)r);
+    lun_tensor_release(t);
+  }
+}
+
 static int released;
 static void on_release(void *ctx) {
   released++;
@@ -485,6 +521,7 @@ int main(void) {
     TEST(the_nth_allocation_fails());
     TEST(shapes_are_checked());
     TEST(views_share());
+    TEST(tensors_stay_inside_their_storage());
     TEST(foreign_storage_is_released_once());
     TEST(random_numbers_are_counted());
     TEST(fused_equals_unfused());

@@ -218,9 +218,13 @@ static void test_pickles(void) {
         "%s", err.msg);
   refuses(PICKLE("cos\nsystem\n(X\2\0\0\0lstR."), "os.system");
   refuses(PICKLE("\x80\4\x8c\2os\x8c\6system\x93."), "os.system");
-  refuses(PICKLE("(ios\nsystem\n."), "INST");
-  refuses(PICKLE(")\x81."), "NEWOBJ");
-  refuses(PICKLE("\x82\1."), "EXT1");
+  refuses(PICKLE("(ios\nsystem\n."), "os.system");
+  refuses(PICKLE("cbuiltins\neval\n."), "builtins.eval");
+  refuses(PICKLE("cos.path\njoin\n."), "os.path.join");
+  refuses(PICKLE(")\x81."), "empty stack");
+  refuses(PICKLE("ctorch\nSize\n)\x81."), "no class");
+  refuses(PICKLE("(K\1o."), "no class");
+  refuses(PICKLE("\x82\1."), "0x82");
   refuses(PICKLE("ctorch\nFloatStorage\n)R."), "storage type");
   refuses(PICKLE("K\1K\2R."), "no function");
   refuses(PICKLE("}}b}K\1b."), "attributes");
@@ -232,10 +236,46 @@ static void test_pickles(void) {
   refuses(PICKLE("h\7."), "recalls");
   refuses(PICKLE("X\xff\xff\xff\x7f."), "cut off");
   refuses(PICKLE("\x8a\x09"
-                 "123456789."),
-          "64 bits");
+                 "12345678."),
+          "cut off");
   refuses(PICKLE("cos\nsystem"), "cut off");
   refuses(PICKLE(""), "cut off");
+}
+
+/* What pickles of other classes say, however they are made and filled: nothing
+** is opened, the machine goes on. */
+static void test_closed_objects(void) {
+  static const struct {
+    const char *p;
+    size_t n;
+  } cases[] = {
+#define CLOSED(text) {PICKLE(text)}
+      CLOSED("}X\1\0\0\0acapp\nConf\n)\x81}X\1\0\0\0bK\1sbs."),
+      CLOSED("}X\1\0\0\0acapp\nConf\n)R(K\1K\2es."),
+      CLOSED("}X\1\0\0\0acapp\nConf\n)}\x92K\1as."),
+      CLOSED("}X\1\0\0\0a(iapp\nConf\n(K\1K\2us."),
+      CLOSED("}X\1\0\0\0a(capp\nConf\nK\1oK\1K\2ss."),
+      CLOSED("}X\1\0\0\0acapp\nmake\n)R)R(K\1\x90s."),
+      CLOSED("}X\1\0\0\0acbuiltins\nset\n)R(K\1\x90s."),
+      CLOSED("}X\1\0\0\0aC\2xyB\2\0\0\0xy0s."),
+      CLOSED("}X\1\0\0\0a\x8a\x09"
+             "123456789s."),
+      CLOSED("}X\1\0\0\0a\x8fs."),
+      CLOSED("}X\1\0\0\0a(K\1K\2ls."),
+      CLOSED("}X\1\0\0\0a(K\1K\2ds."),
+      CLOSED("}(K\1"
+             "1K\1K\2"
+             "20s."),
+      CLOSED("ccollections\ndefaultdict\ncbuiltins\nlist\n\x85RK\1K\2s."),
+#undef CLOSED
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    lun_err err = {0, ""};
+    imp_kind kind = IMP_NONE;
+    int status = run_pickle(cases[i].p, cases[i].n, &kind, &err);
+    CHECK(status == LUN_OK && kind == IMP_DICT, "case %zu: %d %s", i, status,
+          err.msg);
+  }
 }
 
 /* Programs of random opcodes, the same in every run: whatever they are, the
@@ -243,6 +283,7 @@ static void test_pickles(void) {
 static void test_random_pickles(void) {
   static const char ops[] = "\x80}](t)\x85\x86\x87"
                             "aesuqrhjKMJN\x88\x89XUcQRb."
+                            "ioldCB012\x81\x92\x8f\x90\x91\x8b"
                             "\x8a\x8c\x93\x94";
   uint64_t state = 1;
   int ended = 0;
@@ -477,6 +518,7 @@ int main(void) {
     TEST(test_refused_values());
     TEST(test_copies());
     TEST(test_pickles());
+    TEST(test_closed_objects());
     TEST(test_random_pickles());
     TEST(test_plan_of_any_length());
     TEST(test_wrong_plans());

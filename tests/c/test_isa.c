@@ -86,17 +86,59 @@ static void tables_are_their_own(void) {
     CHECK((s->panel == 32) == (strcmp(s->name, "avx512") == 0), "%s: %d",
           s->name, s->panel);
     CHECK(s->wino_in && s->wino_weights && s->wino_mul && s->wino_out &&
-              s->few && s->mul && s->finish && s->turn && s->dense_rows &&
-              s->dense_cols && s->maxpool2x2 && s->maxpool2x2_back,
+              s->direct3x3 && s->mul && s->epilogue && s->transpose &&
+              s->dense_rows && s->dense_cols && s->maxpool2x2 &&
+              s->maxpool2x2_back,
           "%s: a function is missing", s->name);
     if (first)
       CHECK(s->wino_mul != first->wino_mul && s->mul != first->mul &&
                 s->dense_rows != first->dense_rows &&
-                s->dense_cols != first->dense_cols && s->few != first->few,
+                s->dense_cols != first->dense_cols &&
+                s->direct3x3 != first->direct3x3,
             "%s and %s share kernels", s->name, first->name);
     first = s;
   }
   lun_isa_set(NULL);
+}
+
+/* Which way a convolution is computed: Winograd's for 3x3 kernels of stride 1,
+** summed directly where there are at most three channels on one side; a gather
+** else.  Results are the same, so only this notices a slower choice. */
+static void layers_get_their_kernels(void) {
+  static const struct {
+    int c, k, kh, kw, stride, dilation, groups;
+    int wino, direct, pools;
+  } rows[] = {
+      {3, 64, 3, 3, 1, 1, 1, 1, 1, 0},    {64, 64, 3, 3, 1, 1, 1, 1, 0, 1},
+      {4, 4, 3, 3, 1, 1, 1, 1, 0, 1},     {64, 3, 3, 3, 1, 1, 1, 1, 1, 0},
+      {512, 512, 3, 3, 1, 1, 1, 1, 0, 1}, {64, 64, 1, 1, 1, 1, 1, 0, 0, 0},
+      {64, 64, 3, 1, 1, 1, 1, 0, 0, 0},   {64, 64, 1, 3, 1, 1, 1, 0, 0, 0},
+      {64, 64, 3, 3, 2, 1, 1, 0, 0, 0},   {64, 64, 3, 3, 1, 2, 1, 0, 0, 0},
+      {64, 64, 3, 3, 1, 1, 2, 0, 0, 0},   {64, 64, 5, 5, 1, 1, 1, 0, 0, 0},
+  };
+  for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
+    lun_conv s = {.n = 1,
+                  .c = rows[r].c,
+                  .h = 16,
+                  .w = 16,
+                  .k = rows[r].k,
+                  .kh = rows[r].kh,
+                  .kw = rows[r].kw,
+                  .oh = 16,
+                  .ow = 16,
+                  .sh = rows[r].stride,
+                  .sw = rows[r].stride,
+                  .dh = rows[r].dilation,
+                  .dw = rows[r].dilation,
+                  .pt = 1,
+                  .pl = 1,
+                  .groups = rows[r].groups};
+    CHECK(lun_wino_fits(&s) == rows[r].wino, "row %d: Winograd", (int)r);
+    if (rows[r].wino)
+      CHECK(lun_direct3x3_fits(s.c, s.k) == rows[r].direct, "row %d: direct",
+            (int)r);
+    CHECK(lun_conv_pools(&s) == rows[r].pools, "row %d: pooling", (int)r);
+  }
 }
 
 /* LUNETTE_ISA is read where the first kernel runs: in a process of its own. */
@@ -136,6 +178,7 @@ int main(int argc, char **argv) {
     TEST(the_best_set_comes_first());
     TEST(what_is_named_runs());
     TEST(tables_are_their_own());
+    TEST(layers_get_their_kernels());
   }
   DONE("isa");
 }

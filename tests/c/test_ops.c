@@ -108,6 +108,16 @@ static const literal literals[] = {
      V{1, 1.25f, 1.75f, 2.5f, 3.5f, 4}, 1e-6, NULL},
     {"interpolate", "size=3,3 align_corners=1", "1,1,2,2", V{1, 2, 3, 4},
      V{1, 1.5f, 2, 2, 2.5f, 3, 3, 3.5f, 4}, 1e-6, NULL},
+    /* one output with align_corners is the first input, at coordinate 0 */
+    {"interpolate", "size=1,1 align_corners=1", "1,1,2,3", V{7, 2, 3, 4, 5, 6},
+     V{7}, 0, NULL},
+    {"interpolate", "size=2,1 align_corners=1", "1,1,2,3", V{7, 2, 3, 4, 5, 6},
+     V{7, 4}, 0, NULL},
+    {"interpolate", "size=1,1 mode=2 align_corners=1", "1,1,2,3",
+     V{7, 2, 3, 4, 5, 6}, V{7}, 0, NULL},
+    {"interpolate", "size=3,2 align_corners=1", "1,1,1,1", V{7},
+     V{7, 7, 7, 7, 7, 7}, 0, NULL},
+    {"interpolate", "size=1,1", "1,1,1,3", V{1, 2, 4}, V{2}, 0, NULL},
     {"interpolate", "size=1,6 mode=2", "1,1,1,3", V{1, 2, 4},
      V{0.89453125f, 1.15625f, 1.5625f, 2.55859375f, 3.58203125f, 4.2109375f},
      1e-6, NULL},
@@ -224,6 +234,43 @@ static void large_reductions_equal_a_plain_loop(void) {
   lun_free(g);
   opcase_close(&s);
   opcase_close(&m);
+}
+
+/* A NaN anywhere in a large reduction: in the first of its pieces, in a later one,
+** in both.  The first of several gets the gradient of an extreme. */
+static void nan_survives_large_reductions(void) {
+  static const char *const ops[] = {"sum", "mean", "max", "min"};
+  static const char *const dims[] = {"", "dims=1", "dims=2"};
+  static const int64_t places[][2] = {
+      {0, 0}, {40000, 40000}, {210299, 210299}, {40000, 210299}, {5, 100000}};
+  float dy[701], *g, *dx[LUN_MAXIN] = {NULL};
+  for (int i = 0; i < 701; i++) dy[i] = 1;
+  g = dx[0] = lun_malloc(300 * 701 * sizeof *g);
+  for (int o = 0; o < 4; o++)
+    for (int d = 0; d < 3; d++)
+      for (int k = 0; k < 5; k++) {
+        const int64_t *at = places[k];
+        int64_t count = 0, lost = 0, out[2];
+        opcase c;
+        CHECK(opcase_make(&c, ops[o], dims[d], "300,701"), "%s", ops[o]);
+        for (int i = 0; i < 2; i++) {
+          c.n.in[0]->data[at[i]] = NAN;
+          out[i] = d == 0 ? 0 : d == 1 ? at[i] % 701 : at[i] / 701;
+        }
+        CHECK(opcase_run(&c), "%s", ops[o]);
+        for (int64_t i = 0; i < c.n.out->size; i++)
+          count += isnan(c.n.out->data[i]) != 0;
+        CHECK(isnan(c.n.out->data[out[0]]) && isnan(c.n.out->data[out[1]]) &&
+                  count == 1 + (out[0] != out[1]),
+              "%s {%s}: %d NaNs of those at %d and %d", ops[o], dims[d],
+              (int)count, (int)at[0], (int)at[1]);
+        opcase_back(&c, "plain", 0, 1, dy, dx);
+        for (int i = 0; o >= 2 && i < 2; i++)
+          lost += g[at[i]] < 1 && (i == 0 || out[0] != out[1]);
+        CHECK(lost == 0, "%s {%s}: the gradient is elsewhere", ops[o], dims[d]);
+        opcase_close(&c);
+      }
+  lun_free(g);
 }
 
 /* The operator reads its attributes as the kernels' plain twin is told.
@@ -356,6 +403,7 @@ int main(void) {
     TEST(slopes_are_those_of_pytorch());
     TEST(shapes_are_those_of_pytorch());
     TEST(large_reductions_equal_a_plain_loop());
+    TEST(nan_survives_large_reductions());
     TEST(conv2d_hands_its_geometry_on());
     TEST(nan_stays_nan());
     TEST(the_first_of_equal_maxima_gets_the_gradient());

@@ -309,6 +309,46 @@ static void rules_that_are_none_are_refused(void) {
   tapenet_close(&n);
 }
 
+/* relu(x) read by two convolutions: the rule is that of the sum of both gradients.
+** A gate applied in each convolution's own pass would be another rule: guided is
+** max(a + b, 0), not max(a, 0) + max(b, 0). */
+static void two_readers_share_one_gate(void) {
+  static const char *const names[] = {"plain", "guided", "rectified", "leak"};
+  lun_tensor *w[3] = {noise("6,3,3,3", 2), noise("5,6,3,3", 3),
+                      noise("5,6,3,3", 4)};
+  lun_tensor *seed = noise("2,5,4,4", 5);
+  for (int r = 0; r < 4; r++) {
+    lun_tape *tape;
+    CHECK(lun_tape_new(&tape, NULL) == LUN_OK, "tape");
+    lun_var x = leaf(tape, "2,3,8,8", 1), c, y, branch[2];
+    c = put_with(tape, "conv2d", NULL, 0, LUN_DEFER, x, (lun_var){w[0], -1},
+                 none);
+    y = put(tape, "relu", c, none, none);
+    for (int k = 0; k < 2; k++)
+      branch[k] = put(tape, "conv2d", y, (lun_var){w[1 + k], -1}, none);
+    lun_var out = put(tape, "add", branch[0], branch[1], none);
+    /* the gradient at y knows no rule of y; the rule's own, by its formula */
+    lun_tensor *dy = gradient(tape, out.node, seed, y.node, NULL, 0);
+    lun_tensor *dc = gradient(tape, out.node, seed, c.node, names[r], 0.1);
+    int bad = 0, up = 0;
+    for (int64_t i = 0; dy && dc && i < dy->size; i++) {
+      float g = dy->data[i], open = y.t->data[i] > 0, want;
+      want = r == 0   ? g * open
+             : r == 1 ? fmaxf(g, 0) * open
+             : r == 2 ? fmaxf(g, 0)
+                      : (open > 0 ? g : 0.1f * g);
+      bad += fabsf(dc->data[i] - want) > 1e-6f * fabsf(want);
+      up += want > 0;
+    }
+    CHECK(dy && dc && bad == 0 && up > 10, "%s: %d differ", names[r], bad);
+    lun_tensor_release(dy);
+    lun_tensor_release(dc);
+    lun_tape_release(tape);
+  }
+  for (int i = 0; i < 3; i++) lun_tensor_release(w[i]);
+  lun_tensor_release(seed);
+}
+
 /* Answers every hook by the C rule that the node has. */
 static lun_tensor *hooked(const tapenet *n, lun_tensor *seed, int rule) {
   lun_walk *w;
@@ -416,7 +456,7 @@ static void layouts_agree(void) {
 /* ---- several targets in one walk ---------------------------------------- */
 
 /* relu(conv(x)), pooled or not, flattened twice; each flat map goes through a
-** dense layer of turned weights; the sum of both.  first, second: the flat maps
+** dense layer of (in, out) weights; the sum of both.  first, second: the flat maps
 ** under which gradients are wanted. */
 typedef struct twonet {
   lun_tensor *w, *f[2];
@@ -660,6 +700,7 @@ int main(void) {
     TEST(own_gates_are_fused());
     TEST(rules_that_are_none_are_refused());
     TEST(gates_equal_rules());
+    TEST(two_readers_share_one_gate());
     TEST(layouts_agree());
     TEST(targets_do_not_disturb_each_other());
     TEST(copies_equal_walks());

@@ -7,6 +7,7 @@
 local docs = require "lunette.repl.docs"
 local exports = require "lunette.repl.exports"
 local help = require "lunette.repl.help"
+require "lunette.repl.session" -- whose commands are exports too
 local terminal = require "tests.lua.terminal"
 
 local function write(path, text)

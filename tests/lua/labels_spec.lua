@@ -1,5 +1,5 @@
 -- Class names: ids from 0, as ImageNet counts.
-local labels = require "lunette.net.labels"
+local labels = require "lunette.score.labels"
 local suggest = require "lunette.base.suggest"
 
 

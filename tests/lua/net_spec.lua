@@ -1,6 +1,6 @@
 -- Networks: building from tables, names, parameters, summaries.
 local core = require "lunette.core"
-local kinds = require "lunette.net.layers"
+local kinds = require "lunette.layers"
 local lu = require "lunette"
 local t = dofile "tests/lua/support.lua"
 

@@ -4,6 +4,7 @@ local core = require "lunette.core"
 local docs = require "lunette.repl.docs"
 local exports = require "lunette.repl.exports"
 local help = require "lunette.repl.help"
+require "lunette.repl.session" -- whose commands are exports too
 local terminal = require "tests.lua.terminal"
 
 

@@ -200,7 +200,7 @@ describe("the REPL in a terminal", function()
   it("completes modifiers and file names", function()
     completed('lu.saliency(run, { modifiers = { "gui', '{ "guided"')
     completed('lu.load "./luane', "> lu.load")
-    completed('lu.load "./lua/lunette/tr', '"./lua/lunette/train.lua"')
+    completed('lu.load "./lua/lunette/ma', '"./lua/lunette/main.lua"')
   end)
 
   it("completes globals, keywords and fields of the library", function()

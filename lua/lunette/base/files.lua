@@ -40,6 +40,15 @@ function M.exists(path)
 end
 
 
+---Bytes of a file.
+---@param path string
+---@return integer? size   nil: there is no such file
+function M.size(path)
+  local a = lfs.attributes(path)
+  return a and a.mode == "file" and a.size or nil
+end
+
+
 ---Whether a path names what is neither a file nor a folder: a device, FIFO, socket.
 ---@param path string
 ---@return boolean

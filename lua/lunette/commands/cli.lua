@@ -28,12 +28,12 @@ local from_rows = {
       require "lunette.methods"), ", ")
   end,
   dialect = function()
-    return "whose numbers: " .. table.concat(require("lunette.explain.method")
-      .all_dialects(), ", ")
+    return "whose numbers: " .. table.concat(require(
+      "lunette.commands.method_flags").dialects(), ", ")
   end,
   modifier = function()
     return "backward rule: "
-      .. table.concat(require("lunette.explain.modifiers").usage(), ", ")
+      .. table.concat(require("lunette.modifiers").usage(), ", ")
   end,
 }
 

@@ -50,7 +50,7 @@ end
 ---have pictures of, the photographs, as what the network takes them for.
 local function known_to(net)
   if net.labels == "imagenet" then return find(photographs) end
-  local labels, found = require "lunette.net.labels", {}
+  local labels, found = require "lunette.score.labels", {}
   for _, p in ipairs(net.labels and find(small) or {}) do
     local id = labels.find(p[2], net)
     if id then found[#found + 1] = { p[1], id } end

@@ -15,9 +15,8 @@ local function options(args)
   p:option("--method", "how"):default "gradcam":choices(rows.names(methods))
   p:option("-c --class", "class id or name (default: the most probable)")
   p:option("--modifier", "backward rule (may be repeated): "
-           .. flags.enumerate(require("lunette.explain.modifiers").usage())):count "*"
-  local dialects = require("lunette.explain.method").all_dialects()
-  p:option("--dialect", "whose numbers: " .. flags.enumerate(dialects))
+           .. flags.enumerate(require("lunette.modifiers").usage())):count "*"
+  p:option("--dialect", "whose numbers: " .. flags.enumerate(flags.dialects()))
   p:option("-o --out", "picture (.png) or folder"):default "out/"
   p:option("--colormap", "jet, viridis, magma, ... (default jet for overlays)")
   p:option("--scale", "1 or 2"):default(1):convert(tonumber)

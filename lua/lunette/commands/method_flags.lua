@@ -69,6 +69,21 @@ function M.having(test)
 end
 
 
+---The dialects that methods have, each once, in the order in which they come.
+---@return string[]
+function M.dialects()
+  local list, seen = {}, {}
+  for _, row in pairs(methods) do
+    for _, name in ipairs(row.dialects) do
+      if not seen[name] then
+        seen[name], list[#list + 1] = true, name
+      end
+    end
+  end
+  return list
+end
+
+
 local function meaning(flag)
   local text = flag.option.text
   local default = flag.option.type ~= "flag" and flag.option:default_text()

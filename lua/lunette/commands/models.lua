@@ -50,7 +50,7 @@ local function get(opts)
     text.complain(message, "lunette models")
     return 64
   end
-  local out, report = catalogue.get(opts.name, {
+  local out, report = require "lunette.weights.get"(opts.name, {
     half = opts.half, progress = not opts.quiet,
     say = function(line) io.stderr:write(text.escape(line), "\n") end,
   })

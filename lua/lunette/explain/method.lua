@@ -11,9 +11,9 @@
 ---    end,
 ---  }
 local core = require "lunette.core"
-local modifiers = require "lunette.explain.modifiers"
+local modifiers = require "lunette.modifiers"
 local options = require "lunette.base.options"
-local scores = require "lunette.explain.score"
+local scores = require "lunette.score"
 local opt = options.opt
 
 local M = {}
@@ -133,21 +133,6 @@ function M.new(spec)
     row.options.raw = opt.flag(false, "signed values as they come, not finished")
   end
   return setmetatable(row, Method)
-end
-
-
----The dialects of all methods.
----@return string[]
-function M.all_dialects()
-  local list, seen = {}, {}
-  for _, row in pairs(require "lunette.methods") do
-    for _, name in ipairs(row.dialects) do
-      if not seen[name] then
-        seen[name], list[#list + 1] = true, name
-      end
-    end
-  end
-  return list
 end
 
 

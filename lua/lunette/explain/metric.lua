@@ -132,9 +132,9 @@ function Metric.__call(row, map, other, opts)
   if not row.needs and opts == nil then opts = other end
   check_map(row.name, map)
   local o = options.check(row.name, opts, row.options, 3)
-  if o.score then o.score = require("lunette.explain.score").of(o.score) end
+  if o.score then o.score = require("lunette.score").of(o.score) end
   if o.modifiers then
-    o.modifiers = require("lunette.explain.modifiers").list(o.modifiers)
+    o.modifiers = require("lunette.modifiers").list(o.modifiers)
   end
   local get = check_other(row, map, other)
   map = map:detach()

@@ -6,7 +6,7 @@ local baselines = require "lunette.explain.baselines"
 local masking = require "lunette.explain.masks"
 local progress = require "lunette.base.progress"
 local sampling = require "lunette.explain.sampling"
-local scores = require "lunette.explain.score"
+local scores = require "lunette.score"
 
 local M = {}
 

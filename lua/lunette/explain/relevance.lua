@@ -1,9 +1,9 @@
 ---Where relevance goes: what every layer gets and hands on, and where it is lost.
 local core = require "lunette.core"
-local layers = require "lunette.net.layers"
-local modifiers = require "lunette.explain.modifiers"
+local layers = require "lunette.layers"
+local modifiers = require "lunette.modifiers"
 local options = require "lunette.base.options"
-local scores = require "lunette.explain.score"
+local scores = require "lunette.score"
 
 local M = {}
 

@@ -3,7 +3,7 @@
 ---order of the copies, so the same bits come out for any batch size.
 local core = require "lunette.core"
 local progress = require "lunette.base.progress"
-local scores = require "lunette.explain.score"
+local scores = require "lunette.score"
 
 local M = {}
 

@@ -1,6 +1,6 @@
 local cam = require("lunette.explain.cam").new
 local opt = require("lunette.base.options").opt
-local scores = require "lunette.explain.score"
+local scores = require "lunette.score"
 
 
 ---The classes at those ranks of |z - z_c|, nearest first; rank 0 is c itself.

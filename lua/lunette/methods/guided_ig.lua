@@ -5,7 +5,7 @@ local opt = require("lunette.base.options").opt
 local perturb = require "lunette.explain.perturb"
 local progress = require "lunette.base.progress"
 local sampling = require "lunette.explain.sampling"
-local scores = require "lunette.explain.score"
+local scores = require "lunette.score"
 
 local abs, floor = math.abs, math.floor
 local DONE = 3e38 -- the gradient of a feature that may move no further

@@ -1,6 +1,6 @@
 local method = require("lunette.explain.method").new
 local opt = require("lunette.base.options").opt
-local modifiers = require "lunette.explain.modifiers"
+local modifiers = require "lunette.modifiers"
 local relevance = require "lunette.explain.relevance"
 
 

@@ -2,7 +2,7 @@ local cam = require("lunette.explain.cam")
 local core = require "lunette.core"
 local opt = require("lunette.base.options").opt
 local perturb = require "lunette.explain.perturb"
-local scores = require "lunette.explain.score"
+local scores = require "lunette.score"
 
 
 ---The score of the softmax of what is scored (tf-keras-vis).

@@ -5,9 +5,9 @@ local blame = require "lunette.base.blame"
 local channel_means = require "lunette.net.channel_means"
 local core = require "lunette.core"
 local forward = require "lunette.net.forward"
-local modifiers = require "lunette.explain.modifiers"
+local modifiers = require "lunette.modifiers"
 local options = require "lunette.base.options"
-local scores = require "lunette.explain.score"
+local scores = require "lunette.score"
 
 local Backward = {}
 

@@ -3,7 +3,7 @@
 ---  by_name, by_alias, groups   name -> layer
 ---  readers        name -> indices of the layers that read it
 ---  outputs        names
-local layers = require "lunette.net.layers"
+local layers = require "lunette.layers"
 local suggest = require "lunette.base.suggest"
 
 -- Groups that one name is in: "a.b.c.d" is in three. Names out of files have no other

@@ -6,7 +6,7 @@
 ---411 MB are read), and kept until the weights change: 8 MB for VGG16.
 local blame = require "lunette.base.blame"
 local core = require "lunette.core"
-local modifiers = require "lunette.explain.modifiers"
+local modifiers = require "lunette.modifiers"
 
 local M = {}
 

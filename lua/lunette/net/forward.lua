@@ -3,8 +3,8 @@
 ---apart from the run that scripts see.
 local blame = require "lunette.base.blame"
 local core = require "lunette.core"
-local layers = require "lunette.net.layers"
-local modifiers = require "lunette.explain.modifiers"
+local layers = require "lunette.layers"
+local modifiers = require "lunette.modifiers"
 local options = require "lunette.base.options"
 local progress = require "lunette.base.progress"
 

@@ -4,7 +4,7 @@
 local build = require "lunette.net.build"
 local core = require "lunette.core"
 local graphs = require "lunette.net.graph"
-local layers = require "lunette.net.layers"
+local layers = require "lunette.layers"
 local suggest = require "lunette.base.suggest"
 require "lunette.base.tensor"
 

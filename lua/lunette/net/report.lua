@@ -5,7 +5,7 @@ local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local forward = require "lunette.net.forward"
 local escape = require("lunette.base.text").escape
-local layers = require "lunette.net.layers"
+local layers = require "lunette.layers"
 
 local M = {}
 

@@ -5,9 +5,9 @@
 ---is printed.
 local blame = require "lunette.base.blame"
 local forward = require "lunette.net.forward"
-local modifiers = require "lunette.explain.modifiers"
+local modifiers = require "lunette.modifiers"
 local options = require "lunette.base.options"
-local probability = require "lunette.net.probability"
+local probability = require "lunette.score.probability"
 
 ---@class lunette.RunOptions
 ---@field modifiers? (string|lunette.Modifier)[]  "linear", extract(layer)

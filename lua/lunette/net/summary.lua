@@ -1,5 +1,5 @@
 ---What a network and a layer look like in print. Adds net:summary() and tostring.
-local layers = require "lunette.net.layers"
+local layers = require "lunette.layers"
 local escape = require("lunette.base.text").escape
 
 local M = {}

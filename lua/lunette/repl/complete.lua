@@ -138,7 +138,7 @@ end
 
 
 local function class_names(nets)
-  local labels = require "lunette.net.labels"
+  local labels = require "lunette.score.labels"
   local list = {}
   for _, net in ipairs(nets) do
     for _, name in ipairs(labels.of(net) or {}) do list[#list + 1] = name end
@@ -221,8 +221,8 @@ local about = {
 local listers = {
   layer = function(nets) return layer_names(nets) end,
   class = function(nets) return class_names(nets) end,
-  modifier = function() return require("lunette.explain.modifiers").names() end,
-  dialect = function() return require("lunette.explain.method").all_dialects() end,
+  modifier = function() return require("lunette.modifiers").names() end,
+  dialect = function() return require("lunette.commands.method_flags").dialects() end,
   colormap = function() return require("lunette.picture.colormap").names end,
   module = function() return { "lunette" } end,
   help = function()

@@ -75,7 +75,15 @@ local function add_core(list)
 end
 
 
-local cached
+local cached, commands = nil, {}
+
+
+---Adds the commands of a session, which are there without `lu`.
+---@param list table<string, function>   by name
+function M.add_commands(list)
+  for name, f in pairs(list) do commands[name] = f end
+  cached = nil
+end
 
 
 ---@return lunette.Export[]
@@ -91,10 +99,7 @@ function M.list()
       end
     end
   end
-  local session = require "lunette.repl.session"
-  for _, key in ipairs(sorted(session.commands)) do
-    add(list, key, session.commands[key])
-  end
+  for _, key in ipairs(sorted(commands)) do add(list, key, commands[key]) end
   add_core(list)
   cached = list
   return list

@@ -1,5 +1,6 @@
 ---The commands of a session: what is a global in the REPL besides `lu`.
 local docs = require "lunette.repl.docs"
+local exports = require "lunette.repl.exports"
 
 local M = {}
 
@@ -29,6 +30,7 @@ end
 
 
 M.commands = commands
+exports.add_commands(commands)
 
 
 ---lu.show, whose parts are loaded when it is first called.

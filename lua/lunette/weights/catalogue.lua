@@ -1,9 +1,7 @@
 ---Weights that can be had: where they come from, their size and checksum, what
 ---pictures go through, their licence; which of them are on this machine already.
----Nothing is downloaded except by `get`.
----
----  lunette models              the list
----  lunette models get vgg16    fetch, check, import
+---Nothing is downloaded here, but by weights/get.lua.
+local files = require "lunette.base.files"
 local json = require "lunette.base.json"
 local lfs = require "lfs"
 local suggest = require "lunette.base.suggest"
@@ -24,12 +22,6 @@ local M = {}
 ---@field md5? string
 ---@field preprocessing string
 ---@field licence string
-
-
-local function file_size(path)
-  local a = lfs.attributes(path)
-  return a and a.mode == "file" and a.size or nil
-end
 
 
 -- the list ---------------------------------------------------------------------
@@ -65,8 +57,11 @@ function M.find(id)
 end
 
 
--- Whether these checksums are the entry's; nil where they say nothing.
-local function agrees(e, sums)
+---Whether these checksums are the entry's; nil where they say nothing.
+---@param e lunette.CatalogueEntry
+---@param sums { sha256?: string, md5?: string }
+---@return boolean?
+function M.agrees(e, sums)
   if e.sha256 and sums.sha256 then return e.sha256 == sums.sha256 end
   if e.sha256_prefix and sums.sha256 then
     return sums.sha256:sub(1, #e.sha256_prefix) == e.sha256_prefix
@@ -81,7 +76,7 @@ end
 ---@return lunette.CatalogueEntry? entry
 function M.by_checksum(sums)
   for _, e in ipairs(M.list()) do
-    if agrees(e, sums) then return e end
+    if M.agrees(e, sums) then return e end
   end
   return nil
 end
@@ -150,7 +145,7 @@ end
 ---@return string? path
 function M.cached(e)
   for _, path in ipairs(cache_paths(e)) do
-    local size = file_size(path)
+    local size = files.size(path)
     if size and (not e.size or size == e.size) then return path end
   end
   return nil
@@ -162,103 +157,10 @@ end
 ---@return "stored"|"cached"|nil state, string? path
 function M.state(e)
   local path = M.stored(e.id)
-  if path and file_size(path) then return "stored", path end
+  if path and files.size(path) then return "stored", path end
   path = M.cached(e)
   if path then return "cached", path end
   return nil
-end
-
-
--- getting one ------------------------------------------------------------------
-
-
-local function mkdir(path)
-  local made = path:sub(1, 1) == "/" and "" or "."
-  for part in path:gmatch("[^/]+") do
-    made = made .. "/" .. part
-    lfs.mkdir(made)
-  end
-  if lfs.attributes(path, "mode") == "directory" then return true end
-  return nil, path .. ": cannot be made"
-end
-
-
----Checks a file against the catalogue's checksum.
----@param e lunette.CatalogueEntry
----@param path string
----@return table? sums, string? message   both checksums in the message
-function M.verify(e, path)
-  local kind = e.md5 and not (e.sha256 or e.sha256_prefix) and "md5" or "sha256"
-  local kinds = kind == "md5" and { "sha256", "md5" } or { "sha256" }
-  local sums, message = require("lunette.weights.import.program").digests(path, kinds)
-  if not sums then return nil, message end
-  if agrees(e, sums) then return sums end
-  local want = e.sha256 or e.sha256_prefix and e.sha256_prefix .. "..." or e.md5
-  return nil, ("%s: its %s is %s, the catalogue says %s"):format(path, kind, sums[kind],
-    want)
-end
-
-
--- Only a file whose checksum is right is ever opened by the importer.
-local function import_checked(e, path, opts)
-  local sums, message = M.verify(e, path)
-  if not sums then return nil, message end
-  local out = M.stored(e.id)
-  return require("lunette.weights.import")(path, { out = out, half = opts.half,
-                                                   sums = sums })
-end
-
-
--- A cache's copy is tried first; one that is damaged is left alone.
-local function from_cache(e, opts)
-  local path = M.cached(e)
-  if not path then return nil end
-  opts.say(("found %s"):format(path))
-  local out, report = import_checked(e, path, opts)
-  if not out then opts.say(("not used: %s"):format(report)) end
-  return out, report
-end
-
-
-local function download(e, opts)
-  local part = ("%s/%s-%s.part"):format(M.store(), e.id, e.file)
-  local resumed = file_size(part) ~= nil
-  local ok, message = require("lunette.weights.download")(e, part, opts)
-  if not ok then return nil, message end
-  local out, report = import_checked(e, part, opts)
-  os.remove(part) -- wrong bytes are of no use, right ones are imported
-  if out or not resumed then return out, report end
-  opts.say(("what was here was no beginning of it (%s)"):format(report))
-  return download(e, opts)
-end
-
-
----@class lunette.GetOptions
----@field half? boolean            store float16
----@field progress? boolean        curl's progress bar on stderr
----@field say? fun(line: string)   told what happens
-
----Gets a model into the store: it is there already, or a cache has it, or it is
----downloaded; then its checksum is verified, and it is imported.
----@param id string
----@param opts? lunette.GetOptions
----@return string? path
----@return table|string report     what was imported (nil: it was there), or a message
-function M.get(id, opts)
-  local e, message = M.find(id)
-  if not e then return nil, message end
-  local given = opts or {}
-  opts = { half = given.half, progress = given.progress,
-           say = given.say or function() end }
-  if M.state(e) == "stored" then return M.stored(id) end
-  local store, ok
-  store, message = M.store()
-  if not store then return nil, message end
-  ok, message = mkdir(store)
-  if not ok then return nil, message end
-  local out, report = from_cache(e, opts)
-  if out then return out, report end
-  return download(e, opts)
 end
 
 return M

@@ -4,7 +4,7 @@
 ---A value is { name =, shape = }: the layer that puts it out, without the batch. What
 ---Keras has flattened is { flat = value, shape = { n } } until somebody reads it: a
 ---dense layer takes our order and has its weights permuted, others get Keras' order.
-local layers = require "lunette.net.layers"
+local layers = require "lunette.layers"
 
 local Emit = {}
 Emit.__index = Emit

@@ -6,7 +6,7 @@
 ---layer that moves values is made where an operator wants its own order.
 -- luacheck: ignore 561 (a case an attribute)
 local fold = require "lunette.weights.import.onnx.fold"
-local layers = require "lunette.net.layers"
+local layers = require "lunette.layers"
 local model = require "lunette.weights.import.onnx.model"
 
 local Build = {}

@@ -3,10 +3,10 @@
 ---another backward rule; a composite is a list of rules. All are arguments of a call:
 ---nothing is cloned and nothing stays behind. Each counts the nodes it changed; zero
 ---is an error.
-local apply = require "lunette.explain.modifiers.apply"
+local apply = require "lunette.modifiers.apply"
 local core = require "lunette.core"
-local modifier = require "lunette.explain.modifiers.modifier"
-local on_layers = require "lunette.explain.modifiers.on"
+local modifier = require "lunette.modifiers.modifier"
+local on_layers = require "lunette.modifiers.on"
 local suggest = require "lunette.base.suggest"
 
 local M = { first = on_layers.first, last = on_layers.last }
@@ -20,7 +20,7 @@ end
 
 -- rows that Lua has; `fields` are also lu.modifiers.NAME
 for _, file in ipairs { "forward", "relu", "relevance" } do
-  local part = require("lunette.explain.modifiers." .. file)
+  local part = require("lunette.modifiers." .. file)
   for name, value in pairs(part.fields) do M[name] = value end
   for _, row in ipairs(part.rows) do add(row) end
 end

@@ -2,8 +2,8 @@
 ---checkpoints, so that a run which is killed goes on as if nothing had happened,
 ---bit for bit.
 local core = require "lunette.core"
-local layers = require "lunette.net.layers"
-local modifiers = require "lunette.explain.modifiers"
+local layers = require "lunette.layers"
+local modifiers = require "lunette.modifiers"
 local options = require "lunette.base.options"
 local shapes = require "lunette.base.shapes"
 

@@ -6,14 +6,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ops/ops.h"
+#include "ops.h"
 
 static const struct {
   const lun_op *op;
   const char *is;
 } table[] = {
 #define OP(name, is) {&lun_op_##name, is},
-#include "ops/ops.def"
+#include "ops.def"
 #undef OP
 };
 
@@ -79,7 +79,7 @@ void lun_attr_defaults(const lun_op *op, double *attr) {
 }
 
 /*
-** The parameters of `rule` where none are given; LUN_UNSET in slots it has not.
+** The parameters of `rule` where none are given; LUN_UNSET in other slots.
 */
 void lun_rule_defaults(const lun_rule *rule, double *attr) {
   fill_defaults(rule->attrs, attr, LUN_MAXPARAM);
@@ -88,8 +88,8 @@ void lun_rule_defaults(const lun_rule *rule, double *attr) {
 /* ---- for infer --------------------------------------------------------- */
 
 /*
-** Makes n->out, uninitialised, of that shape; without values when the node's
-** computation is put off.
+** Makes n->out, uninitialised, of that shape; without values when the node is
+** deferred.
 */
 int lun_node_shape(lun_node *n, int ndim, const int64_t *dim, lun_err *err) {
   if (n->defer) return lun_tensor_deferred(&n->out, ndim, dim, err);
@@ -266,7 +266,7 @@ void ops_zero(const lun_back *b, int i) {
     memset(b->dx[i], 0, (size_t)b->copies * (size_t)x->size * sizeof(float));
 }
 
-int ops_pass_back(const lun_back *b, lun_err *err) {
+int ops_view_back(const lun_back *b, lun_err *err) {
   size_t size = (size_t)b->copies * (size_t)b->node->out->size;
   (void)err;
   if (b->dx[0] && b->dx[0] != b->dy)
@@ -274,7 +274,7 @@ int ops_pass_back(const lun_back *b, lun_err *err) {
   return LUN_OK;
 }
 
-const lun_rule ops_pass_rules[] = {
-    {.name = "plain", .back = ops_pass_back},
+const lun_rule ops_view_rules[] = {
+    {.name = "plain", .back = ops_view_back},
     {.name = NULL},
 };

@@ -1,6 +1,6 @@
 ---Backward rules of the relu family that say more than the engine's row: their story,
 ---and what they take. What has no row here is the engine's alone.
-local row = require("lunette.explain.modifiers.modifier").row
+local row = require("lunette.modifiers.modifier").row
 
 local M = {}
 

@@ -6,7 +6,7 @@ local M = {}
 
 ---@class lunette.Modifier
 ---@field name string
----@field on? any       which layers (see `lunette.explain.modifiers.on`); none: all
+---@field on? any       which layers (see `lunette.modifiers.on`); none: all
 ---  whose operator has the rule
 ---@field rule? string|table|function   an operator's rule, { rule, parameters }, or
 ---  `function(node, dy, parameters)`, which returns the gradient of the node's input

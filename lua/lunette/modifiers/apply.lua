@@ -1,6 +1,6 @@
 ---From modifiers to the rule of every node of one backward pass.
-local modifier = require "lunette.explain.modifiers.modifier"
-local on_layers = require "lunette.explain.modifiers.on"
+local modifier = require "lunette.modifiers.modifier"
+local on_layers = require "lunette.modifiers.on"
 local options = require "lunette.base.options"
 
 local M = {}

@@ -9,7 +9,7 @@
 ---  { a, b, ... }       any of these
 ---  nothing             every layer whose operator has the rule
 local core = require "lunette.core"
-local layers = require "lunette.net.layers"
+local layers = require "lunette.layers"
 local suggest = require "lunette.base.suggest"
 
 local M = {}

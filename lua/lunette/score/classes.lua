@@ -45,7 +45,7 @@ local function id_of(run, what)
   if number then
     blame(("score: expected a class id or name, got %s"):format(tostring(what)))
   end
-  local found, message = require("lunette.net.labels").find(what, run.net)
+  local found, message = require("lunette.score.labels").find(what, run.net)
   return found or blame(message)
 end
 

@@ -8,10 +8,10 @@
 ---
 ---  local one = lu.score.resolve(what, run):take(i)
 local blame = require "lunette.base.blame"
-local classes = require "lunette.explain.classes"
+local classes = require "lunette.score.classes"
 local core = require "lunette.core"
 local is_tensor = require("lunette.base.options").is_tensor
-local probability = require "lunette.net.probability"
+local probability = require "lunette.score.probability"
 
 local M = {}
 

@@ -75,7 +75,7 @@ end
 ---@param layer lunette.Layer
 ---@return string[]
 function M.names(net, layer)
-  local names = require("lunette.net.labels").of(net) or {}
+  local names = require("lunette.score.labels").of(net) or {}
   local binary = M.binary(net, layer)
   if binary and #names == 1 then return { "not " .. names[1], names[1] } end
   return #names == (binary and 2 or layer.shape[1]) and names or {}

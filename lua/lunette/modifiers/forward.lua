@@ -1,5 +1,5 @@
 ---Forward modifiers: which layer is scored.
-local row = require("lunette.explain.modifiers.modifier").row
+local row = require("lunette.modifiers.modifier").row
 
 local M = {}
 

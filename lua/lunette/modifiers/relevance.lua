@@ -2,8 +2,8 @@
 ---them: which rule every kind of layer has, first match wins. The rules themselves are
 ---the engine's (engine/ops/relevance.c has their formulas): "epsilon", "z_plus",
 ---"alpha_beta", "gamma", "z_box", "w_square", "flat", "norm".
-local row = require("lunette.explain.modifiers.modifier").row
-local first = require("lunette.explain.modifiers.on").first
+local row = require("lunette.modifiers.modifier").row
+local first = require("lunette.modifiers.on").first
 
 local M = {}
 
