@@ -15,6 +15,8 @@
 void lun_adam_step(int64_t n, float *p, const float *g, float *m, float *v,
                    const lun_adam *o) {
   const float b1 = (float)o->beta1, b2 = (float)o->beta2;
+  /* 1 - 0.999 of floats would be off by 1e-5. */
+  const float d1 = (float)(1 - o->beta1), d2 = (float)(1 - o->beta2);
   const float c1 = (float)(1 / (1 - pow(o->beta1, (double)o->step)));
   const float c2 = (float)(1 / (1 - pow(o->beta2, (double)o->step)));
   const float rate = (float)o->rate, eps = (float)o->eps;
@@ -22,8 +24,8 @@ void lun_adam_step(int64_t n, float *p, const float *g, float *m, float *v,
   const float scale = (float)o->scale;
   for (int64_t i = 0; i < n; i++) {
     float gi = g[i] * scale;
-    m[i] = b1 * m[i] + (1.0f - b1) * gi;
-    v[i] = b2 * v[i] + (1.0f - b2) * gi * gi;
+    m[i] = b1 * m[i] + d1 * gi;
+    v[i] = b2 * v[i] + d2 * gi * gi;
     p[i] = keep * p[i] - rate * (m[i] * c1) / (sqrtf(v[i] * c2) + eps);
   }
 }

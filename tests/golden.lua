@@ -144,7 +144,7 @@ end
 
 -- One forward for all keys of an image; the softmax one only when asked for.
 local function new_case(net, file, image, try)
-  local input = file.tensor[image .. "/input"]
+  local input = file.tensor[image .. "/input"] or file.tensor["given/seed"]
   if not input then return nil end
   local x = rounded(input(), try)
   local case = { net = net, input = x, image = image,
@@ -251,6 +251,7 @@ local function walk(path, model, only)
         collectgarbage()
       end
       local class, method = rest:match "^(%d+)/(.+)$"
+      if name:find "^%d+$" then class, method = name, rest end
       check(net, case, file, key, class, method or rest)
     end
   end

@@ -6,6 +6,7 @@ local lfs = require "lfs"
 -- one list know nothing of each other.
 local lua_folders = { "base", "picture", "layers", { "score", "modifiers" }, "net",
                       "models", "weights", "explain", "methods", "metrics", "train",
+                      "features",
                       "glyphs", "commands", "", "repl" }
 local c_folders = { "engine/kernels", "engine", "engine/ops",
                     { "engine/picture", "engine/import" }, "engine/bind" }

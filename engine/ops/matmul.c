@@ -53,9 +53,13 @@ static sizes measure(const lun_node *n) {
   }
   steps(a, &s, s.a);
   steps(b, &s, s.b);
-  /* one matrix b for all, rows of a one after the other: one product */
-  if (b->ndim == 2 && !s.ta && s.count > 0)
-    s.m *= s.count, s.count = 1, s.nd = 0;
+  /* One matrix b for all: the rows of a sample, one after the other, are one
+  ** product. Those of several samples are not: how BLAS rounds a row depends on
+  ** how many there are, and a sample alone is to be as in a batch. */
+  if (b->ndim == 2 && !s.ta && s.nd > 0 && s.count > 0) {
+    s.m *= s.count / s.dim[0], s.count = s.dim[0], s.nd = 1;
+    s.a[0] = s.m * s.k;
+  }
   return s;
 }
 

@@ -55,6 +55,8 @@ lazy.relevance = from "explain.relevance"
 lazy.metrics = from "metrics"
 lazy.metric = from("explain.metric", "new")
 lazy.glyphs = from "glyphs"
+lazy.features = from "features"
+lazy.activation_maximization = from("features.activation_maximization", "run")
 -- pictures
 lazy.image = from "picture.image"
 lazy.canvas = from "picture.canvas"

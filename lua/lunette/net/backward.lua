@@ -100,6 +100,18 @@ local function seeds_of(run, list, value, layer)
 end
 
 
+---The sum over the parts of a score, each with the layer that it looks at.
+local function sum_of_parts(score, f)
+  local sum
+  for i, part in ipairs(score.parts) do
+    local v = f(part)
+    v:mul_(score.weights[i])
+    if sum then sum:add_(v) else sum = v end
+  end
+  return sum
+end
+
+
 ---The value of a score for every sample (N), or of a list of K scores (K,N). Several
 ---numbers a sample count by their mean.
 ---Example:
@@ -117,6 +129,11 @@ function Backward:values(score, opts)
   local several = scores.several(score)
   local list = score_list(several or { score == nil and "predicted" or score })
   local all = core.zeros(#list, n)
+  if list[1].spread and #list == 1 then
+    return sum_of_parts(list[1], function(part)
+      return self:values(part, opts)
+    end)
+  end
   for k, s in ipairs(list) do
     local value, _, layer = scored(self, mods, s)
     local tape = core.tape()
@@ -193,6 +210,27 @@ local function check_options(opts)
 end
 
 
+---The gradient of a score that looks at several layers: the sum of its parts'.
+local function gradient_of_parts(run, score, opts)
+  if type(opts.wrt) == "table" then
+    local list = {}
+    for i, name in ipairs(opts.wrt) do
+      local one = { wrt = name }
+      for key, value in pairs(opts) do one[key] = one[key] or value end
+      list[i] = gradient_of_parts(run, score, one)
+    end
+    return table.unpack(list)
+  end
+  return sum_of_parts(score, function(part)
+    local one = { score = part, scores = false }
+    for key, value in pairs(opts) do
+      if one[key] == nil then one[key] = value end
+    end
+    return run:gradient(one)
+  end)
+end
+
+
 ---Gradient of the score: (N, ...) for one score, (K*N, ...) for K, score-major.
 ---Example:
 ---  local net = lu.load "glyphs"
@@ -205,6 +243,9 @@ function Backward:gradient(opts)
   forward.state_of(self)
   opts = check_options(opts)
   local list = score_list(opts.scores or { opts.score or "predicted" })
+  if list[1].spread and #list == 1 then
+    return gradient_of_parts(self, list[1], opts)
+  end
   local value, id, layer = scored(self, opts.modifiers, list[1])
   local seed = seeds_of(self, list, value, layer)
   local rules = modifiers.rules(self, opts.modifiers, id)

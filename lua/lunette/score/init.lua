@@ -24,6 +24,9 @@ local M = {}
 ---@field classes? any      of categorical scores: ids, names, "predicted"
 ---@field parts? lunette.Score[]   scores that it is made of
 ---@field rows? false|fun(i: integer): function   `fn` of sample i, of what is one each
+---@field weights? number[]  of the parts of a sum
+---@field spread? boolean    the parts look at different layers: they are differentiated
+---  one by one
 local Score = {}
 Score.__index = Score
 Score.__name = "lunette.Score"
@@ -398,5 +401,7 @@ function M.of(what)
   blame(("score: expected a class, a score or a function, got %s"):format(
         is_tensor(what) and "a tensor; give ids as a list" or type(what)))
 end
+
+require "lunette.score.objectives"(M, Score)
 
 return M

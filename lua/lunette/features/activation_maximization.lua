@@ -1,0 +1,399 @@
+---Activation maximisation: the picture that a score wants most.
+local core = require "lunette.core"
+local dialects = require "lunette.features.dialects"
+local gradient = require "lunette.base.gradient"
+local input = require "lunette.features.input"
+local modifiers = require "lunette.modifiers"
+local optimise = require "lunette.explain.optimise"
+local options = require "lunette.base.options"
+local scores = require "lunette.score"
+local transforms = require "lunette.features.transforms"
+local warn = require "lunette.base.warn"
+local opt = options.opt
+
+local M = {}
+
+
+-- options ------------------------------------------------------------------------
+
+
+local names = { "lucid", "maco", "tf-keras-vis", "keras-vis" }
+local optimizers = { "adam", "adam_keras", "nadam", "rmsprop", "rmsprop_outside",
+                     "rmsprop_95", "sgd" }
+
+local defaults = {
+  score = false,
+  dialect = opt.choice("lucid", names, "whose algorithm"),
+  steps = opt.count(0, "steps; 0: the dialect's", 0),
+  rate = opt.number(0, "size of a step; 0: the dialect's", 0),
+  optimizer = false,
+  seed = opt.count(0, "of start and moves", math.mininteger),
+  starts = opt.count(1, "pictures of every score"),
+  diversity = opt.number(0, "how much the starts of a score are pushed apart", 0),
+  modifiers = {},
+  gate = opt.choice("score", { "score", "loss" }, "what backward rules' gates see"),
+  parameters = opt.choice("fourier", { "fourier", "pixels" }, "lucid: of the picture"),
+  decay = opt.number(1, "of the spectrum over frequency", 0),
+  magnitude = false,
+  from = false,
+  input_range = false,
+  transforms = false,
+  regularizers = false,
+  watch = false,
+  progress = opt.quiet(opt.any(true, "false: no bar")),
+  checkpoint = false,
+}
+
+
+local function check_optimizer(o, row)
+  local name = o.optimizer or row.optimizer
+  return options.choice("activation_maximization: optimizer", name, optimizers, 0)
+end
+
+
+---The scores of all pictures: `starts` of each.
+local function score_list(what, starts)
+  if what == false then
+    error("activation_maximization: no score; give what the picture is for, for "
+          .. "example score = lu.score.unit(\"block4_conv3\", 5) or a class", 0)
+  end
+  local list, all = scores.several(what) or nil, {}
+  if not list then
+    local ids = type(what) == "table" and getmetatable(what) == nil
+    list = ids and what or { what }
+  end
+  for _, one in ipairs(list) do
+    for _ = 1, starts do all[#all + 1] = scores.of(one) end
+  end
+  if #all == 0 then error("activation_maximization: the list of scores is empty", 0) end
+  return all
+end
+
+
+---Options with everything that follows from them.
+local function prepare(net, opts)
+  local o = options.check("activation_maximization", opts, defaults, 4)
+  local row = dialects[o.dialect]
+  o.row, o.net = row, net
+  o.optimizer = check_optimizer(o, row)
+  o.steps = o.steps > 0 and o.steps or row.steps
+  o.rate = o.rate > 0 and o.rate or row.rate
+  o.scores = score_list(o.score, o.starts)
+  o.modifiers = modifiers.list(o.modifiers)
+  o.transforms = o.transforms or row.transforms(net, o)
+  o.regularizers = o.regularizers or row.regularizers()
+  o.parametrisation = row.parametrise and row.parametrise(net, o)
+  o.input_range = o.input_range or { 0, 255 }
+  if o.dialect == "maco" then
+    o.transparency = core.zeros(#o.scores, net.input[2], net.input[3])
+  end
+  return o
+end
+
+
+-- a step ---------------------------------------------------------------------------
+
+
+---A run's modifiers that change its forward pass.
+local function forward_modifiers(list)
+  local forward = {}
+  for _, m in ipairs(list) do
+    if m.target then forward[#forward + 1] = m end
+  end
+  return forward
+end
+
+
+---d score / d x and the scores' values (K), the backward rules' gates looking at the
+---score's gradient, or at the loss's, which has the other sign.
+local function ascent(o, x, score)
+  local run <close> = o.net:run(x, { modifiers = forward_modifiers(o.modifiers) })
+  local values = run:values(score, { modifiers = o.modifiers })
+  if o.gate == "loss" then score = -score end
+  local g = run:gradient { score = score, modifiers = o.modifiers }
+  return o.gate == "loss" and -g or g, values
+end
+
+
+---Takes the penalties' gradients off g; gives what each costs (K).
+local function penalise(o, x, g)
+  local costs = {}
+  for i, penalty in ipairs(o.regularizers) do
+    local d, cost = gradient(penalty, x)
+    g:add_(d, -1)
+    costs[i] = cost
+  end
+  return g, costs
+end
+
+
+---Pushes the pictures of one score apart: the mean cosine of their colours' and edges'
+---products (Gram matrices of the picture's small copies), subtracted.
+local function diversity_of(o)
+  local n, k = o.starts, #o.scores
+  return function(x)
+    local s = x:shape()
+    local small = x:avg_pool2d { kernel = { 4, 4 }, stride = { 4, 4 } }
+    local flat = small:reshape { k // n, n, small:size() // k }
+    flat = flat - flat:mean { dims = { 3 }, keepdims = true }
+    local length = flat:square():sum { dims = { 3 }, keepdims = true }:add(1e-8):sqrt()
+    flat = flat / length
+    local cosines = core.ops.matmul(flat, flat, { transpose_b = 1 })
+    return cosines:sum { dims = { 3 } }:reshape { s[1] } * (o.diversity / n)
+  end
+end
+
+
+---The pictures as the network sees them in step t: moved, `views` times, one set of
+---views after the other.
+local function seen(o, picture, t)
+  local random, all = transforms.random(o.seed, t), nil
+  for _ = 1, o.row.views or 1 do
+    local x = picture
+    for _, f in ipairs(o.transforms) do x = f(x, random, t, o) end
+    x = transforms.centre(x, o.net.input[2], o.net.input[3])
+    all = all and core.ops.concat(all, x, { dim = 1 }) or x
+  end
+  return input.of(o.net, all)
+end
+
+
+---The objective of a picture that is decoded from parameters: its gradient there.
+local function decoded(o)
+  local k, views = #o.scores, o.row.views or 1
+  local list = {}
+  for i = 1, k * views do list[i] = o.scores[(i - 1) % k + 1] end
+  local score = #list == 1 and list[1] or scores.each(list)
+  return function(p, t)
+    local tape <close> = core.tape()
+    local leaf = tape:watch(p)
+    local picture = o.parametrisation.decode(leaf)
+    local x = seen(o, picture, t)
+    local g, values = ascent(o, x:detach(), score)
+    local at = core.backward(x, g, { picture:node() })[1]
+    if o.transparency then o.transparency:add_(at:abs():sum { dims = { 2 } }) end
+    local _, costs = penalise(o, picture:detach(), at)
+    values = values:view(views, k):mean { dims = { 1 } }
+    return core.backward(picture, at, { leaf:node() })[1],
+           { values = values, costs = costs }
+  end
+end
+
+
+---The same of a picture that is the input itself; moves stay in it.
+local function direct(o)
+  local score = #o.scores == 1 and o.scores[1] or scores.each(o.scores)
+  return function(x, t)
+    local random = transforms.random(o.seed, t)
+    for _, f in ipairs(o.transforms) do x:copy_(f(x, random, t, o)) end
+    local g, values = ascent(o, x, score)
+    local costs
+    g, costs = penalise(o, x, g)
+    if o.row.unit then
+      g = g / (g:square():sum { dims = { 2, 3, 4 }, keepdims = true }:sqrt() + 1e-12)
+    end
+    return g, { values = values, costs = costs }
+  end
+end
+
+
+-- the whole --------------------------------------------------------------------------
+
+
+---The pictures that `from` gives, as parameters.
+local function given_start(o)
+  local k, c, h, w = #o.scores, table.unpack(o.net.input)
+  local s = options.is_tensor(o.from) and o.from:shape() or {}
+  if #s ~= 4 or s[2] ~= c or s[3] ~= h or s[4] ~= w or s[1] ~= 1 and s[1] ~= k then
+    error(("activation_maximization: from is (1 or %d,%d,%d,%d), got (%s)"):format(k, c,
+          h, w, table.concat(s, ",")), 0)
+  end
+  local x = o.from
+  if s[1] ~= k then x = x:expand { k, -1, -1, -1 } end
+  local p = o.parametrisation
+  if not p then return x:clone() end
+  if not p.encode then
+    error(("activation_maximization: dialect '%s' cannot begin with a picture"):format(
+          o.dialect), 0)
+  end
+  return p.encode(x * (1 / 255)):clone()
+end
+
+
+---Where it begins: K pictures' parameters, or inputs.
+local function start(o)
+  local k, c, h, w = #o.scores, table.unpack(o.net.input)
+  local low, high = o.input_range[1], o.input_range[2]
+  if o.from then return given_start(o) end
+  local all
+  for i = 1, k do
+    -- every score's first start is the same: a picture alone is as in a batch
+    local stream = -1 - (i - 1) % o.starts
+    local one
+    if o.parametrisation then
+      one = o.parametrisation.start(o.seed, stream)
+    elseif o.dialect == "keras-vis" then
+      one = core.uniform(o.seed, stream, 1, c, h, w)
+      one = (one - 0.5) * (0.05 * (high - low) * math.sqrt(12)) + (low + high) / 2
+    else
+      one = core.uniform(o.seed, stream, 1, c, h, w) * (high - low) + low
+    end
+    all = all and core.ops.concat(all, one, { dim = 1 }) or one
+  end
+  return all:clone()
+end
+
+
+---@class lunette.FeatureBest   the best of each picture so far
+---@field values number[]
+---@field x lunette.Tensor   parameters or inputs
+
+
+---Keeps the best of every picture: `worth` (K) at x.
+local function keep_better(best, x, worth)
+  for i = 1, x:dim(1) do
+    local v = worth[i]
+    if not best.values[i] or v > best.values[i] then
+      best.values[i] = v
+      best.x:rows(i):copy_(x:rows(i))
+    end
+  end
+end
+
+
+---A picture that no gradient reaches will stay what it is.
+local function warn_of_dead(o, g)
+  local most = g:abs():reshape { g:dim(1), g:size() // g:dim(1) }:max { dims = { 2 } }
+  for i = 1, g:dim(1) do
+    if most[i] == 0 then
+      warn(("activation_maximization: picture %d gets no gradient: %s is not active on "
+        .. "it, and a relu stops what would make it so; another seed, or modifiers = "
+        .. "{ \"rectified\" }, may find a way"):format(i, o.scores[i].name))
+    end
+  end
+end
+
+
+---The score of the pictures as they are, unmoved (K).
+local function clean_values(o, x, score)
+  local unmoved = x
+  if o.parametrisation then unmoved = input.of(o.net, o.parametrisation.decode(x)) end
+  local run <close> = o.net:run(unmoved, {
+    modifiers = forward_modifiers(o.modifiers) })
+  return run:values(score, { modifiers = o.modifiers })
+end
+
+
+---The pictures (K,C,H,W), bytes, of what was optimised.
+local function pictures_of(o, x)
+  if o.parametrisation then return o.parametrisation.decode(x) * 255 end
+  return x:clamp(o.input_range[1], o.input_range[2])
+end
+
+
+---How often the unmoved pictures are looked at.
+local EVERY = 16
+
+---What became of the last call, also of one that was interrupted.
+M.last = nil
+
+
+local function watcher(o, best, score)
+  return function(x, t, value)
+    local looked = o.row.keep == "best" and (t % EVERY == 0 or t == o.steps)
+    if looked and o.parametrisation then
+      keep_better(best, x, clean_values(o, x, score))
+    elseif o.row.keep == "best" and not o.parametrisation then
+      local worth = value.values:clone()
+      for _, c in ipairs(value.costs) do worth:add_(c, -1) end
+      keep_better(best, x, worth)
+    elseif o.row.keep == "last" then
+      best.x:copy_(x)
+      for i = 1, #o.scores do best.values[i] = value.values[i] end
+    end
+    M.last = { step = t, steps = o.steps, values = best.values,
+               pictures = function() return pictures_of(o, best.x) end }
+    if o.watch then o.watch(function() return pictures_of(o, best.x) end, t, value) end
+  end
+end
+
+
+---Says where an interrupted call's pictures are.
+local function guard(o)
+  local whole = false
+  return setmetatable({ done = function() whole = true end }, {
+    __close = function(_, message)
+      if whole or not M.last or not tostring(message):find "interrupted" then return end
+      warn(("activation_maximization: interrupted after %d of %d steps; the best so "
+            .. "far is lu.features.last.pictures()"):format(M.last.step, o.steps))
+    end,
+  })
+end
+
+
+local function story_of(o, best, trace)
+  local list, scored = {}, {}
+  for i, m in ipairs(o.modifiers) do list[i] = m.name end
+  for i, s in ipairs(o.scores) do scored[i] = s.name end
+  return {
+    method = "activation_maximization", draws = "picture", model = o.net.name,
+    weights = o.net.path, dialect = o.dialect, steps = o.steps, rate = o.rate,
+    optimizer = o.optimizer, seed = o.seed, score = scored, modifiers = list,
+    values = best.values, began = trace[1] and trace[1].values:totable(),
+    version = core.build().version, commit = core.build().commit,
+  }
+end
+
+
+---The picture that a score wants most (Erhan et al. 2009). One picture a score, all in
+---one batch; the same bits for any number of threads and beside any other pictures.
+---Dialects: "lucid" (Olah et al. 2017) optimises a decorrelated spectrum seen through
+---small random moves and keeps the best picture; "maco" (Fel et al. 2023) changes its
+---phases alone; "tf-keras-vis" and "keras-vis" do what those programs do, step by step,
+---on the network's own input.
+---Caveat: a picture that excites a unit is not all that excites it, nor what it is for:
+---  look at real pictures that do, too (`lu.features.patches`).
+---Example:
+---  local net = lu.load "glyphs"
+---  local picture = lu.activation_maximization(net, {
+---    score = lu.score.unit("block4_conv3", 5), steps = 4 })
+---  show(picture)
+---@param net lunette.Net
+---@param opts table   score = what is wanted: a class, a score, or a list of them;
+---  dialect; steps, rate, optimizer; seed; starts = pictures a score, diversity;
+---  modifiers = backward rules, gate = "score"|"loss"; parameters, decay, magnitude;
+---  from = pictures to begin with (0..255; tf-keras-vis: inputs); input_range =
+---  {low, high}; transforms, regularizers = lists of functions; watch =
+---  function(pictures, step, value)
+---@return lunette.Tensor pictures   (K,C,H,W), 0..255; tf-keras-vis: as optimised,
+---  clipped to the input range
+---@return table trace   a step's values (K) and penalties: { values =, costs = };
+---  maco: trace.transparency (K,H,W), the sum of |gradient|, says which pixels matter
+function M.run(net, opts)
+  local o = prepare(net, opts)
+  local score = #o.scores == 1 and o.scores[1] or scores.each(o.scores)
+  local x = start(o)
+  if o.diversity > 0 and o.starts > 1 then
+    o.regularizers = table.move(o.regularizers, 1, #o.regularizers, 2,
+                                { diversity_of(o) })
+  end
+  local best = { values = {}, x = x:clone() }
+  local ended <close> = guard(o)
+  local climb = (o.parametrisation and decoded or direct)(o)
+  local _, trace = optimise.run {
+    x = x, steps = o.steps, rate = o.rate, step = o.optimizer,
+    gradient = function(at, t)
+      local g, value = climb(at, t)
+      if t == 1 then warn_of_dead(o, g) end
+      return g, value
+    end, watch = watcher(o, best, score),
+    name = "activation_maximization", progress = o.progress,
+  }
+  ended.done()
+  trace.transparency = o.transparency
+  local pictures = pictures_of(o, best.x)
+  pictures.story = story_of(o, best, trace)
+  return pictures, trace
+end
+
+return M

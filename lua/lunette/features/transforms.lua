@@ -1,0 +1,198 @@
+---Small random moves between a picture and the network: what remains after all of
+---them is what the unit wants to see, not where. A transform is a function of pictures
+---on a tape (K,C,H,W) and a source of random numbers; one draw moves the whole batch.
+local core = require "lunette.core"
+
+local M = {}
+
+
+---Random numbers of one step: `random()` is from 0 to below 1.
+---@param seed integer
+---@param step integer
+---@return fun(): number
+function M.random(seed, step)
+  local list, at = core.uniform(seed, step, 64):totable(), 0
+  return function()
+    at = at % #list + 1
+    return list[at]
+  end
+end
+
+
+---A whole number from a to b.
+local function whole(random, a, b) return a + math.floor(random() * (b - a + 1)) end
+
+
+---(index, weight) of linear interpolation at positions of an axis of n, counted from 0.
+---@param at lunette.Tensor
+---@param n integer
+---@param outside "reflect"|"constant"   reflect: dcba|abcd|dcba, as scipy calls it
+local function taps(at, n, outside)
+  local low = at:floor()
+  local function index(i)
+    if outside == "reflect" then
+      local m = i - (i * (1 / (2 * n))):floor() * (2 * n) -- into 0 .. 2n-1
+      return core.ops.minimum(m, 2 * n - 1 - m), 1
+    end
+    local inside = core.ops.ge(i, core.zeros(1)) * core.ops.le(i, core.full(n - 1, 1))
+    return i:clamp(0, n - 1), inside
+  end
+  local i, here = index(low)
+  local j, there = index(low + 1)
+  local share = at - low
+  return { i, (1 - share) * here }, { j, share * there }
+end
+
+
+---Where a rotated and enlarged picture's values come from: rows and columns (h,w).
+local function sources(h, w, degrees, scale)
+  local a, s = math.rad(degrees), 1 / scale
+  local cy, cx = (h - 1) / 2, (w - 1) / 2
+  local y = (core.range(0, h - 1) - cy):view(h, 1)
+  local x = (core.range(0, w - 1) - cx):view(1, w)
+  return (y * math.cos(a) + x * math.sin(a)) * s + cy,
+         (y * -math.sin(a) + x * math.cos(a)) * s + cx
+end
+
+
+---Rotation and enlargement about the centre, bilinear; what comes from outside is
+---mirrored, or is `outside` where that is a number.
+---@param x lunette.Tensor   (K,C,H,W)
+---@param o { degrees?: number, scale?: number, outside?: number }   scale: a thing of
+---  10 pixels becomes 10 scale pixels
+---@return lunette.Tensor
+function M.affine(x, o)
+  local k, c, h, w = table.unpack(x:shape())
+  local from_y, from_x = sources(h, w, o.degrees or 0, o.scale or 1)
+  local mode, fill = o.outside and "constant" or "reflect", o.outside or 0
+  local flat, sum = x:reshape { k * c, h * w } - fill, nil
+  for _, r in ipairs { taps(from_y, h, mode) } do
+    for _, q in ipairs { taps(from_x, w, mode) } do
+      local index = (r[1] * w + q[1] + 1):view(h * w)
+      local part = flat:index_select(index, { dim = 2 }) * (r[2] * q[2]):view(1, h * w)
+      sum = sum and sum + part or part
+    end
+  end
+  return (sum + fill):reshape { k, c, h, w }
+end
+
+
+---A border of n pixels of one grey.
+function M.pad(n, value)
+  return function(x)
+    return x:pad { before = { 0, 0, n, n }, after = { 0, 0, n, n },
+                   value = value or 0.5 }
+  end
+end
+
+
+---Moves by up to n pixels: the picture loses n of each side's length.
+function M.jitter(n)
+  return function(x, random)
+    local y, z = whole(random, 1, n + 1), whole(random, 1, n + 1)
+    return x:narrow { dim = 3, start = y, length = x:dim(3) - n }
+      :narrow { dim = 4, start = z, length = x:dim(4) - n }
+  end
+end
+
+
+---One of the scales, by bilinear resizing.
+---@param list number[]
+function M.scale(list)
+  return function(x, random)
+    local s = list[whole(random, 1, #list)]
+    local h, w = math.ceil(x:dim(3) * s), math.ceil(x:dim(4) * s)
+    return x:interpolate { size = { h, w }, mode = 1 }
+  end
+end
+
+
+---One of the angles, in degrees.
+---@param list number[]
+function M.rotate(list)
+  return function(x, random)
+    local degrees = list[whole(random, 1, #list)]
+    return M.affine(x, { degrees = degrees, outside = 0.5 })
+  end
+end
+
+
+---The middle h x w pixels; a border of grey where there are fewer.
+function M.centre(x, h, w)
+  local top, left = h - x:dim(3), w - x:dim(4)
+  if top > 0 or left > 0 then
+    local y, z = math.max(top, 0), math.max(left, 0)
+    x = x:pad { before = { 0, 0, y // 2, z // 2 }, value = 0.5,
+                after = { 0, 0, y - y // 2, z - z // 2 } }
+  end
+  local y, z = (x:dim(3) - h) // 2, (x:dim(4) - w) // 2
+  if x:dim(3) ~= h then x = x:narrow { dim = 3, start = y + 1, length = h } end
+  if x:dim(4) ~= w then x = x:narrow { dim = 4, start = z + 1, length = w } end
+  return x
+end
+
+
+---Lucid's standard moves, for pictures of that height.
+---@param side integer
+---@return function[]
+function M.standard(side)
+  local n = math.max(1, side * 12 // 224)
+  local scales, angles = {}, {}
+  for i = -5, 5 do scales[#scales + 1] = 1 + i / 50 end
+  for i = -10, 10 do angles[#angles + 1] = i end
+  for _ = 1, 5 do angles[#angles + 1] = 0 end
+  return { M.pad(n), M.jitter(math.max(1, n * 2 // 3)), M.scale(scales),
+           M.rotate(angles), M.jitter(math.max(1, n // 3)) }
+end
+
+
+---Crops of a random place, whose side shrinks from `first` to `last` of the picture's
+---while the steps go on, seen at the whole size, with noise (MaCo).
+---@param first number
+---@param last number
+---@param noise number
+function M.crop(first, last, noise)
+  return function(x, random, t, o)
+    local h, w = x:dim(3), x:dim(4)
+    local share = first + (last - first) * (t - 1) / math.max(1, o.steps - 1)
+    share = share * (0.75 + 0.5 * random())
+    local ch = math.min(h, math.max(2, math.floor(h * share + 0.5)))
+    local cw = math.min(w, math.max(2, math.floor(w * share + 0.5)))
+    local y, z = whole(random, 1, h - ch + 1), whole(random, 1, w - cw + 1)
+    local part = x:narrow { dim = 3, start = y, length = ch }
+      :narrow { dim = 4, start = z, length = cw }
+      :interpolate { size = { h, w }, mode = 1 }
+    local seed = math.floor(random() * 2 ^ 24)
+    return part + core.normal(seed, 0, 1, x:dim(2), h, w) * noise
+  end
+end
+
+
+-- tf-keras-vis' own, which stay in the picture ------------------------------------
+
+
+---A circular move by -n .. n-1 pixels in both directions.
+function M.roll(n)
+  return function(x, random)
+    local y, z = whole(random, -n, n - 1), whole(random, -n, n - 1)
+    return x:roll { shift = { 0, 0, y, z } }
+  end
+end
+
+
+---A turn by up to so many degrees either way, mirrored at the border.
+function M.turn(degrees)
+  return function(x, random)
+    return M.affine(x, { degrees = (random() * 2 - 1) * degrees })
+  end
+end
+
+
+---Enlarges or shrinks by a factor of low .. high, mirrored at the border.
+function M.zoom(low, high)
+  return function(x, random)
+    return M.affine(x, { scale = low + random() * (high - low) })
+  end
+end
+
+return M

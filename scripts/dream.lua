@@ -1,0 +1,65 @@
+-- What units, classes or a whole layer want to see: one picture each, on one canvas.
+--   lunette scripts/dream.lua --layer fire8.concat --units 1,5,20
+--   lunette scripts/dream.lua --classes hen,kite --dialect maco
+--   lunette scripts/dream.lua --layer fire5.concat --image photo.jpg   (deep dream)
+-- `--every 32` writes the canvas while it grows; Ctrl-C leaves the last one there.
+local lu = require "lunette"
+
+local args = lu.cli {
+  "dream.lua [image ...]", model = "vgg16", layer = "", units = "", classes = "",
+  dialect = "lucid", steps = 256, every = 0, seed = 0, starts = 1, diversity = 0.0,
+  out = "out/dream.png", scale = 1,
+}
+
+local net = assert(lu.load(args.model))
+local scores, names = {}, {}
+
+
+local function want(score, name)
+  for _ = 1, args.starts do names[#names + 1] = name end
+  scores[#scores + 1] = score
+end
+
+
+for k in args.units:gmatch "%d+" do
+  local unit = lu.score.unit(args.layer, math.tointeger(k))
+  want(unit, ("%s, unit %s"):format(args.layer, k))
+end
+for class in args.classes:gmatch "[^,]+" do want(lu.score.of(class), class) end
+if #scores == 0 and args.layer ~= "" then
+  want(lu.score.energy(args.layer), args.layer)
+end
+if #scores == 0 then
+  error("say what the pictures are for: --classes, or --layer with --units", 0)
+end
+
+
+local function write(pictures, step)
+  local canvas = lu.canvas { columns = math.min(4, #pictures), scale = args.scale,
+    title = ("What %s wants to see, step %d"):format(net.name, step) }
+  for i = 1, #pictures, 4 do
+    local row, captions = {}, {}
+    for k = i, math.min(i + 3, #pictures) do
+      row[#row + 1], captions[#captions + 1] = pictures[k], names[k]
+    end
+    canvas:row("", row, { kind = "picture", captions = captions })
+  end
+  assert(canvas:save(args.out))
+end
+
+
+local from = nil
+if #args.image > 0 then -- a photograph is where it begins
+  from = lu.features.stack(assert(net:images(args)).pictures)
+end
+
+local pictures = lu.activation_maximization(net, {
+  score = scores, dialect = args.dialect, steps = args.steps, seed = args.seed,
+  starts = args.starts, diversity = args.diversity, from = from,
+  modifiers = args.classes ~= "" and { "linear" } or {},
+  watch = args.every > 0 and function(now, step)
+    if step % args.every == 0 then write(now(), step) end
+  end or nil,
+})
+write(pictures, args.steps)
+print("wrote " .. args.out)

@@ -1,0 +1,435 @@
+-- Feature visualisation: what pictures are made of, how they are moved, what they pay;
+-- scores made of scores; activation maximisation, patches, inversion.
+local core = require "lunette.core"
+local lu = require "lunette"
+local t = dofile "tests/lua/support.lua"
+
+local features = lu.features
+
+
+---Largest difference between a gradient and central differences of f's sum.
+local function gradient_error(f, x)
+  local g, worst = lu.gradient(f, x), 0
+  local flat, size = g:reshape { g:size() }, x:size()
+  local dice = core.uniform(3, 0, 24):totable()
+  for _, d in ipairs(dice) do
+    local i = 1 + math.floor(d * size)
+    local function at(h)
+      local y = x:clone()
+      local line = y:view(size)
+      line[i] = line[i] + h
+      return f(y):sum():item()
+    end
+    worst = math.max(worst, math.abs((at(0.02) - at(-0.02)) / 0.04 - flat[i]))
+  end
+  return worst
+end
+
+
+describe("penalties", function()
+  local x = core.normal(1, 0, 2, 3, 6, 7)
+
+  for name, make in pairs(features.regularizers) do
+    it(name .. " has the gradient that differences give", function()
+      local p = name == "norm_per_value" and make(10, 6) or make(0.7, 2)
+      assert.is_true(gradient_error(p, x) < 2e-3)
+      assert.same({ 2 }, p(x):reshape { 2 }:shape())
+    end)
+  end
+
+  it("are what their formulas say", function()
+    local r = features.regularizers
+    local one = core.tensor { { { { 0, 3 }, { -1, 0 } } } }
+    -- |dy| = 1 + 3, |dx| = 3 + 1, over four values
+    assert.near(8 / 4, r.total_variation(1)(one):item(), 1e-6)
+    assert.near((1 + 9) / 4, r.smoothness(1)(one):item(), 1e-6)
+    assert.near(4 / 4, r.norm(1, 1)(one):item(), 1e-6)
+    assert.near((10 / 4) ^ 0.5, r.norm(1, 2)(one):item(), 1e-5)
+  end)
+end)
+
+
+---Bilinear sampling of one plane, value by value.
+local function naive_affine(x, degrees, scale, outside)
+  local h, w = x:dim(1), x:dim(2)
+  local c, s = math.cos(math.rad(degrees)), math.sin(math.rad(degrees))
+  local y = core.zeros(h, w)
+  local function at(i, j)
+    if outside then
+      return i >= 0 and i < h and j >= 0 and j < w and x:get(i + 1, j + 1) or outside
+    end
+    i, j = i % (2 * h), j % (2 * w)
+    return x:get(math.min(i, 2 * h - 1 - i) + 1, math.min(j, 2 * w - 1 - j) + 1)
+  end
+  for i = 0, h - 1 do
+    for j = 0, w - 1 do
+      local p, q = (i - (h - 1) / 2) / scale, (j - (w - 1) / 2) / scale
+      local r, k = c * p + s * q + (h - 1) / 2, -s * p + c * q + (w - 1) / 2
+      local a, b = math.floor(r), math.floor(k)
+      local u, v = r - a, k - b
+      y:set(i + 1, j + 1, (1 - u) * ((1 - v) * at(a, b) + v * at(a, b + 1))
+        + u * ((1 - v) * at(a + 1, b) + v * at(a + 1, b + 1)))
+    end
+  end
+  return y
+end
+
+
+describe("moves", function()
+  local x = core.normal(1, 0, 1, 1, 9, 12)
+  local affine = features.transforms.affine
+
+  for _, c in ipairs { { 0, 1 }, { 17, 1 }, { -40, 1.3 }, { 90, 0.6 } } do
+    it(("rotate by %g and enlarge by %g"):format(c[1], c[2]), function()
+      for _, outside in ipairs { false, 0.5 } do
+        local o = { degrees = c[1], scale = c[2], outside = outside or nil }
+        local want = naive_affine(x[1][1], c[1], c[2], outside)
+        -- positions are rounded to float32: 12 rows, slopes of a few units
+        assert.is_true(affine(x, o)[1][1]:distance(want) < 2e-5)
+      end
+    end)
+  end
+
+  it("have gradients", function()
+    local small = core.normal(2, 0, 1, 2, 5, 6)
+    local weights = core.normal(3, 0, 1, 2, 5, 6)
+    assert.is_true(gradient_error(function(v)
+      return affine(v, { degrees = 20, scale = 1.1 }) * weights
+    end, small) < 2e-3)
+    for _, f in ipairs(features.transforms.standard(24)) do
+      assert.is_true(gradient_error(function(v)
+        return f(v, features.transforms.random(1, 1)):square()
+      end, small) < 1e-2)
+    end
+  end)
+
+  it("end at the network's size", function()
+    for _, size in ipairs { { 3, 20 }, { 20, 3 }, { 9, 12 } } do
+      local y = features.transforms.centre(x, size[1], size[2])
+      assert.same({ 1, 1, size[1], size[2] }, y:shape())
+    end
+    assert.is_true(t.same(x, features.transforms.centre(x, 9, 12)))
+  end)
+
+  it("of tf-keras-vis keep the size; a roll only moves", function()
+    local random = features.transforms.random(5, 1)
+    local y = features.transforms.roll(4)(x, random)
+    assert.near(x:sum():item(), y:sum():item(), 1e-4)
+    assert.same(x:shape(), features.transforms.turn(3)(x, random):shape())
+    assert.same(x:shape(), features.transforms.zoom(0.9, 1.1)(x, random):shape())
+  end)
+end)
+
+
+describe("spectra", function()
+  for _, size in ipairs { { 6, 8 }, { 5, 7 } } do
+    it(("of %d x %d become pictures"):format(size[1], size[2]), function()
+      local h, w = size[1], size[2]
+      local half = w // 2 + 1
+      local s = core.normal(1, 0, 1, 1, 2 * h, half)
+      local got = features.parameters.inverse_transform(h, w)(s)
+      for y = 0, h - 1 do
+        for x = 0, w - 1 do
+          local sum = 0
+          for j = 0, h - 1 do
+            for k = 0, half - 1 do
+              local twice = (k == 0 or 2 * k == w) and 1 or 2
+              local a = 2 * math.pi * (j * y / h + k * x / w)
+              sum = sum + twice * (s:get(1, 1, j + 1, k + 1) * math.cos(a)
+                - s:get(1, 1, h + j + 1, k + 1) * math.sin(a))
+            end
+          end
+          assert.near(sum / (h * w), got:get(1, 1, y + 1, x + 1), 1e-5)
+        end
+      end
+    end)
+  end
+
+  it("have the magnitude of a wave", function()
+    local w = 16
+    local x = (core.range(0, w - 1) * (2 * math.pi * 3 / w)):cos():view(1, 1, 1, w)
+    x = x:expand { 1, 1, 8, w }:clone()
+    local m = features.parameters.magnitude(x)
+    assert.near(8 * w / 2, m:get(1, 1, 4), 1e-3)
+    assert.near(8 * w / 2, m:sum():item(), 1e-2)
+  end)
+
+  it("give pictures of 0 .. 1, of one channel too", function()
+    for _, make in pairs { features.parameters.fourier, features.parameters.pixels,
+                           features.parameters.phases } do
+      for _, c in ipairs { 1, 3 } do
+        local p = make(c, 10, 12)
+        local x = p.decode(p.start(1, 0))
+        assert.same({ 1, c, 10, 12 }, x:shape())
+        local s = x:stats()
+        assert.is_true(s.min >= 0 and s.max <= 1 and s.min < s.max)
+      end
+    end
+  end)
+end)
+
+
+local net = assert(lu.net { name = "small", input = { 3, 20, 24 }, layers = {
+  { "conv1", "conv2d", filters = 6, kernel = 3, padding = 1 }, { "relu1", "relu" },
+  { "pool1", "max_pool2d", kernel = 2 },
+  { "conv2", "conv2d", filters = 8, kernel = 3, stride = 2 }, { "relu2", "relu" },
+  { "flatten", "flatten" }, { "out", "linear", units = 5 } } }):init(2)
+net.params["conv2.bias"]:fill_(0.3)
+local x = core.normal(7, 0, 2, 3, 20, 24)
+local run = net:run(x)
+
+
+describe("scores of scores", function()
+  local a, b = lu.score.of(2), lu.score.unit("conv1", 3)
+  local c = lu.score.of(4)
+
+  it("add, subtract and scale on one layer", function()
+    local want = run:values(a) - run:values(c) * 0.5
+    assert.is_true(run:values(a - 0.5 * c):distance(want) < 1e-6)
+    local g = run:gradient { score = a - 0.5 * c }
+    local parts = run:gradient { score = a } - run:gradient { score = c } * 0.5
+    assert.is_true(g:distance(parts) < 1e-6)
+    local g2 = run:gradient { score = -a }
+    assert.equal(0, g2:distance(-run:gradient { score = a }))
+  end)
+
+  it("add over several layers", function()
+    local want = run:values(a) + run:values(b) * 3
+    assert.is_true(run:values(a + b * 3):distance(want) < 1e-6)
+    local g = run:gradient { score = a + b * 3 }
+    local parts = run:gradient { score = a } + run:gradient { score = b } * 3
+    assert.is_true(g:distance(parts) < 1e-6)
+    local to_conv1 = run:gradient { score = a + c, wrt = "conv1" }
+    assert.same({ 2, 6, 20, 24 }, to_conv1:shape())
+  end)
+
+  it("are one each", function()
+    local each = lu.score.each { a, b + c }
+    assert.near(run:values(a)[1], run:values(each)[1], 1e-6)
+    assert.near((run:values(b) + run:values(c))[2], run:values(each)[2], 1e-5)
+    local g = run:gradient { score = each }
+    assert.is_true(g[1]:distance(run:gradient { score = a }[1]) < 1e-6)
+    assert.is_true(g[2]:distance((run:gradient { score = b }
+      + run:gradient { score = c })[2]) < 1e-6)
+  end)
+
+  it("say what they want", function()
+    assert.matches("multiplied by a number", t.message(function() return a * c end))
+    assert.matches("both sides are scores", t.message(function() return a + 1 end))
+    assert.matches("name the classes", t.message(lu.score.each, { "predicted" }))
+    assert.matches("3 scores for 2 samples", t.message(function()
+      return run:values(lu.score.each { 1, 2, 3 })
+    end))
+  end)
+
+  it("look at a neuron, a direction, a layer, a likeness", function()
+    local act = run:activation "conv1"
+    local function value(i, ...) return run:values(lu.score.neuron("conv1", ...))[i] end
+    assert.equal(act:get(1, 2, 3, 4), value(1, 2, 3, 4))
+    assert.equal(act:get(2, 2, 11, 13), value(2, 2))
+    local v = core.normal(1, 0, 6)
+    local along = (act * v:view(1, 6, 1, 1)):sum { dims = { 2 } }
+      :mean { dims = { 2, 3 } }
+    assert.is_true(run:values(lu.score.direction("conv1", v)):distance(along) < 1e-5)
+    assert.near(act[1]:square():mean():item(), run:values(lu.score.energy "conv1")[1],
+                1e-6)
+    local match = lu.score.match("conv1", act:rows(1):clone())
+    assert.near(0, run:values(match)[1], 0)
+    local far = (act[2] - act[1]):square():sum():item() / act[1]:square():sum():item()
+    assert.near(-far, run:values(match)[2], 1e-5)
+    assert.matches("none at", t.message(function()
+      return run:values(lu.score.neuron("conv1", 9, 1, 1))
+    end))
+    assert.matches("4 numbers for the 6 channels", t.message(function()
+      return run:values(lu.score.direction("conv1", core.ones(4)))
+    end))
+  end)
+end)
+
+
+describe("activation maximisation", function()
+  local units = { lu.score.unit("conv2", 5), lu.score.unit("conv1", 2), 3 }
+  local function climb(o)
+    o.steps, o.progress = o.steps or 6, false
+    return lu.activation_maximization(net, o)
+  end
+
+  for _, dialect in ipairs { "lucid", "maco", "tf-keras-vis", "keras-vis" } do
+    it(dialect .. " climbs", function()
+      local rate = dialect == "maco" and 0.1 or nil -- its crops are 1 to 12 pixels here
+      local p = climb { score = units, dialect = dialect, steps = 48, rate = rate }
+      local first = climb { score = units, dialect = dialect, steps = 1, rate = rate }
+      assert.same({ 3, 3, 20, 24 }, p:shape())
+      local s = p:stats()
+      assert.is_true(s.min >= 0 and s.max <= 255 and s.finite)
+      for i = 1, 3 do
+        assert.is_true(p.story.values[i] > first.story.values[i], dialect .. " " .. i)
+      end
+    end)
+  end
+
+  it("a picture alone is as in a batch, bit for bit; threads do not matter", function()
+    local all = climb { score = units }
+    for i, unit in ipairs(units) do
+      assert.is_true(t.same(all:rows(i), climb { score = unit }))
+    end
+    local before = core.threads()
+    core.threads(1)
+    local one = climb { score = units }
+    core.threads(before)
+    assert.is_true(t.same(all, one))
+    assert.is_false(t.same(all, climb { score = units, seed = 1 }))
+  end)
+
+  it("starts of one score differ, more with diversity", function()
+    local function likeness(diversity)
+      local p = climb { score = units[1], starts = 2, steps = 30,
+                        diversity = diversity }
+      local a, b = p[1] - p[1]:mean():item(), p[2] - p[2]:mean():item()
+      return (a * b):sum():item() / math.sqrt(a:square():sum():item()
+                                             * b:square():sum():item())
+    end
+    assert.is_true(likeness(50) < likeness(0))
+  end)
+
+  it("keeps what an interruption leaves", function()
+    local ok, message = pcall(climb, { score = units[1], steps = 50,
+      dialect = "keras-vis", watch = function(_, step)
+        if step == 5 then core.interrupt() end
+      end })
+    core.interrupt(false)
+    assert.is_false(ok)
+    assert.matches("interrupted", message)
+    assert.equal(5, features.last.step)
+    assert.same({ 1, 3, 20, 24 }, features.last.pictures():shape())
+  end)
+
+  it("says so where nothing can be climbed", function()
+    local dead = assert(lu.net(net.graph)):init(2)
+    dead.params["conv2.bias"]:fill_(-1000)
+    local said = t.warnings(function()
+      lu.activation_maximization(dead, { score = units[1], steps = 2,
+                                         progress = false })
+    end)
+    assert.matches("picture 1 gets no gradient", said[1])
+  end)
+
+  it("the gates of guided rules see the score's sign, or the loss's", function()
+    local o = { score = 3, modifiers = { "guided" }, dialect = "tf-keras-vis" }
+    local by_score = climb(o)
+    o.gate = "loss"
+    assert.is_false(t.same(by_score, climb(o)))
+  end)
+
+  it("names what is missing or wrong", function()
+    assert.matches("no score", t.message(climb, {}))
+    assert.matches("name the classes", t.message(climb, { score = { "predicted", 1 } }))
+    assert.matches("optimizer", t.message(climb, { score = 1, optimizer = "adamm" }))
+    assert.matches("dialect", t.message(climb, { score = 1, dialect = "deep" }))
+  end)
+end)
+
+
+describe("receptive fields", function()
+  it("are where the gradient of one value is not 0", function()
+    for _, name in ipairs { "conv1", "pool1", "conv2", "relu2" } do
+      local shape = net:layer(name).shape
+      local y, z = shape[2] // 2 + 1, shape[3] // 2
+      local plane = core.ones(1, 3, 20, 24)
+      local one = assert(lu.net(net.graph)):init(2)
+      for _, p in ipairs { "conv1", "conv2" } do
+        one.params[p .. ".weight"]:fill_(1)
+        one.params[p .. ".bias"]:fill_(1)
+      end
+      -- an average, so that no winner hides the others
+      local r = one:run(plane)
+      local spread = lu.modifier { name = "spread", { on = "max_pool2d",
+        rule = function(_, dy)
+          return dy:interpolate { size = { 20, 24 }, mode = 0 }
+        end } }
+      local g = r:gradient { score = lu.score.neuron(name, 1, y, z),
+        modifiers = name ~= "conv1" and { spread } or {} }:abs():sum { dims = { 1, 2 } }
+      local top, bottom, left, right = 99, 0, 99, 0
+      for i = 1, 20 do
+        for j = 1, 24 do
+          if g:get(i, j) > 0 then
+            top, bottom = math.min(top, i), math.max(bottom, i)
+            left, right = math.min(left, j), math.max(right, j)
+          end
+        end
+      end
+      local box = features.receptive_field(net, name).box(y, z)
+      assert.same({ top, left, bottom - top + 1, right - left + 1 },
+                  { box.top, box.left, box.height, box.width }, name)
+    end
+  end)
+
+  it("are the whole picture behind a dense layer", function()
+    local f = features.receptive_field(net, "out")
+    assert.is_true(f.whole)
+    assert.same({ 20, 24 }, { f.height, f.width })
+  end)
+end)
+
+
+describe("patches", function()
+  local pictures = {}
+  for i = 1, 5 do pictures[i] = core.uniform(i, 0, 3, 20, 24) * (40 * i) end
+
+  it("are where the unit is most active, best first", function()
+    local finds = features.patches(net, "conv2", pictures, { units = { 4 }, count = 3,
+                                                             batch = 2 })
+    local r = net:run(assert(net:images(pictures)))
+    local most = r:activation("conv2"):max { dims = { 3, 4 } }
+    local want = {}
+    for i = 1, 5 do want[i] = most:get(i, 4) end
+    table.sort(want, function(a, b) return a > b end)
+    for i = 1, 3 do assert.near(want[i], finds[1][i].value, 1e-4) end
+    local find = finds[1][1]
+    local box = features.receptive_field(net, "conv2").box(find.y, find.x)
+    assert.same({ 3, box.height, box.width }, find.patch:shape())
+  end)
+
+  it("stand beside pictures in a gallery", function()
+    local canvas = features.gallery(net, "conv2", { units = { 1, 2, 3 }, steps = 2,
+      pictures = pictures, count = 2, columns = 2, progress = false })
+    local w, h = assert(canvas:render()):size()
+    assert.is_true(w > h and h > 200)
+    assert.matches("channels 1 .. 8, not 9", t.message(features.patches, net, "conv2",
+                                                       pictures, { units = { 9 } }))
+  end)
+end)
+
+
+describe("a picture to begin with", function()
+  it("is decoded to itself", function()
+    for _, size in ipairs { { 3, 10, 12 }, { 3, 9, 7 }, { 1, 8, 8 } } do
+      local p = features.parameters.fourier(table.unpack(size))
+      local picture = core.uniform(3, 0, 2, table.unpack(size)) * 0.9 + 0.05
+      assert.is_true(p.decode(p.encode(picture)):distance(picture) < 1e-4)
+    end
+  end)
+
+  it("is where the climb starts", function()
+    local p = lu.activation_maximization(net, { score = lu.score.energy "conv1",
+      from = core.uniform(1, 0, 1, 3, 20, 24) * 200 + 20, steps = 3, rate = 0.001,
+      progress = false })
+    assert.is_true(p:distance(core.uniform(1, 0, 1, 3, 20, 24) * 200 + 20) < 0.05)
+    assert.matches("from is", t.message(lu.activation_maximization, net, { score = 1,
+      from = core.zeros(1, 3, 4, 4) }))
+  end)
+end)
+
+
+describe("inversion", function()
+  it("comes near a layer's values", function()
+    local images = assert(net:images { core.uniform(1, 0, 3, 20, 24) * 255 })
+    local p, distance = features.invert(net, images, "conv1", { steps = 80,
+                                                                progress = false })
+    local again = net:run(assert(net:images(p)))
+    local a, b = again:activation "conv1", net:run(images):activation "conv1"
+    local far = (a - b):square():sum():item() / b:square():sum():item()
+    assert.is_true(distance[1] < 0.1)
+    assert.near(distance[1], far, 0.02) -- net:images rounds to bytes
+  end)
+end)
