@@ -54,13 +54,28 @@ static int set_timer(double seconds, lun_err *err) {
 static int allow(scmp_filter_ctx c) {
   /* Memory, reading, and what the C library does on its own. */
   static const int calls[] = {
-      SCMP_SYS(read),          SCMP_SYS(pread64),      SCMP_SYS(lseek),
-      SCMP_SYS(fstat),         SCMP_SYS(munmap),       SCMP_SYS(brk),
-      SCMP_SYS(mremap),        SCMP_SYS(madvise),      SCMP_SYS(futex),
-      SCMP_SYS(exit),          SCMP_SYS(exit_group),   SCMP_SYS(rt_sigreturn),
-      SCMP_SYS(clock_gettime), SCMP_SYS(gettimeofday), SCMP_SYS(time),
-      SCMP_SYS(close),         SCMP_SYS(getpid),       SCMP_SYS(getrandom),
+      SCMP_SYS(read),
+      SCMP_SYS(pread64),
+      SCMP_SYS(lseek),
+      SCMP_SYS(fstat),
+      SCMP_SYS(munmap),
+      SCMP_SYS(brk),
+      SCMP_SYS(mremap),
+      SCMP_SYS(madvise),
+      SCMP_SYS(futex),
+      SCMP_SYS(exit),
+      SCMP_SYS(exit_group),
+      SCMP_SYS(rt_sigreturn),
+      SCMP_SYS(clock_gettime),
+      SCMP_SYS(gettimeofday),
+      SCMP_SYS(time),
+      SCMP_SYS(close),
+      SCMP_SYS(getpid),
+      SCMP_SYS(getrandom),
       SCMP_SYS(sysinfo), /* qsort asks how much memory there is */
+      /* libhdf5 waits a nanosecond where a checksum is wrong, and reads again */
+      SCMP_SYS(nanosleep),
+      SCMP_SYS(clock_nanosleep),
   };
   for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++)
     if (seccomp_rule_add(c, SCMP_ACT_ALLOW, calls[i], 0) != 0) return -1;

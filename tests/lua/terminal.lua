@@ -69,9 +69,15 @@ function Terminal:tmux(command)
 end
 
 
----What is on the screen; `how` "-e" with its colours.
-function Terminal:screen(how)
-  local _, text = self:tmux("capture-pane -p -J " .. (how or ""))
+---What is on the screen; `how` "-e" with its colours. (Asked often, so that it starts
+---no more programs than it must.)
+---@param how? string
+---@param after? number   seconds to wait first
+function Terminal:screen(how, after)
+  local p = io.popen(("unset LD_PRELOAD TMUX; %s exec tmux -L %s capture-pane -p -J %s "
+    .. "2>&1"):format(after and "sleep " .. after .. ";" or "", self.socket, how or ""))
+  local text = p:read "a"
+  p:close()
   return (text:gsub("%s+$", ""))
 end
 
@@ -94,14 +100,14 @@ function Terminal:key(name) self:tmux("send-keys " .. name) end
 ---@return string screen, number seconds
 function Terminal:wait(pattern, seconds)
   local clock = require("lunette.core").clock
-  local begun = clock()
+  local begun, pause = clock(), nil
   while true do
-    local screen = self:screen()
+    local screen = self:screen(nil, pause)
+    pause = 0.04
     if screen:find(pattern) then return screen, clock() - begun end
     if clock() - begun > (seconds or 10) then
       error(("no '%s' on the screen:\n%s"):format(pattern, screen), 2)
     end
-    os.execute "sleep 0.02"
   end
 end
 
