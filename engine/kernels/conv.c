@@ -48,9 +48,10 @@ int lun_conv_forward_pooled(const lun_conv *s, const float *x, const float *w,
   return lun_wino_run(&j, err);
 }
 
-int lun_conv_backward(const lun_conv *s, const float *dy, const float *w,
-                      float *dx, const lun_gate *gate, lun_err *err) {
-  lun_epilogue epilogue = {NULL, 0, gate};
+/* out, of the shape of s's input, gets what every value of `in`, of the shape of
+** s's output, gives through the weights. */
+static int transposed(const lun_conv *s, const float *in, const float *w,
+                      float *out, const lun_epilogue *epilogue, lun_err *err) {
   if (lun_wino_fits(s)) {
     /* dx[y] meets dy[y + pt - i] through kernel row i: padding 2 - pt */
     lun_wino j = {.n = s->n,
@@ -63,19 +64,29 @@ int lun_conv_backward(const lun_conv *s, const float *dy, const float *w,
                   .pt = 2 - s->pt,
                   .pl = 2 - s->pl,
                   .back = 1,
-                  .in = dy,
+                  .in = in,
                   .weights = w,
-                  .out = dx,
-                  .epilogue = epilogue};
+                  .out = out,
+                  .epilogue = *epilogue};
     return lun_wino_run(&j, err);
   }
   for (int phase = 0; phase < s->sh * s->sw; phase++) {
     lun_gather g;
     if (phase / s->sw >= s->h || phase % s->sw >= s->w) continue;
     LUN_TRY(lun_gather_backward(&g, s, phase / s->sw, phase % s->sw, err));
-    int st = lun_gather_run(&g, s, 1, dy, w, dx, &epilogue, err);
+    int st = lun_gather_run(&g, s, 1, in, w, out, epilogue, err);
     lun_gather_free(&g);
     if (st != LUN_OK) return st;
   }
   return LUN_OK;
+}
+
+int lun_conv_backward(const lun_conv *s, const float *dy, const float *w,
+                      float *dx, const lun_gate *gate, lun_err *err) {
+  return transposed(s, dy, w, dx, &(lun_epilogue){NULL, 0, gate}, err);
+}
+
+int lun_conv_transposed(const lun_conv *s, const float *x, const float *w,
+                        const float *b, float *y, int relu, lun_err *err) {
+  return transposed(s, x, w, y, &(lun_epilogue){b, relu, NULL}, err);
 }

@@ -37,6 +37,10 @@ int lun_conv_forward_pooled(const lun_conv *s, const float *x, const float *w,
 ** s->n is the number of rows of dy. */
 int lun_conv_backward(const lun_conv *s, const float *dy, const float *w,
                       float *dx, const lun_gate *gate, lun_err *err);
+/* y = the transposed convolution of x, + b (s->c), then relu when asked: x has the
+** shape of s's output, y that of its input. */
+int lun_conv_transposed(const lun_conv *s, const float *x, const float *w,
+                        const float *b, float *y, int relu, lun_err *err);
 /* dw, db overwritten; either may be NULL. Sums over the batch. */
 int lun_conv_backward_params(const lun_conv *s, const float *x, const float *dy,
                              float *dw, float *db, lun_err *err);

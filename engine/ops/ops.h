@@ -86,7 +86,7 @@ int ops_each(const lun_node *n, int copies, int64_t size, ops_span *fn,
 /* dx[i] = 0 where a gradient is wanted of what has none. */
 void ops_zero(const lun_back *b, int i);
 /* Is n a maximum pooling of 2x2 windows, stride 2, no padding?  Its aux holds a
-** byte for each window: which of the four won (pool.c). */
+** byte for each window: which of the four won (max_pool.c). */
 int ops_maxpool2x2(const lun_node *n);
 /* The rule of an operator with is_view: dx = dy. */
 int ops_view_back(const lun_back *b, lun_err *err);

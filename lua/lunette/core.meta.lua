@@ -226,7 +226,8 @@ function Tensor:add(...) end
 ---@return lunette.Tensor
 function Tensor:atan2(...) end
 
----avg_pool2d(x, kernel, stride = kernel, padding, ceil_mode, count_include_pad = 1)
+---avg_pool2d(x, kernel, stride = kernel, padding, padding_end, ceil_mode, dilation,
+---count_include_pad = 1)
 ---@param ... any   other operands, then attributes by position or in a table
 ---@return lunette.Tensor
 function Tensor:avg_pool2d(...) end
@@ -252,6 +253,13 @@ function Tensor:concat(...) end
 ---@param ... any   other operands, then attributes by position or in a table
 ---@return lunette.Tensor
 function Tensor:conv2d(...) end
+
+---conv_transpose2d(x (N,C,H,W), w (C,K/groups,kh,kw), b (K), stride, padding,
+---padding_end, output_padding, dilation, groups): a convolution's input gradient as a
+---layer
+---@param ... any   other operands, then attributes by position or in a table
+---@return lunette.Tensor
+function Tensor:conv_transpose2d(...) end
 
 ---cos(x)
 ---@param ... any   other operands, then attributes by position or in a table
@@ -364,7 +372,7 @@ function Tensor:le(...) end
 ---@return lunette.Tensor
 function Tensor:leaky_relu(...) end
 
----linear(x (N,in), w (out,in), b (out), weight_layout = out_in): x w' + b; in_out: w
+---linear(x (N,..,in), w (out,in), b (out), weight_layout = out_in): x w' + b; in_out: w
 ---is (in,out)
 ---@param ... any   other operands, then attributes by position or in a table
 ---@return lunette.Tensor
@@ -402,8 +410,8 @@ function Tensor:matmul(...) end
 ---@return lunette.Tensor
 function Tensor:max(...) end
 
----max_pool2d(x, kernel, stride = kernel, padding, ceil_mode): gradient to the first
----maximum
+---max_pool2d(x, kernel, stride = kernel, padding, padding_end, ceil_mode, dilation):
+---gradient to the first maximum
 ---@param ... any   other operands, then attributes by position or in a table
 ---@return lunette.Tensor
 function Tensor:max_pool2d(...) end

@@ -57,9 +57,12 @@ local function whole(layer, key, pairs_too)
 end
 
 
+---A convolution's weight is (filters, C / groups, kh, kw), a transposed one's
+---(C, filters / groups, kh, kw).
 local function conv_params(layer, shape)
   if #shape ~= 3 then
-    fail(layer, "conv2d wants (C,H,W), its input is (%s)", table.concat(shape, ","))
+    fail(layer, "%s wants (C,H,W), its input is (%s)", layer.kind,
+         table.concat(shape, ","))
   end
   local c, groups = shape[1], layer.groups or 1
   whole(layer, "filters")
@@ -72,21 +75,27 @@ local function conv_params(layer, shape)
          layer.filters)
   end
   local kh, kw = pair(layer.kernel)
-  local list = { { "weight", { layer.filters, c // groups, kh, kw } } }
+  local rows, columns = layer.filters, c // groups
+  if layer.kind == "conv_transpose2d" then
+    rows, columns = c, layer.filters // groups
+  end
+  local list = { { "weight", { rows, columns, kh, kw } } }
   if layer.bias ~= false then list[2] = { "bias", { layer.filters }, init = 0 } end
   return list
 end
 
 
----Its weight is (units,in), or (in,units) where weight_layout is "in_out".
+---Its weight is (units,in), or (in,units) where weight_layout is "in_out"; `in` is the
+---last dimension. Of a map (C,H,W) that is hardly what is meant, unless `rows` says so.
 local function linear_params(layer, shape)
-  if #shape ~= 1 then
-    fail(layer, "linear wants a vector, its input is (%s); flatten it first",
-         table.concat(shape, ","))
+  local size = shape[#shape]
+  if #shape == 3 and not layer.rows then
+    fail(layer, "linear wants a vector, its input is (%s); flatten it first, or say "
+      .. "rows = true to apply it along the last dimension", table.concat(shape, ","))
   end
   whole(layer, "units")
-  local w = { layer.units, shape[1] }
-  if layer.weight_layout == "in_out" then w = { shape[1], layer.units } end
+  local w = { layer.units, size }
+  if layer.weight_layout == "in_out" then w = { size, layer.units } end
   local list = { { "weight", w } }
   if layer.bias ~= false then list[2] = { "bias", { layer.units }, init = 0 } end
   return list
@@ -105,7 +114,10 @@ local rows = {
   conv2d = { keras = "Conv2D", own = { "filters", "kernel", "bias" },
              needs = { "filters", "kernel" }, params = conv_params,
              order = { "weight", "bias" } },
-  linear = { keras = "Dense", own = { "units", "bias" }, needs = { "units" },
+  conv_transpose2d = { keras = "Conv2DTranspose", own = { "filters", "kernel", "bias" },
+                       needs = { "filters", "kernel" }, params = conv_params,
+                       order = { "weight", "bias" } },
+  linear = { keras = "Dense", own = { "units", "bias", "rows" }, needs = { "units" },
              params = linear_params, order = { "weight", "bias" } },
   batch_norm = { keras = "BatchNormalization", params = batch_norm_params,
                  order = { "running_mean", "running_var", "weight", "bias" } },

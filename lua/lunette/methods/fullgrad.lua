@@ -26,7 +26,8 @@ end
 local function biased(run)
   local list = {}
   for _, layer in ipairs(run.net:layers()) do
-    local kind = layer.kind == "conv2d" or layer.kind == "batch_norm"
+    local kind = layer.kind == "conv2d" or layer.kind == "conv_transpose2d"
+      or layer.kind == "batch_norm"
     if kind and layer.index <= run.output_layer.index and bias_of(run, layer) then
       list[#list + 1] = layer
     end

@@ -24,7 +24,9 @@ local M = { program = program }
 ---@field half? boolean         store float16: half the bytes
 ---@field preprocessing? string what pictures go through ("caffe", "torch"); default:
 ---  what the file or its checksum says, else what its makers use
----@field side? integer         height and width, where a file leaves them open
+---@field side? integer|integer[]   height and width, where a file leaves them open
+---@field tensor? string        ONNX: the input is no picture but any tensor, its first
+---  dimension the batch ("batched") or one of the values ("whole")
 ---@field name? string          a name for these weights, kept in the metadata
 ---@field sums? table           checksums that were computed already
 
@@ -409,7 +411,7 @@ local function of_onnx(found, file, opts)
   end
   local base = file:match("([^/]+)$"):gsub("%.onnx$", "")
   local arch, params, model = require("lunette.weights.import.onnx").read(found.lines,
-    { name = opts.name or base, side = opts.side })
+    { name = opts.name or base, side = opts.side, tensor = opts.tensor })
   if not arch then return nil, params end
   local by_name, message = by_name_of(params)
   if not by_name then return nil, message end
@@ -561,7 +563,7 @@ end
 
 
 local known_options = { out = true, half = true, preprocessing = true, name = true,
-                        side = true, sums = true }
+                        side = true, sums = true, tensor = true }
 
 
 ---Imports a model file.

@@ -3,7 +3,9 @@
 ---  { layer = name, shape = {ONNX's dimensions, the batch being 1}, order = {..} }
 ---where order[i] is the dimension of our layer that ONNX's i-th is. Ours begin with
 ---the batch, which stays first; a Transpose therefore only changes `order`, and a
----layer that moves values is made where an operator wants its own order.
+---layer that moves values is made where an operator wants its own order. Where the
+---picture has no batch in ONNX, no order names dimension 1, until ONNX puts a
+---dimension of 1 in front: that is the batch from then on.
 -- luacheck: ignore 561 (a case an attribute)
 local fold = require "lunette.weights.import.onnx.fold"
 local layers = require "lunette.layers"
@@ -19,6 +21,23 @@ local function identity(n)
   return order
 end
 Build.identity = identity
+
+
+---Does ONNX see the batch of this value?
+local function batched(x)
+  for _, d in ipairs(x.order) do if d == 1 then return true end end
+  return false
+end
+Build.batched = batched
+
+
+---The order of a value like x, of `rank` dimensions in ONNX, as they lie.
+local function natural(x, rank)
+  local order, skip = {}, batched(x) and 0 or 1
+  for i = 1, rank do order[i] = i + skip end
+  return order
+end
+Build.natural = natural
 
 
 function Build.same(a, b) return table.concat(a, ",") == table.concat(b, ",") end
@@ -98,9 +117,10 @@ end
 function Build:add(name, kind, from, attrs, order)
   local spec = { name = name, kind = kind, from = {} }
   for key, value in pairs(attrs or {}) do spec[key] = value end
-  local inputs = {}
+  local inputs, first = {}, nil
   for i, x in ipairs(from) do
     if type(x) == "table" and x.layer then
+      first = first or x
       spec.from[i] = x.layer
       inputs[#inputs + 1] = self.shapes[x.layer]
     else
@@ -117,7 +137,7 @@ function Build:add(name, kind, from, attrs, order)
   if not ok then self:fail("%s", message) end
   self.specs[#self.specs + 1] = spec
   self.shapes[name] = layer.shape
-  order = order or identity(#layer.shape + 1)
+  order = order or natural(first, #layer.shape + (batched(first) and 1 or 0))
   return { layer = name, shape = seen(layer.shape, order), order = order, spec = spec }
 end
 
@@ -181,19 +201,22 @@ function Build:operand(c, key, rank, order)
   if #shape > rank then self:fail("a constant has %d dimensions", #shape) end
   local perm = {}
   for i, d in ipairs(order) do perm[d] = i end
-  if shape[perm[1]] ~= 1 then self:fail("a constant differs between pictures") end
-  local ordered = {}
-  for d, i in ipairs(perm) do ordered[d] = shape[i] end
+  if perm[1] and shape[perm[1]] ~= 1 then
+    self:fail("a constant differs between pictures")
+  end
+  local turned, ordered = {}, {}
+  for d = 1, rank + 1 do if perm[d] then turned[#turned + 1] = perm[d] end end
+  for d, i in ipairs(turned) do ordered[d] = shape[i] end
   -- dimensions of 1 may move freely; others keep their order, or are turned
   local moved = {}
-  for d, i in ipairs(perm) do if ordered[d] ~= 1 then moved[#moved + 1] = i end end
+  for d, i in ipairs(turned) do if ordered[d] ~= 1 then moved[#moved + 1] = i end end
   for i = 2, #moved do
     if moved[i] < moved[i - 1] then
-      c = self:turn(self:reshaped(c, shape), perm)
+      c = self:turn(self:reshaped(c, shape), turned)
       break
     end
   end
-  table.remove(ordered, 1)
+  if perm[1] then table.remove(ordered, 1) end
   if #ordered == 0 then ordered = { 1 } end
   self:keep(self.own, key, c, ordered)
   return { param = key, shape = ordered, frozen = true }
@@ -269,9 +292,9 @@ end
 ---@param x table live
 ---@param want? integer[]   another order
 function Build:ordered(x, want)
-  want = want or identity(#x.shape)
+  want = want or natural(x, #x.shape)
   if Build.same(x.order, want) then return x end
-  local dims = {}
+  local dims = { batched(x) and 0 or 1 }
   for i, d in ipairs(want) do dims[d] = x.order[i] end
   if dims[1] ~= 1 then
     self:fail("the batch is not the first dimension where it has to be")
@@ -300,14 +323,16 @@ function Build:reshape(x, shape, own)
               table.concat(shape, ", "))
   end
   x = self:ordered(x)
-  if shape[1] ~= 1 then
+  if batched(x) and shape[1] ~= 1 then
     self:fail("a shape of (%s) mixes the pictures of a batch",
               table.concat(shape, ", "))
   end
-  local rest = { table.unpack(shape, 2) }
+  local front = shape[1] == 1
+  local rest, order = { table.unpack(shape, front and 2 or 1) }, {}
   if #rest == 0 then rest = { 1 } end
+  for i = 1, #shape do order[i] = front and i or i + 1 end
   local make = own and self.layer or function(b, ...) return b:step("shape", ...) end
-  return make(self, "reshape", { x }, { shape = rest })
+  return make(self, "reshape", { x }, { shape = rest }, order)
 end
 
 
@@ -327,11 +352,20 @@ function Build:squeeze(x, axes, own)
   for a, d in ipairs(x.shape) do
     if not gone[a] then sizes[#sizes + 1] = d end
   end
-  for i, d in ipairs(order) do shape[d] = sizes[i] end
-  table.remove(shape, 1)
+  for i, d in ipairs(order) do if d > 1 then shape[d - 1] = sizes[i] end end
   local make = own and self.layer or function(b, ...) return b:step("squeeze", ...) end
   if #shape == 0 then shape = { 1 } end
   return make(self, "reshape", { x }, { shape = shape }, order)
+end
+
+
+---Dimension 1, put in before what had no batch, is the batch.
+function Build:with_batch(x, axes, own)
+  local order, rest = { 1, table.unpack(x.order) }, {}
+  local y = { layer = x.layer, spec = x.spec, shape = { 1, table.unpack(x.shape) },
+              order = order }
+  for _, a in ipairs(axes) do if a ~= 1 then rest[#rest + 1] = a end end
+  return #rest > 0 and self:unsqueeze(y, rest, own) or y
 end
 
 
@@ -339,6 +373,7 @@ end
 function Build:unsqueeze(x, axes, own)
   local new, order, at = {}, {}, 0
   for _, a in ipairs(axes) do new[a] = true end
+  if new[1] and not batched(x) then return self:with_batch(x, axes, own) end
   local rank = #x.shape + #axes
   local ours, last = {}, #x.shape
   for a = 1, rank do

@@ -1,7 +1,9 @@
 ---What the operators of ONNX share: attributes, inputs of the right kind, operands in
 ---one order. `b` is the graph that is built (lunette.weights.import.onnx.build).
 
-local M = { same = require("lunette.weights.import.onnx.build").same }
+local Build = require "lunette.weights.import.onnx.build"
+
+local M = { same = Build.same }
 
 
 -- attributes -------------------------------------------------------------------
@@ -68,8 +70,9 @@ function M.live(b, x, i)
 end
 
 
-function M.channels_last(b, x)
-  if #x.shape ~= 4 then
+---Pictures, their dimensions in order.
+function M.pictures(b, x)
+  if #x.shape ~= 4 or not b.batched(x) then
     b:fail("an input of shape (%s), wanted pictures (N,C,H,W)",
            table.concat(x.shape, ","))
   end
@@ -77,24 +80,27 @@ function M.channels_last(b, x)
 end
 
 
----Brings live values to one order, and constants to it: what a layer reads.
-function M.together(b, x)
-  local first, rank
+---The live value of most dimensions.
+local function longest(x)
+  local first
   for _, v in ipairs(x) do
     if not v.const and (not first or #v.shape > #first.shape) then first = v end
   end
-  rank = #first.shape
-  for _, v in ipairs(x) do rank = math.max(rank, #v.shape) end
-  if rank > #first.shape then b:fail("a constant has %d dimensions", rank) end
-  local list = {}
+  return first
+end
+
+
+---Brings live values to one order, and constants to it: what a layer reads.
+function M.together(b, x)
+  local first, list = longest(x), {}
+  local rank = #first.shape
   for i, v in ipairs(x) do
     if v.const then
       list[i] = b:operand(v, "value" .. (i > 1 and i or ""), rank, first.order)
+    elseif #v.shape ~= rank or b.batched(v) ~= b.batched(first) then
+      b:fail("inputs of (%s) and (%s) are not aligned at the batch",
+             table.concat(first.shape, ","), table.concat(v.shape, ","))
     else
-      if #v.shape ~= rank then
-        b:fail("inputs of (%s) and (%s) are not aligned at the batch",
-               table.concat(first.shape, ","), table.concat(v.shape, ","))
-      end
       list[i] = b:ordered(v, first.order)
     end
   end

@@ -7,7 +7,7 @@ local attr = common.attr
 local flag = common.flag
 local axis_of = common.axis_of
 local live = common.live
-local channels_last = common.channels_last
+local pictures = common.pictures
 local together = common.together
 local constant = common.constant
 local per_axis = common.per_axis
@@ -35,7 +35,7 @@ function M.Conv(b, x)
   if #w.shape ~= 4 then
     b:fail("a weight of %d dimensions; only pictures are convolved", #w.shape)
   end
-  v = channels_last(b, v)
+  v = pictures(b, v)
   local kernel = { w.shape[3], w.shape[4] }
   check_kernel(b, kernel, w)
   local groups = attr(b, "group", "i", 1)
@@ -56,6 +56,63 @@ function M.Conv(b, x)
   if not same(before, { 0, 0 }) or not same(after, { 0, 0 }) then o.padding = before end
   if not same(before, after) then o.padding_end = after end
   return b:layer("conv2d", { v }, o)
+end
+
+
+---Padding before and after and output padding of a transposed convolution: pads, or
+---what output_shape or auto_pad make of the sizes.
+local function transposed_padding(b, size, kernel, stride, dilation)
+  local more = per_axis(b, "output_padding", 2, 0, 0)
+  local wanted = attr(b, "output_shape", "I")
+  local auto = attr(b, "auto_pad", "s", "NOTSET")
+  local same_size = auto == "SAME_UPPER" or auto == "SAME_LOWER"
+  if not wanted and not same_size then
+    local before, after = padding(b, size, kernel, stride, dilation)
+    return before, after, more
+  end
+  per_axis(b, "pads", 4, 0, 0)
+  if wanted and #wanted ~= 2 then b:fail("output_shape has %d numbers", #wanted) end
+  local before, after = {}, {}
+  for i = 1, 2 do
+    local out = wanted and wanted[i] or size[i] * stride[i]
+    local total = stride[i] * (size[i] - 1) + more[i] + (kernel[i] - 1) * dilation[i]
+                  + 1 - out
+    if total < 0 then total, more[i] = 0, more[i] - total end
+    local less = total // 2
+    before[i] = auto == "SAME_UPPER" and less or total - less
+    after[i] = total - before[i]
+  end
+  return before, after, more
+end
+
+
+function M.ConvTranspose(b, x)
+  local v, w = live(b, x, 1), constant(b, x, 2, "weight")
+  if #w.shape ~= 4 then
+    b:fail("a weight of %d dimensions; only pictures are convolved", #w.shape)
+  end
+  v = pictures(b, v)
+  local kernel, groups = { w.shape[3], w.shape[4] }, attr(b, "group", "i", 1)
+  check_kernel(b, kernel, w)
+  local stride = per_axis(b, "strides", 2, 1, 1)
+  local dilation = per_axis(b, "dilations", 2, 1, 1)
+  local before, after, more = transposed_padding(b, { v.shape[3], v.shape[4] }, kernel,
+                                                 stride, dilation)
+  if groups < 1 then b:fail("group %d", groups) end
+  if v.shape[2] ~= w.shape[1] then
+    b:fail("%d channels, its weight wants %d", v.shape[2], w.shape[1])
+  end
+  local filters = w.shape[2] * groups
+  b:keep(b.own, "weight", w, w.shape)
+  if x[3] then b:keep(b.own, "bias", constant(b, x, 3, "bias"), { filters }) end
+  local o = { filters = filters, kernel = kernel, bias = x[3] == nil and false or nil }
+  if groups ~= 1 then o.groups = groups end
+  if not same(stride, { 1, 1 }) then o.stride = stride end
+  if not same(dilation, { 1, 1 }) then o.dilation = dilation end
+  if not same(more, { 0, 0 }) then o.output_padding = more end
+  if not same(before, { 0, 0 }) or not same(after, { 0, 0 }) then o.padding = before end
+  if not same(before, after) then o.padding_end = after end
+  return b:layer("conv_transpose2d", { v }, o)
 end
 
 

@@ -5,7 +5,7 @@ local attr = common.attr
 local flag = common.flag
 local axes_of = common.axes_of
 local live = common.live
-local channels_last = common.channels_last
+local pictures = common.pictures
 local per_axis = common.per_axis
 local padding = common.padding
 local same = common.same
@@ -18,30 +18,23 @@ local M = {}
 
 local function pooled(kind, average)
   return function(b, x)
-    local v = channels_last(b, live(b, x, 1))
+    local v = pictures(b, live(b, x, 1))
     local kernel = attr(b, "kernel_shape", "I")
     if not kernel or #kernel ~= 2 then b:fail("kernel_shape is missing, or not 2-D") end
     local stride = per_axis(b, "strides", 2, 1, 1)
     local dilation = per_axis(b, "dilations", 2, 1, 1)
     attr(b, "storage_order", "i")
     local o = { kernel = kernel, stride = stride }
-    if not same(dilation, { 1, 1 }) then b:fail("dilated pooling is not supported") end
+    if not same(dilation, { 1, 1 }) then o.dilation = dilation end
     if flag(b, "ceil_mode") then o.ceil_mode = true end
     local before, after = padding(b, { v.shape[3], v.shape[4] }, kernel, stride,
                                   dilation)
     local inside = average and not flag(b, "count_include_pad")
-    if not same(before, after) then
-      -- one side only: the border is a layer of its own, of what cannot win
-      if inside then b:fail("unequal padding of an average is not supported") end
-      v = b:step("padded", "pad", { v }, {
-        before = { 0, 0, before[1], before[2] }, after = { 0, 0, after[1], after[2] },
-        value = average and 0 or -3e38 })
-      before = { 0, 0 }
-    end
-    if not same(before, { 0, 0 }) then
+    if not same(before, { 0, 0 }) or not same(after, { 0, 0 }) then
       o.padding = before
       if inside then o.count_include_pad = false end
     end
+    if not same(before, after) then o.padding_end = after end
     return b:layer(kind, { v }, o)
   end
 end
@@ -52,7 +45,7 @@ M.AveragePool = pooled("avg_pool2d", true)
 
 local function global(kind)
   return function(b, x)
-    return b:layer(kind, { channels_last(b, live(b, x, 1)) })
+    return b:layer(kind, { pictures(b, live(b, x, 1)) })
   end
 end
 

@@ -7,7 +7,7 @@ local attr = common.attr
 local flag = common.flag
 local known = common.known
 local live = common.live
-local channels_last = common.channels_last
+local pictures = common.pictures
 local select_ = common.select_
 
 local M = {}
@@ -84,7 +84,7 @@ end
 
 
 local function resized(b, x, scales, sizes, o)
-  local v = channels_last(b, live(b, x, 1))
+  local v = pictures(b, live(b, x, 1))
   for a = 1, 4 do
     local n = v.shape[a]
     local scale = scales and scales[a] or sizes[a] / n

@@ -9,7 +9,7 @@ local axis_of = common.axis_of
 local known = common.known
 local axes_of = common.axes_of
 local live = common.live
-local channels_last = common.channels_last
+local pictures = common.pictures
 local narrow = common.narrow
 local select_ = common.select_
 local same = common.same
@@ -47,6 +47,7 @@ function M.Flatten(b, x)
   for a, d in ipairs(v.shape) do
     if a <= axis then head = head * d else tail = tail * d end
   end
+  if not b.batched(v) then return b:reshape(v, { head, tail }, true) end
   if head ~= 1 then b:fail("axis %d mixes the pictures of a batch", axis) end
   v = b:ordered(v)
   return b:layer("flatten", { v })
@@ -122,12 +123,14 @@ function M.Concat(b, x)
     if #v.shape ~= #first.shape then b:fail("inputs of different rank") end
     if v.const then
       if fold.product(v.shape) == 1 then v = b:reshaped(v, v.shape) end
-      local perm, ours = {}, {}
-      for a, d in ipairs(first.order) do perm[d] = a end
-      for d, a in ipairs(perm) do ours[d] = v.shape[a] end
+      local at, perm, ours = {}, {}, {}
+      for a, d in ipairs(first.order) do at[d] = a end
+      for d = 1, #first.order + 1 do
+        if at[d] then perm[#perm + 1] = at[d] end
+        if at[d] and d > 1 then ours[#ours + 1] = v.shape[at[d]] end
+      end
       if not same(perm, b.identity(#perm)) then v = b:turn(v, perm) end
       local key = "value" .. i
-      table.remove(ours, 1)
       b:keep(b.own, key, v, ours)
       list[i] = { param = key, shape = ours }
     else
@@ -285,7 +288,7 @@ end
 
 
 function M.DepthToSpace(b, x)
-  local v, s = channels_last(b, live(b, x, 1)), attr(b, "blocksize", "i")
+  local v, s = pictures(b, live(b, x, 1)), attr(b, "blocksize", "i")
   local mode = attr(b, "mode", "s", "DCR")
   local _, c, h, w = table.unpack(v.shape)
   if not s or s < 1 or c % (s * s) ~= 0 then
@@ -301,7 +304,7 @@ end
 
 
 function M.SpaceToDepth(b, x)
-  local v, s = channels_last(b, live(b, x, 1)), attr(b, "blocksize", "i")
+  local v, s = pictures(b, live(b, x, 1)), attr(b, "blocksize", "i")
   local _, c, h, w = table.unpack(v.shape)
   if not s or s < 1 or h % s ~= 0 or w % s ~= 0 then
     b:fail("blocksize %s of %dx%d", tostring(s), h, w)
