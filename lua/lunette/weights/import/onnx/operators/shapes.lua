@@ -20,6 +20,17 @@ local M = {}
 -- shapes -------------------------------------------------------------------------
 
 
+---Transposing is looking at the same values in another order, so that pairs of it come
+---to nothing. Where what was (N,H,W,C) is seen as pictures (N,C,H,W), or as tokens, the
+---values move: then maps are maps to whoever reads them.
+local function moves(b, shape, order)
+  if not b.batched { order = order } or same(order, b.identity(#order)) then
+    return false
+  end
+  return #shape == 3 or same(order, { 1, 4, 2, 3 })
+end
+
+
 function M.Transpose(b, x)
   local v = live(b, x, 1)
   local perm, order, shape = attr(b, "perm", "I"), {}, {}
@@ -35,6 +46,7 @@ function M.Transpose(b, x)
     seen[a] = true
     order[i], shape[i] = v.order[a], v.shape[a]
   end
+  if moves(b, shape, order) then return b:layer("permute", { v }, { dims = order }) end
   return { layer = v.layer, spec = v.spec, shape = shape, order = order }
 end
 
