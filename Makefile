@@ -37,7 +37,7 @@ ALL_CFLAGS    = -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -fPIC -fvisibility
                 -ffp-contract=fast -fno-math-errno -fno-trapping-math \
                 $(WARN) $(OPT.$(CONFIG)) -MMD -MP $(CPPFLAGS) $(CFLAGS) \
                 $(shell pkg-config --cflags $(LIBS) 2>/dev/null)
-CORE_LIBS     = $(shell pkg-config --libs $(LIBS)) -lm -pthread
+CORE_LIBS     = $(shell pkg-config --libs $(filter-out openblas,$(LIBS))) -lm -pthread -ldl
 LUA_CFLAGS    = $(shell pkg-config --cflags $(LUA_PC))
 CORE    := $(BUILD)/libluncore.a
 MOD     := $(BUILD)/lunette/core.so

@@ -74,13 +74,18 @@ static int is_tty(lua_State *L) {
 
 /* core.build() -> table of facts for bug reports */
 static int build(lua_State *L) {
-  lua_createtable(L, 0, 6);
+  lua_createtable(L, 0, 5);
   lua_pushliteral(L, LUN_VERSION), lua_setfield(L, -2, "version");
   lua_pushliteral(L, LUN_COMMIT), lua_setfield(L, -2, "commit");
   lua_pushliteral(L, __VERSION__), lua_setfield(L, -2, "compiler");
   lua_pushstring(L, lun_isa()), lua_setfield(L, -2, "isa");
-  lua_pushstring(L, lun_blas()), lua_setfield(L, -2, "blas");
   lua_pushinteger(L, lun_threads()), lua_setfield(L, -2, "threads");
+  return 1;
+}
+
+/* core.blas() -> the library of matrix products, which is opened for that */
+static int blas(lua_State *L) {
+  lua_pushstring(L, lun_blas());
   return 1;
 }
 
@@ -107,8 +112,8 @@ static const luaL_Reg functions[] = {
     {"trim", trim},       {"memory_limit", memory_limit},
     {"threads", threads}, {"fail_at", fail_at},
     {"clock", clock_now}, {"is_tty", is_tty},
-    {"build", build},     {"library", library},
-    {NULL, NULL},
+    {"blas", blas},       {"build", build},
+    {"library", library}, {NULL, NULL},
 };
 
 __attribute__((visibility("default"))) int luaopen_lunette_core(lua_State *L);

@@ -959,8 +959,13 @@ function core.json.scalar(value) end
 ---@return any value, string? message   null is a light userdata
 function core.json.decode(text, arrays) end
 
+---What the library of matrix products says of itself. Opens it, which takes longer
+---than the rest of the program's start; else the first product does.
+---@return string   "OpenBLAS 0.3.21 ..."
+function core.blas() end
+
 ---Facts for bug reports.
----@return { version: string, commit: string, compiler: string, isa: string, blas: string, threads: integer }
+---@return { version: string, commit: string, compiler: string, isa: string, threads: integer }
 function core.build() end
 
 return core

@@ -64,6 +64,24 @@ describe("lunette explain", function()
     explain("dot.png -o dot_out.png", 0)
   end)
 
+  it("has the options of the method that is asked about", function()
+    local text = explain("--help", 0, "Options of gradcam:", "%-l <layer>, ",
+                         "%-%-no%-relu", "%-%-method NAME %-%-help")
+    assert.is_nil(text:find("--samples", 1, true))
+    for line in text:gmatch "[^\n]+" do assert.is_true(#line <= 88, line) end
+    for name in pairs(require "lunette.methods") do
+      assert.is_truthy(text:find(name, 1, true), name)
+    end
+    text = explain("--method=rise --help", 0, "Options of rise:", "%-%-cells <cells>",
+                   "rise has one only")
+    assert.is_nil(text:find("--no-relu", 1, true))
+    explain("--method saliency --help", 0, "tf%-keras%-vis and captum")
+    explain("one.png --method gradcm", 64, "'gradcm' not found; did you mean 'gradcam'")
+    explain("one.png --method", 64, "'%-%-method' requires an argument")
+    explain("one.png --sampels 3", 64, "unknown option '%-%-sampels'")
+    explain("one.png --method rise -l conv_1_1", 64, "%-%-layer is for .*gradcam")
+  end)
+
   it("refuses what it cannot do, in one line", function()
     explain("none.png", 66, "cannot open picture 'none.png': No such file")
     explain("tiny.safetensors", 66, "tiny.safetensors")

@@ -12,7 +12,7 @@ function M.text()
     ("lunette %s (%s)"):format(b.version, b.commit),
     ("  kernels  %s, %d thread%s"):format(b.isa, b.threads,
       b.threads == 1 and "" or "s"),
-    "  blas     " .. b.blas,
+    "  blas     " .. core.blas(),
     "  lua      " .. _VERSION,
     "  compiler " .. b.compiler,
   }, "\n")

@@ -81,11 +81,12 @@ end
 ---A parser that leaves with 64 (EX_USAGE) where it is given what it does not know.
 ---@param name string
 ---@param description? string
-function M.parser(name, description)
-  local parser = argparse(name, description)
+---@param reword? fun(message: string): string   what is said instead
+function M.parser(name, description, reword)
+  local parser = argparse(name, description):help_max_width(88)
   parser.error = function(self, message)
     io.stderr:write(self:get_usage(), "\n\n")
-    text.complain(message, name)
+    text.complain(reword and reword(message) or message, name)
     os.exit(64, true)
   end
   return parser

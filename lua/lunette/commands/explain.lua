@@ -7,23 +7,61 @@ local rows = require "lunette.base.rows"
 local text = require "lunette.base.text"
 
 
-local function options(args)
+---The row of the method that the arguments name: its options are flags, so it is known
+---before they are parsed.
+---@return lunette.Method? row, string name
+local function row_of(args)
+  local name = "gradcam"
+  for i, word in ipairs(args) do
+    name = word == "--method" and args[i + 1] or word:match "^%-%-method=(.*)" or name
+  end
+  return methods[name], name
+end
+
+
+---What argparse says, but of a flag that other methods have: whose it is.
+local function say_whose(message)
+  local name = message:match "unknown option '%-%-([%w-]+)'"
+    or message:find "unknown option '%-l'" and "layer"
+  local whose = name and flags.whose(name) or {}
+  if #whose == 0 then return message end
+  return ("--%s is for %s"):format(name, flags.enumerate(whose))
+end
+
+
+local function parser_for(row)
   local p = cli.parser("lunette explain",
-    "Prints the five most probable classes and draws an explanation.")
+    "Prints the five most probable classes and draws an explanation.", say_whose)
+  p:epilog("Every method has options of its own: lunette explain --method NAME --help")
+  local names = rows.names(methods)
   p:argument("image", "pictures (JPEG, PNG, BMP); none: examples"):args "*"
   p:option("-m --model", "installed model or .safetensors file (default: vgg16)")
-  p:option("--method", "how"):default "gradcam":choices(rows.names(methods))
+  p:option("--method", "how: " .. flags.enumerate(names)):argname "<method>"
+    :default "gradcam"
   p:option("-c --class", "class id or name (default: the most probable)")
   p:option("--modifier", "backward rule (may be repeated): "
            .. flags.enumerate(require("lunette.modifiers").usage())):count "*"
-  p:option("--dialect", "whose numbers: " .. flags.enumerate(flags.dialects()))
+  local dialects = #row.dialects > 0 and row.dialects or { row.name .. " has one only" }
+  p:option("--dialect", "whose numbers: " .. flags.enumerate(dialects))
   p:option("-o --out", "picture (.png) or folder"):default "out/"
   p:option("--colormap", "jet, viridis, magma, ... (default jet for overlays)")
   p:option("--scale", "1 or 2"):default(1):convert(tonumber)
   p:option("--threads", "threads"):convert(tonumber)
   p:flag("--raw", "signed values, not normalised")
-  flags.add(p)
-  local o = p:parse(args)
+  flags.add(p, row)
+  return p
+end
+
+
+local function options(args)
+  local row, name = row_of(args)
+  local parser = parser_for(row or methods.gradcam)
+  if not row then
+    local names = rows.names(methods)
+    parser:error(("method '%s' not found%s (there are: %s)"):format(name,
+      require("lunette.base.suggest").after(name, names), table.concat(names, ", ")))
+  end
+  local o = parser:parse(args)
   if not o.model then
     local note
     o.model, note = require("lunette.commands.defaults").model "vgg16"
@@ -91,7 +129,7 @@ end
 ---What the method is called with. A softmax is left out: its gradient says less.
 local function method_options(o, run)
   local row, kind = methods[o.method], run.output_layer.kind
-  local opts = assert(flags.read(o, o.method))
+  local opts = flags.read(o, row)
   opts.dialect, opts.raw = o.dialect, o.raw or nil
   if not row.options.score then return opts end
   local mods = {}
@@ -170,7 +208,6 @@ return function(args)
   local o = options(args)
   if o.threads then require("lunette.core").threads(o.threads) end
   local wrong = check_out(o.out) or check_method(o)
-    or select(2, flags.read(o, o.method))
   if wrong then return fail(64, wrong) end
   local net, message = require("lunette.weights.load").load(o.model)
   if not net then return fail(66, message) end

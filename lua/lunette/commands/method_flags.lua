@@ -1,5 +1,5 @@
----The options of all methods as flags of a command line: read from the rows, so that
----a new method has its flags at once.
+---The options of a method as flags of a command line: read from its row, so that a new
+---method has its flags at once.
 local methods = require "lunette.methods"
 
 local M = {}
@@ -21,26 +21,17 @@ end
 
 ---@class lunette.MethodFlag
 ---@field name string             "samples"
----@field option lunette.Option   of the first method that has it
----@field keys table<string, string>   method -> its option
----@field methods string[]
+---@field key string              the option's name in the method's row
+---@field option lunette.Option
 
----Every flag, sorted by name.
+---The flags of a method, sorted by name.
+---@param row lunette.Method
 ---@return lunette.MethodFlag[]
-function M.list()
-  local list, by_name = {}, {}
-  for method, row in pairs(methods) do
-    for key, option in pairs(row.options) do
-      if not apart[key] then
-        local name = flag_of(row, key)
-        local flag = by_name[name]
-        if not flag then
-          flag = { name = name, option = option, keys = {}, methods = {} }
-          by_name[name], list[#list + 1] = flag, flag
-        end
-        flag.keys[method] = key
-        flag.methods[#flag.methods + 1] = method
-      end
+function M.of(row)
+  local list = {}
+  for key, option in pairs(row.options) do
+    if not apart[key] then
+      list[#list + 1] = { name = flag_of(row, key), key = key, option = option }
     end
   end
   table.sort(list, function(a, b) return a.name < b.name end)
@@ -84,49 +75,56 @@ function M.dialects()
 end
 
 
-local function meaning(flag)
-  local text = flag.option.text
-  local default = flag.option.type ~= "flag" and flag.option:default_text()
-  if #flag.methods == #methods then return text end
-  local whose = #flag.methods <= 3 and M.enumerate(flag.methods)
-    or ("%s ... %d methods"):format(table.concat(flag.methods, ", ", 1, 2),
-                                    #flag.methods)
-  if flag.option.type == "flag" and flag.option.default then text = "not: " .. text end
-  return ("%s (%s%s)"):format(text, default and "default " .. default .. "; " or "",
-                              "for " .. whose)
+---Methods that have a flag.
+---@param name string   without dashes
+---@return string[]
+function M.whose(name)
+  return M.having(function(row)
+    for _, flag in ipairs(M.of(row)) do
+      if flag.name == name then return true end
+    end
+    return false
+  end)
 end
 
 
----Adds the flags to a parser: what was given stands under the flag's name.
+local function meaning(option)
+  if option.type ~= "flag" then
+    local default = option:default_text()
+    return option.text .. (default and " (default " .. default .. ")" or "")
+  end
+  return (option.default and "not: " or "") .. option.text
+end
+
+
+---Adds the flags of a method to a parser: what was given stands under the flag's name.
 ---@param parser any    of argparse
-function M.add(parser)
+---@param row lunette.Method
+function M.add(parser, row)
   local made = {}
-  for i, flag in ipairs(M.list()) do
+  for i, flag in ipairs(M.of(row)) do
     local names = "--" .. flag.name
     if flag.name == "layer" then names = "-l " .. names end
     local is_flag = flag.option.type == "flag"
     made[i] = (is_flag and parser:flag(names) or parser:option(names))
-      :description(meaning(flag)):target("flag_" .. flag.name)
+      :description(meaning(flag.option)):target("flag_" .. flag.name)
   end
-  parser:group("Options of methods", table.unpack(made))
+  parser:group("Options of " .. row.name, table.unpack(made))
 end
 
 
----What was given, as options of the method; or a message about a flag that it has no
----use for.
+---What was given, as options of the method.
 ---@param args table   parsed
----@param method string
----@return table? options, string? message
-function M.read(args, method)
-  local opts, row = {}, methods[method]
-  for _, flag in ipairs(M.list()) do
-    local given, key = args["flag_" .. flag.name], flag.keys[method]
-    if given ~= nil and not key then
-      return nil, ("--%s is for %s"):format(flag.name, M.enumerate(flag.methods))
+---@param row lunette.Method
+---@return table
+function M.read(args, row)
+  local opts = {}
+  for _, flag in ipairs(M.of(row)) do
+    local given, option = args["flag_" .. flag.name], flag.option
+    if given ~= nil and option.type == "flag" then
+      opts[flag.key] = not option.default
     elseif given ~= nil then
-      local option = row.options[key]
-      opts[key] = option.type == "flag" and not option.default
-      if option.type ~= "flag" then opts[key] = option:read(given) end
+      opts[flag.key] = option:read(given)
     end
   end
   return opts

@@ -10,9 +10,9 @@ return function(args)
   parser:argument("model", "an architecture, an installed model or a .safetensors file")
   parser:flag("--all", "activations on lines of their own")
   local o = parser:parse(args)
-  local models = require "lunette.models"
   local net, message = require("lunette.weights.load").load(o.model)
-  if not net and models.architecture(o.model) then
+  local models = not net and require "lunette.models"
+  if models and models.architecture(o.model) then
     net = require("lunette.net").new(models[o.model]()) -- shapes need no weights
   end
   if not net then

@@ -155,9 +155,9 @@ local function camel(name)
 end
 
 
----@type table<string, lunette.LayerKind>
-M.kinds = {}
-for name in pairs(core.ops) do
+---The kind of that name, from its operator and its row; nil: there is none.
+local function kind_of(kinds, name)
+  if not core.ops[name] then return nil end
   local info, kind = core.op_info(name), rows[name] or {}
   kind.op, kind.attrs, kind.inputs = name, info.attrs, info.inputs
   kind.words = info.words
@@ -165,8 +165,14 @@ for name in pairs(core.ops) do
   kind.own, kind.needs = kind.own or {}, kind.needs or {}
   kind.is = {}
   for word in info.is:gmatch "%S+" do kind.is[word] = true end
-  M.kinds[name] = kind
+  kinds[name] = kind
+  return kind
 end
+
+
+---By name, each made when it is first asked for; `core.ops` has the names.
+---@type table<string, lunette.LayerKind>
+M.kinds = setmetatable({}, { __index = kind_of })
 
 
 ---Is a layer, or a kind, an "activation", "probability", "weighted", "normalisation",

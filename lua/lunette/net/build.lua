@@ -3,6 +3,7 @@
 ---  by_name, by_alias, groups   name -> layer
 ---  readers        name -> indices of the layers that read it
 ---  outputs        names
+local core = require "lunette.core"
 local layers = require "lunette.layers"
 local suggest = require "lunette.base.suggest"
 
@@ -14,7 +15,7 @@ local MOST_DEPTH = 24
 local function check_kind(name, kind)
   if layers.kinds[kind] then return end
   local known = {}
-  for k in pairs(layers.kinds) do known[#known + 1] = k end
+  for k in pairs(core.ops) do known[#known + 1] = k end
   table.sort(known)
   if kind == nil then
     error(("layer '%s' has no kind (there are: %s)"):format(name,

@@ -4,7 +4,6 @@ local core = require "lunette.core"
 local json = require "lunette.base.json"
 local files = require "lunette.base.files"
 local metadata = require "lunette.weights.metadata"
-local models = require "lunette.models"
 local nets = require "lunette.net"
 local paths = require "lunette.base.paths"
 local shapes = require "lunette.base.shapes"
@@ -107,7 +106,8 @@ local function architecture(path, entries, meta, found)
     if not arch then
       return nil, ("%s: it brings no graph, and its tensor names and shapes are none "
         .. "of our architectures (%s); import it, or build a network with lu.net and "
-        .. "give it the file"):format(path, table.concat(models.names, ", "))
+        .. "give it the file"):format(path,
+        table.concat(require("lunette.models").names, ", "))
     end
     arch.name = meta.name or meta.data or arch.name
   end
@@ -257,6 +257,7 @@ function M.load(what, more)
   if what:find "[/.]" then return M.file(what) end
   local path = M.find(what) or files.exists(what) and what
   if path then return M.file(path) end
+  local models = require "lunette.models"
   if models.architecture(what) then
     return nil, ("no weights of %s on this machine; `lunette models` lists what there "
       .. "is, `lunette models get %s` fetches what can be had, `lunette import FILE` "

@@ -2,6 +2,7 @@
 ---what the classes are called. All of it is text that anybody may have written.
 local graphs = require "lunette.net.graph"
 local json = require "lunette.base.json"
+local preprocessing = require "lunette.picture.preprocessing"
 
 local M = {}
 
@@ -14,7 +15,7 @@ local function read_preprocessing(text)
   local spec = text
   if text:find "^%s*{" then spec = json.decode(text) end
   if not spec then return nil, "preprocessing is no JSON" end
-  local ok, message = pcall(require("lunette.picture.image").spec, spec)
+  local ok, message = pcall(preprocessing.spec, spec)
   if not ok then return nil, (message:gsub("^[^\n]-%.lua:%d+: ", "")) end
   return spec
 end

@@ -520,7 +520,7 @@ end
 -- A mode's name, or {mean, std, order, scale} as a table or JSON.
 local function check_preprocessing(given)
   if type(given) ~= "string" or given:find("^%s*{") then return true end
-  local modes, list = require("lunette.picture.image").modes, {}
+  local modes, list = require("lunette.picture.preprocessing").modes, {}
   if modes[given] then return true end
   for name in pairs(modes) do list[#list + 1] = name end
   table.sort(list)

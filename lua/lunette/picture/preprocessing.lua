@@ -1,0 +1,80 @@
+---Preprocessing as data: from a picture's bytes to a network's input.
+local options = require "lunette.base.options"
+local suggest = require "lunette.base.suggest"
+
+local M = {}
+
+---@class lunette.Preprocessing
+---@field mode? string      "caffe", "torch", "tf": the fields below by name
+---@field order? string     channel order that the network wants: "rgb" or "bgr"
+---@field scale? number     a byte is multiplied by this first (1)
+---@field mean? number[]    subtracted then, in the network's channel order
+---@field std? number[]     divided by last
+---@field fit? string       "stretch" (default) or "crop": short side, then centre
+---@field filter? string    "nearest" for stretch, "bilinear" for crop
+---@field crop_pct? number  share of the short side that crop keeps (0.875)
+---@field size? integer|integer[]  side, or {height, width}
+
+---What the names mean (keras.applications.imagenet_utils.preprocess_input):
+---caffe is BGR minus ImageNet's mean, torch is 0..1 standardised, tf is -1..1.
+---@type table<string, lunette.Preprocessing>
+M.modes = {
+  caffe = { order = "bgr", scale = 1, mean = { 103.939, 116.779, 123.68 },
+            std = { 1, 1, 1 } },
+  torch = { order = "rgb", scale = 1 / 255, mean = { 0.485, 0.456, 0.406 },
+            std = { 0.229, 0.224, 0.225 } },
+  tf = { order = "rgb", scale = 1 / 127.5, mean = { 1, 1, 1 }, std = { 1, 1, 1 } },
+}
+
+local defaults = {
+  order = "rgb", scale = 1, mean = { 0, 0, 0 }, std = { 1, 1, 1 }, fit = "stretch",
+  filter = false, crop_pct = 0.875, size = false, mode = false,
+}
+
+
+local function check_triple(name, list)
+  if type(list) == "number" then list = { list, list, list } end
+  if type(list) ~= "table" or (#list ~= 3 and #list ~= 1) then
+    error(("preprocessing: %s must be one number or three"):format(name), 0)
+  end
+  return #list == 3 and list or { list[1], list[1], list[1] }
+end
+
+
+local function full_spec(what)
+  local given = type(what) == "string" and { mode = what } or what or {}
+  if type(given) ~= "table" then
+    error(("preprocessing is a name or a table, got %s"):format(type(given)), 0)
+  end
+  local base = {}
+  if given.mode then
+    local names = { "caffe", "tf", "torch" }
+    local mode = M.modes[given.mode]
+    if not mode then
+      error(("no preprocessing '%s'%s; there are %s"):format(given.mode,
+            suggest.after(given.mode, names), table.concat(names, ", ")), 0)
+    end
+    for key, value in pairs(mode) do base[key] = value end
+  end
+  for key, value in pairs(given) do base[key] = value end
+  local spec = options.check("preprocessing", base, defaults, 0)
+  options.choice("preprocessing: order", spec.order, { "rgb", "bgr" }, 0)
+  options.choice("preprocessing: fit", spec.fit, { "stretch", "crop" }, 0)
+  spec.mean, spec.std = check_triple("mean", spec.mean), check_triple("std", spec.std)
+  spec.filter = spec.filter or (spec.fit == "crop" and "bilinear" or "nearest")
+  spec.bgr = spec.order == "bgr"
+  return spec
+end
+
+
+---Every field of a preprocessing, from a mode's name or a table.
+---@param what string|lunette.Preprocessing
+---@param level? integer   who is to blame: 1, the caller; 2, who called that
+---@return table spec   with all fields set
+function M.spec(what, level)
+  local ok, spec = pcall(full_spec, what)
+  if not ok then error(spec, (level or 1) + 1) end
+  return spec
+end
+
+return M
