@@ -8,6 +8,7 @@ local warn = require "lunette.base.warn"
 
 local folder = os.tmpname()
 os.remove(folder)
+teardown(function() os.execute("rm -rf '" .. folder .. "'") end)
 
 
 local function plain_picture(r, g, b, side)
@@ -54,8 +55,6 @@ end
 
 
 describe("a canvas", function()
-  teardown(function() os.execute("rm -rf " .. folder) end)
-
   it("shows pictures in whole multiples, and twice the size at scale 2", function()
     local im = assert(canvas { cell = 16 }:row({ plain_picture(10, 200, 30) }):render())
     assert.equal(16 * 16, count(im, 10, 200, 30))

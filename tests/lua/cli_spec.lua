@@ -187,7 +187,8 @@ end)
 ---A folder with a trap in place of everything that the program may look for by name:
 ---whichever is run or loaded leaves `sprung` there.
 local function trapped_folder()
-  local traps = t.folder()
+  local traps = ("%s/traps %d"):format(folder, os.time())
+  t.shell(("mkdir -p '%s'"):format(traps))
   local shell = ("cd '%s/lua' && find lunette -name '*.lua'"):format(t.root())
   local names = { "lfs.lua", "argparse.lua", "dkjson.lua", "cjson.lua", "init.lua",
                   "lunette/core.lua", "lunette/readline.lua", "core.lua", "debug.lua" }

@@ -47,7 +47,8 @@ end
 
 local lu = require "lunette"
 local network = lu.load "glyphs"
-local scratch = terminal.folder()
+local scratch, done = terminal.folder()
+teardown(done)
 
 
 ---Runs a command that must succeed; gives what it wrote.

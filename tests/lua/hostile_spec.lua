@@ -69,6 +69,7 @@ describe("an object after its finaliser", function()
   tape:watch(tensor(2, 2)):relu()
   local path = os.tmpname()
   assert(core.write_weights(path, { { "w", tensor(2, 3) } }, "f32"))
+  teardown(function() os.remove(path) end)
 
   local makers = {
     tensor = function() return tensor(2, 2) end,

@@ -94,10 +94,19 @@ describe("a locale with a decimal comma", function()
       local json = require "lunette.base.json"
       print(json.encode { a = 0.5, B = 1/3 })
       local x = assert(json.decode "[0.25,1e-3]"); print(x[1] * 4 == 1, x[2] == 1/1000)
+      -- a network with fractions in its layers and its preprocessing
+      local lu, path = require "lunette", arg[0] .. ".safetensors"
+      local net = lu.net { input = { 3, 4, 4 }, layers = { { "bn", "batch_norm",
+        eps = 1 / 128 } }, preprocessing = { order = "rgb",
+        mean = { 0.5, 0.25, 1 / 3 }, std = { 0.5, 0.25, 1 / 3 }, scale = 1 } }
+      assert(lu.save(net:init(1), path))
+      print(assert(os.setlocale "C")) -- who loads it has another locale
+      local again = assert(lu.load(path))
+      print(again:layer("bn").eps, again.preprocessing.mean[3] == 1 / 3)
     ]]
     local path = folder .. "/code.lua"
     t.spit(path, code)
-    assert.equal('{"B":0.3333333333333333,"a":0.5}\ntrue\ttrue\n',
+    assert.equal('{"B":0.3333333333333333,"a":0.5}\ntrue\ttrue\nC\n0.0078125\ttrue\n',
       printed_by(("LOCPATH='%s' lua5.4 '%s' 2>&1"):format(folder, path)))
   end)
 end)

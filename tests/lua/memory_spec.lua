@@ -95,6 +95,13 @@ describe("a loop of 1,000 saliency runs", function()
 end)
 
 
+-- a test that fails half-way spoils no other
+after_each(function()
+  core.fail_at(0)
+  core.interrupt(false)
+end)
+
+
 describe("a refused allocation", function()
   it("is an error wherever it happens, and leaves no trace", function()
     local net = t.net()

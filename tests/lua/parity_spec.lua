@@ -148,7 +148,8 @@ describe("the reference", function()
     return
   end
 
-  local dir = terminal.folder()
+  local dir, done = terminal.folder()
+  teardown(done)
 
   setup(function()
     local code, text = terminal.shell((

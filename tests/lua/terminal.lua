@@ -30,12 +30,13 @@ end
 function M.available() return M.shell "command -v tmux >/dev/null" == 0 end
 
 
----A folder of the test's own.
+---A folder of the test's own, and what removes it.
+---@return string path, fun() done
 function M.folder()
   local path = os.tmpname()
   os.remove(path)
   lfs.mkdir(path)
-  return path
+  return path, function() os.execute("rm -rf " .. quote(path)) end
 end
 
 
