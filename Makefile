@@ -32,7 +32,8 @@ OPT.thread    = -O1 -g -fsanitize=thread
 OPT.coverage  = -O0 -g --coverage
 LINK.sanitize = -Wl,-z,nodelete
 LIBS         := openblas jansson zlib
-COMMIT       := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
+# (git answers in another user's checkout only when told that it may)
+COMMIT       := $(shell git -c safe.directory='*' rev-parse --short HEAD 2>/dev/null || echo unknown)
 ALL_CFLAGS    = -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -fPIC -fvisibility=hidden -pthread \
                 -ffp-contract=fast -fno-math-errno -fno-trapping-math \
                 $(WARN) $(OPT.$(CONFIG)) -MMD -MP $(CPPFLAGS) $(CFLAGS) \
@@ -59,7 +60,10 @@ all:
 FLAGS   := $(BUILD)/flags
 THESE   := $(CC) $(OPT.$(CONFIG)) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS)
 $(FLAGS): FORCE
-	@mkdir -p $(@D)
+	@mkdir -p $(@D) 2>/dev/null && test -w $(@D) || { \
+	  echo "cannot write into $(@D): this checkout is read-only, or another user's." >&2; \
+	  echo "Build in a folder of your own: make BUILD=FOLDER, then LUNETTE_BUILD=FOLDER ./lunette" >&2; \
+	  exit 1; }
 	@echo '$(THESE)' | cmp -s - $@ || echo '$(THESE)' > $@
 
 all: $(MOD)  ## build the program ./lunette and the Lua module
@@ -172,8 +176,7 @@ $(EDITOR): $(BUILD)/engine/bind/readline.o $(FLAGS)
 	$(Q)$(CC) -shared $(OPT.$(CONFIG)) $(LINK.$(CONFIG)) $(LDFLAGS) -o $@ $(filter %.o,$^) -lreadline
 
 # What build this is, for `lunette --version`.
-$(BUILD)/commit: FORCE
-	@mkdir -p $(@D)
+$(BUILD)/commit: FORCE | $(FLAGS)
 	@echo $(COMMIT) | cmp -s - $@ || echo $(COMMIT) > $@
 $(BUILD)/engine/bind/core.o: $(BUILD)/commit
 $(BUILD)/engine/bind/core.o: CPPFLAGS += -DLUN_COMMIT='"$(COMMIT)"'
@@ -214,7 +217,8 @@ docs: all  ## the API reference, from the doc comments, into docs/api
 	@LUA_PATH_5_4='lua/?.lua;lua/?/init.lua;;' LUA_CPATH_5_4='$(BUILD)/?.so;;' $(LUA) docs/reference.lua $(BUILD)/reference
 	@ldoc -q -c config.ld -d docs/api $(BUILD)/reference
 mutants: all testbuild  ## change the program here and there; does a test notice? (docs/testing.md)
-	@COUNT='$(COUNT)' SEED='$(SEED)' FOLDER='$(FOLDER)' GOAL='$(GOAL)' ALL='$(ALL)' KEEP='$(KEEP)' $(LUA) tests/mutants/run.lua
+	@COUNT='$(COUNT)' SEED='$(SEED)' FOLDER='$(FOLDER)' GOAL='$(GOAL)' ALL='$(ALL)' KEEP='$(KEEP)' \
+	  SHARED='$(SHARED)' WITHOUT='$(WITHOUT)' MUTANTS='$(MUTANTS)' $(LUA) tests/mutants/run.lua
 fixtures:  ## write tests/data/import anew, with h5py and torch
 	@tests/deps build fixtures
 	@/usr/bin/python3 tests/data/fixtures.py tests/data/import
@@ -228,6 +232,7 @@ install: all  ## put the program and the library under PREFIX
 	cp -R lua/lunette/. '$(LMOD)/lunette/'
 	cp -R weights/. '$(SHARE)/weights/'
 	install -m 644 $(wildcard scripts/*.lua) '$(SHARE)/scripts/'
+	chmod -R u=rwX,go=rX '$(LMOD)/lunette' '$(SHARE)' '$(CMOD)/lunette' '$(LIBEXEC)'
 	sed 's|@LUA@|$(subst &,\&,$(LUA))|' lunette.in > '$(BINDIR)/lunette'
 	chmod 755 '$(BINDIR)/lunette'
 uninstall:  ## take it away again

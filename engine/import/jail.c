@@ -52,7 +52,9 @@ static int set_timer(double seconds, lun_err *err) {
 }
 
 static int allow(scmp_filter_ctx c) {
-  /* Memory, reading, and what the C library does on its own. */
+  /* Memory, reading, and what the C library does on its own: qsort asks how
+  ** much memory there is (sysinfo).  libhdf5 waits a nanosecond where a checksum
+  ** is wrong, and reads again. */
   static const int calls[] = {
       SCMP_SYS(read),
       SCMP_SYS(pread64),
@@ -72,8 +74,7 @@ static int allow(scmp_filter_ctx c) {
       SCMP_SYS(close),
       SCMP_SYS(getpid),
       SCMP_SYS(getrandom),
-      SCMP_SYS(sysinfo), /* qsort asks how much memory there is */
-      /* libhdf5 waits a nanosecond where a checksum is wrong, and reads again */
+      SCMP_SYS(sysinfo),
       SCMP_SYS(nanosleep),
       SCMP_SYS(clock_nanosleep),
   };
