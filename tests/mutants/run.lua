@@ -8,6 +8,7 @@
 ---FOLDER   only there                                  GOAL   per cent to kill (92)
 ---ALL=1    C: every test, not those near the file      KEEP=1 measured reach is kept
 ---MUTANTS  where the copy is                           WITHOUT tests that never run
+---SHARED=0 as in a clone without the reference material
 ---
 ---tests/mutants/equivalent.txt names changes that change nothing.
 local here = arg[0]:match "^(.*)/" or "."
@@ -58,16 +59,21 @@ local function lines_of(command)
 end
 
 
-local settings = ("cd %s && export LUNETTE_BUILD=%s LUNETTE_SHARED=%s "
-  .. "LUNETTE_MODELS=%s LUA_PATH_5_4='lua/?.lua;lua/?/init.lua;;' "
-  .. "LUA_CPATH_5_4='build/release/?.so;;'"):format(quote(copy),
-  quote(copy .. "/build/release"), quote(env("LUNETTE_SHARED", root .. "/../shared")),
-  quote(env("LUNETTE_SHARED", root .. "/../shared") .. "/models"))
+-- SHARED=0: as in a clone without the reference material
+local shared = env("SHARED", "1") == "0" and "/nowhere"
+  or env("LUNETTE_SHARED", root .. "/../shared")
+local settings = ([[cd %s && rm -rf build/tmp && mkdir -p build/tmp &&
+  export TMPDIR=$PWD/build/tmp OPENBLAS_NUM_THREADS=1
+  export LUNETTE_BUILD=$PWD/build/release LUNETTE_SHARED=%s LUNETTE_MODELS=%s/models
+  export LUA_PATH_5_4='lua/?.lua;lua/?/init.lua;;'
+  export LUA_CPATH_5_4='build/release/?.so;;']])
+  :format(quote(copy), quote(shared), quote(shared))
+local temporary = "LUA_INIT_5_4=@$PWD/tests/lua/tmpname.lua "
 
 
 ---Runs a command in the copy; did it end well, and within so many seconds?
 local function runs(command, seconds)
-  local ok = os.execute(("%s && timeout -k 5 %d %s >/dev/null 2>&1 </dev/null"):format(
+  local ok = os.execute(("%s; timeout -k 5 %d %s >/dev/null 2>&1 </dev/null"):format(
     settings, seconds, command))
   return ok == true
 end
@@ -76,9 +82,13 @@ end
 -- the copy and its tests -------------------------------------------------------------
 
 
+-- with what is built, so that only changes are compiled; the program that has the
+-- build folder's name in it is linked again
 local function make_copy()
-  assert(os.execute(("mkdir -p %s && git ls-files -z | xargs -0 cp --parents -t %s")
-    :format(quote(copy), quote(copy))))
+  assert(os.execute(([[mkdir -p %s/build
+    git ls-files -z | xargs -0 cp -p --parents -t %s
+    cp -a build/release %s/build/ && rm -f %s/build/release/test_embed]]):gsub("%%s",
+    quote(copy))))
   print("building " .. copy)
   assert(runs("make -s all testbuild", 3600), "the copy does not build")
 end
@@ -92,7 +102,7 @@ local function test_command(test)
 end
 
 
----Every test and how long it takes; those that fail unchanged are left out.
+---Every test but those of WITHOUT.
 local function tests_of_copy()
   local list = {}
   for _, path in ipairs(lines_of(("cd %s && ls tests/c/test_*.c tests/lua/*_spec.lua")
@@ -104,55 +114,90 @@ local function tests_of_copy()
 end
 
 
----Runs a test of the unchanged copy: its seconds, and the lines of the library it ran.
-local function measure(test, out, wants_lines)
-  local hook = wants_lines and test:find "%.lua$"
-    and ("REACH=%s LUA_INIT_5_4=%s "):format(quote(out),
-        quote("@" .. root .. "/tests/mutants/reach.lua")) or ""
+---Runs a test of the unchanged copy: whether it passes, its seconds, and the functions
+---of the library that it calls.
+local function measure(test)
+  local out = copy .. "/build/reach"
   assert(os.execute(("rm -rf %s && mkdir -p %s"):format(quote(out), quote(out))))
   local begun = os.time()
-  runs("env " .. hook .. test_command(test), 1800)
-  local lines = {}
-  for _, line in ipairs(lines_of("cat " .. quote(out) .. "/* 2>/dev/null")) do
-    lines[line] = true
+  local passes = runs("env " .. temporary .. test_command(test), 1800)
+  local seconds, ranges = os.time() - begun + 1, {}
+  if passes and test:find "%.lua$" then
+    runs(("env REACH=%s LUA_INIT_5_4=@%s %s"):format(quote(out),
+         quote(root .. "/tests/mutants/reach.lua"), test_command(test)), 1800)
+    ranges = lines_of(("cat %s/* 2>/dev/null | sort -u"):format(quote(out)))
   end
-  return os.time() - begun + 1, lines
+  return passes, seconds, ranges
 end
 
 
----What an earlier run found: "test seconds" and "test file:line" by line.
-local function kept_reach(path, reached, seconds)
+---What an earlier run with KEEP=1 found: "test seconds" and "test path first last".
+local function kept_reach(path, found)
   for line in io.lines(path) do
     local test, what = line:match "^(%S+) (.*)$"
-    reached[test] = reached[test] or {}
+    found[test] = found[test] or { ranges = {} }
     if tonumber(what) then
-      seconds[test] = tonumber(what)
+      found[test].seconds = tonumber(what)
     else
-      reached[test][what] = true
+      table.insert(found[test].ranges, what)
     end
   end
 end
 
 
----The lines of the library that each spec runs, and how long every test takes.
-local function reach_of(tests, wants_lines)
-  local reached, seconds = {}, {}
-  local kept = copy .. "/build/reach.txt"
+---By test: its seconds, and the functions that it calls. A test that fails although
+---nothing was changed would kill everything: it is left out, and named.
+local function reach_of(tests)
+  local found, kept = {}, copy .. "/build/reach.txt"
   if env("KEEP", "") ~= "" and lfs.attributes(kept) then
-    kept_reach(kept, reached, seconds)
+    kept_reach(kept, found)
   else
     os.remove(kept)
   end
   local f = assert(io.open(kept, "a"))
   for _, test in ipairs(tests) do
-    if not seconds[test] then
-      seconds[test], reached[test] = measure(test, copy .. "/build/reach", wants_lines)
-      f:write(test, " ", seconds[test], "\n")
-      for line in pairs(reached[test]) do f:write(test, " ", line, "\n") end
+    if not found[test] then
+      local passes, seconds, ranges = measure(test)
+      if passes then
+        found[test] = { seconds = seconds, ranges = ranges }
+        f:write(test, " ", seconds, "\n")
+        for _, r in ipairs(ranges) do f:write(test, " ", r, "\n") end
+        f:flush()
+      else
+        print("left out, it fails unchanged: " .. test)
+      end
     end
   end
   f:close()
-  return reached, seconds
+  return found
+end
+
+
+---Is a line of a Lua file inside a function? (Files are formatted: what begins a line
+---without blanks is on the top level.)
+local function in_function(text, line)
+  local at, inside = 0, false
+  for s in text:gmatch "([^\n]*)\n?" do
+    at = at + 1
+    if s:find "^[%w_]" then inside = s:find "function" and not s:find "end%)?$" end
+    if at == line then return inside ~= nil and inside ~= false end
+    if s:find "^end" then inside = false end
+  end
+  return false
+end
+
+
+---Does a test call a function that has this line, or load the file whose top level has?
+local function reaches(test, path, line, inside)
+  for _, r in ipairs(test.ranges) do
+    local file, first, last = r:match "^(%S+) (%d+) (%d+)$"
+    if file == path then
+      first, last = tonumber(first), tonumber(last)
+      if first <= line and line <= last then return true end
+      if first == 0 and not inside then return true end
+    end
+  end
+  return false
 end
 
 
@@ -231,7 +276,7 @@ end
 local function pools()
   local by, names = {}, {}
   for _, path in ipairs(sources()) do
-    local text = read(path)
+    local text = read(copy .. "/" .. path)
     for _, m in ipairs(scan.mutations(text, path:find "%.lua$" ~= nil)) do
       local name = folder_of(path)
       if not by[name] then
@@ -268,36 +313,49 @@ end
 -- one change -------------------------------------------------------------------------
 
 
-local function tests_for(m, tests, reached)
+local function tests_for(m, tests, found)
   if not m.path:find "%.lua$" then return near_c(m.path, tests) end
-  local list, key = {}, m.path .. ":" .. m.line
+  local list, inside = {}, in_function(read(copy .. "/" .. m.path), m.line)
   for _, t in ipairs(tests) do
-    if reached[t] and reached[t][key] then list[#list + 1] = t end
+    if reaches(found[t], m.path, m.line, inside) then list[#list + 1] = t end
   end
   return list
 end
 
 
----"killed" and by what, "survived", "no code" (does not build).
-local function judge(m, tests, reached, seconds)
-  local path = copy .. "/" .. m.path
-  local text = read(path)
-  spit(path, scan.apply(text, m))
-  local verdict, by = "survived", "no test reaches it"
-  if not m.path:find "%.lua$" and not runs("make -s all testbuild", 900) then
-    verdict = "no code"
-  elseif m.path:find "%.lua$" and not runs("luac5.4 -p " .. m.path, 20) then
-    verdict = "no code"
+local stale = false -- is the copy's build that of another change?
+
+---Builds the copy with what these tests need; false: the change is no program.
+local function builds(m, tests)
+  if m.path:find "%.lua$" then
+    if stale then assert(runs("make -s all testbuild", 1800)) end
+    stale = false
+    return runs("luac5.4 -p " .. m.path, 20)
   end
-  for _, test in ipairs(verdict == "survived" and tests_for(m, tests, reached) or {}) do
-    by = "reached"
-    if not runs(test_command(test), 30 + 4 * seconds[test]) then
+  local goals = { "all" }
+  for _, t in ipairs(tests) do
+    if not t:find "%.lua$" then goals[#goals + 1] = "build/release/" .. t end
+  end
+  stale = true
+  return runs("make -s -j2 " .. table.concat(goals, " "), 1800)
+end
+
+
+---"killed" and by what, "survived", "no code" (does not build).
+local function judge(m, all, found)
+  local path = copy .. "/" .. m.path
+  local text, tests = read(path), tests_for(m, all, found)
+  local verdict, by = "survived", #tests == 0 and "no test reaches it" or "reached"
+  spit(path, scan.apply(text, m))
+  if not builds(m, tests) then verdict = "no code" end
+  for _, test in ipairs(verdict == "survived" and tests or {}) do
+    if not runs("env " .. temporary .. test_command(test),
+                60 + 4 * found[test].seconds) then
       verdict, by = "killed", test
       break
     end
   end
   spit(path, text)
-  if not m.path:find "%.lua$" then runs("make -s all testbuild", 900) end
   return verdict, by
 end
 
@@ -326,7 +384,7 @@ local function try_folder(pool, share, known, judged)
   local s, survivors = { tried = 0, killed = 0 }, {}
   while s.tried < share and #pool > 0 do
     local m = table.remove(pool, random(#pool))
-    local text = describe(m, read(m.path))
+    local text = describe(m, read(copy .. "/" .. m.path))
     local verdict, how = "no code", nil
     if not known[text] then verdict, how = judged(m) end
     if verdict ~= "no code" then
@@ -341,20 +399,23 @@ end
 
 
 local function main()
+  make_copy()
   local by, names = pools()
   local known, all = equivalents(), 0
-  make_copy()
-  local tests = tests_of_copy()
   print "what do the tests reach?"
-  local reached, seconds = reach_of(tests, folder == "" or folder:find "^lua" ~= nil)
-  table.sort(tests, function(a, b) return seconds[a] < seconds[b] end)
+  local tests = tests_of_copy()
+  local found = reach_of(tests)
+  for i = #tests, 1, -1 do
+    if not found[tests[i]] then table.remove(tests, i) end
+  end
+  table.sort(tests, function(a, b) return found[a].seconds < found[b].seconds end)
   local sums, survivors = {}, {}
   for _, name in ipairs(names) do all = all + #by[name] end
   for _, name in ipairs(names) do
     local share = math.max(3, math.floor(count * #by[name] / all + 0.5))
     local list
     sums[name], list = try_folder(by[name], share, known, function(m)
-      return judge(m, tests, reached, seconds)
+      return judge(m, tests, found)
     end)
     table.move(list, 1, #list, #survivors + 1, survivors)
   end
