@@ -334,7 +334,8 @@ describe("the REPL in a terminal", function()
   end)
 
   it("says what a slow command cost", function()
-    t:run("s = lu.core.clock() while lu.core.clock() - s < 0.6 do end", "%d%.%d+ s, peak")
+    t:run("s = lu.core.clock() while lu.core.clock() - s < 0.6 do end",
+          "%d%.%d+ s, peak")
   end)
 
   it("follows a change of the window's size", function()
