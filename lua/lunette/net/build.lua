@@ -7,6 +7,9 @@ local core = require "lunette.core"
 local layers = require "lunette.layers"
 local suggest = require "lunette.base.suggest"
 
+local M = {}
+local parts_of = setmetatable({}, { __mode = "k" }) -- net -> its parts
+
 -- Groups that one name is in: "a.b.c.d" is in three. Names out of files have no other
 -- bound on that than their length.
 local MOST_DEPTH = 24
@@ -140,7 +143,7 @@ end
 ---@param graph table   see lunette.net.graph
 ---@param Layer table   their class
 ---@return table parts
-return function(graph, Layer)
+function M.build(graph, Layer)
   local p = { list = {}, by_name = {}, by_alias = {}, groups = {}, names = {},
               readers = {}, input = graph.input }
   local previous = "input"
@@ -155,3 +158,23 @@ return function(graph, Layer)
   p.outputs = read_outputs(p, graph.outputs)
   return p
 end
+
+
+---Makes the parts those of a network.
+---@param net lunette.Net
+---@param parts table
+function M.give(net, parts) parts_of[net] = parts end
+
+
+---@param net lunette.Net
+---@return table? parts   nil while it is being made
+function M.parts(net) return parts_of[net] end
+
+
+---Indices of the layers that read a layer, in order.
+---@param net lunette.Net
+---@param name string
+---@return integer[]
+function M.readers(net, name) return parts_of[net].readers[name] or {} end
+
+return M

@@ -5,6 +5,7 @@
 ---its weights (in,out). Those are made once, at the cost of one gradient (of VGG16,
 ---411 MB are read), and kept until the weights change: 8 MB for VGG16.
 local blame = require "lunette.base.blame"
+local build = require "lunette.net.build"
 local core = require "lunette.core"
 local modifiers = require "lunette.modifiers"
 
@@ -39,7 +40,7 @@ end
 local function dense_behind(net, layer)
   local list, passed = net:layers(), {}
   repeat
-    local readers = net:readers(layer.name)
+    local readers = build.readers(net, layer.name)
     layer = #readers == 1 and list[readers[1]]
     if not layer then return nil end
     passed[#passed + 1] = layer

@@ -2,6 +2,7 @@
 ---what may be dropped again. The tape and the nodes of every run are kept here,
 ---apart from the run that scripts see.
 local blame = require "lunette.base.blame"
+local build = require "lunette.net.build"
 local core = require "lunette.core"
 local layers = require "lunette.layers"
 local modifiers = require "lunette.modifiers"
@@ -240,7 +241,7 @@ end
 local function forget_inputs(net, layer, st)
   if layer.index > st.kept_from then return end
   for _, from in ipairs(layer.from) do
-    local readers = net:readers(from)
+    local readers = build.readers(net, from)
     if readers[#readers] == layer.index and st.box[from] and not st.is_output[from] then
       st.tape:forget(st.box[from]:node())
       st.box[from]:release()
@@ -254,7 +255,7 @@ end
 ---Are the values of `layer` read by the next layer alone? Then the core may put them
 ---off and compute both in one pass.
 local function read_by_next(net, layer, st)
-  local readers = net:readers(layer.name)
+  local readers = build.readers(net, layer.name)
   return #readers == 1 and readers[1] == layer.index + 1
     and not st.is_output[layer.name] and layer.index ~= st.kept_from
 end

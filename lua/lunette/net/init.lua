@@ -27,16 +27,13 @@ local Layer = {}
 ---@field graph table        what lu.net was given, as plain data
 ---@field params table<string, lunette.Tensor>   "block1_conv1.weight" = (64,3,3,3)
 local Net = {}
-local layers_of = setmetatable({}, { __mode = "k" }) -- net -> its parts
-
-
-local function parts(net) return layers_of[net] end
+local parts = build.parts
 
 
 function Net.__index(net, key)
   if Net[key] ~= nil then return Net[key] end
   if type(key) ~= "string" then return nil end
-  local p = rawget(layers_of, net)
+  local p = parts(net)
   return p and (p.by_name[key] or p.by_alias[key] or p.groups[key])
 end
 
@@ -94,9 +91,10 @@ local function new(arch)
                                              order = "rgb", scale = 1 / 255 },
     params = {}, meta = {},
   }, Net)
-  local ok, p = pcall(build, graph, Layer)
+  local ok, p = pcall(build.build, graph, Layer)
   if not ok then return nil, ("network '%s': %s"):format(net.name, p) end
-  layers_of[net], net.outputs = p, p.outputs
+  build.give(net, p)
+  net.outputs = p.outputs
   return net
 end
 
@@ -239,12 +237,6 @@ function Net:last_map()
   end
   return nil
 end
-
-
----Readers of a layer, by index (for the executor).
----@param name string
----@return integer[]
-function Net:readers(name) return parts(self).readers[name] or {} end
 
 
 -- parameters -------------------------------------------------------------------

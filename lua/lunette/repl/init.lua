@@ -30,15 +30,6 @@ local function paint(code, text)
 end
 
 
--- folders ----------------------------------------------------------------------
-
-
-local function xdg(variable, below)
-  local dir = require("lunette.base.paths").xdg(variable, below)
-  return dir and dir .. "/lunette"
-end
-
-
 -- results ----------------------------------------------------------------------
 
 
@@ -312,40 +303,6 @@ end
 -- with line editing --------------------------------------------------------------
 
 
-local function open_history(editor)
-  local dir = xdg("XDG_STATE_HOME", "/.local/state")
-  if not dir or not require("lunette.base.files").mkdir(dir) then return nil end
-  local path = dir .. "/history"
-  if not editor.private_file(path) then return nil end
-  local lines = {}
-  for line in io.lines(path) do lines[#lines + 1] = line end
-  for i = math.max(1, #lines - 4999), #lines do
-    editor.remember((lines[i]:gsub("\v", "\n")))
-  end
-  if #lines > 6000 then -- written anew now and then, so that it does not grow
-    require("lunette.base.files").write(path,
-      table.concat(lines, "\n", #lines - 4999) .. "\n")
-  end
-  return path
-end
-
-
----Several lines are one entry: their breaks are written as vertical tabs.
-local function history_of(editor)
-  local path, last = open_history(editor), nil
-  return function(code)
-    if not code:find "%S" or code == last then return end
-    last = code
-    editor.remember(code)
-    local f = path and io.open(path, "a")
-    if f then
-      f:write((code:gsub("\n", "\v")), "\n")
-      f:close()
-    end
-  end
-end
-
-
 local function complete(before)
   local columns, rows = core.term_size(1)
   local code = state.pending and state.pending .. "\n" .. before or before
@@ -357,7 +314,7 @@ local function edited()
   local ok, editor = pcall(require, "lunette.readline")
   if not ok then return nil end
   editor.completer(complete)
-  state.on_input = history_of(editor)
+  state.on_input = require "lunette.repl.history"(editor)
   return function(prompt)
     io.stdout:flush()
     return editor.read(prompt)
@@ -378,8 +335,8 @@ end
 
 
 local function run_startup_file()
-  local dir = xdg("XDG_CONFIG_HOME", "/.config")
-  local path = dir and dir .. "/init.lua"
+  local dir = require("lunette.base.paths").xdg("XDG_CONFIG_HOME", "/.config")
+  local path = dir and dir .. "/lunette/init.lua"
   local f = path and io.open(path, "r")
   if not f then return end
   f:close()

@@ -11,6 +11,7 @@ local blame = require "lunette.base.blame"
 local classes = require "lunette.score.classes"
 local core = require "lunette.core"
 local is_tensor = require("lunette.base.options").is_tensor
+local of_classes = require "lunette.score.values"
 local probability = require "lunette.score.probability"
 
 local M = {}
@@ -159,49 +160,6 @@ local function class_text(what)
   end
   if #words == 0 then blame "score: no class is given" end
   return table.concat(words, ",")
-end
-
-
----Of one unit that stands for two classes: for class 1 the value itself, for class
----0 what it is 0 for: of a probability 1 - p, of the value before it -v.
-local function of_one_unit(output, ids, is_probability)
-  local sign, offset = core.ones(output:shape()), core.zeros(output:shape())
-  for i, id in ipairs(ids) do
-    if id == 0 then
-      sign[i]:fill_(-1)
-      offset[i]:fill_(is_probability and 1 or 0)
-    end
-  end
-  return output * sign + offset
-end
-
-
-local function of_list(output, ids)
-  local index = {}
-  for i, id in ipairs(ids) do index[i] = { id + 1 } end
-  return output:gather(core.tensor(index), { dim = 2 })
-end
-
-
-local function of_maps(output, ids)
-  local mask = core.zeros(output:dim(1), output:dim(2), 1, 1)
-  for i, id in ipairs(ids) do mask:set(i, id + 1, 1, 1, 1) end
-  return (output * mask):sum { dims = { 2 } }:mean { dims = { 2, 3 } }
-end
-
-
-local function of_classes(output, run, score, layer)
-  local n, count = output:dim(1), output:dim() > 1 and output:dim(2)
-  if not count then blame "categorical: the output is no list of classes" end
-  local ids = classes.ids(run, score.classes, score.output)
-  for i = #ids + 1, n do ids[i] = ids[1] end
-  local binary = output:size() == n and probability.binary(run.net, layer)
-  local ok, message = classes.check_range(ids, binary and 2 or count, run.net.name)
-  if not ok then blame(message) end
-  if binary then
-    return of_one_unit(output, ids, probability.kind(run.net, layer) == "binary")
-  end
-  return output:dim() == 4 and of_maps(output, ids) or of_list(output, ids)
 end
 
 
