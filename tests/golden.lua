@@ -84,9 +84,10 @@ local function net_inside(file)
     if key then shape[key] = get():shape() end
   end
   if not next(shape) then return nil end
-  local foreign = require "lunette.weights.import.foreign"
-  local name, opts = foreign.detect(function(key) return shape[key] end)
-  local net = assert(lu.net(assert(lu.models[name])(opts)))
+  local list = {}
+  for key, dims in pairs(shape) do list[#list + 1] = { name = key, shape = dims } end
+  local import = require "lunette.weights.import"
+  local net = assert(lu.net(assert(import.recognise(list, {})).arch))
   for key in pairs(shape) do net.params[key] = file.tensor["weights/" .. key]() end
   return net
 end

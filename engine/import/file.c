@@ -56,10 +56,11 @@ int imp_inside(const imp_file *f, const imp_tensor *t, lun_err *err) {
   int64_t bytes = t->size * t->width;
   char shown[IMP_SHOWN];
   if (t->at >= 0 && t->at <= f->size && bytes <= f->size - t->at) return LUN_OK;
-  return lun_fail(err, LUN_EFORMAT,
-                  "tensor '%s': %lld bytes at %lld, the file has %lld",
-                  imp_shown(shown, t->name, strlen(t->name)), (long long)bytes,
-                  (long long)t->at, (long long)f->size);
+  return lun_fail(
+      err, LUN_EFORMAT,
+      "tensor '%s': %lld bytes at %lld, the file has %lld: truncated",
+      imp_shown(shown, t->name, strlen(t->name)), (long long)bytes,
+      (long long)t->at, (long long)f->size);
 }
 
 int imp_add_meta(imp_file *f, const char *key, const char *value, size_t n,

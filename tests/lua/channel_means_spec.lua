@@ -14,7 +14,7 @@ end
 local function both_nets(folder)
   local plain, in_out = folder .. "/plain.safetensors", folder .. "/in_out.safetensors"
   assert(lu.save(large_net(), plain))
-  assert(import(plain, { out = in_out }))
+  assert(import(plain, { out = in_out, force = true }))
   return assert(lu.load(plain)), assert(lu.load(in_out)), in_out
 end
 

@@ -120,7 +120,7 @@ describe("lunette explain", function()
       for _, pattern in ipairs { ... } do assert.matches(pattern, text) end
     end
     with("none.safetensors", "none.safetensors: No such file")
-    with("one.png", "not a valid safetensors file")
+    with("one.png", "no model file .*: it is a PNG picture")
     with("tiny_vg", "did you mean 'tiny_vgg'")
     with("alexnet", "no weights of alexnet on this machine")
   end)

@@ -143,7 +143,8 @@ describe("a large dense layer, as importing lays it out", function()
     local plain = folder .. "/plain.safetensors"
     assert(lu.save(net, plain))
     path = assert(require "lunette.weights.import"(plain,
-                  { out = folder .. "/large.safetensors" }))
+                  { out = folder .. "/large.safetensors",
+                    force = true }))
   end)
 
   teardown(function() done() end)

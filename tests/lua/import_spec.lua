@@ -112,7 +112,7 @@ local function same_bits(path, only)
   local ours = path:find(formats, 1, true) and formats .. "vgg16_lunette.safetensors"
     or fixtures .. "lunette.safetensors"
   local out = tmp .. "/out.safetensors"
-  local written, report = import(path, { out = out })
+  local written, report = import(path, { out = out, force = true })
   assert.are.equal(out, written, tostring(report))
   local got, want = tensors(out), tensors(ours)
   for name, t in pairs(want) do
@@ -183,7 +183,7 @@ describe("import", function()
     local report = same_bits(path)
     assert.are.equal(model, report.model)
     assert.are.same(want, { report.family, report.format, report.preprocessing })
-    assert.are.equal(64, report.options.side)
+    assert.are.same({ 3, 64, 64 }, report.input)
     assert.are.equal(classes, report.options.classes)
   end
 
@@ -203,7 +203,8 @@ describe("import", function()
   it("gives torch's logits from every layout", function()
     local expected = tensors(fixtures .. "expected.safetensors").logits
     for name in pairs(layouts) do
-      local out = assert(import(fixtures .. name, { out = tmp .. "/l.safetensors" }))
+      local out = assert(import(fixtures .. name, { out = tmp .. "/l.safetensors",
+                                                   force = true }))
       -- float32 against float64: 1e-5 of the largest logit
       assert.is_true(distance(logits(out, picture()), expected) <= 1e-5, name)
     end
@@ -252,7 +253,7 @@ describe("import", function()
     if not need(tmp .. "/alexnet.pth", "python3-torchvision") then return end
     for _, name in ipairs { "alexnet", "squeezenet1_0", "squeezenet1_1", "resnet18" } do
       local out, report = import(("%s/%s.pth"):format(tmp, name),
-                                 { out = tmp .. "/n.safetensors" })
+                                 { out = tmp .. "/n.safetensors", force = true })
       assert.is_truthy(out, report)
       assert.are.equal(name, report.model)
       local expected = tensors(("%s/%s_expected.safetensors"):format(tmp, name))
@@ -431,10 +432,17 @@ describe("import", function()
       end
     end
     assert.is_true(read(tmp .. "/self.pth") == read(fixtures .. "zip.pth"))
-    -- what is at the output is replaced, where it is another file
-    spit(tmp .. "/old.safetensors", "old")
-    out = assert(import(tmp .. "/self.pth", { out = tmp .. "/old.safetensors" }))
-    assert.is_true(#read(out) > 1000)
+    -- what else is at the output is replaced by force alone, its own product always
+    local old = tmp .. "/old.safetensors"
+    spit(old, "old")
+    out, message = import(tmp .. "/self.pth", { out = old })
+    assert.is_nil(out)
+    assert.matches("is there already, and was not made from.*%-%-force", message)
+    assert.equal("old", read(old))
+    assert(import(tmp .. "/self.pth", { out = old, force = true }))
+    assert(import(tmp .. "/self.pth", { out = old, half = true }))
+    assert.is_true(#read(old) > 1000)
+    assert.is_nil((import(fixtures .. "keras.h5", { out = old })))
     for _, name in ipairs(files(tmp)) do assert.is_nil(name:match("%.part"), name) end
   end)
 
@@ -456,7 +464,7 @@ end)
 local complaints = {
   ["system.pth"] = "posix.system", ["eval.pth"] = "eval", ["exec.pth"] = "exec",
   ["open.pth"] = "io.open", ["whole_model.pth"] = "torch.nn.modules.linear.Linear",
-  ["batch_norm.pth"] = "batch normalisation", ["flipped.pth"] = "CRC",
+  ["batch_norm.pth"] = "no architecture known here", ["flipped.pth"] = "CRC",
   ["packed.pth"] = "packed", ["bomb.pth"] = "packed", ["overlap.pth"] = "overlaps",
   ["strided.pth"] = "holes", ["bomb.h5"] = "would unpack 12582912 bytes",
   ["external_link.h5"] = "'block1_conv1' is a soft or external link",

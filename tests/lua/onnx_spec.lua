@@ -7,7 +7,10 @@ local t = dofile "tests/lua/support.lua"
 local zoo = t.shared .. "/models/onnx/"
 local folder, done
 
-setup(function() folder, done = t.folder() end)
+setup(function()
+  folder, done = t.folder()
+  t.cache_in(folder)
+end)
 teardown(function() done() end)
 
 
@@ -130,7 +133,7 @@ describe("the zoo", function()
   for _, name in ipairs(list) do
     it(name, function()
       local path, message = import(zoo .. name .. ".onnx",
-        { out = folder .. "/net.safetensors", side = 64 })
+        { out = folder .. "/net.safetensors", side = 64, force = true })
       local net = assert(lu.load((assert(path, message))))
       local get, meta, index = golden(name)
       local half = name:find "fp16"

@@ -163,6 +163,13 @@ function M.folder()
 end
 
 
+---Files that lu.load imports on the spot go into a folder of the test's own.
+---@param folder string
+function M.cache_in(folder)
+  require "lunette.weights.cache".folder = function() return folder .. "/cache" end
+end
+
+
 function M.spit(path, bytes)
   local f = assert(io.open(path, "wb"))
   f:write(bytes)

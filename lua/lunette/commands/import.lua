@@ -5,14 +5,22 @@ local text = require "lunette.base.text"
 
 local function parser()
   local p = argparse("lunette import",
-    "Turn a model file (Keras .h5, torch .pth, safetensors) into a Lunette file.")
+    "Turn a model file (Keras .h5 or .keras, torch .pth, ONNX, safetensors) into a "
+    .. "Lunette file.")
   p:argument("file", "the file; what it is, is found by its content")
   p:option("-o --output", "path to write (default: known weights go to the store, "
     .. "others to FILE.safetensors in this folder)")
+  p:flag("--force", "replace what is at the output, whatever it is")
+  p:flag("--list", "show the file's tensors and what it says of itself; import nothing")
   p:flag("--half", "store float16: half the bytes, the same top-5")
-  p:option("--side", "height and width of the input, where the file leaves them open")
-    :convert(tonumber)
-  p:option("--preprocessing", "what pictures go through: caffe, torch, tf")
+  p:option("--arch", "which network it is: an architecture's name, or a Lua file that "
+    .. "returns what lu.net takes (names are matched exactly)")
+  p:option("--side", "height and width of the input, where the file leaves them open: "
+    .. "224, or 64x96")
+  p:option("--last", "the last activation: softmax, sigmoid, none")
+  p:option("--preprocessing", "what pictures go through: caffe, torch, tf, or JSON")
+  p:option("--labels", "names of the classes: a file of one a line, or of a JSON list")
+  p:option("--prefix", "which copy of the network, where there are several")
   return p
 end
 
@@ -34,9 +42,9 @@ end
 
 local function report_text(out, r)
   local opts = {}
-  local size = r.options.side == nil and r.input and table.concat(r.input, "x")
+  local size = r.input and table.concat(r.input, "x")
   if size then opts[1] = "input " .. size end
-  for _, key in ipairs { "side", "classes", "fc" } do
+  for _, key in ipairs { "classes", "fc" } do
     if r.options[key] then opts[#opts + 1] = key .. " " .. r.options[key] end
   end
   if r.options.top == false then opts[#opts + 1] = "no dense layers" end
@@ -50,8 +58,44 @@ local function report_text(out, r)
   for _, what in ipairs(r.assumed) do
     lines[#lines + 1] = "assumed        " .. what
   end
+  if #r.left > 0 then
+    lines[#lines + 1] = "left out       " .. table.concat(r.left, ", ")
+  end
+  if #r.skipped > 0 then
+    lines[#lines + 1] = ("left closed    objects of %s"):format(
+      table.concat(r.skipped, ", "))
+  end
   lines[#lines + 1] = ("wrote          %s (%s)"):format(out, size_text(r.bytes))
   return table.concat(lines, "\n")
+end
+
+
+---The file's tensors and what it says of itself.
+local function list(file)
+  local found, message = require("lunette.weights.import.listing").list(file)
+  if not found then return nil, ("%s: %s"):format(file, message) end
+  text.say(("%s: %s, %d tensors"):format(file, found.format, #found.tensors))
+  local keys = {}
+  for key in pairs(found.meta) do keys[#keys + 1] = key end
+  table.sort(keys)
+  for _, key in ipairs(keys) do
+    text.say(("  %s = %s"):format(key, found.meta[key]))
+  end
+  for _, t in ipairs(found.tensors) do
+    text.say(("  %-5s %-20s %s"):format(t.type,
+      "(" .. table.concat(t.shape, ",") .. ")", t.name))
+  end
+  if #found.skipped > 0 then
+    text.say("  left closed: objects of " .. table.concat(found.skipped, ", "))
+  end
+  return true
+end
+
+
+---Tells of a failure; the exit code.
+local function failed(message)
+  text.complain(message, "lunette import")
+  return code_of(message)
 end
 
 
@@ -64,14 +108,16 @@ return function(args)
     return 64
   end
   if opts.help then return 0 end
+  if opts.list then
+    local listed, message = list(opts.file)
+    return listed and 0 or failed(message)
+  end
   local out, report = require("lunette.weights.import")(opts.file, {
     out = opts.output, half = opts.half, preprocessing = opts.preprocessing,
-    side = opts.side,
+    side = opts.side, force = opts.force, arch = opts.arch, last = opts.last,
+    labels = opts.labels, prefix = opts.prefix,
   })
-  if not out then
-    text.complain(report, "lunette import")
-    return code_of(report)
-  end
+  if not out then return failed(report) end
   text.say(report_text(out, report))
   return 0
 end

@@ -12,12 +12,15 @@ local function conv(layers, name, relu, filters, kernel, opts)
 end
 
 
-local function fire(layers, id, squeeze, expand)
-  local f = "fire" .. id .. "."
-  conv(layers, f .. "squeeze1x1", f .. "relu_squeeze1x1", squeeze, 1)
-  conv(layers, f .. "expand1x1", f .. "relu_expand1x1", expand, 1)
+---`at` is its place among torchvision's features.
+local function fire(layers, id, squeeze, expand, at)
+  local f, t = "fire" .. id .. ".", "features." .. at .. "."
+  conv(layers, f .. "squeeze1x1", f .. "relu_squeeze1x1", squeeze, 1,
+       { aliases = { t .. "squeeze" } })
+  conv(layers, f .. "expand1x1", f .. "relu_expand1x1", expand, 1,
+       { aliases = { t .. "expand1x1" } })
   conv(layers, f .. "expand3x3", f .. "relu_expand3x3", expand, 3,
-       { padding = 1, from = f .. "relu_squeeze1x1" })
+       { padding = 1, from = f .. "relu_squeeze1x1", aliases = { t .. "expand3x3" } })
   layers[#layers + 1] = { f .. "concat", "concat",
     from = { f .. "relu_expand1x1", f .. "relu_expand3x3" },
     aliases = { "fire" .. id } }
@@ -49,15 +52,21 @@ local versions = {
 local function build(name, opts)
   opts = opts or {}
   local v, layers, side = versions[name], {}, opts.side or 227
-  conv(layers, "conv1", "relu_conv1", v.filters, v.kernel, { stride = 2 })
+  conv(layers, "conv1", "relu_conv1", v.filters, v.kernel,
+       { stride = 2, aliases = { "features.0" } })
   pool(layers, "pool1")
+  local at = 3 -- behind convolution, relu and pool
   for id = 2, 9 do
     local step = id // 2 -- modules come in pairs of one width
-    fire(layers, id, 16 * step, 64 * step)
-    if v.pools[id] then pool(layers, "pool" .. id) end
+    fire(layers, id, 16 * step, 64 * step, at)
+    at = at + 1
+    if v.pools[id] then
+      pool(layers, "pool" .. id)
+      at = at + 1
+    end
   end
   conv(layers, "conv10", "relu_conv10", opts.classes or 1000, 1,
-       { padding = opts.conv10_padding or v.padding })
+       { padding = opts.conv10_padding or v.padding, aliases = { "classifier.1" } })
   layers[#layers + 1] = { "pool10", "global_avg_pool" }
   layers[#layers + 1] = { "flatten", "flatten" }
   layers[#layers + 1] = { "softmax", "softmax" }

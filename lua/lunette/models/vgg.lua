@@ -23,8 +23,8 @@ local function widths(opts)
 end
 
 
-local function features(depth, width)
-  local layers, at = {}, 0 -- torchvision counts convolution, relu, pool alike
+local function features(depth, width, normed)
+  local layers, at = {}, 0 -- torchvision counts every layer alike
   local function add(layer)
     layer.aliases = layer.aliases or {}
     table.insert(layer.aliases, "features." .. at)
@@ -35,6 +35,7 @@ local function features(depth, width)
       local id = ("%d_%d"):format(block, i)
       add { ("block%d_conv%d"):format(block, i), "conv2d", filters = width[block],
             kernel = 3, padding = 1, aliases = { "conv" .. id } }
+      if normed then add { ("block%d_bn%d"):format(block, i), "batch_norm" } end
       add { ("block%d_relu%d"):format(block, i), "relu",
             aliases = { "relu" .. id } }
     end
@@ -45,38 +46,104 @@ local function features(depth, width)
 end
 
 
-local function classifier(layers, units, classes)
+---Size and distance of the windows that average n values to `side` of them, as torch
+---has them: from floor(k n / side) to ceil((k + 1) n / side). They must be alike.
+local function windows(n, side)
+  local kernel = (n + side - 1) // side
+  local stride = (n - kernel) // (side - 1)
+  for k = 0, side - 1 do
+    local from, to = k * n // side, ((k + 1) * n + side - 1) // side
+    if from ~= k * stride or to - from ~= kernel then
+      error(("vgg: a map of %d cannot be averaged to %d places by windows that are "
+        .. "alike"):format(n, side), 0)
+    end
+  end
+  return kernel, stride
+end
+
+
+---Average pooling of an h x w map to `side` squared, as torch's AdaptiveAvgPool2d where
+---its windows are alike: nothing, where the map has that size.
+local function adaptive_pool(layers, h, w, side)
+  if h == side and w == side then return end
+  if side == 1 then
+    layers[#layers + 1] = { "avgpool", "global_avg_pool" }
+    return
+  end
+  local kh, sh = windows(h, side)
+  local kw, sw = windows(w, side)
+  layers[#layers + 1] = { "avgpool", "avg_pool2d", kernel = { kh, kw },
+                          stride = { sh, sw } }
+end
+
+
+---Three dense layers, as in the paper, or those of `opts.dense`.
+local function dense_of(opts)
+  if opts.dense then return opts.dense end
+  local units = opts.fc or 4096
+  return { { units = units, aliases = { "classifier.0", "fc6", "pre_logits.fc1" } },
+           { units = units, aliases = { "classifier.3", "fc7", "pre_logits.fc2" } },
+           { units = opts.classes or 1000,
+             aliases = { "classifier.6", "fc8", "head.fc" } } }
+end
+
+
+local relu_aliases = { fc1 = { "classifier.1", "relu6" },
+                       fc2 = { "classifier.4", "relu7" } }
+
+
+local function classifier(layers, dense, opts)
   local function add(layer) layers[#layers + 1] = layer end
   add { "flatten", "flatten" }
-  add { "fc1", "linear", units = units, aliases = { "classifier.0", "fc6" } }
-  add { "fc1_relu", "relu", aliases = { "classifier.1", "relu6" } }
-  add { "fc2", "linear", units = units, aliases = { "classifier.3", "fc7" } }
-  add { "fc2_relu", "relu", aliases = { "classifier.4", "relu7" } }
-  add { "predictions", "linear", units = classes,
-        aliases = { "classifier.6", "fc8" } }
-  add { "softmax", "softmax" }
+  for i, d in ipairs(dense) do
+    local last = i == #dense
+    local name = last and "predictions" or "fc" .. i
+    add { name, "linear", units = d.units, aliases = d.aliases }
+    if not last then
+      add { name .. "_relu", "relu",
+            aliases = not opts.dense and relu_aliases[name] or nil }
+    end
+  end
+  if (opts.last or "softmax") ~= "none" then
+    add { opts.last or "softmax", opts.last or "softmax" }
+  end
+end
+
+
+local function sides(side)
+  if type(side) == "table" then return side[1], side[2] end
+  return side, side
 end
 
 
 ---@class lunette.VggOptions
 ---@field width? number|integer[]  fraction of the paper's channels, or five counts
+---@field normed? boolean    batch normalisation behind every convolution
 ---@field fc? integer        units of fc1 and fc2 (4096)
 ---@field classes? integer   (1000)
----@field side? integer      input height and width (224)
+---@field dense? { units: integer, aliases?: string[] }[]  another head
+---@field last? string       what follows them: "softmax" (default), "sigmoid", "none"
+---@field side? integer|integer[]  input height and width (224)
+---@field pool_side? integer the last map is averaged to this side (default: as it is)
 ---@field top? boolean       false: stop after block5_pool
 ---@field preprocessing? string|table  ("caffe": BGR minus the mean)
 ---@param opts? lunette.VggOptions
 local function build(name, opts)
   opts = opts or {}
-  local side = opts.side or 224
-  local layers = features(depths[name], widths(opts))
+  local h, w = sides(opts.side or 224)
+  local layers = features(depths[name], widths(opts), opts.normed)
+  local dense = dense_of(opts)
   if opts.top ~= false then
-    classifier(layers, opts.fc or 4096, opts.classes or 1000)
+    if opts.pool_side then
+      adaptive_pool(layers, h // 32, w // 32, opts.pool_side)
+    end
+    classifier(layers, dense, opts)
   end
+  local classes = dense[#dense].units
   return {
-    name = name, input = { 3, side, side }, layers = layers,
+    name = name, input = { 3, h, w }, layers = layers,
     preprocessing = opts.preprocessing or "caffe",
-    labels = (opts.classes or 1000) == 1000 and "imagenet" or nil,
+    labels = classes == 1000 and "imagenet" or nil,
   }
 end
 

@@ -98,19 +98,39 @@ local function set_layouts(arch, entries)
 end
 
 
----The table of layers that a file brings, or whose parameters it has; nil, message.
-local function architecture(path, entries, meta, found)
-  local arch = found.lunette_graph
-  if not arch then
-    arch = require("lunette.weights.import.foreign").recognise(entries, meta)
-    if not arch then
-      return nil, ("%s: it brings no graph, and its tensor names and shapes are none "
-        .. "of our architectures (%s); import it, or build a network with lu.net and "
-        .. "give it the file"):format(path,
-        table.concat(require("lunette.models").names, ", "))
-    end
-    arch.name = meta.name or meta.data or arch.name
+---Can every tensor be taken where it lies, under the name that it has?
+local function as_they_lie(hit, entries)
+  for _, p in ipairs(hit.params) do
+    local e = entries[p.source.name]
+    if not e or not shapes.same(e.shape, p.shape) then return false end
   end
+  local net = nets.new(hit.arch)
+  for _, layer in ipairs(net:layers()) do
+    for _, q in ipairs(layer.params) do
+      if not q.shared and not entry_of(entries, layer, q) then return false end
+    end
+  end
+  return true
+end
+
+
+---The table of layers of a file that brings none; nil and a message, or, where its
+---tensors must be brought into order, nil alone.
+local function recognised(path, weights, entries, meta)
+  local hit, message = require("lunette.weights.import").recognise(weights:list(), meta)
+  if not hit then return nil, ("%s: %s"):format(path, message) end
+  if not as_they_lie(hit, entries) then return nil end
+  meta.assumed = #hit.assumed > 0 and table.concat(hit.assumed, "; ") or nil
+  hit.arch.name = meta.name or meta.data or hit.arch.name
+  return hit.arch
+end
+
+
+---The table of layers that a file brings, or whose parameters it has; nil, message.
+local function architecture(path, weights, entries, meta, found)
+  local arch, message = found.lunette_graph, nil
+  if not arch then arch, message = recognised(path, weights, entries, meta) end
+  if not arch then return nil, message end
   if meta.data == "glyphs" then -- files of before these two were said
     meta.shows = meta.shows or "ten drawn shapes"
     meta.examples = meta.examples or "glyphs"
@@ -123,8 +143,8 @@ end
 
 
 ---The network that a file holds, without its parameters yet.
-local function network(path, entries, meta, found)
-  local arch, message = architecture(path, entries, meta, found)
+local function network(path, weights, entries, meta, found)
+  local arch, message = architecture(path, weights, entries, meta, found)
   if not arch then return nil, message end
   local ok, net -- sizes taken from a file's shapes may make no network
   ok, net, message = pcall(nets.new, arch)
@@ -196,24 +216,36 @@ local function warn_of_nan(net, path)
 end
 
 
----Loads the weights file at `path` into `net`, or into the network that it holds.
----@param path string
----@param net? lunette.Net
----@return lunette.Net? net, string? message
-function M.file(path, net)
-  local weights, message = core.weights(path)
-  if not weights then return nil, message end
+---A file that is imported first: by its copy.
+local function imported(path)
+  local copy, message, once = require("lunette.weights.cache").copy_of(path)
+  if not copy then return nil, message end
+  local net
+  net, message = M.file(copy)
+  if once then os.remove(copy) end -- what is mapped stays until the network goes
+  if not net then return nil, message end
+  net.path = path
+  if net.meta.assumed then
+    require("lunette.base.text").complain(("%s: assumed %s"):format(path,
+      net.meta.assumed))
+  end
+  return net
+end
+
+
+---Attaches an open file to `net`, or to the network that it holds; nil alone: its
+---tensors must be brought into order first.
+local function attached(path, weights, net)
   local meta = weights:meta()
-  local found, entries
-  found, message = metadata.read(meta)
+  local found, message = metadata.read(meta)
   if not found and not net then return nil, ("%s: %s"):format(path, message) end
+  local entries, ok
   entries, message = entry_table(path, weights, meta, found and found.lunette_graph)
   if not entries then return nil, message end
   if not net then
-    net, message = network(path, entries, meta, found)
+    net, message = network(path, weights, entries, meta, found)
     if not net then return nil, message end
   end
-  local ok
   ok, message = attach(net, path, weights, entries)
   if not ok then return nil, message end
   net.path, net.weights_file = path, weights
@@ -222,38 +254,42 @@ function M.file(path, net)
 end
 
 
----A file of another format, imported for this once: the copy has no name any more when
----it is loaded, and goes with the network.
-local function once(path)
-  local copy = os.tmpname()
-  os.remove(copy)
-  local out, message = require "lunette.weights.import"(path, { out = copy })
-  if not out then return nil, message end
-  local net
-  net, message = M.file(out)
-  os.remove(out)
-  if net then net.path = path end
-  return net, message
+---Loads the weights file at `path` into `net`, or the network that it holds, whatever
+---its format is.
+---@param path string
+---@param net? lunette.Net
+---@return lunette.Net? net, string? message
+function M.file(path, net)
+  local weights, message = core.weights(path)
+  if not weights then
+    if net or not files.exists(path) then return nil, message end
+    return imported(path)
+  end
+  local loaded
+  loaded, message = attached(path, weights, net)
+  if not loaded and not message then return imported(path) end
+  return loaded, message
 end
 
 
----Loads a network: a path of a .safetensors or .onnx file, or the name of an installed
----model. Nothing is downloaded.
+---Loads a network: the name of an installed model, or the path of a model file. One of
+---another format (.h5, .keras, .pth, .onnx ...) is imported into the cache, which is
+---said, and is quick the second time. Nothing is downloaded.
 ---Example:
 ---  local net = assert(lu.load "glyphs")
 ---  print(net)
 ---@param what string
----@param more? nil   nothing: an argument too many is an error
+---@param more? lunette.ImportReport   what `import` gives beside the path, as in
+---  lu.load(assert(import(file))); any other second argument is an error
 ---@return lunette.Net? net, string? message
 function M.load(what, more)
   if type(what) ~= "string" then
     error(("load: expected a name or a path, got %s"):format(type(what)), 2)
   end
-  if more ~= nil then
+  if more ~= nil and not (type(more) == "table" and more.sha256 and more.family) then
     error(("load: takes a name or a path alone, got a %s too; what a network is stands "
            .. "in its file"):format(type(more)), 2)
   end
-  if what:find "%.onnx$" then return once(what) end
   if what:find "[/.]" then return M.file(what) end
   local path = M.find(what) or files.exists(what) and what
   if path then return M.file(path) end

@@ -1,10 +1,11 @@
----What a file holds that brings no graph: one that an earlier version of Lunette
----wrote, or torchvision. Its names, and where those are alike its shapes, are compared
----with those of the architectures in lunette.models, under their own names and under
----their aliases.
-local entry_of = require "lunette.weights.entry"
+---Networks of files that bring no graph: which architecture of lunette.models has these
+---names, or, where names do not tell, these shapes; in one way only. What had to be
+---assumed is a list of sentences.
+local assign = require "lunette.weights.import.assign"
+local last_of = require "lunette.weights.import.last"
 local models = require "lunette.models"
 local nets = require "lunette.net"
+local vgg = require "lunette.weights.import.vgg"
 
 local M = {}
 
@@ -12,48 +13,20 @@ local M = {}
 -- options that shapes tell -------------------------------------------------------
 
 
----Each gives the architecture and its options, from the shape of a parameter by our
----name; nil where it is none of its kind.
+---Each gives an architecture's options from the shapes of parameters by our names, or
+---nil where it is none of its kind.
 local families = {}
 
 
----Convolutions a block.
-local vgg_depths = {
-  vgg11 = { 1, 1, 2, 2, 2 }, vgg13 = { 2, 2, 2, 2, 2 }, vgg16 = { 2, 2, 3, 3, 3 },
-  vgg19 = { 2, 2, 4, 4, 4 },
-}
-
-
-function families.vgg(shape)
-  if not shape "block1_conv1.weight" then return nil end
-  local count, width = {}, {}
-  for block = 1, 5 do
-    local i = 0
-    while shape(("block%d_conv%d.weight"):format(block, i + 1)) do i = i + 1 end
-    local first = shape(("block%d_conv1.weight"):format(block))
-    count[block], width[block] = i, first and first[1]
-  end
-  local fc1, predictions = shape "fc1.weight", shape "predictions.weight"
-  for name, depth in pairs(vgg_depths) do
-    if table.concat(depth, ",") == table.concat(count, ",") then
-      local opts = { width = width, top = fc1 ~= nil }
-      if fc1 and predictions then
-        opts.fc, opts.classes = fc1[1], predictions[1]
-        opts.side = math.floor((fc1[2] / width[5]) ^ 0.5 + 0.5) * 32
-      end
-      return name, opts
-    end
-  end
-  return nil
+function families.squeezenet1_0(shape)
+  local conv1, conv10 = shape "conv1.weight", shape "conv10.weight"
+  return conv1 and conv10 and conv1[3] == 7 and { classes = conv10[1] }
 end
 
 
-function families.squeezenet(shape)
-  if not (shape "fire2.squeeze1x1.weight" and shape "conv10.weight") then return nil end
-  local opts = { classes = shape "conv10.weight" [1] }
-  local kernel = (shape "conv1.weight" or {})[3]
-  local name = ({ [7] = "squeezenet1_0", [3] = "squeezenet1_1" })[kernel]
-  return name, name and opts
+function families.squeezenet1_1(shape)
+  local conv1, conv10 = shape "conv1.weight", shape "conv10.weight"
+  return conv1 and conv10 and conv1[3] == 3 and { classes = conv10[1] }
 end
 
 
@@ -61,51 +34,112 @@ function families.tiny_vgg(shape)
   local first, last = shape "conv_1_1.weight", shape "output.weight"
   if not (first and last) then return nil end
   local inner = math.floor((last[2] / first[1]) ^ 0.5 + 0.5) -- side after 2 blocks
-  return "tiny_vgg", { channels = first[1], classes = last[1],
-                       side = (inner * 2 + 4) * 2 + 4 }
+  return { channels = first[1], classes = last[1], side = (inner * 2 + 4) * 2 + 4 }
 end
 
 
 function families.alexnet(shape)
   local first, last = shape "conv1.weight", shape "fc8.weight"
-  if first and last and first[3] == 11 then
-    return "alexnet", { classes = last[1] }
+  return first and last and first[3] == 11 and { classes = last[1] }
+end
+
+
+---Basic blocks of two convolutions; those of three (50 layers and up) are others.
+local function resnet(more)
+  return function(shape)
+    local fc = shape "fc.weight"
+    if not fc or shape "layer1.0.conv3.weight" then return nil end
+    if (shape "layer1.2.conv1.weight" ~= nil) ~= more then return nil end
+    return { classes = fc[1] }
   end
-  return nil
 end
 
-
-function families.resnet(shape)
-  local first, fc = shape "conv1.weight", shape "fc.weight"
-  if not (first and fc and shape "layer4.1.conv2.weight") then return nil end
-  if shape "layer1.0.conv3.weight" then return nil end -- bottlenecks: 50 and up
-  return shape "layer1.2.conv1.weight" and "resnet34" or "resnet18",
-         { classes = fc[1] }
-end
+families.resnet18, families.resnet34 = resnet(false), resnet(true)
 
 
----The architecture that has these names and shapes, under our names.
----@param shape fun(name: string): integer[]|nil   shape of a parameter, by our name
----@return string? name, table? opts   what to call, and with which options
-function M.detect(shape)
-  for _, family in ipairs { "vgg", "squeezenet", "tiny_vgg", "alexnet", "resnet" } do
-    local name, opts = families[family](shape)
-    if name then return name, opts end
+---Our names of an architecture's layers by all their names.
+local function all_names(arch)
+  local ours = {}
+  for _, layer in ipairs(arch.layers) do
+    local name = layer[1] or layer.name
+    ours[name] = name
+    for _, alias in ipairs(layer.aliases or {}) do ours[alias] = name end
   end
-  return nil
+  return ours
 end
 
 
--- other names --------------------------------------------------------------------
+---The shape of a parameter by our name.
+local function shapes_by(arch, mods)
+  local ours, by = all_names(arch), {}
+  for _, m in ipairs(mods.list) do
+    for key, p in pairs(m.params) do
+      if ours[m.name] then by[ours[m.name] .. "." .. key] = p.shape end
+    end
+  end
+  return function(name) return by[name] end
+end
+
+
+---Options that shapes cannot tell but the origin does.
+local function origin_options(name, mods, given)
+  local opts = {}
+  if name:find "^squeezenet" and mods.family == "torch" then
+    opts.conv10_padding, opts.side = 0, 224 -- the authors: 1, 227
+  end
+  opts.conv10_padding = given.conv10_padding or opts.conv10_padding
+  if given.side and given.side[1] == given.side[2] then opts.side = given.side[1] end
+  return opts
+end
+
+
+-- the last activation --------------------------------------------------------------
+
+
+---What ends the network: what is said, or else a softmax over several outputs and
+---nothing behind one.
+local function choose_last(arch, units, given, assumed)
+  local last = given.last or given.activation
+  if not last then
+    last = units == 1 and "none" or "softmax"
+    assumed[#assumed + 1] = units == 1
+      and "its one output is a value: no sigmoid behind it (--last sigmoid)"
+      or ("a softmax over its %d outputs (--last)"):format(units)
+  end
+  if last == "softmax" and units == 1 then
+    error("a softmax over one output is always 1; say --last sigmoid or none", 0)
+  end
+  last_of.set(arch, last)
+end
+
+
+-- candidates -----------------------------------------------------------------------
+
+
+---Units of the last layer with weights.
+local function units_of(arch)
+  for i = #arch.layers, 1, -1 do
+    local spec = arch.layers[i]
+    if spec.units or spec.filters then return spec.units or spec.filters end
+  end
+  return 0
+end
+
+
+local function has_top(arch)
+  for _, spec in ipairs(arch.layers) do
+    if spec.units then return true end
+  end
+  return arch.name:find "^squeezenet" ~= nil
+end
 
 
 ---Is the first layer with weights there? Saves making networks in vain.
-local function begins(arch, entries)
+local function begins(arch, mods)
   for _, spec in ipairs(arch.layers) do
     if spec.filters or spec.units then
-      local names = { spec[1] or spec.name, table.unpack(spec.aliases or {}) }
-      for _, name in ipairs(names) do
-        if entries[name .. ".weight"] then return true end
+      for name in pairs(all_names { layers = { spec } }) do
+        if mods.by_name[name] then return true end
       end
       return false
     end
@@ -114,89 +148,128 @@ local function begins(arch, entries)
 end
 
 
----Entries of a network's parameters by our names; nil when one is missing, or when
----`count` of them are not all.
-local function all_entries(net, entries, count)
-  local found, n = {}, 0
-  for _, layer in ipairs(net:layers()) do
-    for _, q in ipairs(layer.params) do
-      local e = entry_of(entries, layer, q)
-      if not e then return nil end
-      if not found[q.name] then n = n + 1 end
-      found[q.name] = e
-    end
-  end
-  return n == count and found or nil
-end
-
-
----Classes by the last layer that has weights.
-local function classes_of(net, found)
-  local list = net:layers()
-  for i = #list, 1, -1 do
-    local q = list[i].params[1]
-    if q then return { classes = found[q.name].shape[1] } end
-  end
-  return {}
-end
-
-
-local function fits(arch, found)
-  local ok, net = pcall(nets.new, arch)
-  if not ok or not net then return false end
-  for _, layer in ipairs(net:layers()) do
-    for _, q in ipairs(layer.params) do
-      local e = found[q.name]
-      if not e or table.concat(e.shape, ",") ~= table.concat(q.shape, ",") then
-        return false
+---Candidates that are no VGG: { name =, options =, assumed = }.
+local function others(mods, given, into)
+  for name, options_of in pairs(families) do
+    if models[name] and (not given.arch or given.arch == name) then
+      local arch = models[name]()
+      local opts = begins(arch, mods) and options_of(shapes_by(arch, mods))
+      if opts then
+        for key, v in pairs(origin_options(name, mods, given)) do opts[key] = v end
+        into[#into + 1] = { name = name, options = opts, assumed = {} }
       end
     end
   end
-  return true
 end
 
 
----The architecture whose parameters a file's tensors are, all of them, by any names.
-local function by_names(entries)
-  local count = 0
-  for _ in pairs(entries) do count = count + 1 end
+local function candidates(mods, given)
+  local list = {}
+  local name, opts, assumed = vgg.find(mods, given)
+  if name and (not given.arch or given.arch == name) then
+    vgg.rename(mods, opts)
+    list[1] = { name = name, options = opts, assumed = assumed }
+  elseif name and given.arch:find "^vgg" then
+    error(("its convolutions are those of %s, not of %s"):format(name, given.arch), 0)
+  end
+  others(mods, given, list)
+  return list
+end
+
+
+---A candidate whose parameters are all there, or nil and what does not match.
+local function tried(c, mods, given)
+  local ok, arch = pcall(models[c.name], c.options)
+  if not ok then return nil, tostring(arch) end
+  if has_top(arch) then
+    local units = units_of(arch)
+    choose_last(arch, units, given, mods.family == "ours" and {} or c.assumed)
+    c.options.classes = c.options.classes or units
+  end
+  local made, net, message = pcall(nets.new, arch)
+  if not made or not net then
+    return nil, ("it looks like %s, but cannot be one: %s"):format(c.name,
+      tostring(not made and net or message))
+  end
+  local params, notes = assign.assign(net, mods)
+  if not params then return nil, notes end
+  c.arch, c.params, c.notes = arch, params, notes
+  return c
+end
+
+
+---@class lunette.import.Found
+---@field name string         "vgg16"
+---@field arch table          what lu.net takes
+---@field options table       with which it was made
+---@field params lunette.import.Param[]
+---@field notes string[]      tensors that were left out
+---@field assumed string[]
+
+---The architectures that fit, and what is wrong with the first that does not.
+local function fitting_of(list, mods, given)
+  local fitting, problem = {}, nil
+  for _, c in ipairs(list) do
+    local fine, found, message = pcall(tried, c, mods, given)
+    if not fine then found, message = nil, tostring(found) end
+    if found then fitting[#fitting + 1] = found end
+    problem = problem or message
+  end
+  return fitting, problem
+end
+
+
+---The one network that modules are.
+---@param mods { list: lunette.import.Module[], by_name: table, family: string }
+---@param given lunette.import.Given
+---@return lunette.import.Found? found, string? message
+function M.find(mods, given)
+  local ok, list = pcall(candidates, mods, given)
+  if not ok then return nil, tostring(list) end
+  local fitting, problem = fitting_of(list, mods, given)
+  if #fitting <= 1 then return fitting[1], problem end
+  local names = {}
+  for i, c in ipairs(fitting) do names[i] = c.name end
+  return nil, ("it may be %s: say which with --arch"):format(
+    table.concat(names, " or "))
+end
+
+
+local anchors
+
+
+---Names of first weights, by which a network is found inside a file.
+---@return string[]
+function M.anchors()
+  if anchors then return anchors end
+  anchors = {}
+  local seen = {}
   for _, name in ipairs(models.names) do
-    local arch = models[name]()
-    if begins(arch, entries) then
-      local net = nets.new(arch)
-      local found = all_entries(net, entries, count)
-      local function shape(n) return found[n] and found[n].shape end
-      local known, opts
-      if found then known, opts = M.detect(shape) end
-      if found and not known then known, opts = name, classes_of(net, found) end
-      if known == name then
-        opts.preprocessing = "torch"
-        if fits(models[name](opts), found) then return name, opts end
+    for _, spec in ipairs(models[name]().layers) do
+      if spec.filters or spec.units then
+        for _, n in ipairs { spec[1], table.unpack(spec.aliases or {}) } do
+          if not seen[n] then anchors[#anchors + 1] = n .. ".weight" end
+          seen[n] = true
+        end
+        break
       end
     end
   end
-  return nil
+  return anchors
 end
 
 
----The table of layers for a file's tensors, or nil. Their shapes may be anything: what
----trips an architecture is none of that architecture.
----@param entries table<string, { shape: integer[] }>   by name
----@param meta table<string, string>   of the file: `side` and `conv10_padding`, which
----  earlier versions wrote since shapes cannot tell them
----@return table? arch   what lu.net takes
-function M.recognise(entries, meta)
-  local function shape_of(name) return entries[name] and entries[name].shape end
-  local ok, arch = pcall(function()
-    local name, opts = M.detect(shape_of)
-    if not name then name, opts = by_names(entries) end
-    if not name then return nil end
-    for _, key in ipairs { "side", "conv10_padding" } do
-      opts[key] = opts[key] or math.tointeger(tonumber(meta[key]))
-    end
-    return models[name](opts)
-  end)
-  return ok and arch or nil
+---Whose names modules have.
+---@return string family   "keras", "torch" or "ours"
+function M.family(tensors)
+  local ours = { block1_conv1 = true, conv_1_1 = true, ["fire2.squeeze1x1"] = true,
+                 fc8 = true }
+  for _, t in ipairs(tensors) do
+    if t.name:find("/", 1, true) then return "keras" end
+    if ours[t.name:match "^(.*)%.[^.]+$"] then return "ours" end
+  end
+  return "torch"
 end
+
 
 return M

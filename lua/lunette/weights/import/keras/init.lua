@@ -40,7 +40,7 @@ local function input_shape(model, first, side)
   if not shape then return nil, "the config does not say what the input is" end
   local order, dims = first and { 2, 3, 4 } or { 4, 2, 3 }, {}
   for i, k in ipairs(order) do
-    dims[i] = math.tointeger(shape[k]) or i > 1 and side or 0
+    dims[i] = math.tointeger(shape[k]) or i > 1 and side and side[i - 1] or 0
   end
   if dims[1] < 1 then
     return nil, "the config does not say how many channels the input has"
@@ -118,11 +118,12 @@ local function rescales(model)
 end
 
 
-local function describe(model, tensors, opts)
+local function describe(model, meta, tensors, opts)
   local first = channels_first(model)
   local shape, message = input_shape(model, first, opts.side)
   if not shape then fail("%s", message) end
   local w = weights(tensors)
+  w:by_order(model.calls, meta.layer_names or meta["layer_names:model_weights"] or "")
   local e = emit(w, first)
   e.keras3 = w.is_keras3
   local outputs = output_names(model, e, build(model, e, { name = "input",
@@ -147,7 +148,7 @@ function M.read(meta, tensors, opts)
   local model, message = config.read(meta.model_config)
   if not model then return nil, message end
   if #model.calls == 0 then return nil, "the config has no layers" end
-  local ok, arch, params = pcall(describe, model, tensors, opts)
+  local ok, arch, params = pcall(describe, model, meta, tensors, opts)
   if not ok then return nil, tostring(arch) end
   return arch, params
 end

@@ -116,6 +116,62 @@ function Weights:find(call, slots, place)
 end
 
 
+---Classes of layers that keep weights.
+local has_weights = {
+  Conv2D = true, Dense = true, DepthwiseConv2D = true, SeparableConv2D = true,
+  BatchNormalization = true, LayerNormalization = true, Normalization = true,
+  PReLU = true,
+}
+
+
+---Layers with weights in the order of the config, by the outermost model's names.
+local function weighted_layers(calls)
+  local list, seen = {}, {}
+  for _, call in ipairs(calls) do
+    local name = call.path2[1]
+    if has_weights[call.class] and not seen[name] then
+      seen[name], list[#list + 1] = true, name
+    end
+  end
+  return list
+end
+
+
+---Groups that hold tensors, in the order of the file's own `layer_names`.
+local function groups(w, layer_names)
+  local there, list = {}, {}
+  for _, t in ipairs(w.list) do
+    there[t.name:gsub("^model_weights/", ""):match "^[^/]+"] = true
+  end
+  for name in layer_names:gmatch "[^\n]+" do
+    if there[name] then list[#list + 1] = name end
+  end
+  return list
+end
+
+
+---Keras gives weights to layers by their order, so a file's groups may be called
+---otherwise than the config's layers: then they go by that order, where it tells.
+---@param calls lunette.keras.Call[]
+---@param layer_names string   as lines
+function Weights:by_order(calls, layer_names)
+  local layers, names, same = weighted_layers(calls), groups(self, layer_names), {}
+  for _, name in ipairs(names) do same[name] = true end
+  if #layers ~= #names or self.is_keras3 then return end
+  local missing = false
+  for _, name in ipairs(layers) do missing = missing or not same[name] end
+  if not missing then return end
+  local renamed = {}
+  for i, name in ipairs(layers) do renamed[name] = names[i] end
+  for _, call in ipairs(calls) do
+    local name = renamed[call.path2[1]]
+    if name then
+      if #call.path2 == 1 then call.path2 = { name } else call.path2[1] = name end
+    end
+  end
+end
+
+
 ---A tensor that nothing asked for, or nil.
 ---@return lunette.import.Tensor?
 function Weights:left()

@@ -1,0 +1,306 @@
+---Networks that their file, or the user, describes: ONNX and Keras files, files of
+---Lunette, and the table of layers that `--arch net.lua` returns.
+local assign = require "lunette.weights.import.assign"
+local graphs = require "lunette.net.graph"
+local json = require "lunette.base.json"
+local keras = require "lunette.weights.import.keras"
+local modules = require "lunette.weights.import.modules"
+local nets = require "lunette.net"
+local prefixes = require "lunette.weights.import.prefixes"
+local program = require "lunette.weights.import.program"
+local shapes = require "lunette.base.shapes"
+
+local M = {}
+
+
+---The network of a table of layers; nil, message.
+local function made(arch)
+  local ok, net, message = pcall(nets.new, arch)
+  if ok and net then return net end
+  return nil, tostring(not ok and net or message):gsub("^[^\n]-%.lua:%d+: ", "")
+end
+
+
+---Every parameter that the network wants is there, in its shape, and no other.
+---@return table? graph, string? message
+local function check_shapes(arch, params)
+  local net, message = made(arch)
+  if not net then
+    return nil, ("it looks like %s, but cannot be one: %s"):format(arch.name, message)
+  end
+  local by_name, wanted = {}, {}
+  for _, p in ipairs(params) do
+    if by_name[p.name] then
+      return nil, ("two tensors are '%s' ('%s' and '%s')"):format(p.name,
+        by_name[p.name].source.name, p.source and p.source.name or "?")
+    end
+    by_name[p.name] = p
+  end
+  for _, layer in ipairs(net:layers()) do
+    for _, q in ipairs(layer.params) do
+      local p = by_name[q.name]
+      if not p then
+        return nil, ("it looks like %s, but has no '%s'"):format(arch.name, q.name)
+      end
+      if not shapes.same(p.shape, q.shape) then
+        return nil, ("'%s' (%s): shape %s, %s wants %s"):format(p.source.name, q.name,
+          shapes.text(p.shape), arch.name, shapes.text(q.shape))
+      end
+      wanted[q.name] = true
+    end
+  end
+  for name, p in pairs(by_name) do
+    if not wanted[name] then
+      return nil, ("tensor '%s' has no place in %s"):format(p.source.name, arch.name)
+    end
+  end
+  return net.graph
+end
+
+
+-- ONNX -----------------------------------------------------------------------------
+
+
+---The file beside it that has the numbers, when they are not in the model's own.
+local function outside_of(model, file)
+  local found
+  for _, location in pairs(model.outside) do
+    if found and found ~= location then
+      return nil, ("its numbers are in several files (%s, %s): not supported"):format(
+        found, location)
+    end
+    found = location
+  end
+  if not found then return nil end
+  if found == file:match "[^/]+$" then
+    return nil, "its external data would be in the model's own file"
+  end
+  local parts = {}
+  for part in (found .. "/"):gmatch "(.-)/" do parts[part] = true end
+  if parts[""] or parts[".."] or found:find("\\", 1, true) then
+    return nil, ("external data '%s' is outside the folder of the model; not opened")
+      :format(found)
+  end
+  return found
+end
+
+
+---@param found table    a listing
+---@param file string
+---@param opts table     of the import
+---@return table? found   with arch, params, family, model, outside
+---@return string? message
+function M.onnx(found, file, opts)
+  for _, f in ipairs(found.lines) do
+    for i = 2, #f do f[i] = program.unescape(f[i]) end
+  end
+  local base = file:match("([^/]+)$"):gsub("%.onnx$", "")
+  local arch, params, model = require("lunette.weights.import.onnx").read(found.lines,
+    { name = opts.name or base, side = opts.side, tensor = opts.tensor })
+  if not arch then return nil, params end
+  local message
+  arch, message = check_shapes(arch, params)
+  if not arch then return nil, message end
+  found.outside, message = outside_of(model, file)
+  if message then return nil, message end
+  found.model, found.family, found.arch, found.params = arch.name, "onnx", arch, params
+  found.meta = {}
+  return found
+end
+
+
+-- Keras ----------------------------------------------------------------------------
+
+
+---What the names in a Keras config say of the pictures its networks were trained on.
+local trained_with = {
+  { "resnet%d*v2", "tf" }, { "^vgg", "caffe" }, { "^resnet", "caffe" },
+  { "^densenet", "torch" }, { "^mobilenet", "tf" }, { "^xception", "tf" },
+  { "^inception", "tf" }, { "^nasnet", "tf" },
+}
+
+
+---Preprocessing of a Keras network: 0 .. 255 where its first layers rescale, that of
+---a known name, or else 0 .. 1, which is said.
+local function keras_preprocessing(found, rescales)
+  local arch = found.arch
+  local plain = { order = "rgb", mean = { 0, 0, 0 }, std = { 1, 1, 1 }, scale = 1 }
+  if rescales then return plain end
+  local name = arch.name:lower()
+  for _, row in ipairs(trained_with) do
+    if name:find(row[1]) then return row[2] end
+  end
+  for _, layer in ipairs(arch.layers) do
+    if layer.name:find "block5_conv3$" then
+      found.assumed[#found.assumed + 1] = "preprocessing: caffe, as for Keras' VGG "
+        .. "(--preprocessing)"
+      return "caffe"
+    end
+  end
+  found.assumed[#found.assumed + 1] = "preprocessing: values / 255 (--preprocessing)"
+  plain.scale = 1 / 255
+  return plain
+end
+
+
+---A Keras file that says what it is; nil and a message. A config that is no whole
+---description leaves the file to be recognised by its names: `partial` is true.
+---@return table? found, string? message, boolean? partial
+function M.keras(found, opts)
+  local arch, params = keras.read(found.meta, found.tensors, {
+    side = opts.side, name = opts.name })
+  if not arch then
+    return nil, params, params:find "does not say what the input is" ~= nil
+      or params:find "describes no layers" ~= nil
+  end
+  local rescales = arch.rescales
+  arch.rescales = nil
+  local graph, message = check_shapes(arch, params)
+  if not graph then return nil, message end
+  found.model, found.family = arch.name, "keras"
+  found.arch, found.params = graph, params
+  found.preprocessing = keras_preprocessing(found, rescales)
+  return found
+end
+
+
+-- ours -----------------------------------------------------------------------------
+
+
+---The names of a JSON list of tensors.
+local function turned_names(text, there)
+  local list, set = json.decode(text), {}
+  if type(list) ~= "table" or not text:find "^%s*%[" then
+    return nil, "lunette_turned is no list of names"
+  end
+  for _, name in ipairs(list) do
+    if not there[name] or set[name] then
+      return nil, "lunette_turned names what is no matrix"
+    end
+    set[name] = true
+  end
+  return set
+end
+
+
+---Names of the dense weights of a file of ours that are (in,out): by its graph, or by
+---the list that earlier versions wrote; nil and a message when the list is none, or
+---names what is not there.
+---@return table<string, boolean>? names, string? message
+function M.in_out_names(found)
+  local text, set, there = found.meta.lunette_turned, {}, {}
+  if not text then
+    local graph = graphs.decode(found.meta.lunette_graph or "null")
+    for _, layer in ipairs(graph and graph.layers or {}) do
+      if layer.weight_layout == "in_out" then set[layer.name .. ".weight"] = true end
+    end
+    return set
+  end
+  for _, t in ipairs(found.tensors) do there[t.name] = true end
+  return turned_names(text, there)
+end
+
+
+---A file of ours: its graph, and its tensors under the names that they have.
+---@param graph table
+---@return table? found, string? message
+function M.ours(found, graph, in_out)
+  local tensors = {}
+  for i, t in ipairs(found.tensors) do tensors[i] = { name = t.name, tensor = t } end
+  local list, by_name = modules.plain(tensors, in_out)
+  if not list then return nil, by_name end
+  local params = {}
+  for _, m in ipairs(list) do
+    for key, p in pairs(m.params) do
+      p.name = m.name == "" and key or m.name .. "." .. key
+      params[#params + 1] = p
+    end
+  end
+  for _, layer in ipairs(graph.layers) do layer.weight_layout = nil end
+  local checked, message = check_shapes(graph, params)
+  if not checked then return nil, message end
+  found.model, found.family = checked.name, "ours"
+  found.arch, found.params = checked, params
+  return found
+end
+
+
+-- the user's own -------------------------------------------------------------------
+
+
+---The table of layers that a Lua file returns.
+local function run_file(path)
+  local f, message = loadfile(path, "t")
+  if not f then return nil, message end
+  local ok, arch = pcall(f)
+  if not ok then return nil, ("%s: %s"):format(path, tostring(arch)) end
+  if type(arch) == "table" and arch.graph then arch = arch.graph end
+  if type(arch) ~= "table" or type(arch.layers) ~= "table" then
+    return nil, ("%s returns no table of layers: return { input = { 3, 224, 224 }, "
+      .. "layers = { ... } }, as lu.net takes"):format(path)
+  end
+  return arch
+end
+
+
+---Names of the first weights of a network, under all its names.
+local function first_weights(net)
+  for _, layer in ipairs(net:layers()) do
+    local q = layer.params[1]
+    if q then
+      local names = { layer.name .. "." .. q.key }
+      for _, alias in ipairs(layer.aliases) do
+        names[#names + 1] = alias .. "." .. q.key
+      end
+      return names
+    end
+  end
+  return {}
+end
+
+
+---The modules of a file, or of what stands behind a prefix.
+local function modules_of(floats, candidate, in_out)
+  if not candidate.inside then return modules.keras(floats) end
+  return modules.plain(candidate.inside, in_out)
+end
+
+
+---What of a file may be the network's: all, or what stands behind a prefix.
+local function places(net, floats)
+  if floats[1].name:find("/", 1, true) then return { {} }, "keras" end
+  return prefixes.find(floats, first_weights(net)), "torch"
+end
+
+
+---The network that a Lua file describes, with the tensors of those names.
+---@param found table
+---@param floats lunette.import.Tensor[]
+---@param path string
+---@return table? found, string? message
+function M.by_file(found, floats, path, in_out)
+  local arch, message = run_file(path)
+  if not arch then return nil, message end
+  for _, layer in ipairs(arch.layers) do layer.weight_layout = nil end
+  local net
+  net, message = made(arch)
+  if not net then return nil, ("%s: %s"):format(path, message) end
+  local list, family = places(net, floats)
+  message = ("it has no '%s' under any prefix"):format(first_weights(net)[1])
+  for _, c in ipairs(list) do
+    local all, by_name = modules_of(floats, c, in_out)
+    if not all then return nil, by_name end
+    local params, notes = assign.assign(net, { list = all, by_name = by_name,
+                                               family = family })
+    if params then
+      found.model, found.arch, found.params = net.name, net.graph, params
+      found.family, found.left = family, notes
+      found.preprocessing = arch.preprocessing
+      return found
+    end
+    message = notes
+  end
+  return nil, message
+end
+
+return M

@@ -1,0 +1,128 @@
+---What the user says of a file: the options of an import, read and checked before
+---anything is opened.
+local files = require "lunette.base.files"
+local json = require "lunette.base.json"
+local metadata = require "lunette.weights.metadata"
+local models = require "lunette.models"
+local suggest = require "lunette.base.suggest"
+
+local M = {}
+
+local known = { out = true, half = true, preprocessing = true, name = true, side = true,
+                sums = true, force = true, arch = true, last = true, labels = true,
+                prefix = true, tensor = true }
+
+
+---Raises where an option is unknown.
+function M.check_keys(opts, level)
+  for key in pairs(opts or {}) do
+    if not known[key] then
+      local list = {}
+      for name in pairs(known) do list[#list + 1] = name end
+      error(("import: no option '%s'%s"):format(tostring(key),
+            suggest.after(tostring(key), list)), level + 1)
+    end
+  end
+end
+
+
+---{height, width} of 224, "224", "64x96" or {64, 96}.
+local function read_side(side)
+  if side == nil then return nil end
+  local h, w = side, side
+  if type(side) == "table" then h, w = side[1], side[2] end
+  if type(side) == "string" then
+    h, w = side:match "^(%d+)[xX](%d+)$"
+    if not h then h, w = side, side end
+  end
+  h, w = math.tointeger(tonumber(h)), math.tointeger(tonumber(w))
+  if not h or not w or h < 1 or w < 1 or h > 8192 or w > 8192 then
+    return nil, ("side is a number of pixels, or HEIGHTxWIDTH, not '%s'"):format(
+      tostring(side))
+  end
+  return { h, w }
+end
+
+
+local lasts = { softmax = "softmax", sigmoid = "sigmoid", none = "none",
+                linear = "none" }
+
+
+local function read_last(word)
+  if word == nil then return nil end
+  if lasts[word] then return lasts[word] end
+  return nil, ("last is softmax, sigmoid or none, not '%s'%s"):format(tostring(word),
+    suggest.after(tostring(word), { "softmax", "sigmoid", "none" }))
+end
+
+
+local function read_arch(name)
+  if name == nil or name:find "%.lua$" or models.architecture(name) then return name end
+  return nil, ("no architecture '%s'%s; a file that describes one ends in .lua"):format(
+    name, suggest.after(name, models.names))
+end
+
+
+---The loader's own judgement of a preprocessing.
+local function read_preprocessing(given)
+  if given == nil then return nil end
+  local text = type(given) == "table" and json.encode(given) or given
+  local read, message = metadata.read { preprocessing = text }
+  if not read then return nil, (message:gsub("^metadata: ", "")) end
+  return text
+end
+
+
+---Names of classes: a list, a set that is known ("imagenet"), or a file of one name a
+---line, or of a JSON list.
+local function read_labels(given)
+  if given == nil or type(given) == "table" then return given end
+  if not files.exists(given) then
+    if require("lunette.score.labels").of(given) then return given end
+    return nil, ("labels: no file '%s'"):format(given)
+  end
+  local text, message = files.read(given)
+  if not text then return nil, message end
+  local list = text:find "^%s*%[" and json.decode(text)
+  if list then return list end
+  list, text = {}, text:gsub("\r", "") .. "\n"
+  for line in text:gmatch "(.-)\n" do list[#list + 1] = line end
+  while list[#list] == "" do list[#list] = nil end
+  return list
+end
+
+
+local readers = { side = read_side, last = read_last, arch = read_arch,
+                  preprocessing = read_preprocessing, labels = read_labels }
+
+
+---@param opts lunette.ImportOptions
+---@return lunette.import.Given? given, string? message
+function M.read(opts)
+  local given = { name = opts.name, prefix = opts.prefix, out = opts.out,
+                  force = opts.force, tensor = opts.tensor }
+  for key, read in pairs(readers) do
+    local value, message = read(opts[key])
+    if message then return nil, message end
+    given[key] = value
+  end
+  return given
+end
+
+
+---Are there as many names as the network has classes?
+---@return true? ok, string? message
+function M.check_labels(labels, arch)
+  if type(labels) ~= "table" then return true end
+  local units
+  for i = #arch.layers, 1, -1 do
+    local spec = arch.layers[i]
+    units = units or spec.units or spec.filters
+  end
+  local fits = units == #labels or units == 1 and #labels == 2
+  if fits or not units then return true end
+  return nil, ("%d class names are given, the network has %d outputs"):format(#labels,
+    units)
+end
+
+return M
