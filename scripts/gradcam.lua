@@ -3,7 +3,7 @@ local lu = require "lunette"
 
 local args = lu.cli {
   "gradcam.lua [image ...]", model = "vgg16", classes = "8,21,33,0", layer = "",
-  out = "out/gradcam.png", scale = 1,
+  out = "out/gradcam.png", scale = 1, brief = false,
 }
 
 local net = assert(lu.load(args.model))
@@ -11,7 +11,7 @@ local images = assert(net:images(args))
 local score = lu.score.categorical(args.classes)
 local layer = args.layer ~= "" and args.layer or net:last_map().name
 local run = net:run(images, { modifiers = { "linear" } })
-print(run)
+if not args.brief then print(run) end
 
 local canvas = lu.canvas { columns = #images, titles = images.titles,
   scale = args.scale, title = ("Grad-CAM at %s, %s"):format(layer, net.name) }

@@ -227,6 +227,22 @@ local function check_traps(program, traps, commands)
 end
 
 
+describe("the demo", function()
+  it("makes both canvases, and says everything once", function()
+    if not require("lunette").load "glyphs" then return pending "no 'glyphs' here" end
+    local code, text = t.program(("demo -o '%s/demo'"):format(folder), nil,
+      "LUNETTE_MODELS= LUNETTE_IMAGES= XDG_DATA_HOME=/nowhere")
+    assert(code == 0, text)
+    for _, said in ipairs { "the embedded network", "Run of glyphs", "image 4\n" } do
+      assert.equal(1, select(2, text:gsub(said, "")), said .. ": " .. text)
+    end
+    for _, name in ipairs { "saliency", "gradcam" } do
+      assert.is_true(t.exists(("%s/demo/%s.png"):format(folder, name)), name)
+    end
+  end)
+end)
+
+
 describe("the working folder", function()
   it("gives the program no code", function()
     check_traps(t.root() .. "/lunette", trapped_folder(), from_trapped_folder)

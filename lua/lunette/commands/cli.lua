@@ -18,6 +18,7 @@ local meaning = {
   threads = "threads (default: the cores of this process)",
   count = "how many",
   scale = "1, or 2 for twice the pixels",
+  brief = "say no classes",
 }
 
 
@@ -114,6 +115,9 @@ local function build(spec, script)
 end
 
 
+local told = {} -- notes that this process has given: the demo runs two scripts
+
+
 ---For scripts that explain pictures: where neither model nor classes were given and
 ---the default model is not here, the embedded network and its own scenes take their
 ---place, with a note.
@@ -125,7 +129,8 @@ local function fall_back(args, spec)
     args.model = name
     if spec.classes and not args.given.classes then args.classes = "default" end
     if spec.layer and not args.given.layer then args.layer = "" end
-    text.complain(note)
+    if not told[note] then text.complain(note) end
+    told[note] = true
   end
 end
 

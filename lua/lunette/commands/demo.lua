@@ -39,6 +39,7 @@ return function(args)
     if o.model or model ~= "glyphs" then
       table.move({ "--model", model }, 1, 2, #list + 1, list)
     end
+    if what == "gradcam" then list[#list + 1] = "--brief" end -- the same run
     run_script(what .. ".lua", list)
   end
   text.say(("demo: %s/saliency.png and %s/gradcam.png in %.1f s"):format(o.out, o.out,

@@ -160,7 +160,7 @@ end
 ---  local canvas = lu.features.gallery(net, "block2_conv1",
 ---    { units = { 1, 2 }, steps = 2, count = 1,
 ---      pictures = lu.glyphs.default_images(2).images })
----  assert(canvas:save "gallery.png")
+---  assert(canvas:save "out/gallery.png")
 ---@param net lunette.Net
 ---@param name string
 ---@param opts? table   units = 64 or a list; pictures = paths or tensors (none: no
