@@ -3,12 +3,13 @@
 --   lunette scripts/dream.lua --classes hen,kite --dialect maco
 --   lunette scripts/dream.lua --layer fire5.concat --image photo.jpg   (deep dream)
 -- `--every 32` writes the canvas while it grows; Ctrl-C leaves the last one there.
+-- `--checkpoint FILE` is written every 32 steps; the same call goes on from it.
 local lu = require "lunette"
 
 local args = lu.cli {
   "dream.lua [image ...]", model = "vgg16", layer = "", units = "", classes = "",
   dialect = "lucid", steps = 256, every = 0, seed = 0, starts = 1, diversity = 0.0,
-  out = "out/dream.png", scale = 1,
+  checkpoint = "", out = "out/dream.png", scale = 1,
 }
 
 local net = assert(lu.load(args.model))
@@ -56,6 +57,7 @@ end
 local pictures = lu.activation_maximization(net, {
   score = scores, dialect = args.dialect, steps = args.steps, seed = args.seed,
   starts = args.starts, diversity = args.diversity, from = from,
+  checkpoint = args.checkpoint,
   modifiers = args.classes ~= "" and { "linear" } or {},
   watch = args.every > 0 and function(now, step)
     if step % args.every == 0 then write(now(), step) end

@@ -304,14 +304,44 @@ describe("activation maximisation", function()
     assert.same({ 1, 3, 20, 24 }, features.last.pictures():shape())
   end)
 
+  for _, dialect in ipairs { "lucid", "tf-keras-vis" } do
+    it(dialect .. " goes on from a checkpoint, to the same bits", function()
+      local path = t.folder() .. "/climb.safetensors"
+      local function call(watch, seed)
+        return climb { score = units, steps = 70, dialect = dialect, seed = seed or 0,
+                       checkpoint = path, watch = watch }
+      end
+      local whole = climb { score = units, steps = 70, dialect = dialect }
+      assert.is_false(pcall(call, function(_, step)
+        if step == 40 then error "the machine went down" end
+      end))
+      local seen = {}
+      local rest = call(function(_, step) seen[#seen + 1] = step end)
+      assert.equal(33, seen[1])
+      assert.is_true(t.same(whole, rest))
+      assert.matches("another climb", t.message(call, nil, 5))
+    end)
+  end
+
   it("says so where nothing can be climbed", function()
     local dead = assert(lu.net(net.graph)):init(2)
     dead.params["conv2.bias"]:fill_(-1000)
-    local said = t.warnings(function()
-      lu.activation_maximization(dead, { score = units[1], steps = 2,
-                                         progress = false })
-    end)
+    local o = { score = units[1], steps = 2, progress = false, dialect = "keras-vis" }
+    local said = t.warnings(lu.activation_maximization, dead, o)
     assert.matches("picture 1 gets no gradient", said[1])
+  end)
+
+  it("opens a relu that is closed on a grey picture", function()
+    local shut = assert(lu.net { input = { 1, 12, 12 }, layers = {
+      { "conv", "conv2d", filters = 1, kernel = 3 }, { "relu", "relu" } } }):init(1)
+    shut.params["conv.weight"]:fill_(1)
+    shut.params["conv.bias"]:fill_(-9 * 0.6) -- open where it is brighter than 0.6
+    local grey = core.full(0.5, 1, 1, 12, 12)
+    local unit = lu.score.unit("conv", 1)
+    assert.equal(0, shut:run(grey):values(unit)[1])
+    local p = lu.activation_maximization(shut, { score = unit, steps = 64,
+                                                 progress = false })
+    assert.is_true(p.story.values[1] > 1)
   end)
 
   it("the gates of guided rules see the score's sign, or the loss's", function()

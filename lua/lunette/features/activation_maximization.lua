@@ -1,4 +1,5 @@
 ---Activation maximisation: the picture that a score wants most.
+local checkpoint = require "lunette.features.checkpoint"
 local core = require "lunette.core"
 local dialects = require "lunette.features.dialects"
 local gradient = require "lunette.base.gradient"
@@ -41,7 +42,7 @@ local defaults = {
   regularizers = false,
   watch = false,
   progress = opt.quiet(opt.any(true, "false: no bar")),
-  checkpoint = false,
+  checkpoint = "",
 }
 
 
@@ -104,6 +105,39 @@ local function forward_modifiers(list)
 end
 
 
+---The largest |value| of each sample (K).
+local function peaks(g)
+  return g:abs():reshape { g:dim(1), g:size() // g:dim(1) }:max { dims = { 2 } }
+end
+
+
+---Where a picture gets no gradient, because no relu on the way is active, the gradient
+---that goes through closed relus where it is positive: it opens them.
+local function revive(o, run, score, g)
+  local alive, rules = peaks(g), { "rectified" }
+  if alive:stats().min > 0 then return g end
+  table.move(o.modifiers, 1, #o.modifiers, 2, rules)
+  local forced = run:gradient { score = score, modifiers = rules }
+  for i = 1, g:dim(1) do
+    if alive[i] == 0 then g:rows(i):copy_(forced:rows(i)) end
+  end
+  return g
+end
+
+
+---A picture that no gradient reaches will stay what it is.
+local function warn_of_dead(o, g)
+  local most = peaks(g)
+  for i = 1, #o.scores do
+    if most[i] == 0 then
+      warn(("activation_maximization: picture %d gets no gradient: %s is not active on "
+        .. "it, and a relu stops what would make it so; another seed, or modifiers = "
+        .. "{ \"rectified\" }, may find a way"):format(i, o.scores[i].name))
+    end
+  end
+end
+
+
 ---d score / d x and the scores' values (K), the backward rules' gates looking at the
 ---score's gradient, or at the loss's, which has the other sign.
 local function ascent(o, x, score)
@@ -111,6 +145,9 @@ local function ascent(o, x, score)
   local values = run:values(score, { modifiers = o.modifiers })
   if o.gate == "loss" then score = -score end
   local g = run:gradient { score = score, modifiers = o.modifiers }
+  if o.row.revives then g = revive(o, run, score, g) end
+  if not o.began then warn_of_dead(o, g) end
+  o.began = true
   return o.gate == "loss" and -g or g, values
 end
 
@@ -261,19 +298,6 @@ local function keep_better(best, x, worth)
 end
 
 
----A picture that no gradient reaches will stay what it is.
-local function warn_of_dead(o, g)
-  local most = g:abs():reshape { g:dim(1), g:size() // g:dim(1) }:max { dims = { 2 } }
-  for i = 1, g:dim(1) do
-    if most[i] == 0 then
-      warn(("activation_maximization: picture %d gets no gradient: %s is not active on "
-        .. "it, and a relu stops what would make it so; another seed, or modifiers = "
-        .. "{ \"rectified\" }, may find a way"):format(i, o.scores[i].name))
-    end
-  end
-end
-
-
 ---The score of the pictures as they are, unmoved (K).
 local function clean_values(o, x, score)
   local unmoved = x
@@ -298,22 +322,37 @@ local EVERY = 16
 M.last = nil
 
 
+---How often a checkpoint is written.
+local WRITTEN = 32
+
+
+---Keeps what the dialect gives back: the best picture, or the last.
+local function keep(o, best, score, x, t, value)
+  if o.row.keep == "last" then
+    best.x:copy_(x)
+    for i = 1, #o.scores do best.values[i] = value.values[i] end
+  elseif not o.parametrisation then
+    local worth = value.values:clone()
+    for _, c in ipairs(value.costs) do worth:add_(c, -1) end
+    keep_better(best, x, worth)
+  elseif t % EVERY == 0 or t == o.steps then
+    keep_better(best, x, clean_values(o, x, score))
+  end
+end
+
+
+---What happens after every step.
 local function watcher(o, best, score)
   return function(x, t, value)
-    local looked = o.row.keep == "best" and (t % EVERY == 0 or t == o.steps)
-    if looked and o.parametrisation then
-      keep_better(best, x, clean_values(o, x, score))
-    elseif o.row.keep == "best" and not o.parametrisation then
-      local worth = value.values:clone()
-      for _, c in ipairs(value.costs) do worth:add_(c, -1) end
-      keep_better(best, x, worth)
-    elseif o.row.keep == "last" then
-      best.x:copy_(x)
-      for i = 1, #o.scores do best.values[i] = value.values[i] end
-    end
+    keep(o, best, score, x, t, value)
     M.last = { step = t, steps = o.steps, values = best.values,
                pictures = function() return pictures_of(o, best.x) end }
-    if o.watch then o.watch(function() return pictures_of(o, best.x) end, t, value) end
+    if o.checkpoint ~= "" and (t % WRITTEN == 0 or t == o.steps) then
+      o.state.x = x
+      checkpoint.save(o.checkpoint, o.state, { step = t, values = best.values,
+                                               identity = o.identity })
+    end
+    if o.watch then o.watch(M.last.pictures, t, value) end
   end
 end
 
@@ -345,6 +384,28 @@ local function story_of(o, best, trace)
 end
 
 
+---What must be the same for a climb to be gone on with.
+local function identity_of(o)
+  local list = {}
+  for i, s in ipairs(o.scores) do list[i] = s.name end
+  return ("%s of %s, %s, %s at %g, seed %d"):format(table.concat(list, "; "),
+    o.net.name, o.dialect, o.optimizer, o.rate, o.seed)
+end
+
+
+---Everything that changes while it climbs, by name, taken up from a checkpoint where
+---there is one; gives the steps that were made.
+local function take_up(o, x, moments, best)
+  o.identity, o.state = identity_of(o), { x = x, best = best.x }
+  for i, m in ipairs(moments) do o.state["moment" .. i] = m end
+  local file = o.checkpoint ~= "" and o.checkpoint
+  local about = file and checkpoint.load(file, o.state, o.identity)
+  if not about then return 0 end
+  best.values = about.values
+  return math.min(about.step, o.steps)
+end
+
+
 ---The picture that a score wants most (Erhan et al. 2009). One picture a score, all in
 ---one batch; the same bits for any number of threads and beside any other pictures.
 ---Dialects: "lucid" (Olah et al. 2017) optimises a decorrelated spectrum seen through
@@ -364,7 +425,8 @@ end
 ---  modifiers = backward rules, gate = "score"|"loss"; parameters, decay, magnitude;
 ---  from = pictures to begin with (0..255; tf-keras-vis: inputs); input_range =
 ---  {low, high}; transforms, regularizers = lists of functions; watch =
----  function(pictures, step, value)
+---  function(pictures, step, value); checkpoint = a file, written every 32 steps, from
+---  which the same call goes on
 ---@return lunette.Tensor pictures   (K,C,H,W), 0..255; tf-keras-vis: as optimised,
 ---  clipped to the input range
 ---@return table trace   a step's values (K) and penalties: { values =, costs = };
@@ -380,13 +442,12 @@ function M.run(net, opts)
   local best = { values = {}, x = x:clone() }
   local ended <close> = guard(o)
   local climb = (o.parametrisation and decoded or direct)(o)
+  local moments = optimise.state(o.optimizer, x)
+  local done = take_up(o, x, moments, best)
   local _, trace = optimise.run {
-    x = x, steps = o.steps, rate = o.rate, step = o.optimizer,
-    gradient = function(at, t)
-      local g, value = climb(at, t)
-      if t == 1 then warn_of_dead(o, g) end
-      return g, value
-    end, watch = watcher(o, best, score),
+    x = x, state = moments, done = done, steps = o.steps, rate = o.rate,
+    step = o.optimizer,
+    gradient = climb, watch = watcher(o, best, score),
     name = "activation_maximization", progress = o.progress,
   }
   ended.done()

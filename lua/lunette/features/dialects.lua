@@ -13,6 +13,7 @@ local M = {}
 ---@field parametrise? fun(net, o): lunette.Parametrisation   nil: the input itself
 ---@field transforms fun(net, o): function[]
 ---@field regularizers fun(): function[]
+---@field revives? boolean     closed relus are opened where a picture would not move
 ---@field views? integer      moved copies of every picture in a step (1)
 ---@field keep "best"|"last"   which picture is given back
 ---@field unit? boolean        a picture's gradient is divided by its length
@@ -23,6 +24,7 @@ local function none() return {} end
 
 ---Olah et al. 2017: Fourier parameters, decorrelated colours, moves undone every step.
 M.lucid = {
+  revives = true,
   steps = 256, rate = 0.05, optimizer = "adam", keep = "best", regularizers = none,
   parametrise = function(net, o)
     return parameters[o.parameters](net.input[1], net.input[2], net.input[3],
@@ -37,6 +39,7 @@ M.lucid = {
 ---Fel et al. 2023: the spectrum's magnitude is that of photographs, its phases alone
 ---are changed; crops that shrink from a half to a twentieth, with noise.
 M.maco = {
+  revives = true,
   steps = 256, rate = 1.0, optimizer = "nadam", keep = "best", regularizers = none,
   views = 8,
   parametrise = function(net, o)
