@@ -269,6 +269,7 @@ typedef struct lun_back {
   ** this gate's y <= 0, so dx[0] need not be computed there.  NULL: all of dx[0]
   ** is needed. */
   const lun_gate *dead_inputs;
+  double *bias; /* a relevance rule adds what the layer's bias takes; or NULL */
 } lun_back;
 
 /*
@@ -423,6 +424,13 @@ int lun_walk_put(lun_walk *w, int i, lun_tensor *dx, lun_err *err);
 /* Let the hooked node use its C rule after all (hook only looked). */
 int lun_walk_skip(lun_walk *w, lun_err *err);
 /* Borrowed; NULL when no path led there (the gradient is zero). */
+/* What a node's inputs get of relevance, and its bias: sums over everything. */
+typedef struct lun_flow {
+  double in[LUN_MAXIN], bias;
+} lun_flow;
+/* Adds up what every node hands on, from now on: flows[0 .. node], zeros, are the
+** caller's and outlive the walk.  Nodes are then handled one by one. */
+int lun_walk_flows(lun_walk *w, lun_flow *flows, lun_err *err);
 lun_tensor *lun_walk_gradient(const lun_walk *w, int node);
 int lun_walk_reached(const lun_walk *w, int node); /* is on a path to a want */
 

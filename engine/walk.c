@@ -38,6 +38,7 @@ struct lun_walk {
   int marked;       /* reach, live and users are known */
   int64_t largest;  /* floats of the largest gradient on the way */
   lun_tensor *lent; /* the gradient that the caller may read and not write */
+  lun_flow *flows;  /* by node, or NULL */
   step s[];
 };
 
@@ -130,6 +131,12 @@ int lun_walk_rule(lun_walk *w, int node, const lun_rule *rule,
 int lun_walk_hook(lun_walk *w, int node, lun_err *err) {
   LUN_TRY(open_to(w, node, err));
   w->s[node].hook = 1;
+  return LUN_OK;
+}
+
+int lun_walk_flows(lun_walk *w, lun_flow *flows, lun_err *err) {
+  LUN_TRY(open_to(w, 0, err));
+  w->flows = flows;
   return LUN_OK;
 }
 
@@ -233,6 +240,15 @@ static int deposit(lun_walk *w, int to, lun_tensor *dx, lun_err *err) {
   return status;
 }
 
+/* What node n hands on to its input k. */
+static int hand_on(lun_walk *w, const lun_node *n, int k, int to,
+                   lun_tensor *dx, lun_err *err) {
+  if (w->flows)
+    for (int64_t i = 0; i < dx->size; i++)
+      w->flows[n->id].in[k] += (double)dx->data[i];
+  return deposit(w, to, dx, err);
+}
+
 /* The rule that node n goes back by. */
 static const lun_rule *rule_of(const lun_walk *w, const lun_node *n) {
   const lun_rule *r = w->s[n->id].rule;
@@ -262,7 +278,7 @@ static lun_node *gate_of(const lun_walk *w, int id, lun_gate *g) {
 /* The unit that made n's input, when its gate can be applied in n's own pass. */
 static lun_node *gated_unit(const lun_walk *w, const lun_node *n, lun_gate *g) {
   int from = n->src[0];
-  if (!n->op->gated || from < 0) return NULL;
+  if (!n->op->gated || from < 0 || w->flows) return NULL;
   if (w->s[from].users != 1 || w->s[from].grad) return NULL;
   return gate_of(w, from, g);
 }
@@ -320,7 +336,7 @@ static int pass_on(lun_walk *w, const lun_node *n, lun_err *err) {
   int64_t dim[LUN_MAXDIM];
   grad_shape(w, like, dim);
   LUN_TRY(lun_tensor_view(&dx, w->s[n->id].grad, 0, like->ndim, dim, err));
-  return deposit(w, n->src[0], dx, err);
+  return hand_on(w, n, 0, n->src[0], dx, err);
 }
 
 /* Hands dx[0 ..] to the nodes whose gradients they are. */
@@ -336,7 +352,7 @@ static int deposit_all(lun_walk *w, const lun_node *n, const lun_node *unit,
       s->grad = NULL;
     }
     if (status == LUN_OK && to >= 0 && w->s[to].reach)
-      status = deposit(w, to, dx[k], err);
+      status = hand_on(w, n, k, to, dx[k], err);
     else
       lun_tensor_release(dx[k]);
   }
@@ -357,9 +373,10 @@ static int apply_rule(lun_walk *w, lun_node *n, lun_err *err) {
   memcpy(b.attr, s->attr, sizeof b.attr);
   if (rule == n->op->rules) unit = gated_unit(w, n, &gate);
   if (unit) b.gate = &gate;
-  if (!unit && n->op->skips_dead && dead_gate(w, n, &dead))
+  if (!unit && n->op->skips_dead && !w->flows && dead_gate(w, n, &dead))
     b.dead_inputs = &dead;
   b.dy = s->grad->data;
+  if (w->flows) b.bias = &w->flows[n->id].bias;
   status = allocate(w, n, unit, dx, &b, err);
   if (status == LUN_OK) status = rule->back(&b, err);
   if (status == LUN_OK)
@@ -432,7 +449,7 @@ int lun_walk_put(lun_walk *w, int i, lun_tensor *dx, lun_err *err) {
         dx->size && !dx->data ? " without values" : "",
         lun_shape_text(b, sizeof b, want.ndim, want.dim));
   if (n->src[i] < 0 || !w->s[n->src[i]].reach) return LUN_OK;
-  return deposit(w, n->src[i], lun_tensor_retain(dx), err);
+  return hand_on(w, n, i, n->src[i], lun_tensor_retain(dx), err);
 }
 
 /* The caller may have dropped values while it had its say. */

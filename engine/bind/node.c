@@ -63,7 +63,10 @@ static int push_value(lua_State *L, const node_box *b, int id,
   if (id >= 0 && lun_tape_value(b->tape, id, &t, &err) != LUN_OK)
     return lunL_raise(L, &err);
   box->t = lun_tensor_retain(t);
-  if (id >= 0 && b->copies > 1) push_copies(L, t, b->copies);
+  if (id >= 0 && b->copies > 1) {
+    push_copies(L, t, b->copies);
+    lua_remove(L, -2);
+  }
   return 1;
 }
 
@@ -109,7 +112,8 @@ static int push_shape(lua_State *L, const lun_tensor *t, int copies) {
 
 /* ---- the operator with other values ------------------------------------- */
 
-static const char *const own[] = {"input", "weight", "bias", "rule", NULL};
+static const char *const own[] = {"input", "weight", "bias",
+                                  "rule",  "flow",   NULL};
 
 /* A node beside the tape: the operator of n over other inputs, with references
 ** of its own to all of them. */
@@ -164,17 +168,21 @@ static int replace_input(lua_State *L, own_node *o, const lun_node *n, int i,
   if (!t && !lua_isboolean(L, -1)) return 0;
   if (!old && !t && !lua_toboolean(L, -1))
     return 0; /* is not there: nothing to leave out */
-  if (!old)
+  if (!old && i >= n->op->max_in)
     luaL_error(L, "%s '%s' has no %s", n->op->name, lun_node_title(n), key);
   if (!t && (i < n->op->min_in || lua_toboolean(L, -1)))
     luaL_error(L, "%s '%s': the %s cannot be left out", n->op->name,
                lun_node_title(n), key);
   if (t && i == 0 && !same_rows(t, old))
     wrong_shape(L, n, key, t, old, " (any number of rows)");
-  if (t && i > 0 && !lun_tensor_same_shape(t, old))
+  if (t && i > 0 && old && !lun_tensor_same_shape(t, old))
     wrong_shape(L, n, key, t, old, "");
   lun_tensor_release(o->n.in[i]);
   o->n.in[i] = t ? lun_tensor_retain(t) : NULL;
+  if (t && i >= o->n.nin) { /* an optional one that the layer does without */
+    o->n.nin = i + 1;
+    o->n.src[i] = -1;
+  }
   lua_pop(L, 1);
   return 1;
 }
@@ -296,14 +304,25 @@ static void ready_node(lua_State *L, const node_box *b, own_node *o,
   compute(L, o, reads_output);
 }
 
+/* Where the table at arg has a table `flow`: what the bias took goes there. */
+static void tell_bias(lua_State *L, int arg, double bias) {
+  if (!lua_istable(L, arg)) return;
+  if (lua_getfield(L, arg, "flow") == LUA_TTABLE) {
+    lua_pushnumber(L, bias);
+    lua_setfield(L, -2, "bias");
+  }
+  lua_pop(L, 1);
+}
+
 /* node:backward(dy[, rule]) or node:backward(dy, { rule =, weight =, input =,
-** bias =, the rule's parameters }) -> gradient of the first input by one of the
+** bias =, flow =, the rule's parameters }) -> gradient of the first input by one of the
 ** operator's own rules (default: the true gradient) */
 static int node_backward(lua_State *L) {
   node_box held, *b = &held;
   const lun_node *n;
   const lun_tensor *dy;
   lun_back back = {0};
+  double bias = 0;
   own_node *o;
   lun_err err;
   lua_settop(L, 3);
@@ -322,10 +341,12 @@ static int node_backward(lua_State *L) {
   dy = lunL_values(L, 2);
   back.dy = dy->data;
   back.dx[0] = lunL_values(L, -1)->data;
+  back.bias = &bias;
   if (n->op->is_view && back.rule == n->op->rules)
     memcpy(back.dx[0], dy->data, (size_t)dy->size * sizeof(float));
   else if (back.rule->back(&back, &err) != LUN_OK)
     return lunL_raise(L, &err);
+  tell_bias(L, 3, bias);
   return 1;
 }
 

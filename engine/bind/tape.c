@@ -185,21 +185,53 @@ static void push_gradients(lua_State *L, lun_walk *w, int wants) {
   }
 }
 
+/* flows[id + 1] = { into its inputs, bias = into its bias }, where anything is. */
+static void fill_flows(lua_State *L, int to, const lun_flow *flows,
+                       const lun_tape *tape, int count) {
+  for (int id = 0; id < count; id++) {
+    const lun_node *n = lun_tape_node(tape, id);
+    lua_createtable(L, n->nin, 1);
+    for (int k = 0; k < n->nin; k++) {
+      lua_pushnumber(L, flows[id].in[k]);
+      lua_seti(L, -2, k + 1);
+    }
+    lua_pushnumber(L, flows[id].bias);
+    lua_setfield(L, -2, "bias");
+    lua_seti(L, to, id);
+  }
+}
+
+/* Room for the flows of `count` nodes, which the caller wants in the table at
+** `to`; left on the stack. */
+static lun_flow *want_flows(lua_State *L, lun_walk *w, int to, int count) {
+  lun_flow *flows;
+  lun_err err;
+  if (lua_isnoneornil(L, to)) return NULL;
+  luaL_checktype(L, to, LUA_TTABLE);
+  flows = lua_newuserdatauv(L, (size_t)count * sizeof *flows, 0);
+  memset(flows, 0, (size_t)count * sizeof *flows);
+  if (lun_walk_flows(w, flows, &err) != LUN_OK) lunL_raise(L, &err);
+  return flows;
+}
+
 /*
-** core.backward(output, seed, wants, rules) -> list of gradients
+** core.backward(output, seed, wants, rules, flows) -> list of gradients
 **   output  tensor on a tape        seed  (copies * its shape)
 **   wants   list of node ids        rules {[node id] = rule}
+**   flows   a table that gets, by node id, what went into the node's inputs and
+**           its bias: { sum, sum ..., bias = sum }
 ** A wanted node that no path leads to gives false.
 */
 static int backward(lua_State *L) {
   lun_tape *tape; /* the walk keeps it */
   lun_walk **w;
+  lun_flow *flows;
   lun_err err;
   int output;
   luaL_argcheck(L, lunL_checkbox(L, 1)->node >= 0, 1,
                 "the output is not on a tape");
   luaL_checktype(L, 3, LUA_TTABLE);
-  lua_settop(L, 4);
+  lua_settop(L, 5);
   lunL_ready(L, 2);
   w = lua_newuserdatauv(L, sizeof *w, 0);
   *w = NULL;
@@ -221,7 +253,9 @@ static int backward(lua_State *L) {
     if (id <= output) set_rule(L, *w, tape, id);
     lua_pop(L, 1);
   }
+  flows = want_flows(L, *w, 5, output + 1);
   run_walk(L, *w, tape, 4);
+  if (flows) fill_flows(L, 5, flows, tape, output + 1);
   lunL_check_files(L);
   push_gradients(L, *w, 3);
   lun_walk_free(*w);

@@ -18,6 +18,7 @@
 ** says needs_input.
 */
 #include "../kernels/gate.h"
+#include "relevance.h"
 #include "span.h"
 
 /* ---- gates ------------------------------------------------------------- */
@@ -89,7 +90,7 @@ static const lun_attrdef leak_attrs[] = {
 /* A function that saturates on both sides: relu's rules would mean nothing. */
 #define SIGMOIDAL(id, F, B)                                                    \
   FUNCTION(id, F, B)                                                           \
-  OPS_RULES(id, {.name = "identity", .back = ops_view_back});
+  OPS_RULES(id, RELEVANCE_IDENTITY);
 
 #define OPERATOR(id, text, attributes, check)                                  \
   OPS_OPERATOR(id, text, 1, 1, .attrs = attributes, .infer = check,            \

@@ -164,6 +164,26 @@ static int operand_back(const lun_back *b, int k, row *fn, lun_err *err) {
   rules;                                                                       \
   OPS_OPERATOR(id, text, 2, 2, .infer = infer);
 
+/* A product, whose operands share relevance: dx_k = share_k R. */
+ROW(handed_row, g)
+
+static int uniform_back(const lun_back *b, lun_err *err) {
+  for (int k = 0; k < 2; k++) {
+    int64_t size = b->copies * b->node->in[k]->size;
+    float share = lun_relevance_share(b, k);
+    LUN_TRY(operand_back(b, k, handed_row, err));
+    for (int64_t i = 0; b->dx[k] && i < size; i++) b->dx[k][i] *= share;
+  }
+  return LUN_OK;
+}
+
+#define UNIFORM                                                                \
+  {                                                                            \
+    .name = "uniform", .back = uniform_back,                                   \
+    .attrs = lun_relevance_uniform_attrs                                       \
+  }
+#define BINARY_PRODUCT(id, text, F, DA, DB)                                    \
+  BINARY_WITH(id, text, F, DA, DB, OPS_RULES(id, UNIFORM))
 #define BINARY(id, text, F, DA, DB)                                            \
   BINARY_WITH(id, text, F, DA, DB, OPS_PLAIN(id))
 /* Linear in both: with the relevance rule of sums. */
@@ -188,10 +208,10 @@ static float smaller(float a, float b) { return a < b || a != a ? a : b; }
 
 BINARY_SUM(add, "add(a, b): a + b", a + b, g, g)
 BINARY_SUM(sub, "sub(a, b): a - b", a - b, g, -g)
-BINARY(mul, "mul(a, b): a b", (a * b), (g * b), (g * a))
-BINARY(div, "div(a, b): a / b", a / b, g / b, (-g * a / (b * b)))
-BINARY(pow, "pow(a, b): a^b", powf(a, b), (g * slope_in_base(a, b)),
-       (g * slope_in_power(a, b)))
+BINARY_PRODUCT(mul, "mul(a, b): a b", (a * b), (g * b), (g * a))
+BINARY_PRODUCT(div, "div(a, b): a / b", a / b, g / b, (-g * a / (b * b)))
+BINARY_PRODUCT(pow, "pow(a, b): a^b", powf(a, b), (g * slope_in_base(a, b)),
+               (g * slope_in_power(a, b)))
 BINARY(maximum, "maximum(a, b): the larger; ties share the gradient",
        larger(a, b), (g * share(a, b)), (g * share(b, a)))
 BINARY(minimum, "minimum(a, b): the smaller; ties share the gradient",

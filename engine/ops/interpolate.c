@@ -13,7 +13,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "ops.h"
+#include "relevance.h"
 
 enum { SIZE = 0, MODE = 2, ALIGN = 3 };
 enum { NEAREST, BILINEAR, BICUBIC };
@@ -200,7 +200,7 @@ static int interpolate_back(const lun_back *b, lun_err *err) {
   return run(b->node, b->copies, b->dy, b->dx[0], unresize, err);
 }
 
-OPS_PLAIN(interpolate);
+OPS_RULES(interpolate, RELEVANCE_NORM);
 OPS_OPERATOR(interpolate,
              "interpolate(x (N,C,H,W), size, mode, align_corners): mode "
              "0 nearest, 1 bilinear, 2 bicubic",

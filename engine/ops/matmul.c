@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "../kernels/kernels.h"
-#include "ops.h"
+#include "relevance.h"
 
 enum { TRANSPOSE_A = 0, TRANSPOSE_B = 1 };
 
@@ -177,7 +177,7 @@ static int matmul_back(const lun_back *b, lun_err *err) {
   return status;
 }
 
-OPS_PLAIN(matmul);
+OPS_RULES(matmul, RELEVANCE_RULES, RELEVANCE_RULE(uniform, uniform));
 OPS_OPERATOR(
     matmul,
     "matmul(a (..,m,k), b (..,k,n), transpose_a, transpose_b): a b, the "

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "ops.h"
+#include "relevance.h"
 
 /* ---- batch_norm -------------------------------------------------------- */
 
@@ -131,8 +131,12 @@ static int batch_norm_back(const lun_back *b, lun_err *err) {
   return ops_units(n, params * batch, k.size, bn_unplane, &k, err);
 }
 
-/* identity: relevance passes unchanged, as zennit's Pass. */
-OPS_RULES(batch_norm, {.name = "identity", .back = ops_view_back});
+/* epsilon: that of the layer y = s x + t, whose bias t is. */
+OPS_RULES(batch_norm, RELEVANCE_IDENTITY,
+          {.name = "epsilon",
+           .back = lun_relevance_norm,
+           .attrs = lun_relevance_epsilon_attrs,
+           .needs_input = 1});
 OPS_OPERATOR(batch_norm,
              "batch_norm(x (N,C,...), mean, var, gamma, beta, eps): "
              "(x - mean) / sqrt(var + eps) gamma + beta",
@@ -238,7 +242,7 @@ static int lrn_back(const lun_back *b, lun_err *err) {
                    lrn_unplane, &k, err);
 }
 
-OPS_PLAIN(lrn);
+OPS_RULES(lrn, RELEVANCE_IDENTITY);
 OPS_OPERATOR(lrn,
              "lrn(x (N,C,...), size, alpha, beta, k): "
              "x / (k + alpha / size sum x^2)^beta over neighbouring channels",

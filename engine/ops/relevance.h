@@ -17,12 +17,16 @@ int lun_relevance_z_box(const lun_back *b, lun_err *err);
 int lun_relevance_w_square(const lun_back *b, lun_err *err);
 int lun_relevance_flat(const lun_back *b, lun_err *err);
 int lun_relevance_norm(const lun_back *b, lun_err *err);
+int lun_relevance_uniform(const lun_back *b, lun_err *err);
+/* How much of a product's relevance its operand k gets under `uniform`. */
+float lun_relevance_share(const lun_back *b, int k);
 
 extern const lun_attrdef lun_relevance_epsilon_attrs[];
 extern const lun_attrdef lun_relevance_basic_attrs[];
 extern const lun_attrdef lun_relevance_alpha_beta_attrs[];
 extern const lun_attrdef lun_relevance_gamma_attrs[];
 extern const lun_attrdef lun_relevance_z_box_attrs[];
+extern const lun_attrdef lun_relevance_uniform_attrs[];
 
 #define RELEVANCE_RULE(id, params)                                             \
   {                                                                            \
@@ -40,5 +44,10 @@ extern const lun_attrdef lun_relevance_z_box_attrs[];
 
 /* For operators that are linear in their inputs and have no weights. */
 #define RELEVANCE_NORM RELEVANCE_RULE(norm, epsilon)
+
+/* For activations and other functions of one value at a time: it hands on what it
+** gets (zennit's Pass). */
+#define RELEVANCE_IDENTITY                                                     \
+  { .name = "identity", .back = ops_view_back }
 
 #endif

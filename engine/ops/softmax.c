@@ -4,7 +4,7 @@
 */
 #include <math.h>
 
-#include "ops.h"
+#include "relevance.h"
 
 static const lun_attrdef attrs[] = {
     {.name = "dim", .at = 0, .count = 1, .fallback = 2},
@@ -83,6 +83,19 @@ static void softmax_unline(void *arg, int64_t line) {
         l->y[own + i * l->step] * (l->dy[at + i * l->step] - (float)dot);
 }
 
+/* Relevance by the first terms of Taylor's series about x, its constant left out
+** (AttnLRP, Achtibat et al. 2024, proposition 3.1):  R_in = x (R - y sum R) */
+static void taylor_line(void *arg, int64_t line) {
+  const lines *l = arg;
+  int64_t at = start(l, line), own = start(l, line % l->count);
+  double sum = 0;
+  for (int64_t i = 0; i < l->len; i++) sum += (double)l->dy[at + i * l->step];
+  for (int64_t i = 0; i < l->len; i++) {
+    float v = l->dy[at + i * l->step] - l->y[own + i * l->step] * (float)sum;
+    l->to[at + i * l->step] = v == 0 ? 0.0f : v * l->x[own + i * l->step];
+  }
+}
+
 /* dx = dy - exp(y) sum dy */
 static void log_unline(void *arg, int64_t line) {
   const lines *l = arg;
@@ -110,17 +123,23 @@ static int back(const lun_back *b, lun_job *fn, lun_err *err) {
   return ops_units(b->node, b->copies * l.count, l.len, fn, &l, err);
 }
 
-#define SOFTMAX(id, text, line, unline)                                        \
+static int softmax_taylor(const lun_back *b, lun_err *err) {
+  return back(b, taylor_line, err);
+}
+
+#define SOFTMAX(id, text, line, unline, ...)                                   \
   static int id##_forward(lun_node *n, lun_err *err) {                         \
     return forward(n, line, err);                                              \
   }                                                                            \
   static int id##_back(const lun_back *b, lun_err *err) {                      \
     return back(b, unline, err);                                               \
   }                                                                            \
-  OPS_PLAIN(id);                                                               \
+  OPS_RULES_(id, __VA_ARGS__);                                                 \
   OPS_OPERATOR(id, text, 1, 1, .attrs = attrs, .infer = infer, .inplace = 1);
 
 SOFTMAX(softmax, "softmax(x, dim): exp(x) / sum exp(x) along dim", softmax_line,
-        softmax_unline)
+        softmax_unline,
+        {.name = "taylor", .back = softmax_taylor, .needs_input = 1},
+        RELEVANCE_IDENTITY, {.name = NULL})
 SOFTMAX(log_softmax, "log_softmax(x, dim): x - log sum exp(x) along dim",
-        log_line, log_unline)
+        log_line, log_unline, {.name = NULL})

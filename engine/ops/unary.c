@@ -2,6 +2,7 @@
 ** unary.c - elementwise functions of one tensor.  Outside their domain they
 ** give what C gives (NaN, infinities): nothing is hidden.
 */
+#include "relevance.h"
 #include "span.h"
 
 /* id(x) with value F(x) and gradient B(x, y, g). */
@@ -11,7 +12,7 @@
   static int id##_forward(lun_node *n, lun_err *err) {                         \
     return span_forward(n, id##_span, err);                                    \
   }                                                                            \
-  OPS_PLAIN(id);                                                               \
+  OPS_RULES(id, RELEVANCE_IDENTITY);                                           \
   OPS_OPERATOR(id, text, 1, 1, .attrs = attributes, .infer = check,            \
                .inplace = 1);
 

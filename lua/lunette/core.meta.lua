@@ -647,7 +647,8 @@ function Node:forward(values) end
 ---Gradient of the first input by one of the operator's own rules.
 ---@param dy lunette.Tensor   gradient of the output, one or more copies of its shape
 ---@param how? string|table   a rule's name, or { rule =, its parameters by name, and
----  values of one's own: input =, weight =, bias = }; default: the true gradient
+---  values of one's own: input =, weight =, bias = }; default: the true gradient. A
+---  table `flow` among these gets what a relevance rule gives the bias, as `bias`
 ---@return lunette.Tensor
 function Node:backward(dy, how) end
 
@@ -656,8 +657,10 @@ function Node:backward(dy, how) end
 ---@param seed lunette.Tensor     its gradient, one or more copies
 ---@param wants integer[]         node ids
 ---@param rules? table<integer, string|table|function>   other rules, by node id
+---@param flows? table   filled: by node id what went into its inputs, summed over
+---  everything, and what a relevance rule gave its bias: { sum, ..., bias = sum }
 ---@return (lunette.Tensor|false)[] gradients   false: no path leads there
-function core.backward(output, seed, wants, rules) end
+function core.backward(output, seed, wants, rules, flows) end
 
 
 -- files ------------------------------------------------------------------------

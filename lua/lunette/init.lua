@@ -51,6 +51,7 @@ lazy.score = from "score"
 lazy.modifiers = from "modifiers"
 lazy.modifier = from("modifiers", "new")
 lazy.extract = from("modifiers", "extract")
+lazy.concepts = from "explain.concepts"
 lazy.relevance = from "explain.relevance"
 lazy.metrics = from "metrics"
 lazy.metric = from("explain.metric", "new")

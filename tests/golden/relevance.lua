@@ -50,7 +50,7 @@ end
 
 local function relevance(case, m, wrt)
   return case.run:gradient { score = case.class, wrt = wrt,
-                             modifiers = { "linear", m } }
+                             modifiers = { "linear", m, case.canonise } }
 end
 
 
@@ -152,6 +152,12 @@ function M.rows(test)
     local m = lu.modifier { name = "mwp", { on = "weighted",
       rule = { "w_plus", epsilon = 1e-20, bias = 0 } } }
     return relevance(case, m, layer):sum { dims = { 2 }, keepdims = true }
+  end)
+  test("^torchray_contrastive_excitation_backprop_contrast_.+@(.+)$",
+       function(case, layer)
+    local map = lu.excitation_backprop(case.run, { score = case.class, layer = layer,
+                                                   contrast = true })
+    return map:reshape { 1, 1, map:dim(2), map:dim(3) }
   end)
   captum_rows(test)
 end

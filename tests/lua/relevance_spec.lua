@@ -307,11 +307,11 @@ describe("lu.lrp", function()
     local layer, lost = leaky:leak()
     assert.equal("flatten", layer)
     assert.near(0.5, lost, 1e-3)
-    assert.same({ 1, 3, 8 * #flow, 320 }, lu.relevance.bars(leaky):shape())
+    assert.equal(560, lu.relevance.bars(leaky):dim(3))
     local said = t.warnings(function()
       lu.lrp(run, { score = 2, modifiers = { half } })
     end)
-    assert.matches("most is lost at 'flatten' %(50 %%%)", table.concat(said, "\n"))
+    assert.matches("most is lost at 'flatten' %(50 %%: ", table.concat(said, "\n"))
     assert.same({}, t.warnings(function() lu.lrp(run, { score = 2 }) end))
   end)
 end)
@@ -376,18 +376,19 @@ local function compute(case, key)
 end
 
 
-local function check_net(prefix, arch, class, suffix)
+---canonise: the batch norms are not in the weights, but folded for the walk.
+local function check_net(prefix, arch, class, suffix, canonise)
   local net = assert(lu.net(arch))
   for name in pairs(net.params) do net.params[name] = nil end
   for _, layer in ipairs(net:layers()) do
     for _, q in ipairs(layer.params) do
       local merged = stored[("%s/merged/%s"):format(prefix, q.name)]
-      net.params[q.name] = (suffix == "_merged" and merged
+      net.params[q.name] = (suffix == "_merged" and not canonise and merged
                             or stored[("%s/weights/%s"):format(prefix, q.name)])()
     end
   end
   local x = stored[prefix .. "/input"]()
-  local case = { net = net, input = x, class = class,
+  local case = { net = net, input = x, class = class, canonise = canonise,
                  run = net:run(x, { modifiers = { "linear" } }) }
   function case.stored() return lu.tensor { -1, 1 } end
   local logits = stored[prefix .. "/logits"]()
@@ -423,5 +424,8 @@ describe("reference values of networks", function()
 
   it("a residual network, batch norms folded", function()
     assert.is_true(check_net("bnnet", residual_net(true), 1, "_merged") >= 15)
+    local canonise = lu.modifiers.canonise
+    local count = check_net("bnnet", residual_net(false), 1, "_merged", canonise)
+    assert.is_true(count >= 15)
   end)
 end)

@@ -49,7 +49,7 @@ end
 ---A backward rule would change nothing here: raises for one.
 local function check_modifiers(spec)
   for _, m in ipairs(spec.modifiers or {}) do
-    if m.rule or m.entries then
+    if m.rule or m.entries or m.rewrite then
       error(("%s: modifier '%s' is about backward, and this runs forward alone; "
              .. "leave it out"):format(spec.name or "perturbation", m.name), 0)
     end

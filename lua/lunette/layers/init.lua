@@ -278,6 +278,18 @@ local function repeated(layer, params, n)
 end
 
 
+---How many nodes of a tape a layer is: one, or, of three or more inputs that are taken
+---two by two, one less than inputs, of which the last has the layer's id.
+---@param layer lunette.Layer
+---@return integer
+function M.applications(layer)
+  local inputs, first = layer.operands or layer.from, 1
+  if not M.kinds[layer.kind].folds then return 1 end
+  while layer.operands and not inputs[first].from do first = first + 1 end
+  return math.max(1, #inputs - math.max(2, first) + 1) -- constants leave no node
+end
+
+
 ---Applies a layer.
 ---@param layer lunette.Layer
 ---@param xs lunette.Tensor[]     values of what it reads, as `layer.from` names them

@@ -1,32 +1,34 @@
 local method = require("lunette.explain.method").new
 local opt = require("lunette.base.options").opt
-local modifiers = require "lunette.modifiers"
 local relevance = require "lunette.explain.relevance"
 
 
 local function check_composite(what)
-  local ok, message = pcall(modifiers.of, what)
+  local ok, message = pcall(relevance.composite, what)
   return not ok and tostring(message) or nil
 end
 
 
----Says where relevance was lost, when that is more than 5 %.
-local function warn_of_leak(run, o, start, reached)
-  if math.abs(start - reached) <= 0.05 * math.abs(start) then return end
-  local flow = relevance.flow(run, { score = o.score, composite = o.composite,
-                                     modifiers = o.modifiers })
-  local layer, share = flow:leak()
+---Says where relevance was lost, when that is more than 5 % at one layer.
+local function warn_of_leak(flow)
+  local layer, share, row = flow:leak()
+  if share <= 0.05 then return nil end
   require "lunette.base.warn"(("lrp: of relevance %.4g %.4g reached the picture; most "
-    .. "is lost at '%s' (%.0f %%): lu.relevance.flow shows all"):format(start, reached,
-    layer or "?", 100 * share))
+    .. "is lost at '%s' (%.0f %%: %s); lu.relevance.flow shows all"):format(flow.start,
+    flow.reached, layer, 100 * share, flow:why(row)))
+  return ("%s (%.0f %%)"):format(layer, 100 * share)
 end
 
 
 ---Layer-wise relevance propagation (Bach et al. 2015): the score is handed back through
 ---the network so that, but for what goes into biases and stabilisers, nothing of it is
----lost. `composite` says which rule every kind of layer has: a name (`lunette explain
-----help` lists them) or a modifier made of rules. `from` "logit" begins with the score
----itself, "one_hot" with 1 (zennit's way). Signed, (N,C,H,W).
+---lost; where more than 5 % is lost at one layer, a warning names it, and
+---`lu.relevance.flow` shows all. `composite` says which rule every kind of layer has: a
+---name (`lunette explain --help` lists them), a modifier made of rules, or a list of
+---{ on =, rule = }. `from` is what is handed back: "one_hot" 1 for the class (zennit's
+---way), "logit" the score itself, "output" all outputs, "contrast" 1 for the class and
+----1 for all others together. `canonise`: batch norms count as part of the convolution
+---before them. Signed, (N,C,H,W).
 ---Caveat: the map depends on the composite more than on the network; rules that keep
 ---  positive parts alone cannot show evidence against the class.
 ---Example:
@@ -40,19 +42,15 @@ return method {
     "score", "modifiers",
     composite = opt.any("epsilon_plus", "which rules: a name, or a modifier",
                         check_composite),
-    from = opt.choice("one_hot", { "one_hot", "logit" }, "what is handed back"),
+    from = opt.choice("one_hot", relevance.from, "what is handed back"),
+    canonise = opt.flag(true, "batch norms are part of the layer before them"),
   },
   explain = function(run, o)
-    local mods = relevance.modifiers(run, o.composite, o.modifiers)
-    local top = relevance.start(run, mods, o.score)
-    local r, seed = run:gradient { score = o.score, modifiers = mods, exact = true,
-                                   wrt = { "input", top.name } }
-    local start, reached = seed:sum():item(), r:sum():item()
-    if math.abs(start) > 1e-6 then warn_of_leak(run, o, start, reached) end
-    if o.from == "logit" then
-      local value = run:values(o.score, { modifiers = mods })
-      for i = 1, run:count() do r[i] = r[i] * value[i] end
-    end
-    return r, { relevance_kept = start ~= 0 and reached / start or nil }
+    local given = { score = o.score, composite = o.composite, from = o.from,
+                    canonise = o.canonise, modifiers = o.modifiers }
+    local flow, r = relevance.flow(run, given)
+    return r, { relevance_kept = flow.start ~= 0 and flow.reached / flow.start or nil,
+                relevance_lost_at = math.abs(flow.start) > 1e-6 and warn_of_leak(flow)
+                  or nil }
   end,
 }

@@ -1,4 +1,6 @@
 ---From modifiers to the rule of every node of one backward pass.
+local between = require "lunette.modifiers.between"
+local layers = require "lunette.layers"
 local modifier = require "lunette.modifiers.modifier"
 local on_layers = require "lunette.modifiers.on"
 local options = require "lunette.base.options"
@@ -38,6 +40,20 @@ local function guarded(m, rule, params, layer)
 end
 
 
+---Without the constant that zennit's `zero_params = "bias"` leaves out.
+local function with_zeros(rule)
+  if type(rule) ~= "table" or rule.zero_params == nil then return rule end
+  if rule.zero_params ~= "bias" then
+    error(("rule '%s': zero_params is \"bias\", got %s"):format(tostring(rule[1]),
+          tostring(rule.zero_params)), 0)
+  end
+  local copy = {}
+  for key, v in pairs(rule) do copy[key] = v end
+  copy.zero_params, copy.bias = nil, 0
+  return copy
+end
+
+
 ---Gives `node` a rule, which may be another modifier's.
 local function assign(rules, node, m, rule)
   if modifier.is(rule) then
@@ -45,7 +61,18 @@ local function assign(rules, node, m, rule)
     rule = rule.rule
   end
   if type(rule) == "function" then rule = guarded(m, rule, m.params, node.layer) end
-  rules[node.id] = rule
+  rule = with_zeros(rule)
+  local first = node.id - layers.applications(node.layer) + 1
+  for id = first, node.id do rules[id] = rule end
+end
+
+
+---Refuses the layers that a composite of relevance rules leaves out.
+local function refuse_others(m, nodes, rules)
+  for _, node in ipairs(nodes) do
+    local rule = not rules[node.id] and between.refusal(node.layer, m.name)
+    if rule then assign(rules, node, m, rule) end
+  end
 end
 
 
@@ -90,8 +117,9 @@ end
 ---@param run lunette.Run
 ---@param list lunette.Modifier[]
 ---@param last? integer   id of the scored node: backward passes no later ones
+---@param flow? table<string, table>   gets what biases take, of rules in Lua
 ---@return table<integer, any> rules, table<string, integer> changed
-function M.rules(run, list, last)
+function M.rules(run, list, last, flow)
   local rules, changed, nodes = {}, {}, {}
   for _, node in ipairs(run:nodes()) do
     if not last or node.id <= last then nodes[#nodes + 1] = node end
@@ -99,6 +127,10 @@ function M.rules(run, list, last)
   for _, m in ipairs(list) do
     local apply = m.entries and apply_composite or m.rule and apply_rule
     if apply then changed[m.name] = apply(m, nodes, run, rules) end
+    if m.rewrite then changed[m.name] = m.rewrite(run, nodes, rules, flow) end
+  end
+  for _, m in ipairs(list) do
+    if m.relevance then refuse_others(m, nodes, rules) end
   end
   return rules, changed
 end
@@ -121,7 +153,7 @@ function M.target(net, layer, list, run)
       end
       layer = found or layer
       changed[m.name] = 1
-    elseif not run and (m.rule or m.entries) then
+    elseif not run and (m.rule or m.entries or m.rewrite) then
       error(("modifier '%s' is about backward: give it to the method or "
              .. "gradient, not to run"):format(m.name), 0)
     end

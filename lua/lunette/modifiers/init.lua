@@ -4,12 +4,14 @@
 ---nothing is cloned and nothing stays behind. Each counts the nodes it changed; zero
 ---is an error.
 local apply = require "lunette.modifiers.apply"
+local between = require "lunette.modifiers.between"
 local core = require "lunette.core"
 local modifier = require "lunette.modifiers.modifier"
 local on_layers = require "lunette.modifiers.on"
 local suggest = require "lunette.base.suggest"
 
-local M = { first = on_layers.first, last = on_layers.last }
+local M = { first = on_layers.first, last = on_layers.last, is = modifier.is,
+            rules_of = between.rules_of }
 local rows, by_name = {}, {}
 
 
@@ -107,7 +109,8 @@ function M.new(spec)
   local given = type(spec) == "table" and spec or {}
   local name = given.name or "modifier"
   if #given > 0 then
-    return modifier.row { name = name, entries = entries_of(given) }
+    return modifier.row { name = name, entries = entries_of(given),
+                          relevance = given.relevance }
   end
   local rule = given.backward or given.rule
   local found = given.on == nil and is_named(rule) or on_layers.is(given.on)
@@ -193,9 +196,10 @@ end
 ---@param run lunette.Run
 ---@param list any[]
 ---@param last? integer   id of the scored node: backward passes no later ones
+---@param flow? table<string, table>   gets what biases take, of rules in Lua
 ---@return table<integer, any> rules, table<string, integer> changed
-function M.rules(run, list, last)
-  return apply.rules(run, M.list(list), last)
+function M.rules(run, list, last, flow)
+  return apply.rules(run, M.list(list), last, flow)
 end
 
 return M

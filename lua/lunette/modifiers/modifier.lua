@@ -11,6 +11,10 @@ local M = {}
 ---@field rule? string|table|function   an operator's rule, { rule, parameters }, or
 ---  `function(node, dy, parameters)`, which returns the gradient of the node's input
 ---@field entries? table[]   of a composite: { on =, rule = }, the first match wins
+---@field relevance? boolean   a composite of relevance rules: layers for which it has
+---  none, and whose gradient loses relevance, are refused
+---@field rewrite? fun(run: lunette.Run, nodes: table[], rules: table, flow?: table):
+---  integer   changes the rules of modifiers before it
 ---@field target? fun(net: lunette.Net, layer: lunette.Layer): lunette.Layer
 ---@field takes? table[]     parameters: { name, default, type = "string" }
 ---@field params? table<string, any>   their values
@@ -26,6 +30,8 @@ local Parametric = { __index = Modifier, __name = Modifier.__name,
                      __tostring = Modifier.__tostring }
 
 
+---Is that a modifier?
+---@param value any
 ---@return boolean
 function M.is(value)
   local meta = getmetatable(value)

@@ -2,29 +2,24 @@
 ---them: which rule every kind of layer has, first match wins. The rules themselves are
 ---the engine's (engine/ops/relevance.c has their formulas): "epsilon", "z_plus",
 ---"alpha_beta", "gamma", "z_box", "w_square", "flat", "norm".
+local between = require "lunette.modifiers.between"
+local canonise = require "lunette.modifiers.canonise"
+local layers = require "lunette.layers"
 local row = require("lunette.modifiers.modifier").row
 local first = require("lunette.modifiers.on").first
 
 local M = {}
 
----Relevance goes through what is no weighted layer: activations and batch norms hand
----it on, sums and means share it by what was summed; poolings by maximum, views and
----joins have their gradient, which hands it on as well.
-local between = {
-  { on = "activation", rule = "identity" }, { on = "batch_norm", rule = "identity" },
-  { on = { "avg_pool2d", "global_avg_pool", "mean", "sum", "add" }, rule = "norm" },
-}
-
-
 ---A composite of these entries and those between the weighted layers.
 local function composite(fields, entries)
-  for _, e in ipairs(between) do entries[#entries + 1] = e end
-  fields.entries = entries
+  for _, e in ipairs(between.entries) do entries[#entries + 1] = e end
+  fields.entries, fields.relevance = entries, true
   return row(fields)
 end
 
 
-local dense = { on = "linear", rule = "epsilon" }
+local conv = { "conv2d", "conv_transpose2d" }
+local dense = { on = between.is_dense, rule = "epsilon" }
 local alpha2_beta1 = { "alpha_beta", alpha = 2, beta = 1 }
 
 
@@ -38,34 +33,36 @@ local alpha2_beta1 = { "alpha_beta", alpha = 2, beta = 1 }
 ---  show(r:sum { dims = { 2 } })
 M.epsilon_plus = composite({ name = "epsilon_plus",
   doc = "LRP: epsilon on dense layers, z+ on convolutions" },
-  { { on = "conv2d", rule = "z_plus" }, dense })
+  { { on = conv, rule = "z_plus" }, dense })
 
 
 ---EpsilonPlus with the flat rule at the first weighted layer.
 M.epsilon_plus_flat = composite({ name = "epsilon_plus_flat",
   doc = "the same, the first layer flat" },
-  { { on = first "weighted", rule = "flat" }, { on = "conv2d", rule = "z_plus" },
+  { { on = first "weighted", rule = "flat" }, { on = conv, rule = "z_plus" },
     dense })
 
 
 ---LRP of dense layers by epsilon, of convolutions by alpha 2, beta 1.
 M.epsilon_alpha2_beta1 = composite({ name = "epsilon_alpha2_beta1",
   doc = "LRP: epsilon on dense layers, alpha 2 beta 1 on convolutions" },
-  { { on = "conv2d", rule = alpha2_beta1 }, dense })
+  { { on = conv, rule = alpha2_beta1 }, dense })
 
 
 ---EpsilonAlpha2Beta1 with the flat rule at the first weighted layer.
 M.epsilon_alpha2_beta1_flat = composite({ name = "epsilon_alpha2_beta1_flat",
   doc = "the same, the first layer flat" },
   { { on = first "weighted", rule = "flat" },
-    { on = "conv2d", rule = alpha2_beta1 }, dense })
+    { on = conv, rule = alpha2_beta1 }, dense })
 
 
 ---Marginal winning probability of Zhang et al. 2016 as zennit has it: z+ everywhere,
 ---activations by their gradient.
 M.excitation_backprop = row {
   name = "excitation_backprop", doc = "z+ on every weighted layer",
-  entries = { { on = "weighted", rule = "z_plus" }, between[3] },
+  relevance = true,
+  entries = { { on = "weighted", rule = "z_plus" }, between.entries[3],
+              { on = "batch_norm", rule = "plain" } },
 }
 
 
@@ -78,7 +75,7 @@ M.epsilon_gamma_box = row {
   make = function(p)
     return composite({}, {
       { on = first "conv2d", rule = { "z_box", low = p.low, high = p.high } },
-      { on = "conv2d", rule = "gamma" }, dense })
+      { on = conv, rule = "gamma" }, dense })
   end,
 }
 
@@ -97,10 +94,61 @@ M.lrp_captum = composite({ name = "lrp_captum",
     { on = { "avg_pool2d", "global_avg_pool" }, rule = { "norm", epsilon = 1e-9 } } })
 
 
+---A dense layer or convolution by epsilon, or by gamma where that is not 0.
+local function linear_rule(gamma)
+  return gamma ~= 0 and { "gamma", gamma = gamma } or "epsilon"
+end
+
+
+local function is_linear(layer)
+  return layers.is(layer, "weighted") or between.is_dense(layer)
+end
+
+
+---A composite whose weighted layers go by epsilon, or by gamma; `more` are further
+---entries.
+local function of_transformers(name, doc, more)
+  local function make(p)
+    local entries = { { on = is_linear, rule = linear_rule(p.gamma) } }
+    for _, e in ipairs(more) do entries[#entries + 1] = e end
+    return composite({ name = name }, entries)
+  end
+  return row { name = name, doc = doc, takes = { { "gamma", 0 } }, make = make,
+               relevance = true, entries = make({ gamma = 0 }).entries }
+end
+
+
+---Relevance of transformers (Achtibat et al. 2024): softmax by Taylor's first terms,
+---products of computed matrices half each, layer norm with its deviation held fixed,
+---gelu handing on; weighted layers by epsilon, or by `gamma`, which the paper takes
+---for vision transformers.
+---Caveat: what biases and position embeddings take is lost, and a vision transformer
+---  has many: look at lu.relevance.flow.
+M.attn_lrp = of_transformers("attn_lrp",
+  "LRP of transformers (AttnLRP); gamma = 0 is epsilon", {})
+
+
+---The same with attention weights held fixed: all relevance goes to the values (Ali et
+---al. 2022, CP-LRP).
+M.cp_lrp = of_transformers("cp_lrp",
+  "LRP of transformers, attention weights held fixed (CP-LRP)",
+  { { on = between.attention(1), rule = { "uniform", first = 0 } },
+    { on = between.attention(2), rule = { "uniform", first = 1 } } })
+
+
+---Batch norms become part of the layers before them, for the rules of modifiers before
+---this one; `lu.lrp` has it as its option `canonise`.
+M.canonise = row {
+  name = "canonise", doc = "LRP: batch norms folded into the layers before them",
+  rewrite = canonise.apply,
+}
+
+
 local rows = {}
 for _, name in ipairs { "epsilon_plus", "epsilon_plus_flat", "epsilon_alpha2_beta1",
                         "epsilon_alpha2_beta1_flat", "epsilon_gamma_box",
-                        "excitation_backprop", "deep_taylor", "lrp_captum" } do
+                        "excitation_backprop", "deep_taylor", "lrp_captum",
+                        "attn_lrp", "cp_lrp", "canonise" } do
   rows[#rows + 1] = M[name]
 end
 

@@ -153,6 +153,8 @@ end
 ---@field wrt? string|string[]   "input" (default), layer names
 ---@field exact? boolean   `wrt` means those modules: a convolution before its relu
 ---@field modifiers? (string|lunette.Modifier)[]
+---@field flows? table      filled: `start`, the seed's sum, and by node id {
+---  handed_on = list, bias = number }, what the node's inputs and its bias get
 ---@field reduce? "mean"   over height and width: (N,C,1,1), as Grad-CAM wants
 
 
@@ -201,7 +203,8 @@ end
 
 local function check_options(opts)
   opts = options.check("gradient", opts, { score = false, scores = false,
-                       wrt = "input", modifiers = {}, exact = false, reduce = false })
+                       wrt = "input", modifiers = {}, exact = false, reduce = false,
+                       flows = false })
   if opts.reduce and opts.reduce ~= "mean" then
     blame(("gradient: reduce is \"mean\", got %s"):format(tostring(opts.reduce)))
   end
@@ -231,6 +234,16 @@ local function gradient_of_parts(run, score, opts)
 end
 
 
+---What the nodes handed on, from the engine's sums and what rules in Lua told.
+local function tell_flows(run, flows, sums, told)
+  for _, node in ipairs(forward.nodes(run)) do
+    local own = told[node.layer.name]
+    if own and sums[node.id] then sums[node.id].bias = own.bias or 0 end
+  end
+  for id, sum in pairs(sums) do flows[id] = { handed_on = sum, bias = sum.bias } end
+end
+
+
 ---Gradient of the score: (N, ...) for one score, (K*N, ...) for K, score-major.
 ---Example:
 ---  local net = lu.load "glyphs"
@@ -248,11 +261,16 @@ function Backward:gradient(opts)
   end
   local value, id, layer = scored(self, opts.modifiers, list[1])
   local seed = seeds_of(self, list, value, layer)
-  local rules = modifiers.rules(self, opts.modifiers, id)
+  local sums, told = opts.flows and {}, opts.flows and {}
+  local rules = modifiers.rules(self, opts.modifiers, id, told)
   local is_output = channel_means.is_output(list[1], opts.modifiers)
   local ids, means = targets_of(self, opts, id, rules, is_output)
   local st = forward.state_of(self)
-  local grads = core.backward(st.tape:box(id), seed, ids, rules)
+  local grads = core.backward(st.tape:box(id), seed, ids, rules, sums or nil)
+  if sums then
+    opts.flows.start = seed:sum():item()
+    tell_flows(self, opts.flows, sums, told)
+  end
   for i, g in ipairs(grads) do
     grads[i] = g or zeros_like(self, ids[i], #list)
     if means[i] then grads[i] = means[i](grads[i]) end

@@ -1,0 +1,183 @@
+---Concept relevance (CRP, Achtibat et al. 2023): relevance through one channel of a
+---layer alone, the most relevant channels, and the pictures that show what they are
+---about.
+local core = require "lunette.core"
+local options = require "lunette.base.options"
+local relevance = require "lunette.explain.relevance"
+local scores = require "lunette.score"
+
+local M = {}
+
+local fields = { layer = false, score = "predicted", composite = "epsilon_plus",
+                 from = "one_hot", canonise = true, modifiers = {} }
+
+
+---What relevance.at takes of the options, and more.
+local function asked(o, more)
+  local all = { composite = o.composite, canonise = o.canonise,
+                modifiers = o.modifiers }
+  for key, v in pairs(more) do all[key] = v end
+  return all
+end
+
+
+local function check_layer(run, name)
+  if type(name) ~= "string" then
+    error("concepts: `layer` is the name of the layer whose channels are meant", 0)
+  end
+  local layer, message = run.net:activated(name)
+  if not layer then error("concepts: " .. message, 0) end
+  return layer
+end
+
+
+---R at the layer (N,C,...).
+local function at_layer(run, o)
+  check_layer(run, o.layer)
+  return relevance.at(run, asked(o, { score = o.score, from = o.from, at = o.layer }))
+end
+
+
+---Relevance of every channel of a layer, summed over places.
+---Example:
+---  local net = lu.load "glyphs"
+---  local run = net:run(net:images(lu.glyphs.default_images(2).images))
+---  local r = lu.concepts.channels(run, { layer = "block4_conv3" })
+---  print(r[1]:argsort()[1]) -- the channel that speaks most for the predicted class
+---@param run lunette.Run
+---@param opts { layer: string, score: any, composite: any, from: string }
+---@return lunette.Tensor relevance   (N,C)
+function M.channels(run, opts)
+  local r = at_layer(run, options.check("concepts.channels", opts, fields))
+  local n, c = r:dim(1), r:dim(2)
+  return r:reshape { n, c, r:size() // (n * c) }:sum { dims = { 3 } }
+end
+
+
+---A score whose gradient at the layer is R there, of channel k alone.
+local function through(r, k, layer)
+  local c, one = r:dim(2), {}
+  for i = 1, c do one[i] = i == k and 1 or 0 end
+  local shape = { 1, c }
+  for i = 3, r:dim() do shape[i] = 1 end
+  local mask = core.tensor(one):reshape(shape)
+  local seed = r * mask
+  return scores.new(("channel %d of %s"):format(k, layer), function(output)
+    local n = output:dim(1)
+    return (output * seed):reshape { n, output:size() // n }:sum { dims = { 2 } }
+  end, layer)
+end
+
+
+---Conditional maps: the relevance at the picture (or `at`) of what went through each
+---of these channels of the layer. One batched walk. Over all channels they sum to what
+---the layer hands back.
+---Example:
+---  local net = lu.load "glyphs"
+---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
+---  local maps = lu.concepts.maps(run, { layer = "block4_conv3", channels = { 1, 5 } })
+---  show(maps:sum { dims = { 2 } })
+---@param run lunette.Run
+---@param opts { layer: string, channels: integer[], score: any, at: string,
+---  composite: any, from: string }
+---@return lunette.Tensor maps   (K*N, ...), channel by channel
+function M.maps(run, opts)
+  local given = { channels = false, at = "input" }
+  for key, v in pairs(fields) do given[key] = v end
+  local o = options.check("concepts.maps", opts, given)
+  local r, list = at_layer(run, o), {}
+  for i, k in ipairs(o.channels or {}) do
+    if not math.tointeger(k) or k < 1 or k > r:dim(2) then
+      error(("concepts: layer '%s' has channels 1 .. %d, not %s"):format(o.layer,
+            r:dim(2), tostring(k)), 0)
+    end
+    list[i] = through(r, k, o.layer)
+  end
+  if #list == 0 then error("concepts: `channels` is a list of channels, from 1", 0) end
+  return relevance.at(run, asked(o, { scores = list, at = o.at }))
+end
+
+
+---The places of the largest values, largest first.
+local function largest(list, count)
+  local order = {}
+  for i = 1, #list do order[i] = i end
+  table.sort(order, function(a, b)
+    if list[a] ~= list[b] then return list[a] > list[b] end
+    return a < b
+  end)
+  for i = #order, count + 1, -1 do order[i] = nil end
+  return order
+end
+
+
+local function column(t, k)
+  local list = {}
+  for n = 1, t:dim(1) do list[n] = t:get(n, k) end
+  return list
+end
+
+
+---The most relevant channels of a layer for picture `picture` of the run, each with the
+---pictures of the run in which that channel is most relevant for their own score, and
+---its conditional map in each.
+---Caveat: what a channel is about shows only in pictures that the run has: give many.
+---Example:
+---  local net = lu.load "glyphs"
+---  local run = net:run(net:images(lu.glyphs.default_images(4).images))
+---  local opts = { layer = "block4_conv3", count = 2, pictures = 2 }
+---  local found = lu.concepts.top(run, opts)
+---  print(found[1].channel, found[1].relevance, found[1].pictures[1].picture)
+---@param run lunette.Run
+---@param opts { layer: string, picture: integer, count: integer, pictures: integer,
+---  score: any, composite: any, from: string }
+---@return { channel: integer, relevance: number, share: number, pictures: {
+---  picture: integer, relevance: number, map: lunette.Tensor }[] }[] concepts
+function M.top(run, opts)
+  local given = { picture = 1, count = 5, pictures = 3 }
+  for key, v in pairs(fields) do given[key] = v end
+  local o = options.check("concepts.top", opts, given)
+  local own = {}
+  for key in pairs(fields) do own[key] = o[key] end
+  local r = M.channels(run, own)
+  if o.picture > r:dim(1) then
+    error(("concepts: the run has %d pictures, not %d"):format(r:dim(1), o.picture), 0)
+  end
+  local mine, found = {}, {}
+  for k = 1, r:dim(2) do mine[k] = r:get(o.picture, k) end
+  own.channels = largest(mine, o.count)
+  local maps = M.maps(run, own)
+  local total, n = r[o.picture]:sum():item(), r:dim(1)
+  for i, k in ipairs(own.channels) do
+    local list = column(r, k)
+    found[i] = { channel = k, relevance = mine[k], share = mine[k] / total,
+                 pictures = {} }
+    for j, picture in ipairs(largest(list, o.pictures)) do
+      local row = (i - 1) * n + picture
+      found[i].pictures[j] = { picture = picture, relevance = list[picture],
+                               map = maps:rows(row):clone() }
+    end
+  end
+  return found
+end
+
+
+---The same as a canvas: a row a channel, its pictures and conditional maps in turn.
+---@param run lunette.Run
+---@param concepts table   of `top`
+---@return { title: string, pictures: lunette.Tensor[], maps: lunette.Tensor[] }[] rows
+function M.rows(run, concepts)
+  local rows = {}
+  for i, concept in ipairs(concepts) do
+    local row = { title = ("channel %d, %.0f %%"):format(concept.channel,
+                  100 * concept.share), pictures = {}, maps = {} }
+    for j, p in ipairs(concept.pictures) do
+      row.pictures[j] = run.images:rows(p.picture)
+      row.maps[j] = p.map:sum { dims = { 2 } }
+    end
+    rows[i] = row
+  end
+  return rows
+end
+
+return M
