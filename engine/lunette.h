@@ -19,6 +19,13 @@
 
 #define LUN_VERSION "0.1.0"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+#if defined(__GNUC__)
+#pragma GCC visibility push(default)
+#endif
+
 /* ---- errors (err.c) ---------------------------------------------------- */
 
 typedef enum lun_status {
@@ -385,6 +392,9 @@ int lun_apply(lun_tape *tape, const lun_op *op, const lun_var *in, int nin,
               const double *attr, const char *name, unsigned flags,
               lun_var *out, lun_err *err);
 void lun_attr_defaults(const lun_op *op, double *attr);
+/* Sets all slots of the attribute of that name; LUN_ENAME: op has none such. */
+int lun_attr_set(const lun_op *op, double *attr, const char *name, double value,
+                 lun_err *err);
 /* The shape that lun_apply would give: into *ndim and dim[LUN_MAXDIM].  Values
 ** of the inputs are not read, so they may be deferred. */
 int lun_op_shape(const lun_op *op, const lun_var *in, int nin,
@@ -482,5 +492,12 @@ int lun_weights_meta(const lun_weights *w, int i, const char **key,
 int lun_weights_write(const char *path, int n, const char *const *names,
                       lun_tensor *const *tensors, lun_dtype dtype,
                       const char *const *meta, lun_err *err);
+
+#if defined(__GNUC__)
+#pragma GCC visibility pop
+#endif
+#ifdef __cplusplus
+}
+#endif
 
 #endif

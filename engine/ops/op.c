@@ -85,6 +85,20 @@ void lun_rule_defaults(const lun_rule *rule, double *attr) {
   fill_defaults(rule->attrs, attr, LUN_MAXPARAM);
 }
 
+/*
+** Sets all slots of the attribute `name` of op to that value.
+*/
+int lun_attr_set(const lun_op *op, double *attr, const char *name, double value,
+                 lun_err *err) {
+  for (const lun_attrdef *a = op->attrs; a && a->name; a++) {
+    if (strcmp(a->name, name) != 0) continue;
+    for (int i = 0; i < a->count; i++) attr[a->at + i] = value;
+    return LUN_OK;
+  }
+  return lun_fail(err, LUN_ENAME, "op '%s' has no attribute '%s'", op->name,
+                  name);
+}
+
 /* ---- for infer --------------------------------------------------------- */
 
 /*

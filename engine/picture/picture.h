@@ -12,6 +12,13 @@
 
 #include "../lunette.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+#if defined(__GNUC__)
+#pragma GCC visibility push(default)
+#endif
+
 typedef struct lun_image {
   int width, height;
   uint8_t *px; /* 3 * width * height bytes */
@@ -175,5 +182,16 @@ int lun_text_draw(lun_image *im, const lun_font *f, double size, int x, int y,
 */
 int lun_image_encode(uint8_t **out, size_t *outlen, const lun_image *im,
                      const char *format, const char *const *meta, lun_err *err);
+/* The same into a file, which appears whole or not at all; format NULL: that of
+** the path's suffix. */
+int lun_image_save(const lun_image *im, const char *path, const char *format,
+                   const char *const *meta, lun_err *err);
+
+#if defined(__GNUC__)
+#pragma GCC visibility pop
+#endif
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -8,6 +8,7 @@
 #include <strings.h>
 #include <zlib.h>
 
+#include "../output.h"
 #include "picture.h"
 
 /* ---- packing for PNG ---------------------------------------------------- */
@@ -214,4 +215,23 @@ int lun_image_encode(uint8_t **out, size_t *outlen, const lun_image *im,
   return lun_fail(err, LUN_EARG,
                   "pictures are written as png, jpg, jpeg or bmp, not '%.20s'",
                   format);
+}
+
+int lun_image_save(const lun_image *im, const char *path, const char *format,
+                   const char *const *meta, lun_err *err) {
+  const char *dot = strrchr(path, '.');
+  uint8_t *bytes;
+  size_t n;
+  lun_output *out;
+  int status;
+  if (!format) format = dot && !strchr(dot, '/') ? dot + 1 : "";
+  LUN_TRY(lun_image_encode(&bytes, &n, im, format, meta, err));
+  status = lun_output_open(&out, path, 0, err);
+  if (status == LUN_OK) {
+    lun_output_put(out, bytes, n);
+    status = lun_output_commit(&out, 1, err);
+  }
+  lun_output_free(out);
+  lun_free(bytes);
+  return status;
 }

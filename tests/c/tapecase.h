@@ -50,9 +50,8 @@ TAPECASE lun_var put_with(lun_tape *tape, const char *op, const char *attr,
   int nin = c.t ? 3 : b.t ? 2 : 1;
   lun_err err = {0, ""};
   lun_attr_defaults(o, attrs);
-  for (const lun_attrdef *d = o->attrs; attr && d && d->name; d++)
-    for (int i = 0; strcmp(d->name, attr) == 0 && i < d->count; i++)
-      attrs[d->at + i] = value;
+  if (attr)
+    CHECK(lun_attr_set(o, attrs, attr, value, &err) == LUN_OK, "%s", err.msg);
   CHECK(lun_apply(tape, o, in, nin, attrs, op, flags, &out, &err) == LUN_OK,
         "%s: %s", op, err.msg);
   if (out.node >= 0) lun_tensor_release(out.t);

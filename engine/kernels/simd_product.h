@@ -1,0 +1,130 @@
+/*
+** simd_product.h - the part of simd.c that multiplies: some rows of A by a panel of
+** B, as many sums at once as the registers hold.
+*/
+
+/* Memory that is prefetched during a product: `step` bytes with every row of B,
+** starting again `jump` bytes further every 2^shift rows.  Each group of rows of A
+** prefetches what lies `part` bytes after the last group's. */
+typedef struct row_prefetch {
+  const char *from;
+  int shift;
+  ptrdiff_t step, jump, part;
+} row_prefetch;
+
+/*
+** M[i][0 .. nv*VL) = (add ? M : 0) + sum over c of A[i][c] B[c][...], n rows.
+** Row c of B begins at b + c*bs, or at b + at[c] when there is a table.
+** Every sum is one chain of fused multiply-adds in the order of c, whatever
+** n: results do not depend on how rows are grouped.  Meanwhile `depth` cache
+** lines from `ahead` on are prefetched, the operand of the next product, and
+** `prefetch`.
+*/
+typedef struct operands {
+  const float *a, *b;
+  ptrdiff_t as, bs, ms;
+  const ptrdiff_t *at;
+  float *m;
+  int depth, add;
+  const float *ahead; /* NULL: the rows of A after these */
+  row_prefetch prefetch;
+} operands;
+
+INLINE void kernel(int n, int nv, int table, const operands *o) {
+  const float *a = o->a, *b = o->b;
+  const ptrdiff_t as = o->as, bs = o->bs, ms = o->ms, *at = o->at;
+  const int depth = o->depth, add = o->add;
+  const float *ahead = o->ahead ? o->ahead : a + n * as;
+  const ptrdiff_t step = o->prefetch.step, jump = o->prefetch.jump;
+  const char *prefetch = o->prefetch.from;
+  float *m = o->m;
+  vec s[ROWS][VECS], u[VECS];
+  UNROLLED(int i = 0; i < n; i++)
+  UNROLLED(int v = 0; v < nv; v++)
+  s[i][v] = add ? LOADU(m + i * ms + v * VL) : (vec){0};
+  for (int c0 = 0, end; c0 < depth; c0 = end, prefetch += jump) {
+    const char *p = prefetch;
+    end = table ? depth : mini(depth, c0 + (1 << o->prefetch.shift));
+    UNROLL4(int c = c0; c < end; c++) {
+      const float *r = b + (table ? at[c] : c * bs);
+      UNROLLED(int v = 0; v < nv; v++) u[v] = LOADU(r + v * VL);
+      if (!table) {
+        __builtin_prefetch(ahead + c * LINE, 0, 2);
+        __builtin_prefetch(p, 0, 2);
+        p += step;
+      }
+      UNROLLED(int i = 0; i < n; i++) {
+        vec t = SPLAT(a[i * as + c]);
+        UNROLLED(int v = 0; v < nv; v++) s[i][v] += t * u[v];
+      }
+    }
+  }
+  UNROLLED(int i = 0; i < n; i++)
+  UNROLLED(int v = 0; v < nv; v++) STOREU(m + i * ms + v * VL, s[i][v]);
+}
+
+typedef void kernel_fn(const operands *);
+#define HALF (VECS > 1 ? VECS / 2 : 1)
+#define FOUR(n)                                                                \
+  static void full##n(const operands *o) {                                     \
+    kernel(n <= ROWS ? n : ROWS, VECS, 0, o);                                  \
+  }                                                                            \
+  static void half##n(const operands *o) {                                     \
+    kernel(n <= ROWS ? n : ROWS, HALF, 0, o);                                  \
+  }                                                                            \
+  static void full_at##n(const operands *o) {                                  \
+    kernel(n <= ROWS ? n : ROWS, VECS, 1, o);                                  \
+  }                                                                            \
+  static void half_at##n(const operands *o) {                                  \
+    kernel(n <= ROWS ? n : ROWS, HALF, 1, o);                                  \
+  }
+FOUR(1)
+FOUR(2)
+#if defined __AVX__ || defined __aarch64__
+FOUR(3)
+FOUR(4)
+FOUR(5)
+FOUR(6)
+#endif
+#if defined __AVX512F__
+FOUR(7)
+FOUR(8)
+FOUR(9)
+FOUR(10)
+FOUR(11)
+FOUR(12)
+FOUR(13)
+FOUR(14)
+#define ALL(f)                                                                 \
+  {                                                                            \
+    f##1, f##2, f##3, f##4, f##5, f##6, f##7, f##8, f##9, f##10, f##11, f##12, \
+        f##13, f##14                                                           \
+  }
+#elif defined __AVX__ || defined __aarch64__
+#define ALL(f)                                                                 \
+  { f##1, f##2, f##3, f##4, f##5, f##6 }
+#else
+#define ALL(f)                                                                 \
+  { f##1, f##2 }
+#endif
+
+/* [table?][half of the panel only?][rows - 1] */
+static kernel_fn *const kernels[2][2][ROWS] = {
+    {ALL(full), ALL(half)},
+    {ALL(full_at), ALL(half_at)},
+};
+
+/* The same for any number of rows, in groups of nearly equal size; nk is how
+** many of the panel's columns matter. */
+INLINE void product(int rows, int nk, operands o) {
+  int half = nk <= HALF * VL;
+  kernel_fn *const *k = kernels[o.at != NULL][half];
+  for (int g = (rows + ROWS - 1) / ROWS, n; g > 0; g--, rows -= n) {
+    n = (rows + g - 1) / g;
+    k[n - 1](&o);
+    o.a += n * o.as;
+    o.m += n * o.ms;
+    if (o.ahead) o.ahead += o.depth * LINE;
+    o.prefetch.from += o.prefetch.part;
+  }
+}
