@@ -9,6 +9,10 @@ LMOD     = $(DESTDIR)$(PREFIX)/share/lua/5.4
 CMOD     = $(DESTDIR)$(PREFIX)/lib/lua/5.4
 SHARE    = $(DESTDIR)$(PREFIX)/share/lunette
 LIBEXEC  = $(DESTDIR)$(PREFIX)/lib/lunette
+LIB      = $(DESTDIR)$(PREFIX)/lib
+INCLUDE  = $(DESTDIR)$(PREFIX)/include
+MAN      = $(DESTDIR)$(PREFIX)/share/man/man1
+DOC      = $(DESTDIR)$(PREFIX)/share/doc/lunette
 WARN     = -Wall -Wextra -Wpedantic -Wshadow -Wundef -Wwrite-strings \
            -Wcast-qual -Wpointer-arith -Wredundant-decls -Wstrict-prototypes \
            -Wmissing-prototypes -Wold-style-definition -Wdouble-promotion \
@@ -75,7 +79,16 @@ $(CORE): $(CORE_O) $(SIMD_O) $(FLAGS)
 $(MOD): $(BIND_O) $(CORE) $(FLAGS)
 	@mkdir -p $(@D)
 	$(call say,LD)
-	$(Q)$(CC) -shared $(OPT.$(CONFIG)) $(LINK.$(CONFIG)) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(CORE_LIBS)
+	$(Q)$(CC) -shared $(OPT.$(CONFIG)) $(LINK.$(CONFIG)) $(LDFLAGS) -Wl,--exclude-libs,ALL -o $@ $(filter %.o %.a,$^) $(CORE_LIBS)
+# The core for programs in C: what lunette.h and picture.h declare.
+VERSION := $(shell sed -n 's/^.define LUN_VERSION "\(.*\)"/\1/p' engine/lunette.h)
+SHARED  := $(BUILD)/liblunette.so.$(VERSION)
+SONAME  := liblunette.so.$(firstword $(subst ., ,$(VERSION)))
+all: $(SHARED)
+$(SHARED): $(CORE) $(FLAGS)
+	$(call say,LD)
+	$(Q)$(CC) -shared $(OPT.$(CONFIG)) $(LINK.$(CONFIG)) $(LDFLAGS) -Wl,-soname,$(SONAME) \
+	  -Wl,--whole-archive $(CORE) -Wl,--no-whole-archive -o $@ $(CORE_LIBS)
 # stb shifts and adds past the sign bit.
 $(BUILD)/engine/picture/image.o $(BUILD)/engine/picture/write.o $(BUILD)/engine/picture/text.o: \
     OPT.$(CONFIG) += -fwrapv $(if $(filter sanitize fuzz,$(CONFIG)),-fno-sanitize=$(UNDEFINED))
@@ -235,9 +248,24 @@ install: all  ## put the program and the library under PREFIX
 	chmod -R u=rwX,go=rX '$(LMOD)/lunette' '$(SHARE)' '$(CMOD)/lunette' '$(LIBEXEC)'
 	sed 's|@LUA@|$(subst &,\&,$(LUA))|' lunette.in > '$(BINDIR)/lunette'
 	chmod 755 '$(BINDIR)/lunette'
+	install -d '$(LIB)/pkgconfig' '$(INCLUDE)/lunette' '$(MAN)' '$(DOC)/examples'
+	install -m 644 engine/lunette.h '$(INCLUDE)/'
+	install -m 644 engine/picture/picture.h '$(INCLUDE)/lunette/'
+	install -m 644 $(CORE) '$(LIB)/liblunette.a'
+	install -m 755 $(SHARED) '$(LIB)/'
+	ln -sf $(notdir $(SHARED)) '$(LIB)/$(SONAME)'
+	ln -sf $(SONAME) '$(LIB)/liblunette.so'
+	sed 's|@VERSION@|$(VERSION)|' lunette.pc.in > '$(LIB)/pkgconfig/lunette.pc'
+	chmod 644 '$(LIB)/pkgconfig/lunette.pc'
+	install -m 644 docs/lunette.1 '$(MAN)/'
+	install -m 644 LICENSE $(wildcard docs/*.md) '$(DOC)/'
+	install -m 644 $(wildcard examples/*) '$(DOC)/examples/'
 uninstall:  ## take it away again
-	rm -rf '$(CMOD)/lunette' '$(LMOD)/lunette' '$(SHARE)' '$(LIBEXEC)' '$(BINDIR)/lunette'
-	@cd '$(DESTDIR)$(PREFIX)' && rmdir lib/lua/5.4 share/lua/5.4 lib/lua share/lua \
+	rm -rf '$(CMOD)/lunette' '$(LMOD)/lunette' '$(SHARE)' '$(LIBEXEC)' '$(BINDIR)/lunette' \
+	  '$(INCLUDE)/lunette.h' '$(INCLUDE)/lunette' '$(LIB)'/liblunette.* \
+	  '$(LIB)/pkgconfig/lunette.pc' '$(MAN)/lunette.1' '$(DOC)'
+	@cd '$(DESTDIR)$(PREFIX)' && rmdir lib/lua/5.4 share/lua/5.4 lib/lua share/lua lib/pkgconfig include \
+	  share/man/man1 share/man share/doc \
 	  $(if $(filter / /usr /usr/local,$(PREFIX)),,lib share bin "$$PWD") 2>/dev/null || true
 clean:  ## remove what was built
 	rm -rf build

@@ -250,6 +250,53 @@ describe("the working folder", function()
 end)
 
 
+-- examples/explain.c's picture by the library: |dy| where a unit is open, 255 levels.
+local function absolute_map(picture)
+  local net = assert(lu.load "glyphs")
+  local absolute = lu.modifier { name = "absolute", on = "relu",
+    backward = function(node, dy) return dy:abs() * node.output:gt(0) end }
+  local run = net:run(assert(net:images { picture }), { modifiers = { "linear" } })
+  local g = run:gradient { score = "predicted", modifiers = { absolute } }
+  local s = g:stats()
+  return (g * (127.5 / math.max(s.max, -s.min)) + 127.5):round()
+end
+
+
+-- The example in C against the installed files, by pkg-config alone: with the shared
+-- library, and with the static one.
+local function build_example(work, prefix)
+  local link = work .. "/prefix" -- a path that a shell need not quote
+  local code, text = t.shell(("ln -sfn '%s' '%s'"):format(prefix, link))
+  assert(code == 0, text)
+  local cc = "cd '%s' && export PKG_CONFIG_PATH=%s/lib/pkgconfig && cc -Wall -Werror "
+    .. "%s/share/doc/lunette/examples/explain.c -o %s $(pkg-config %s lunette) -lm"
+  code, text = t.shell(cc:format(work, link, link, "shared", "--cflags --libs"))
+  assert(code == 0, text)
+  code, text = t.shell(("rm '%s'/lib/liblunette.so*"):format(prefix))
+  assert(code == 0, text)
+  code, text = t.shell(cc:format(work, link, link, "static",
+                                 "--static --cflags --libs"))
+  assert(code == 0, text)
+end
+
+
+local function check_example(work)
+  local want = absolute_map(work .. "/a picture.png")
+  local run = "cd '%s' && OPENBLAS_NUM_THREADS=1 LD_LIBRARY_PATH=prefix/lib ./%s "
+    .. "prefix/share/lunette/weights/glyphs.safetensors 'a picture.png' %s.png"
+  for i, name in ipairs { "shared", "static" } do
+    local code, text = t.shell(run:format(work, name, name))
+    assert(code == 0, text)
+    local picture = lu.core.image.to_planes { (lu.core.image.load(work .. "/" .. name
+                                                                  .. ".png")) }
+    local s = (picture - want):abs():stats()
+    assert(s.max <= 1 and s.mean < 0.01, ("%d: %g, %g"):format(i, s.max, s.mean))
+  end
+  local _, text = t.shell(("cd '%s' && ./static none 'a picture.png' x.png"):format(work))
+  assert.matches("none", text)
+end
+
+
 describe("make install", function()
   it("puts everything where a stock Lua finds it, and takes it away again", function()
     local build = os.getenv "LUNETTE_BUILD"
@@ -278,6 +325,8 @@ describe("make install", function()
       prefix, prefix))
     assert(code == 0, text)
     check_traps(prefix .. "/bin/lunette", trapped_folder(), { "summary glyphs" })
+    build_example(folder, prefix)
+    check_example(folder)
     code, text = t.shell(make .. "uninstall")
     assert(code == 0, text)
     code, text = t.shell(("find '%s' 2>/dev/null || true"):format(prefix))
