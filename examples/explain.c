@@ -56,7 +56,7 @@ int main(int argc, char **argv) {
   if (argc != 4) return puts("explain WEIGHTS PICTURE MAP.png"), 2;
   TRY(lun_weights_open(&file, argv[1], &err));
   TRY(lun_image_load(&im, NULL, argv[2], &err));
-  TRY(lun_image_resize(&im, im, 224, 224, LUN_BILINEAR, NULL, &err));
+  TRY(lun_image_resize(&im, im, 224, 224, LUN_NEAREST, NULL, &err));
   TRY(lun_tensor_new(&x.t, 4, (int64_t[]){1, 3, 224, 224}, &err));
   lun_image_to_planes(x.t->data, im, &prep);
   TRY(lun_tape_new(&tape, &err));

@@ -182,9 +182,9 @@ int lun_text_draw(lun_image *im, const lun_font *f, double size, int x, int y,
 */
 int lun_image_encode(uint8_t **out, size_t *outlen, const lun_image *im,
                      const char *format, const char *const *meta, lun_err *err);
-/* The same into a file, which appears whole or not at all; format NULL: that of
-** the path's suffix. */
-int lun_image_save(const lun_image *im, const char *path, const char *format,
+/* The same into a file of the format that its suffix says, which appears whole or
+** not at all. */
+int lun_image_save(const lun_image *im, const char *path,
                    const char *const *meta, lun_err *err);
 
 #if defined(__GNUC__)

@@ -217,14 +217,14 @@ int lun_image_encode(uint8_t **out, size_t *outlen, const lun_image *im,
                   format);
 }
 
-int lun_image_save(const lun_image *im, const char *path, const char *format,
+int lun_image_save(const lun_image *im, const char *path,
                    const char *const *meta, lun_err *err) {
   const char *dot = strrchr(path, '.');
+  const char *format = dot && !strchr(dot, '/') ? dot + 1 : "";
   uint8_t *bytes;
   size_t n;
   lun_output *out;
   int status;
-  if (!format) format = dot && !strchr(dot, '/') ? dot + 1 : "";
   LUN_TRY(lun_image_encode(&bytes, &n, im, format, meta, err));
   status = lun_output_open(&out, path, 0, err);
   if (status == LUN_OK) {
