@@ -289,7 +289,8 @@ local function check_example(work)
     assert(code == 0, text)
     local image = lu.core.image.load(("%s/%s.png"):format(work, name))
     local s = (lu.core.image.to_planes { image } - want):abs():stats()
-    assert(s.max <= 1 and s.mean < 0.01, ("%d: %g, %g"):format(i, s.max, s.mean))
+    -- a gradient of 0 lies between two levels: 127.5
+    assert(s.max <= 1 and s.mean < 0.1, ("%d: %g, %g"):format(i, s.max, s.mean))
   end
   local _, text = t.shell(("cd '%s' && ./static none x.png y.png"):format(work))
   assert.matches("none", text)
