@@ -22,11 +22,13 @@
                                         __VA_ARGS__}
 
 /* The operator `id` of `least` to `most` inputs: id_forward, id_rules, and what
-** else a lun_op has, as `.infer = f, .inplace = 1`. */
+** else a lun_op has, as `.infer = f, .inplace = 1`.  It does not compile when
+** ops.def has no line for it. */
 #define OPS_OPERATOR(id, text, least, most, ...)                               \
   OPS_OPERATOR_WITH(id, text, least, most, id##_forward, id##_rules,           \
                     __VA_ARGS__)
 #define OPS_OPERATOR_WITH(id, text, least, most, run, table, ...)              \
+  _Static_assert(sizeof lun_op_##id > 0, "declared by its line in ops.def");   \
   const lun_op lun_op_##id = {.name = #id,                                     \
                               .doc = text,                                     \
                               .min_in = least,                                 \
