@@ -86,6 +86,8 @@ def run(cls, c, w, xs):
         return (x - t[0]) / torch.sqrt(t[1])
     if cls == "Rescaling":
         return x * torch.tensor(c["scale"]) + torch.tensor(c.get("offset", 0.0))
+    if cls == "LayerScale":
+        return x * t[0]
     if cls == "PReLU":
         return F.relu(x) + t[0] * torch.clamp(x, max=0)
     return {
@@ -109,6 +111,7 @@ def run(cls, c, w, xs):
         "Reshape": lambda: x.reshape(x.shape[0], *c["target_shape"]),
         "Permute": lambda: x.permute(0, *c["dims"]),
         "Dropout": lambda: x, "SpatialDropout2D": lambda: x, "GaussianNoise": lambda: x, "RandomFlip": lambda: x,
+        "StochasticDepth": lambda: x,
         "Add": lambda: sum(xs[1:], x), "Subtract": lambda: xs[0] - xs[1],
         "Multiply": lambda: np.prod(xs) if False else __import__("functools").reduce(lambda a, b: a * b, xs),
         "Average": lambda: sum(xs[1:], x) / len(xs), "Maximum": lambda: torch.maximum(xs[0], xs[1]),
@@ -138,6 +141,8 @@ def make_weights(cls, c, xs):
         w = [r(ch) + 1] if c.get("scale", True) else []
         w += [r(ch)] if c.get("center", True) else []
         return w + [r(ch), rng.uniform(0.5, 2, ch).astype("f4")]
+    if cls == "LayerScale":
+        return [r(ch) + 1]
     if cls == "LayerNormalization":
         return [r(ch) + 1, r(ch)]
     if cls == "Normalization" and c.get("mean") is None:
@@ -150,7 +155,7 @@ def make_weights(cls, c, xs):
 
 SLOTS = {"Conv2D": ["kernel", "bias"], "Dense": ["kernel", "bias"], "DepthwiseConv2D": ["depthwise_kernel", "bias"],
          "SeparableConv2D": ["depthwise_kernel", "pointwise_kernel", "bias"], "LayerNormalization": ["gamma", "beta"],
-         "Normalization": ["mean", "variance"], "PReLU": ["alpha"]}
+         "Normalization": ["mean", "variance"], "PReLU": ["alpha"], "LayerScale": ["gamma"]}
 
 
 def slots(cls, c):
@@ -270,6 +275,68 @@ def head(*extra): return [("flatten", "Flatten", {}), *extra, dn("answer", 4, ac
 def activation(a): return {"shape": [6, 5, 3], "layers": [cv("conv", 4, activation=a), *head()]}
 
 
+def bn(name, *reads): return (name, "BatchNormalization", {"epsilon": 1.001e-5}, *reads)
+def relu(name, *reads, a="relu"): return (name, "Activation", {"activation": a}, *reads)
+def dw(name, k, *reads, **c): return (name, "DepthwiseConv2D", dict(kernel_size=[k, k], use_bias=False, **c), *reads)
+
+
+def conv_bn(name, filters, k, *reads, padding="same", **c):
+    return [cv(name, filters, k, *reads, padding=padding, use_bias=False, **c), bn(name + "_bn"), relu(name + "_ac")]
+
+
+TOP = [("avg_pool", "GlobalAveragePooling2D", {}), dn("predictions", 4, activation="softmax")]
+# The blocks of keras.applications, in the order and with the names that they have there.
+apps = {
+    "app_inception": {"shape": [12, 12, 3], "layers": [*conv_bn("stem", 4, 3, padding="valid", strides=[2, 2]),
+        *conv_bn("b1", 3, 1), *conv_bn("b5_1", 2, 1, ["stem_ac"]), *conv_bn("b5_2", 3, 5),
+        *conv_bn("b3_1", 2, 1, ["stem_ac"]), *conv_bn("b3_2", 3, 3), *conv_bn("b3_3", 3, 3),
+        ("ap", "AveragePooling2D", {"pool_size": [3, 3], "strides": [1, 1], "padding": "same"}, ["stem_ac"]),
+        *conv_bn("bp", 2, 1), ("mixed0", "Concatenate", {"axis": 3}, ["b1_ac", "b5_2_ac", "b3_3_ac", "bp_ac"]),
+        cv("c17", 3, 3, padding="same"), (cv("c1x7", 3)[0], C, {"filters": 3, "kernel_size": [1, 7], "padding": "same"}),
+        (cv("c7x1", 3)[0], C, {"filters": 3, "kernel_size": [7, 1], "padding": "same"}), *TOP]},
+    "app_resnet50": {"shape": [14, 14, 3], "layers": [("conv1_pad", "ZeroPadding2D", {"padding": [[3, 3], [3, 3]]}),
+        cv("conv1_conv", 4, 7, strides=[2, 2]), bn("conv1_bn"), relu("conv1_relu"),
+        ("pool1_pad", "ZeroPadding2D", {"padding": [[1, 1], [1, 1]]}), ("pool1_pool", "MaxPooling2D", {"pool_size": [3, 3], "strides": [2, 2]}),
+        cv("b1_0_conv", 8, 1), bn("b1_0_bn"), cv("b1_1_conv", 3, 1, ["pool1_pool"]), bn("b1_1_bn"), relu("b1_1_relu"),
+        cv("b1_2_conv", 3, 3, padding="same"), bn("b1_2_bn"), relu("b1_2_relu"), cv("b1_3_conv", 8, 1), bn("b1_3_bn"),
+        ("b1_add", "Add", {}, ["b1_0_bn", "b1_3_bn"]), relu("b1_out"), *TOP]},
+    "app_resnet_v2": {"shape": [12, 12, 3], "layers": [("conv1_pad", "ZeroPadding2D", {"padding": [[3, 3], [3, 3]]}),
+        cv("conv1_conv", 4, 7, strides=[2, 2]), bn("pre_bn"), relu("pre_relu"), cv("b1_1_conv", 3, 1, use_bias=False), bn("b1_1_bn"),
+        relu("b1_1_relu"), ("b1_2_pad", "ZeroPadding2D", {"padding": [[1, 1], [1, 1]]}), cv("b1_2_conv", 3, 3, strides=[2, 2], use_bias=False),
+        bn("b1_2_bn"), relu("b1_2_relu"), cv("b1_3_conv", 4, 1), ("short", "MaxPooling2D", {"pool_size": [1, 1], "strides": [2, 2]}, ["conv1_conv"]),
+        ("b1_out", "Add", {}, ["short", "b1_3_conv"]), bn("post_bn"), relu("post_relu"), *TOP]},
+    "app_mobilenet_v2": {"shape": [13, 13, 3], "layers": [cv("Conv1", 4, 3, padding="same", strides=[2, 2], use_bias=False), bn("bn_Conv1"),
+        ("Conv1_relu", "ReLU", {"max_value": 6.0}), dw("expanded_dw", 3, padding="same"), bn("expanded_dw_BN"), ("expanded_relu", "ReLU", {"max_value": 6.0}),
+        cv("expanded_project", 3, 1, use_bias=False), bn("expanded_project_BN"), cv("b1_expand", 9, 1, use_bias=False), bn("b1_expand_BN"),
+        ("b1_expand_relu", "ReLU", {"max_value": 6.0}), dw("b1_dw", 3, padding="same"), bn("b1_dw_BN"), ("b1_dw_relu", "ReLU", {"max_value": 6.0}),
+        cv("b1_project", 3, 1, use_bias=False), bn("b1_project_BN"), ("b1_add", "Add", {}, ["expanded_project_BN", "b1_project_BN"]), *TOP]},
+    "app_densenet": {"shape": [12, 12, 3], "layers": [("zero_padding2d", "ZeroPadding2D", {"padding": [[3, 3], [3, 3]]}),
+        cv("conv1/conv", 4, 7, strides=[2, 2], use_bias=False), bn("conv1/bn"), relu("conv1/relu"), bn("conv2_block1_0_bn"), relu("conv2_block1_0_relu"),
+        cv("conv2_block1_1_conv", 4, 1, use_bias=False), bn("conv2_block1_1_bn"), relu("conv2_block1_1_relu"), cv("conv2_block1_2_conv", 2, 3, padding="same",
+        use_bias=False), ("conv2_block1_concat", "Concatenate", {"axis": 3}, ["conv1/relu", "conv2_block1_2_conv"]), bn("pool2_bn"), relu("pool2_relu"),
+        cv("pool2_conv", 3, 1, use_bias=False), ("pool2_pool", "AveragePooling2D", {"pool_size": [2, 2], "strides": [2, 2]}), *TOP]},
+    "app_nasnet": {"shape": [13, 13, 3], "layers": [*conv_bn("stem", 4, 3, padding="valid", strides=[2, 2]),
+        ("sep1", "SeparableConv2D", {"filters": 4, "kernel_size": [5, 5], "padding": "same", "use_bias": False}), bn("sep1_bn"), relu("sep1_r"),
+        ("sep2", "SeparableConv2D", {"filters": 4, "kernel_size": [3, 3], "padding": "same", "use_bias": False}), bn("sep2_bn"),
+        ("avg", "AveragePooling2D", {"pool_size": [3, 3], "strides": [1, 1], "padding": "same"}, ["stem_ac"]),
+        ("max", "MaxPooling2D", {"pool_size": [3, 3], "strides": [1, 1], "padding": "same"}, ["stem_ac"]),
+        ("add1", "Add", {}, ["sep2_bn", "avg"]), ("add2", "Add", {}, ["avg", "max"]), ("pad", "ZeroPadding2D", {"padding": [[0, 1], [0, 1]]}, ["stem_ac"]),
+        ("crop", "Cropping2D", {"cropping": [[1, 0], [1, 0]]}), ("normal_concat", "Concatenate", {"axis": 3}, ["add1", "add2", "crop"]),
+        relu("out"), *TOP]},
+    "app_efficientnet": {"shape": [14, 14, 3], "layers": [("rescaling", "Rescaling", {"scale": 1 / 255.0}), ("normalization", "Normalization", {"axis": -1}),
+        ("stem_conv_pad", "ZeroPadding2D", {"padding": [[0, 1], [0, 1]]}), cv("stem_conv", 4, 3, strides=[2, 2], use_bias=False), bn("stem_bn"),
+        relu("stem_activation", a="swish"), dw("block1a_dwconv", 3, padding="same"), bn("block1a_bn"), relu("block1a_activation", a="swish"),
+        ("block1a_se_squeeze", "GlobalAveragePooling2D", {}), ("block1a_se_reshape", "Reshape", {"target_shape": [1, 1, 4]}),
+        cv("block1a_se_reduce", 2, 1, activation="swish", padding="same"), cv("block1a_se_expand", 4, 1, activation="sigmoid", padding="same"),
+        ("block1a_se_excite", "Multiply", {}, ["block1a_activation", "block1a_se_expand"]), cv("block1a_project_conv", 4, 1, use_bias=False),
+        bn("block1a_project_bn"), ("block1a_drop", "Dropout", {"rate": 0.2}), ("block1a_add", "Add", {}, ["block1a_drop", "stem_activation"]), *TOP]},
+    "app_convnext": {"shape": [12, 12, 3], "layers": [cv("stem_conv", 4, 4, strides=[4, 4]), ("stem_layernorm", "LayerNormalization", {"epsilon": 1e-6}),
+        ("b0_depthwise", C, {"filters": 4, "kernel_size": [7, 7], "padding": "same", "groups": 4}), ("b0_layernorm", "LayerNormalization", {"epsilon": 1e-6}),
+        dn("b0_pointwise_1", 8), relu("b0_gelu", a="gelu"), dn("b0_pointwise_2", 4), ("b0_layer_scale", "LayerScale", {"projection_dim": 4}),
+        ("b0_identity", "StochasticDepth", {}), ("b0_add", "Add", {}, ["stem_layernorm", "b0_identity"]), ("gap", "GlobalAveragePooling2D", {}),
+        ("head_layernorm", "LayerNormalization", {"epsilon": 1e-6}), dn("head_dense", 4, activation="softmax")]},
+}
+
 nets = {
     "plain": {"shape": [9, 7, 3], "kind": "Sequential", "layers": [cv("a", 4, activation="relu", padding="same"),
               ("p", "MaxPooling2D", {"pool_size": [2, 2]}), ("drop", "Dropout", {"rate": 0.5}), *head()]},
@@ -339,7 +406,9 @@ nets = {
 for a in ["elu", "selu", "softplus", "softsign", "swish", "gelu", "exponential", "hard_sigmoid", "mish", "tanh"]:
     nets["act_" + a] = activation(a)
 
-IN_KERAS3 = {"plain", "one_sigmoid", "batch_norm", "mobile", "xception", "resnet", "dense", "normalized", "convnext",
+nets.update(apps)
+IN_KERAS3 = {*apps,
+             "plain", "one_sigmoid", "batch_norm", "mobile", "xception", "resnet", "dense", "normalized", "convnext",
              "nested", "sequence_in", "leaky", "act_hard_sigmoid"}  # what differs there: names, places, slots
 for keras in 2, 3:
     for name, net in nets.items():

@@ -112,6 +112,31 @@ describe("lunette explain", function()
     explain("one.png -o /proc/none/x.png", 74, "/proc/none")
   end)
 
+  it("writes one picture for each photograph, class and rule", function()
+    t.picture(folder .. "/other.png", 24, 24, 5)
+    require("lfs").mkdir(folder .. "/x")
+    require("lfs").mkdir(folder .. "/y")
+    t.spit(folder .. "/x/same.png", t.read(folder .. "/other.png"))
+    t.spit(folder .. "/y/same.png", t.read(folder .. "/one.png"))
+    local function wrote(arguments)
+      local code, text = t.program("explain --model glyphs -o many/ " .. arguments,
+                                   folder)
+      assert.equal(0, code, text)
+      return text:match "wrote (%S+)"
+    end
+    local seen, runs = {}, { "x/same.png", "y/same.png", "x/same.png --class 1",
+      "x/same.png --class 2", "x/same.png --modifier guided",
+      "x/same.png --layer block2_conv1" }
+    for i, arguments in ipairs(runs) do
+      local path = wrote(arguments)
+      assert.is_nil(seen[path], path)
+      seen[path], runs[i] = i, { arguments, path }
+    end
+    for _, run in ipairs { runs[1], runs[2], runs[6] } do
+      assert.equal(run[2], wrote(run[1])) -- the same again replaces its own
+    end
+  end)
+
   it("refuses models that are none", function()
     local function with(model, ...)
       local code, text = t.program(("explain one.png --model '%s'"):format(model),

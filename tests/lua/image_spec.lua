@@ -168,6 +168,48 @@ describe("preprocessing", function()
     assert.same({ 3, 40, 40 }, x.pictures[1]:shape())
   end)
 
+  it("pads to the whole picture, on the colour that becomes 0", function()
+    local t = core.zeros(3, 20, 40) + 255
+    local x = image.preprocess(t, { fit = "pad", mean = { 100, 50, 25 } }, 40)
+    assert.equal(0, x:get(1, 1, 1, 1)) -- ten rows above and below
+    assert.equal(0, x:get(1, 3, 40, 40))
+    assert.equal(155, x:get(1, 1, 20, 20))
+    assert.same({ 100, 50, 25 }, { x.pictures[1]:get(1, 1, 1),
+      x.pictures[1]:get(2, 1, 1), x.pictures[1]:get(3, 1, 1) })
+    x = image.preprocess(t, { fit = "pad", mean = { 100, 50, 25 }, order = "bgr" }, 40)
+    assert.equal(25, x.pictures[1]:get(1, 1, 1)) -- the mean is in the network's order
+  end)
+
+  it("turns as EXIF says, all eight ways", function()
+    local fit = require "lunette.picture.fit"
+    local t = core.tensor { { { 1, 2, 3 }, { 4, 5, 6 } } }
+    local want = {
+      { { 1, 2, 3 }, { 4, 5, 6 } }, { { 3, 2, 1 }, { 6, 5, 4 } },
+      { { 6, 5, 4 }, { 3, 2, 1 } }, { { 4, 5, 6 }, { 1, 2, 3 } },
+      { { 1, 4 }, { 2, 5 }, { 3, 6 } }, { { 4, 1 }, { 5, 2 }, { 6, 3 } },
+      { { 6, 3 }, { 5, 2 }, { 4, 1 } }, { { 3, 6 }, { 2, 5 }, { 1, 4 } },
+    }
+    for orientation, rows in ipairs(want) do
+      assert.is_true(fit.oriented(t, orientation):same(core.tensor { rows }),
+                     "orientation " .. orientation)
+    end
+  end)
+
+  it("warns of pictures of 0..1, and shows one channel as it is seen", function()
+    local lu, support = require "lunette", dofile "tests/lua/support.lua"
+    local net = lu.net { input = { 1, 4, 4 }, layers = { { "relu", "relu" } },
+                         preprocessing = { scale = 1 } }
+    local warned = support.warnings(net.images, net, { core.uniform(1, 0, 3, 4, 4) })
+    assert.equal(1, #warned)
+    assert.matches("pictures have 0 .. 255", warned[1])
+    local none, x = support.warnings(net.images, net,
+                                     { core.uniform(1, 0, 3, 4, 4) * 255 })
+    assert.equal(0, #none)
+    local p = x.pictures[1]
+    assert.equal(p:get(1, 2, 2), p:get(3, 2, 2))
+    assert.is_true(p[1]:distance(x[1][1]) < 1e-6)
+  end)
+
   it("names what it does not know, and the nearest", function()
     local function message(spec)
       local ok, e = pcall(image.spec, spec)

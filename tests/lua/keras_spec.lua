@@ -107,6 +107,53 @@ describe("a Keras config", function()
     assert.matches("too deep", refusal(deep))
   end)
 
+  it("of a million layers, a bomb, or an overflow is one clear line", function()
+    local layer = '{"class_name":"Dropout","config":{"name":"d"}}'
+    local million = '{"class_name":"Sequential","config":{"layers":['
+      .. (layer .. ","):rep(1e5) .. layer .. "]}}" -- more would be refused as text
+    local message = refusal(million)
+    assert.is_true(#message < 300, message)
+    message = refusal(("["):rep(200000) .. ("]"):rep(200000))
+    assert.is_true(#message < 300, message)
+    message = refusal(('{"a":'):rep(90) .. "1" .. ("}"):rep(90))
+    assert.is_true(#message < 300, message)
+    for _, d in ipairs { 2 ^ 31, 2 ^ 62, -4, 1e300, 0.5 } do
+      local huge = { class_name = "InputLayer",
+                     config = { batch_input_shape = { 1, d, d, 3 } } }
+      message = refusal(sequential(huge, { class_name = "Flatten" }))
+      assert.is_true(#message < 300, message)
+    end
+    local pad = { class_name = "ZeroPadding2D", config = { padding = 2 ^ 40 } }
+    assert.is_string(refusal(sequential(input, pad)))
+    local up = { class_name = "UpSampling2D", config = { size = { 2 ^ 33, 2 ^ 33 } } }
+    assert.is_string(refusal(sequential(input, up)))
+    local pool = { class_name = "MaxPooling2D", config = { pool_size = { 0, -1 } } }
+    assert.is_string(refusal(sequential(input, pool)))
+    local shape = { class_name = "Reshape", config = { target_shape = { -1, -1, 0 } } }
+    assert.is_string(refusal(sequential(input, shape)))
+  end)
+
+  it("with inputs that are none is refused", function()
+    for _, nodes in ipairs { 7, "x", { 7 }, { { 7 } }, { { { 7, 0, 0 } } }, { {} },
+                             { { args = 7 } }, { { args = { { class_name =
+                             "__keras_tensor__" } } } } } do
+      assert.is_string(refusal { class_name = "Functional", config = {
+        layers = { input, { class_name = "Add", name = "a", inbound_nodes = nodes } },
+        input_layers = { { "x", 0, 0 } }, output_layers = { { "a", 0, 0 } } } })
+    end
+  end)
+
+  it("with path separators in names keeps them from files and terminals", function()
+    for _, name in ipairs { "../../etc/passwd", "a/../b", "/abs" } do
+      local dense = { class_name = "Dense", config = { name = name } }
+      assert.is_string(refusal(sequential(input, { class_name = "Flatten" }, dense)))
+    end
+    for _, name in ipairs { "a\0b", "a\nb", "\27]0;x\7", ("x"):rep(5000) } do
+      local dropout = { class_name = "Dropout", config = { name = name } }
+      assert.matches("no plain text", refusal(sequential(input, dropout)))
+    end
+  end)
+
   it("names classes as Keras does", function()
     local config = require "lunette.weights.import.keras.config"
     for class, name in pairs { MaxPooling2D = "max_pooling2d", ReLU = "re_lu",

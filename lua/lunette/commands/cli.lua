@@ -7,7 +7,10 @@ local M = {}
 
 ---What the usual options mean, for --help.
 local meaning = {
-  model = "network: an installed model's name or a .safetensors file",
+  model = "network: an installed model's name or a model file",
+  fit = "stretch, crop or pad (default: as the weights were evaluated)",
+  filter = "how photographs are resized: nearest, bilinear, bicubic ...",
+  orient = "turn photographs as their EXIF orientation says",
   classes = "class ids or names, one for all pictures or one each",
   class = "class id or name, or predicted",
   out = "where the picture goes",

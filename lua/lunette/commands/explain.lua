@@ -35,7 +35,7 @@ local function parser_for(row)
   p:epilog("Every method has options of its own: lunette explain --method NAME --help")
   local names = rows.names(methods)
   p:argument("image", "pictures (JPEG, PNG, BMP); none: examples"):args "*"
-  p:option("-m --model", "installed model or .safetensors file (default: vgg16)")
+  p:option("-m --model", "installed model, or a model file (default: vgg16)")
   p:option("--method", "how: " .. flags.enumerate(names)):argname "<method>"
     :default "gradcam"
   p:option("-c --class", "class id or name (default: the most probable)")
@@ -45,6 +45,11 @@ local function parser_for(row)
   p:option("--dialect", "whose numbers: " .. flags.enumerate(dialects))
   p:option("-o --out", "picture (.png) or folder"):default "out/"
   p:option("--colormap", "jet, viridis, magma, ... (default jet for overlays)")
+  p:option("--fit", "how a photograph gets the network's size: stretch, crop, pad "
+    .. "(default: as the weights were evaluated)"):choices { "stretch", "crop", "pad" }
+  p:option("--filter", "how it is resized"):choices { "nearest", "box", "bilinear",
+    "hamming", "bicubic", "lanczos" }
+  p:flag("--orient", "turn photographs as their EXIF orientation says")
   p:option("--scale", "1 or 2"):default(1):convert(tonumber)
   p:option("--threads", "threads"):convert(tonumber)
   p:flag("--raw", "signed values, not normalised")
@@ -108,16 +113,19 @@ local function check_method(o)
 end
 
 
-local function file_name(o, names)
-  if not is_folder(o.out) then return o.out end
-  local base = (names[1] or "scene"):match "([^/]*)$":gsub("%.%w+$", ""):gsub("%s", "_")
-  if #names > 1 then base = ("%s+%d"):format(base, #names - 1) end
-  return ("%s/%s_%s.png"):format(o.out:gsub("/+$", ""), base, o.method)
+---The classes of every picture, or nil where the network has none.
+local function classes_of(run, k)
+  local ok, list = pcall(run.top, run, k)
+  return ok and list or nil, list
 end
 
 
 local function print_top(run, names)
-  for i, row in ipairs(run:top(5)) do
+  local list, message = classes_of(run, 5)
+  if not list then
+    text.say((message:gsub("^top: ", "")) .. "; --class N means its channel N, from 0")
+  end
+  for i, row in ipairs(list or {}) do
     text.say(names[i])
     for _, c in ipairs(row) do
       text.say("  " .. require("lunette.net.report").class_text(c, run:kind()))
@@ -143,7 +151,7 @@ end
 ---The class of each map with its probability, or its value where it has none.
 local function captions(run, map)
   local list, p = {}, run:probabilities()
-  for i, row in ipairs(map.story.classes and run:top(math.maxinteger) or {}) do
+  for i, row in ipairs(map.story.classes and classes_of(run, math.maxinteger) or {}) do
     for _, c in ipairs(row) do
       if c.class == map.story.classes[i] then
         list[i] = p and ("%s  %.1f %%"):format(c.name, 100 * c.probability)
@@ -157,7 +165,7 @@ end
 
 ---Laid over the picture where the method's row says so, and where the map has as many
 ---values as a layer.
-local function draw(o, run, map, names)
+local function draw(o, run, map, path)
   local canvas = require "lunette.picture.canvas" {
     columns = run:count(), scale = o.scale,
     title = ("%s: %s"):format(run.net.name, o.method) }
@@ -176,13 +184,14 @@ local function draw(o, run, map, names)
     opts.overlay, opts.colormap = run.images.pictures, o.colormap or "jet"
   end
   canvas:row(title, shown, opts)
-  return canvas:save(file_name(o, names))
+  return canvas:save(path)
 end
 
 
 ---The pictures that were named, or else examples.
 local function pictures_of(net, o)
-  return net:images { image = o.image, fallback = function()
+  return net:images { image = o.image, fit = o.fit, filter = o.filter,
+                      orient = o.orient, fallback = function()
     local pictures, classes, names = require("lunette.commands.defaults").pictures(net)
     return pictures, pictures and names or classes
   end }
@@ -218,9 +227,14 @@ return function(args)
   print_top(run, images.names)
   local map = methods[o.method](run, method_options(o, run))
   text.say(headline(o, run, map.story))
+  local path = o.out
+  if is_folder(path) then
+    path = require("lunette.commands.output_name").choose(path, images.names, o,
+      map.story)
+  end
   local ok
-  ok, message = draw(o, run, map, images.names)
+  ok, message = draw(o, run, map, path)
   if not ok then return fail(74, message) end
-  text.say("wrote " .. file_name(o, images.names))
+  text.say("wrote " .. path)
   return 0
 end

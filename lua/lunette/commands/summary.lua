@@ -7,7 +7,7 @@ local text = require "lunette.base.text"
 ---@return integer exit code
 return function(args)
   local parser = cli.parser("lunette summary", "Prints a network's layers.")
-  parser:argument("model", "an architecture, an installed model or a .safetensors file")
+  parser:argument("model", "an architecture, an installed model or a model file")
   parser:flag("--all", "activations on lines of their own")
   local o = parser:parse(args)
   local net, message = require("lunette.weights.load").load(o.model)

@@ -355,13 +355,15 @@ local function fallback_pictures(net, what)
   end
   local pictures, names = what.fallback(net)
   if not pictures then return nil, names end
-  return { image = pictures, fit = what.fit, filter = what.filter }, names
+  local again = { image = pictures }
+  for _, key in ipairs { "fit", "filter", "orient" } do again[key] = what[key] end
+  return again, names
 end
 
 
 ---Loads pictures and preprocesses them as the weights want.
 ---@param what string|any[]|table   paths, pictures, or options with them as `image`,
----  maybe `fit` and `filter`, and `fallback`, a function(net) that gives pictures
+---  maybe `fit`, `filter`, `orient`; `fallback`, a function(net) that gives pictures
 ---  and their names where `image` is empty (lu.cli has one)
 ---@return lunette.Tensor? images, string? message   (N,C,H,W) with .pictures, .names
 ---  (paths) and .titles (names without folder and suffix)

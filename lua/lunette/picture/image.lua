@@ -3,6 +3,7 @@
 ---whole numbers 0..255; a batch for a network is (N,3,H,W), preprocessed.
 local core = require "lunette.core"
 local files = require "lunette.base.files"
+local fit = require "lunette.picture.fit"
 local preprocessing = require "lunette.picture.preprocessing"
 local shapes = require "lunette.base.shapes"
 local types = require "lunette.base.types"
@@ -56,15 +57,18 @@ local turned = {
 ---Keras and PyTorch leave EXIF rotation alone, and so do their scores.
 local function warn_if_turned(name, info)
   if turned[info.orientation] then
-    warn(("picture '%s' is stored %s (EXIF orientation %d) and used as stored")
-         :format(name, turned[info.orientation], info.orientation))
+    warn(("picture '%s' is stored %s (EXIF orientation %d) and used as stored; orient "
+          .. "turns it"):format(name, turned[info.orientation], info.orientation))
   end
 end
 
 
-local function read_image(path)
+local function read_image(path, orient)
   local image, info = core.image.load(path)
   if not image then return nil, info end
+  if orient and turned[info.orientation] then
+    return M.to_image(fit.oriented(M.from_image(image), info.orientation)), info
+  end
   warn_if_turned(path, info)
   return image, info
 end
@@ -163,36 +167,6 @@ function M.crop(picture, left, top, width, height)
 end
 
 
----Python's round: halves go to the even number, as torchvision's crop does.
-local function round_even(x)
-  local low = math.floor(x)
-  if x - low == 0.5 then return low + low % 2 end
-  return math.floor(x + 0.5)
-end
-
-
----torchvision's Resize and CenterCrop: the short side to side / crop_pct, then
----the middle.
-local function short_side_and_crop(image, h, w, spec)
-  local width, height = image:size()
-  local short = math.floor(math.max(h, w) / spec.crop_pct)
-  local rw, rh = short, short
-  if width < height then
-    rh = short * height // width
-  else
-    rw = short * width // height
-  end
-  local left, top = round_even((rw - w) / 2), round_even((rh - h) / 2)
-  return image:resize(rw, rh, spec.filter):crop(left, top, w, h)
-end
-
-
-local function fitted(image, h, w, spec)
-  if spec.fit == "crop" then return short_side_and_crop(image, h, w, spec) end
-  return image:resize(w, h, spec.filter)
-end
-
-
 -- to and from networks ---------------------------------------------------------
 
 
@@ -201,7 +175,7 @@ local function planes(images, spec, channels)
   local w, h = images[1]:size()
   local x = core.zeros(#images, 1, h, w)
   for i, image in ipairs(images) do
-    x[i] = core.image.to_planes({ image:grey() }, spec)[1][1]
+    x[i] = core.image.to_planes({ image }, spec)[1][1]
   end
   return x
 end
@@ -234,7 +208,7 @@ function M.preprocess(what, spec, size)
     images[i] = M.to_image(picture)
     if size then
       local h, w = size_of(size, 2)
-      images[i] = fitted(images[i], h, w, spec)
+      images[i] = fit.apply(images[i], h, w, spec)
     end
     pictures[i] = M.from_image(images[i])
   end
@@ -271,17 +245,21 @@ local function paths_of(what)
 end
 
 
+---An option that was given: lu.cli has "" for those that were not.
+local function given(word) return word ~= "" and word or nil end
+
+
 ---A network's preprocessing, with the options' `fit` and `filter` over it.
 local function spec_for(net, what)
   local spec = M.spec(net.preprocessing)
-  local fit, filter = nil, nil
-  if type(what) == "table" then fit, filter = what.fit, what.filter end
-  if not fit and not filter then return spec end
-  local given = { fit = fit or spec.fit, filter = filter }
+  local way, filter = nil, nil
+  if type(what) == "table" then way, filter = given(what.fit), given(what.filter) end
+  if not way and not filter then return spec end
+  local own = { fit = way or spec.fit, filter = filter }
   for _, key in ipairs { "order", "scale", "mean", "std", "crop_pct", "size" } do
-    given[key] = spec[key]
+    own[key] = spec[key]
   end
-  return M.spec(given)
+  return M.spec(own)
 end
 
 
@@ -301,10 +279,40 @@ local function warn_of_files(net, list)
 end
 
 
+---A picture of 0..1 would be seen as black.
+local function warn_of_dark(name, item)
+  if types.is_image(item) then return end
+  local s = item:stats()
+  if s.max > 0 and s.max <= 1 and s.min ~= s.max then
+    warn(("%s has values of %.3g .. %.3g, and pictures have 0 .. 255: multiply it by "
+          .. "255"):format(name, s.min, s.max))
+  end
+end
+
+
+---The images of what is named or given, and their names; nil, message.
+local function images_of(list, orient)
+  local images, names = {}, {}
+  for i, item in ipairs(list) do
+    local image, message = item, nil
+    names[i] = type(item) == "string" and item or "picture " .. i
+    if type(item) == "string" then
+      image, message = read_image(item, orient)
+    else
+      warn_of_dark(names[i], item)
+    end
+    if not image then return nil, message end
+    images[i] = M.to_image(image)
+  end
+  return images, names
+end
+
+
 ---Reads pictures and preprocesses them as a network wants.
 ---@param net lunette.Net
 ---@param what string|(string|lunette.Tensor)[]|table   paths or pictures, or parsed
----  options with `image` (and maybe `fit`, `filter`) in them
+---  options with `image` in them, and maybe `fit`, `filter`, and `orient`: true turns
+---  photographs as EXIF says
 ---@return lunette.Tensor? x   (N,C,H,W) with x.pictures ((3,H,W) of 0..255 as the
 ---  network sees them) and x.names (the paths)
 ---@return string? message
@@ -312,13 +320,13 @@ function M.batch(net, what)
   local list, spec = paths_of(what), spec_for(net, what)
   if #list == 0 then return nil, "no pictures given" end
   local channels, h, w = table.unpack(net.input)
-  local images, pictures, names = {}, {}, {}
-  for i, item in ipairs(list) do
-    local image, message = item, nil
-    names[i] = type(item) == "string" and item or "picture " .. i
-    if type(item) == "string" then image, message = read_image(item) end
-    if not image then return nil, message end
-    images[i] = fitted(M.to_image(image), h, w, spec)
+  local orient = type(what) == "table" and what.orient == true
+  local images, names = images_of(list, orient)
+  if not images then return nil, names end
+  local pictures = {}
+  for i, image in ipairs(images) do
+    images[i] = fit.apply(image, h, w, spec)
+    if channels == 1 then images[i]:grey() end -- as the network sees it
     pictures[i] = M.from_image(images[i])
   end
   warn_of_files(net, list)

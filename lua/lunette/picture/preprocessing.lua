@@ -10,19 +10,22 @@ local M = {}
 ---@field scale? number     a byte is multiplied by this first (1)
 ---@field mean? number[]    subtracted then, in the network's channel order
 ---@field std? number[]     divided by last
----@field fit? string       "stretch" (default) or "crop": short side, then centre
----@field filter? string    "nearest" for stretch, "bilinear" for crop
+---@field fit? string       "stretch" (default), "crop": short side, then centre, or
+---  "pad": the whole picture on the colour that becomes 0
+---@field filter? string    "nearest" for stretch, else "bilinear", antialiased
 ---@field crop_pct? number  share of the short side that crop keeps (0.875)
 ---@field size? integer|integer[]  side, or {height, width}
 
 ---What the names mean (keras.applications.imagenet_utils.preprocess_input):
----caffe is BGR minus ImageNet's mean, torch is 0..1 standardised, tf is -1..1.
+---caffe is BGR minus ImageNet's mean, torch is 0..1 standardised, tf is -1..1. Keras
+---stretches to the nearest pixel (load_img); torchvision evaluates by Resize(256) and
+---CenterCrop(224), bilinear.
 ---@type table<string, lunette.Preprocessing>
 M.modes = {
   caffe = { order = "bgr", scale = 1, mean = { 103.939, 116.779, 123.68 },
             std = { 1, 1, 1 } },
   torch = { order = "rgb", scale = 1 / 255, mean = { 0.485, 0.456, 0.406 },
-            std = { 0.229, 0.224, 0.225 } },
+            std = { 0.229, 0.224, 0.225 }, fit = "crop" },
   tf = { order = "rgb", scale = 1 / 127.5, mean = { 1, 1, 1 }, std = { 1, 1, 1 } },
 }
 
@@ -32,12 +35,39 @@ local defaults = {
 }
 
 
+local function is_number(x)
+  return type(x) == "number" and x == x and math.abs(x) ~= math.huge
+end
+
+
 local function check_triple(name, list)
   if type(list) == "number" then list = { list, list, list } end
   if type(list) ~= "table" or (#list ~= 3 and #list ~= 1) then
     error(("preprocessing: %s must be one number or three"):format(name), 0)
   end
+  for _, x in ipairs(list) do
+    if not is_number(x) then
+      error(("preprocessing: %s holds '%s', which is no number"):format(name,
+            tostring(x)), 0)
+    elseif name == "std" and x == 0 then
+      error("preprocessing: std is 0, by which nothing can be divided", 0)
+    end
+  end
   return #list == 3 and list or { list[1], list[1], list[1] }
+end
+
+
+local filters = { "nearest", "box", "bilinear", "hamming", "bicubic", "lanczos" }
+
+
+local function check_range(spec)
+  if not is_number(spec.scale) or spec.scale == 0 then
+    error(("preprocessing: scale is '%s', expected a number other than 0"):format(
+          tostring(spec.scale)), 0)
+  end
+  if not is_number(spec.crop_pct) or spec.crop_pct <= 0 or spec.crop_pct > 1 then
+    error("preprocessing: crop_pct is above 0 and at most 1", 0)
+  end
 end
 
 
@@ -59,9 +89,11 @@ local function full_spec(what)
   for key, value in pairs(given) do base[key] = value end
   local spec = options.check("preprocessing", base, defaults, 0)
   options.choice("preprocessing: order", spec.order, { "rgb", "bgr" }, 0)
-  options.choice("preprocessing: fit", spec.fit, { "stretch", "crop" }, 0)
+  options.choice("preprocessing: fit", spec.fit, { "stretch", "crop", "pad" }, 0)
+  check_range(spec)
   spec.mean, spec.std = check_triple("mean", spec.mean), check_triple("std", spec.std)
-  spec.filter = spec.filter or (spec.fit == "crop" and "bilinear" or "nearest")
+  spec.filter = spec.filter or (spec.fit == "stretch" and "nearest" or "bilinear")
+  options.choice("preprocessing: filter", spec.filter, filters, 0)
   spec.bgr = spec.order == "bgr"
   return spec
 end

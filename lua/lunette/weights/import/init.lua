@@ -119,9 +119,8 @@ end
 
 
 ---The first candidate that is a network, and the prefixes of others that are, too.
-local function first_fit(list, given, in_out)
-  local hit, problem, others, copies = nil, nil, {}, {}
-  for _, c in ipairs(list) do others[c.prefix] = true end
+local function first_fit(list, others, given, in_out)
+  local hit, problem, copies = nil, nil, {}
   for _, c in ipairs(list) do
     others[c.prefix] = nil
     local one, why = try_prefix(c, others, given, in_out)
@@ -139,9 +138,11 @@ end
 
 ---A state dict: the network that stands behind one of the prefixes.
 local function of_state(found, floats, given, in_out)
-  local list, message = chosen(prefixes.find(floats, foreign.anchors()), given)
+  local all, others = prefixes.find(floats, foreign.anchors()), {}
+  for _, c in ipairs(all) do others[c.prefix] = c.prefix ~= "" or nil end
+  local list, message = chosen(all, given)
   if not list then return nil, message end
-  local hit, problem, copies = first_fit(list, given, in_out)
+  local hit, problem, copies = first_fit(list, others, given, in_out)
   if not hit then return nil, problem end
   found.left = hit.notes
   for _, note in ipairs(hit.beside) do found.left[#found.left + 1] = note end

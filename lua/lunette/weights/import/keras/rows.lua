@@ -270,6 +270,18 @@ function M.LayerNormalization(e, call, xs, c)
 end
 
 
+---x * gamma, a number a channel (ConvNeXt).
+function M.LayerScale(e, call, xs)
+  local x = e:real(call, xs[1])
+  local n = x.shape[1]
+  local shape = #x.shape == 3 and { n, 1, 1 } or { n }
+  local y = e:add(call, call.name, "mul", { x, { param = "gamma", shape = shape } })
+  e:param(call, y.name, "gamma", e:find(call, { "gamma", "Variable" }, 1), { n }, { 1 },
+          shape)
+  return y
+end
+
+
 ---x * scale + offset with a number, or one for every channel.
 local function affine(e, call, x, scale, offset)
   local name = call.name

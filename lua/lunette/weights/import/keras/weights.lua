@@ -120,7 +120,7 @@ end
 local has_weights = {
   Conv2D = true, Dense = true, DepthwiseConv2D = true, SeparableConv2D = true,
   BatchNormalization = true, LayerNormalization = true, Normalization = true,
-  PReLU = true,
+  PReLU = true, LayerScale = true,
 }
 
 
