@@ -2,6 +2,7 @@
 ---layer alone, the most relevant channels, and the pictures that show what they are
 ---about.
 local core = require "lunette.core"
+local image = require "lunette.picture.image"
 local options = require "lunette.base.options"
 local relevance = require "lunette.explain.relevance"
 local scores = require "lunette.score"
@@ -162,22 +163,38 @@ function M.top(run, opts)
 end
 
 
----The same as a canvas: a row a channel, its pictures and conditional maps in turn.
+local function joined(list)
+  list[#list + 1] = { dim = 1 }
+  return core.ops.concat(table.unpack(list))
+end
+
+
+---A canvas of what `top` found: a row a channel with the pictures that show it, and
+---below them the channel's conditional maps.
+---Example:
+---  local net = lu.load "glyphs"
+---  local run = net:run(net:images(lu.glyphs.default_images(4).images))
+---  local opts = { layer = "block4_conv3", count = 2, pictures = 2 }
+---  local found = lu.concepts.top(run, opts)
+---  local canvas = lu.concepts.draw(run, found, lu.canvas { columns = 2 })
+---  print(canvas)
 ---@param run lunette.Run
 ---@param concepts table   of `top`
----@return { title: string, pictures: lunette.Tensor[], maps: lunette.Tensor[] }[] rows
-function M.rows(run, concepts)
-  local rows = {}
-  for i, concept in ipairs(concepts) do
-    local row = { title = ("channel %d, %.0f %%"):format(concept.channel,
-                  100 * concept.share), pictures = {}, maps = {} }
+---@param canvas table     of as many columns as pictures a channel
+---@return table canvas
+function M.draw(run, concepts, canvas)
+  local pictures = image.deprocess(run.images, run.net.preprocessing)
+  for _, concept in ipairs(concepts) do
+    local shown, maps = {}, {}
     for j, p in ipairs(concept.pictures) do
-      row.pictures[j] = run.images:rows(p.picture)
-      row.maps[j] = p.map:sum { dims = { 2 } }
+      shown[j] = pictures[p.picture]
+      maps[j] = p.map:sum { dims = { 2 } }
     end
-    rows[i] = row
+    canvas:row(("channel %d, %.0f %%"):format(concept.channel, 100 * concept.share),
+               shown)
+    canvas:row("its relevance", joined(maps))
   end
-  return rows
+  return canvas
 end
 
 return M

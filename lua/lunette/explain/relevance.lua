@@ -312,7 +312,8 @@ end
 
 ---The flow as a picture: a bar a layer with its name, as long as the relevance that it
 ---gets (grey: what was handed back in all), the last layer on top; the part that it
----loses is red where that is more than 5 %. Layers that change nothing are left out.
+---loses is red where that is more than 5 %; black is relevance below 0. Layers that
+---change nothing are left out.
 ---@param flow lunette.Flow
 ---@param width? integer   560
 ---@return lunette.Tensor picture   (3,H,width), 0..255
