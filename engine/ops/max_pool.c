@@ -99,8 +99,9 @@ static void max_row(const work *k, const float *x, int64_t r, float *y,
   int64_t lo, hi, from, to;
   ops_window_inside(w, 0, r, &lo, &hi);
   for (int64_t c = 0; c < w->out[1]; c++) {
-    ops_window_inside(w, 1, c, &from, &to);
+    int64_t left = -ops_window_at(w, 1, c, 0), step = w->dilation[1];
     y[c] = -HUGE_VALF;
+    from = left > 0 ? (left + step - 1) / step : 0; /* the first tap inside */
     tap[c] = (int32_t)(lo * w->k[1] + from);
   }
   for (int64_t i = lo; i < hi; i++)
