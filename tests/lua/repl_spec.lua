@@ -310,14 +310,18 @@ describe("the REPL in a terminal", function()
 
   -- The bound is the issue's 0.2 s, with room for a busy machine and for tmux.
   it("stops a computation on Ctrl-C and gives its memory back", function()
+    -- its classes are not to be completed later
+    finally(function() t:enter "big = nil" end)
     t:run("big = lu.net(lu.models.squeezenet1_0()):init(1)", ">$", 20)
+    local _, echo = t:run("20 + 2", "\n22") -- what this machine takes for nothing
     t:run("collectgarbage() collectgarbage() before = lu.memory().live", ">$")
     t:enter("for i = 1, 1000 do big:run(lu.zeros(64, 3, 227, 227), "
             .. "{ keep = false }) end")
     os.execute "sleep 1.2"
     t:key "C-c"
     local _, seconds = t:wait("interrupted", 10)
-    assert.is_true(seconds < (sanitized and 10 or 1), "took " .. seconds)
+    local most = (sanitized and 10 or 1) + 4 * echo
+    assert.is_true(seconds < most, ("took %g of %g s"):format(seconds, most))
     t:run("lu.memory().live - before < 2^16", "\ntrue")
   end)
 
@@ -370,7 +374,8 @@ describe("the REPL in a terminal", function()
   local function leave(program)
     for _ = 1, 10 do
       program:key "C-c"
-      if pcall(program.wait, program, "LEFT 130", 1) then return end
+      program:key "C-c"
+      if pcall(program.wait, program, "LEFT 130", 2) then return end
     end
     program:wait "LEFT 130"
   end
