@@ -59,7 +59,8 @@ function M.open(env, args, width)
   for key, value in pairs(env) do list[#list + 1] = key .. "=" .. quote(value) end
   local command = table.concat(list, " ") .. " " .. M.program .. " " .. (args or "")
   self:tmux(("-f /dev/null new-session -d -x %d -y 40 %s"):format(width or 100,
-            quote(command .. "; echo LEFT $?; sleep 60")))
+            quote("trap : INT; " .. command -- Ctrl-C is the program's alone
+                  .. "; echo LEFT $?; trap '' INT; sleep 60")))
   return self
 end
 
