@@ -115,7 +115,8 @@ end
 ---What the names in a Keras config say of the pictures its networks were trained on.
 local trained_with = {
   { "resnet%d*v2", "tf" }, { "^vgg", "caffe" }, { "^resnet", "caffe" },
-  { "^densenet", "torch" }, { "^mobilenet", "tf" }, { "^xception", "tf" },
+  { "^densenet", { mode = "torch", fit = "stretch" } }, { "^mobilenet", "tf" },
+  { "^xception", "tf" },
   { "^inception", "tf" }, { "^nasnet", "tf" },
 }
 
