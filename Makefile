@@ -214,7 +214,11 @@ arm64:  ## build for 64-bit ARM and run the C tests in an emulator
 	@tests/emulated arm64
 armhf:  ## build for 32-bit ARM and run the C tests in an emulator
 	@tests/emulated armhf
-testbuild: $(CTEST) $(BUILD)/hash_weights
+# A system that fails when told to (faults_spec.lua).
+$(BUILD)/fault.so: tests/faults/fault.c $(FLAGS)
+	$(call say,LD)
+	$(Q)$(CC) -shared -fPIC -O1 -Wall -Wextra -std=gnu11 -o $@ $< -ldl
+testbuild: $(CTEST) $(BUILD)/hash_weights $(BUILD)/fault.so
 hash_weights: $(BUILD)/hash_weights
 lint:  ## luacheck, layout of C, layers
 	luacheck -q .

@@ -86,8 +86,9 @@ void lun_mem_trim(void); /* give cached blocks back to the system */
 void lun_mem_set_limit(size_t bytes);
 size_t lun_mem_limit(void);
 int lun_mem_over(size_t more);
-/* Tests: the nth allocation from now on (1 = the next) fails; 0: never. */
-void lun_mem_fail_at(long nth);
+/* Tests: the nth allocation from now on (1 = the next) fails; 0: never.  Returns
+** how many were still to come before the one that was asked for last. */
+long lun_mem_fail_at(long nth);
 
 /* ---- threads and interruption (par.c) ---------------------------------- */
 

@@ -208,8 +208,11 @@ int lun_mem_over(size_t more) {
   return pool.limit && lun_mem().live + more > pool.limit;
 }
 
-void lun_mem_fail_at(long nth) {
+long lun_mem_fail_at(long nth) {
+  long left;
   pthread_mutex_lock(&pool.lock);
+  left = pool.fail_at;
   pool.fail_at = nth;
   pthread_mutex_unlock(&pool.lock);
+  return left;
 }

@@ -332,11 +332,14 @@ int lun_weights_tensor(lun_weights *w, int i, lun_tensor **out, lun_err *err) {
 
 /* ---- writing ---- */
 
-/* {"dtype", "shape", "data_offsets"} of one tensor. */
+/* {"dtype", "shape", "data_offsets"} of one tensor; NULL: no memory. */
 static json_t *entry_of(const lun_tensor *t, size_t begin, size_t width) {
   json_t *shape = json_array();
   for (int d = 0; d < t->ndim; d++)
-    json_array_append_new(shape, json_integer(t->dim[d]));
+    if (json_array_append_new(shape, json_integer(t->dim[d])) != 0) {
+      json_decref(shape);
+      return NULL;
+    }
   return json_pack("{s:s,s:o,s:[I,I]}", "dtype", width == 2 ? "F16" : "F32",
                    "shape", shape, "data_offsets", (json_int_t)begin,
                    (json_int_t)(begin + (size_t)t->size * width));
@@ -360,12 +363,14 @@ static int header_of(json_t *root, int n, const char *const *names,
                      const char *const *meta, const char *path, lun_err *err) {
   size_t at = 0, width = dtype == LUN_F16 ? 2 : 4;
   json_t *m = json_object();
-  json_object_set_new(root, "__metadata__", m);
+  if (json_object_set_new(root, "__metadata__", m) != 0)
+    return lun_fail(err, LUN_ENOMEM, "%s: no memory", path);
   for (; meta && meta[0]; meta += 2)
     LUN_TRY(add_new(m, meta[0], json_string(meta[1]), path, err));
   for (int i = 0; i < n; i++) {
-    LUN_TRY(
-        add_new(root, names[i], entry_of(tensors[i], at, width), path, err));
+    json_t *v = entry_of(tensors[i], at, width);
+    if (!v) return lun_fail(err, LUN_ENOMEM, "%s: no memory", path);
+    LUN_TRY(add_new(root, names[i], v, path, err));
     at += (size_t)tensors[i]->size * width;
   }
   return LUN_OK;

@@ -54,10 +54,11 @@ static int threads(lua_State *L) {
   return 1;
 }
 
-/* Tests: the nth allocation from now on fails. */
+/* Tests: the nth allocation from now on fails; returns how far off the failure
+** was that was asked for last. */
 static int fail_at(lua_State *L) {
-  lun_mem_fail_at((long)luaL_checkinteger(L, 1));
-  return 0;
+  lua_pushinteger(L, lun_mem_fail_at((long)luaL_checkinteger(L, 1)));
+  return 1;
 }
 
 static int clock_now(lua_State *L) {

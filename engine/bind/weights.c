@@ -1,5 +1,7 @@
 /* weights.c (binding) - safetensors files. */
 #include <limits.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "bind.h"
 
@@ -142,6 +144,11 @@ static lun_tensor *kept_tensor(lua_State *L, int list, int i) {
   return t;
 }
 
+/* Tables have no order; files of the same weights are to have the same bytes. */
+static int by_key(const void *a, const void *b) {
+  return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
 /* core.write_weights(path, {{name, tensor}, ...}, "f32"|"f16"[, meta]) ->
 ** true, or nil and a message */
 static int weights_write(lua_State *L) {
@@ -162,6 +169,7 @@ static int weights_write(lua_State *L) {
   names = lua_newuserdatauv(L, (size_t)(n + 1) * sizeof *names, 0);
   tensors = lua_newuserdatauv(L, (size_t)(n + 1) * sizeof *tensors, 0);
   for (int i = 0; i < npairs; i++) pairs[i] = kept_string(L, PAIRS, i + 1);
+  qsort(pairs, (size_t)npairs / 2, 2 * sizeof *pairs, by_key);
   pairs[npairs] = NULL;
   for (int i = 0; i < n; i++) {
     names[i] = kept_string(L, TENSORS, 2 * i + 1);

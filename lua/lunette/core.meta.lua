@@ -896,7 +896,8 @@ function core.spawn(path, arguments, input) end
 function Process:finish() end
 
 ---For tests: the nth allocation from now on fails.
----@param nth integer
+---@param nth integer      0: none
+---@return integer left    how far off the one was that was asked for last: 0, it came
 function core.fail_at(nth) end
 
 ---Interrupts what is being computed, or takes that back.

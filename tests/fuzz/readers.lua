@@ -40,7 +40,8 @@ function M.json(bytes)
   if value == nil then return answered(value, message) end
   local ok, once = pcall(json.encode, value)
   if not ok then return assert(type(once) == "string") end
-  assert(json.encode(assert(json.decode(once))) == once)
+  value, message = json.decode(once) -- may be false
+  assert(not message and json.encode(value) == once)
 end
 
 

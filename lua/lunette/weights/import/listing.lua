@@ -25,10 +25,10 @@ function M.list(file)
     if f[1] == "format" then
       found.format = f[2]
     elseif f[1] == "meta" then
-      found.meta[program.unescape(f[2])] = program.unescape(f[3] or "")
+      found.meta[program.unescape(f[2] or "")] = program.unescape(f[3] or "")
     elseif f[1] == "skipped" then
-      found.skipped[#found.skipped + 1] = program.unescape(f[2])
-    elseif f[1] == "tensor" then
+      found.skipped[#found.skipped + 1] = program.unescape(f[2] or "")
+    elseif f[1] == "tensor" and f[4] then
       found.tensors[#found.tensors + 1] = {
         index = #found.tensors, type = f[2], shape = numbers(f[3]), name = f[4],
       }
