@@ -49,7 +49,7 @@ local commands = {
               out = { "out-gradcam_block5_relu3.npy", "out.json", "out.png" } },
   save = { words = "-e \"assert(lu.save(assert(lu.load 'glyphs'), 'w.safetensors'))\"",
            out = { "w.safetensors" } },
-  import = { words = "import -o k.safetensors " .. root
+  import = { words = "import --force -o k.safetensors " .. root
                      .. "/tests/data/import/keras.h5",
              out = { "k.safetensors" } },
 }
