@@ -200,6 +200,14 @@ return function(test)
       baseline = baseline(case, base) })
   end)
 
+  test("^deeplift_rescale_(%a+)$", function(case, base)
+    return lu.deeplift(case.run, { score = case.class, baseline = baseline(case, base) })
+  end)
+  test("^layer_deeplift_rescale_(%a+)@(.+)$", function(case, base, layer)
+    return lu.layer_deeplift(case.run, { score = case.class, layer = layer,
+                                         baseline = baseline(case, base) })
+  end)
+
   -- class activation maps
   for key, method in pairs { gradcam = "gradcam", layercam = "layercam",
       hirescam = "hirescam", xgradcam = "xgradcam", gradcam_plus_plus = "gradcam_pp",
