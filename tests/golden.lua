@@ -194,8 +194,13 @@ end
 ---is none; the answer; and how far roundings move it, where the row says so.
 local function measure(net, case, file, key, class, t, captures)
   case.class = math.tointeger(tonumber(class)) or 0
+  ---What is stored under the key that begins so.
   function case.stored(name)
-    return file.tensor[("%s/%s/%s"):format(case.image, class, name)]()
+    local begin = ("%s/%s/%s"):format(case.image, class, name)
+    for _, full in ipairs(file.keys) do
+      if full:sub(1, #begin) == begin then return file.tensor[full]() end
+    end
+    error("nothing is stored as " .. name, 0)
   end
   case.want = file.tensor[key]()
   local limit = row_limit(t, net) or limit_of(net, file, key)

@@ -154,6 +154,13 @@ return function(test)
     return (ig(case, "riemann_middle", n, s.min) + ig(case, "riemann_middle", n, s.max))
       / 2
   end)
+  test("^xrai_(%a+)_mindiff(%d+)_dilate(%d+)(.*)$",
+       function(case, mode, least, by, rank)
+    local base = case.stored "xrai_base"
+    return lu.xrai(case.run, { score = case.class, mode = mode, base = base,
+      min_diff = tonumber(least), dilate = tonumber(by), rank = rank == "_rank",
+      labels = case.given "xrai_labels" })
+  end)
   test("^expected_gradients_s(%d+)$", function(case, samples)
     return lu.expected_gradients(case.run, { score = case.class,
       samples = tonumber(samples), baselines = case.given "eg_baselines",
@@ -213,7 +220,8 @@ return function(test)
       hirescam = "hirescam", xgradcam = "xgradcam", gradcam_plus_plus = "gradcam_pp",
       elementwise_gradcam = "elementwise_gradcam", scorecam = "scorecam",
       ablationcam = "ablationcam", fem = "fem", kpca_cam = "kpca_cam",
-      seg_eigen_cam = "seg_eigen_cam", finer_cam = "finer_cam" } do
+      seg_eigen_cam = "seg_eigen_cam", finer_cam = "finer_cam",
+      shapley_cam = "shapley_cam" } do
     cam(test, key, method)
   end
   for key, method in pairs { eigencam = "eigencam", eigengradcam = "eigengradcam" } do
@@ -247,6 +255,15 @@ return function(test)
     return lu.scorecam(case.run, { score = case.class, layer = layer,
                                    most = tonumber(most) })
   end)
+  test("^tkv_faster_scorecam_max(%d+)_channels@(.+)$", function(case, most, layer)
+    local story = lu.scorecam(case.run, { score = case.class, layer = layer,
+                                          most = tonumber(most) }).story
+    return lu.tensor(story.channels[1]) - 1
+  end, 0)
+  test("^tkv_faster_scorecam_max(%d+)_weights@(.+)$", function(case, most, layer)
+    return lu.tensor(lu.scorecam(case.run, { score = case.class, layer = layer,
+      most = tonumber(most) }).story.weights[1])
+  end)
   test("^random_cam@(.+)$", function(case, layer)
     return lu.random_cam(case.run, { layer = layer, dialect = "pytorch-grad-cam",
                                      weights = case.given("random_weights@" .. layer) })
@@ -267,10 +284,12 @@ return function(test)
     return order:rows(1, 4) - 1
   end, 0)
   for key, score in pairs { softmax = softmax_of, rest = rest_of } do
-    test("^gradcam_" .. key .. "(.-)@([^+]+)$", function(case, raw, layer)
-      return lu.gradcam(case.run, { score = score(case.class), layer = layer,
-        raw = raw == "_raw", dialect = "pytorch-grad-cam" })
-    end)
+    for _, method in ipairs { "gradcam", "shapley_cam" } do
+      test("^" .. method .. "_" .. key .. "(.-)@([^+]+)$", function(case, raw, layer)
+        return lu[method](case.run, { score = score(case.class), layer = layer,
+          raw = raw == "_raw", dialect = "pytorch-grad-cam" })
+      end)
+    end
   end
   test("^gradcam_aug_smooth@(.+)$", function(case, layer)
     return lu.gradcam(case.run, { score = case.class, layer = layer, aug_smooth = true,
@@ -437,6 +456,12 @@ return function(test)
         steps = tonumber(n), baseline = baseline(case, base) })
     end)
   end
+  test("^neuron_conductance_(%a+)(%d+)_(%a+)@(.+)%[(%d+),(%d+),(%d+)%]$",
+       function(case, rule, n, base, layer, k, y, x)
+    return lu.neuron_conductance(case.run, { score = case.class, layer = layer,
+      unit = { k + 1, y + 1, x + 1 }, rule = rule, steps = tonumber(n),
+      baseline = baseline(case, base) })
+  end)
   test("^layer_feature_ablation_channels_zero@(.+)$", function(case, layer)
     return lu.layer_ablation(case.run, { score = case.class, layer = layer })
   end)

@@ -1,8 +1,8 @@
----DeepLIFT's multipliers by the rescale rule (Shrikumar et al. 2017): a backward pass in
----which what is not linear has, instead of its slope, the difference of its output from
----a reference's divided by that of its input. The differences of everything come from a
----second run, of the baseline. With these rules multipliers times differences sum to
----the score's difference at every layer, whatever stands beside whatever.
+---DeepLIFT's multipliers by the rescale rule (Shrikumar et al. 2017): a backward pass
+---in which what is not linear has, instead of its slope, the difference of its output
+---from a reference's divided by that of its input. The differences of everything come
+---from a second run, of the baseline. With these rules multipliers times differences
+---sum to the score's difference at every layer, whatever stands beside whatever.
 local core = require "lunette.core"
 local layers = require "lunette.net.layers"
 local modifiers = require "lunette.explain.modifiers"
@@ -136,7 +136,8 @@ function rules.matmul(node, dy, ref)
   local ta, tb = node.attrs.transpose_a == 1, node.attrs.transpose_b == 1
   local ma, mb = (a + like(ref.inputs[1], a)) * 0.5, (b + like(ref.inputs[2], b)) * 0.5
   local function times(x, y, tx, ty)
-    return ops.matmul(x, y, { transpose_a = tx and 1 or 0, transpose_b = ty and 1 or 0 })
+    return ops.matmul(x, y, { transpose_a = tx and 1 or 0,
+                              transpose_b = ty and 1 or 0 })
   end
   local da = ta and times(mb, dy, tb, true) or times(dy, mb, false, not tb)
   local db = tb and times(dy, ma, true, ta) or times(ma, dy, not ta, false)
@@ -201,7 +202,11 @@ local function modifier(run, ref, softmax)
     if rule then
       entries[#entries + 1] = {
         on = function(l) return l == layer end,
-        rule = function(n, dy) return rule(n, dy, ref:node(layer.name)) end,
+        rule = function(n, dy)
+          local dx = rule(n, dy, ref:node(layer.name))
+          -- beside a number or a parameter only one of two inputs is asked for
+          return type(dx) == "table" and #layer.from == 1 and dx[1] or dx
+        end,
       }
     end
   end

@@ -16,7 +16,7 @@ local function of_softmax(score)
 end
 
 
----The channels of one image that vary most, or all (0), in their order.
+---The channels of one image that vary most, that which varies most first, or all (0).
 local function chosen(A, most)
   local k = A:dim(1)
   local flat = A:view(k, A:size() // k)
@@ -24,7 +24,7 @@ local function chosen(A, most)
     :mean { dims = { 2 } }:argsort():totable()
   local list = {}
   for i = 1, most > 0 and math.min(most, k) or k do list[i] = math.floor(varies[i]) end
-  table.sort(list)
+  if most == 0 then table.sort(list) end
   return list
 end
 
@@ -43,13 +43,14 @@ local function weights_of(A, i, run, o)
   if not keras then values = values:view(1, #list):softmax(2):view(#list) end
   local all = core.zeros(A:dim(1))
   for n, k in ipairs(list) do all[k] = values[n] end
-  return all, list
+  return all, list, values
 end
 
 
 ---Score-CAM (Wang et al. 2020): a channel weighs what the network says of the picture
 ---seen through that channel, laid over it as a mask. With `most`, Faster Score-CAM (Li
----et al. 2021): only the channels that vary most.
+---et al. 2021): only the channels that vary most. The story has the `weights`, and
+---which `channels` they are of.
 ---Dialects: "tf-keras-vis" weighs by the class's softmax probability,
 ---"pytorch-grad-cam" by the softmax over channels of the scores.
 ---Caveat: one forward a channel; a masked picture is none that the network has seen. Of
@@ -68,11 +69,13 @@ return cam.new {
     batch = opt.quiet(opt.count(16, "masked pictures at a time")),
   },
   weights = function(A, _, run, o)
-    local all, facts = core.zeros(A:dim(1), A:dim(2), 1, 1), { channels = {} }
+    local all, facts = core.zeros(A:dim(1), A:dim(2), 1, 1),
+      { channels = {}, weights = {} }
     for i = 1, A:dim(1) do
-      local w, list = weights_of(A[i], i, run, o)
+      local w, list, values = weights_of(A[i], i, run, o)
       all[i] = w:view(A:dim(2), 1, 1)
       facts.channels[i] = o.most > 0 and list or nil
+      facts.weights[i] = values:totable()
     end
     return all, facts
   end,

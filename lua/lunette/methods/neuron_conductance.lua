@@ -1,0 +1,89 @@
+local core = require "lunette.core"
+local layer_paths = require "lunette.explain.layer_paths"
+local method = require("lunette.explain.method").new
+local opt = require("lunette.base.options").opt
+local sampling = require "lunette.explain.sampling"
+local scores = require "lunette.explain.score"
+
+
+local function check_unit(v)
+  local list = type(v) == "table" and v or { v }
+  for _, n in ipairs(list) do
+    if not math.tointeger(n) or n < 1 then return "whole numbers from 1" end
+  end
+  return #list ~= 1 and #list ~= 3 and "a channel from 1, or {channel, y, x}" or nil
+end
+
+
+---1 at the unit, or all over its channel, 0 elsewhere: (1, the layer's shape).
+local function mask_of(unit, layer)
+  local at, shape = type(unit) == "table" and unit or { unit }, layer.shape
+  for d, n in ipairs(at) do
+    if n > (shape[d] or 1) then
+      error(("neuron_conductance: layer '%s' is (%s), it has no unit %s"):format(
+            layer.name, table.concat(shape, ","), table.concat(at, ",")), 0)
+    end
+  end
+  local mask = core.zeros(1, table.unpack(shape))
+  if #at == 1 then
+    mask[1][at[1]] = 1
+  else
+    mask:set(1, at[1], at[2], at[3], 1)
+  end
+  return mask
+end
+
+
+---What the masked units hand on of the gradient at their layer.
+local function through(layer, seed)
+  return scores.new("through " .. layer.name, function(value)
+    local each = (value * seed):reshape { value:dim(1), value:size() // value:dim(1) }
+    return each:sum { dims = { 2 } }
+  end, layer.name)
+end
+
+
+---Neuron conductance (Dhamdhere et al. 2018; Shrikumar et al. 2018, as captum computes
+---it): how much of the score's rise from a baseline to the picture is due to each pixel
+---by way of one unit: (x - b) sum_i w_i dS/dA_n dA_n/dx at the points of the path. With
+---a channel alone the way leads through all of its units. Signed, (N,C,H,W).
+---Caveat: one unit is a small part of the way: the maps of a layer's units sum to
+---  integrated gradients.
+---Example:
+---  local net = lu.load "glyphs"
+---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
+---  local opts = { layer = "block4_conv3", unit = { 3, 2, 2 }, steps = 8,
+---                 modifiers = { "linear" } }
+---  show(lu.neuron_conductance(run, opts))
+local options = { unit = opt.any(1, "a channel (from 1), or {channel, y, x}",
+                                 check_unit) }
+for key, value in pairs(layer_paths.options) do
+  options[math.type(key) == "integer" and #options + 1 or key] = value
+end
+
+return method {
+  name = "neuron_conductance", draws = "map",
+  flat = "no path leads through that unit: it may be dead on the whole way",
+  paper = "Shrikumar et al. 2018, Computationally efficient measures of internal "
+    .. "neuron importance",
+  options = options, keeps = sampling.keeps,
+  explain = function(run, o)
+    local alphas, weights, b = layer_paths.of(run, o)
+    local x, mask, backward = run.images, mask_of(o.unit, o.layer), {}
+    for _, m in ipairs(o.modifiers) do
+      if not m.target then backward[#backward + 1] = m end
+    end
+    local g = sampling.fold(run, {
+      name = "neuron conductance", count = #alphas, batch = o.batch, score = o.score,
+      modifiers = o.modifiers, progress = o.progress, fold = sampling.weighted(weights),
+      make = function(i, s) return b[i] + (x[i] - b[i]) * alphas[s] end,
+    }, function(part, score)
+      o.changed = o.changed or {}
+      local above = part:gradient { score = score, modifiers = o.modifiers,
+                                    wrt = o.layer.name }
+      return part:gradient { score = through(o.layer, above * mask),
+                             modifiers = backward }
+    end)
+    return (x - b) * g
+  end,
+}

@@ -1,0 +1,215 @@
+-- What must hold for attributions whatever the network: properties, checked on networks
+-- and pictures that are drawn at random; shortcuts, joins, gates and softmaxes among
+-- them.
+local lu = require "lunette"
+local core = require "lunette.core"
+local t = dofile "tests/lua/support.lua"
+
+local logit = { modifiers = { "linear" } }
+
+
+---A network with everything that DeepLIFT has a rule for, of random weights.
+local function crowded(seed)
+  return assert(lu.net { name = "crowded", input = { 3, 12, 12 },
+    outputs = { "softmax" }, layers = {
+      { "c1", "conv2d", filters = 6, kernel = 3, padding = 1 },
+      { "bn", "batch_norm" },
+      { "r1", "relu" },
+      { "p1", "max_pool2d", kernel = 3, stride = 2, padding = 1 }, -- windows overlap
+      { "c2", "conv2d", filters = 6, kernel = 3, padding = 1 },
+      { "t2", "tanh" },
+      { "sum", "add", from = { "t2", "p1" } },
+      { "gate.mean", "mean", dims = { 3, 4 } },
+      { "gate.fc", "linear", units = 6 },
+      { "gate.sigmoid", "sigmoid" },
+      { "gate.map", "reshape", shape = { 6, 1, 1 } },
+      { "gated", "mul", from = { "sum", "gate.map" } },
+      { "r2", "relu" },
+      { "a", "max_pool2d", kernel = 2, stride = 2 },
+      { "b", "avg_pool2d", kernel = 2, stride = 2, from = "r2" },
+      { "both", "concat", from = { "a", "b" }, dim = 2 },
+      { "top", "maximum", from = { "both", 0.1 } },
+      { "flat", "flatten" },
+      { "out", "linear", units = 4 },
+      { "softmax", "softmax" },
+    } }):init(seed)
+end
+
+
+local function score_of(net, batch, class, opts)
+  local r <close> = net:run(batch, opts)
+  return r.output:detach():clone():narrow { dim = 2, start = class + 1, length = 1 }
+end
+
+
+describe("DeepLIFT", function()
+  it("is complete through sums, joins, gates, overlapping pools and a softmax",
+     function()
+    for seed = 1, 4 do
+      local net = crowded(seed)
+      local x = core.normal(seed, 7, 2, 3, 12, 12)
+      local base = core.normal(seed, 8, 2, 3, 12, 12) * 0.3
+      for _, opts in ipairs { logit, {} } do
+        local map = lu.deeplift(net, x, { score = 2, baseline = base,
+                                          modifiers = opts.modifiers })
+        local rise = score_of(net, x, 2, opts) - score_of(net, base, 2, opts)
+        for i = 1, 2 do
+          local got, want = map[i]:sum():item(), rise[i]:item()
+          assert.is_true(math.abs(got - want) < 2e-5 * math.max(1, math.abs(want)))
+          assert.is_true(math.abs(map.story.delta[i]) < 2e-5)
+        end
+        for _, layer in ipairs { "r1", "p1", "gated", "out" } do
+          local at = lu.layer_deeplift(net, x, { score = 2, baseline = base,
+            layer = layer, modifiers = opts.modifiers })
+          assert.is_true(math.abs(at.story.delta[1]) < 2e-5, layer)
+        end
+      end
+    end
+  end)
+
+  it("is input x gradient of what is linear, and the mean over baselines", function()
+    local flat = assert(lu.net { name = "flat", input = { 3, 6, 6 }, layers = {
+      { "c", "conv2d", filters = 4, kernel = 3 }, { "f", "flatten" },
+      { "out", "linear", units = 3 } } }):init(4)
+    local x = core.normal(1, 0, 1, 3, 6, 6)
+    local want = lu.input_x_gradient(flat, x, { score = 1 })
+    assert.is_true(lu.deeplift(flat, x, { score = 1 }):distance(want) < 1e-6)
+    local net = crowded(5)
+    local y = core.normal(2, 0, 1, 3, 12, 12)
+    local a = lu.deeplift(net, y, { score = 1, baseline = 0.2,
+                                    modifiers = { "linear" } })
+    local b = lu.deeplift(net, y, { score = 1, baseline = -0.4,
+                                    modifiers = { "linear" } })
+    local both = lu.deeplift(net, y, { score = 1, baseline = { 0.2, -0.4 },
+                                       modifiers = { "linear" } })
+    assert.is_true(both:distance((a + b) / 2) < 1e-6)
+  end)
+
+  it("refuses rules in the place of its own, and names what it has none for",
+     function()
+    local net, x = crowded(1), core.normal(1, 0, 1, 3, 12, 12)
+    assert.matches("deeplift: modifier 'guided' is a backward rule", t.message(
+      lu.deeplift, net, x, { modifiers = { "linear", "guided" } }))
+    local odd = assert(lu.net { name = "odd", input = { 4 }, layers = {
+      { "fc", "linear", units = 3 }, { "gt", "gt", from = { "fc", 0.1 } } } }):init(1)
+    assert.matches("layer 'gt' is of kind gt, which has no rule of DeepLIFT", t.message(
+      lu.deeplift, odd, core.ones(1, 4), { score = 1 }))
+  end)
+end)
+
+
+describe("neurons", function()
+  it("share out integrated gradients: conductances of a layer's channels sum to it",
+     function()
+    local net, x = t.net(), core.normal(3, 0, 1, 3, 12, 12)
+    local opts = { score = 1, steps = 6, modifiers = { "linear" } }
+    local whole = lu.integrated_gradients(net, x, opts)
+    opts.layer = "relu2"
+    local sum
+    for k = 1, 8 do
+      opts.unit = k
+      local one = lu.neuron_conductance(net, x, opts)
+      sum = sum and sum + one or one
+    end
+    assert.is_true(sum:distance(whole) < 1e-5)
+    opts.unit = { 9, 1, 1 }
+    assert.matches("it has no unit 9,1,1", t.message(lu.neuron_conductance, net, x,
+                                                     opts))
+  end)
+end)
+
+
+describe("ShapleyCAM", function()
+  it("is Grad-CAM for a logit, and g - H A / 2 by differences for a probability",
+     function()
+    local net, x = t.net(), core.normal(3, 0, 1, 3, 12, 12)
+    local run = net:run(x)
+    local a = lu.shapley_cam(run, { score = 1, modifiers = { "linear" }, raw = true })
+    local b = lu.gradcam(run, { score = 1, modifiers = { "linear" }, raw = true })
+    assert.is_true(a:distance(b) < 1e-5)
+    -- the twin: gradients at A (1 +- h), of a network whose relus stay open
+    local h = 0.01
+    local wide = assert(lu.net { name = "wide", input = { 7, 1, 2 }, layers = {
+      { "r", "relu" }, { "f", "flatten" }, { "out", "linear", units = 5 },
+      { "softmax", "softmax" } } }):init(2)
+    local y = core.uniform(1, 0, 1, 7, 1, 2)
+    local wrun = wide:run(y)
+    local function at(v)
+      local part <close> = wide:run(v)
+      return part:gradient { score = 1 }
+    end
+    local H = (at(y * (1 + h)) - at(y * (1 - h))) * (1 / (2 * h))
+    local w = (at(y) - H * 0.5):mean { dims = { 3, 4 }, keepdims = true }
+    local want = (w * y):sum { dims = { 2 } }
+    assert.is_true(lu.shapley_cam(wrun, { score = 1, layer = "r", raw = true })
+      :distance(want) < 1e-3)
+  end)
+end)
+
+
+describe("superpixels", function()
+  local superpixels = require "lunette.explain.superpixels"
+  ---Four squares of different colours.
+  local function squares()
+    local p = core.zeros(3, 32, 32)
+    for c, colours in ipairs { { 220, 30, 30, 240 }, { 30, 200, 40, 230 },
+                               { 20, 60, 210, 20 } } do
+      for q, v in ipairs(colours) do
+        p[c]:paste_(core.full(v, 16, 16), (q - 1) // 2 * 16 + 1, (q - 1) % 2 * 16 + 1)
+      end
+    end
+    return p
+  end
+
+  it("find the squares of a picture", function()
+    local slic, count = superpixels.slic(squares(), 4)
+    assert.equal(4, count)
+    local graph = superpixels.felzenszwalb(squares(), { 100 }, 0, 20)[1]
+    for _, labels in ipairs { slic, graph } do
+      assert.equal(3, labels:stats().max)
+      local seen = {}
+      for q = 0, 3 do
+        local part = labels:narrow { dim = 1, start = q // 2 * 16 + 1, length = 16 }
+          :narrow { dim = 2, start = q % 2 * 16 + 1, length = 16 }
+        local s = part:stats()
+        assert.equal(s.min, s.max)
+        seen[s.min] = true
+      end
+      assert.is_true(seen[0] and seen[1] and seen[2] and seen[3])
+    end
+  end)
+
+  it("are in one piece, none tiny, and about as many as asked", function()
+    local blur, noise = require "lunette.explain.blur", core.uniform(3, 0, 1, 3, 40, 30)
+    noise = blur(noise * 255, 3)[1]
+    local labels, count = superpixels.slic(noise, 12)
+    assert.is_true(count >= 6 and count <= 20)
+    local sizes = {}
+    for _, l in ipairs(labels:view(1200):totable()) do
+      sizes[l] = (sizes[l] or 0) + 1
+    end
+    for _, n in pairs(sizes) do assert.is_true(n >= 25) end
+  end)
+end)
+
+
+describe("XRAI", function()
+  it("gives every segment the base's mean where segments do not overlap", function()
+    local net, x = t.net(), core.normal(3, 0, 1, 3, 12, 12)
+    local base = core.normal(5, 0, 1, 12, 12)
+    local labels = core.zeros(12, 12)
+    labels:paste_(core.ones(6, 12), 7, 1)
+    labels:paste_(core.full(2, 3, 3), 1, 1)
+    for _, mode in ipairs { "full", "fast" } do
+      local map = lu.xrai(net, x, { score = 1, base = base:view(1, 12, 12), mode = mode,
+        labels = labels, dilate = 0, min_diff = 1, modifiers = { "linear" } })
+      for l = 0, 2 do
+        local here = labels:eq(l)
+        local mean = (base * here):sum():item() / here:sum():item()
+        assert.is_true(((map[1] - mean) * here):stats().max < 1e-6)
+        assert.is_true(((map[1] - mean) * here):stats().min > -1e-6)
+      end
+      assert.equal(3, map.story.segments[1])
+    end
+  end)
+end)
