@@ -34,7 +34,7 @@ end)
 
 ---The labels that a call's option means.
 function M.labels(run, o)
-  local labels = segments.of(o.segments, run.images:dim(3), run.images:dim(4))
+  local labels = segments.of(o.segments, run)
   return labels, segments.count(labels)
 end
 

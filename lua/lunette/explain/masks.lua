@@ -135,6 +135,57 @@ function M.random(o)
 end
 
 
+---One place of a plane after the other, row by row: mask m has 1 there, or around it the
+---weights of a 3x3 binomial whose middle is 1 (`soft`), and 0 elsewhere.
+---@param h integer
+---@param w integer
+---@param soft? boolean
+---@return lunette.Masks   (k,1,h,w)
+function M.places(h, w, soft)
+  local around = soft and { 0.5, 1, 0.5 } or { 0, 1, 0 }
+  return { count = h * w, get = function(first, k)
+    local all = core.zeros(k, 1, h, w)
+    for i = 1, k do
+      local y, x = (first + i - 2) // w, (first + i - 2) % w
+      for dy = -1, 1 do
+        for dx = -1, 1 do
+          local inside = y + dy >= 0 and y + dy < h and x + dx >= 0 and x + dx < w
+          if inside then
+            all:set(i, 1, y + dy + 1, x + dx + 1, around[dy + 2] * around[dx + 2])
+          end
+        end
+      end
+    end
+    return all
+  end }
+end
+
+
+---Cells of a grid, each with a value of its own in row r, as large as the picture:
+---every pixel has the value of its cell.
+---@param values lunette.Tensor   (R, n*n)
+---@param n integer               cells a side
+---@param h integer
+---@param w integer
+---@return lunette.Masks
+function M.cells(values, n, h, w)
+  local function index(size)
+    local list = {}
+    for k = 0, size - 1 do list[k + 1] = k * n // size end
+    return list
+  end
+  local rows, columns = index(h), index(w)
+  local place = core.zeros(n * n, h * w) -- (cell, pixel)
+  for y = 1, h do
+    for x = 1, w do place:set(rows[y] * n + columns[x] + 1, (y - 1) * w + x, 1) end
+  end
+  return { count = values:dim(1), get = function(first, k)
+    local part = values:narrow { dim = 1, start = first, length = k }
+    return core.ops.matmul(part, place):reshape { k, 1, h, w }
+  end }
+end
+
+
 ---The channels of a layer: mask m has 0 for channel m.
 ---@param count integer
 ---@return lunette.Masks

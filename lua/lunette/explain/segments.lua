@@ -1,5 +1,5 @@
 ---Segments of a picture, the features of LIME, KernelSHAP, Shapley values and ablation:
----a grid, or labels of one's own (organs, superpixels).
+---a grid, SLIC superpixels, or labels of one's own (organs).
 local core = require "lunette.core"
 local is_tensor = require("lunette.base.options").is_tensor
 local masks = require "lunette.explain.masks"
@@ -8,10 +8,25 @@ local opt = require("lunette.base.options").opt
 local M = {}
 
 ---The option of methods over segments.
-M.option = opt.any(7, "n: a grid of n x n; or a tensor (H,W) of labels", function(v)
+M.option = opt.any(7, 'n: a grid of n x n; "slic:50": about 50 superpixels; or a '
+  .. "tensor (H,W) of labels", function(v)
   local ok = is_tensor(v) or math.tointeger(v) and v >= 1
-  return not ok and "a whole number from 1, or a tensor (H,W) of labels" or nil
+    or type(v) == "string" and (v == "slic" or v:find "^slic:[1-9]%d*$")
+  return not ok and 'a whole number from 1, "slic:COUNT", or a tensor (H,W) of labels'
+    or nil
 end)
+
+
+---Superpixels, of one picture: others would have others, and other numbers of them.
+local function slic(what, run)
+  if run:count() > 1 then
+    error(("segments: every picture has superpixels of its own; explain the %d pictures "
+           .. "one by one"):format(run:count()), 0)
+  end
+  local superpixels = require "lunette.explain.superpixels"
+  local count = math.tointeger(tonumber(what:match ":(%d+)$")) or 50
+  return (superpixels.slic(superpixels.picture(run, 1), count))
+end
 
 
 local function grid(n, h, w)
@@ -21,12 +36,13 @@ local function grid(n, h, w)
 end
 
 
----Labels (H,W) for pictures of that size.
----@param what integer|lunette.Tensor
----@param h integer
----@param w integer
+---Labels (H,W) for the pictures of a run.
+---@param what integer|string|lunette.Tensor
+---@param run lunette.Run
 ---@return lunette.Tensor
-function M.of(what, h, w)
+function M.of(what, run)
+  local h, w = run.images:dim(3), run.images:dim(4)
+  if type(what) == "string" then return slic(what, run) end
   if not is_tensor(what) then return grid(math.tointeger(what), h, w) end
   local s = what:shape()
   if #s == 2 and s[1] == h and s[2] == w then return what end

@@ -1,18 +1,8 @@
+local inner = require "lunette.explain.inner"
 local method = require("lunette.explain.method").new
 local options = require "lunette.base.options"
 local opt = options.opt
 local sampling = require "lunette.explain.sampling"
-
-
----The options that the inner method is called with: the values as they come.
-local function inner_options(row, o, score)
-  local opts = { raw = row.options.raw and true or nil, progress = nil }
-  for key, value in pairs(o.with) do opts[key] = value end
-  if opts.keepdims then opts.raw = nil end
-  if row.options.score then opts.score = score end
-  if row.options.modifiers then opts.modifiers = o.modifiers end
-  return opts
-end
 
 
 ---Deviation of the noise of every image.
@@ -60,12 +50,7 @@ return method {
   paper = "Smilkov et al. 2017, SmoothGrad: removing noise by adding noise",
   options = {
     "score", "modifiers", "progress", "seed", "batch",
-    of = opt.any("saliency", "name of the method", function(name)
-      return not require("lunette.methods")[name] and "a method's name" or nil
-    end),
-    with = opt.any({}, "its own options", function(v)
-      return type(v) ~= "table" and "a table" or nil
-    end),
+    of = inner.option, with = inner.with,
     how = opt.choice("mean", { "mean", "mean_square", "variance" }, "what is kept"),
     samples = opt.count(25, "noisy copies"),
     noise = opt.number(0.15, "sigma as a share of each image's range", 0),
@@ -75,14 +60,13 @@ return method {
   },
   keeps = sampling.keeps,
   explain = function(run, o)
-    local row = require("lunette.methods")[o.of]
     local fold, finish = sampling.reductions[o.how](o.samples)
     return sampling.fold(run, {
       name = "smoothgrad", count = o.samples, batch = o.batch, fold = fold,
       finish = finish, make = maker(run, o), score = o.score, modifiers = o.modifiers,
       progress = o.progress,
     }, function(part, score)
-      local map = row(part, inner_options(row, o, score))
+      local map = inner.map(part, o, score)
       o.changed = o.changed or { [1] = nil }
       return map
     end), { noise = not o.sigma and o.noise or false }

@@ -1,0 +1,66 @@
+local core = require "lunette.core"
+local baselines = require "lunette.explain.baselines"
+local method = require("lunette.explain.method").new
+local opt = require("lunette.base.options").opt
+local sampling = require "lunette.explain.sampling"
+local ops = core.ops
+
+
+---What a step of the path changes of the score, shared by the squares of the gradient
+---at its beginning. Values are rows: the gradient, then the score.
+local function fold_steps(n)
+  return function(total, row)
+    local g, value = row:narrow { dim = 1, start = 1, length = n }, row:get(n + 1)
+    if total then
+      local square = total.g * total.g
+      local below = square:sum():item()
+      if below > 0 then total.sum:add_(square * ((value - total.value) / below)) end
+    end
+    return { g = g:clone(), value = value, sum = total and total.sum or core.zeros(n) }
+  end
+end
+
+
+---IDGI, important direction gradient integration (Yang et al. 2023): integrated
+---gradients without what the gradient's noise adds: along the same path each step's
+---change of the score is shared by the squares of the gradient:
+---sum_j (S(x_j+1) - S(x_j)) g_j^2 / sum g_j^2. Of one sign where the score only rises,
+---(N,C,H,W). The sum is S(x) - S(baseline), whatever the number of steps, unless a
+---gradient is 0 everywhere.
+---Caveat: squares forget which way a pixel pulls: the sign is the step's, of all pixels
+---  alike.
+---Example:
+---  local net = lu.load "glyphs"
+---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
+---  show(lu.idgi(run, { steps = 8, modifiers = { "linear" } }))
+return method {
+  name = "idgi", draws = "map",
+  flat = "the picture is its baseline, or no gradient reaches it",
+  paper = "Yang et al. 2023, IDGI: a framework to eliminate explanation noise from "
+    .. "integrated gradients",
+  options = {
+    "score", "modifiers", "progress", "batch",
+    steps = opt.count(50, "of the path"),
+    baseline = opt.baseline("zero", "zero, mean, blur, noise, black, a number, tensor"),
+  },
+  keeps = sampling.keeps,
+  explain = function(run, o)
+    local x, b = run.images, baselines.of(o.baseline, run.net, run.images)
+    local n = x:size() // x:dim(1)
+    local map = sampling.fold(run, {
+      name = "idgi", count = o.steps + 1, batch = o.batch, score = o.score,
+      modifiers = o.modifiers, progress = o.progress, fold = fold_steps(n),
+      finish = function(total) return total.sum end,
+      make = function(i, s) return b[i] + (x[i] - b[i]) * ((s - 1) / o.steps) end,
+    }, function(part, score)
+      o.changed = o.changed
+        or require("lunette.explain.method").changed_nodes(part, o.modifiers)
+      local g = part:gradient { score = score, modifiers = o.modifiers }
+      local k = part:count()
+      local values = part:values(score, { modifiers = o.modifiers })
+      return ops.concat(g:reshape { k, n }, values:view(k, 1), { dim = 2 })
+    end)
+    map = map:reshape(x:shape())
+    return map, { delta = require("lunette.explain.perturb").delta(run, o, map, b) }
+  end,
+}
