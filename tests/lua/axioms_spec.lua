@@ -213,3 +213,138 @@ describe("XRAI", function()
     end
   end)
 end)
+
+
+describe("IDGI", function()
+  it("shares out the rise of the score, whatever the number of steps", function()
+    local net, x = crowded(6), core.normal(3, 0, 2, 3, 12, 12)
+    local base = core.normal(4, 0, 2, 3, 12, 12)
+    for _, steps in ipairs { 1, 5 } do
+      local map = lu.idgi(net, x, { score = 1, steps = steps, baseline = base,
+                                    modifiers = { "linear" } })
+      for i = 1, 2 do assert.is_true(math.abs(map.story.delta[i]) < 1e-5) end
+    end
+  end)
+
+  it("of one step is the rise, shared by the squares of the baseline's gradient",
+     function()
+    local net, x = t.net(), core.normal(3, 0, 1, 3, 12, 12)
+    local base = core.normal(4, 0, 1, 3, 12, 12)
+    local map = lu.idgi(net, x, { score = 1, steps = 1, baseline = base,
+                                  modifiers = { "linear" } })
+    local g = net:run(base, logit):gradient { score = 1 }
+    local rise = (score_of(net, x, 1, logit) - score_of(net, base, 1, logit)):item()
+    local want = g:square() * (rise / g:square():sum():item())
+    assert.is_true(map:distance(want) < 1e-5)
+  end)
+end)
+
+
+describe("FORGrad", function()
+  local lowpass = require "lunette.explain.lowpass"
+  ---cos of ky periods down and kx across.
+  local function wave(h, w, ky, kx)
+    local map = core.zeros(h, w)
+    for y = 0, h - 1 do
+      for x = 0, w - 1 do
+        map:set(y + 1, x + 1, math.cos(2 * math.pi * (ky * y / h + kx * x / w) + 0.3))
+      end
+    end
+    return map
+  end
+
+  it("keeps waves up to the cutoff as they are, and nothing of faster ones", function()
+    for _, size in ipairs { { 16, 24 }, { 15, 9 } } do
+      local h, w = table.unpack(size)
+      local slow, fast = wave(h, w, 3, 2), wave(h, w, 4, 1)
+      local got = lowpass(slow + fast + 2, 3)
+      assert.is_true(got:distance(slow + 2) < 1e-5)
+      assert.is_true(lowpass(slow, h):distance(slow) < 1e-5)
+    end
+  end)
+
+  it("filters any method's map", function()
+    local net, x = t.net(), core.normal(3, 0, 1, 3, 12, 12)
+    local plain = lu.input_x_gradient(net, x, { score = 1, modifiers = { "linear" } })
+    local want = lowpass(plain:abs():max { dims = { 2 } }, 2)
+    local got = lu.forgrad(net, x, { of = "input_x_gradient", cutoff = 2, score = 1,
+                                     modifiers = { "linear" } })
+    assert.is_true(t.same(want:detach(), got:detach()))
+  end)
+end)
+
+
+describe("Recipro-CAM", function()
+  it("is the score with one place of the layer alone", function()
+    local net, x = t.net(), core.normal(3, 0, 1, 3, 12, 12)
+    local run = net:run(x, logit)
+    local map = lu.recipro_cam(run, { score = 1, layer = "relu2", soft = false,
+                                      raw = true })
+    local A = run:activation("relu2"):detach()
+    for _, at in ipairs { { 1, 1 }, { 2, 4 }, { 4, 3 } } do
+      local one = core.zeros(A:shape())
+      for k = 1, A:dim(2) do
+        one:set(1, k, at[1], at[2], A:get(1, k, at[1], at[2]))
+      end
+      local part <close> = net:run_from("relu2", one, logit)
+      local want = part.output:detach():get(1, 2)
+      assert.is_true(math.abs(map:get(1, at[1], at[2]) - want) < 1e-5)
+    end
+  end)
+end)
+
+
+describe("cells of a grid", function()
+  ---A score of the mean of one cell of 2 x 2, and what a network has to be for it.
+  local function of_cell(f)
+    local net = assert(lu.net { name = "cells", input = { 1, 8, 8 }, layers = {
+      { "same", "identity" } } })
+    return net, lu.score.new("cell", function(v)
+      local c = v:narrow { dim = 3, start = 1, length = 4 }
+        :narrow { dim = 4, start = 5, length = 4 }:mean { dims = { 2, 3, 4 } }
+      return f(c)
+    end)
+  end
+
+  it("Sobol: the one cell that the score reads has all of the variance", function()
+    local net, score = of_cell(function(c) return c:square() end)
+    local map = lu.sobol(net, core.ones(1, 1, 8, 8), { score = score, cells = 2,
+      designs = 200, smooth = false })
+    local values = map.story.values[1]
+    assert.is_true(math.abs(values[2] - 1) < 0.2)
+    assert.same({ 0, 0, 0 }, { values[1], values[3], values[4] })
+    assert.is_true(map:get(1, 2, 6) == map:get(1, 4, 8) and map:get(1, 2, 6) > 0.8)
+  end)
+
+  it("HSIC: it depends on the one cell that the score reads", function()
+    local net, score = of_cell(function(c) return c:square() end)
+    local story = lu.hsic(net, core.ones(1, 1, 8, 8), { score = score, cells = 2,
+      designs = 150 }).story
+    for k, v in ipairs(story.values[1]) do
+      assert.is_true(v >= -1e-6)
+      if k ~= 2 then assert.is_true(v < story.values[1][2] / 20) end
+    end
+  end)
+
+  it("are no more than the picture's pixels", function()
+    local net, score = of_cell(function(c) return c end)
+    assert.matches("9 cells a side are more than the picture's 8 pixels", t.message(
+      lu.sobol, net, core.ones(1, 1, 8, 8), { score = score, cells = 9 }))
+  end)
+end)
+
+
+describe("SLIC segments", function()
+  it("are features like any others, of one picture at a time", function()
+    local net, blur = t.net(), require "lunette.explain.blur"
+    local x = blur(core.uniform(3, 0, 2, 3, 12, 12), 2)
+    local opts = { segments = "slic:4", modifiers = { "linear" }, score = 1 }
+    local map = lu.feature_ablation(net, x:rows(1), opts)
+    assert.same({ 1, 12, 12 }, map:shape())
+    assert.matches("every picture has superpixels of its own", t.message(
+      lu.feature_ablation, net, x, opts))
+    opts.segments = "slick"
+    assert.matches("segments is a whole number from 1, \"slic:COUNT\"", t.message(
+      lu.feature_ablation, net, x, opts))
+  end)
+end)

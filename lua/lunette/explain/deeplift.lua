@@ -4,11 +4,11 @@
 ---from a second run, of the baseline. With these rules multipliers times differences
 ---sum to the score's difference at every layer, whatever stands beside whatever.
 local core = require "lunette.core"
-local layers = require "lunette.net.layers"
-local modifiers = require "lunette.explain.modifiers"
+local layers = require "lunette.layers"
+local modifiers = require "lunette.modifiers"
 local paths = require "lunette.explain.paths"
 local sampling = require "lunette.explain.sampling"
-local scores = require "lunette.explain.score"
+local scores = require "lunette.score"
 local ops = core.ops
 
 local M = {}

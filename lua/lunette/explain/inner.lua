@@ -1,28 +1,19 @@
 ---A method within a method: options that name it, and its values as they come.
+---
+---  local inner = require "lunette.explain.inner" (function()
+---    return require "lunette.methods"
+---  end)
 local opt = require("lunette.base.options").opt
 
-local M = {}
-
-
-local function methods() return require "lunette.methods" end
-
----Which method.
-M.option = opt.any("saliency", "name of the method", function(name)
-  return not methods()[name] and "a method's name" or nil
-end)
-
----Its own options.
-M.with = opt.any({}, "its own options", function(v)
-  return type(v) ~= "table" and "a table" or nil
-end)
+---@class lunette.Inner
+---@field option lunette.Option   which method
+---@field with lunette.Option     its own options
+---@field map fun(run: lunette.Run, o: table, score: any): lunette.Tensor   its map of a
+---  run, with the outer method's score (or that given) and modifiers
 
 
 ---The options that the inner method is called with: the values as they come.
----@param o table       options of the outer method: of, with, score, modifiers
----@param score any     (o.score)
----@return table
-function M.options(o, score)
-  local row = methods()[o.of]
+local function options_of(row, o, score)
   local opts = { raw = row.options.raw and true or nil }
   for key, value in pairs(o.with) do opts[key] = value end
   if opts.keepdims then opts.raw = nil end
@@ -32,11 +23,19 @@ function M.options(o, score)
 end
 
 
----The inner method's map of a run.
----@param run lunette.Run
----@param o table
----@param score any
----@return lunette.Tensor
-function M.map(run, o, score) return methods()[o.of](run, M.options(o, score)) end
-
-return M
+---@param methods fun(): table   all methods, by name
+---@return lunette.Inner
+return function(methods)
+  return {
+    option = opt.any("saliency", "name of the method", function(name)
+      return not methods()[name] and "a method's name" or nil
+    end),
+    with = opt.any({}, "its own options", function(v)
+      return type(v) ~= "table" and "a table" or nil
+    end),
+    map = function(run, o, score)
+      local row = methods()[o.of]
+      return row(run, options_of(row, o, score))
+    end,
+  }
+end

@@ -135,8 +135,8 @@ function M.random(o)
 end
 
 
----One place of a plane after the other, row by row: mask m has 1 there, or around it the
----weights of a 3x3 binomial whose middle is 1 (`soft`), and 0 elsewhere.
+---One place of a plane after the other, row by row: mask m has 1 there, or around it
+---the weights of a 3x3 binomial whose middle is 1 (`soft`), and 0 elsewhere.
 ---@param h integer
 ---@param w integer
 ---@param soft? boolean

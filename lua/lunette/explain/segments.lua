@@ -20,8 +20,8 @@ end)
 ---Superpixels, of one picture: others would have others, and other numbers of them.
 local function slic(what, run)
   if run:count() > 1 then
-    error(("segments: every picture has superpixels of its own; explain the %d pictures "
-           .. "one by one"):format(run:count()), 0)
+    error(("segments: every picture has superpixels of its own; explain the %d "
+           .. "pictures one by one"):format(run:count()), 0)
   end
   local superpixels = require "lunette.explain.superpixels"
   local count = math.tointeger(tonumber(what:match ":(%d+)$")) or 50

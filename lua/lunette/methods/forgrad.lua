@@ -1,4 +1,6 @@
-local inner = require "lunette.explain.inner"
+local inner = require "lunette.explain.inner" (function()
+  return require "lunette.methods"
+end)
 local lowpass = require "lunette.explain.lowpass"
 local method = require("lunette.explain.method").new
 local opt = require("lunette.base.options").opt

@@ -3,7 +3,7 @@ local layer_paths = require "lunette.explain.layer_paths"
 local method = require("lunette.explain.method").new
 local opt = require("lunette.base.options").opt
 local sampling = require "lunette.explain.sampling"
-local scores = require "lunette.explain.score"
+local scores = require "lunette.score"
 
 
 local function check_unit(v)

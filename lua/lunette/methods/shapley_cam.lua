@@ -1,9 +1,9 @@
 local cam = require("lunette.explain.cam").new
 local core = require "lunette.core"
 local gradient = require "lunette.base.gradient"
-local layers = require "lunette.net.layers"
-local modifiers = require "lunette.explain.modifiers"
-local scores = require "lunette.explain.score"
+local layers = require "lunette.layers"
+local modifiers = require "lunette.modifiers"
+local scores = require "lunette.score"
 
 local STEP = 0.02 -- of the central difference, as a share of the values' size
 

@@ -1,4 +1,6 @@
-local inner = require "lunette.explain.inner"
+local inner = require "lunette.explain.inner" (function()
+  return require "lunette.methods"
+end)
 local method = require("lunette.explain.method").new
 local options = require "lunette.base.options"
 local opt = options.opt
