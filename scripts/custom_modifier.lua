@@ -7,12 +7,12 @@ local args = lu.cli {
 }
 
 -- Small steps only: what comes back through a relu is kept between 0 and the mean
--- of its positive part, and only where the unit was active.
+-- of its positive part, of each picture by itself, and only where the unit was active.
 local squash = lu.modifier {
   name = "squash", on = "relu",
   backward = function(node, dy)
     local positive = dy:relu()
-    return positive:minimum(positive:mean()) * node.output:gt(0)
+    return positive:minimum(lu.modifiers.each(positive, "mean")) * node.output:gt(0)
   end,
 }
 

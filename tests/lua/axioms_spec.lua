@@ -348,3 +348,134 @@ describe("SLIC segments", function()
       lu.feature_ablation, net, x, opts))
   end)
 end)
+
+
+---Few samples, for all methods.
+local few = { samples = 3, count = 6, steps = 3, most = 2, segments = 2, max_sigma = 2,
+              window = 6, stride = 6, designs = 4, cells = 2, min_diff = 2, dilate = 0,
+              smooth_samples = 2, smooth_noise = 0.1, exact = 4 }
+
+
+---Every method of small networks, with options that make it quick. What is said of maps
+---that are 0 is expected.
+local function each_method(visit)
+  t.warnings(function()
+    for name, row in pairs(lu.methods) do
+      local opts = {}
+      for key, value in pairs(few) do
+        if row.options[key] then opts[key] = value end
+      end
+      if row.options.modifiers and name ~= "lrp" then opts.modifiers = { "linear" } end
+      visit(name, row, opts)
+    end
+  end)
+end
+
+
+describe("every method", function()
+  local net, x = t.net(), core.normal(3, 0, 3, 3, 12, 12)
+
+  it("gives a picture the same map alone and in a batch, bit for bit", function()
+    each_method(function(name, row, opts)
+      if row.options.score then opts.score = { 1, 2, 3 } end
+      local all = row(net, x, opts)
+      for i = 1, 3 do
+        if row.options.score then opts.score = i end
+        local one = row(net, x:rows(i), opts)
+        assert.is_true(t.same(all:rows(i):detach(), one:detach()), name)
+      end
+    end)
+  end)
+
+  it("gives several classes what each of them alone gets, from one run", function()
+    local run = net:run(x)
+    each_method(function(name, row, opts)
+      if not row.options.score then return end
+      opts.classes = { 4, "birch" }
+      local all = row(run, opts)
+      opts.classes = nil
+      assert.same(2, all.story.maps, name)
+      for k, class in ipairs { 4, 1 } do
+        opts.score = class
+        local one = row(run, opts)
+        assert.is_true(t.same(all:rows(3 * k - 2, 3 * k):detach(), one:detach()), name)
+        assert.equal(class, all.story.classes[3 * k - 1])
+      end
+    end)
+  end)
+
+  it("permutes its maps as the classes are permuted", function()
+    local run = net:run(x)
+    local a = lu.gradcam(run, { classes = { 1, 3 }, modifiers = { "linear" } })
+    local b = lu.gradcam(run, { classes = { 3, 1 }, modifiers = { "linear" } })
+    assert.is_true(t.same(a:rows(1, 3):detach(), b:rows(4, 6):detach()))
+    assert.is_true(t.same(a:rows(4, 6):detach(), b:rows(1, 3):detach()))
+  end)
+end)
+
+
+describe("several maps", function()
+  local net, x = t.net(), core.normal(3, 0, 2, 3, 12, 12)
+  local run = net:run(x)
+
+  it("take one backward pass, and the run is as it was", function()
+    local class, calls = getmetatable(run), 0
+    local gradient = class.gradient
+    class.gradient = function(...)
+      calls = calls + 1
+      return gradient(...)
+    end
+    local ok, map = pcall(lu.gradcam, run, { top = 5, modifiers = { "linear" } })
+    class.gradient = gradient
+    assert.is_true(ok)
+    assert.equal(1, calls)
+    assert.same({ 10, 12, 12 }, map:shape())
+    assert.is_nil(rawget(run, "gradient"))
+    local top = run:top(5)
+    for k = 1, 5 do
+      assert.equal(top[1][k].class, map.story.classes[2 * k - 1])
+      assert.equal(top[2][k].class, map.story.classes[2 * k])
+    end
+  end)
+
+  it("are of any score", function()
+    local function square(p) return p:square():sum { dims = { 2 } } end
+    local map = lu.saliency(run, { classes = { lu.score.contrast(1, 2),
+      lu.score.unit("relu2", 3), square } })
+    assert.same({ 6, 12, 12 }, map:shape())
+    local want = lu.saliency(run, { score = lu.score.unit("relu2", 3) })
+    assert.is_true(t.same(want:detach(), map:rows(3, 4):detach()))
+    assert.equal(false, map.story.classes[1])
+  end)
+
+  it("are asked for in one way at a time", function()
+    assert.matches("give one of score, classes and top", t.message(lu.gradcam, run,
+      { score = 1, top = 2 }))
+    assert.matches("give one of score, classes and top", t.message(lu.gradcam, run,
+      { classes = { 1 }, top = 2 }))
+    assert.matches("classes is a list", t.message(lu.gradcam, run, { classes = {} }))
+    assert.matches("unknown option 'top'", t.message(lu.eigencam, run, { top = 2 }))
+  end)
+end)
+
+
+describe("rules", function()
+  it("compare with each picture's own mean", function()
+    local v = core.tensor { { 1, 2, 6 }, { -1, 0, 4 } }
+    assert.same({ { 3 }, { 1 } }, lu.modifiers.each(v, "mean"):totable())
+    assert.same({ { 6 }, { 4 } }, lu.modifiers.each(v, "max"):totable())
+    assert.same({ 2, 1, 1, 1 }, lu.modifiers.each(core.ones(2, 3, 4, 5), "sum"):shape())
+    assert.matches("expected \"mean\"", t.message(lu.modifiers.each, v, "median"))
+    local net, x = t.net(), core.normal(3, 0, 3, 3, 12, 12)
+    local squash = lu.modifier { name = "squash", on = "relu",
+      backward = function(node, dy)
+        local positive = dy:relu()
+        return positive:minimum(lu.modifiers.each(positive, "mean"))
+          * node.output:gt(0)
+      end }
+    local opts = { score = 1, modifiers = { "linear", squash }, raw = true }
+    local all = lu.saliency(net, x, opts)
+    assert.is_true(t.same(all:rows(2):detach(),
+                          lu.saliency(net, x:rows(2), opts):detach()))
+  end)
+end)

@@ -143,23 +143,37 @@ local function method_options(o, run)
   local mods = {}
   if kind == "softmax" or kind == "log_softmax" then mods[1] = "linear" end
   for _, m in ipairs(o.modifier) do mods[#mods + 1] = m end
-  opts.score, opts.modifiers = o.class or "predicted", mods
+  opts.modifiers = mods
+  if not opts.classes and not opts.top then opts.score = o.class or "predicted" end
   return opts
 end
 
 
----The class of each map with its probability, or its value where it has none.
-local function captions(run, map)
-  local list, p = {}, run:probabilities()
+---The class of each map with its probability, or its value where it has none; of the
+---k-th maps of the pictures, where every picture has several.
+local function captions(run, map, k)
+  local list, p, first = {}, run:probabilities(), ((k or 1) - 1) * run:count()
   for i, row in ipairs(map.story.classes and classes_of(run, math.maxinteger) or {}) do
     for _, c in ipairs(row) do
-      if c.class == map.story.classes[i] then
+      if c.class == map.story.classes[first + i] then
         list[i] = p and ("%s  %.1f %%"):format(c.name, 100 * c.probability)
           or ("%s  %.4g"):format(c.name, c.score)
       end
     end
   end
   return list
+end
+
+
+---A row of maps, or one for every class of several.
+local function add_rows(canvas, run, shown, map, title, opts)
+  local n, maps = run:count(), map.story.maps or 1
+  for k = 1, maps do
+    opts.captions = captions(run, map, k)
+    local some = maps > 1 and shown:rows((k - 1) * n + 1, k * n) or shown
+    some.story = map.story
+    canvas:row(k == 1 and title or "", some, opts)
+  end
 end
 
 
@@ -171,8 +185,7 @@ local function draw(o, run, map, path)
     title = ("%s: %s"):format(run.net.name, o.method) }
   canvas:row("image", run.images)
   local title = o.method .. (map.story.layer and " " .. map.story.layer or "")
-  local opts, draws = { captions = captions(run, map), colormap = o.colormap },
-    methods[o.method].draws
+  local opts, draws = { colormap = o.colormap }, methods[o.method].draws
   local shown = map
   if draws == "overlay" or draws == "channels" then
     local h, w = run.net.input[2], run.net.input[3]
@@ -183,7 +196,7 @@ local function draw(o, run, map, path)
     shown.story = map.story
     opts.overlay, opts.colormap = run.images.pictures, o.colormap or "jet"
   end
-  canvas:row(title, shown, opts)
+  add_rows(canvas, run, shown, map, title, opts)
   return canvas:save(path)
 end
 
@@ -202,7 +215,8 @@ end
 local function headline(o, run, story)
   local line = o.method .. " of " .. run.net.name
   if story.layer then line = line .. ", layer " .. story.layer end
-  if story.score then line = line .. ", score " .. story.score end
+  local several = type(story.score) == "table" and table.concat(story.score, " ")
+  if story.score then line = line .. ", score " .. (several or story.score) end
   for _, name in ipairs(story.modifiers or {}) do
     local n = (story.changed_nodes or {})[name]
     line = line .. ", " .. name .. (n and n > 1 and (" (%d nodes)"):format(n) or "")

@@ -13,7 +13,10 @@ local named = {
     return x:mean { dims = { 3, 4 }, keepdims = true }:expand { shape = x:shape() }
   end,
   blur = function(_, x) return blur(x, x:dim(3) / 20) end,
-  noise = function(_, x) return core.normal(0, 0, x:shape()) end,
+  noise = function(_, x) -- the same for all pictures
+    local s = x:shape()
+    return core.normal(0, 0, 1, table.unpack(s, 2)):expand { shape = s }
+  end,
   black = function(net, x)
     local pictures = require "lunette.picture.image"
     local s = x:shape()

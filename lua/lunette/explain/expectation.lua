@@ -44,18 +44,18 @@ end
 
 
 ---For each image and point: its baseline, place and noisy picture. Random numbers of
----image i and point s are a stream of their own.
+---point s are a stream of their own, the same for all images.
 local function points(run, o)
   local list, x = all_of(o.baselines, run), run.images
   local shape = x:shape()
   table.remove(shape, 1)
   return function(i, s)
-    local u = core.uniform(o.seed, (i << 32) + s, 2)
+    local u = core.uniform(o.seed, sampling.stream(s), 2)
     local b = o.index and math.floor(o.index[s]) or math.floor(u[1] * #list)
     local noisy = x[i]
     if (o.sigma or 0) > 0 then
       local noise = o.draws and o.draws[s]
-        or sampling.noise(o.seed + 1, i, s, shape)
+        or sampling.noise(o.seed + 1, s, shape)
       noisy = noise * o.sigma + noisy
     end
     return list[b + 1][i], o.alphas and o.alphas[s] or u[2], noisy

@@ -14,6 +14,7 @@ local core = require "lunette.core"
 local modifiers = require "lunette.modifiers"
 local options = require "lunette.base.options"
 local scores = require "lunette.score"
+local several = require "lunette.explain.several"
 local opt = options.opt
 
 local M = {}
@@ -80,6 +81,8 @@ local function expand(row)
       full[key] = value
     end
   end
+  local more = full.score and several.options or {}
+  for key, option in pairs(more) do full[key] = option end
   return full
 end
 
@@ -268,11 +271,18 @@ local function told(value)
 end
 
 
+---Is the option told elsewhere, or of no effect?
+local function told_apart(key, option)
+  return option.type == "score" or key == "modifiers" or option.effect == false
+    or several.options[key] ~= nil
+end
+
+
 ---What a row's own options were; false and empty ones are not told.
 local function tell_options(row, o, story)
   for key, option in pairs(row.options) do
-    local apart = option.type == "score" or key == "modifiers"
-      or option.effect == false or o.raw and (key == "dialect" or key == "normalize")
+    local apart = told_apart(key, option)
+      or o.raw and (key == "dialect" or key == "normalize")
     local value = o[key]
     local said = value ~= nil and value ~= false
       or option.type == "flag" and option.default
@@ -296,7 +306,9 @@ local function tell_score(row, run, o, story)
     story.modifiers = modifier_names(o.modifiers)
     story.changed_nodes = next(changed) and changed or nil
   end
-  if row.options.score then
+  if row.options.score and o.scores then
+    several.tell(run, o, story)
+  elseif row.options.score then
     story.score, story.classes = o.score.name, scores.classes(o.score, run)
   end
 end
@@ -339,14 +351,15 @@ end
 
 ---Warns about maps that are the same everywhere, naming the likely cause, and about
 ---those that are no numbers.
-local function warn_if_flat(row, map, raw, o)
+local function warn_if_flat(row, map, raw, o, count)
   local warn = require "lunette.base.warn"
   for n = 1, map:dim(1) do
-    local s = map:rows(n):stats()
+    local s, image = map:rows(n):stats(), (n - 1) % count + 1
     if not s.finite or not raw:rows(n):stats().finite then
-      warn(("%s: the map of image %d holds NaN or infinity"):format(row.name, n))
+      warn(("%s: the map of image %d holds NaN or infinity"):format(row.name,
+           image))
     elseif s.min == s.max then
-      warn(("%s: the map of image %d is %g everywhere; %s"):format(row.name, n,
+      warn(("%s: the map of image %d is %g everywhere; %s"):format(row.name, image,
            s.min + 0.0, -- which makes -0 a plain 0
            why_flat(row, raw:rows(n), o)))
     end
@@ -361,11 +374,17 @@ end
 function Method.__call(row, subject, x, opts)
   local run, o, made = prepare(row, subject, x, opts)
   local _ <close> = made and run or nil
-  local raw, facts = row.explain(run, o)
+  o.scores = several.scores(row, run, o)
+  local raw, facts
+  if o.scores then
+    raw, facts = several.explain(row, run, o)
+  else
+    raw, facts = row.explain(run, o)
+  end
   local map, finish = raw, row.finish
   if type(finish) == "table" then finish = finish[o.dialect] end
   if finish and not o.raw then map = finish(raw, o, run) end
-  if row.flat ~= false then warn_if_flat(row, map, raw, o) end
+  if row.flat ~= false then warn_if_flat(row, map, raw, o, run:count()) end
   return tell(row, map, run, o, facts or {})
 end
 

@@ -67,14 +67,19 @@ M.reductions = {
 }
 
 
----Normal noise of image i, copy s, with mean 0 and deviation 1: a stream of its own
----for each, so that neither batches nor other images change it.
+---The number of the stream of random numbers of copy s: one for every copy, the same
+---for all images, so that neither batches nor an image's place among others change it.
+---@param s integer
+---@return integer
+function M.stream(s) return (1 << 32) + s end
+
+
+---Normal noise of copy s, with mean 0 and deviation 1.
 ---@param seed integer
----@param i integer
 ---@param s integer
 ---@param shape integer[]
 ---@return lunette.Tensor
-function M.noise(seed, i, s, shape) return core.normal(seed, (i << 32) + s, shape) end
+function M.noise(seed, s, shape) return core.normal(seed, M.stream(s), shape) end
 
 
 ---What copies are run with: the forward modifiers of the run itself and of this call.

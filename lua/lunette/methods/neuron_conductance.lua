@@ -43,6 +43,13 @@ local function through(layer, seed)
 end
 
 
+local options = { unit = opt.any(1, "a channel (from 1), or {channel, y, x}",
+                                 check_unit) }
+for key, value in pairs(layer_paths.options) do
+  options[math.type(key) == "integer" and #options + 1 or key] = value
+end
+
+
 ---Neuron conductance (Dhamdhere et al. 2018; Shrikumar et al. 2018, as captum computes
 ---it): how much of the score's rise from a baseline to the picture is due to each pixel
 ---by way of one unit: (x - b) sum_i w_i dS/dA_n dA_n/dx at the points of the path. With
@@ -55,12 +62,6 @@ end
 ---  local opts = { layer = "block4_conv3", unit = { 3, 2, 2 }, steps = 8,
 ---                 modifiers = { "linear" } }
 ---  show(lu.neuron_conductance(run, opts))
-local options = { unit = opt.any(1, "a channel (from 1), or {channel, y, x}",
-                                 check_unit) }
-for key, value in pairs(layer_paths.options) do
-  options[math.type(key) == "integer" and #options + 1 or key] = value
-end
-
 return method {
   name = "neuron_conductance", draws = "map",
   flat = "no path leads through that unit: it may be dead on the whole way",

@@ -18,8 +18,9 @@ return cam {
     end),
   },
   weights = function(A, _, _, o)
-    local n, k = A:dim(1), A:dim(2)
-    local w = o.weights or core.uniform(o.seed, 0, n, k) * 2 - 1
+    local k = A:dim(2)
+    -- the same for all images: none depends on its place among others
+    local w = o.weights or core.uniform(o.seed, 0, 1, k) * 2 - 1
     return w:view(w:size() // k, k, 1, 1)
   end,
 }

@@ -28,7 +28,7 @@ local function smooth(run, o)
   return sampling.gradients(run, {
     name = "saliency", count = o.smooth_samples, batch = o.batch,
     make = function(i, s)
-      return sampling.noise(o.seed, i, s, shape):mul_(sigma[i]):add_(x[i])
+      return sampling.noise(o.seed, s, shape):mul_(sigma[i]):add_(x[i])
     end,
   }, o, function(g) return modified(g, o.gradient_modifier) end)
     :mul_(1 / o.smooth_samples)

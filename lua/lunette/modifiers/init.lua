@@ -121,6 +121,31 @@ function M.new(spec)
 end
 
 
+---What a rule may compare values with: the mean, maximum, minimum or sum of each sample
+---by itself, (N,1,...,1), so that what comes of a picture does not depend on the others
+---in its batch, as `dy:mean()` would.
+---Example:
+---  local net = lu.load "glyphs"
+---  local run = net:run(net:images(lu.glyphs.default_images(2).images))
+---  local calm = lu.modifier { name = "calm", on = "relu",
+---    backward = function(_, dy) return dy:minimum(lu.modifiers.each(dy, "mean")) end }
+---  show(lu.saliency(run, { modifiers = { calm } }))
+---@param t lunette.Tensor   (N,...)
+---@param how "mean"|"max"|"min"|"sum"
+---@return lunette.Tensor
+function M.each(t, how)
+  local known = { mean = true, max = true, min = true, sum = true }
+  if not known[how] then
+    error(('each: expected "mean", "max", "min" or "sum", got %s'):format(
+          tostring(how)), 2)
+  end
+  local shape, n = { t:dim(1) }, t:dim(1)
+  for d = 2, t:dim() do shape[d] = 1 end
+  local flat = t:reshape { n, t:size() // n }
+  return flat[how](flat, { dims = { 2 } }):reshape(shape)
+end
+
+
 ---The names of all modifiers: forward ones first.
 ---@return string[]
 function M.names()
