@@ -479,3 +479,46 @@ describe("rules", function()
                           lu.saliency(net, x:rows(2), opts):detach()))
   end)
 end)
+
+
+describe("a map", function()
+  local net, x = t.net(), core.normal(3, 0, 1, 3, 12, 12)
+
+  it("says how much of it relu threw away", function()
+    local run = net:run(x, logit)
+    local raw = lu.gradcam(run, { score = 1, raw = true })
+    local want = (-raw):relu():sum():item() / raw:abs():sum():item()
+    local _, map = t.warnings(lu.gradcam, run, { score = 1 })
+    assert.is_true(math.abs(map.story.negative_share - want) < 1e-6)
+    assert.is_nil(raw.story.negative_share)
+    assert.is_nil(lu.gradcam(run, { score = 1, relu = false }).story.negative_share)
+  end)
+
+  it("of zeros names the layer where the gradient died, and the remedy", function()
+    local dead = t.net()
+    dead.params["fc.bias"]:fill_(-1e4)
+    local list = t.warnings(lu.input_x_gradient, dead:run(x, logit), { score = 1 })
+    assert.matches("the gradient dies at 'fc_relu' %(relu%): none of its units",
+                   list[1])
+    assert.matches("rectified:leak=0.1", list[1])
+  end)
+
+  it("of a saturated softmax names linear", function()
+    local sure = t.net()
+    sure.params["out.bias"]:set(2, 1e4)
+    local list = t.warnings(lu.input_x_gradient, sure:run(x), { score = 1 })
+    assert.matches("the softmax is saturated .* give the modifier \"linear\"", list[1])
+  end)
+
+  it("is not made by a rule that cannot matter, and counts the nodes on its way",
+     function()
+    local run = net:run(x, logit)
+    assert.matches("modifier 'guided' changed no node", t.message(run.gradient, run,
+      { score = 1, wrt = "fc", modifiers = { "guided" } }))
+    local _, map = t.warnings(lu.gradcam, run, { score = 1, layer = "relu2",
+                                                 modifiers = { "guided" } })
+    assert.equal(1, map.story.changed_nodes.guided)
+    _, map = t.warnings(lu.saliency, run, { score = 1, modifiers = { "guided" } })
+    assert.equal(3, map.story.changed_nodes.guided)
+  end)
+end)

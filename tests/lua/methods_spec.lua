@@ -64,14 +64,14 @@ describe("saliency", function()
                    t.message(lu.saliency, run, { dialect = "capum" }))
   end)
 
-  it("smooths: the mean of |g| over noisy copies, by image and sample", function()
+  it("smooths: the mean of |g| over noisy copies, one stream a copy", function()
     local n, noise, seed = 5, 0.3, 11
     local map = lu.saliency(run, { score = 1, smooth_samples = n, smooth_noise = noise,
                                    seed = seed, normalize = false, keepdims = true })
     for i = 1, 3 do
       local s, total = x[i]:stats(), core.zeros(3, 12, 12)
       for k = 1, n do
-        local one = x[i] + core.normal(seed, (i << 32) + k, 3, 12, 12)
+        local one = x[i] + core.normal(seed, (1 << 32) + k, 3, 12, 12)
           * (noise * (s.max - s.min))
         local r = net:run(one:view(1, 3, 12, 12), { modifiers = { "linear" } })
         total = total + r:gradient({ score = 1 })[1]:abs()

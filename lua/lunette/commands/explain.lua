@@ -225,6 +225,14 @@ local function headline(o, run, story)
 end
 
 
+---What relu threw away of a class activation map, where that is worth a line.
+local function say_lost(share)
+  if type(share) ~= "number" or share < 0.005 then return end
+  text.say(("%.0f %% of the map was negative, against the class; --raw shows it"):format(
+           100 * share))
+end
+
+
 ---@param args string[]
 ---@return integer exit code
 return function(args)
@@ -241,6 +249,7 @@ return function(args)
   print_top(run, images.names)
   local map = methods[o.method](run, method_options(o, run))
   text.say(headline(o, run, map.story))
+  say_lost(map.story.negative_share)
   local path = o.out
   if is_folder(path) then
     path = require("lunette.commands.output_name").choose(path, images.names, o,

@@ -127,6 +127,13 @@ local function fused(row, run, o)
 end
 
 
+---How much of a map relu throws away: of |values|, those below 0, over all images.
+local function negative_share(cam)
+  local all = cam:abs():sum():item()
+  return all > 0 and (-cam):relu():sum():item() / all or 0
+end
+
+
 ---The signed map at the layer's size, or what is finished already.
 local function explain(row, run, o)
   if row.score then o.score = row.score(run, o) end
@@ -144,6 +151,7 @@ local function explain(row, run, o)
   local s = cam:stats()
   facts = facts or {}
   facts.raw_min, facts.raw_max = s.min, s.max
+  facts.negative_share = o.relu and not o.raw and negative_share(cam) or nil
   facts.dialect = row.dialects and o.dialect or nil
   return cam, facts
 end
@@ -200,6 +208,7 @@ function M.new(row)
   full.finish = finish_of(row)
   full.options = options_of(row)
   full.keeps = row.keeps or first_of
+  full.walks_to_layer = row.needs == "gradient" or row.needs == "means"
   full.explain = function(run, o) return explain(row, run, o) end
   return method.new(full)
 end

@@ -193,12 +193,17 @@ local function rule_of(layer, softmax)
 end
 
 
----All rules of one backward pass, as a modifier.
-local function modifier(run, ref, softmax)
+---All rules of one backward pass, from the scored layer to `wrt`, as a modifier; nil
+---where all between is linear.
+local function modifier(run, ref, o, score, wrt)
   local entries = {}
+  local scored = score.layer and run.net:activated(score.layer)
+    or modifiers.target(run.net, run.output_layer, o.modifiers, run)
+  local last = run:node(scored.name).id
+  local first = wrt ~= "input" and run:node(wrt).id or -1
   for _, node in ipairs(run:nodes()) do
-    local layer = node.layer
-    local rule = rules[rule_of(layer, softmax)]
+    local layer, between = node.layer, node.id > first and node.id <= last
+    local rule = between and rules[rule_of(layer, o.softmax)]
     if rule then
       entries[#entries + 1] = {
         on = function(l) return l == layer end,
@@ -237,11 +242,10 @@ function M.multipliers(run, base, o, wrt)
   check_modifiers(o.modifiers, "deeplift")
   local forward = sampling.forward_modifiers(run, o.modifiers)
   local ref <close> = run.net:run(base, { modifiers = forward })
-  local rule = modifier(run, ref, o.softmax)
-  local list = { rule }
+  local score = scores.resolve(o.score, run)
+  local list = { modifier(run, ref, o, score, wrt) }
   for _, m in ipairs(o.modifiers) do list[#list + 1] = m end
-  local g = run:gradient { score = scores.resolve(o.score, run), wrt = wrt,
-                           modifiers = list }
+  local g = run:gradient { score = score, wrt = wrt, modifiers = list }
   local value, old = run:activation(wrt), ref:activation(wrt)
   return g, value:detach() - old:detach()
 end

@@ -33,6 +33,8 @@ local M = {}
 ---@field paper? string
 ---@field flat? string|false  why a map may be the same everywhere; false: no warning
 ---@field measured? boolean  stands in the table of truth
+---@field walks_to_layer? boolean  its gradients go back to `layer` and no further, so
+---  that only rules after it count
 ---@field flags? table<string, string>  names on the command line, where shorter
 ---@field dialects string[]  those that it has, the default first
 ---@field file? string       where it was written, of those of the library
@@ -248,10 +250,11 @@ end
 ---How many nodes each modifier changed: the forward ones in the run, the backward
 ---ones in this call.
 ---@return table<string, integer>   empty where there are no modifiers
-function M.changed_nodes(run, list)
+function M.changed_nodes(run, list, layer)
   -- copies are run instead of this one, and no gradient asked of them
   if require("lunette.net.forward").is_released(run) then return run.changed end
-  local _, changed = modifiers.rules(run, list)
+  local first = layer and run:node(layer.name)
+  local _, changed = modifiers.rules(run, list, nil, first and first.id)
   for name, n in pairs(run.changed) do changed[name] = n end
   return changed
 end
@@ -302,7 +305,8 @@ end
 ---Score, classes and modifiers, where the method has them.
 local function tell_score(row, run, o, story)
   if row.options.modifiers then
-    local changed = o.changed or M.changed_nodes(run, o.modifiers)
+    local layer = o.layer and o.layer.name and row.walks_to_layer and o.layer or nil
+    local changed = o.changed or M.changed_nodes(run, o.modifiers, layer)
     story.modifiers = modifier_names(o.modifiers)
     story.changed_nodes = next(changed) and changed or nil
   end
@@ -338,8 +342,12 @@ end
 
 
 ---Why the map of an image is the same everywhere.
-local function why_flat(row, raw, o)
+local function why_flat(row, raw, o, run, image)
   local s = raw:stats()
+  if s.min == 0 and s.max == 0 and row.options.modifiers and not o.scores then
+    local why = require("lunette.explain.dead")(run, o, image)
+    if why then return why end
+  end
   if s.min ~= s.max then
     return ("before %s it lies between %.3g and %.3g; use raw = true to see it"):format(
       o.relu and "relu" or "it was finished", s.min, s.max)
@@ -351,17 +359,17 @@ end
 
 ---Warns about maps that are the same everywhere, naming the likely cause, and about
 ---those that are no numbers.
-local function warn_if_flat(row, map, raw, o, count)
+local function warn_if_flat(row, map, raw, o, run)
   local warn = require "lunette.base.warn"
   for n = 1, map:dim(1) do
-    local s, image = map:rows(n):stats(), (n - 1) % count + 1
+    local s, image = map:rows(n):stats(), (n - 1) % run:count() + 1
     if not s.finite or not raw:rows(n):stats().finite then
       warn(("%s: the map of image %d holds NaN or infinity"):format(row.name,
            image))
     elseif s.min == s.max then
       warn(("%s: the map of image %d is %g everywhere; %s"):format(row.name, image,
            s.min + 0.0, -- which makes -0 a plain 0
-           why_flat(row, raw:rows(n), o)))
+           why_flat(row, raw:rows(n), o, run, image)))
     end
   end
 end
@@ -384,7 +392,7 @@ function Method.__call(row, subject, x, opts)
   local map, finish = raw, row.finish
   if type(finish) == "table" then finish = finish[o.dialect] end
   if finish and not o.raw then map = finish(raw, o, run) end
-  if row.flat ~= false then warn_if_flat(row, map, raw, o, run:count()) end
+  if row.flat ~= false then warn_if_flat(row, map, raw, o, run) end
   return tell(row, map, run, o, facts or {})
 end
 

@@ -117,12 +117,15 @@ end
 ---@param run lunette.Run
 ---@param list lunette.Modifier[]
 ---@param last? integer   id of the scored node: backward passes no later ones
+---@param first? integer  id of the node whose gradient is wanted: nor this and earlier
 ---@param flow? table<string, table>   gets what biases take, of rules in Lua
 ---@return table<integer, any> rules, table<string, integer> changed
-function M.rules(run, list, last, flow)
+function M.rules(run, list, last, first, flow)
   local rules, changed, nodes = {}, {}, {}
   for _, node in ipairs(run:nodes()) do
-    if not last or node.id <= last then nodes[#nodes + 1] = node end
+    if node.id > (first or -1) and node.id <= (last or math.huge) then
+      nodes[#nodes + 1] = node
+    end
   end
   for _, m in ipairs(list) do
     local apply = m.entries and apply_composite or m.rule and apply_rule

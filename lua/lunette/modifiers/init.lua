@@ -221,10 +221,11 @@ end
 ---@param run lunette.Run
 ---@param list any[]
 ---@param last? integer   id of the scored node: backward passes no later ones
+---@param first? integer  id of the node whose gradient is wanted: nor this and earlier
 ---@param flow? table<string, table>   gets what biases take, of rules in Lua
 ---@return table<integer, any> rules, table<string, integer> changed
-function M.rules(run, list, last, flow)
-  return apply.rules(run, M.list(list), last, flow)
+function M.rules(run, list, last, first, flow)
+  return apply.rules(run, M.list(list), last, first, flow)
 end
 
 return M

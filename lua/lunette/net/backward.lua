@@ -182,6 +182,16 @@ local function zeros_like(run, id, copies)
 end
 
 
+---Id of the first node whose gradient is wanted: backward walks no further.
+local function first_target(run, opts)
+  local first = math.huge
+  for _, name in ipairs(type(opts.wrt) == "table" and opts.wrt or { opts.wrt }) do
+    first = math.min(first, (target_node(run, name, opts.exact)))
+  end
+  return first
+end
+
+
 ---Node ids of the layers in `wrt`, and for those of which only channel means are
 ---wanted how to get them (see channel_means.lua).
 local function targets_of(run, opts, scored_id, rules, is_output)
@@ -262,7 +272,8 @@ function Backward:gradient(opts)
   local value, id, layer = scored(self, opts.modifiers, list[1])
   local seed = seeds_of(self, list, value, layer)
   local sums, told = opts.flows and {}, opts.flows and {}
-  local rules = modifiers.rules(self, opts.modifiers, id, told)
+  local first = first_target(self, opts)
+  local rules = modifiers.rules(self, opts.modifiers, id, first, told)
   local is_output = channel_means.is_output(list[1], opts.modifiers)
   local ids, means = targets_of(self, opts, id, rules, is_output)
   local st = forward.state_of(self)
