@@ -112,6 +112,16 @@ local function apply_composite(m, nodes, run, rules)
 end
 
 
+---The nodes of a run after `first`, up to `last`.
+local function between(run, first, last)
+  local list = {}
+  for _, node in ipairs(run:nodes()) do
+    if node.id > first and node.id <= last then list[#list + 1] = node end
+  end
+  return list
+end
+
+
 ---The rule of every node that the backward modifiers in `list` change; a later
 ---modifier overrides an earlier one.
 ---@param run lunette.Run
@@ -121,12 +131,8 @@ end
 ---@param flow? table<string, table>   gets what biases take, of rules in Lua
 ---@return table<integer, any> rules, table<string, integer> changed
 function M.rules(run, list, last, first, flow)
-  local rules, changed, nodes = {}, {}, {}
-  for _, node in ipairs(run:nodes()) do
-    if node.id > (first or -1) and node.id <= (last or math.huge) then
-      nodes[#nodes + 1] = node
-    end
-  end
+  local rules, changed = {}, {}
+  local nodes = between(run, first or -1, last or math.huge)
   for _, m in ipairs(list) do
     local apply = m.entries and apply_composite or m.rule and apply_rule
     if apply then changed[m.name] = apply(m, nodes, run, rules) end
