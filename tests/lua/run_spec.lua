@@ -305,7 +305,8 @@ describe("part of a run", function()
       for i, name in ipairs(names) do
         local run = net:run(x, { keep = name })
         assert.is_true(t.same(run[name], kept[name]))
-        for _, rule in ipairs { "vanilla", "guided" } do
+        -- after the last there is no relu that guided could change
+        for _, rule in ipairs { "vanilla", i < 3 and "guided" or nil } do
           local opts = { score = 1, wrt = name, modifiers = { "linear", rule } }
           assert.is_true(t.same(run:gradient(opts), (kept:gradient(opts))), name)
         end

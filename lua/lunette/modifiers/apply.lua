@@ -113,7 +113,7 @@ end
 
 
 ---The nodes of a run after `first`, up to `last`.
-local function between(run, first, last)
+local function nodes_of(run, first, last)
   local list = {}
   for _, node in ipairs(run:nodes()) do
     if node.id > first and node.id <= last then list[#list + 1] = node end
@@ -132,7 +132,7 @@ end
 ---@return table<integer, any> rules, table<string, integer> changed
 function M.rules(run, list, last, first, flow)
   local rules, changed = {}, {}
-  local nodes = between(run, first or -1, last or math.huge)
+  local nodes = nodes_of(run, first or -1, last or math.huge)
   for _, m in ipairs(list) do
     local apply = m.entries and apply_composite or m.rule and apply_rule
     if apply then changed[m.name] = apply(m, nodes, run, rules) end
