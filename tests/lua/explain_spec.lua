@@ -53,7 +53,9 @@ describe("lunette explain", function()
             "activation of tiny_vgg, layer relu_1_1\n")
     explain("one.png -c pizza -l conv_1_2 -o c.png", 0, "categorical%(pizza%)",
             "relu_1_2")
-    explain("one.png --modifier rectified:leak=0.1 --modifier guided -o m.png", 0)
+    explain("one.png --method saliency --modifier rectified:leak=0.1 --modifier guided "
+            .. "-o m.png", 0)
+    explain("one.png --modifier guided -o m.png", 64, "changed no node")
     explain("one.png --dialect captum -o d.png", 0)
     explain("one.png --dialect pytorch-grad-cam -o p.png", 0)
     explain("one.png --raw -o r.png", 0)
