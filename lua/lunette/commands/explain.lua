@@ -228,8 +228,8 @@ end
 ---What relu threw away of a class activation map, where that is worth a line.
 local function say_lost(share)
   if type(share) ~= "number" or share < 0.005 then return end
-  text.say(("%.0f %% of the map was negative, against the class; --raw shows it"):format(
-           100 * share))
+  text.say(("%.0f %% of the map was negative, against the class; --raw shows "
+            .. "it"):format(100 * share))
 end
 
 
