@@ -17,8 +17,15 @@ local canvas = lu.canvas { columns = #images, titles = images.titles,
   scale = args.scale, title = ("Grad-CAM at %s, %s"):format(layer, net.name) }
 canvas:row("image", images)
 for _, rule in ipairs { "vanilla", "guided", "rectified" } do
-  local map = lu.gradcam(run, { score = score, layer = layer, modifiers = { rule } })
-  canvas:row(rule, map, { overlay = images.pictures, colormap = "jet" })
+  local ok, map = pcall(lu.gradcam, run, { score = score, layer = layer,
+                                           modifiers = { rule } })
+  if ok then
+    canvas:row(rule, map, { overlay = images.pictures, colormap = "jet" })
+  elseif tostring(map):find "changed no node" then -- no relu between layer and score
+    print(("%s: as vanilla; %s"):format(rule, map))
+  else
+    error(map, 0)
+  end
 end
 assert(canvas:save(args.out))
 print("wrote " .. args.out)
