@@ -2,7 +2,8 @@
 ---`lu.net` builds.
 local M = {}
 
-local files = { "vgg", "squeezenet", "tiny_vgg", "alexnet", "resnet" }
+local files = { "vgg", "squeezenet", "tiny_vgg", "alexnet", "resnet", "densenet",
+                "mobilenet", "efficientnet", "mnasnet" }
 
 ---@type string[]
 M.names = {}

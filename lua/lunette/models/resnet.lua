@@ -1,39 +1,76 @@
----ResNet-18 and -34 (He et al. 2015), names as torchvision has them.
+---ResNet (He et al. 2015), ResNeXt (Xie et al. 2016) and Wide ResNet (Zagoruyko &
+---Komodakis 2016), names as torchvision has them.
+local Blocks = require "lunette.models.blocks"
+
 local M = {}
 
-local depths = { resnet18 = { 2, 2, 2, 2 }, resnet34 = { 3, 4, 6, 3 } }
+---Units a stage; `deep` units have three convolutions, whose middle one has `groups`
+---groups and `width` channels a group of 64.
+local rows = {
+  resnet18 = { 2, 2, 2, 2 }, resnet34 = { 3, 4, 6, 3 },
+  resnet50 = { 3, 4, 6, 3, deep = true }, resnet101 = { 3, 4, 23, 3, deep = true },
+  resnet152 = { 3, 8, 36, 3, deep = true },
+  resnext50_32x4d = { 3, 4, 6, 3, deep = true, groups = 32, width = 4 },
+  resnext101_32x8d = { 3, 4, 23, 3, deep = true, groups = 32, width = 8 },
+  resnext101_64x4d = { 3, 4, 23, 3, deep = true, groups = 64, width = 4 },
+  wide_resnet50_2 = { 3, 4, 6, 3, deep = true, width = 128 },
+  wide_resnet101_2 = { 3, 4, 23, 3, deep = true, width = 128 },
+}
 
 
-local function unit(layers, name, from, filters, stride, project)
-  local function add(layer) layers[#layers + 1] = layer end
-  add { name .. ".conv1", "conv2d", filters = filters, kernel = 3, stride = stride,
-        padding = 1, bias = false, from = from }
-  add { name .. ".bn1", "batch_norm" }
-  add { name .. ".relu1", "relu" }
-  add { name .. ".conv2", "conv2d", filters = filters, kernel = 3, padding = 1,
-        bias = false }
-  add { name .. ".bn2", "batch_norm" }
-  local shortcut = from
-  if project then
-    add { name .. ".downsample.0", "conv2d", filters = filters, kernel = 1,
-          stride = stride, bias = false, from = from }
-    shortcut = name .. ".downsample.1"
-    add { shortcut, "batch_norm" }
+---What the residual is added to: x, or its projection where shapes differ.
+local function shortcut_of(b, name, u)
+  if not u.project then return u.from end
+  return b:conv_bn { name .. ".downsample.0", bn = name .. ".downsample.1",
+                     filters = u.out, kernel = 1, stride = u.stride, from = u.from }
+end
+
+
+---conv, bn, relu and the last conv and bn of a unit.
+local function residual(b, name, u)
+  local function part(i, filters, kernel, o)
+    local last = i == #u.parts
+    b:conv_bn { ("%s.conv%d"):format(name, i), bn = ("%s.bn%d"):format(name, i),
+                filters = filters, kernel = kernel, stride = o.stride,
+                groups = o.groups, from = o.from, act = not last and "relu" or nil,
+                act_name = ("%s.relu%d"):format(name, i) }
   end
-  add { name .. ".add", "add", from = { name .. ".bn2", shortcut } }
-  add { name .. ".relu2", "relu", aliases = { name } }
-  return name .. ".relu2"
+  for i, p in ipairs(u.parts) do
+    part(i, p[1], p[2], { stride = p.stride, groups = p.groups,
+                          from = i == 1 and u.from or nil })
+  end
+  return b.last
+end
+
+
+---A unit's convolutions: filters and kernel of each.
+local function parts_of(row, base, stride)
+  if not row.deep then return { { base, 3, stride = stride }, { base, 3 } } end
+  local groups = row.groups or 1
+  local width = base * (row.width or 64) // 64 * groups
+  return { { width, 1 }, { width, 3, stride = stride, groups = groups },
+           { 4 * base, 1 } }
+end
+
+
+local function unit(b, name, row, base, u)
+  u.parts = parts_of(row, base, u.stride)
+  local inner = residual(b, name, u)
+  b:add { name .. ".add", "add", from = { inner, shortcut_of(b, name, u) } }
+  b:add { ("%s.relu%d"):format(name, #u.parts), "relu", aliases = { name } }
 end
 
 
 ---conv2_x to conv5_x of the paper's table.
-local function stages(layers, depth)
-  local last = "maxpool"
-  for stage, count in ipairs(depth) do
+local function stages(b, row)
+  local expansion = row.deep and 4 or 1
+  for stage, count in ipairs(row) do
+    local base = 64 << (stage - 1)
     for i = 1, count do
       local down = stage > 1 and i == 1
-      last = unit(layers, ("layer%d.%d"):format(stage, i - 1), last,
-                  64 << (stage - 1), down and 2 or 1, down)
+      unit(b, ("layer%d.%d"):format(stage, i - 1), row, base, {
+        from = b.last, stride = down and 2 or nil, out = base * expansion,
+        project = i == 1 and (down or row.deep) })
     end
   end
 end
@@ -41,30 +78,19 @@ end
 
 local function build(name, opts)
   opts = opts or {}
-  local side, classes = opts.side or 224, opts.classes or 1000
-  local layers = {
-    { "conv1", "conv2d", filters = 64, kernel = 7, stride = 2, padding = 3,
-      bias = false },
-    { "bn1", "batch_norm" },
-    { "relu", "relu" },
-    { "maxpool", "max_pool2d", kernel = 3, stride = 2, padding = 1 },
-  }
-  stages(layers, depths[name])
-  layers[#layers + 1] = { "avgpool", "global_avg_pool" }
-  layers[#layers + 1] = { "flatten", "flatten" }
-  layers[#layers + 1] = { "fc", "linear", units = classes }
-  layers[#layers + 1] = { "softmax", "softmax" }
-  return {
-    name = name, input = { 3, side, side }, layers = layers,
-    preprocessing = opts.preprocessing or "torch",
-    labels = classes == 1000 and "imagenet" or nil,
-  }
+  local b = Blocks.new()
+  b:conv_bn { "conv1", bn = "bn1", filters = 64, kernel = 7, stride = 2, act = "relu",
+              act_name = "relu" }
+  b:add { "maxpool", "max_pool2d", kernel = 3, stride = 2, padding = 1 }
+  stages(b, rows[name])
+  b:classify("fc", opts.classes or 1000)
+  return b:arch(name, opts)
 end
 
 
-for name in pairs(depths) do
+for name in pairs(rows) do
   ---The layers of a ResNet, as a table for lu.net.
-  ---@param opts? { classes?: integer, preprocessing?: string|table }
+  ---@param opts? { classes?: integer, side?: integer, preprocessing?: string|table }
   ---@return table
   M[name] = function(opts) return build(name, opts) end
 end

@@ -153,6 +153,17 @@ for name in pairs(depths) do
   ---@param opts? lunette.VggOptions
   ---@return table
   M[name] = function(opts) return build(name, opts) end
+
+  ---The same with batch norm after every convolution, as torchvision has it.
+  ---@param opts? lunette.VggOptions
+  ---@return table
+  M[name .. "_bn"] = function(opts)
+    local with = { normed = true, preprocessing = "torch" }
+    for key, value in pairs(opts or {}) do with[key] = value end
+    local arch = build(name, with)
+    arch.name = name .. "_bn"
+    return arch
+  end
 end
 
 return M

@@ -110,11 +110,11 @@ end
 
 
 local function read_input(input)
-  local ok, size = is_list(input, 3, math.tointeger), 1
+  local ok, size = is_list(input, 5, math.tointeger), 1
   for _, d in ipairs(ok and input or {}) do
     ok, size = ok and d > 0, size * d
   end
-  if not ok or #input % 2 == 0 or size > MOST_INPUT then return nil end
+  if not ok or #input == 0 or size > MOST_INPUT then return nil end
   return copy(input)
 end
 
@@ -131,7 +131,7 @@ function M.read(arch)
                   labels = copy(arch.labels), preprocessing = copy(arch.preprocessing) }
   if not is_text(graph.name) then return nil, "its name is no text" end
   if not graph.input then
-    return nil, "`input` is {C,H,W}, or {values}: whole numbers, not too large"
+    return nil, "`input` is {C,H,W}, or 1 to 5 whole numbers, not too large"
   end
   if graph.outputs and not is_list(graph.outputs, MOST_INPUTS, is_text) then
     return nil, "`outputs` is a list of layers' names"

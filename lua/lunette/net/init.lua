@@ -42,11 +42,13 @@ end
 
 
 local function check_size(input)
-  local ok = type(input) == "table" and (#input == 3 or #input == 1)
+  local ok = type(input) == "table" and #input >= 1 and #input <= 5
   for _, d in ipairs(ok and input or {}) do
     ok = ok and math.tointeger(d) and d > 0
   end
-  if not ok then error("a network needs `input = {C,H,W}`, or {values}", 3) end
+  if not ok then
+    error("a network needs `input = {C,H,W}`, or {values}: 1 to 5 whole numbers", 3)
+  end
 end
 
 

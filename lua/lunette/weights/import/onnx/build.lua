@@ -160,6 +160,16 @@ function Build:step(word, kind, from, attrs, order)
 end
 
 
+---Calls f while a layer on the way, named by `word`, stands for the node's own.
+function Build:inside(word, f)
+  local own = self.own
+  self.own = self:free(word)
+  local y = f()
+  self.own = own
+  return y
+end
+
+
 ---The layer of the node that is read.
 function Build:layer(kind, from, attrs, order)
   return self:add(self.own, kind, from, attrs, order)
@@ -172,7 +182,7 @@ end
 ---Keeps a constant as parameter `key` of layer `name`, in this shape.
 function Build:keep(name, key, c, shape)
   local p = { name = name .. "." .. key, shape = shape }
-  if c.source then
+  if c.source and not (c.whole and c.data) then
     p.source, p.view, p.perm = c.source, c.view, c.perm
   elseif c.data then
     p.data = c.data
@@ -183,7 +193,7 @@ function Build:keep(name, key, c, shape)
     self:fail("'%s' has shape (%s), wanted (%s)", key, table.concat(c.shape, ","),
               table.concat(shape, ","))
   end
-  if c.source and c.whole then
+  if p.source and c.whole then
     self:fail("'%s' is of integers (%s)", key, c.source.type)
   end
   self.params[#self.params + 1] = p
@@ -323,7 +333,7 @@ function Build:reshape(x, shape, own)
               table.concat(shape, ", "))
   end
   x = self:ordered(x)
-  if batched(x) and shape[1] ~= 1 then
+  if batched(x) and shape[1] ~= 1 and not self.single then
     self:fail("a shape of (%s) mixes the pictures of a batch",
               table.concat(shape, ", "))
   end
@@ -375,7 +385,7 @@ function Build:unsqueeze(x, axes, own)
   for _, a in ipairs(axes) do new[a] = true end
   if new[1] and not batched(x) then return self:with_batch(x, axes, own) end
   local rank = #x.shape + #axes
-  local ours, last = {}, #x.shape
+  local ours, last = {}, #x.shape + (batched(x) and 0 or 1)
   for a = 1, rank do
     if new[a] then
       last = last + 1

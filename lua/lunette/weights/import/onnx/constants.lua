@@ -185,6 +185,45 @@ function M.Transpose(attrs, x)
 end
 
 
+function M.Flatten(attrs, x)
+  local c, axis = x[1], one(attrs, "axis", 1)
+  axis = axis < 0 and axis + #c.shape or axis
+  local head = fold.product { table.unpack(c.shape, 1, axis) }
+  local tail = fold.product { table.unpack(c.shape, axis + 1) }
+  return fold.make({ head, tail }, c.data, c.whole)
+end
+
+
+---Parts one after the other along an axis; of nothing, parts of nothing.
+function M.Split(attrs, x)
+  local c, sizes = x[1], x[2] and x[2].data or list(attrs, "split")
+  if not sizes then error("equal parts of a constant are not supported", 0) end
+  local axis, at, parts = axis_of(one(attrs, "axis", 0), #c.shape), 0, {}
+  for i, size in ipairs(sizes) do
+    local shape, from = { table.unpack(c.shape) }, at
+    shape[axis], at = size, at + size
+    if at > c.shape[axis] then error(("parts of %d"):format(c.shape[axis]), 0) end
+    parts[i] = fold.pick(c, shape, function(place)
+      local source = { table.unpack(place) }
+      source[axis] = place[axis] + from
+      return source
+    end)
+  end
+  return table.unpack(parts)
+end
+
+
+function M.Tile(_, x)
+  local c, shape = x[1], {}
+  for i, d in ipairs(c.shape) do shape[i] = d * x[2].data[i] end
+  return fold.pick(c, shape, function(place)
+    local source = {}
+    for i, at in ipairs(place) do source[i] = at % c.shape[i] end
+    return source
+  end)
+end
+
+
 function M.Range(_, x)
   local from, to, step = x[1].data[1], x[2].data[1], x[3].data[1]
   if step == 0 then error("a step of 0", 0) end

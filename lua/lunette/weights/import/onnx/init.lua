@@ -91,25 +91,36 @@ local function labels_of(meta)
 end
 
 
----Outputs in the order that ONNX has, as layers.
+---The layer of an output: its values lie as ONNX sees them.
+local function output_layer(b, name, v)
+  if v.layer == "input" then
+    b.own = "output"
+    v = b:layer("identity", { v }, nil, v.order)
+  end
+  local natural = Build.same(v.order, Build.natural(v, #v.order))
+  if natural or Build.batched(v) and v.order[1] ~= 1 then return v.layer end
+  b.own = v.layer .. ":output"
+  v = b:ordered(v)
+  evaluate.also(b, v, name .. ":ordered")
+  return v.layer
+end
+
+
+---Outputs in the order that ONNX has, as layers; constants are left out where there
+---are others.
 local function outputs_of(b, names)
-  local list, seen = {}, {}
+  local list, seen, constant = {}, {}, nil
   for _, name in ipairs(names) do
     local v = b.value[name]
     if not v then error(("the output %s is made by nothing"):format(name), 0) end
-    if v.const then
-      error(("the output %s does not depend on the picture"):format(name), 0)
+    local layer = not v.const and output_layer(b, name, v)
+    constant = constant or v.const and name
+    if layer and not seen[layer] then
+      list[#list + 1], seen[layer] = layer, true
     end
-    if v.layer == "input" then error("an output is the picture itself", 0) end
-    if not Build.same(v.order, Build.natural(v, #v.order))
-       and (v.order[1] == 1 or not Build.batched(v)) then
-      b.own = v.layer .. ":output"
-      v = b:ordered(v)
-      evaluate.also(b, v, name .. ":ordered")
-    end
-    if not seen[v.layer] then
-      list[#list + 1], seen[v.layer] = v.layer, true
-    end
+  end
+  if #list == 0 then
+    error(("the output %s does not depend on the picture"):format(constant), 0)
   end
   return list
 end

@@ -126,6 +126,7 @@ function M.value(b, input, opts)
   for i, d in ipairs(order) do if d > 1 then ours[d - 1] = shape[i] end end
   if #ours == 0 then ours[1] = 1 end
   b.shapes.input = ours
+  b.single = not Build.batched { order = order } -- whatever stands in front is a value
   b.value[input[1]] = { layer = "input", shape = shape, order = order }
   return ours
 end

@@ -116,8 +116,18 @@ function M.ConvTranspose(b, x)
 end
 
 
----(N,C) times a matrix: a dense layer.
+---(N,C) times a matrix (out,in): a dense layer. Without a batch the rows are values.
 local function dense(b, v, w, bias, units, own)
+  if not b.batched(v) then
+    local y = b:inside("product", function()
+      local shape = { w.shape[2], units }
+      b:keep(b.own, "weight", b:turn(w, { 2, 1 }), shape)
+      return b:layer("matmul", { b:ordered(v), { param = "weight", shape = shape } })
+    end)
+    if not own then return y end
+    if not bias then return b:layer("identity", { y }) end
+    return b:layer("add", (together(b, { y, bias })))
+  end
   local name = own and b.own or b:free "dense"
   b:keep(name, "weight", w, w.shape)
   if bias then b:keep(name, "bias", bias, { units }) end
@@ -193,9 +203,13 @@ function M.MatMul(b, x)
   v = b:ordered(v)
   if w.const then
     constant(b, x, 2, "matrix")
-    if #w.shape ~= 2 then b:fail("a constant of %d dimensions", #w.shape) end
-    b:keep(b.own, "weight", w, w.shape)
-    return b:layer("matmul", { v, { param = "weight", shape = w.shape } })
+    local shape = { table.unpack(w.shape) }
+    if #shape == #v.shape and b.batched(v) then
+      if shape[1] ~= 1 then b:fail("a constant differs between pictures") end
+      table.remove(shape, 1)
+    end
+    b:keep(b.own, "weight", w, shape)
+    return b:layer("matmul", { v, { param = "weight", shape = shape } })
   end
   return b:layer("matmul", { v, b:ordered(w) })
 end
@@ -235,23 +249,25 @@ end
 
 
 ---(x - mean) / sqrt(variance + eps) over dimensions `dims` of ours, scaled, shifted.
+---@return table y, table mean, table deviation
 local function standardise(b, v, dims, eps, scale, shift)
   local mean = b:step("mean", "mean", { v }, { dims = dims, keepdims = true }, v.order)
   local centred = b:step("centred", "sub", { v, mean }, nil, v.order)
   local y = b:step("square", "square", { centred }, nil, v.order)
   y = b:step("variance", "mean", { y }, { dims = dims, keepdims = true }, v.order)
   y = b:step("eps", "add", { y, eps }, nil, v.order)
-  y = b:step("deviation", "sqrt", { y }, nil, v.order)
-  y = b:step("standard", "div", { centred, y }, nil, v.order)
-  local own = b.own
-  b.own = own .. ":scaled"
-  b.taken[b.own] = true
-  scale = b:operand(scale, "weight", #v.shape, v.order)
-  b.own = own
-  y = b:add(own .. ":scaled", "mul", { y, scale }, nil, v.order)
-  if not shift then return b:layer("identity", { y }, nil, v.order) end
-  return b:layer("add", { y, b:operand(shift, "bias", #v.shape, v.order) }, nil,
-                 v.order)
+  local deviation = b:step("deviation", "sqrt", { y }, nil, v.order)
+  y = b:step("standard", "div", { centred, deviation }, nil, v.order)
+  y = b:inside("scaled", function()
+    local by = b:operand(scale, "weight", #v.shape, v.order)
+    return b:layer("mul", { y, by }, nil, v.order)
+  end)
+  if shift then
+    y = b:layer("add", { y, b:operand(shift, "bias", #v.shape, v.order) }, nil, v.order)
+  else
+    y = b:layer("identity", { y }, nil, v.order)
+  end
+  return y, mean, deviation
 end
 
 
@@ -261,8 +277,10 @@ function M.LayerNormalization(b, x)
   local eps, dims = attr(b, "epsilon", "f", 1e-5), {}
   attr(b, "stash_type", "i")
   for a = axis, #v.shape do dims[#dims + 1] = v.order[a] end
-  return standardise(b, v, dims, eps, constant(b, x, 2, "scale"),
-                     x[3] and constant(b, x, 3, "bias"))
+  local y, mean, deviation = standardise(b, v, dims, eps, constant(b, x, 2, "scale"),
+                                         x[3] and constant(b, x, 3, "bias"))
+  if #b.node.outputs < 3 then return y, mean end
+  return y, mean, b:step("inverse", "reciprocal", { deviation }, nil, v.order)
 end
 
 
@@ -271,8 +289,8 @@ function M.InstanceNormalization(b, x)
   local eps, dims, tail = attr(b, "epsilon", "f", 1e-5), {}, {}
   for d = 3, #v.shape do dims[#dims + 1], tail[#tail + 1] = d, 1 end
   local c = { v.shape[2], table.unpack(tail) }
-  return standardise(b, v, dims, eps, b:reshaped(constant(b, x, 2, "scale"), c),
-                     b:reshaped(constant(b, x, 3, "bias"), c))
+  return (standardise(b, v, dims, eps, b:reshaped(constant(b, x, 2, "scale"), c),
+                      b:reshaped(constant(b, x, 3, "bias"), c)))
 end
 
 

@@ -80,6 +80,21 @@ local function reduced(kind, since)
   end
 end
 
+---A reduction of what a layer before it makes of the values, seen through another.
+local function norm(before, after, since)
+  local sum = reduced("sum", since)
+  return function(b, x)
+    local v = live(b, x, 1)
+    local y = b:step("parts", before, { v }, nil, v.order)
+    if not after then return sum(b, { y, x[2] }) end
+    local total = b:inside("sum", function() return sum(b, { y, x[2] }) end)
+    return b:layer(after, { total }, nil, total.order)
+  end
+end
+
+M.ReduceL1 = norm("abs", nil, 18)
+M.ReduceL2 = norm("square", "sqrt", 18)
+M.ReduceSumSquare = norm("square", nil, 18)
 M.ReduceMean = reduced("mean", 18)
 M.ReduceSum = reduced("sum", 13)
 M.ReduceMax = reduced("max", 18)

@@ -1,4 +1,5 @@
----Resizing: nearest by chosen rows and columns, linear as products with matrices.
+---Resizing: nearest by chosen rows and columns, linear and cubic as products with
+---matrices.
 -- luacheck: ignore 561 (a case an attribute)
 local common = require "lunette.weights.import.onnx.operators.common"
 local fold = require "lunette.weights.import.onnx.fold"
@@ -63,11 +64,30 @@ local function linear_matrix(n, out, at)
 end
 
 
----Rows (axis 3): M x; columns (axis 4): x M'.
-local function linear(b, v, axis, out, at)
+---The same of cubic interpolation (Keys 1981) over four neighbours, repeated at edges.
+local function cubic_matrix(n, out, at, a)
+  local function weight(d)
+    d = math.abs(d)
+    if d <= 1 then return ((a + 2) * d - (a + 3)) * d * d + 1 end
+    return d < 2 and a * (((d - 5) * d + 8) * d - 4) or 0
+  end
+  local data = {}
+  for i = 1, out * n do data[i] = 0 end
+  for o = 0, out - 1 do
+    local p = at(o)
+    for i = math.floor(p) - 1, math.floor(p) + 2 do
+      local k = o * n + math.max(0, math.min(n - 1, i)) + 1
+      data[k] = data[k] + weight(p - i)
+    end
+  end
+  return data
+end
+
+
+---Rows (axis 3): M x; columns (axis 4): x M'. `data` is the matrix (out, n).
+local function product(b, v, axis, out, data)
   local n = v.shape[axis]
   local key = "matrix" .. axis
-  local data = linear_matrix(n, out, at)
   local name = b:free(axis == 3 and "rows" or "columns")
   if axis == 3 then
     b.params[#b.params + 1] = { name = name .. "." .. key, shape = { out, n },
@@ -100,7 +120,9 @@ local function resized(b, x, scales, sizes, o)
       if o.mode == "nearest" then
         v = nearest(b, v, a, out, at, rounding[o.nearest])
       elseif o.mode == "linear" then
-        v = linear(b, v, a, out, at)
+        v = product(b, v, a, out, linear_matrix(n, out, at))
+      elseif o.mode == "cubic" then
+        v = product(b, v, a, out, cubic_matrix(n, out, at, o.cubic))
       else
         b:fail("mode %s is not supported", o.mode)
       end
@@ -116,7 +138,7 @@ function M.Resize(b, x)
                                  b.opset < 11 and "asymmetric" or "half_pixel"),
               nearest = attr(b, "nearest_mode", "s",
                              b.opset < 11 and "floor" or "round_prefer_floor") }
-  attr(b, "cubic_coeff_a", "f")
+  o.cubic = attr(b, "cubic_coeff_a", "f", -0.75)
   attr(b, "extrapolation_value", "f")
   if flag(b, "antialias") then b:fail("antialias is not supported") end
   if flag(b, "exclude_outside") then b:fail("exclude_outside is not supported") end

@@ -239,8 +239,11 @@ function M.Gather(b, x)
   if #index.shape == 0 then
     return b:squeeze(narrow(b, v, axis, from[1], 1), { axis }, true)
   end
-  if #index.shape > 1 then b:fail("an index of %d dimensions", #index.shape) end
-  return select_(b, v, axis, from, true)
+  if #index.shape == 1 then return select_(b, v, axis, from, true) end
+  local shape = { table.unpack(v.shape, 1, axis - 1) }
+  table.move(index.shape, 1, #index.shape, axis, shape)
+  table.move(v.shape, axis + 1, #v.shape, #shape + 1, shape)
+  return b:reshape(select_(b, v, axis, from), shape, true)
 end
 
 
@@ -282,20 +285,47 @@ function M.Pad(b, x)
 end
 
 
+---`count` dimensions of 1 before the others, of what has no batch.
+local function with_front(b, v, count)
+  if b.batched(v) then b:fail("it adds dimensions before the batch") end
+  v = b:ordered(v)
+  local shape, order = {}, {}
+  for i = 1, count do shape[i] = 1 end
+  table.move(v.shape, 1, #v.shape, count + 1, shape)
+  for i = 1, #shape do order[i] = i + 1 end
+  return b:step("shape", "reshape", { v }, { shape = shape }, order)
+end
+
+
 function M.Expand(b, x)
   local v = live(b, x, 1)
   local want = known(b, x[2], "shape")
-  local shape = fold.broadcast_shape(v.shape, want)
-  if #shape ~= #v.shape then b:fail("it adds dimensions before the batch") end
+  local shape, ours = fold.broadcast_shape(v.shape, want), {}
+  if #shape ~= #v.shape then v = with_front(b, v, #shape - #v.shape) end
   if same(shape, v.shape) then return v end
-  local ours = {}
   for a, d in ipairs(shape) do
     if d > 2 ^ 24 then b:fail("a dimension of %d", d) end
-    ours[v.order[a]] = d
+    if v.order[a] == 1 and d ~= 1 then b:fail("it repeats pictures") end
+    if v.order[a] > 1 then ours[v.order[a] - 1] = d end
   end
-  if ours[1] ~= 1 then b:fail("it repeats pictures") end
-  table.remove(ours, 1)
   return b:layer("expand", { v }, { shape = ours }, v.order)
+end
+
+
+---The value several times, side by side along every axis.
+function M.Tile(b, x)
+  local v, counts = live(b, x, 1), known(b, x[2], "repeats")
+  if #counts ~= #v.shape then b:fail("repeats has %d numbers", #counts) end
+  for a, count in ipairs(counts) do
+    if count < 1 or count * v.shape[a] > 2 ^ 24 then b:fail("%d repeats", count) end
+    if count > 1 and v.order[a] == 1 then b:fail("it repeats pictures") end
+    local copies = {}
+    for i = 1, count do copies[i] = v end
+    if count > 1 then
+      v = b:step("tile", "concat", copies, { dim = v.order[a] }, v.order)
+    end
+  end
+  return v
 end
 
 

@@ -127,11 +127,10 @@ function M.PRelu(b, x)
   end
   local up = b:step("above", "clamp", { v }, { min = 0 }, v.order)
   local down = b:step("below", "clamp", { v }, { max = 0 }, v.order)
-  local own = b.own
-  b.own = own .. ":leak"
-  local leak = b:operand(slope, "slope", #v.shape, v.order)
-  b.own = own
-  leak = b:step("leak", "mul", { down, leak }, nil, v.order)
+  local leak = b:inside("leak", function()
+    local by = b:operand(slope, "slope", #v.shape, v.order)
+    return b:layer("mul", { down, by }, nil, v.order)
+  end)
   return b:layer("add", { up, leak }, nil, v.order)
 end
 
@@ -216,10 +215,46 @@ end
 
 function M.Mean(b, x)
   if #x == 1 then return x[1] end
-  local list, order = together(b, x)
-  local sum = b:step("sum", "add", list, nil, order)
-  return b:layer("mul", { sum, 1 / #x }, nil, order)
+  local sum = b:inside("sum", function()
+    local list, order = together(b, x)
+    return b:layer("add", list, nil, order)
+  end)
+  return b:layer("mul", { sum, 1 / #x }, nil, sum.order)
 end
+
+
+---The place of the largest along an axis, as a number from 0: of the places that hold
+---it the first is the one for which n - i is largest.
+local function place_of(kind)
+  return function(b, x)
+    local v = live(b, x, 1)
+    local axis = common.axis_of(b, attr(b, "axis", "i", 0), #v.shape)
+    local keep = attr(b, "keepdims", "i", 1) ~= 0
+    local last = common.flag(b, "select_last_index")
+    local n, d, weights = v.shape[axis], v.order[axis], {}
+    if d == 1 then b:fail("it mixes the pictures of a batch") end
+    for i = 1, n do weights[i] = last and i - 1.0 or n - i + 1.0 end
+    local shape = { n }
+    for _ = axis + 1, #v.shape do shape[#shape + 1] = 1 end
+    local along = { dims = { d }, keepdims = true }
+    local best = b:step("best", kind, { v }, along, v.order)
+    local y = b:step("is_best", "eq", { v, best }, nil, v.order)
+    local c = fold.make(shape, weights)
+    y = b:inside("places", function()
+      local by = b:operand(c, "weights", #v.shape, v.order)
+      return b:layer("mul", { y, by }, nil, v.order)
+    end)
+    y = b:step("place", "max", { y }, along, v.order)
+    if not last then
+      y = b:step("negative", "mul", { y, -1.0 }, nil, v.order)
+      y = b:step("first", "add", { y, n + 0.0 }, nil, v.order)
+    end
+    return keep and y or b:squeeze(y, { axis }, true)
+  end
+end
+
+M.ArgMax = place_of "max"
+M.ArgMin = place_of "min"
 
 
 local function comparison(kind)

@@ -1,0 +1,117 @@
+---What the tables of architectures share: a list of layers that grows, with the usual
+---groups of convolution, batch norm and activation.
+local Blocks = {}
+Blocks.__index = Blocks
+
+---@class lunette.Blocks
+---@field layers table[]   as lu.net takes them
+---@field last string      the name of the layer added last
+
+
+---A channel count that eight divides, at most a tenth less than asked for.
+---@param v number
+---@return integer
+function Blocks.round8(v)
+  local n = math.max(8, math.floor(v + 4) // 8 * 8)
+  return math.tointeger(n < 0.9 * v and n + 8 or n)
+end
+
+
+---@return lunette.Blocks
+function Blocks.new() return setmetatable({ layers = {}, last = "input" }, Blocks) end
+
+
+---Adds a layer; gives its name.
+---@param layer table
+---@return string
+function Blocks:add(layer)
+  self.layers[#self.layers + 1] = layer
+  self.last = layer[1]
+  return self.last
+end
+
+
+---A convolution without bias whose padding keeps the size, then batch norm and, where
+---`act` names one, an activation.
+---@param o { [1]: string, bn: string, filters: integer, kernel: integer,
+---  stride?: integer, groups?: integer, padding?: integer, act?: string,
+---  act_name?: string, eps?: number, from?: string }
+---@return string   the name of the last of them
+function Blocks:conv_bn(o)
+  local padding = o.padding or (o.kernel - 1) // 2
+  self:add { o[1], "conv2d", filters = o.filters, kernel = o.kernel, bias = false,
+             stride = o.stride ~= 1 and o.stride or nil, padding = padding,
+             groups = o.groups ~= 1 and o.groups or nil, from = o.from }
+  self:add { o.bn, "batch_norm", eps = o.eps }
+  if o.act then self:add { o.act_name, o.act } end
+  return self.last
+end
+
+
+---Squeeze and excite (Hu et al. 2017): `mean` over places, two 1x1 convolutions, a gate
+---that the map at `from` is multiplied by.
+---@param name string   of the module; `name.fc1`, `name.fc2` are its convolutions
+---@param o { from: string, channels: integer, squeeze: integer, act: string,
+---  gate: string }
+---@return string
+function Blocks:excite(name, o)
+  self:add { name .. ".avgpool", "global_avg_pool", from = o.from }
+  self:add { name .. ".fc1", "conv2d", filters = o.squeeze, kernel = 1 }
+  self:add { name .. ".activation", o.act }
+  self:add { name .. ".fc2", "conv2d", filters = o.channels, kernel = 1 }
+  if o.gate == "hard_sigmoid" then
+    self:hard_sigmoid(name .. ".gate")
+  else
+    self:add { name .. ".gate", o.gate }
+  end
+  return self:add { name .. ".scale", "mul", from = { o.from, name .. ".gate" } }
+end
+
+
+---min(max(x / 6 + 1/2, 0), 1), in pieces.
+---@param name string   of the last
+---@return string
+function Blocks:hard_sigmoid(name)
+  local x = self.last
+  self:add { name .. ".shifted", "add", from = { x, 3.0 } }
+  self:add { name .. ".clipped", "relu6" }
+  return self:add { name, "mul", from = { name .. ".clipped", 1 / 6 } }
+end
+
+
+---x times its hard sigmoid.
+---@param name string
+---@return string
+function Blocks:hard_swish(name)
+  local x = self.last
+  self:hard_sigmoid(name .. ".sigmoid")
+  return self:add { name, "mul", from = { x, name .. ".sigmoid" } }
+end
+
+
+---Global average, flatten, a dense layer of `classes` and softmax.
+---@param name string      of the dense layer
+---@param classes integer
+---@param pool? string     name of the pooling
+function Blocks:classify(name, classes, pool)
+  self:add { pool or "avgpool", "global_avg_pool" }
+  self:add { "flatten", "flatten" }
+  self:add { name, "linear", units = classes }
+  self:add { "softmax", "softmax" }
+end
+
+
+---The table that lu.net builds.
+---@param name string
+---@param opts table          side, classes, preprocessing
+---@param side integer|nil    default
+---@return table
+function Blocks:arch(name, opts, side)
+  side = opts.side or side or 224
+  local input = type(side) == "table" and { 3, side[1], side[2] } or { 3, side, side }
+  return { name = name, input = input, layers = self.layers,
+           preprocessing = opts.preprocessing or "torch",
+           labels = (opts.classes or 1000) == 1000 and "imagenet" or nil }
+end
+
+return Blocks
