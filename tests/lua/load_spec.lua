@@ -331,7 +331,7 @@ describe("a graph in a file", function()
     says("`input` is", { layers = { conv } })
     says("`input` is", { layers = { conv }, input = { 3, 1e9, 1e9 } })
     says("`input` is", { layers = { conv }, input = { 3, -1, 8 } })
-    says("`input` is", { layers = { conv }, input = { 3, 8 } })
+    says("`input` is", { layers = { conv }, input = { 3, 8, 1, 1, 1, 1 } })
     says("its name is no text", { name = ("x"):rep(1000), input = { 3, 8, 8 },
                                   layers = { conv } })
     says("a layer is a table", { input = { 3, 8, 8 }, layers = { "relu" } })
@@ -414,8 +414,77 @@ end)
 
 describe("lu.load", function()
   it("refuses what it does not take", function()
-    local ok, message = pcall(lu.load, "glyphs", { side = 454 })
-    assert.is_false(ok)
-    assert.matches("takes a name or a path alone, got a table", message, 1, true)
+    local message = t.message(lu.load, "glyphs", { sides = 454 })
+    assert.matches("no option 'sides'; did you mean 'side'", message, 1, true)
+    assert.matches("slide needs side", t.message(lu.load, "glyphs", { slide = true }))
+    assert.matches("got a number", t.message(lu.load, "glyphs", 3))
+  end)
+end)
+
+
+describe("another size", function()
+  local function saved(layers)
+    local arch = { name = "n", input = { 3, 8, 8 }, layers = layers }
+    local net = assert(lu.net(arch)):init(1)
+    local path = folder .. "/n.safetensors"
+    assert(lu.save(net, path))
+    return path, net
+  end
+
+  local conv = { "conv", "conv2d", filters = 4, kernel = 3, padding = 1 }
+  local head = { conv, { "relu", "relu" }, { "pool", "max_pool2d", kernel = 2 },
+                 { "flat", "flatten" }, { "fc1", "linear", units = 5 },
+                 { "fc1_relu", "relu" }, { "fc2", "linear", units = 3 },
+                 { "softmax", "softmax" } }
+
+  it("is taken where the graph means the same", function()
+    local path, net = saved { conv, { "relu", "relu" }, { "mean", "global_avg_pool" },
+                              { "flat", "flatten" }, { "fc", "linear", units = 3 } }
+    local large = assert(lu.load(path, { side = { 11, 14 } }))
+    assert.same({ 3, 11, 14 }, large.input)
+    local x = t.input(large, 1)
+    local same = assert(lu.load(path, { input = { 3, 8, 8 } }))
+    assert.same(net.input, same.input)
+    local map = (x:conv2d(large.params["conv.weight"], large.params["conv.bias"],
+                          { padding = 1 })):relu():mean { dims = { 3, 4 } }
+    local want = map:linear(large.params["fc.weight"], large.params["fc.bias"])
+    assert.is_true(large:run(x).output:detach():distance(want) < 1e-6)
+  end)
+
+  it("is refused where it does not, and says why", function()
+    local path = saved(head)
+    local nothing, message = lu.load(path, { side = 12 })
+    assert.is_nil(nothing)
+    assert.matches("3x8x8, not of 3x12x12: 'fc1.weight' is 5x64, this size would want "
+      .. "5x144; slide = true", message, 1, true)
+    local up = { conv, { "up", "index_select", dim = 3, from = { "conv",
+                 { param = "index", shape = { 2 }, frozen = true, init = 1 } } } }
+    nothing, message = lu.load((saved(up)), { side = 12 })
+    assert.is_nil(nothing)
+    assert.matches("layer 'up' %(index_select%) is made for a map of 4x8x8", message)
+    for _, side in ipairs { 0, -3, 1.5, "a", 2 ^ 20 } do
+      nothing, message = lu.load(path, { side = side })
+      assert.is_nil(nothing)
+      assert.matches("side is a number of pixels", message)
+    end
+  end)
+
+  it("slides a dense head: the mean over places of what crops would say", function()
+    local path, net = saved(head)
+    local large = assert(lu.load(path, { input = { 3, 12, 10 }, slide = true }))
+    assert.same({ 3, 3, 2 }, large.fc2.shape)
+    assert.equal("global_avg_pool", large.slide_mean.kind)
+    local x = t.input(large, 1)
+    local maps = large:run(x):preactivation "fc2"
+    -- a crop's own border differs by the convolution's padding: compare without it
+    local whole = x:conv2d(net.params["conv.weight"], net.params["conv.bias"],
+                           { padding = 1 }):relu()
+    local pooled = whole:narrow(3, 3, 8):narrow(4, 3, 8):max_pool2d { kernel = 2 }
+    local p = net.params
+    local y = pooled:view(1, 64):linear(p["fc1.weight"], p["fc1.bias"]):relu()
+      :linear(p["fc2.weight"], p["fc2.bias"])
+    for k = 1, 3 do assert.near(y[1][k], maps[1][k][2][2], 1e-5) end
+    local run = large:run(x, { modifiers = { "linear" } })
+    assert.is_true(run.output:detach():distance(maps:mean { dims = { 3, 4 } }) < 1e-6)
   end)
 end)

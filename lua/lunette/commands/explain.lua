@@ -36,6 +36,8 @@ local function parser_for(row)
   local names = rows.names(methods)
   p:argument("image", "pictures (JPEG, PNG, BMP); none: examples"):args "*"
   p:option("-m --model", "installed model, or a model file (default: vgg16)")
+  p:option("--side", "pictures of this size instead of the network's own: 448, or "
+           .. "300x500")
   p:option("--method", "how: " .. flags.enumerate(names)):argname "<method>"
     :default "gradcam"
   p:option("-c --class", "class id or name (default: the most probable)")
@@ -233,14 +235,25 @@ local function say_lost(share)
 end
 
 
+---What --side asks of the network: "448" or "300x500".
+local function size_of(o)
+  if not o.side then return nil end
+  local h, w = o.side:match "^(%d+)x?(%d*)$"
+  h, w = tonumber(h), tonumber(w)
+  if not h then return nil, ("--side %s: a number, or HEIGHTxWIDTH"):format(o.side) end
+  return { side = { h, w or h } }
+end
+
+
 ---@param args string[]
 ---@return integer exit code
 return function(args)
   local o = options(args)
   if o.threads then require("lunette.core").threads(o.threads) end
-  local wrong = check_out(o.out) or check_method(o)
+  local size, bad_size = size_of(o)
+  local wrong = check_out(o.out) or check_method(o) or bad_size
   if wrong then return fail(64, wrong) end
-  local net, message = require("lunette.weights.load").load(o.model)
+  local net, message = require("lunette.weights.load").load(o.model, size)
   if not net then return fail(66, message) end
   local images
   images, message = pictures_of(net, o)

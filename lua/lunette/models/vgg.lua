@@ -148,20 +148,22 @@ local function build(name, opts)
 end
 
 
-for name in pairs(depths) do
+for plain in pairs(depths) do
+  local name = plain
   ---The layers of a VGG, as a table for lu.net.
   ---@param opts? lunette.VggOptions
   ---@return table
-  M[name] = function(opts) return build(name, opts) end
+  M[name] = function(opts) return build(plain, opts) end
 
-  ---The same with batch norm after every convolution, as torchvision has it.
+  name = plain .. "_bn"
+  ---The layers of a VGG with batch norm after every convolution, as torchvision has it.
   ---@param opts? lunette.VggOptions
   ---@return table
-  M[name .. "_bn"] = function(opts)
+  M[name] = function(opts)
     local with = { normed = true, preprocessing = "torch" }
     for key, value in pairs(opts or {}) do with[key] = value end
-    local arch = build(name, with)
-    arch.name = name .. "_bn"
+    local arch = build(plain, with)
+    arch.name = plain .. "_bn"
     return arch
   end
 end

@@ -143,9 +143,13 @@ end
 
 
 ---The network that a file holds, without its parameters yet.
-local function network(path, weights, entries, meta, found)
+local function network(path, weights, entries, meta, found, opts)
   local arch, message = architecture(path, weights, entries, meta, found)
   if not arch then return nil, message end
+  if opts then
+    arch, message = require("lunette.weights.size").resized(arch, opts)
+    if not arch then return nil, ("%s: %s"):format(path, message) end
+  end
   local ok, net -- sizes taken from a file's shapes may make no network
   ok, net, message = pcall(nets.new, arch)
   if not ok then net, message = nil, "its shapes make no network" end
@@ -160,6 +164,10 @@ end
 local function tensor_of(weights, e, layer)
   local t, message = weights:tensor(e.index)
   if not t then return nil, message end
+  if layer.kind == "conv2d" and #e.shape == 2 then -- a dense layer that slides
+    if e.layout == "in_out" then t = t:permute { dims = { 2, 1 } } end
+    return t:view(table.unpack(layer.params[1].shape))
+  end
   if #e.shape == 2 and (e.layout or "out_in") ~= (layer.weight_layout or "out_in") then
     t = t:permute { dims = { 2, 1 } }
   end
@@ -167,8 +175,12 @@ local function tensor_of(weights, e, layer)
 end
 
 
----Shape of a parameter as entries have it: of a dense weight (out,in).
-local function plain_shape(layer, q)
+---Shape of a parameter as entries have it: of a dense weight (out,in), also of one
+---that slides as a convolution.
+local function plain_shape(layer, q, e)
+  if layer.kind == "conv2d" and q.key == "weight" and #e.shape == 2 then
+    return { q.shape[1], q.shape[2] * q.shape[3] * q.shape[4] }
+  end
   if layer.weight_layout == "in_out" and q.key == "weight" then
     return { q.shape[2], q.shape[1] }
   end
@@ -189,7 +201,7 @@ local function attach(net, path, weights, entries)
             return list
           end)()))
       end
-      local want = plain_shape(layer, q)
+      local want = plain_shape(layer, q, e)
       if not shapes.same(e.shape, want) then
         return nil, ("%s: tensor '%s' is %s, %s wants %s"):format(path, e.name,
           shapes.text(e.shape), net.name, shapes.text(want))
@@ -216,12 +228,19 @@ local function warn_of_nan(net, path)
 end
 
 
+---The side that options ask for, for files that leave it open.
+local function side_of(opts)
+  return opts.side or opts.input and { table.unpack(opts.input, 2) }
+end
+
+
 ---A file that is imported first: by its copy.
-local function imported(path)
-  local copy, message, once = require("lunette.weights.cache").copy_of(path)
+local function imported(path, opts)
+  local copy, message, once = require("lunette.weights.cache").copy_of(path,
+    opts and side_of(opts))
   if not copy then return nil, message end
   local net
-  net, message = M.file(copy)
+  net, message = M.file(copy, nil, opts)
   if once then os.remove(copy) end -- what is mapped stays until the network goes
   if not net then return nil, message end
   net.path = path
@@ -235,7 +254,7 @@ end
 
 ---Attaches an open file to `net`, or to the network that it holds; nil alone: its
 ---tensors must be brought into order first.
-local function attached(path, weights, net)
+local function attached(path, weights, net, opts)
   local meta = weights:meta()
   local found, message = metadata.read(meta)
   if not found and not net then return nil, ("%s: %s"):format(path, message) end
@@ -243,7 +262,7 @@ local function attached(path, weights, net)
   entries, message = entry_table(path, weights, meta, found and found.lunette_graph)
   if not entries then return nil, message end
   if not net then
-    net, message = network(path, weights, entries, meta, found)
+    net, message = network(path, weights, entries, meta, found, opts)
     if not net then return nil, message end
   end
   ok, message = attach(net, path, weights, entries)
@@ -258,41 +277,66 @@ end
 ---its format is.
 ---@param path string
 ---@param net? lunette.Net
+---@param opts? table   another size, as for `load`
 ---@return lunette.Net? net, string? message
-function M.file(path, net)
+function M.file(path, net, opts)
   local weights, message = core.weights(path)
   if not weights then
     if net or not files.exists(path) then return nil, message end
-    return imported(path)
+    return imported(path, opts)
   end
   local loaded
-  loaded, message = attached(path, weights, net)
-  if not loaded and not message then return imported(path) end
+  loaded, message = attached(path, weights, net, opts)
+  if not loaded and not message then return imported(path, opts) end
   return loaded, message
 end
 
 
+---Options as they may be, or raises.
+local function check_options(opts)
+  local report = type(opts) == "table" and opts.sha256 and opts.family
+  if opts == nil or report then return end
+  if type(opts) ~= "table" then
+    error(("load: takes a name or a path, and options, got a %s too"):format(
+          type(opts)), 3)
+  end
+  for key in pairs(opts) do
+    if key ~= "side" and key ~= "input" and key ~= "slide" then
+      error(("load: no option '%s'%s; what a network is stands in its file"):format(
+            tostring(key), require("lunette.base.suggest").after(tostring(key),
+            { "side", "input", "slide" })), 3)
+    end
+  end
+  if not (opts.side or opts.input) then error("load: slide needs side or input", 3) end
+end
+
+
+---@class lunette.LoadOptions
+---@field side? integer|integer[]   another size of pictures: a side, or {height, width}
+---@field input? integer[]          the same as {channels, height, width}
+---@field slide? boolean   a dense head (VGG's) becomes convolutions, which slide over
+---  larger pictures; the scores of all places are averaged before the softmax
+
 ---Loads a network: the name of an installed model, or the path of a model file. One of
 ---another format (.h5, .keras, .pth, .onnx ...) is imported into the cache, which is
----said, and is quick the second time. Nothing is downloaded.
+---said, and is quick the second time. Nothing is downloaded. With another size of
+---pictures, where its graph allows that: weights stay as they are.
 ---Example:
 ---  local net = assert(lu.load "glyphs")
 ---  print(net)
 ---@param what string
----@param more? lunette.ImportReport   what `import` gives beside the path, as in
----  lu.load(assert(import(file))); any other second argument is an error
+---@param opts? lunette.LoadOptions|lunette.ImportReport   a report, which `import`
+---  gives beside the path, changes nothing: lu.load(assert(import(file)))
 ---@return lunette.Net? net, string? message
-function M.load(what, more)
+function M.load(what, opts)
   if type(what) ~= "string" then
     error(("load: expected a name or a path, got %s"):format(type(what)), 2)
   end
-  if more ~= nil and not (type(more) == "table" and more.sha256 and more.family) then
-    error(("load: takes a name or a path alone, got a %s too; what a network is stands "
-           .. "in its file"):format(type(more)), 2)
-  end
-  if what:find "[/.]" then return M.file(what) end
+  check_options(opts)
+  if opts and opts.sha256 then opts = nil end -- the report of an import
+  if what:find "[/.]" then return M.file(what, nil, opts) end
   local path = M.find(what) or files.exists(what) and what
-  if path then return M.file(path) end
+  if path then return M.file(path, nil, opts) end
   local models = require "lunette.models"
   if models.architecture(what) then
     return nil, ("no weights of %s on this machine; `lunette models` lists what there "
