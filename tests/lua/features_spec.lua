@@ -306,7 +306,9 @@ describe("activation maximisation", function()
 
   for _, dialect in ipairs { "lucid", "tf-keras-vis" } do
     it(dialect .. " goes on from a checkpoint, to the same bits", function()
-      local path = t.folder() .. "/climb.safetensors"
+      local folder, done = t.folder()
+      finally(done)
+      local path = folder .. "/climb.safetensors"
       local function call(watch, seed)
         return climb { score = units, steps = 70, dialect = dialect, seed = seed or 0,
                        checkpoint = path, watch = watch }

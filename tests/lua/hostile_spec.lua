@@ -276,6 +276,7 @@ describe("a weights file in use", function()
       local message = t.message(net.run, net, lu.zeros(1, 3, 64, 64))
       assert.matches("changed since it was loaded; load it again", message)
       assert.matches(path, message, 1, true)
+      os.remove(path)
     end
   end)
 

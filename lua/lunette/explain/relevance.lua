@@ -24,6 +24,15 @@ function M.composite(what)
 end
 
 
+---The same composite, where a walk that meets none of its layers is no mistake: what is
+---asked for may lie right below the score.
+local function optional(composite)
+  local copy = { optional = true }
+  for key, value in pairs(composite) do copy[key] = copy[key] or value end
+  return setmetatable(copy, getmetatable(composite))
+end
+
+
 ---The modifiers of a relevance pass: the composite, batch norms folded for it, then
 ---those of one's own; a run that ends in a softmax is scored before it.
 ---@param run lunette.Run
@@ -32,7 +41,7 @@ end
 ---@param canonise? boolean   true
 ---@return lunette.Modifier[]
 function M.modifiers(run, composite, more, canonise)
-  local list, forward = { M.composite(composite) }, false
+  local list, forward = { optional(M.composite(composite)) }, false
   for _, m in ipairs(more) do
     list[#list + 1] = m
     forward = forward or m.target ~= nil

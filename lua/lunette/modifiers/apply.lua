@@ -106,7 +106,7 @@ local function apply_composite(m, nodes, run, rules)
       end
     end
   end
-  if count > 0 then return count end
+  if count > 0 or m.optional then return count end
   error(("modifier '%s' changed no node: none of its %d entries means a layer of this "
          .. "backward pass"):format(m.name, #m.entries), 0)
 end
