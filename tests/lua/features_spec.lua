@@ -309,9 +309,9 @@ describe("activation maximisation", function()
       local folder, done = t.folder()
       finally(done)
       local path = folder .. "/climb.safetensors"
-      local function call(watch, seed)
+      local function call(watch, seed, rules)
         return climb { score = units, steps = 70, dialect = dialect, seed = seed or 0,
-                       checkpoint = path, watch = watch }
+                       modifiers = rules, checkpoint = path, watch = watch }
       end
       local whole = climb { score = units, steps = 70, dialect = dialect }
       assert.is_false(pcall(call, function(_, step)
@@ -322,6 +322,7 @@ describe("activation maximisation", function()
       assert.equal(33, seen[1])
       assert.is_true(t.same(whole, rest))
       assert.matches("another climb", t.message(call, nil, 5))
+      assert.matches("another climb", t.message(call, nil, 0, { "guided" }))
     end)
   end
 

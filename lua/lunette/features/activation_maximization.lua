@@ -58,7 +58,7 @@ local function score_list(what, starts)
     error("activation_maximization: no score; give what the picture is for, for "
           .. "example score = lu.score.unit(\"block4_conv3\", 5) or a class", 0)
   end
-  local list, all = scores.several(what) or nil, {}
+  local list, all = scores.several(what), {}
   if not list then
     local ids = type(what) == "table" and getmetatable(what) == nil
     list = ids and what or { what }
@@ -164,8 +164,8 @@ local function penalise(o, x, g)
 end
 
 
----Pushes the pictures of one score apart: the mean cosine of their colours' and edges'
----products (Gram matrices of the picture's small copies), subtracted.
+---Pushes the pictures of one score apart: each pays `diversity` times the mean cosine
+---between it and the others, all shrunk to a quarter and less their mean.
 local function diversity_of(o)
   local n, k = o.starts, #o.scores
   return function(x)
@@ -388,8 +388,12 @@ end
 local function identity_of(o)
   local list = {}
   for i, s in ipairs(o.scores) do list[i] = s.name end
-  return ("%s of %s, %s, %s at %g, seed %d"):format(table.concat(list, "; "),
-    o.net.name, o.dialect, o.optimizer, o.rate, o.seed)
+  local rules = {}
+  for i, m in ipairs(o.modifiers) do rules[i] = m.name end
+  return table.concat({ table.concat(list, "; "), "of " .. o.net.name, o.dialect,
+    ("%d steps of %s at %g"):format(o.steps, o.optimizer, o.rate),
+    "seed " .. o.seed, "rules " .. table.concat(rules, " ") .. " by the " .. o.gate,
+    o.parameters, ("decay %g, diversity %g"):format(o.decay, o.diversity) }, ", ")
 end
 
 
