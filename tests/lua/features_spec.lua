@@ -321,8 +321,8 @@ describe("activation maximisation", function()
       local rest = call(function(_, step) seen[#seen + 1] = step end)
       assert.equal(33, seen[1])
       assert.is_true(t.same(whole, rest))
-      assert.matches("another climb", t.message(call, nil, 5))
-      assert.matches("another climb", t.message(call, nil, 0, { "guided" }))
+      assert.matches("another checkpoint", t.message(call, nil, 5))
+      assert.matches("another checkpoint", t.message(call, nil, 0, { "guided" }))
     end)
   end
 

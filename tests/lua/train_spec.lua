@@ -245,7 +245,7 @@ describe("a training", function()
       { "flatten", "flatten" }, { "fc", "linear", units = 3 } } }):init(1)
     local meta, message = train.resume(path, train.adam(other.params))
     assert.is_nil(meta)
-    assert.matches("not of this network", message)
+    assert.matches("does not fit", message)
   end)
 
   it("leaves frozen layers as they are and moves the others alike", function()

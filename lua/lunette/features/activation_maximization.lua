@@ -1,5 +1,5 @@
 ---Activation maximisation: the picture that a score wants most.
-local checkpoint = require "lunette.features.checkpoint"
+local checkpoint = require "lunette.base.checkpoint"
 local core = require "lunette.core"
 local dialects = require "lunette.features.dialects"
 local gradient = require "lunette.base.gradient"
@@ -349,8 +349,8 @@ local function watcher(o, best, score)
                pictures = function() return pictures_of(o, best.x) end }
     if o.checkpoint ~= "" and (t % WRITTEN == 0 or t == o.steps) then
       o.state.x = x
-      checkpoint.save(o.checkpoint, o.state, { step = t, values = best.values,
-                                               identity = o.identity })
+      assert(checkpoint.save(o.checkpoint, o.identity, o.state,
+                             { step = t, values = best.values }))
     end
     if o.watch then o.watch(M.last.pictures, t, value) end
   end
@@ -402,9 +402,9 @@ end
 local function take_up(o, x, moments, best)
   o.identity, o.state = identity_of(o), { x = x, best = best.x }
   for i, m in ipairs(moments) do o.state["moment" .. i] = m end
-  local file = o.checkpoint ~= "" and o.checkpoint
-  local about = file and checkpoint.load(file, o.state, o.identity)
-  if not about then return 0 end
+  if not checkpoint.exists(o.checkpoint) then return 0 end
+  local about, message = checkpoint.resume(o.checkpoint, o.identity, o.state)
+  if not about then error(message, 0) end
   best.values = about.values
   return math.min(about.step, o.steps)
 end

@@ -1,11 +1,11 @@
 ---Training: losses on a tape, optimisers, a schedule, and a loop that keeps
 ---checkpoints, so that a run which is killed goes on as if nothing had happened,
 ---bit for bit.
+local checkpoint = require "lunette.base.checkpoint"
 local core = require "lunette.core"
 local layers = require "lunette.layers"
 local modifiers = require "lunette.modifiers"
 local options = require "lunette.base.options"
-local shapes = require "lunette.base.shapes"
 
 local M = {}
 
@@ -179,18 +179,23 @@ end
 -- checkpoints --------------------------------------------------------------------
 
 
+---What a checkpoint holds: parameters and moments by name.
+local function tensors_of(opt)
+  local all = {}
+  for name, t in pairs(opt.params) do all["p." .. name] = t end
+  for name, t in pairs(opt.state) do all[name] = t end
+  return all
+end
+
+
 ---Writes parameters, moments and the number of steps; the file is replaced whole.
 ---@param path string
 ---@param opt lunette.Optimiser
 ---@param meta? table<string, string>
 ---@return true? ok, string? message
 function M.save(path, opt, meta)
-  local list, all = {}, { lunette_steps = tostring(opt.steps) }
-  for name, t in pairs(opt.params) do list[#list + 1] = { "p." .. name, t } end
-  for name, t in pairs(opt.state) do list[#list + 1] = { name, t } end
-  table.sort(list, function(a, b) return a[1] < b[1] end)
-  for key, value in pairs(meta or {}) do all[key] = value end
-  return core.write_weights(path, list, "f32", all)
+  return checkpoint.save(path, "a training", tensors_of(opt),
+                         { steps = opt.steps, meta = meta or {} })
 end
 
 
@@ -199,26 +204,10 @@ end
 ---@param opt lunette.Optimiser
 ---@return table<string, string>? meta, string? message
 function M.resume(path, opt)
-  local file, message = core.weights(path)
-  if not file then return nil, message end
-  local wanted, left = {}, 0
-  for name, t in pairs(opt.params) do wanted["p." .. name] = t end
-  for name, t in pairs(opt.state) do wanted[name] = t end
-  for _ in pairs(wanted) do left = left + 1 end
-  for i, e in ipairs(file:list()) do
-    local t = wanted[e.name]
-    local same = t and shapes.same(t, e.shape)
-    if not same then
-      return nil, ("%s: tensor '%s' is not of this network or optimiser"):format(path,
-        e.name)
-    end
-    t:copy_(assert(file:tensor(i)))
-    left = left - 1
-  end
-  if left > 0 then return nil, ("%s: %d tensors are missing"):format(path, left) end
-  local meta = file:meta()
-  opt.steps = math.tointeger(tonumber(meta.lunette_steps)) or 0
-  return meta
+  local about, message = checkpoint.resume(path, "a training", tensors_of(opt))
+  if not about then return nil, message end
+  opt.steps = about.steps
+  return about.meta
 end
 
 
@@ -277,9 +266,7 @@ end
 
 ---Continues from the checkpoint, if there is one.
 local function take_up(opt, opts)
-  local file = opts.checkpoint and io.open(opts.checkpoint, "rb")
-  if not file then return true end
-  file:close()
+  if not checkpoint.exists(opts.checkpoint) then return true end
   local meta, message = M.resume(opts.checkpoint, opt)
   if not meta then return nil, message end
   if opts.log then opts.log(("resumed at step %d"):format(opt.steps)) end
