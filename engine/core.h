@@ -17,6 +17,9 @@ int lun_mapping_unchanged(const lun_mapping *m, lun_err *err);
 
 /* Gives a deferred tensor its (uninitialised) values. */
 int lun_tensor_allocate(lun_tensor *t, lun_err *err);
+/* The sum of n floats, in double: eight sums side by side, so that additions need not
+** wait for one another. */
+double lun_sum(const float *v, int64_t n);
 /* LUN_EARG when an input of n was written to since n was applied: its gradient
 ** would be that of other values. */
 int lun_tape_unchanged(const lun_node *n, lun_err *err);

@@ -198,3 +198,13 @@ int lun_tensor_paste(lun_tensor *t, const lun_tensor *part, int64_t row,
               part->data + (c * h + y) * w, (size_t)w * sizeof(float));
   return LUN_OK;
 }
+
+double lun_sum(const float *v, int64_t n) {
+  double part[8] = {0}, sum = 0;
+  int64_t i = 0;
+  for (; i + 8 <= n; i += 8)
+    for (int k = 0; k < 8; k++) part[k] += (double)v[i + k];
+  for (; i < n; i++) sum += (double)v[i];
+  for (int k = 0; k < 8; k++) sum += part[k];
+  return sum;
+}

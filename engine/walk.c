@@ -243,9 +243,7 @@ static int deposit(lun_walk *w, int to, lun_tensor *dx, lun_err *err) {
 /* What node n hands on to its input k. */
 static int hand_on(lun_walk *w, const lun_node *n, int k, int to,
                    lun_tensor *dx, lun_err *err) {
-  if (w->flows)
-    for (int64_t i = 0; i < dx->size; i++)
-      w->flows[n->id].in[k] += (double)dx->data[i];
+  if (w->flows) w->flows[n->id].in[k] += lun_sum(dx->data, dx->size);
   return deposit(w, to, dx, err);
 }
 

@@ -304,13 +304,19 @@ static void ready_node(lua_State *L, const node_box *b, own_node *o,
   compute(L, o, reads_output);
 }
 
-/* Where the table at arg has a table `flow`: what the bias took goes there. */
+/* Has the table at arg a table `flow`?  What the bias takes goes there. */
+static int wants_bias(lua_State *L, int arg) {
+  int wants;
+  if (!lua_istable(L, arg)) return 0;
+  wants = lua_getfield(L, arg, "flow") == LUA_TTABLE;
+  lua_pop(L, 1);
+  return wants;
+}
+
 static void tell_bias(lua_State *L, int arg, double bias) {
-  if (!lua_istable(L, arg)) return;
-  if (lua_getfield(L, arg, "flow") == LUA_TTABLE) {
-    lua_pushnumber(L, bias);
-    lua_setfield(L, -2, "bias");
-  }
+  lua_getfield(L, arg, "flow");
+  lua_pushnumber(L, bias);
+  lua_setfield(L, -2, "bias");
   lua_pop(L, 1);
 }
 
@@ -330,6 +336,7 @@ static int node_backward(lua_State *L) {
   lunL_ready(L, 2);
   back.node = n = node_at(L, b);
   back.rule = rule_arg(L, n, back.attr);
+  if (wants_bias(L, 3)) back.bias = &bias;
   o = own_inputs(L, n, 3);
   ready_node(L, b, o, back.rule);
   if (o) back.node = &o->n;
@@ -341,12 +348,11 @@ static int node_backward(lua_State *L) {
   dy = lunL_values(L, 2);
   back.dy = dy->data;
   back.dx[0] = lunL_values(L, -1)->data;
-  back.bias = &bias;
   if (n->op->is_view && back.rule == n->op->rules)
     memcpy(back.dx[0], dy->data, (size_t)dy->size * sizeof(float));
   else if (back.rule->back(&back, &err) != LUN_OK)
     return lunL_raise(L, &err);
-  tell_bias(L, 3, bias);
+  if (back.bias) tell_bias(L, 3, bias);
   return 1;
 }
 

@@ -7,6 +7,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "../core.h"
+
 /* ---- scratch ------------------------------------------------------------ */
 
 int ops_scratch_free(ops_scratch *s) {
@@ -106,9 +108,16 @@ static void times_chunk(void *arg, int64_t job) {
   }
 }
 
-/* to = or += factor dx x for `all` floats. */
+/* to = or += factor dx x for `all` floats; x has n, again and again. */
 static int times_all(times_job j) {
   return lun_parallel((j.all + OPS_CHUNK - 1) / OPS_CHUNK, times_chunk, &j);
+}
+
+int ops_times(const lun_back *b, int k, const float *x, float factor) {
+  int64_t n = b->node->in[k]->size;
+  float *dx = b->dx[k];
+  if (n == 0) return LUN_OK;
+  return times_all((times_job){dx, x, dx, factor, 0, n, n * b->copies});
 }
 
 /* z += or = the operator's output. */
@@ -204,7 +213,8 @@ void ops_note_bias(const ops_scratch *s, const lun_tensor *bias,
   channels = bias->size;
   plane = q->size / q->dim[0] / channels; /* of linear the last dimension */
   if (s->b->node->op == &lun_op_linear) plane = 1;
-  for (int64_t i = 0; i < q->size; i++)
-    *s->b->bias +=
-        (double)(factor * bias->data[i / plane % channels] * q->data[i]);
+  for (int64_t at = 0; at < q->size; at += channels * plane)
+    for (int64_t c = 0; c < channels; c++)
+      *s->b->bias += (double)(factor * bias->data[c]) *
+                     lun_sum(q->data + at + c * plane, plane);
 }

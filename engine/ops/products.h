@@ -42,6 +42,8 @@ void ops_forward(ops_scratch *s, lun_tensor *x, lun_tensor *w, lun_tensor *bias,
 /* R_in = or += factor x times the input gradient of q; x NULL: 1. */
 void ops_input_back(ops_scratch *s, const lun_tensor *q, const lun_tensor *x,
                     lun_tensor *w, float factor, int add);
+/* Input k's gradient times factor x, every copy. */
+int ops_times(const lun_back *b, int k, const float *x, float factor);
 /* R / stab(z); full: the rule has clip and norm_scale. */
 lun_tensor *ops_quotient(ops_scratch *s, const lun_tensor *z, int full);
 /* Adds what the bias of z = W x + bias takes, factor bias R / stab(z). */

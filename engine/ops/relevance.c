@@ -309,8 +309,7 @@ static int by_gradient(const lun_back *b, int full, lun_err *err) {
   s.status = plain.rule->back(&plain, err);
   for (int k = 0; k < n->nin && s.status == LUN_OK; k++) {
     float share = full ? 1.0f : lun_relevance_share(b, k);
-    for (int64_t i = 0; b->dx[k] && i < b->copies * n->in[k]->size; i++)
-      b->dx[k][i] *= share * n->in[k]->data[i % n->in[k]->size];
+    if (b->dx[k]) s.status = ops_times(b, k, n->in[k]->data, share);
   }
   return ops_scratch_free(&s);
 }

@@ -23,11 +23,17 @@ local function affine(net, layer)
 end
 
 
----A value a channel (C), spread over the layer's shape (1,C,...).
+---A value a channel (C) for the layer's maps: (1,C,1,1).
 local function spread(v, layer)
-  local one, full = { 1, v:size() }, { 1, table.unpack(layer.shape) }
-  for i = 3, #full do one[i] = 1 end
-  return v:reshape(one):expand { shape = full }
+  local one = { 1, v:size() }
+  for i = 2, #layer.shape do one[i + 1] = 1 end
+  return v:reshape(one)
+end
+
+
+---The same for every value of the layer: views mix what stands in a channel.
+local function whole(v, layer)
+  return v:expand { shape = { 1, table.unpack(layer.shape) } }
 end
 
 
@@ -35,6 +41,7 @@ end
 local function per_channel(v)
   local c = v:dim(2)
   local flat = v:reshape { c, v:size() // c }
+  if v:size() == c then return v:reshape { c } end
   local first = flat:narrow { dim = 2, start = 1, length = 1 }
   return (flat - first):abs():max():item() == 0 and first:reshape { c } or nil
 end
@@ -53,7 +60,8 @@ local absorb -- follows s and t into the layer of that name; false: they cannot 
 local function view(net, layer, s, t, list)
   local from = net:layer(layer.from[1])
   local shape = { 1, table.unpack(from.shape) }
-  return absorb(net, from.name, s:reshape(shape), t:reshape(shape), list)
+  s, t = whole(s, layer):reshape(shape), whole(t, layer):reshape(shape)
+  return absorb(net, from.name, s, t, list)
 end
 
 
@@ -186,14 +194,16 @@ local function disguised(node, weight, bias)
 end
 
 
----The rule over other parameters. `flow`, if given, gets what the bias takes.
-local function over(rule, weight, bias, flow)
-  if type(rule) == "function" then
-    return function(node, dy) return rule(disguised(node, weight, bias), dy) end
-  end
+---The rule over the folded parameters, which live as long as it runs. `flow`, if
+---given, gets what the bias takes.
+local function over(rule, net, part, flow)
   return function(node, dy)
-    return node:backward(dy, { rule = rule, weight = weight, bias = bias,
-                               flow = flow })
+    local weight, bias = folded(net, part.layer, part.scale, part.shift)
+    if type(rule) == "function" then return rule(disguised(node, weight, bias), dy) end
+    local dx = node:backward(dy, { rule = rule, weight = weight, bias = bias,
+                                   flow = flow })
+    weight:release()
+    return dx
   end
 end
 
@@ -209,9 +219,11 @@ end
 local function scaled_sum(rule, s, t)
   local epsilon = epsilon_of(rule)
   return function(node, dy)
-    local a, b = node.inputs[1] * s + t, node.inputs[2] * s
-    local z = a + b
-    local q = dy / (z + (z:ge(0) * 2 - 1) * epsilon)
+    local a <close> = node.inputs[1] * s + t
+    local b <close> = node.inputs[2] * s
+    local z <close> = a + b
+    local sign <close> = z:ge(0) - 0.5
+    local q <close> = dy / z:add_(sign, 2 * epsilon)
     return { a * q, b * q }
   end
 end
@@ -248,9 +260,8 @@ function M.apply(run, nodes, rules, flow)
       rules[id[name]] = scaled_sum(rules[id[name]], part.scale, part.shift)
       return
     end
-    local weight, bias = folded(run.net, part.layer, part.scale, part.shift)
     if flow then flow[name] = {} end
-    rules[id[name]] = over(rules[id[name]], weight, bias, flow and flow[name])
+    rules[id[name]] = over(rules[id[name]], run.net, part, flow and flow[name])
   end
   for _, node in ipairs(nodes) do id[node.layer.name] = node.id end
   for i = #nodes, 1, -1 do
