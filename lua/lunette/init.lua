@@ -80,6 +80,11 @@ end
 
 lazy.methods = from "methods"
 lazy.method = from("explain.method", "new")
+lazy.cost = function()
+  local cost = require "lunette.explain.cost"
+  cost.methods = lu.methods
+  return cost.of
+end
 lazy.gradient = from "base.gradient"
 lazy.opt = from("base.options", "opt")
 

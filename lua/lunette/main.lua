@@ -6,6 +6,7 @@ usage: lunette                             the REPL
        lunette explain IMAGE...            explain pictures (see explain --help)
        lunette summary MODEL               print a network's layers
        lunette import FILE                 turn a model file into ours
+       lunette methods [NAME...]           the methods: paper, cost, dialects
        lunette models [get NAME]           models known and installed
        lunette --version | --help]]
 
@@ -25,7 +26,7 @@ end
 package.path, package.cpath = elsewhere(package.path), elsewhere(package.cpath)
 
 local commands = { explain = true, summary = true, import = true, models = true,
-                   demo = true }
+                   methods = true, demo = true }
 
 
 local function complain(message)

@@ -49,16 +49,31 @@ end
 ---  for _ = 1, 100 do bar:add(1) end
 ---@param what string            "saliency"
 ---@param total number           units of work
----@param wish? boolean|function false: none; a function(done, total): called instead
+---@param wish? boolean|function false: none; a function(done, total): called instead,
+---  first with 0
 ---@return lunette.Progress      with :add(n) and :done(); close it
 function M.start(what, total, wish)
   if active or wish == false or total <= 0 then return inert end
   if type(wish) ~= "function" and not core.is_tty(2) then return inert end
-  active = setmetatable({
+  local bar = setmetatable({
     what = text.escape(what), total = total, count = 0, begun = core.clock(), shown = 0,
     call = type(wish) == "function" and wish or nil,
   }, Bar)
-  return active
+  if bar.call then bar.call(0, total) end -- which may raise: then there is no bar
+  active = bar
+  return bar
+end
+
+
+---The wish of part k of several that are as long as each other: a function hears of the
+---whole.
+---@param wish? boolean|function
+---@param k integer
+---@param parts integer
+---@return boolean|function?
+function M.part(wish, k, parts)
+  if type(wish) ~= "function" then return wish end
+  return function(done, total) return wish(done + (k - 1) * total, parts * total) end
 end
 
 

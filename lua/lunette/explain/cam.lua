@@ -202,7 +202,7 @@ end
 ---@param row lunette.Cam
 ---@return lunette.Method
 function M.new(row)
-  local full = { draws = "overlay" }
+  local full = { draws = "overlay", family = "cam" }
   for key, value in pairs(row) do full[key] = value end
   full.score = nil
   full.finish = finish_of(row)

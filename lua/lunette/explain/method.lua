@@ -24,6 +24,7 @@ local M = {}
 ---@field draws "overlay"|"map"|"channels"|"picture"   (N,H,W) laid over the picture; a
 ---  map of its own, channels summed; a tile a channel; a photograph
 ---@field options table   name -> option; entries without a key name shared options
+---@field family? string      of M.families
 ---@field explain fun(run: lunette.Run, o: table): lunette.Tensor, table?   the signed
 ---  values, and facts for the story (false: leave that key out)
 ---@field finish? function|table<string, function>   from raw values to the map:
@@ -59,6 +60,10 @@ function Method.__tostring(row) return "method " .. row.name end
 
 
 -- rows ---------------------------------------------------------------------------
+
+
+---What methods look at, in the order in which listings have them.
+M.families = { "gradient", "path", "cam", "perturbation", "layer", "relevance" }
 
 
 ---Options that many methods have, by name.

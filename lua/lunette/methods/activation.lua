@@ -21,7 +21,8 @@ end
 ---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
 ---  show(lu.activation(run, { layer = net:last_map().name }))
 return method {
-  name = "activation", draws = "channels", flat = false,
+  name = "activation", family = "layer", draws = "channels", flat = false,
+  paper = "captum, LayerActivation",
   options = {
     layer = opt.layer("last", "whose activated output"),
     channel = opt.any(false, "one channel (from 1); default: all"),

@@ -26,7 +26,7 @@ end
 ---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
 ---  show(lu.blur_ig(run, { steps = 6, max_sigma = 10, modifiers = { "linear" } }))
 return method {
-  name = "blur_ig", draws = "map",
+  name = "blur_ig", family = "path", draws = "map",
   paper = "Xu et al. 2020, Attribution in scale and space",
   options = {
     "score", "modifiers", "progress", "batch",

@@ -29,7 +29,7 @@ end
 ---  local opts = { layer = "block4_conv3", steps = 8, modifiers = { "linear" } }
 ---  show(lu.conductance(run, opts))
 return method {
-  name = "conductance", draws = "channels",
+  name = "conductance", family = "layer", draws = "channels",
   paper = "Dhamdhere et al. 2018, How important is a neuron?",
   options = layer_paths.options, keeps = sampling.keeps,
   explain = function(run, o)

@@ -65,7 +65,7 @@ end
 ---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
 ---  show(lu.excitation_backprop(run, { layer = "block3_conv3", contrast = true }))
 return method {
-  name = "excitation_backprop", draws = "overlay",
+  name = "excitation_backprop", family = "relevance", draws = "overlay",
   paper = "Zhang et al. 2016, Top-down neural attention by excitation backprop",
   options = {
     "score", "modifiers", layer = opt.layer("last", "where the shares are read"),

@@ -10,7 +10,7 @@ local sampling = require "lunette.explain.sampling"
 ---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
 ---  show(lu.expected_gradients(run, { samples = 6, modifiers = { "linear" } }))
 return method {
-  name = "expected_gradients", draws = "map",
+  name = "expected_gradients", family = "path", draws = "map",
   flat = "the picture is its baseline, or no gradient reaches it",
   paper = "Erion et al. 2021, Improving performance of deep learning models",
   options = expectation.options, keeps = sampling.keeps,

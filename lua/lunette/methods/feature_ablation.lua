@@ -13,7 +13,8 @@ local segments = require "lunette.explain.segments"
 ---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
 ---  show(lu.feature_ablation(run, { segments = 4, modifiers = { "linear" } }))
 return method {
-  name = "feature_ablation", draws = "map", flat = "no segment changes the score",
+  name = "feature_ablation", family = "perturbation",
+  draws = "map", flat = "no segment changes the score",
   paper = "Zeiler & Fergus 2014, Visualizing and understanding convolutional networks",
   options = coalitions.options(), keeps = sampling.keeps,
   explain = function(run, o)

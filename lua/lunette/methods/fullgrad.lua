@@ -46,7 +46,7 @@ end
 ---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
 ---  show(lu.fullgrad(run, { modifiers = { "linear" } }))
 return method {
-  name = "fullgrad", draws = "overlay",
+  name = "fullgrad", family = "gradient", draws = "overlay",
   paper = "Srinivas & Fleuret 2019, Full-gradient representation",
   options = { "score", "modifiers", "normalize" },
   explain = function(run, o)

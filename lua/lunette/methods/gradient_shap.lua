@@ -18,7 +18,7 @@ for key, option in pairs(expectation.options) do own[key] = option end
 ---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
 ---  show(lu.gradient_shap(run, { samples = 6, sigma = 5, modifiers = { "linear" } }))
 return method {
-  name = "gradient_shap", draws = "map",
+  name = "gradient_shap", family = "path", draws = "map",
   flat = "the picture is its baseline, or no gradient reaches it",
   paper = "Lundberg & Lee 2017, A unified approach to interpreting model predictions",
   options = own, keeps = sampling.keeps,

@@ -10,7 +10,7 @@ local opt = require("lunette.base.options").opt
 ---  local opts = { layer = "block4_conv3", modifiers = { "linear" } }
 ---  show(lu.gradient_x_activation(run, opts))
 return method {
-  name = "gradient_x_activation", draws = "channels",
+  name = "gradient_x_activation", family = "layer", draws = "channels",
   paper = "captum, LayerGradientXActivation",
   options = { "score", "modifiers", layer = opt.layer("last", "whose units") },
   keeps = function(_, o) return o.layer end,

@@ -10,7 +10,7 @@ local opt = require("lunette.base.options").opt
 ---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
 ---  show(lu.guided_gradcam(run, { modifiers = { "linear" } }))
 return method {
-  name = "guided_gradcam", draws = "map",
+  name = "guided_gradcam", family = "cam", draws = "map",
   paper = "Selvaraju et al. 2017, Grad-CAM",
   options = {
     "score", "modifiers",

@@ -49,7 +49,8 @@ end
 ---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
 ---  show(lu.hsic(run, { cells = 4, designs = 60, modifiers = { "linear" } }))
 return method {
-  name = "hsic", draws = "map", flat = "no cell changes the score",
+  name = "hsic", family = "perturbation",
+  draws = "map", flat = "no cell changes the score",
   paper = "Novello et al. 2022, Making sense of dependence",
   options = grids.options {
     designs = opt.count(500, "random pictures", 3),

@@ -34,7 +34,7 @@ end
 ---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
 ---  show(lu.idgi(run, { steps = 8, modifiers = { "linear" } }))
 return method {
-  name = "idgi", draws = "map",
+  name = "idgi", family = "path", draws = "map",
   flat = "the picture is its baseline, or no gradient reaches it",
   paper = "Yang et al. 2023, IDGI: a framework to eliminate explanation noise from "
     .. "integrated gradients",

@@ -9,7 +9,7 @@ local method = require("lunette.explain.method").new
 ---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
 ---  show(lu.input_x_gradient(run, { modifiers = { "linear" } }))
 return method {
-  name = "input_x_gradient", draws = "map",
+  name = "input_x_gradient", family = "gradient", draws = "map",
   paper = "Shrikumar et al. 2016, Not just a black box",
   options = { "score", "modifiers" },
   explain = function(run, o)

@@ -33,7 +33,7 @@ end
 ---                                             baseline = "blur" })
 ---  print(map.story.delta[1])
 return method {
-  name = "integrated_gradients", draws = "map",
+  name = "integrated_gradients", family = "path", draws = "map",
   flat = "the picture is its baseline, or no gradient reaches it",
   paper = "Sundararajan et al. 2017, Axiomatic attribution for deep networks",
   options = {

@@ -11,7 +11,7 @@ local layer_paths = require "lunette.explain.layer_paths"
 ---  local opts = { layer = "block4_conv3", steps = 8, modifiers = { "linear" } }
 ---  show(lu.internal_influence(run, opts))
 return method {
-  name = "internal_influence", draws = "channels",
+  name = "internal_influence", family = "layer", draws = "channels",
   paper = "Leino et al. 2018, Influence-directed explanations",
   options = layer_paths.options, keeps = sampling.keeps,
   explain = function(run, o)

@@ -54,7 +54,8 @@ end
 ---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
 ---  show(lu.kernel_shap(run, { segments = 3, samples = 40, modifiers = { "linear" } }))
 return method {
-  name = "kernel_shap", draws = "map", flat = "no coalition changes the score",
+  name = "kernel_shap", family = "perturbation",
+  draws = "map", flat = "no coalition changes the score",
   paper = "Lundberg & Lee 2017, A unified approach to interpreting model predictions",
   options = coalitions.options {
     "seed",

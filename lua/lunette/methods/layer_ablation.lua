@@ -12,7 +12,8 @@ local perturb = require "lunette.explain.perturb"
 ---  local falls = lu.layer_ablation(run, { modifiers = { "linear" } })
 ---  print(table.concat(select(2, falls[1]:top(3)), " ")) -- the channels that matter
 return method {
-  name = "layer_ablation", draws = "map", flat = "no channel changes the score",
+  name = "layer_ablation", family = "layer",
+  draws = "map", flat = "no channel changes the score",
   paper = "captum, LayerFeatureAblation",
   options = {
     "score", "modifiers", "progress",

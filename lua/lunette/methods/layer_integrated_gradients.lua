@@ -12,7 +12,7 @@ local sampling = require "lunette.explain.sampling"
 ---  local opts = { layer = "block4_conv3", steps = 8, modifiers = { "linear" } }
 ---  show(lu.layer_integrated_gradients(run, opts))
 return method {
-  name = "layer_integrated_gradients", draws = "channels",
+  name = "layer_integrated_gradients", family = "layer", draws = "channels",
   paper = "Sundararajan et al. 2017, Axiomatic attribution for deep networks",
   options = layer_paths.options,
   explain = function(run, o)

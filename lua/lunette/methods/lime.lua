@@ -58,7 +58,8 @@ end
 ---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
 ---  show(lu.lime(run, { segments = 3, samples = 30, modifiers = { "linear" } }))
 return method {
-  name = "lime", draws = "map", flat = "no segment changes the score",
+  name = "lime", family = "perturbation",
+  draws = "map", flat = "no segment changes the score",
   paper = "Ribeiro et al. 2016, Why should I trust you?",
   options = coalitions.options {
     "seed",

@@ -36,7 +36,7 @@ end
 ---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
 ---  show(lu.lrp(run, { composite = "epsilon_plus" }))
 return method {
-  name = "lrp", draws = "map", flat = false,
+  name = "lrp", family = "relevance", draws = "map", flat = false,
   paper = "Bach et al. 2015, On pixel-wise explanations by layer-wise relevance",
   options = {
     "score", "modifiers",

@@ -63,7 +63,7 @@ end
 ---                 modifiers = { "linear" } }
 ---  show(lu.neuron_conductance(run, opts))
 return method {
-  name = "neuron_conductance", draws = "map",
+  name = "neuron_conductance", family = "layer", draws = "map",
   flat = "no path leads through that unit: it may be dead on the whole way",
   paper = "Shrikumar et al. 2018, Computationally efficient measures of internal "
     .. "neuron importance",

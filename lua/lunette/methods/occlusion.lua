@@ -34,7 +34,8 @@ end
 ---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
 ---  show(lu.occlusion(run, { window = 16, stride = 8, modifiers = { "linear" } }))
 return method {
-  name = "occlusion", draws = "map", flat = "no window changes the score",
+  name = "occlusion", family = "perturbation",
+  draws = "map", flat = "no window changes the score",
   paper = "Zeiler & Fergus 2014, Visualizing and understanding convolutional networks",
   options = {
     "score", "modifiers", "progress",

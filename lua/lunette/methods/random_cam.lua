@@ -11,7 +11,7 @@ local opt = options.opt
 ---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
 ---  show(lu.random_cam(run))
 return cam {
-  name = "random_cam", options = {
+  name = "random_cam", paper = "pytorch-grad-cam, RandomCAM: a control", options = {
     seed = opt.count(0, "of the weights", math.mininteger),
     weights = opt.any(false, "(K) or (N,K): weights of your own", function(w)
       return w and not options.is_tensor(w) and "a tensor" or nil

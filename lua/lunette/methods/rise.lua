@@ -26,7 +26,8 @@ local divisors = {
 ---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
 ---  show(lu.rise(run, { count = 30 }))
 return method {
-  name = "rise", draws = "map", flat = "no mask changes the score",
+  name = "rise", family = "perturbation",
+  draws = "map", flat = "no mask changes the score",
   paper = "Petsiuk et al. 2018, RISE: randomized input sampling for explanation",
   options = {
     "score", "modifiers", "progress", "seed",

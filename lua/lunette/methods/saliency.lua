@@ -47,7 +47,7 @@ end
 ---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
 ---  show(lu.saliency(run, { modifiers = { "linear", "guided" } }))
 return method {
-  name = "saliency", draws = "map", measured = true,
+  name = "saliency", family = "gradient", draws = "map", measured = true,
   paper = "Simonyan et al. 2013, Deep inside convolutional networks",
   options = {
     "score", "modifiers", "normalize", "progress", "seed", "batch",

@@ -2,6 +2,7 @@ local cam = require("lunette.explain.cam")
 local core = require "lunette.core"
 local opt = require("lunette.base.options").opt
 local perturb = require "lunette.explain.perturb"
+local progress = require "lunette.base.progress"
 local scores = require "lunette.score"
 
 
@@ -38,7 +39,8 @@ local function weights_of(A, i, run, o)
   perturb.each(run, { only = i, score = keras and of_softmax(o.score) or o.score,
     masks = { count = #list,
               get = cam.masks_of(some, run.net.input, keras and 1e-7 or 1e-8) },
-    modifiers = o.modifiers, batch = o.batch, name = "scorecam", progress = o.progress,
+    modifiers = o.modifiers, batch = o.batch, name = "scorecam",
+    progress = progress.part(o.progress, i, run:count()),
   }, function(_, first, _, v) values:rows(first, first + v:size() - 1):copy_(v) end)
   if not keras then values = values:view(1, #list):softmax(2):view(#list) end
   local all = core.zeros(A:dim(1))

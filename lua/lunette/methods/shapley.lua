@@ -97,7 +97,8 @@ end
 ---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
 ---  show(lu.shapley(run, { segments = 2, modifiers = { "linear" } }))
 return method {
-  name = "shapley", draws = "map", flat = "no coalition changes the score",
+  name = "shapley", family = "perturbation",
+  draws = "map", flat = "no coalition changes the score",
   paper = "Strumbelj & Kononenko 2010, An efficient explanation using game theory",
   options = coalitions.options {
     "seed",

@@ -48,7 +48,7 @@ end
 ---  show(lu.smoothgrad(run, { of = "input_x_gradient", samples = 4,
 ---                            modifiers = { "linear" } }))
 return method {
-  name = "smoothgrad", draws = "map",
+  name = "smoothgrad", family = "gradient", draws = "map",
   paper = "Smilkov et al. 2017, SmoothGrad: removing noise by adding noise",
   options = {
     "score", "modifiers", "progress", "seed", "batch",

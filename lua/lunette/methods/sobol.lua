@@ -45,7 +45,8 @@ end
 ---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
 ---  show(lu.sobol(run, { cells = 3, designs = 8, modifiers = { "linear" } }))
 return method {
-  name = "sobol", draws = "map", flat = "dimming changes nothing",
+  name = "sobol", family = "perturbation",
+  draws = "map", flat = "dimming changes nothing",
   paper = "Fel et al. 2021, Look at the variance!",
   options = grids.options {
     designs = opt.count(32, "random pictures, and as many for every cell", 2),

@@ -3,6 +3,7 @@ local integrated = require "lunette.methods.integrated_gradients"
 local method = require("lunette.explain.method").new
 local options = require "lunette.base.options"
 local opt = options.opt
+local progress = require "lunette.base.progress"
 local sampling = require "lunette.explain.sampling"
 local superpixels = require "lunette.explain.superpixels"
 
@@ -166,9 +167,9 @@ end
 ---Integrated gradients from the darkest and the brightest constant picture, averaged.
 local function base_of(run, o)
   local total
-  for _, end_ in ipairs { "min", "max" } do
+  for k, end_ in ipairs { "min", "max" } do
     local map = integrated(run, { score = o.score, modifiers = o.modifiers,
-      steps = o.steps, rule = o.rule, progress = o.progress,
+      steps = o.steps, rule = o.rule, progress = progress.part(o.progress, k, 2),
       batch = o.batch, baseline = function(x)
         local b = core.zeros(x:shape())
         for i = 1, x:dim(1) do b[i]:fill_(x[i]:stats()[end_]) end
@@ -221,7 +222,8 @@ end
 ---  show(lu.xrai(run, { steps = 4, min_diff = 10, dilate = 1, modifiers = { "linear" }
 ---  }))
 return method {
-  name = "xrai", draws = "map", flat = "the picture is one segment, or no gradient "
+  name = "xrai", family = "path",
+  draws = "map", flat = "the picture is one segment, or no gradient "
     .. "reaches it",
   paper = "Kapishnikov et al. 2019, XRAI: better attributions through regions",
   options = {

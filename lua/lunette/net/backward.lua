@@ -7,6 +7,7 @@ local core = require "lunette.core"
 local forward = require "lunette.net.forward"
 local modifiers = require "lunette.modifiers"
 local options = require "lunette.base.options"
+local passes = require "lunette.net.passes"
 local scores = require "lunette.score"
 
 local Backward = {}
@@ -277,6 +278,7 @@ function Backward:gradient(opts)
   local is_output = channel_means.is_output(list[1], opts.modifiers)
   local ids, means = targets_of(self, opts, id, rules, is_output)
   local st = forward.state_of(self)
+  passes.backwards = passes.backwards + seed:dim(1)
   local grads = core.backward(st.tape:box(id), seed, ids, rules, sums or nil)
   if sums then
     opts.flows.start = seed:sum():item()

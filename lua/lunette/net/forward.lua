@@ -7,6 +7,7 @@ local core = require "lunette.core"
 local layers = require "lunette.layers"
 local modifiers = require "lunette.modifiers"
 local options = require "lunette.base.options"
+local passes = require "lunette.net.passes"
 local progress = require "lunette.base.progress"
 
 local M = {}
@@ -311,6 +312,8 @@ function M.compute(net, x, opts, start, outputs)
   local set = needed(net, outputs, start, opts.beside)
   if opts.beside then stand_beside(net, st, start, opts.beside, set, x:dim(1)) end
   for _, output in ipairs(outputs) do st.is_output[output.layer.name] = true end
+  local kind = start and "partial" or "forwards"
+  passes[kind] = passes[kind] + x:dim(1)
   local bar <close>, work = progress.layers(net, set, x:dim(1))
   for _, layer in ipairs(net:layers()) do
     if set[layer.name] and layer ~= start then apply(net, layer, st) end
