@@ -85,6 +85,9 @@ void lun_mem_trim(void); /* give cached blocks back to the system */
 ** The binding answers by a garbage collection.  0: no limit. */
 void lun_mem_set_limit(size_t bytes);
 size_t lun_mem_limit(void);
+/* The pool keeps no freed block where live and cached bytes together would be
+** more; what is live may be.  Gives the ceiling before.  0: none. */
+size_t lun_mem_set_ceiling(size_t bytes);
 int lun_mem_over(size_t more);
 /* Tests: the nth allocation from now on (1 = the next) fails; 0: never.  Returns
 ** how many were still to come before the one that was asked for last. */

@@ -57,6 +57,7 @@ static struct {
   pthread_mutex_t lock;
   lun_mem_stats n;
   _Atomic size_t limit; /* read without the lock */
+  size_t ceiling;       /* of live and cached bytes together; 0: none */
   long fail_at;
   head *free_list[CLASSES];
 } pool = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -98,12 +99,20 @@ static void trim(void) {
   }
 }
 
+/* Room in the pool for a freed block: its own limit, and the ceiling. */
+static size_t may_keep(void) {
+  size_t held = pool.n.live;
+  if (!pool.ceiling) return KEEP;
+  if (held >= pool.ceiling) return 0;
+  return pool.ceiling - held < KEEP ? pool.ceiling - held : KEEP;
+}
+
 /* Makes room in the full pool for a block of class `klass`: it was in use just
 ** now; blocks of other classes go, the largest first. */
 static void evict(size_t bytes, int klass) {
   for (int i = CLASSES - 1; i >= 0; i--) {
     head *h;
-    while (i != klass && pool.n.cached + bytes > KEEP &&
+    while (i != klass && pool.n.cached + bytes > may_keep() &&
            (h = pool.free_list[i]) != NULL) {
       pool.free_list[i] = h->next;
       pool.n.cached -= h->bytes;
@@ -121,6 +130,8 @@ static head *take(size_t bytes) {
     pool.n.cached -= h->bytes;
     return h;
   }
+  if (pool.ceiling && pool.n.live + pool.n.cached + rounded > pool.ceiling)
+    trim();
   h = from_system(rounded);
   if (!h && pool.n.cached) { /* the pool may hold what is missing */
     trim();
@@ -167,8 +178,8 @@ void lun_free(void *p) {
   pthread_mutex_lock(&pool.lock);
   pool.n.live -= h->bytes;
   pool.n.blocks--;
-  if (pool.n.cached + h->bytes > KEEP) evict(h->bytes, h->klass);
-  if (pool.n.cached + h->bytes <= KEEP) {
+  if (pool.n.cached + h->bytes > may_keep()) evict(h->bytes, h->klass);
+  if (pool.n.cached + h->bytes <= may_keep()) {
     h->next = pool.free_list[h->klass];
     pool.free_list[h->klass] = h;
     pool.n.cached += h->bytes;
@@ -200,6 +211,16 @@ void lun_mem_trim(void) {
 
 /* The library may be unloaded (dlclose by lua_close): its pool goes with it. */
 __attribute__((destructor)) static void give_back_all(void) { lun_mem_trim(); }
+
+size_t lun_mem_set_ceiling(size_t bytes) {
+  size_t before;
+  pthread_mutex_lock(&pool.lock);
+  before = pool.ceiling;
+  pool.ceiling = bytes;
+  if (bytes && pool.n.live + pool.n.cached > bytes) trim();
+  pthread_mutex_unlock(&pool.lock);
+  return before;
+}
 
 void lun_mem_set_limit(size_t bytes) { pool.limit = bytes; }
 size_t lun_mem_limit(void) { return pool.limit; }

@@ -45,6 +45,17 @@ static int memory_limit(lua_State *L) {
   return 1;
 }
 
+/* core.memory_ceiling(bytes or nil) -> the one before, or nil */
+static int memory_ceiling(lua_State *L) {
+  lua_Integer bytes = luaL_optinteger(L, 1, 0);
+  size_t before;
+  luaL_argcheck(L, bytes >= 0, 1, "a number of bytes, or nil for none");
+  before = lun_mem_set_ceiling((size_t)bytes);
+  if (!before) return 0;
+  lua_pushinteger(L, (lua_Integer)before);
+  return 1;
+}
+
 /* core.threads([n]) -> number of threads before */
 static int threads(lua_State *L) {
   lua_Integer n = luaL_optinteger(L, 1, 0);
@@ -109,12 +120,19 @@ static int library(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-    {"memory", memory},   {"reset_peak", reset_peak},
-    {"trim", trim},       {"memory_limit", memory_limit},
-    {"threads", threads}, {"fail_at", fail_at},
-    {"clock", clock_now}, {"is_tty", is_tty},
-    {"blas", blas},       {"build", build},
-    {"library", library}, {NULL, NULL},
+    {"memory", memory},
+    {"reset_peak", reset_peak},
+    {"trim", trim},
+    {"memory_limit", memory_limit},
+    {"memory_ceiling", memory_ceiling},
+    {"threads", threads},
+    {"fail_at", fail_at},
+    {"clock", clock_now},
+    {"is_tty", is_tty},
+    {"blas", blas},
+    {"build", build},
+    {"library", library},
+    {NULL, NULL},
 };
 
 __attribute__((visibility("default"))) int luaopen_lunette_core(lua_State *L);

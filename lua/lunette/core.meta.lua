@@ -871,6 +871,12 @@ function core.trim() end
 ---@return integer before
 function core.memory_limit(bytes) end
 
+---Sets how many bytes tensors and the pool of freed ones may take together before the
+---pool gives back to the system what it would keep. Tensors may take more.
+---@param bytes? integer   nil: any number
+---@return integer? before
+function core.memory_ceiling(bytes) end
+
 ---Sets the number of threads. Results have the same bits for any number.
 ---@param n? integer   1 .. 64
 ---@return integer before

@@ -48,12 +48,14 @@ end
 ---@param use? function         as perturb.each has it
 ---@return lunette.Tensor values   (N,R)
 function M.values(run, o, labels, rows, name, use)
-  local all = core.zeros(run:count(), rows:dim(1))
-  perturb.each(run, { masks = masks.coalitions(labels, rows), score = o.score,
+  local spec = { masks = masks.coalitions(labels, rows), score = o.score,
     modifiers = o.modifiers, baseline = o.baseline, batch = o.batch, name = name,
-    progress = o.progress }, function(i, first, m, values, batch)
+    progress = o.progress }
+  if not use then return perturb.values(run, spec) end
+  local all = core.zeros(run:count(), rows:dim(1))
+  perturb.each(run, spec, function(i, first, m, values, pictures)
     all[i]:rows(first, first + values:size() - 1):copy_(values)
-    if use then use(i, first, m, batch) end
+    use(i, first, m, pictures)
   end)
   return all
 end

@@ -9,6 +9,7 @@ local modifiers = require "lunette.modifiers"
 local paths = require "lunette.explain.paths"
 local sampling = require "lunette.explain.sampling"
 local scores = require "lunette.score"
+local work = require "lunette.explain.work"
 local ops = core.ops
 
 local M = {}
@@ -241,7 +242,10 @@ end
 function M.multipliers(run, base, o, wrt)
   check_modifiers(o.modifiers, "deeplift")
   local forward = sampling.forward_modifiers(run, o.modifiers)
-  local ref <close> = run.net:run(base, { modifiers = forward })
+  local ref, ours = work.once(run, function()
+    return run.net:run(base, { modifiers = forward })
+  end)
+  local _ <close> = ours
   local score = scores.resolve(o.score, run)
   local list = { modifier(run, ref, o, score, wrt) }
   for _, m in ipairs(o.modifiers) do list[#list + 1] = m end

@@ -4,6 +4,7 @@ local baselines = require "lunette.explain.baselines"
 local opt = require("lunette.base.options").opt
 local paths = require "lunette.explain.paths"
 local sampling = require "lunette.explain.sampling"
+local work = require "lunette.explain.work"
 
 local M = {}
 
@@ -36,11 +37,13 @@ function M.mean_gradient(run, o, name)
 end
 
 
----The activations of the layer for pictures x (N,...).
+---The activations of the layer for pictures x (N,...), made once for all scores.
 function M.values(run, o, x)
-  local part <close> = run.net:run(x, { modifiers = run.modifiers,
-                                        keep = o.layer.name })
-  return part:activation(o.layer.name):detach():clone()
+  return (work.once(run, function()
+    local part <close> = run.net:run(x, { modifiers = run.modifiers,
+                                          keep = o.layer.name })
+    return part:activation(o.layer.name):detach():clone()
+  end))
 end
 
 return M

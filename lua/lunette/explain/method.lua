@@ -15,6 +15,7 @@ local modifiers = require "lunette.modifiers"
 local options = require "lunette.base.options"
 local scores = require "lunette.score"
 local several = require "lunette.explain.several"
+local work = require "lunette.explain.work"
 local opt = options.opt
 
 local M = {}
@@ -34,6 +35,7 @@ local M = {}
 ---@field paper? string
 ---@field flat? string|false  why a map may be the same everywhere; false: no warning
 ---@field measured? boolean  stands in the table of truth
+---@field resumes? boolean    false: no `checkpoint` and no `memory`, though it is long
 ---@field walks_to_layer? boolean  its gradients go back to `layer` and no further, so
 ---  that only rules after it count
 ---@field flags? table<string, string>  names on the command line, where shorter
@@ -77,7 +79,12 @@ M.shared = {
 }
 
 
----Options by name: named shared ones and the row's own.
+local function add(to, more)
+  for key, option in pairs(more) do to[key] = option end
+end
+
+
+---Options by name: named shared ones, those that come with them, and the row's own.
 local function expand(row)
   local full = {}
   for key, value in pairs(row.options or {}) do
@@ -88,8 +95,10 @@ local function expand(row)
       full[key] = value
     end
   end
-  local more = full.score and several.options or {}
-  for key, option in pairs(more) do full[key] = option end
+  if full.score then add(full, several.options) end
+  if full.score and full.progress and row.resumes ~= false then
+    add(full, work.options)
+  end
   return full
 end
 
@@ -388,6 +397,8 @@ function Method.__call(row, subject, x, opts)
   local run, o, made = prepare(row, subject, x, opts)
   local _ <close> = made and run or nil
   o.scores = several.scores(row, run, o)
+  local at_work <close> = work.open(run, row, o)
+  local _ = at_work
   local raw, facts
   if o.scores then
     raw, facts = several.explain(row, run, o)

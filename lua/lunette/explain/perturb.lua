@@ -6,14 +6,18 @@ local baselines = require "lunette.explain.baselines"
 local masking = require "lunette.explain.masks"
 local progress = require "lunette.base.progress"
 local sampling = require "lunette.explain.sampling"
-local scores = require "lunette.score"
+local work = require "lunette.explain.work"
 
 local M = {}
+
+local CHUNK = 16 -- masks whose part of a sum is taken at once
 
 ---@class lunette.Perturbation
 ---@field masks lunette.Masks|lunette.Tensor|fun(i: integer): any   for all images, or
 ---  of image i
 ---@field score any
+---@field wrap? fun(score: lunette.Score): lunette.Score   what is asked instead
+---@field alone? boolean      the masks depend on the score
 ---@field baseline? any       of baselines.of ("zero")
 ---@field modifiers? lunette.Modifier[]
 ---@field batch? integer      masked pictures at a time (16)
@@ -23,26 +27,40 @@ local M = {}
 ---@field progress? any
 
 
----What a run must keep for the score to be read.
-local function kept_for(score)
-  if score.layer then return score.layer end
-  return not (score.classes or score.parts) and score.name == "function"
+---What a run must keep for the scores to be read.
+local function kept_for(list)
+  local kept
+  for i, score in ipairs(list) do
+    local own = score.layer
+      or not (score.classes or score.parts) and score.name == "function"
+    if i > 1 and own ~= kept then return true end
+    kept = own
+  end
+  return kept
 end
 
 
----The score of a batch of pictures, or of a layer's values.
+---The scores of a batch of pictures, or of a layer's values.
 ---@param run lunette.Run       whose network and forward modifiers
----@param batch lunette.Tensor
----@param score lunette.Score   of each of them
+---@param batch lunette.Tensor  (k,...)
+---@param list lunette.Score[]  of each of them
 ---@param o { forward: lunette.Modifier[], from?: lunette.Layer, beside?: lunette.Run }
 ---  beside: a run of the image, for what other branches read
----@return lunette.Tensor values   (k)
-function M.score_of(run, batch, score, o)
-  local opts = { modifiers = o.forward, keep = kept_for(score) }
+---@return lunette.Tensor values   (K,k)
+function M.scores_of(run, batch, list, o)
+  local opts = { modifiers = o.forward, keep = kept_for(list) }
   opts.beside = o.from and o.beside or nil
   local part <close> = o.from and run.net:run_from(o.from.name, batch, opts)
     or run.net:run(batch, opts)
-  return part:values(score)
+  local all = core.zeros(#list, batch:dim(1))
+  for k, score in ipairs(list) do all[k] = part:values(score) end
+  return all
+end
+
+
+---The score of each of a batch (k).
+function M.score_of(run, batch, score, o)
+  return M.scores_of(run, batch, { score }, o)[1]
 end
 
 
@@ -65,9 +83,9 @@ local function prepare(run, spec)
     if not value then error(message, 0) end
     x = value:detach()
   end
-  local score = scores.resolve(spec.score, run)
+  local loop = work.loop(run, spec)
   return { x = x, base = baselines.of(spec.baseline or "zero", run.net, x),
-           score = score, batch = spec.batch or 16, from = spec.from,
+           loop = loop, from = spec.from, ceiling = loop:batches(spec.batch or CHUNK),
            forward = sampling.forward_modifiers(run, spec.modifiers or {}) }
 end
 
@@ -79,41 +97,95 @@ end
 
 ---Where the mask is 1 the picture has the same bits as before.
 local function masked(x, base, m)
-  return m * x + (1 - m) * base
+  local rest <close> = (1 - m) * base
+  return (m * x):add_(rest)
 end
 
 
-local function over_one(run, o, spec, i, use)
-  local masks, score = masks_of(spec, i), o.score:take(i)
-  local made
-  if o.from then o.beside, made = sampling.beside(run, i) end
-  local _ <close> = made
+---One image of a perturbation: its masks, and what is known of their scores.
+local function image_of(run, o, spec, i)
   local shape = o.x:shape()
   shape[1] = 1
-  local x, base = o.x[i]:view(table.unpack(shape)), o.base[i]:view(table.unpack(shape))
-  for first = 1, masks.count, o.batch do
-    local k = math.min(o.batch, masks.count - first + 1)
-    local m = masks.get(first, k)
-    local batch <close> = masked(x, base, m)
-    use(i, first, m, M.score_of(run, batch, score, o), batch)
+  local image = { masks = masks_of(spec, i), list = o.loop:take(i),
+                  x = o.x[i]:view(table.unpack(shape)),
+                  base = o.base[i]:view(table.unpack(shape)) }
+  image.known = o.loop:of(i, function()
+    return { values = core.zeros(#o.loop.scores, image.masks.count), done = 0 }
+  end)
+  image.beside = function() -- made when it is first needed
+    if o.from and not image.other then
+      image.other, image.made = sampling.beside(run, i)
+    end
+    return image.other
+  end
+  return setmetatable(image, { __close = function()
+    if image.made then image.made:release() end
+  end })
+end
+
+
+---Computes the scores of further masks, until those of the first `count` are known.
+---@return integer? first, lunette.Tensor? masks   of the last batch
+local function know(run, o, image, count)
+  local known, first, m = image.known, nil, nil
+  while known.done < count do
+    local k = math.min(o.ceiling:size(), image.masks.count - known.done)
+    first = known.done + 1
+    m = image.masks.get(first, k)
+    local batch <close> = masked(image.x, image.base, m)
+    local values = M.scores_of(run, batch, image.list,
+      { forward = o.forward, from = o.from, beside = image.beside() })
+    for j = 1, #image.list do
+      known.values[j]:rows(first, first + k - 1):copy_(values[j])
+    end
+    known.done = first + k - 1
+    o.ceiling:done(k)
+    o.loop:tick()
     o.bar:add(k)
+  end
+  return first, m
+end
+
+
+---All images' scores and masks in pieces of one size, whatever the batch is, so that
+---sums over them have the same bits.
+local function pieces(run, o, image, i, use)
+  local count = image.masks.count
+  for first = 1, count, CHUNK do
+    local k = math.min(CHUNK, count - first + 1)
+    local at, m = know(run, o, image, first + k - 1)
+    if at ~= first or m:dim(1) ~= k then m = image.masks.get(first, k) end
+    use(i, first, m, image.known.values[o.loop.k]:rows(first, first + k - 1),
+        function() return masked(image.x, image.base, m) end)
   end
 end
 
 
----Goes over all masked pictures; nothing of them is kept.
+---Opens a bar for what is not known yet, and goes over the images.
+local function over(run, spec, f)
+  local o, total = prepare(run, spec), 0
+  local first, last = spec.only or 1, spec.only or run:count()
+  for i = first, last do
+    local known = o.loop.state[i]
+    total = total + masks_of(spec, i).count - (known and known.done or 0)
+  end
+  local bar <close> = progress.start(spec.name or "perturbation", total, spec.progress)
+  o.bar = bar
+  for i = first, last do
+    local image <close> = image_of(run, o, spec, i)
+    f(o, image, i)
+  end
+end
+
+
+---Goes over all masked pictures, sixteen at a time; nothing of them is kept.
 ---@param run lunette.Run
 ---@param spec lunette.Perturbation
 ---@param use fun(i: integer, first: integer, masks: lunette.Tensor,
----  values: lunette.Tensor, batch: lunette.Tensor)   image, number of the first mask,
----  masks, scores (k), and the masked pictures, which are gone afterwards
+---  values: lunette.Tensor, pictures: fun(): lunette.Tensor)   image, number of the
+---  first mask, masks, scores (k), and what makes the masked pictures
 function M.each(run, spec, use)
-  local o, total = prepare(run, spec), 0
-  local first, last = spec.only or 1, spec.only or run:count()
-  for i = first, last do total = total + masks_of(spec, i).count end
-  local bar <close> = progress.start(spec.name or "perturbation", total, spec.progress)
-  o.bar = bar
-  for i = first, last do over_one(run, o, spec, i, use) end
+  over(run, spec, function(o, image, i) pieces(run, o, image, i, use) end)
 end
 
 
@@ -123,9 +195,27 @@ end
 ---@return lunette.Tensor values   (N,M)
 function M.values(run, spec)
   local all = core.zeros(run:count(), masks_of(spec, 1).count)
-  M.each(run, spec, function(i, first, _, values)
-    all[i]:rows(first, first + values:size() - 1):copy_(values)
+  over(run, spec, function(o, image, i)
+    know(run, o, image, image.masks.count)
+    all[i] = image.known.values[o.loop.k]
   end)
+  return all
+end
+
+
+---The scores of pictures x (N,C,H,W) in the place of the run's own, as the method's
+---modifiers have them.
+local function scores_at(run, x, o, name)
+  local loop = work.loop(run, { score = o.score, name = name })
+  local how = { forward = sampling.forward_modifiers(run, o.modifiers or {}) }
+  local all = core.zeros(run:count())
+  loop:batches(1):size() -- what earlier batches left is collected
+  for i = 1, run:count() do
+    local known = loop:of(i, function()
+      return { values = M.scores_of(run, x:rows(i), loop:take(i), how) }
+    end)
+    all[i] = known.values:get(loop.k, 1)
+  end
   return all
 end
 
@@ -134,15 +224,8 @@ end
 ---@param run lunette.Run
 ---@param o table   options of a method: score, modifiers
 ---@return lunette.Tensor values   (N)
-function M.clean(run, o)
-  local forward = sampling.forward_modifiers(run, o.modifiers or {})
-  local score, all = scores.resolve(o.score, run), core.zeros(run:count())
-  local how = { forward = forward }
-  for i = 1, run:count() do
-    all[i] = M.score_of(run, run.images:rows(i), score:take(i), how)[1]
-  end
-  return all
-end
+function M.clean(run, o) return scores_at(run, run.images, o, "the picture") end
+
 
 ---How far a map is from complete: its sum less S(x) - S(baseline), for each image.
 ---@param run lunette.Run
@@ -151,14 +234,9 @@ end
 ---@param base lunette.Tensor  (N,C,H,W)
 ---@return number[]
 function M.delta(run, o, map, base)
-  local forward = sampling.forward_modifiers(run, o.modifiers or {})
-  local score, list = scores.resolve(o.score, run), {}
-  for i = 1, run:count() do
-    local one, how = score:take(i), { forward = forward }
-    local ends = M.score_of(run, run.images:rows(i), one, how)[1]
-      - M.score_of(run, base:rows(i), one, how)[1]
-    list[i] = map[i]:sum():item() - ends
-  end
+  local above, below = M.clean(run, o), scores_at(run, base, o, "the baseline")
+  local list = {}
+  for i = 1, run:count() do list[i] = map[i]:sum():item() - (above[i] - below[i]) end
   return list
 end
 

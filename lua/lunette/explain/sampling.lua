@@ -4,6 +4,7 @@
 local core = require "lunette.core"
 local progress = require "lunette.base.progress"
 local scores = require "lunette.score"
+local work = require "lunette.explain.work"
 
 local M = {}
 
@@ -39,15 +40,16 @@ function M.weighted(weights)
 end
 
 
----Ways to make one of n values, by name: fold and finish of M.fold.
+---Ways to make one of n values, by name: fold and finish of M.fold. What finishes a
+---total leaves it as it is: it may be taken up again.
 ---@type table<string, fun(n: integer): function, function>
 M.reductions = {
   mean = function(n)
-    return M.add, function(total) return total:mul_(1 / n) end
+    return M.add, function(total) return total * (1 / n) end
   end,
   mean_square = function(n)
     return function(total, value) return M.add(total, value * value) end,
-           function(total) return total:mul_(1 / n) end
+           function(total) return total * (1 / n) end
   end,
   -- E[d^2] - E[d]^2 of the differences d from the first value, which keeps digits
   variance = function(n)
@@ -120,23 +122,44 @@ function M.beside(run, i)
 end
 
 
----Goes over the copies of one image.
+---Takes the copies of one image into its totals, one a score.
 local function over_one(run, o, i, value)
-  local total, beside, made
-  local score = o.score and o.score:take(i)
+  local known = o.loop:of(i, function() return { totals = {}, done = 0 } end)
+  if known.done == o.count then return end
+  local list, beside, made = o.loop:take(i), nil, nil
   if o.from then beside, made = M.beside(run, i) end
   local _ <close> = made
-  for first = 1, o.count, o.batch do
-    local k = math.min(o.batch, o.count - first + 1)
+  while known.done < o.count do
+    local first = known.done + 1
+    local k = math.min(o.ceiling:size(), o.count - known.done)
     local batch <close> = batch_of(o, i, first, k)
     local how = { modifiers = o.forward, beside = beside }
     local part <close> = o.from and run.net:run_from(o.from.name, batch, how)
       or run.net:run(batch, how)
-    local values = value(part, score, i, first)
-    for n = 1, k do total = o.fold(total, values[n], first + n - 1, i) end
+    for j, score in ipairs(list) do
+      local values = value(part, score or nil, i, first)
+      for n = 1, k do
+        known.totals[j] = o.fold(known.totals[j], values[n], first + n - 1, i)
+      end
+    end
+    known.done = first + k - 1
+    o.ceiling:done(k)
+    o.loop:tick()
     o.bar:add(k)
   end
-  return o.finish and o.finish(total) or total
+end
+
+
+---The totals of all images for every score, computed where they are not known.
+local function totals_of(run, o, spec, value)
+  local left = 0
+  for i = 1, run:count() do
+    local known = o.loop.state[i]
+    left = left + o.count - (known and known.done or 0)
+  end
+  local bar <close> = progress.start(spec.name, left, spec.progress)
+  o.bar = bar
+  for i = 1, run:count() do over_one(run, o, i, value) end
 end
 
 
@@ -157,15 +180,16 @@ end
 ---  first: integer): lunette.Tensor   (k, ...) of copies first, first + 1 ...
 ---@return lunette.Tensor total   (N, ...)
 function M.fold(run, spec, value)
-  local o = { count = spec.count, batch = spec.batch, make = spec.make,
-              fold = spec.fold or M.add, finish = spec.finish,
-              from = spec.from,
-              score = spec.score and scores.resolve(spec.score, run) }
-  o.forward = M.forward_modifiers(run, spec.modifiers or {})
-  local bar <close> = progress.start(spec.name, run:count() * o.count, spec.progress)
-  o.bar = bar
+  local loop = work.loop(run, spec)
+  local o = { count = spec.count, make = spec.make, fold = spec.fold or M.add,
+              from = spec.from, loop = loop, ceiling = loop:batches(spec.batch),
+              forward = M.forward_modifiers(run, spec.modifiers or {}) }
+  totals_of(run, o, spec, value)
   local rows = {}
-  for i = 1, run:count() do rows[i] = over_one(run, o, i, value) end
+  for i = 1, run:count() do
+    local total = loop.state[i].totals[loop.k]
+    rows[i] = spec.finish and spec.finish(total) or total
+  end
   return stack(rows)
 end
 

@@ -1,9 +1,10 @@
 ---Several maps of one run: classes or scores of the caller's, or the most probable
----classes. One forward, and where the method asks the run itself for gradients, one
----batched backward pass for all.
+---classes. One forward, also of every copy that is made of the pictures (see work.lua);
+---and where the method asks the run itself for gradients, one batched backward pass.
 local core = require "lunette.core"
 local opt = require("lunette.base.options").opt
 local scores = require "lunette.score"
+local work = require "lunette.explain.work"
 
 local M = {}
 
@@ -148,6 +149,7 @@ function M.explain(row, run, o)
   for k, score in ipairs(o.scores) do
     local own = setmetatable({ score = score }, { __index = o })
     local said
+    work.turn(run, k)
     all[k], said = row.explain(run, own)
     o.raw, o.changed = own.raw, own.changed
     for key, value in pairs(said or {}) do

@@ -104,7 +104,7 @@ end
 ---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
 ---  show(lu.guided_ig(run, { steps = 3, baseline = "blur", modifiers = { "linear" } }))
 return method {
-  name = "guided_ig", family = "path", draws = "map",
+  name = "guided_ig", family = "path", draws = "map", resumes = false,
   flat = "the picture is its baseline, or no gradient reaches it",
   paper = "Kapishnikov et al. 2021, Guided integrated gradients",
   options = {

@@ -77,8 +77,8 @@ return method {
     local x, weights = coalitions.lists(rows), {}
     for i = 1, run:count() do weights[i] = {} end
     local values = coalitions.values(run, o, labels, rows, "lime",
-      function(i, first, _, batch)
-        for k, d in ipairs(cosine_distances(run.images[i], batch)) do
+      function(i, first, _, pictures)
+        for k, d in ipairs(cosine_distances(run.images[i], pictures())) do
           local r = first + k - 1
           weights[i][r] = kernels[o.kernel](d, share_of(x[r]), o.width)
         end

@@ -36,7 +36,7 @@ local function weights_of(A, i, run, o)
   local list = chosen(A, o.most)
   local some = A:index_select(core.tensor(list), { dim = 1 })
   local values = core.zeros(#list)
-  perturb.each(run, { only = i, score = keras and of_softmax(o.score) or o.score,
+  perturb.each(run, { only = i, score = o.score, wrap = keras and of_softmax or nil,
     masks = { count = #list,
               get = cam.masks_of(some, run.net.input, keras and 1e-7 or 1e-8) },
     modifiers = o.modifiers, batch = o.batch, name = "scorecam",

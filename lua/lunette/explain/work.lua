@@ -1,0 +1,308 @@
+---What the long loops of one call share: the scores that are asked for together, which
+---one forward serves; what is known already, from a checkpoint; the ceiling of memory.
+---A loop asks for its part by `work.loop`, fills it image by image, and says `tick`
+---after every batch. A second score of the same call finds the loop's numbers there.
+local ceilings = require "lunette.explain.ceiling"
+local checkpoint = require "lunette.base.checkpoint"
+local core = require "lunette.core"
+local options = require "lunette.base.options"
+local scores = require "lunette.score"
+local warn = require "lunette.base.warn"
+local opt = options.opt
+
+local M = {}
+
+local EVERY = 5 -- seconds from one checkpoint to the next
+
+local calls = setmetatable({}, { __mode = "k" }) -- run -> the call at work on it
+
+
+---Options of methods whose work is long.
+M.options = {
+  memory = opt.quiet(opt.any(false, '"1G", "300M" or bytes: no more than that at a '
+    .. "time, however many copies", function(v)
+    return v and not ceilings.bytes(v) and 'a size such as "1G" or "300M"' or nil
+  end)),
+  checkpoint = opt.quiet(opt.any("", "a file from which an interrupted call goes on",
+    function(v) return type(v) ~= "string" and "a file's name" or nil end)),
+}
+
+
+-- what decides the numbers ----------------------------------------------------------
+
+
+---A number that differs where a bit does (FNV, eight bytes at a time).
+local function hash(bytes)
+  bytes = bytes .. ("\0"):rep(-#bytes % 8)
+  local h = 0xcbf29ce484222325
+  for at = 1, #bytes, 8 do
+    h = (h ~ string.unpack("<i8", bytes, at)) * 0x100000001b3
+    h = h ~ (h >> 29)
+  end
+  return ("%016x"):format(h)
+end
+
+
+local function digest(tensor)
+  return hash(require("lunette.picture.npy").encode(tensor))
+end
+
+
+---Length and ends of all parameters: other weights have others.
+local function fingerprint(net)
+  local names, list = {}, {}
+  for name in pairs(net.params) do names[#names + 1] = name end
+  table.sort(names)
+  for i, name in ipairs(names) do
+    local s = net.params[name]:stats()
+    list[i] = ("%s %.9g %.9g %.9g"):format(name, s.l2, s.min, s.max)
+  end
+  return hash(table.concat(list, ";"))
+end
+
+
+---A value of an option, as far as it can be told from others.
+local function told(value)
+  if options.is_tensor(value) then return digest(value) end
+  if type(value) == "function" then return "function" end
+  if type(value) ~= "table" then return tostring(value) end
+  if value.name then return tostring(value.name) end
+  local keys, list = {}, {}
+  for key in pairs(value) do keys[#keys + 1] = key end
+  table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
+  for i, key in ipairs(keys) do
+    list[i] = ("%s=%s"):format(tostring(key), told(value[key]))
+  end
+  return "{" .. table.concat(list, " ") .. "}"
+end
+
+
+---Everything that decides a call's numbers, in words.
+local function identity_of(run, row, o, list)
+  local names, words = {}, { row.name }
+  for key, option in pairs(row.options) do
+    local apart = option.effect == false or option.type == "score" or key == "classes"
+      or key == "top"
+    if not apart and o[key] ~= nil then names[#names + 1] = key end
+  end
+  table.sort(names)
+  for _, key in ipairs(names) do words[#words + 1] = key .. " " .. told(o[key]) end
+  for _, score in ipairs(list) do
+    words[#words + 1] = score.name .. " " .. told(score.classes)
+  end
+  words[#words + 1] = ("of %s %s, pictures %s"):format(run.net.name,
+    fingerprint(run.net), digest(run.images))
+  return table.concat(words, ", ")
+end
+
+
+-- tables of tensors and numbers as flat ones, and back -------------------------------
+
+
+local function flatten(value, name, tensors, numbers)
+  if options.is_tensor(value) then
+    tensors[name] = value
+  elseif type(value) == "table" then
+    for key, v in pairs(value) do flatten(v, name .. "/" .. key, tensors, numbers) end
+  else
+    numbers[name] = value
+  end
+end
+
+
+local function put(root, name, value)
+  local at, last = root, nil
+  for key in name:gmatch "[^/]+" do
+    key = math.tointeger(tonumber(key)) or key
+    if last then
+      at[last] = at[last] or {}
+      at = at[last]
+    end
+    last = key
+  end
+  at[last] = value
+end
+
+
+-- calls ------------------------------------------------------------------------------
+
+
+---@class lunette.Work
+---@field scores lunette.Score[]   one a map
+---@field k integer                which of them is explained now
+---@field begun integer            loops that were begun for it
+---@field loops lunette.Loop[]
+---@field found table              states of a checkpoint, by loop
+---@field made any[]               runs and tensors that all scores share
+---@field asked integer            how many of them this score has asked for
+---@field path string              of the checkpoint; "": none
+---@field ceiling? integer         bytes
+local Work = {}
+Work.__index = Work
+
+
+local function save(work)
+  local all, tensors, numbers = {}, {}, {}
+  for n, loop in ipairs(work.loops) do all[n] = loop.state end
+  flatten(all, "", tensors, numbers)
+  work.saved = core.clock()
+  return checkpoint.save(work.path, work.identity, tensors, { numbers = numbers })
+end
+
+
+---Takes up what a checkpoint holds.
+local function take_up(work)
+  local tensors, about = checkpoint.load(work.path, work.identity)
+  if not tensors then error(about, 0) end
+  local root = {}
+  for name, value in pairs(about.numbers) do put(root, name, value) end
+  for name, value in pairs(tensors) do put(root, name, value) end
+  work.found = root
+end
+
+
+---The call is over, or has failed: what was reached is kept.
+function Work:__close(failed)
+  calls[self.run] = nil
+  core.memory_ceiling(self.ceiling_before)
+  for _, made in ipairs(self.made) do made:release() end
+  if self.path == "" or #self.loops == 0 then return end
+  local ok, message = save(self)
+  if not ok and failed then warn(message) end
+  if not ok and not failed then error(message, 0) end
+end
+
+
+local inner = setmetatable({}, { __close = function() end })
+
+---Begins a call. A method that calls another one on the same run shares its own.
+---@param run lunette.Run
+---@param row lunette.Method
+---@param o table   its options; `scores` where several maps are wanted
+---@return table     close it
+function M.open(run, row, o)
+  if calls[run] then return inner end
+  local work = setmetatable({ run = run, scores = o.scores or { o.score }, k = 1,
+    begun = 0, loops = {}, found = {}, made = {}, asked = 0, path = o.checkpoint or "",
+    ceiling = o.memory and ceilings.bytes(o.memory) or nil,
+    saved = core.clock() }, Work)
+  if work.path ~= "" then
+    local list = {}
+    for i, score in ipairs(work.scores) do list[i] = scores.resolve(score, run) end
+    work.identity = identity_of(run, row, o, list)
+    if checkpoint.exists(work.path) then take_up(work) end
+  end
+  work.ceiling_before = core.memory_ceiling(work.ceiling)
+  calls[run] = work
+  return work
+end
+
+
+---The k-th of a call's scores is explained now.
+---@param run lunette.Run
+---@param k integer
+function M.turn(run, k)
+  local work = calls[run]
+  work.k, work.begun, work.asked = k, 0, 0
+end
+
+
+---A run or tensor that is the same whatever the score: made for the call's first score,
+---found by the others, released with the call.
+---@generic T
+---@param run lunette.Run
+---@param make fun(): T
+---@return T
+---@return T? ours   to be closed by the caller: there is no call
+function M.once(run, make)
+  local work = calls[run]
+  if not work then
+    local made = make()
+    return made, made
+  end
+  work.asked = work.asked + 1
+  work.made[work.asked] = work.made[work.asked] or make()
+  return work.made[work.asked]
+end
+
+
+-- loops ------------------------------------------------------------------------------
+
+
+---@class lunette.Loop
+---@field scores (lunette.Score|false)[]   resolved: all that the loop is about
+---@field k integer       which of them is asked for now
+---@field state table     image -> what is known of it, tensors and numbers in tables
+---@field work? lunette.Work
+local Loop = {}
+Loop.__index = Loop
+
+
+local function new_loop(run, spec, list, work, n)
+  local loop = setmetatable({ name = spec.name, work = work, k = 1, scores = {},
+                              state = work and work.found[n] or {} }, Loop)
+  for i, score in ipairs(list) do
+    score = score and scores.resolve(score, run)
+    loop.scores[i] = score and spec.wrap and spec.wrap(score) or score
+  end
+  return loop
+end
+
+
+---The part of a loop: of the call's own scores all at once, of another one alone.
+---@param run lunette.Run
+---@param spec { name?: string, score?: lunette.Score, wrap?: function,
+---  alone?: boolean }   wrap: makes of a score the one that is asked; alone: which
+---  copies are made depends on the score, so that others cannot share them
+---@return lunette.Loop
+function M.loop(run, spec)
+  local work = calls[run]
+  local score = spec.score and scores.of(spec.score) or false
+  if not work or spec.alone or score ~= work.scores[work.k] then
+    return new_loop(run, spec, { score })
+  end
+  work.begun = work.begun + 1
+  local n = work.begun
+  work.loops[n] = work.loops[n] or new_loop(run, spec, work.scores, work, n)
+  if work.loops[n].name ~= spec.name then return new_loop(run, spec, { score }) end
+  work.loops[n].k = work.k
+  return work.loops[n]
+end
+
+
+---What is known of image i, begun by `make` where nothing is.
+---@param i integer
+---@param make fun(): table
+---@return table
+function Loop:of(i, make)
+  self.state[i] = self.state[i] or make()
+  return self.state[i]
+end
+
+
+---The scores of image i alone.
+---@param i integer
+---@return (lunette.Score|false)[]
+function Loop:take(i)
+  local list = {}
+  for k, score in ipairs(self.scores) do list[k] = score and score:take(i) end
+  return list
+end
+
+
+---Copies at a time, below the call's ceiling.
+---@param most integer
+---@return lunette.Ceiling
+function Loop:batches(most)
+  return ceilings.new(self.work and self.work.ceiling, most, self.name or "copies")
+end
+
+
+---A batch is done: now and then that is written down.
+function Loop:tick()
+  local work = self.work
+  if not work or work.path == "" or core.clock() - work.saved < EVERY then return end
+  assert(save(work))
+end
+
+return M
