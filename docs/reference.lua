@@ -67,12 +67,13 @@ local function block(name, e)
 end
 
 
----Everything exported, by page: what the parity test compares.
-local function write(page, title, pattern)
+---Everything exported, by page: what the parity test compares. `methods`: of the class
+---that the page's module makes, if it has one.
+local function write(page, title, pattern, methods)
   local out = { ("--- %s\n-- @module %s\n"):format(title, page) }
   local help = require "lunette.repl.help"
   for _, x in ipairs(exports.list()) do
-    if x.name:find(pattern) then
+    if x.name:find(pattern) or methods and x.name:find(methods) then
       local e = help.entry_of(x)
       if e then out[#out + 1] = block(x.short, e) end
     end
@@ -88,6 +89,6 @@ for _, key in ipairs(require("lunette").names()) do -- lu.score, lu.modifiers ..
     and docs.all().modules[require("lunette").module_of(key)]
   if header and key ~= "core" then
     local first = header.text:gsub("%s+", " "):match "^.-[.:]%s" or header.text
-    write(key, (first:gsub(":%s*$", ".")), "^lu%." .. key .. "%.")
+    write(key, (first:gsub(":%s*$", ".")), "^lu%." .. key .. "%.", "^" .. key .. ":")
   end
 end

@@ -126,7 +126,7 @@ describe("canonisation", function()
     local before = {}
     for name, p in pairs(net.params) do before[name] = p:clone() end
     local mods = { "epsilon_plus", "canonise" }
-    local _, changed = lu.modifiers.rules(run, mods)
+    local changed = t.changed(run, mods)
     assert.equal(7, changed.canonise)
     lu.relevance.at(run, { score = 1 })
     for name, p in pairs(net.params) do assert.is_true(p:same(before[name]), name) end
@@ -156,7 +156,7 @@ describe("canonisation", function()
       { "pool", "max_pool2d", kernel = 2 }, { "m", "batch_norm" },
       { "flat", "flatten" }, { "fc", "linear", units = 3 } } }):init(1)
     local r = shared:run(t.input(shared, 1))
-    local _, changed = lu.modifiers.rules(r, { "epsilon_plus", "canonise" })
+    local changed = t.changed(r, { "epsilon_plus", "canonise" })
     assert.equal(0, changed.canonise)
     assert.is_true(lu.relevance.at(r, { score = 1 }):stats().finite)
   end)

@@ -258,7 +258,7 @@ describe("relevance", function()
     local run = net:run(t.input(net, 2), { modifiers = { "linear" } })
     local r = run:gradient { score = 1, modifiers = { "epsilon_plus" } }
     assert.is_true(r:stats().finite and r:stats().l2 > 0)
-    local _, changed = lu.modifiers.rules(run, { "epsilon_plus" })
+    local changed = t.changed(run, { "epsilon_plus" })
     assert.is_true(changed.epsilon_plus >= 10)
   end)
 end)

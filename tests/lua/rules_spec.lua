@@ -13,7 +13,7 @@ describe("node:forward", function()
   local run = linear_run(t.net())
 
   it("gives the node's own output when nothing is given", function()
-    for _, node in ipairs(run:nodes()) do
+    for _, node in ipairs(t.nodes(run)) do
       local n = run:node(node.layer.name)
       assert.is_true(t.same(n.output, n:forward()))
       assert.is_true(t.same(n.output, n:forward {}))
@@ -38,7 +38,7 @@ describe("node:forward", function()
   end)
 
   it("takes any number of rows, every kind of node", function()
-    for _, node in ipairs(run:nodes()) do
+    for _, node in ipairs(t.nodes(run)) do
       local n = run:node(node.layer.name)
       local shape = n.input_shape
       shape[1] = 5

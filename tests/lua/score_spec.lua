@@ -1,5 +1,6 @@
 -- Scores: their gradients with respect to the output are known in closed form.
 local lu = require "lunette"
+local classes = require "lunette.score.classes"
 local t = dofile "tests/lua/support.lua"
 
 local net = t.net()
@@ -46,7 +47,7 @@ describe("categorical", function()
                 slope("predicted"):totable())
     assert.same(slope("predicted"):totable(), slope(nil):totable())
     assert.same({ top[1][1].class, top[2][1].class, top[3][1].class },
-                lu.score.classes(lu.score.categorical "predicted", run))
+                classes.of(lu.score.categorical "predicted", run))
   end)
 
   it("refuses others by name", function()
@@ -97,8 +98,8 @@ describe("resolved scores", function()
       assert.same(slope(score):totable(), slope(ids):totable())
       assert.same(slope(score):totable(), slope(ids, other):totable())
       assert.same(slope(ids):totable(), slope(resolve(ids, other), other):totable())
-      assert.is_true(lu.score.predicts(score))
-      assert.is_false(lu.score.predicts(ids))
+      assert.is_true(classes.predicts(score))
+      assert.is_false(classes.predicts(ids))
     end
     assert.is_true(t.off(slope("predicted"), slope("predicted", other)) > 0)
     local unit = lu.score.unit("fc", 2)

@@ -32,6 +32,17 @@ function M.formula_weights(seed)
 end
 
 
+---The layers of a run, in order: { layer =, id = }.
+function M.nodes(run) return require("lunette.net.forward").nodes(run) end
+
+
+---How many nodes every modifier of the list changes, by name.
+function M.changed(run, list)
+  local mods = require("lunette.modifiers.named").list(list)
+  return (select(2, require("lunette.modifiers.apply").rules(run, M.nodes(run), mods)))
+end
+
+
 ---A chain of every usual kind of layer, with random weights: (3,12,12), or other
 ---`channels`, to 5 classes.
 function M.net(seed, channels)

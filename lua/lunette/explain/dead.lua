@@ -6,7 +6,7 @@ local layers = require "lunette.layers"
 ---The layers whose values are there, up to the scored one, the last first.
 local function walked(run)
   local list = {}
-  for _, node in ipairs(run:nodes()) do
+  for _, node in ipairs(forward.nodes(run)) do
     if run:node(node.layer.name) then table.insert(list, 1, node.layer) end
   end
   return list

@@ -3,11 +3,12 @@
 ---from a reference's divided by that of its input. The differences of everything come
 ---from a second run, of the baseline. With these rules multipliers times differences
 ---sum to the score's difference at every layer, whatever stands beside whatever.
+local apply = require "lunette.modifiers.apply"
 local core = require "lunette.core"
+local forward = require "lunette.net.forward"
 local layers = require "lunette.layers"
 local modifiers = require "lunette.modifiers"
 local paths = require "lunette.explain.paths"
-local sampling = require "lunette.explain.sampling"
 local scores = require "lunette.score"
 local work = require "lunette.explain.work"
 local ops = core.ops
@@ -199,12 +200,12 @@ end
 local function modifier(run, ref, o, score, wrt)
   local entries = {}
   local scored = score.layer and run.net:activated(score.layer)
-    or modifiers.target(run.net, run.output_layer, o.modifiers, run)
+    or apply.target(run.net, run.output_layer, o.modifiers, run)
   local last = run:node(scored.name).id
   local first = wrt ~= "input" and run:node(wrt).id or -1
-  for _, node in ipairs(run:nodes()) do
-    local layer, between = node.layer, node.id > first and node.id <= last
-    local rule = between and rules[rule_of(layer, o.softmax)]
+  for _, node in ipairs(forward.nodes(run, first, last)) do
+    local layer = node.layer
+    local rule = rules[rule_of(layer, o.softmax)]
     if rule then
       entries[#entries + 1] = {
         on = function(l) return l == layer end,
@@ -241,9 +242,9 @@ end
 ---@return lunette.Tensor difference    of its values from the baseline's
 function M.multipliers(run, base, o, wrt)
   check_modifiers(o.modifiers, "deeplift")
-  local forward = sampling.forward_modifiers(run, o.modifiers)
+  local chosen = apply.forward(o.modifiers, run)
   local ref, ours = work.once(run, function()
-    return run.net:run(base, { modifiers = forward })
+    return run.net:run(base, { modifiers = chosen })
   end)
   local _ <close> = ours
   local score = scores.resolve(o.score, run)

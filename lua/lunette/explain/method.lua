@@ -10,8 +10,11 @@
 ---      return run.images * g
 ---    end,
 ---  }
+local apply = require "lunette.modifiers.apply"
+local classes = require "lunette.score.classes"
 local core = require "lunette.core"
-local modifiers = require "lunette.modifiers"
+local forward = require "lunette.net.forward"
+local named = require "lunette.modifiers.named"
 local options = require "lunette.base.options"
 local scores = require "lunette.score"
 local several = require "lunette.explain.several"
@@ -218,7 +221,7 @@ local function resolve(row, net, o)
       o[key] = scores.of(value)
     end
   end
-  o.modifiers = o.modifiers and modifiers.list(o.modifiers)
+  o.modifiers = o.modifiers and named.list(o.modifiers)
 end
 
 
@@ -230,13 +233,10 @@ end
 
 ---A run of the call's forward modifiers that keeps what is wanted.
 local function new_run(row, net, x, o)
-  local forward, keep = {}, nil
-  for _, m in ipairs(o.modifiers or {}) do
-    if m.target then forward[#forward + 1] = m end
-  end
+  local chosen, keep = apply.forward(o.modifiers), nil
   if row.keeps and not looks_at_run(o.score) then keep = row.keeps(net, o) end
-  if keep == false then return require("lunette.net.run").outline(net, x, forward) end
-  return net:run(x, { modifiers = forward, keep = keep and keep.name or true })
+  if keep == false then return require("lunette.net.run").outline(net, x, chosen) end
+  return net:run(x, { modifiers = chosen, keep = keep and keep.name or true })
 end
 
 
@@ -266,9 +266,10 @@ end
 ---@return table<string, integer>   empty where there are no modifiers
 function M.changed_nodes(run, list, layer)
   -- copies are run instead of this one, and no gradient asked of them
-  if require("lunette.net.forward").is_released(run) then return run.changed end
+  if forward.is_released(run) then return run.changed end
   local first = layer and run:node(layer.name)
-  local _, changed = modifiers.rules(run, list, nil, first and first.id)
+  local nodes = forward.nodes(run, first and first.id)
+  local _, changed = apply.rules(run, nodes, list)
   for name, n in pairs(run.changed) do changed[name] = n end
   return changed
 end
@@ -327,7 +328,7 @@ local function tell_score(row, run, o, story)
   if row.options.score and o.scores then
     several.tell(run, o, story)
   elseif row.options.score then
-    story.score, story.classes = o.score.name, scores.classes(o.score, run)
+    story.score, story.classes = o.score.name, classes.of(o.score, run)
   end
 end
 

@@ -134,7 +134,7 @@ function Metric.__call(row, map, other, opts)
   local o = options.check(row.name, opts, row.options, 3)
   if o.score then o.score = require("lunette.score").of(o.score) end
   if o.modifiers then
-    o.modifiers = require("lunette.modifiers").list(o.modifiers)
+    o.modifiers = require("lunette.modifiers.named").list(o.modifiers)
   end
   local get = check_other(row, map, other)
   map = map:detach()

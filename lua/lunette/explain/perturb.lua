@@ -1,8 +1,9 @@
 ---Values of a score under masks: the picture where a mask is 1, the baseline where it
 ---is 0. Masked pictures exist a batch at a time, however many masks there are. At a
 ---layer (`from`) only what follows it is run.
-local core = require "lunette.core"
+local apply = require "lunette.modifiers.apply"
 local baselines = require "lunette.explain.baselines"
+local core = require "lunette.core"
 local masking = require "lunette.explain.masks"
 local progress = require "lunette.base.progress"
 local sampling = require "lunette.explain.sampling"
@@ -86,7 +87,7 @@ local function prepare(run, spec)
   local loop = work.loop(run, spec)
   return { x = x, base = baselines.of(spec.baseline or "zero", run.net, x),
            loop = loop, from = spec.from, ceiling = loop:batches(spec.batch or CHUNK),
-           forward = sampling.forward_modifiers(run, spec.modifiers or {}) }
+           forward = apply.forward(spec.modifiers, run) }
 end
 
 
@@ -207,7 +208,7 @@ end
 ---modifiers have them.
 local function scores_at(run, x, o, name)
   local loop = work.loop(run, { score = o.score, name = name })
-  local how = { forward = sampling.forward_modifiers(run, o.modifiers or {}) }
+  local how = { forward = apply.forward(o.modifiers, run) }
   local all = core.zeros(run:count())
   loop:batches(1):size() -- what earlier batches left is collected
   for i = 1, run:count() do

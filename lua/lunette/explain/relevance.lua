@@ -1,27 +1,15 @@
 ---Where relevance goes: what every layer gets and hands on, and where it is lost.
-local between = require "lunette.modifiers.between"
+local apply = require "lunette.modifiers.apply"
+local composite_of = require "lunette.explain.composite"
 local core = require "lunette.core"
 local image = require "lunette.picture.image"
 local layers = require "lunette.layers"
 local modifiers = require "lunette.modifiers"
+local named = require "lunette.modifiers.named"
 local options = require "lunette.base.options"
 local scores = require "lunette.score"
 
 local M = {}
-
-
----A composite from what scripts write: a name, a modifier, or a list of { on =, rule =
----}, to which the rules of what lies between the weighted layers are added.
----@param what any
----@return lunette.Modifier
-function M.composite(what)
-  if type(what) ~= "table" or modifiers.is(what) then return modifiers.of(what) end
-  local spec = { name = what.name or "composite", relevance = true }
-  for _, list in ipairs { what, between.entries } do
-    for _, entry in ipairs(list) do spec[#spec + 1] = entry end
-  end
-  return modifiers.new(spec)
-end
 
 
 ---The same composite, where a walk that meets none of its layers is no mistake: what is
@@ -40,8 +28,8 @@ end
 ---@param more lunette.Modifier[]
 ---@param canonise? boolean   true
 ---@return lunette.Modifier[]
-function M.modifiers(run, composite, more, canonise)
-  local list, forward = { optional(M.composite(composite)) }, false
+local function modifiers_of(run, composite, more, canonise)
+  local list, forward = { optional(composite_of(composite)) }, false
   for _, m in ipairs(more) do
     list[#list + 1] = m
     forward = forward or m.target ~= nil
@@ -59,9 +47,9 @@ end
 ---@param mods lunette.Modifier[]
 ---@param score lunette.Score
 ---@return lunette.Layer
-function M.start(run, mods, score)
+local function start_of(run, mods, score)
   if score.layer then return (assert(run.net:activated(score.layer))) end
-  return (modifiers.target(run.net, run.output_layer, mods, run))
+  return (apply.target(run.net, run.output_layer, mods, run))
 end
 
 
@@ -244,14 +232,14 @@ end
 ---Walks back once: the relevances asked for, and where all of it went if `flow` is
 ---wanted.
 local function walk(run, o, with_flow)
-  local mods = M.modifiers(run, o.composite, modifiers.list(o.modifiers), o.canonise)
+  local mods = modifiers_of(run, o.composite, named.list(o.modifiers), o.canonise)
   local list, flows = {}, with_flow and {} or false
   for i, s in ipairs(o.scores or { o.score or "predicted" }) do
     list[i] = seed_score(scores.resolve(s, run), o.from)
   end
   local found = { run:gradient { scores = list, wrt = o.at, modifiers = mods,
                                  exact = o.exact, flows = flows } }
-  local flow = with_flow and flow_of(run, M.start(run, mods, list[1]), flows)
+  local flow = with_flow and flow_of(run, start_of(run, mods, list[1]), flows)
   if o.from == "logit" then
     local values = run:values({ scores = list }, { modifiers = mods })
     for i, r in ipairs(found) do found[i] = times_values(r, values) end

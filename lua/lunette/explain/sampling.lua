@@ -1,9 +1,10 @@
 ---Means over many copies of a picture: noisy ones, points of a path, anything that
 ---`make` gives. Copies are run in batches; their values are added one by one in the
 ---order of the copies, so the same bits come out for any batch size.
+local apply = require "lunette.modifiers.apply"
+local classes = require "lunette.score.classes"
 local core = require "lunette.core"
 local progress = require "lunette.base.progress"
-local scores = require "lunette.score"
 local work = require "lunette.explain.work"
 
 local M = {}
@@ -82,20 +83,6 @@ function M.stream(s) return (1 << 32) + s end
 ---@param shape integer[]
 ---@return lunette.Tensor
 function M.noise(seed, s, shape) return core.normal(seed, M.stream(s), shape) end
-
-
----What copies are run with: the forward modifiers of the run itself and of this call.
----@param run lunette.Run
----@param list lunette.Modifier[]
----@return lunette.Modifier[]
-function M.forward_modifiers(run, list)
-  local kept, has = {}, {}
-  for _, m in ipairs(run.modifiers) do kept[#kept + 1], has[m.name] = m, true end
-  for _, m in ipairs(list) do
-    if m.target and not has[m.name] then kept[#kept + 1] = m end
-  end
-  return kept
-end
 
 
 ---Copies first .. first + k - 1 of image i, as a batch.
@@ -183,7 +170,7 @@ function M.fold(run, spec, value)
   local loop = work.loop(run, spec)
   local o = { count = spec.count, make = spec.make, fold = spec.fold or M.add,
               from = spec.from, loop = loop, ceiling = loop:batches(spec.batch),
-              forward = M.forward_modifiers(run, spec.modifiers or {}) }
+              forward = apply.forward(spec.modifiers, run) }
   totals_of(run, o, spec, value)
   local rows = {}
   for i = 1, run:count() do
@@ -217,7 +204,7 @@ end
 ---these, unless the most probable class has to be found.
 ---@return false|nil
 function M.keeps(_, o)
-  if scores.predicts(o.score) then return nil end
+  if classes.predicts(o.score) then return nil end
   return false
 end
 

@@ -1,6 +1,7 @@
 ---Several maps of one run: classes or scores of the caller's, or the most probable
 ---classes. One forward, also of every copy that is made of the pictures (see work.lua);
 ---and where the method asks the run itself for gradients, one batched backward pass.
+local classes = require "lunette.score.classes"
 local core = require "lunette.core"
 local opt = require("lunette.base.options").opt
 local scores = require "lunette.score"
@@ -175,7 +176,7 @@ function M.tell(run, o, story)
   story.score, story.classes, story.maps = {}, {}, #o.scores
   for k, score in ipairs(o.scores) do
     story.score[k] = score.name
-    local ids = scores.classes(score, run) or {}
+    local ids = classes.of(score, run) or {}
     for i = 1, run:count() do
       story.classes[#story.classes + 1] = ids[i] or false
     end

@@ -1,12 +1,14 @@
 ---Activation maximisation: the picture that a score wants most.
+local apply = require "lunette.modifiers.apply"
 local checkpoint = require "lunette.base.checkpoint"
 local core = require "lunette.core"
 local dialects = require "lunette.features.dialects"
 local gradient = require "lunette.base.gradient"
 local input = require "lunette.features.input"
-local modifiers = require "lunette.modifiers"
+local named = require "lunette.modifiers.named"
 local optimise = require "lunette.explain.optimise"
 local options = require "lunette.base.options"
+local score_class = require "lunette.score.score"
 local scores = require "lunette.score"
 local transforms = require "lunette.features.transforms"
 local warn = require "lunette.base.warn"
@@ -58,7 +60,7 @@ local function score_list(what, starts)
     error("activation_maximization: no score; give what the picture is for, for "
           .. "example score = lu.score.unit(\"block4_conv3\", 5) or a class", 0)
   end
-  local list, all = scores.several(what), {}
+  local list, all = score_class.several(what), {}
   if not list then
     local ids = type(what) == "table" and getmetatable(what) == nil
     list = ids and what or { what }
@@ -80,7 +82,7 @@ local function prepare(net, opts)
   o.steps = o.steps > 0 and o.steps or row.steps
   o.rate = o.rate > 0 and o.rate or row.rate
   o.scores = score_list(o.score, o.starts)
-  o.modifiers = modifiers.list(o.modifiers)
+  o.modifiers = named.list(o.modifiers)
   o.transforms = o.transforms or row.transforms(net, o)
   o.regularizers = o.regularizers or row.regularizers()
   o.parametrisation = row.parametrise and row.parametrise(net, o)
@@ -93,16 +95,6 @@ end
 
 
 -- a step ---------------------------------------------------------------------------
-
-
----A run's modifiers that change its forward pass.
-local function forward_modifiers(list)
-  local forward = {}
-  for _, m in ipairs(list) do
-    if m.target then forward[#forward + 1] = m end
-  end
-  return forward
-end
 
 
 ---The largest |value| of each sample (K).
@@ -141,7 +133,7 @@ end
 ---d score / d x and the scores' values (K), the backward rules' gates looking at the
 ---score's gradient, or at the loss's, which has the other sign.
 local function ascent(o, x, score)
-  local run <close> = o.net:run(x, { modifiers = forward_modifiers(o.modifiers) })
+  local run <close> = o.net:run(x, { modifiers = apply.forward(o.modifiers) })
   local values = run:values(score, { modifiers = o.modifiers })
   if o.gate == "loss" then score = -score end
   local g = run:gradient { score = score, modifiers = o.modifiers }
@@ -303,7 +295,7 @@ local function clean_values(o, x, score)
   local unmoved = x
   if o.parametrisation then unmoved = input.of(o.net, o.parametrisation.decode(x)) end
   local run <close> = o.net:run(unmoved, {
-    modifiers = forward_modifiers(o.modifiers) })
+    modifiers = apply.forward(o.modifiers) })
   return run:values(score, { modifiers = o.modifiers })
 end
 

@@ -1,3 +1,4 @@
+local apply = require "lunette.modifiers.apply"
 local core = require "lunette.core"
 local baselines = require "lunette.explain.baselines"
 local method = require("lunette.explain.method").new
@@ -118,7 +119,7 @@ return method {
   explain = function(run, o)
     local base = baselines.of(o.baseline, run.net, run.images)
     local score = scores.resolve(o.score, run)
-    local forward = sampling.forward_modifiers(run, o.modifiers)
+    local forward = apply.forward(o.modifiers, run)
     local bar <close> = progress.start("guided_ig", run:count() * o.steps, o.progress)
     local map = core.zeros(run.images:shape())
     for i = 1, run:count() do

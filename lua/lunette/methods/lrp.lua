@@ -1,10 +1,11 @@
+local composite_of = require "lunette.explain.composite"
 local method = require("lunette.explain.method").new
 local opt = require("lunette.base.options").opt
 local relevance = require "lunette.explain.relevance"
 
 
 local function check_composite(what)
-  local ok, message = pcall(relevance.composite, what)
+  local ok, message = pcall(composite_of, what)
   return not ok and tostring(message) or nil
 end
 
@@ -26,9 +27,9 @@ end
 ---`lu.relevance.flow` shows all. `composite` says which rule every kind of layer has: a
 ---name (`lunette explain --help` lists them), a modifier made of rules, or a list of
 ---{ on =, rule = }. `from` is what is handed back: "one_hot" 1 for the class (zennit's
----way), "logit" the score itself, "output" all outputs, "contrast" 1 for the class and
-----1 for all others together. `canonise`: batch norms count as part of the convolution
----before them. Signed, (N,C,H,W).
+---way), "logit" the score itself, "output" all outputs, "contrast" 1 for the class,
+---minus 1 for all others together. `canonise`: batch norms count as part of the
+---convolution before them. Signed, (N,C,H,W).
 ---Caveat: the map depends on the composite more than on the network; rules that keep
 ---  positive parts alone cannot show evidence against the class.
 ---Example:

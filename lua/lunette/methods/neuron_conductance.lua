@@ -1,3 +1,4 @@
+local apply = require "lunette.modifiers.apply"
 local core = require "lunette.core"
 local layer_paths = require "lunette.explain.layer_paths"
 local method = require("lunette.explain.method").new
@@ -70,10 +71,8 @@ return method {
   options = options, keeps = sampling.keeps,
   explain = function(run, o)
     local alphas, weights, b = layer_paths.of(run, o)
-    local x, mask, backward = run.images, mask_of(o.unit, o.layer), {}
-    for _, m in ipairs(o.modifiers) do
-      if not m.target then backward[#backward + 1] = m end
-    end
+    local x, mask = run.images, mask_of(o.unit, o.layer)
+    local backward = apply.backward(o.modifiers)
     local g = sampling.fold(run, {
       name = "neuron conductance", count = #alphas, batch = o.batch, score = o.score,
       modifiers = o.modifiers, progress = o.progress, fold = sampling.weighted(weights),

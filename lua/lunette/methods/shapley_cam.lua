@@ -1,8 +1,8 @@
+local apply = require "lunette.modifiers.apply"
 local cam = require("lunette.explain.cam").new
 local core = require "lunette.core"
 local gradient = require "lunette.base.gradient"
 local layers = require "lunette.layers"
-local modifiers = require "lunette.modifiers"
 local scores = require "lunette.score"
 
 local STEP = 0.02 -- of the central difference, as a share of the values' size
@@ -45,7 +45,7 @@ end
 local function scored_of(run, o)
   local score = scores.resolve(o.score, run)
   local scored = score.layer and run.net:activated(score.layer)
-    or modifiers.target(run.net, run.output_layer, o.modifiers, run)
+    or apply.target(run.net, run.output_layer, o.modifiers, run)
   local function f(x) return score.fn(x, run, score, scored) end
   if score.layer or not layers.is(scored, "probability") then return scored.name, f end
   return scored.from[1], function(x)
@@ -60,10 +60,8 @@ end
 local function hessian_product(run, A, o, layer)
   local scored, f = scored_of(run, o)
   local z = run:preactivation(scored):detach()
-  local how = { wrt = layer.name, scored = scored, modifiers = {} }
-  for _, m in ipairs(o.modifiers) do
-    if not m.target then how.modifiers[#how.modifiers + 1] = m end
-  end
+  local how = { wrt = layer.name, scored = scored,
+                modifiers = apply.backward(o.modifiers) }
   local function slope(v) return (gradient(f, v)) end
   local u = gain(run, A, z, how)
   local size = u:stats().l2

@@ -112,27 +112,16 @@ local function apply_composite(m, nodes, run, rules)
 end
 
 
----The nodes of a run after `first`, up to `last`.
-local function nodes_of(run, first, last)
-  local list = {}
-  for _, node in ipairs(run:nodes()) do
-    if node.id > first and node.id <= last then list[#list + 1] = node end
-  end
-  return list
-end
-
-
 ---The rule of every node that the backward modifiers in `list` change; a later
 ---modifier overrides an earlier one.
 ---@param run lunette.Run
+---@param nodes { layer: lunette.Layer, id: integer }[]   those that the pass visits: of
+---  the scored layer and before it, after the layer whose gradient is wanted
 ---@param list lunette.Modifier[]
----@param last? integer   id of the scored node: backward passes no later ones
----@param first? integer  id of the node whose gradient is wanted: nor this and earlier
 ---@param flow? table<string, table>   gets what biases take, of rules in Lua
 ---@return table<integer, any> rules, table<string, integer> changed
-function M.rules(run, list, last, first, flow)
+function M.rules(run, nodes, list, flow)
   local rules, changed = {}, {}
-  local nodes = nodes_of(run, first or -1, last or math.huge)
   for _, m in ipairs(list) do
     local apply = m.entries and apply_composite or m.rule and apply_rule
     if apply then changed[m.name] = apply(m, nodes, run, rules) end
@@ -142,6 +131,34 @@ function M.rules(run, list, last, first, flow)
     if m.relevance then refuse_others(m, nodes, rules) end
   end
   return rules, changed
+end
+
+
+---The modifiers that choose the scored layer: of a run, if given, and of `list`.
+---@param list? lunette.Modifier[]
+---@param run? lunette.Run
+---@return lunette.Modifier[]
+function M.forward(list, run)
+  local kept, has = {}, {}
+  for _, m in ipairs(run and run.modifiers or {}) do
+    kept[#kept + 1], has[m.name] = m, true
+  end
+  for _, m in ipairs(list or {}) do
+    if m.target and not has[m.name] then kept[#kept + 1] = m end
+  end
+  return kept
+end
+
+
+---The modifiers of `list` that change the backward pass.
+---@param list lunette.Modifier[]
+---@return lunette.Modifier[]
+function M.backward(list)
+  local kept = {}
+  for _, m in ipairs(list) do
+    if not m.target then kept[#kept + 1] = m end
+  end
+  return kept
 end
 
 

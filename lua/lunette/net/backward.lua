@@ -1,13 +1,15 @@
 ---Backward passes over a run: values of scores, their gradients, gradients of the
 ---weights. A score is differentiated on a small tape of its own, which gives the
 ---seed; then the run's tape is walked back once.
+local apply = require "lunette.modifiers.apply"
 local blame = require "lunette.base.blame"
 local channel_means = require "lunette.net.channel_means"
 local core = require "lunette.core"
 local forward = require "lunette.net.forward"
-local modifiers = require "lunette.modifiers"
+local named = require "lunette.modifiers.named"
 local options = require "lunette.base.options"
 local passes = require "lunette.net.passes"
+local score_class = require "lunette.score.score"
 local scores = require "lunette.score"
 
 local Backward = {}
@@ -38,7 +40,7 @@ local function scored_layer(run, mods, score)
     blame(("score '%s': there is no output '%s' in this run (there are: %s)"):format(
           score.name, score.output, table.concat(run.output_names, ", ")))
   end
-  local target = modifiers.target(run.net, layer, mods, run)
+  local target = apply.target(run.net, layer, mods, run)
   if not score.layer then return target end
   local message
   target, message = run.net:activated(score.layer)
@@ -126,8 +128,8 @@ end
 function Backward:values(score, opts)
   forward.state_of(self)
   opts = options.check("values", opts, { modifiers = {} })
-  local mods, n = modifiers.list(opts.modifiers), self:count()
-  local several = scores.several(score)
+  local mods, n = named.list(opts.modifiers), self:count()
+  local several = score_class.several(score)
   local list = score_list(several or { score == nil and "predicted" or score })
   local all = core.zeros(#list, n)
   if list[1].spread and #list == 1 then
@@ -219,7 +221,7 @@ local function check_options(opts)
   if opts.reduce and opts.reduce ~= "mean" then
     blame(("gradient: reduce is \"mean\", got %s"):format(tostring(opts.reduce)))
   end
-  opts.modifiers = modifiers.list(opts.modifiers)
+  opts.modifiers = named.list(opts.modifiers)
   return opts
 end
 
@@ -274,7 +276,7 @@ function Backward:gradient(opts)
   local seed = seeds_of(self, list, value, layer)
   local sums, told = opts.flows and {}, opts.flows and {}
   local first = first_target(self, opts)
-  local rules = modifiers.rules(self, opts.modifiers, id, first, told)
+  local rules = apply.rules(self, forward.nodes(self, first, id), opts.modifiers, told)
   local is_output = channel_means.is_output(list[1], opts.modifiers)
   local ids, means = targets_of(self, opts, id, rules, is_output)
   local st = forward.state_of(self)

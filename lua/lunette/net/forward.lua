@@ -5,7 +5,7 @@ local blame = require "lunette.base.blame"
 local build = require "lunette.net.build"
 local core = require "lunette.core"
 local layers = require "lunette.layers"
-local modifiers = require "lunette.modifiers"
+local targets_under = require("lunette.modifiers.apply").target
 local options = require "lunette.base.options"
 local passes = require "lunette.net.passes"
 local progress = require "lunette.base.progress"
@@ -62,14 +62,18 @@ function M.node_of(run, name, exact)
 end
 
 
----The run's layers that have values, in order: {layer, node id}.
+---The layers that were run, in order, with their node ids.
 ---@param run lunette.Run
+---@param first? integer   after this node
+---@param last? integer    up to this one
 ---@return { layer: lunette.Layer, id: integer }[]
-function M.nodes(run)
+function M.nodes(run, first, last)
   local st, list = M.state_of(run), {}
   for _, layer in ipairs(run.net:layers()) do
     local id = st.node[layer.name]
-    if id then list[#list + 1] = { layer = layer, id = id } end
+    if id and id > (first or -1) and id <= (last or math.huge) then
+      list[#list + 1] = { layer = layer, id = id }
+    end
   end
   return list
 end
@@ -156,7 +160,7 @@ local function targets(net, names, mods)
   local list, changed, message = {}, {}, nil
   for i, name in ipairs(names) do
     local layer = net:layer(name)
-    local ok, target, counts = pcall(modifiers.target, net, layer, mods)
+    local ok, target, counts = pcall(targets_under, net, layer, mods)
     list[i] = ok and target or layer
     if not ok then message = message or target end
     for modifier, n in pairs(ok and counts or {}) do

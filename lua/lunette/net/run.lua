@@ -5,7 +5,7 @@
 ---is printed.
 local blame = require "lunette.base.blame"
 local forward = require "lunette.net.forward"
-local modifiers = require "lunette.modifiers"
+local named = require "lunette.modifiers.named"
 local options = require "lunette.base.options"
 local probability = require "lunette.score.probability"
 
@@ -61,7 +61,7 @@ local function new(net, x, opts, start)
   opts = options.check("run", opts, { modifiers = {}, keep = true, watch = false,
                                       beside = false })
   forward.check_input(net, x, start)
-  local mods = modifiers.list(opts.modifiers)
+  local mods = named.list(opts.modifiers)
   local outputs, changed = forward.outputs(net, mods)
   local st, values = forward.compute(net, x, opts, start, outputs)
   local run = describe(net, x, mods, outputs, changed)
@@ -232,7 +232,6 @@ function Run:release()
 end
 
 Run.__close = Run.release
-Run.nodes = forward.nodes -- for modifiers
 
 require("lunette.net.backward").install(Run)
 require("lunette.net.report").install(Run)

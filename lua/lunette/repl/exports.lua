@@ -14,6 +14,7 @@ local M = {}
 local classes = {
   { "net", function() return require("lunette.net").Net end },
   { "run", function() return require("lunette.net.run").Run end },
+  { "score", function() return require("lunette.score.score").class end },
   { "canvas", function()
     return getmetatable(require "lunette.picture.canvas" {}).__index
   end },

@@ -1,5 +1,6 @@
 ---Class ids of samples from what people write: ids, numerals, names, "predicted".
 local blame = require "lunette.base.blame"
+local probability = require "lunette.score.probability"
 
 local M = {}
 
@@ -91,6 +92,33 @@ function M.check_range(ids, count, name)
     end
   end
   return true
+end
+
+
+---Does the score ask for the most probable class?
+---@param score lunette.Score
+---@return boolean
+function M.predicts(score)
+  for _, part in ipairs(score.parts or {}) do
+    if M.predicts(part) then return true end
+  end
+  return score.classes ~= nil and M.has_predicted(score.classes)
+end
+
+
+---The ids that a categorical score stands for in this run (for captions).
+---@param score lunette.Score
+---@param run lunette.Run
+---@return integer[]? ids   one a sample; nil for other scores, and where a modifier
+---  scores a layer that has no such classes
+function M.of(score, run)
+  if not score.classes then return nil end
+  local ok, ids = pcall(M.ids, run, score.classes, score.output)
+  if not ok then return nil end
+  for i = #ids + 1, run:count() do ids[i] = ids[1] end
+  local layer = run.output_layers[score.output] or run.output_layer
+  local count = probability.binary(run.net, layer) and 2 or layer.shape[1] or 0
+  return M.check_range(ids, count, run.net.name) and ids or nil
 end
 
 return M

@@ -2,11 +2,15 @@
 ---the likeness to a given activation; sums of scores, also of different layers; a score
 ---of its own for every sample.
 local blame = require "lunette.base.blame"
+local classes = require "lunette.score.classes"
 local core = require "lunette.core"
 local is_tensor = require("lunette.base.options").is_tensor
 
-local M, Score -- the module of scores and their class, which know this file
-local added, algebra = {}, {}
+local of = require("lunette.score.of").of
+local scores = require "lunette.score.score"
+local Score = scores.class
+
+local M = {}
 
 
 -- scores ---------------------------------------------------------------------------
@@ -29,10 +33,10 @@ end
 ---@param y? integer     row, from 1
 ---@param x? integer     column, from 1
 ---@return lunette.Score
-function added.neuron(layer, k, y, x)
+function M.neuron(layer, k, y, x)
   check_layer("neuron", layer)
   local at = y and (", %d, %d"):format(y, x) or ""
-  return M.new(("neuron(%s, %d%s)"):format(layer, k, at), function(output)
+  return scores.new(("neuron(%s, %d%s)"):format(layer, k, at), function(output)
     local s = output:shape()
     local h, w = s[3] or 1, s[4] or 1
     local row, column = y or h // 2 + 1, x or w // 2 + 1
@@ -53,10 +57,10 @@ end
 ---@param vector lunette.Tensor   (C)
 ---@param power? number           (0)
 ---@return lunette.Score
-function added.direction(layer, vector, power)
+function M.direction(layer, vector, power)
   check_layer("direction", layer)
   if not is_tensor(vector) then blame "direction: expected a tensor (C)" end
-  return M.new(("direction(%s)"):format(layer), function(output)
+  return scores.new(("direction(%s)"):format(layer), function(output)
     local s = output:shape()
     if vector:size() ~= s[2] then
       blame(("direction: %d numbers for the %d channels of '%s'"):format(
@@ -78,9 +82,9 @@ end
 ---The mean square of a layer: everything that it answers to ("deep dream").
 ---@param layer string
 ---@return lunette.Score
-function added.energy(layer)
+function M.energy(layer)
   check_layer("energy", layer)
-  return M.new(("energy(%s)"):format(layer), function(output)
+  return scores.new(("energy(%s)"):format(layer), function(output)
     local n = output:dim(1)
     return output:reshape { n, output:size() // n }:square():mean { dims = { 2 } }
   end, layer)
@@ -92,12 +96,12 @@ end
 ---@param layer string
 ---@param target lunette.Tensor   (1,...) for all samples
 ---@return lunette.Score
-function added.match(layer, target)
+function M.match(layer, target)
   check_layer("match", layer)
   if not is_tensor(target) then blame "match: expected an activation, a tensor" end
   local flat = target:detach():reshape { 1, target:size() }
   local scale = -1 / math.max(flat:square():sum():item(), 1e-12)
-  return M.new(("match(%s)"):format(layer), function(output)
+  return scores.new(("match(%s)"):format(layer), function(output)
     local n = output:dim(1)
     if output:size() // n ~= flat:size() then
       blame(("match: layer '%s' has %d values, the target %d"):format(layer,
@@ -125,7 +129,7 @@ end
 
 ---The sum of weights[i] times parts[i].
 local function sum_of(name, parts, weights)
-  local score = M.new(name, function(output, run, self, layer)
+  local score = scores.new(name, function(output, run, self, layer)
     local sum
     for i, p in ipairs(self.parts) do
       local v = p.fn(output, run, p, layer) * self.weights[i]
@@ -140,40 +144,37 @@ local function sum_of(name, parts, weights)
 end
 
 
-local function is_score(x) return getmetatable(x) == Score end
-
-
 local function check_both(a, b, sign)
-  if is_score(a) and is_score(b) then return end
+  if scores.is(a) and scores.is(b) then return end
   blame(("score %s: both sides are scores, not %s and %s"):format(sign,
-        is_score(a) and "a score" or type(a), is_score(b) and "a score" or type(b)))
+        scores.is(a) and "a score" or type(a), scores.is(b) and "a score" or type(b)))
 end
 
 
 ---Sums, differences and multiples of scores: a - 0.5 * b.
-function algebra.__add(a, b)
+function Score.__add(a, b)
   check_both(a, b, "+")
   return sum_of(("%s + %s"):format(a.name, b.name), { a, b }, { 1, 1 })
 end
 
 
-function algebra.__sub(a, b)
+function Score.__sub(a, b)
   check_both(a, b, "-")
   return sum_of(("%s - %s"):format(a.name, b.name), { a, b }, { 1, -1 })
 end
 
 
-function algebra.__mul(a, b)
-  if is_score(b) then a, b = b, a end
+function Score.__mul(a, b)
+  if scores.is(b) then a, b = b, a end
   if type(b) ~= "number" then
     blame(("score *: a score is multiplied by a number, not by %s"):format(
-          is_score(b) and "a score" or type(b)))
+          scores.is(b) and "a score" or type(b)))
   end
   return sum_of(("%g (%s)"):format(b, a.name), { a }, { b })
 end
 
 
-function algebra.__unm(a) return sum_of(("-(%s)"):format(a.name), { a }, { -1 }) end
+function Score.__unm(a) return sum_of(("-(%s)"):format(a.name), { a }, { -1 }) end
 
 
 -- one each ---------------------------------------------------------------------
@@ -206,7 +207,7 @@ end
 
 ---The score of one layer: rows[i] is the list of terms of sample i.
 local function of_rows(name, rows, first)
-  local score = M.new(name, function(output, run, _, layer)
+  local score = scores.new(name, function(output, run, _, layer)
     if output:dim(1) ~= #rows then
       blame(("each: %d scores for %d samples"):format(#rows, output:dim(1)))
     end
@@ -242,11 +243,11 @@ end
 ---  print(run:values(lu.score.each { 3, lu.score.unit("block4_conv3", 5) }))
 ---@param list any[]   classes or scores, none of which asks for "predicted"
 ---@return lunette.Score
-function added.each(list)
+function M.each(list)
   local names, order, groups = {}, {}, {}
   for i, what in ipairs(list) do
-    local score = M.of(what)
-    if M.predicts(score) then blame "each: name the classes, not \"predicted\"" end
+    local score = of(what)
+    if classes.predicts(score) then blame 'each: name the classes, not "predicted"' end
     names[i] = score.name
     for _, term in ipairs(terms_of(score, 1, {})) do
       local key = ("%s\0%s"):format(term.score.layer, term.score.output)
@@ -268,12 +269,4 @@ function added.each(list)
   return sum_of(name, parts, weights)
 end
 
-
----Adds what this file is about to the module of scores and their class.
----@param module table
----@param class table
-return function(module, class)
-  M, Score = module, class
-  for name, f in pairs(added) do module[name] = f end
-  for name, f in pairs(algebra) do class[name] = f end
-end
+return M
