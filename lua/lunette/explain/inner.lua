@@ -35,7 +35,9 @@ return function(methods)
     end),
     map = function(run, o, score)
       local row = methods()[o.of]
-      return row(run, options_of(row, o, score))
+      local map = row(run, options_of(row, o, score))
+      o.changed = o.changed or map.story.changed_nodes or {}
+      return map
     end,
   }
 end

@@ -181,6 +181,16 @@ function M.fold(run, spec, value)
 end
 
 
+---Notes for the story, once, how many nodes each modifier changes in a run of copies.
+---@param o table   options of a method
+---@param part lunette.Run
+---@param layer? { name: string }   the gradient goes back to it and no further
+function M.tell_changed(o, part, layer)
+  o.changed = o.changed
+    or require("lunette.explain.method").changed_nodes(part, o.modifiers, layer)
+end
+
+
 ---The mean gradient of the score over copies.
 ---@param run lunette.Run
 ---@param spec lunette.Sampling
@@ -191,8 +201,7 @@ end
 function M.gradients(run, spec, o, change)
   spec.score, spec.modifiers, spec.progress = o.score, o.modifiers, o.progress
   return M.fold(run, spec, function(part, score)
-    o.changed = o.changed
-      or require("lunette.explain.method").changed_nodes(part, o.modifiers)
+    M.tell_changed(o, part, spec.wrt and { name = spec.wrt })
     local g = part:gradient { score = score, modifiers = o.modifiers,
                               wrt = spec.wrt or "input" }
     return change and change(g) or g

@@ -1,3 +1,4 @@
+local core = require "lunette.core"
 local layer_paths = require "lunette.explain.layer_paths"
 local method = require("lunette.explain.method").new
 local paths = require "lunette.explain.paths"
@@ -34,15 +35,14 @@ return method {
   options = layer_paths.options, keeps = sampling.keeps,
   explain = function(run, o)
     local _, _, b = layer_paths.of(run, o)
-    local alphas, x, core = paths.rules[o.rule](o.steps + 1), run.images,
-      require "lunette.core"
+    local alphas, x = paths.rules[o.rule](o.steps + 1), run.images
     return sampling.fold(run, {
       name = "conductance", count = #alphas, batch = o.batch, score = o.score,
       modifiers = o.modifiers, progress = o.progress, fold = fold_steps(),
       finish = function(total) return total.sum end,
       make = function(i, s) return b[i] + (x[i] - b[i]) * alphas[s] end,
     }, function(part, score)
-      o.changed = o.changed or {}
+      sampling.tell_changed(o, part, o.layer)
       local g = part:gradient { score = score, modifiers = o.modifiers,
                                 wrt = o.layer.name }
       local a = part:activation(o.layer.name):detach()

@@ -53,8 +53,7 @@ return method {
       finish = function(total) return total.sum end,
       make = function(i, s) return b[i] + (x[i] - b[i]) * ((s - 1) / o.steps) end,
     }, function(part, score)
-      o.changed = o.changed
-        or require("lunette.explain.method").changed_nodes(part, o.modifiers)
+      sampling.tell_changed(o, part)
       local g = part:gradient { score = score, modifiers = o.modifiers }
       local k = part:count()
       local values = part:values(score, { modifiers = o.modifiers })

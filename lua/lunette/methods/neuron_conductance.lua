@@ -78,7 +78,7 @@ return method {
       modifiers = o.modifiers, progress = o.progress, fold = sampling.weighted(weights),
       make = function(i, s) return b[i] + (x[i] - b[i]) * alphas[s] end,
     }, function(part, score)
-      o.changed = o.changed or {}
+      sampling.tell_changed(o, part)
       local above = part:gradient { score = score, modifiers = o.modifiers,
                                     wrt = o.layer.name }
       return part:gradient { score = through(o.layer, above * mask),

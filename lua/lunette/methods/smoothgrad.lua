@@ -68,9 +68,7 @@ return method {
       finish = finish, make = maker(run, o), score = o.score, modifiers = o.modifiers,
       progress = o.progress,
     }, function(part, score)
-      local map = inner.map(part, o, score)
-      o.changed = o.changed or { [1] = nil }
-      return map
+      return inner.map(part, o, score)
     end), { noise = not o.sigma and o.noise or false }
   end,
 }
