@@ -1,4 +1,6 @@
-/* core.h - what the core's own files share and users need not see. */
+/*
+** core.h - what the core's own files share and users need not see.
+*/
 #ifndef LUN_CORE_H
 #define LUN_CORE_H
 

@@ -103,7 +103,7 @@ static void defer_again(lun_tensor *t) {
   lun_free(s);
 }
 
-/* ---- dropping ---------------------------------------------------------- */
+/* ---- dropping ----------------------------------------------------------- */
 
 /* 1: a deferred node has to be computed from n. */
 static int needed(const lun_tape *t, const lun_node *n) {
@@ -138,7 +138,7 @@ void lun_tape_forget(lun_tape *t, int id) {
   drop_unneeded(t, id);
 }
 
-/* ---- reading ----------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------ */
 
 /* Computes deferred values of n. */
 static int compute(lun_tape *t, lun_node *n, lun_err *err) {

@@ -1,4 +1,6 @@
-/* err.c - the one way that the core reports a failure. */
+/*
+** err.c - the one way that the core reports a failure.
+*/
 #include <stdarg.h>
 #include <stdio.h>
 

@@ -26,7 +26,7 @@ extern "C" {
 #pragma GCC visibility push(default)
 #endif
 
-/* ---- errors (err.c) ---------------------------------------------------- */
+/* ---- errors (err.c) ----------------------------------------------------- */
 
 typedef enum lun_status {
   LUN_OK = 0,
@@ -59,7 +59,7 @@ int lun_fail(lun_err *err, int code, const char *fmt, ...) LUN_PRINTF(3, 4);
     if (lun_status_ != LUN_OK) return lun_status_;                             \
   } while (0)
 
-/* ---- memory (mem.c) ---------------------------------------------------- */
+/* ---- memory (mem.c) ----------------------------------------------------- */
 
 /*
 ** All memory of the core comes from here: 64-byte aligned blocks, not
@@ -93,7 +93,7 @@ int lun_mem_over(size_t more);
 ** how many were still to come before the one that was asked for last. */
 long lun_mem_fail_at(long nth);
 
-/* ---- threads and interruption (par.c) ---------------------------------- */
+/* ---- threads and interruption (par.c) ----------------------------------- */
 
 /*
 ** Calls fn(arg, job) for job = 0 .. jobs-1, each job once, in no promised order,
@@ -114,7 +114,7 @@ enum { LUN_MAXTHREADS = 64 };
 void lun_interrupt(int on); /* async-signal-safe; 0 clears the flag */
 int lun_interrupted(void);
 
-/* ---- tensors (tensor.c) ------------------------------------------------ */
+/* ---- tensors (tensor.c) ------------------------------------------------- */
 
 enum { LUN_MAXDIM = 6 };
 
@@ -198,7 +198,7 @@ void lun_adam_step(int64_t n, float *p, const float *g, float *m, float *v,
 void lun_sgd_step(int64_t n, float *p, const float *g, float *v, double rate,
                   double momentum, double decay, double scale);
 
-/* ---- operators (ops/) -------------------------------------------------- */
+/* ---- operators (ops/) --------------------------------------------------- */
 
 /* Attributes of an operator: numbers in a fixed array; op->attrs names
 ** them.  LUN_UNSET marks one that was not given. */
@@ -354,7 +354,7 @@ int lun_node_view(lun_node *n, int ndim, const int64_t *dim, lun_err *err);
 /* The node's layer name, or its op's: for messages. */
 const char *lun_node_title(const lun_node *n);
 
-/* ---- tape (tape.c) and backward (walk.c) ------------------------------- */
+/* ---- tape (tape.c) and backward (walk.c) -------------------------------- */
 
 typedef struct lun_tape lun_tape;
 
@@ -455,7 +455,7 @@ float lun_half_to_float(uint16_t h);
 uint16_t lun_float_to_half(float x);
 float lun_bfloat_to_float(uint16_t h);
 
-/* ---- weights files (safetensors.c) ------------------------------------- */
+/* ---- weights files (safetensors.c) -------------------------------------- */
 
 /* LUN_OTHER: integers and the like, listed but not loadable. */
 typedef enum lun_dtype {

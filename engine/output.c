@@ -1,4 +1,6 @@
-/* output.c - files that appear whole or not at all. */
+/*
+** output.c - files that appear whole or not at all.
+*/
 #include "output.h"
 
 #include <errno.h>
@@ -32,7 +34,7 @@ struct lun_output {
   uint8_t *buf;
 };
 
-/* ---- where the file is ---- */
+/* ---- where the file is -------------------------------------------------- */
 
 static int on_procfs(const char *folder) {
   struct statfs s;
@@ -82,7 +84,7 @@ static int find_target(lun_output *o) {
   return o->replaces && access(o->target, W_OK) != 0 ? errno : 0;
 }
 
-/* ---- the temporary ---- */
+/* ---- the temporary ------------------------------------------------------ */
 
 /* Removes a temporary that a killed run left; a living one holds its lock. */
 static int sweep(int dir, const char *name) {
@@ -161,7 +163,7 @@ static int open_direct(lun_output *o) {
   return o->fd < 0 ? errno : 0;
 }
 
-/* ---- writing ---- */
+/* ---- writing ------------------------------------------------------------ */
 
 /* write() without its signals: a closed pipe and a size limit are errors. */
 static ssize_t quiet_write(int fd, const uint8_t *p, size_t n) {
@@ -213,7 +215,7 @@ void lun_output_put(lun_output *o, const void *bytes, size_t n) {
   o->used += n;
 }
 
-/* ---- the life of an output ---- */
+/* ---- the life of an output ---------------------------------------------- */
 
 static int failed(const lun_output *o, int why, lun_err *err) {
   int code = why == EINTR ? LUN_EINTR : why == ENOMEM ? LUN_ENOMEM : LUN_EIO;

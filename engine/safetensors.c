@@ -40,7 +40,7 @@ struct lun_weights {
   json_t *root; /* owns the names and the metadata */
 };
 
-/* ---- checks ---- */
+/* ---- checks ------------------------------------------------------------- */
 
 static const struct {
   const char *name;
@@ -209,7 +209,7 @@ static int read_header(lun_weights *w, lun_err *err) {
   return check_cover(w, err);
 }
 
-/* ---- opening ---- */
+/* ---- opening ------------------------------------------------------------ */
 
 void lun_weights_release(lun_weights *w) {
   if (!w || --w->refs > 0) return;
@@ -259,7 +259,7 @@ int lun_weights_meta(const lun_weights *w, int i, const char **key,
   return 1;
 }
 
-/* ---- values ---- */
+/* ---- values ------------------------------------------------------------- */
 
 static void unmap(void *ctx) { lun_weights_release(ctx); }
 
@@ -330,7 +330,7 @@ int lun_weights_tensor(lun_weights *w, int i, lun_tensor **out, lun_err *err) {
   return lun_fail(err, LUN_EINTR, "%s: interrupted", w->path);
 }
 
-/* ---- writing ---- */
+/* ---- writing ------------------------------------------------------------ */
 
 /* {"dtype", "shape", "data_offsets"} of one tensor; NULL: no memory. */
 static json_t *entry_of(const lun_tensor *t, size_t begin, size_t width) {

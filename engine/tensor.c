@@ -163,7 +163,7 @@ int lun_tensor_same_shape(const lun_tensor *a, const lun_tensor *b) {
          memcmp(a->dim, b->dim, (size_t)a->ndim * sizeof *a->dim) == 0;
 }
 
-/* ---- changes in place ---- */
+/* ---- changes in place --------------------------------------------------- */
 
 /* Does dimension `axis` of `part` at `from` lie inside t? */
 static int inside(const lun_tensor *t, const lun_tensor *part, int axis,

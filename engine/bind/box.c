@@ -8,7 +8,7 @@
 
 #include "bind.h"
 
-/* ---- errors, memory, classes ---- */
+/* ---- errors, memory, classes -------------------------------------------- */
 
 int lunL_raise(lua_State *L, const lun_err *err) {
   if (err->code != LUN_EINTR) return luaL_error(L, "%s", err->msg);
@@ -58,7 +58,7 @@ void lunL_check_files(lua_State *L) {
              path);
 }
 
-/* ---- boxes ---- */
+/* ---- boxes -------------------------------------------------------------- */
 
 lunL_tensor *lunL_newtensor(lua_State *L) {
   lunL_tensor *b = lua_newuserdatauv(L, sizeof *b, 1);

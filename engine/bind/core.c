@@ -1,5 +1,7 @@
-/* core.c - the module lunette.core: opens its parts, and what concerns the
-** whole engine: memory, threads, build facts. */
+/*
+** core.c - the module lunette.core: opens its parts, and what concerns the
+** whole engine: memory, threads, build facts.
+*/
 #include <dlfcn.h>
 #include <limits.h>
 #include <stdlib.h>

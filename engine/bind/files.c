@@ -1,4 +1,6 @@
-/* files.c (binding) - files that are written whole or not at all. */
+/*
+** files.c (binding) - files that are written whole or not at all.
+*/
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

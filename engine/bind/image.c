@@ -12,7 +12,7 @@
 #define FONT_T  "lunette.font"
 #define BYTES_T "lunette.bytes"
 
-/* ---- boxes ---- */
+/* ---- boxes -------------------------------------------------------------- */
 
 lun_image **lunL_newimage(lua_State *L) {
   lun_image **b = lua_newuserdatauv(L, sizeof *b, 0);
@@ -81,7 +81,7 @@ lun_filter lunL_checkfilter(lua_State *L, int arg, const char *fallback) {
   return LUN_NEAREST;
 }
 
-/* ---- reading ---- */
+/* ---- reading ------------------------------------------------------------ */
 
 static void push_info(lua_State *L, const lun_image_info *i) {
   lua_createtable(L, 0, 8);
@@ -137,7 +137,7 @@ static int new_image(lua_State *L) {
   return 1;
 }
 
-/* ---- methods ---- */
+/* ---- methods ------------------------------------------------------------ */
 
 static int size(lua_State *L) {
   const lun_image *im = check(L, 1);
@@ -230,7 +230,7 @@ static int tostring(lua_State *L) {
   return 1;
 }
 
-/* ---- text ---- */
+/* ---- text --------------------------------------------------------------- */
 
 /* The font, opened once per Lua state and kept in the registry. */
 static const lun_font *font(lua_State *L) {
@@ -284,7 +284,7 @@ static int text(lua_State *L) {
   return 1;
 }
 
-/* ---- writing ---- */
+/* ---- writing ------------------------------------------------------------ */
 
 enum { MAXMETA = 16 };
 
@@ -334,7 +334,7 @@ static int png(lua_State *L) {
   return encode(L);
 }
 
-/* ---- the table ---- */
+/* ---- the table ---------------------------------------------------------- */
 
 static const luaL_Reg functions[] = {
     {"load", load},

@@ -15,7 +15,7 @@
 ** MAXTEXT in memory, and no deep recursion. */
 enum { MAXTEXT = 4 << 20, MAXDEPTH = 100 };
 
-/* ---- the owner of a jansson value ---- */
+/* ---- the owner of a jansson value --------------------------------------- */
 
 static int release(lua_State *L) {
   json_t **b = luaL_checkudata(L, 1, JSON_T);
@@ -31,7 +31,7 @@ static json_t **newbox(lua_State *L) {
   return b;
 }
 
-/* ---- writing ---- */
+/* ---- writing ------------------------------------------------------------ */
 
 /* Does the text give the same bits again? */
 static int reads_back(double x, const char *text) {
@@ -88,7 +88,7 @@ static int scalar(lua_State *L) {
   return 2;
 }
 
-/* ---- reading ---- */
+/* ---- reading ------------------------------------------------------------ */
 
 static void push_value(lua_State *L, json_t *v, int depth);
 
@@ -179,7 +179,7 @@ static int decode(lua_State *L) {
   return 2;
 }
 
-/* ---- the table ---- */
+/* ---- the table ---------------------------------------------------------- */
 
 static const luaL_Reg functions[] = {
     {"scalar", scalar},

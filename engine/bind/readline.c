@@ -45,7 +45,7 @@ static void on_interrupt(int sig) {
   self.interrupted = 1;
 }
 
-/* ---- completion ---- */
+/* ---- completion --------------------------------------------------------- */
 
 static void list_choices(const char *text) {
   rl_crlf();
@@ -97,7 +97,7 @@ static int set_completer(lua_State *L) {
   return 0;
 }
 
-/* ---- reading ---- */
+/* ---- reading ------------------------------------------------------------ */
 
 /* Waits for a key with the signals of `mask`; 0: a signal came. */
 static int wait_key(const sigset_t *mask) {
@@ -166,7 +166,7 @@ static int read_line(lua_State *L) {
   return 1;
 }
 
-/* ---- history ---- */
+/* ---- history ------------------------------------------------------------ */
 
 /* readline.remember(line): adds to the history in memory */
 static int remember(lua_State *L) {

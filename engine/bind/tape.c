@@ -10,7 +10,7 @@
 
 #include "bind.h"
 
-/* ---- tape ---- */
+/* ---- tape --------------------------------------------------------------- */
 
 static lun_tape *check(lua_State *L, int arg) {
   lun_tape **b = luaL_checkudata(L, arg, TAPE_T);
@@ -98,7 +98,7 @@ static int box_of(lua_State *L) {
   return 1;
 }
 
-/* ---- backward ---- */
+/* ---- backward ----------------------------------------------------------- */
 
 static int walk_gc(lua_State *L) {
   lun_walk **w = luaL_checkudata(L, 1, WALK_T);

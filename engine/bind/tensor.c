@@ -11,7 +11,7 @@
 
 #include "bind.h"
 
-/* ---- reading ---- */
+/* ---- reading ------------------------------------------------------------ */
 
 static int shape(lua_State *L) {
   const lun_tensor *t = lunL_checkbox(L, 1)->t;
@@ -174,7 +174,7 @@ static int argsort(lua_State *L) {
   return 2;
 }
 
-/* ---- views and copies (outside any tape) ---- */
+/* ---- views and copies (outside any tape) -------------------------------- */
 
 /* Part of the first dimension as a view. */
 static int sub(lua_State *L, int64_t from, int64_t n, int keep) {

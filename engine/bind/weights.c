@@ -1,4 +1,6 @@
-/* weights.c (binding) - safetensors files. */
+/*
+** weights.c (binding) - safetensors files.
+*/
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>

@@ -44,7 +44,7 @@ static void simplify(imp_view *v, int join) {
   v->ndim = n;
 }
 
-/* ---- reading a block --------------------------------------------------- */
+/* ---- reading a block ---------------------------------------------------- */
 
 float imp_widen(imp_dtype dtype, uint16_t h) {
   return dtype == IMP_F16 ? lun_half_to_float(h) : lun_bfloat_to_float(h);
@@ -121,7 +121,7 @@ static void near_strides(job *j, int64_t n) {
                      : j->v.stride[k] / step * (n * j->v.stride[0]);
 }
 
-/* ---- reordering -------------------------------------------------------- */
+/* ---- reordering --------------------------------------------------------- */
 
 /* An odometer over all axes but two; at/from are offsets in out/in. */
 typedef struct odometer {
@@ -186,7 +186,7 @@ static void reorder(const job *j, int64_t rows) {
   reorder_tiles(j, &o, &p);
 }
 
-/* ---- writing a block --------------------------------------------------- */
+/* ---- writing a block ---------------------------------------------------- */
 
 static int check_values(const job *j, int64_t n, lun_err *err) {
   uint32_t worst = 0, bits;

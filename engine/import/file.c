@@ -1,4 +1,6 @@
-/* file.c - the list of tensors that every reader fills. */
+/*
+** file.c - the list of tensors that every reader fills.
+*/
 #include "import.h"
 
 #include <string.h>

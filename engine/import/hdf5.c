@@ -23,7 +23,7 @@ enum {
   FILTER_LZF = 32000,    /* h5py's own */
 };
 
-/* ---- the driver -------------------------------------------------------- */
+/* ---- the driver --------------------------------------------------------- */
 
 typedef struct source { /* what the driver is told when it opens */
   int fd;
@@ -111,7 +111,7 @@ int imp_hdf5_start(lun_err *err) {
   return LUN_OK;
 }
 
-/* ---- one dataset ------------------------------------------------------- */
+/* ---- one dataset -------------------------------------------------------- */
 
 /* Deepest message of libhdf5's error stack, which names the cause. */
 static herr_t deepest(unsigned n, const H5E_error2_t *e, void *arg) {
@@ -243,7 +243,7 @@ static int add_dataset(imp_file *f, hid_t set, const char *name, lun_err *err) {
   return status;
 }
 
-/* ---- the tree ---------------------------------------------------------- */
+/* ---- the tree ----------------------------------------------------------- */
 
 typedef struct visit {
   imp_file *f;

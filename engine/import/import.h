@@ -95,14 +95,14 @@ typedef struct imp_file {
   size_t arena_bytes;
 } imp_file;
 
-/* ---- reader.c ---- */
+/* ---- reader.c ----------------------------------------------------------- */
 
 /* Finds the format by content and lists every tensor.  Close also after a
 ** failure.  fd stays the caller's. */
 int imp_open(imp_file *f, int fd, lun_err *err);
 void imp_close(imp_file *f);
 
-/* ---- bytes.c ---- */
+/* ---- bytes.c ------------------------------------------------------------ */
 
 /* Cleared memory that lives until imp_close; NULL when the cap is reached. */
 void *imp_alloc(imp_file *f, size_t bytes);
@@ -116,7 +116,7 @@ enum { IMP_SHOWN = 100 };
 const char *imp_shown(char buf[IMP_SHOWN], const char *s, size_t n);
 uint64_t imp_le(const uint8_t *p, int bytes); /* little-endian number */
 
-/* ---- file.c ---- */
+/* ---- file.c ------------------------------------------------------------- */
 
 /* A new tensor in the list with a copy of its name; shape still empty. */
 int imp_add(imp_file *f, imp_tensor **out, const char *name, size_t len,
@@ -133,7 +133,7 @@ int imp_note(imp_file *f, const char *head, const char *text, lun_err *err);
 /* at .. at + size * width must lie inside the file. */
 int imp_inside(const imp_file *f, const imp_tensor *t, lun_err *err);
 
-/* ---- the formats ---- */
+/* ---- the formats -------------------------------------------------------- */
 
 int imp_read_safetensors(imp_file *f, lun_err *err);
 int imp_read_hdf5(imp_file *f, int64_t base, int64_t size, lun_err *err);
@@ -155,7 +155,7 @@ int imp_keras_config(imp_file *f, int64_t at, int64_t size, lun_err *err);
 /* libhdf5 reads its settings now, before the process is confined. */
 int imp_hdf5_start(lun_err *err);
 
-/* ---- zip.c ---- */
+/* ---- zip.c -------------------------------------------------------------- */
 
 typedef struct imp_entry { /* one stored member of an archive */
   const char *name;
@@ -173,7 +173,7 @@ int imp_zip_stored(const imp_zip *z, lun_err *err);
 /* Reads the entry through and compares its CRC-32. */
 int imp_zip_check(const imp_file *f, const imp_entry *e, lun_err *err);
 
-/* ---- pickle.c ---- */
+/* ---- pickle.c ----------------------------------------------------------- */
 
 typedef enum imp_kind {
   IMP_NONE,
@@ -221,9 +221,9 @@ typedef struct imp_value {
 int imp_pickle(imp_file *f, const uint8_t *p, size_t n, size_t *used,
                imp_value **top, imp_storage **list, lun_err *err);
 
-/* ---- what the program does with a listing ---- */
+/* ---- what the program does with a listing ------------------------------- */
 
-/* ---- out.c ---- */
+/* ---- out.c -------------------------------------------------------------- */
 
 typedef struct imp_out { /* {.fd = ...}, written from its beginning */
   int fd;
@@ -234,7 +234,7 @@ int imp_put(imp_out *o, const void *data, size_t n, lun_err *err);
 /* Writes the rest and frees; the file stays open. */
 int imp_end(imp_out *o, lun_err *err);
 
-/* ---- plan.c ---- */
+/* ---- plan.c ------------------------------------------------------------- */
 
 enum {
   IMP_MAXPLAN = 32 << 20
@@ -260,7 +260,7 @@ float imp_widen(imp_dtype dtype, uint16_t h);
 /* algo "sha256" or "md5"; hex holds 65 bytes. */
 int imp_digest(int fd, const char *algo, char *hex, lun_err *err);
 
-/* ---- part.c ---- */
+/* ---- part.c ------------------------------------------------------------- */
 
 #define IMP_PART_SUFFIX ".lunette-part"
 typedef struct imp_part {
@@ -274,7 +274,7 @@ int imp_part_keep(imp_part *p, lun_err *err);
 /* Closes it; what was not kept is gone. */
 void imp_part_drop(imp_part *p);
 
-/* ---- jail.c ---- */
+/* ---- jail.c ------------------------------------------------------------- */
 
 typedef struct imp_limits {
   size_t memory;      /* bytes of address space */

@@ -49,7 +49,7 @@ typedef struct task {
   imp_part part; /* part.fd -1: writes no file */
 } task;
 
-/* ---- what the child says ----------------------------------------------- */
+/* ---- what the child says ------------------------------------------------ */
 
 static void field(const char *s) {
   putchar('\t');
@@ -115,7 +115,7 @@ static int digest(const task *t, lun_err *err) {
   return LUN_OK;
 }
 
-/* ---- the child --------------------------------------------------------- */
+/* ---- the child ---------------------------------------------------------- */
 
 /* Listing reads headers only: a fixed, short time.  The rest is given what a
 ** slow disk needs, 16 MB a second. */
@@ -176,7 +176,7 @@ static int child(const task *t) {
   return fflush(stdout) == 0 ? 0 : EX_IO;
 }
 
-/* ---- the parent -------------------------------------------------------- */
+/* ---- the parent --------------------------------------------------------- */
 
 /* Waits for the child; ends it when the clock runs out or somebody stops us.
 ** The signals are blocked, so that nothing happens between. */

@@ -61,7 +61,7 @@ static const struct {
     {"torch.storage", "UntypedStorage", STORAGE, IMP_OTHER, "U8", 1},
 };
 
-/* ---- names ------------------------------------------------------------- */
+/* ---- names -------------------------------------------------------------- */
 
 static int same(const char *name, const char *s, size_t n) {
   return strlen(name) == n && memcmp(name, s, n) == 0;
@@ -146,7 +146,7 @@ int imp_global_stack(imp_machine *m) {
   return push_global(m, mod->s, (size_t)mod->n, name->s, (size_t)name->n);
 }
 
-/* ---- storages and tensors ---------------------------------------------- */
+/* ---- storages and tensors ----------------------------------------------- */
 
 /* ('storage', TYPE, key, place, count[, view]) */
 static int storage(imp_machine *m, const imp_value *id) {
@@ -213,7 +213,7 @@ static int parameter(imp_machine *m, imp_value *args) {
   return imp_push(m, args->item[0]);
 }
 
-/* ---- calls ------------------------------------------------------------- */
+/* ---- calls -------------------------------------------------------------- */
 
 /* OrderedDict() or, from Python 2, OrderedDict([[key, value], ...]). */
 static int ordered_dict(imp_machine *m, imp_value *args) {

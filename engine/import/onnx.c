@@ -21,7 +21,7 @@ enum {
   MAX_PARTS = 8192, /* inputs, outputs or attributes of a node */
 };
 
-/* ---- nodes ------------------------------------------------------------- */
+/* ---- nodes -------------------------------------------------------------- */
 
 typedef struct parts { /* what comes repeatedly, kept until the line is said */
   const char **list;
@@ -182,7 +182,7 @@ static int list_node(imp_file *f, imp_wire w, lun_err *err) {
   return got;
 }
 
-/* ---- inputs and outputs ------------------------------------------------ */
+/* ---- inputs and outputs ------------------------------------------------- */
 
 /* {1 dim {1 value, 2 name}}: "1,3,?,?"; a name, or nothing, is "?". */
 static int shape_text(imp_wire w, char *to, size_t room, lun_err *err) {
@@ -244,7 +244,7 @@ static int list_value_info(imp_file *f, imp_wire w, const char *head,
   return imp_onnx_text(f, &l->field[l->n++], err, "%s", shape);
 }
 
-/* ---- the model --------------------------------------------------------- */
+/* ---- the model ---------------------------------------------------------- */
 
 static int list_graph(imp_file *f, imp_wire w, lun_err *err) {
   imp_field q;

@@ -29,7 +29,7 @@ int imp_onnx_text(imp_file *f, const char **out, lun_err *err, const char *fmt,
   return LUN_OK;
 }
 
-/* ---- tensors ----------------------------------------------------------- */
+/* ---- tensors ------------------------------------------------------------ */
 
 static const struct {
   int code;
@@ -292,7 +292,7 @@ static int set_type(const proto *p, imp_tensor *t, lun_err *err) {
                                   : "not supported");
 }
 
-/* ---- values ------------------------------------------------------------ */
+/* ---- values ------------------------------------------------------------- */
 
 static int64_t integer_at(const imp_tensor *t, const uint8_t *p) {
   uint64_t v = imp_le(p, t->width);

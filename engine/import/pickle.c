@@ -14,7 +14,7 @@
 
 enum { MAX_STACK = 1 << 16, MAX_MEMO = 1 << 20, MAX_ITEMS = 1 << 20 };
 
-/* ---- the machine ------------------------------------------------------- */
+/* ---- the machine -------------------------------------------------------- */
 
 int imp_bad(imp_machine *m, const char *what) {
   return lun_fail(m->err, LUN_EFORMAT, "pickle: %s", what);
@@ -177,7 +177,7 @@ static int text(imp_machine *m, int bytes, imp_kind kind) {
   return LUN_OK;
 }
 
-/* ---- opcodes ----------------------------------------------------------- */
+/* ---- opcodes ------------------------------------------------------------ */
 
 /* Python's DICT: keys and values above the mark. */
 static int dict_from_mark(imp_machine *m) {

@@ -18,7 +18,7 @@ typedef struct imp_machine {
   imp_storage **storages;
 } imp_machine;
 
-/* ---- pickle.c ---- */
+/* ---- pickle.c ----------------------------------------------------------- */
 
 int imp_bad(imp_machine *m, const char *what);
 int imp_push(imp_machine *m, imp_value *v);
@@ -28,7 +28,7 @@ int imp_append(imp_machine *m, imp_value *list, imp_value *v);
 /* TUPLE: what is above the last mark becomes one value in its place. */
 int imp_tuple(imp_machine *m);
 
-/* ---- objects.c: opcodes that name or make objects ---- */
+/* ---- objects.c: opcodes that name or make objects ----------------------- */
 
 int imp_global_lines(imp_machine *m); /* GLOBAL */
 int imp_global_stack(imp_machine *m); /* STACK_GLOBAL */

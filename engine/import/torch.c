@@ -15,7 +15,7 @@
 
 enum { MAX_PICKLE = 16 << 20, MAX_NEST = 4, MAX_VISITS = 1 << 18 };
 
-/* ---- from values to the list ------------------------------------------- */
+/* ---- from values to the list -------------------------------------------- */
 
 typedef struct walker {
   imp_file *f;
@@ -116,7 +116,7 @@ static int list_state(imp_file *f, const imp_value *top, lun_err *err) {
   return walk(&w, top, "", 0, 0);
 }
 
-/* ---- zip --------------------------------------------------------------- */
+/* ---- zip ---------------------------------------------------------------- */
 
 /* The member whose name ends in `end`; NULL when there is none. */
 static const imp_entry *ending(const imp_zip *z, const char *end) {
@@ -208,7 +208,7 @@ int imp_read_zip(imp_file *f, lun_err *err) {
   return zip_pickle(f, &z, e, err);
 }
 
-/* ---- legacy ------------------------------------------------------------ */
+/* ---- legacy ------------------------------------------------------------- */
 
 /* Pickle of the number 0x1950a86a20f9469cfc6c, as protocol 2 writes it. */
 static const uint8_t magic[] = {

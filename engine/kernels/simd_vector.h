@@ -99,7 +99,7 @@ INLINE int whole_line(const float *p) {
 /* Bits of z where c holds, else 0. */
 INLINE vec keep(vec z, ivec c) { return (vec)((ivec)z & c); }
 
-/* ---- transposing VL x VL in registers ---------------------------------- */
+/* ---- transposing VL x VL in registers ----------------------------------- */
 
 #if defined __AVX512F__
 #define QUADS(a, b, c, d)                                                      \
@@ -149,7 +149,7 @@ INLINE void transpose(vec *r) {
 }
 #undef Q
 
-/* ---- planes to [pixel][BLOCK] and back ----------------------------------- */
+/* ---- planes to [pixel][BLOCK] and back ---------------------------------- */
 
 /* Planes transposed together, VL pixels at a time. */
 enum { PLANES = VL < 8 ? VL : 8 };

@@ -21,7 +21,7 @@
 #include "relevance.h"
 #include "span.h"
 
-/* ---- gates ------------------------------------------------------------- */
+/* ---- gates -------------------------------------------------------------- */
 
 typedef struct gate_job {
   lun_slopes slope;
@@ -107,7 +107,7 @@ static int positive(lun_node *n, lun_err *err) {
 
 static float logistic(float x) { return 1.0f / (1.0f + expf(-x)); }
 
-/* ---- relu -------------------------------------------------------------- */
+/* ---- relu --------------------------------------------------------------- */
 
 /* 0 > x, not x > 0: a NaN must stay visible. */
 SPAN_FORWARD(relu_span, 0.0f > x ? 0.0f : x)
@@ -138,7 +138,7 @@ static const lun_rule relu_rules[] = {
 OPS_OPERATOR(relu, "relu(x): max(x, 0)", 1, 1, .infer = ops_same, .inplace = 1,
              .epilogue = LUN_RELU_EPILOGUE);
 
-/* ---- the others -------------------------------------------------------- */
+/* ---- the others --------------------------------------------------------- */
 
 /* The sign of x decides, not that of y: slope may be 0 or negative. */
 RELU_LIKE(leaky_relu, x > 0 ? x : (p * x), x > 0 ? g : (p * g))

@@ -8,7 +8,7 @@
 
 #include "relevance.h"
 
-/* ---- shapes ------------------------------------------------------------ */
+/* ---- shapes ------------------------------------------------------------- */
 
 /* Grows dim[] (ndim of them, right-aligned) by the shape of input i. */
 static int join(const lun_node *n, int i, int ndim, int64_t *dim,
@@ -40,7 +40,7 @@ static int infer(lun_node *n, lun_err *err) {
   return lun_node_shape(n, ndim, dim, err);
 }
 
-/* ---- rows -------------------------------------------------------------- */
+/* ---- rows --------------------------------------------------------------- */
 
 /* One row: `to` from the gradient g and operands a, b, c, of which every
 ** one steps by 0 or 1. */
@@ -146,7 +146,7 @@ static int operand_back(const lun_back *b, int k, row *fn, lun_err *err) {
   return status;
 }
 
-/* ---- the operators ----------------------------------------------------- */
+/* ---- the operators ------------------------------------------------------ */
 
 /* id(a, b) with value F and gradients DA, DB, expressions of a, b, g.
 ** rules: how its table is made. */
@@ -219,7 +219,7 @@ BINARY(minimum, "minimum(a, b): the smaller; ties share the gradient",
 BINARY(atan2, "atan2(a, b): the angle of (x = b, y = a)", atan2f(a, b),
        (g * b / (a * a + b * b)), (-g * a / (a * a + b * b)))
 
-/* ---- comparisons: 1 or 0, without gradient ----------------------------- */
+/* ---- comparisons: 1 or 0, without gradient ------------------------------ */
 
 static int no_gradient_back(const lun_back *b, lun_err *err) {
   (void)err;
@@ -245,7 +245,7 @@ COMPARISON(le, "le(a, b): 1 where a <= b, else 0", <=)
 COMPARISON(eq, "eq(a, b): 1 where a = b, else 0", ==)
 COMPARISON(ne, "ne(a, b): 1 where a and b differ, else 0", !=)
 
-/* ---- where ------------------------------------------------------------- */
+/* ---- where -------------------------------------------------------------- */
 
 static void where_row(float *to, const float *dy, const float *const *in,
                       const int64_t *s, int64_t len) {

@@ -5,7 +5,7 @@
 
 #include "weighted.h"
 
-/* ---- shapes -------------------------------------------------------------- */
+/* ---- shapes ------------------------------------------------------------- */
 
 enum { STRIDE = 0, PAD = 2, PAD_END = 4, DILATION = 6, GROUPS = 8 };
 
@@ -96,7 +96,7 @@ static int conv_infer(lun_node *n, lun_err *err) {
   return lun_node_shape(n, 4, (int64_t[]){s.n, s.k, s.oh, s.ow}, err);
 }
 
-/* ---- values -------------------------------------------------------------- */
+/* ---- values ------------------------------------------------------------- */
 
 static int conv_run(lun_node *n, lun_tensor *out, int relu, lun_err *err) {
   lun_conv s;

@@ -42,7 +42,7 @@ static int infer(lun_node *n, lun_err *err) {
       n, 4, (int64_t[]){x->dim[0], x->dim[1], size[0], size[1]}, err);
 }
 
-/* ---- one axis ---------------------------------------------------------- */
+/* ---- one axis ----------------------------------------------------------- */
 
 /* The inputs of one output position. */
 typedef struct tap {
@@ -102,7 +102,7 @@ static void fill_axis(axis *a, int mode, int align) {
   }
 }
 
-/* ---- planes ------------------------------------------------------------ */
+/* ---- planes ------------------------------------------------------------- */
 
 typedef struct work {
   axis v, h;

@@ -59,7 +59,7 @@ static lun_linear layer(const lun_node *n, int64_t rows) {
   return (lun_linear){(int)rows, w->dim[!layout], w->dim[layout], layout};
 }
 
-/* ---- many rows a picture -------------------------------------------------- */
+/* ---- many rows a picture ------------------------------------------------ */
 
 static int many(const lun_node *n) { return n->in[0]->ndim > 2; }
 
@@ -127,7 +127,7 @@ static int many_params(const lun_node *n, const lun_linear *s, const float *dy,
   return lun_gemm(1, 0, s->out, s->in, rows, dy, x, dw, err);
 }
 
-/* ---- values -------------------------------------------------------------- */
+/* ---- values ------------------------------------------------------------- */
 
 static int linear_run(lun_node *n, lun_tensor *out, int relu, lun_err *err) {
   lun_linear s = layer(n, n->in[0]->dim[0]);

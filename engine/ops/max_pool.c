@@ -23,7 +23,7 @@ typedef struct work {
   int64_t channels; /* of an image */
 } work;
 
-/* ---- forward ------------------------------------------------------------- */
+/* ---- forward ------------------------------------------------------------ */
 
 /* Is the pooling that of VGG: 2 x 2, stride 2, no padding, no ragged edge
 ** windows?  Then four neighbours meet in one vectorisable pass. */
@@ -162,7 +162,7 @@ static int max_pool2d_forward(lun_node *n, lun_err *err) {
   return ops_units(n, k.w.planes, k.w.in[0] * k.w.in[1], max_plane, &k, err);
 }
 
-/* ---- backward ------------------------------------------------------------ */
+/* ---- backward ----------------------------------------------------------- */
 
 /* The gate of the unit that made values y, over n gradients. */
 static void gate_span(lun_slopes s, const float *restrict y, float *restrict d,

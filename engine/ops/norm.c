@@ -7,7 +7,7 @@
 
 #include "relevance.h"
 
-/* ---- batch_norm -------------------------------------------------------- */
+/* ---- batch_norm --------------------------------------------------------- */
 
 /*
 ** y = (x - mean) / sqrt(var + eps) gamma + beta, channel by channel.  With
@@ -142,7 +142,7 @@ OPS_OPERATOR(batch_norm,
              "(x - mean) / sqrt(var + eps) gamma + beta",
              3, 5, .attrs = bn_attrs, .infer = bn_infer, .inplace = 1);
 
-/* ---- lrn --------------------------------------------------------------- */
+/* ---- lrn ---------------------------------------------------------------- */
 
 /*
 ** Krizhevsky et al. 2012, with alpha divided by the window's size as Caffe

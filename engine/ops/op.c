@@ -19,7 +19,7 @@ static const struct {
 
 enum { COUNT = sizeof table / sizeof *table };
 
-/* ---- the table --------------------------------------------------------- */
+/* ---- the table ---------------------------------------------------------- */
 
 /*
 ** The operator of that name; NULL when there is none.
@@ -99,7 +99,7 @@ int lun_attr_set(const lun_op *op, double *attr, const char *name, double value,
                   name);
 }
 
-/* ---- for infer --------------------------------------------------------- */
+/* ---- for infer ---------------------------------------------------------- */
 
 /*
 ** Makes n->out, uninitialised, of that shape; without values when the node is
@@ -220,7 +220,7 @@ void ops_strides(int ndim, const int64_t *dim, int64_t *step) {
   }
 }
 
-/* ---- loops ------------------------------------------------------------- */
+/* ---- loops -------------------------------------------------------------- */
 
 typedef struct group {
   int64_t units, batch;

@@ -12,7 +12,7 @@
 #include "ops.def"
 #undef OP
 
-/* ---- tables ------------------------------------------------------------ */
+/* ---- tables ------------------------------------------------------------- */
 
 /* The backward rules of operator `id`: the gradient id_back, then more rows. */
 #define OPS_PLAIN(id)      OPS_RULES_(id, {.name = NULL})
@@ -37,7 +37,7 @@
                               .rules = table,                                  \
                               __VA_ARGS__}
 
-/* ---- infer: messages, attributes, shapes (op.c) ------------------------ */
+/* ---- infer: messages, attributes, shapes (op.c) ------------------------- */
 
 /* lun_fail with "conv2d 'conv3_1': " before the message. */
 int ops_fail(const lun_node *n, lun_err *err, int code, const char *fmt, ...)
@@ -64,7 +64,7 @@ int ops_same(lun_node *n, lun_err *err);
 /* Steps of a contiguous tensor, in floats. */
 void ops_strides(int ndim, const int64_t *dim, int64_t *step);
 
-/* ---- loops ------------------------------------------------------------- */
+/* ---- loops -------------------------------------------------------------- */
 
 enum { OPS_CHUNK = 1 << 15 }; /* floats a job; fixed, so the bits are too */
 
@@ -94,7 +94,7 @@ int ops_maxpool2x2(const lun_node *n);
 int ops_view_back(const lun_back *b, lun_err *err);
 extern const lun_rule ops_view_rules[];
 
-/* ---- strided and broadcast iteration (iter.c) -------------------------- */
+/* ---- strided and broadcast iteration (iter.c) --------------------------- */
 
 enum { OPS_OPERANDS = 3 };
 

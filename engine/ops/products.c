@@ -156,7 +156,7 @@ void ops_input_back(ops_scratch *s, const lun_tensor *q, const lun_tensor *x,
       (times_job){b.dx[0], x ? x->data : NULL, to, factor, add, n, all});
 }
 
-/* ---- R / stab(z) --------------------------------------------------------- */
+/* ---- R / stab(z) -------------------------------------------------------- */
 
 /* epsilon of one sample. */
 static double scaled_epsilon(const lun_back *b, const float *z, int64_t n) {

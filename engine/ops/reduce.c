@@ -13,7 +13,7 @@
 #include "../kernels/simd.h"
 #include "relevance.h"
 
-/* ---- the folds --------------------------------------------------------- */
+/* ---- the folds ---------------------------------------------------------- */
 
 /* A fold over values v[0 .. len-1], which lie at flat index `at` + i. */
 typedef struct fold {
@@ -65,7 +65,7 @@ static const fold sum_fold = {0, NULL, sum_run};
 static const fold max_fold = {-HUGE_VAL, max_columns, max_run};
 static const fold min_fold = {HUGE_VAL, min_columns, min_run};
 
-/* ---- the walk ---------------------------------------------------------- */
+/* ---- the walk ----------------------------------------------------------- */
 
 enum { TILE = 512 }; /* columns folded at once */
 
@@ -240,7 +240,7 @@ int ops_sum(const lun_node *n, const float *src, int ndim, const int64_t *dim,
   return reduce(n, &p, ndim, dim, flag, err);
 }
 
-/* ---- the operators ----------------------------------------------------- */
+/* ---- the operators ------------------------------------------------------ */
 
 enum { DIMS = 0, KEEP = LUN_MAXDIM };
 
@@ -310,7 +310,7 @@ static int min_forward(lun_node *n, lun_err *err) {
   return run_reduce(n, &min_fold, 1, err);
 }
 
-/* ---- gradients --------------------------------------------------------- */
+/* ---- gradients ---------------------------------------------------------- */
 
 typedef struct spread {
   const lun_back *b;

@@ -102,7 +102,7 @@ static ops_scratch begin(const lun_back *b, lun_err *err) {
   return s;
 }
 
-/* ---- the rules ----------------------------------------------------------- */
+/* ---- the rules ---------------------------------------------------------- */
 
 /* R_in = x W^T (R / stab(W x + b)) */
 static void one_product(ops_scratch *s, lun_tensor *w, int full) {

@@ -10,7 +10,7 @@
 
 #include "ops.h"
 
-/* ---- the table --------------------------------------------------------- */
+/* ---- the table ---------------------------------------------------------- */
 
 typedef struct remap {
   int nd; /* dimensions before the run */
@@ -174,7 +174,7 @@ static int remap_back(const lun_back *b, tabulate *fn, lun_err *err) {
   OPS_OPERATOR(id, text, inputs, inputs, .attrs = attributes,                  \
                .infer = id##_infer);
 
-/* ---- narrow ------------------------------------------------------------ */
+/* ---- narrow ------------------------------------------------------------- */
 
 enum { DIM = 0, START = 1, LENGTH = 2 };
 
@@ -208,7 +208,7 @@ static int narrow_table(const lun_node *n, int d, int64_t *table,
 REMAP(narrow, "narrow(x, dim, start, length): from start, counted from 1", 1,
       narrow_attrs, 0)
 
-/* ---- pad --------------------------------------------------------------- */
+/* ---- pad ---------------------------------------------------------------- */
 
 enum { BEFORE = 0, AFTER = LUN_MAXDIM, MODE = 2 * LUN_MAXDIM, VALUE };
 enum { CONSTANT, REFLECT, REPLICATE };
@@ -264,7 +264,7 @@ REMAP(pad,
       "2 replicate",
       1, pad_attrs, (float)n->attr[VALUE])
 
-/* ---- roll -------------------------------------------------------------- */
+/* ---- roll --------------------------------------------------------------- */
 
 static const lun_attrdef roll_attrs[] = {
     {.name = "shift", .at = 0, .count = LUN_MAXDIM, .fallback = 0},
@@ -293,7 +293,7 @@ REMAP(roll,
       "round the end",
       1, roll_attrs, 0)
 
-/* ---- flip -------------------------------------------------------------- */
+/* ---- flip --------------------------------------------------------------- */
 
 static const lun_attrdef flip_attrs[] = {
     {.name = "dims", .at = 0, .count = LUN_MAXDIM, .fallback = LUN_UNSET},
@@ -317,7 +317,7 @@ static int flip_table(const lun_node *n, int d, int64_t *table, lun_err *err) {
 
 REMAP(flip, "flip(x, dims): those dimensions backwards", 1, flip_attrs, 0)
 
-/* ---- index_select ------------------------------------------------------ */
+/* ---- index_select ------------------------------------------------------- */
 
 static const lun_attrdef index_attrs[] = {
     {.name = "dim", .at = DIM, .count = 1, .fallback = 1},

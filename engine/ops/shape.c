@@ -6,7 +6,7 @@
 
 #include "ops.h"
 
-/* ---- the same values in the same order (`is_view`) ------------------------ */
+/* ---- the same values in the same order (`is_view`) ---------------------- */
 
 /* Nothing to compute: infer made the view.  The tape never calls it; a caller that
 ** runs an operator without a tape does. */
@@ -102,7 +102,7 @@ static int flatten_infer(lun_node *n, lun_err *err) {
 VIEW(flatten, "flatten(x, from): dims from .. last become one", flatten_attrs,
      flatten_infer);
 
-/* ---- strided copies ---------------------------------------------------- */
+/* ---- strided copies ----------------------------------------------------- */
 
 typedef struct copying {
   const ops_iter *it;
@@ -136,7 +136,7 @@ static int strided(const lun_node *n, int copies, int ndim, const int64_t *dim,
   return ops_rows(n, &it, copies, copy_row, &c, err);
 }
 
-/* ---- permute ----------------------------------------------------------- */
+/* ---- permute ------------------------------------------------------------ */
 
 static const lun_attrdef permute_attrs[] = {
     {.name = "dims", .at = 0, .count = LUN_MAXDIM, .fallback = LUN_UNSET},
@@ -195,7 +195,7 @@ OPS_OPERATOR(permute,
              "permute(x, dims): dimension d of the result is dims[d] of x", 1,
              1, .attrs = permute_attrs, .infer = permute_infer);
 
-/* ---- expand ------------------------------------------------------------ */
+/* ---- expand ------------------------------------------------------------- */
 
 static int expand_infer(lun_node *n, lun_err *err) {
   const lun_tensor *x = n->in[0];
@@ -240,7 +240,7 @@ OPS_PLAIN(expand);
 OPS_OPERATOR(expand, "expand(x, shape): repeats dimensions of 1; -1 keeps one",
              1, 1, .attrs = reshape_attrs, .infer = expand_infer);
 
-/* ---- concat ------------------------------------------------------------ */
+/* ---- concat ------------------------------------------------------------- */
 
 static const lun_attrdef concat_attrs[] = {
     {.name = "dim", .at = 0, .count = 1, .fallback = 2},

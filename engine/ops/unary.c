@@ -40,7 +40,7 @@ UNARY(floor, "floor(x)", NULL, ops_same, floorf(x), 0.0f * g)
 UNARY(round, "round(x): halves to even", NULL, ops_same, rintf(x), 0.0f * g)
 UNARY(sign, "sign(x): -1, 0 or 1", NULL, ops_same, sign_of(x), 0.0f * g)
 
-/* ---- clamp ------------------------------------------------------------- */
+/* ---- clamp -------------------------------------------------------------- */
 
 static const lun_attrdef clamp_attrs[] = {
     {.name = "min", .at = 0, .count = 1, .fallback = LUN_UNSET},

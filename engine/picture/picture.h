@@ -36,7 +36,7 @@ enum {
 int lun_image_new(lun_image **out, int width, int height, lun_err *err);
 void lun_image_free(lun_image *im); /* NULL is fine */
 
-/* ---- reading (probe.c, image.c) ---------------------------------------- */
+/* ---- reading (probe.c, image.c) ----------------------------------------- */
 
 typedef struct lun_image_info {
   const char *format; /* "JPEG", "PNG", "BMP": by content, not by name */
@@ -68,7 +68,7 @@ int lun_image_decode(lun_image **out, lun_image_info *info,
 int lun_image_load(lun_image **out, lun_image_info *info, const char *path,
                    lun_err *err);
 
-/* ---- resizing (resize.c) ----------------------------------------------- */
+/* ---- resizing (resize.c) ------------------------------------------------ */
 
 typedef enum lun_filter {
   LUN_NEAREST,
@@ -98,7 +98,7 @@ int lun_map_resize(float *out, int width, int height, const float *map, int w,
 int lun_image_crop(lun_image **out, const lun_image *im, int x, int y,
                    int width, int height, lun_err *err);
 
-/* ---- between pictures and networks (plane.c) --------------------------- */
+/* ---- between pictures and networks (plane.c) ---------------------------- */
 
 /*
 ** value = (byte * scale - mean[c]) / std[c] for output channel c, which reads
@@ -124,7 +124,7 @@ lun_range lun_map_range(const float *map, int64_t n);
 int lun_map_percentile(float *out, const float *map, int64_t n, double p,
                        lun_err *err);
 
-/* ---- drawing (draw.c) -------------------------------------------------- */
+/* ---- drawing (draw.c) --------------------------------------------------- */
 
 typedef struct lun_rgb {
   uint8_t r, g, b;
@@ -147,7 +147,7 @@ int lun_image_colormap(lun_image **out, const float *map, int width, int height,
                        const uint8_t *table, double lo, double hi,
                        lun_err *err);
 
-/* ---- text (text.c) ----------------------------------------------------- */
+/* ---- text (text.c) ------------------------------------------------------ */
 
 typedef struct lun_font lun_font;
 
@@ -171,7 +171,7 @@ int lun_text_width(const lun_font *f, double size, const char *text);
 int lun_text_draw(lun_image *im, const lun_font *f, double size, int x, int y,
                   int turned, lun_rgb colour, const char *text, lun_err *err);
 
-/* ---- writing (write.c) ------------------------------------------------- */
+/* ---- writing (write.c) -------------------------------------------------- */
 
 /*
 ** The bytes of a picture file; the caller frees *out with lun_free.  format:

@@ -1,4 +1,6 @@
-/* Made by tests/data/pictures.py with Pillow 9.4.0; do not edit. */
+/*
+** Made by tests/data/pictures.py with Pillow 9.4.0; do not edit.
+*/
 /* clang-format off */
 static const uint8_t jpeg[336] = {
     255, 216, 255, 224, 0, 16, 74, 70, 73, 70, 0, 1, 1, 0, 0, 1,

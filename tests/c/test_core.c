@@ -4,7 +4,7 @@
 */
 #include "tapecase.h"
 
-/* ---- memory ------------------------------------------------------------ */
+/* ---- memory ------------------------------------------------------------- */
 
 static void blocks_are_aligned(void) {
   static const size_t sizes[] = {0,    1,    63,      64,           4095,
@@ -66,7 +66,7 @@ static void the_nth_allocation_fails(void) {
   lun_free(r);
 }
 
-/* ---- tensors ----------------------------------------------------------- */
+/* ---- tensors ------------------------------------------------------------ */
 
 static void shapes_are_checked(void) {
   lun_err err;
@@ -197,7 +197,7 @@ static void random_numbers_are_counted(void) {
   CHECK(fabs(mean - 0.5) < 0.0105, "%g", mean); /* 5 / sqrt(12 N) */
 }
 
-/* ---- tape -------------------------------------------------------------- */
+/* ---- tape --------------------------------------------------------------- */
 
 static void fused_equals_unfused(void) {
   tapenet a, b;
@@ -429,7 +429,7 @@ static void misuse_is_told(void) {
   lun_tensor_release(small);
 }
 
-/* ---- refusals ---------------------------------------------------------- */
+/* ---- refusals ----------------------------------------------------------- */
 
 /* Forward and backward of a net of every kind of step; fused: the convolution
 ** waits for the relu, 2: and both for the pooling.  0: done. */

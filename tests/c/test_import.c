@@ -52,7 +52,7 @@ static void *copied(const void *data, size_t n, const imp_tensor *t,
   return got;
 }
 
-/* ---- half precision ---------------------------------------------------- */
+/* ---- half precision ----------------------------------------------------- */
 
 /* The definition: sign, 5 bits of exponent, 10 of fraction. */
 static double half_value(unsigned h) {
@@ -125,7 +125,7 @@ static void test_refused_values(void) {
   CHECK(status == LUN_EFORMAT && strstr(err.msg, "finite"), "%s", err.msg);
 }
 
-/* ---- permuted copies --------------------------------------------------- */
+/* ---- permuted copies ---------------------------------------------------- */
 
 /* Element by element, as the formula in copy.c says it. */
 static int64_t differences(const float *in, const float *out,
@@ -186,7 +186,7 @@ static void test_copies(void) {
     check_permuted(cases[i].ndim, cases[i].dim, cases[i].perm);
 }
 
-/* ---- pickles ----------------------------------------------------------- */
+/* ---- pickles ------------------------------------------------------------ */
 
 static int run_pickle(const char *p, size_t n, imp_kind *kind, lun_err *err) {
   imp_file f = {.fd = -1, .h5 = -1};
@@ -300,7 +300,7 @@ static void test_random_pickles(void) {
   CHECK(ended == 20000, "%d of 20000", ended);
 }
 
-/* ---- the plan ---------------------------------------------------------- */
+/* ---- the plan ----------------------------------------------------------- */
 
 /* n bytes through a pipe in pieces of `step`, read back as a plan. */
 static int plan_through_pipe(size_t n, size_t step, lun_err *err) {
@@ -432,7 +432,7 @@ static void test_wrong_plans(void) {
   }
 }
 
-/* ---- the jail ---------------------------------------------------------- */
+/* ---- the jail ----------------------------------------------------------- */
 
 typedef void deed(int other);
 

@@ -1,11 +1,11 @@
 /*
-** The operators' values against literals worked out by hand or printed by
-** PyTorch 1.13 (named beside each); shapes, NaN, ties.
+** test_ops.c - the operators' values against literals worked out by hand or
+** printed by PyTorch 1.13 (named beside each); shapes, NaN, ties.
 */
 #include "naive.h"
 #include "opcase.h"
 
-/* ---- literal values ---------------------------------------------------- */
+/* ---- literal values ----------------------------------------------------- */
 
 typedef struct literal {
   const char *op, *attrs, *inputs;
@@ -203,7 +203,7 @@ static void shapes_are_those_of_pytorch(void) {
   }
 }
 
-/* ---- plain twins ------------------------------------------------------- */
+/* ---- plain twins -------------------------------------------------------- */
 
 /* Reductions of more than one piece.  Sums are carried in double, so only
 ** the rounding of the result is left: 1 ulp, here below 1e-7 of it. */
@@ -296,7 +296,7 @@ static void conv2d_hands_its_geometry_on(void) {
   opcase_close(&c);
 }
 
-/* ---- NaN and ties ------------------------------------------------------ */
+/* ---- NaN and ties ------------------------------------------------------- */
 
 /* One NaN in, at least one NaN out: no picture may hide it. */
 static void nan_stays_nan(void) {

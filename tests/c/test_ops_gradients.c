@@ -1,12 +1,13 @@
 /*
-** Every operator's true gradient against central differences of its forward,
-** in every input that is differentiable, with two gradient copies at once.
+** test_ops_gradients.c - every operator's true gradient against central
+** differences of its forward, in every input that is differentiable, with two
+** gradient copies at once.
 **
-** With the loss L = sum dy y: (L(x + h) - L(x - h)) / 2h, summed in double;
-** h = 0.004 is below a third of the smallest gap between input values (see
-** opcase.h), so no kink lies within it.  The forward is float32: its
-** rounding, about 1e-7 L / h, and the third derivative's h^2 / 6 stay under
-** 2e-3 of the largest gradient; a wrong factor, sign or index does not.
+** With the loss L = sum dy y: (L(x + h) - L(x - h)) / 2h, summed in double; h = 0.004 is below a third of the smallest gap between
+** input values (see opcase.h), so no kink lies within it.  The forward is
+** float32: its rounding, about 1e-7 L / h, and the third derivative's h^2 / 6
+** stay under 2e-3 of the largest gradient; a wrong factor, sign or index does
+** not.
 */
 #include "opcase.h"
 #include "oprows.h"

@@ -1,8 +1,8 @@
 /*
-** Every operator, forward and backward, with an allocator that refuses the
-** first, the second, the third ... request: LUN_ENOMEM with a message, and
-** afterwards not a block more than before.  And: results have the same bits
-** for any number of threads.
+** test_ops_memory.c - every operator, forward and backward, with an allocator
+** that refuses the first, the second, the third ... request: LUN_ENOMEM with a
+** message, and afterwards not a block more than before.  And: results have the
+** same bits for any number of threads.
 */
 #include "opcase.h"
 #include "oprows.h"
@@ -46,7 +46,7 @@ static void no_refusal_leaks(const oprow *r) {
   CHECK(status == LUN_OK && n > 1, "%s {%s}: %s", r->op, r->attrs, err.msg);
 }
 
-/* ---- threads ----------------------------------------------------------- */
+/* ---- threads ------------------------------------------------------------ */
 
 /* Larger than one job, so that the pool has something to share. */
 static const oprow large[] = {
@@ -111,7 +111,7 @@ static void bits_do_not_depend_on_threads(const oprow *r) {
   lun_set_threads(before);
 }
 
-/* ---- interruption ------------------------------------------------------ */
+/* ---- interruption ------------------------------------------------------- */
 
 static void an_interrupt_stops_a_large_operator(void) {
   opcase c;

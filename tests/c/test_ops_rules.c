@@ -1,10 +1,11 @@
 /*
-** Backward rules against their formulas, convolution and relu in one pass
-** against one after the other, every message, the table of operators.
+** test_ops_rules.c - backward rules against their formulas, convolution and
+** relu in one pass against one after the other, every message, the table of
+** operators.
 */
 #include "opcase.h"
 
-/* ---- backward rules ---------------------------------------------------- */
+/* ---- backward rules ----------------------------------------------------- */
 
 typedef double formula(double x, double y, double dy, double plain, double p);
 
@@ -91,7 +92,7 @@ static void relu_rules_need_the_output_alone(void) {
   opcase_close(&c);
 }
 
-/* ---- convolution and relu in one pass ---------------------------------- */
+/* ---- convolution and relu in one pass ----------------------------------- */
 
 /* join's pass against forward and then relu; the gated gradient against the
 ** plain one and then relu's rule.  The same kernels sum in the same order in
@@ -148,7 +149,7 @@ static void fused_equals_unfused(const char *op, const char *attrs,
   opcase_close(&c);
 }
 
-/* ---- messages ---------------------------------------------------------- */
+/* ---- messages ----------------------------------------------------------- */
 
 static const struct {
   const char *op, *attrs, *inputs;
@@ -258,7 +259,7 @@ static void messages_name_the_layer_and_both_numbers(void) {
   }
 }
 
-/* ---- the table --------------------------------------------------------- */
+/* ---- the table ---------------------------------------------------------- */
 
 static void the_table_is_complete_and_consistent(void) {
   int count = 0;

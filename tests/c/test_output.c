@@ -16,7 +16,7 @@
 
 #include "check.h"
 
-/* ---- a file system that knows no O_TMPFILE ------------------------------- */
+/* ---- a file system that knows no O_TMPFILE ------------------------------ */
 
 static int no_tmpfile;
 
@@ -31,7 +31,7 @@ int openat(int dir, const char *path, int flags, ...) {
   return (int)syscall(SYS_openat, dir, path, flags, mode);
 }
 
-/* ---- a disk that fails at the nth renaming, or cannot exchange names ----- */
+/* ---- a disk that fails at the nth renaming, or cannot exchange names ---- */
 
 static int rename_fails_at, no_exchange;
 
@@ -45,7 +45,7 @@ int renameat(int a, const char *from, int b, const char *to) {
   return renameat2(a, from, b, to, 0);
 }
 
-/* ---- helpers --------------------------------------------------------------*/
+/* ---- helpers ------------------------------------------------------------ */
 
 static lun_err err;
 
@@ -95,7 +95,7 @@ static void die_writing(const char *path) {
   waitpid(pid, NULL, 0);
 }
 
-/* ---- the tests ------------------------------------------------------------*/
+/* ---- the tests ---------------------------------------------------------- */
 
 static void writes(void) {
   struct stat s;

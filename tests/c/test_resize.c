@@ -1,4 +1,6 @@
-/* test_resize.c - resizing against Pillow 9.4: the same bytes. */
+/*
+** test_resize.c - resizing against Pillow 9.4: the same bytes.
+*/
 #include "../../engine/picture/picture.h"
 #include <zlib.h>
 

@@ -12,7 +12,7 @@
 
 static char path[64], folder[] = "/dev/shm/lunette_XXXXXX"; /* else /tmp */
 
-/* ---- files by hand ----------------------------------------------------- */
+/* ---- files by hand ------------------------------------------------------ */
 
 static void write_bytes(const void *p, size_t n) {
   FILE *f = fopen(path, "wb");
@@ -113,7 +113,7 @@ static void flipped_bits_do_no_harm(void) {
     }
 }
 
-/* ---- what the format forbids ------------------------------------------- */
+/* ---- what the format forbids -------------------------------------------- */
 
 #define T(shape, from, to)                                                     \
   "{\"dtype\":\"F32\",\"shape\":" shape ",\"data_offsets\":[" from "," to "]}"
@@ -247,7 +247,7 @@ static void what_is_no_file(void) {
   unlink(fifo);
 }
 
-/* ---- values ------------------------------------------------------------ */
+/* ---- values ------------------------------------------------------------- */
 
 static uint32_t bits(float x) {
   uint32_t u;
@@ -350,7 +350,7 @@ static void dtypes_are_widened(void) {
     }
 }
 
-/* ---- writing ----------------------------------------------------------- */
+/* ---- writing ------------------------------------------------------------ */
 
 static lun_tensor *filled(int ndim, const int64_t *dim, float step) {
   lun_tensor *t;
@@ -440,7 +440,7 @@ static void no_refusal_leaks(void) {
   }
 }
 
-/* ---- whatever comes ---------------------------------------------------- */
+/* ---- whatever comes ----------------------------------------------------- */
 
 static void leave_no_files(void) {
   unlink(path);

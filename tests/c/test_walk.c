@@ -5,7 +5,7 @@
 */
 #include "tapecase.h"
 
-/* ---- the true gradient ------------------------------------------------- */
+/* ---- the true gradient -------------------------------------------------- */
 
 /* sum(seed * net(x)) in double, run anew. */
 static double score(const lun_tensor *x, const lun_tensor *seed) {
@@ -160,7 +160,7 @@ static void no_path_gives_nothing(void) {
   lun_tape_release(tape);
 }
 
-/* ---- rules ------------------------------------------------------------- */
+/* ---- rules -------------------------------------------------------------- */
 
 static const struct {
   const char *rule;
@@ -213,7 +213,7 @@ static void rules_follow_their_formulas(void) {
   }
 }
 
-/* ---- a rule of one's own ----------------------------------------------- */
+/* ---- a rule of one's own ------------------------------------------------ */
 
 /* dx = |dy| where the unit is open; in half the strength where it is shut. */
 static lun_slopes absolute_gate(const double *attr) {
@@ -579,7 +579,7 @@ static void walks_leave_nothing_behind(void) {
   tapenet_close(&n);
 }
 
-/* ---- hooks ------------------------------------------------------------- */
+/* ---- hooks -------------------------------------------------------------- */
 
 /* dx = 2 dy at the second relu, given back by the caller. */
 static void answers_are_used(void) {

@@ -94,7 +94,7 @@ static int fails(const char *call) {
 
 #define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
-/* ---- memory ---- */
+/* ---- memory ------------------------------------------------------------- */
 
 void *__libc_malloc(size_t n);
 void *__libc_calloc(size_t n, size_t size);
@@ -123,7 +123,7 @@ int posix_memalign(void **p, size_t to, size_t n) {
   return *p ? 0 : ENOMEM;
 }
 
-/* ---- files ---- */
+/* ---- files -------------------------------------------------------------- */
 
 ssize_t write(int fd, const void *p, size_t n) {
   if (fails("write")) {
