@@ -1,40 +1,106 @@
--- Every method that needs no other options, one picture a method, on one canvas.
+-- Every method on one picture, on one canvas, family by family.
+-- Methods that sample do so a few times only, unless --whole asks for their defaults.
+--   lunette scripts/gallery.lua photo.jpg --classes hen --layer fire8.concat
 local lu = require "lunette"
 
 local args = lu.cli {
-  "gallery.lua [image ...]", model = "vgg16", classes = "predicted",
-  out = "out/gallery.png", columns = 6, scale = 1,
+  "gallery.lua [image ...]", model = "vgg16", classes = "predicted", layer = "",
+  out = "out/gallery.png", columns = 8, whole = false, scale = 1,
 }
 
 local net = assert(lu.load(args.model))
 local images = assert(net:images(args))
-local x = images:rows(1)
-local run = net:run(x)
+local class = type(args.classes) == "table" and args.classes[1] or args.classes
+local run = net:run(images:rows(1), { modifiers = { "linear" } })
 
----Few samples: a gallery is a survey.
-local few = { samples = 8, count = 60, steps = 16, most = 16, segments = 4,
-              max_sigma = 10, window = 28, stride = 14 }
 
-local canvas, row, titles = lu.canvas { columns = args.columns, scale = args.scale,
-  title = "Methods, " .. net.name }, {}, {}
-canvas:row("", { images.pictures[1] })
-local function flush()
-  if #row > 0 then canvas:row("", row, { captions = titles, colorbar = false }) end
-  row, titles = {}, {}
+---The last map, or what a classifier that is a convolution itself reads (SqueezeNet).
+local function features()
+  local last, convolutions = net:last_map(), net:layers "conv2d"
+  for _, dense in ipairs(net:layers "linear") do
+    if dense.index > last.index then return last.name end
+  end
+  return convolutions[#convolutions].from[1]
 end
-for name, method in pairs(lu.methods) do
+
+
+local layer = args.layer ~= "" and args.layer or features()
+
+---What keeps a survey short, and the strongest channel for what is of one unit.
+local few = { samples = 64, count = 128, steps = 16, most = 32, segments = 4,
+              designs = 64, cells = 4, max_sigma = 20, window = 32, stride = 16 }
+local each = lu.gradient_x_activation(run, { score = class, layer = layer })
+local always = { layer = layer, score = class,
+                 unit = math.floor(each[1]:sum { dims = { 2, 3 } }:argmax()) }
+
+local over = { overlay = images.pictures[1], colormap = "jet", vmin = 0, vmax = 1 }
+local over_grey = { overlay = images.pictures[1], grey = true, alpha = 0.6,
+                    colormap = "coolwarm", vmin = -1, vmax = 1 }
+local alone = { colormap = "coolwarm", vmin = -1, vmax = 1 }
+
+
+---How a method's map is drawn: of a layer over the picture, of regions over a grey one,
+---of pixels by itself.
+local function look_of(row)
+  if row.draws == "overlay" or row.draws == "channels" then return over end
+  return row.family == "perturbation" and over_grey or alone
+end
+
+
+---From -1 to 1, the largest percent all 1; what has one sign, as RISE, from 0.
+local function scaled(map, look)
+  if look == over then return map:relu():normalize() end
+  if look == over_grey and map:stats().min >= 0 then return map:normalize() end
+  local m = lu.core.image.percentile(map, 99)
+  return map / (m > 0 and m or math.max(map:abs():max():item(), 1e-30))
+end
+
+
+---The map (H,W) of the picture, or nil where the method gives none.
+local function map_of(row)
   local opts = {}
-  for key, value in pairs(few) do
-    if method.options[key] then opts[key] = value end
+  for _, more in ipairs { always, args.whole and {} or few } do
+    for key, value in pairs(more) do opts[key] = row.options[key] and value end
   end
-  if method.options.score then
-    opts.score = type(args.classes) == "table" and args.classes[1] or args.classes
-  end
-  if method.options.modifiers then opts.modifiers = { "linear" } end
-  local map = require("lunette.picture.drawn").planes(method(run, opts))
-  if map:dim() == 3 then row[#row + 1], titles[#titles + 1] = map[1], name end
-  if #row == args.columns then flush() end
+  local map = row(run, opts)
+  if map:dim() == 4 then map = map:sum { dims = { 2 } } end
+  if map:dim() == 3 then return map:detach()[1] end
+  print(("%s is no map: %s"):format(row.name, map))
+  return nil
 end
-flush()
+
+
+local groups = {} -- family and look -> maps and names
+local function group_of(row)
+  local look = look_of(row)
+  for _, group in ipairs(groups) do
+    if group.family == row.family and group.look == look then return group end
+  end
+  groups[#groups + 1] = { family = row.family or "others", look = look, maps = {},
+                          names = {} }
+  return groups[#groups]
+end
+
+
+for name, row in pairs(lu.methods) do
+  local group, map = group_of(row), map_of(row)
+  group.maps[#group.maps + 1] = map and scaled(map, group.look)
+  group.names[#group.maps] = name
+end
+table.sort(groups, function(a, b) return a.family < b.family end)
+
+local canvas = lu.canvas { columns = args.columns, scale = args.scale, cell = 160,
+  title = ("What the methods say of %s, %s"):format(net.name, layer) }
+canvas:row("picture", { images.pictures[1] }, { captions = { images.titles[1] } })
+for _, group in ipairs(groups) do
+  for i = 1, #group.maps, args.columns do
+    local last = math.min(i + args.columns - 1, #group.maps)
+    local look = { colorbar = false,
+                   captions = table.move(group.names, i, last, 1, {}) }
+    for key, value in pairs(group.look) do look[key] = value end
+    local maps = table.move(group.maps, i, last, 1, {})
+    canvas:row(i == 1 and group.family or "", maps, look)
+  end
+end
 assert(canvas:save(args.out))
 print("wrote " .. args.out)

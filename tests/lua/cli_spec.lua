@@ -95,7 +95,8 @@ end)
 
 
 describe("scripts/", function()
-  for _, name in ipairs { "saliency", "gradcam", "custom_modifier" } do
+  for _, name in ipairs { "saliency", "gradcam", "custom_modifier", "compare",
+                           "which_layer", "gallery" } do
     it(name .. ".lua explains pictures", function()
       local script = ("'%s/scripts/%s.lua'"):format(t.root(), name)
       check(script .. " --help", 0, "Usage: " .. name .. ".lua", "%-%-model")
@@ -113,6 +114,47 @@ describe("scripts/", function()
       check(script .. " --colour red", 64, "unknown option")
     end)
   end
+
+  it("compare.lua compares methods, rules, layers and files", function()
+    local script = ("'%s/scripts/compare.lua' 'a picture.png' "):format(t.root())
+      .. "--model tiny.safetensors --out c.png "
+    check(script .. "--methods gradcam,gradcam", 0, "SSIM 1.00, Spearman 1.00")
+    local text = check(script .. "--methods saliency --rules vanilla,guided", 0,
+                       "a picture: SSIM %-?%d%.%d+, Spearman %-?%d%.%d+; most apart")
+    assert.is_nil(text:find("SSIM 1.00", 1, true))
+    check(script .. "--methods gradcam --layers conv_1_2,", 0, "wrote c.png")
+    local maps = "--maps c-gradcam_conv_1_2.npy,c-gradcam.npy"
+    local again = check(("'%s/scripts/compare.lua' %s --out d.png"):format(t.root(),
+                        maps), 0, "map 1: SSIM")
+    assert.matches("wrote d.png", again)
+    check(script .. "--methods gradcm", 70, "no method 'gradcm'")
+    check(("'%s/scripts/compare.lua' --maps none.npy,x.npy"):format(t.root()), 70,
+          "none.npy")
+  end)
+
+  it("which_layer.lua goes over the layers that have a map", function()
+    local script = ("'%s/scripts/which_layer.lua' 'a picture.png' "):format(t.root())
+      .. "--model tiny.safetensors --steps 3 --out w.png "
+    local text = check(script, 0, "best: relu_%d_%d %([+-]%d%.%d+%)")
+    for _, name in ipairs { "relu_1_1", "relu_1_2", "relu_2_1", "relu_2_2" } do
+      assert.matches("\n" .. name .. " +%d+ x %d+ +%d", text)
+    end
+    check(script .. "--method gradcam_pp", 0, "wrote w.png")
+    check(script .. "--method activation", 0, "wrote w.png")
+    check(script .. "--method saliency", 70, "saliency looks at no layer")
+  end)
+
+  it("gallery.lua draws every method that has a map", function()
+    local json = require "lunette.base.json"
+    local record = json.decode(t.read(folder .. "/new folder/gallery.json"))
+    local drawn, methods = {}, require "lunette.methods"
+    for _, row in ipairs(record.rows) do
+      for _, name in ipairs(row.captions) do drawn[name] = true end
+    end
+    for name in pairs(methods) do
+      if name ~= "layer_ablation" then assert.is_true(drawn[name] or false, name) end
+    end
+  end)
 
   it("stay under 40 lines and open with a sentence", function()
     for _, name in ipairs { "saliency", "gradcam", "summary", "custom_modifier" } do

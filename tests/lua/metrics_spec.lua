@@ -133,3 +133,80 @@ describe("misuse", function()
     end, "tolerance")
   end)
 end)
+
+
+describe("Spearman's correlation", function()
+  it("is of ranks, equal values sharing one", function()
+    local function of(a, b)
+      return (metrics.spearman(core.tensor { a }, core.tensor { b }))
+    end
+    assert.equal(1, of({ 1, 2, 3, 4 }, { 1, 4, 9, 160 }))
+    assert.equal(-1, of({ 1, 2, 3, 4 }, { 4, 3, 2, 1 }))
+    -- ranks 1, 2.5, 2.5, 4 and 1, 3, 2, 4: by hand 4.5 / sqrt(4.5 * 5)
+    assert.near(4.5 / math.sqrt(22.5), of({ 1, 2, 2, 3 }, { 1, 3, 2, 4 }), 1e-12)
+    assert.equal(0, of({ 1, 1, 1, 1 }, { 1, 2, 3, 4 }))
+  end)
+
+  it("of unrelated maps is near 0, one a map", function()
+    local a, b = core.uniform(1, 1, 3, 60, 50), core.uniform(1, 2, 3, 60, 50)
+    local mean, each = metrics.spearman(a, b)
+    assert.equal(3, #each)
+    assert.near(0, mean, 4 / math.sqrt(9000)) -- four deviations
+    assert.near(mean, (each[1] + each[2] + each[3]) / 3, 1e-12)
+  end)
+end)
+
+
+---SSIM of two maps (H,W) by its formula, window by window, in doubles.
+local function naive_ssim(a, b, range)
+  local h, w, weight, total = a:dim(1), a:dim(2), {}, 0
+  for y = -5, 5 do
+    for x = -5, 5 do
+      weight[#weight + 1] = math.exp(-(y * y + x * x) / (2 * 1.5 ^ 2))
+      total = total + weight[#weight]
+    end
+  end
+  local sum, count = 0, 0
+  for top = 0, h - 11 do
+    for left = 0, w - 11 do
+      local m = { a = 0, b = 0, aa = 0, bb = 0, ab = 0 }
+      for k = 0, 120 do
+        local p = (top + k // 11) * w + left + k % 11 + 1
+        local u, v, g = a:view(h * w)[p], b:view(h * w)[p], weight[k + 1] / total
+        m.a, m.b, m.aa = m.a + g * u, m.b + g * v, m.aa + g * u * u
+        m.bb, m.ab = m.bb + g * v * v, m.ab + g * u * v
+      end
+      local c1, c2 = (0.01 * range) ^ 2, (0.03 * range) ^ 2
+      sum = sum + (2 * m.a * m.b + c1) * (2 * (m.ab - m.a * m.b) + c2)
+        / ((m.a ^ 2 + m.b ^ 2 + c1) * (m.aa - m.a ^ 2 + m.bb - m.b ^ 2 + c2))
+      count = count + 1
+    end
+  end
+  return sum / count
+end
+
+
+describe("SSIM", function()
+  it("is the mean over Gaussian windows, as by hand", function()
+    local a, b = core.uniform(1, 1, 17, 14), core.uniform(1, 2, 17, 14)
+    b = a * 0.5 + b * 0.5
+    local lo = math.min(a:stats().min, b:stats().min)
+    local range = math.max(a:stats().max, b:stats().max) - lo
+    local got, _, where = metrics.ssim(a, b)
+    -- float32 and variances as differences: 1e-5 of values of about 1
+    assert.near(naive_ssim(a, b, range), got, 1e-5)
+    assert.same({ 7, 4 }, where[1]:shape())
+    assert.near(naive_ssim(a, b, 2), (metrics.ssim(a, b, { range = 2 })), 1e-5)
+    assert.near(1, (metrics.ssim(a, a)), 1e-6)
+    assert.equal(1, (metrics.ssim(core.ones(12, 12), core.ones(12, 12))))
+    assert.is_true(metrics.ssim(a, 1 - a) < 0)
+  end)
+
+  it("wants maps as large as its window", function()
+    local ok, message = pcall(metrics.ssim, core.ones(8, 20), core.ones(8, 20))
+    assert.is_false(ok)
+    assert.matches("8 x 20 are smaller than a window of 11; give { window = }", message)
+    assert.near(1, (metrics.ssim(core.uniform(1, 1, 8, 20), core.uniform(1, 1, 8, 20),
+                                 { window = 7 })), 1e-6)
+  end)
+end)
