@@ -9,13 +9,20 @@
 */
 #include <errno.h>
 #include <math.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "picture.h"
 
-#define STBTT_malloc(n, u) ((void)(u), lun_malloc(n))
-#define STBTT_free(p, u)   ((void)(u), lun_free(p))
+static void *scratch_take(void *scratch, size_t n);
+static void scratch_give(void *scratch, void *p);
+
+#define STBTT_malloc(n, u) scratch_take(u, n)
+#define STBTT_free(p, u)   scratch_give(u, p)
+#define STBTT_assert(x)    ((void)(x)) /* what they guard is in scratch_take */
 #define STBTT_STATIC
 #define STB_TRUETYPE_IMPLEMENTATION
 #if defined(__GNUC__) /* somebody else's code: not our warnings */
@@ -42,6 +49,46 @@ struct lun_font {
   stbtt_fontinfo info;
   uint8_t *bytes;
 };
+
+/* ---- memory for stb_truetype --------------------------------------------- */
+
+/* It writes to some blocks without a look whether it got them, and leaves a
+** glyph out in silence where it does look.  So a failed allocation leaves it by
+** longjmp, and what it still held is in this list. */
+typedef union block {
+  struct {
+    union block *next, *before;
+  } list;
+  max_align_t align;
+} block;
+
+typedef struct scratch {
+  block *held;
+  jmp_buf no_memory;
+} scratch;
+
+static void *scratch_take(void *memory, size_t n) {
+  scratch *s = memory;
+  block *b = n < SIZE_MAX - sizeof *b ? lun_malloc(sizeof *b + n) : NULL;
+  if (!b) longjmp(s->no_memory, 1);
+  b->list.next = s->held;
+  b->list.before = NULL;
+  if (s->held) s->held->list.before = b;
+  s->held = b;
+  return b + 1;
+}
+
+static void scratch_give(void *memory, void *p) {
+  scratch *s = memory;
+  block *b = p ? (block *)p - 1 : NULL;
+  if (!b) return;
+  if (b->list.next) b->list.next->list.before = b->list.before;
+  if (b->list.before)
+    b->list.before->list.next = b->list.next;
+  else
+    s->held = b->list.next;
+  lun_free(b);
+}
 
 /* ---- the font ----------------------------------------------------------- */
 
@@ -177,6 +224,20 @@ typedef struct glyph_room {
   size_t bytes;
 } glyph_room;
 
+/* Fills the room with the coverage of the glyph, which begins at that part of a
+** pixel; 0 when there is no memory for it. */
+static int cover(glyph_room *room, const pen *p, float part, scratch *memory) {
+  stbtt_fontinfo info = p->font->info;
+  if (setjmp(memory->no_memory)) {
+    while (memory->held) scratch_give(memory, memory->held + 1);
+    return 0;
+  }
+  info.userdata = memory;
+  stbtt_MakeGlyphBitmapSubpixel(&info, room->px, room->w, room->h, room->w,
+                                p->scale, p->scale, part, 0, p->glyph);
+  return 1;
+}
+
 /* Draws glyph p->glyph's coverage into room; its corner relative to the base
 ** line's start comes back in left, top. */
 static int rasterise(glyph_room *room, const pen *p, int *left, int *top,
@@ -184,6 +245,7 @@ static int rasterise(glyph_room *room, const pen *p, int *left, int *top,
   const stbtt_fontinfo *info = &p->font->info;
   float whole = floorf(p->at), part = p->at - whole;
   int x0, y0, x1, y1;
+  scratch memory = {0};
   size_t need;
   stbtt_GetGlyphBitmapBoxSubpixel(info, p->glyph, p->scale, p->scale, part, 0,
                                   &x0, &y0, &x1, &y1);
@@ -201,9 +263,9 @@ static int rasterise(glyph_room *room, const pen *p, int *left, int *top,
     room->bytes = need;
   }
   memset(room->px, 0, need);
-  stbtt_MakeGlyphBitmapSubpixel(info, room->px, room->w, room->h, room->w,
-                                p->scale, p->scale, part, 0, p->glyph);
-  return LUN_OK;
+  return cover(room, p, part, &memory)
+             ? LUN_OK
+             : lun_fail(err, LUN_ENOMEM, "no memory for a letter");
 }
 
 static void tint(lun_image *im, int x, int y, lun_rgb colour, int coverage) {

@@ -374,6 +374,35 @@ static long drawn(const lun_font *f, const char *text, int turned) {
   return sum;
 }
 
+/* Letters over and under 64 pixels, whose scan lines lie elsewhere: no memory is
+** an error, never a text without a letter. */
+static void text_survives_a_refusing_allocator(void) {
+  lun_font *f = NULL;
+  lun_image *whole = NULL, *im = NULL;
+  lun_rgb black = {0, 0, 0};
+  int st = LUN_ENOMEM;
+  long nth = 0;
+  size_t blocks;
+  if (lun_font_open(&f, NULL, NULL) != LUN_OK) return;
+  lun_image_new(&whole, 300, 150, NULL);
+  lun_image_new(&im, 300, 150, NULL);
+  lun_image_fill(whole, 0, 0, 300, 150, (lun_rgb){255, 255, 255});
+  lun_text_draw(whole, f, 120, 0, 120, 0, black, "e\xC3\xA4 M", NULL);
+  blocks = lun_mem().blocks;
+  while (st == LUN_ENOMEM && ++nth < 200) {
+    lun_image_fill(im, 0, 0, 300, 150, (lun_rgb){255, 255, 255});
+    lun_mem_fail_at(nth);
+    st = lun_text_draw(im, f, 120, 0, 120, 0, black, "e\xC3\xA4 M", NULL);
+    lun_mem_fail_at(0);
+    CHECK(lun_mem().blocks == blocks, "leak at %ld", nth);
+  }
+  CHECK(st == LUN_OK && nth > 20, "code %d at %ld", st, nth);
+  CHECK(memcmp(im->px, whole->px, bytes_of(im)) == 0, "the same at the end");
+  lun_image_free(im);
+  lun_image_free(whole);
+  lun_font_close(f);
+}
+
 static void text(void) {
   lun_font *f = NULL, *none = NULL;
   lun_err err = {0, ""};
@@ -439,6 +468,7 @@ int main(void) {
     TEST(planes_and_back());
     TEST(ranges());
     TEST(text());
+    TEST(text_survives_a_refusing_allocator());
     lun_mem_trim();
   }
   DONE("test_image");

@@ -3,6 +3,7 @@
 ** bytes choose filter, target size and box.
 */
 #include "../../engine/picture/picture.h"
+#include "budget.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n) {
   lun_image_info info;
   lun_err err = {0, ""};
   const uint8_t *c;
+  budget_begin();
   if (n < 8) return 0;
   n -= 4, c = p + n;
   if (lun_image_probe(&info, p, n, "x", &err) == LUN_OK &&

@@ -5,6 +5,7 @@
 ** header with a computed length, 5 HDF5 only, 6 ONNX however it begins. After a listing that worked,
 ** every tensor is copied in its own order (imp_copy), as a plan would. */
 #include "../../engine/import/import.h"
+#include "budget.h"
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -113,6 +114,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n) {
   imp_file f;
   lun_err err = {0, ""};
   size_t m;
+  budget_begin();
   if (n == 0 || n > sizeof buf - 4096) return 0;
 #if WHICH == 5
   if (n < 8 || memcmp(p, "\x89HDF\r\n\x1a\n", 8)) return 0;

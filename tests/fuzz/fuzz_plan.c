@@ -3,6 +3,7 @@
 ** of four tensors.
 */
 #include "../../engine/import/import.h"
+#include "budget.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n) {
   lun_err err = {0, ""};
   char *plan, *copy;
   size_t got;
+  budget_begin();
   if (ftruncate(plan_fd, 0) || pwrite(plan_fd, p, n, 0) != (ssize_t)n ||
       lseek(plan_fd, 0, SEEK_SET))
     abort();

@@ -4,6 +4,7 @@
 ** the first byte is < 0x80; otherwise it is computed, so that the mutator gets
 ** past it: byte 0 = 0x80 | pad, then header text up to a NUL, then data. */
 #include "../../engine/lunette.h"
+#include "budget.h"
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n) {
   lun_err err = {0, ""};
   const char *k, *v;
   double sum = 0;
+  budget_begin();
   if (n == 0 || n > sizeof buf - 16) return 0;
   if (p[0] & 0x80) {
     const uint8_t *nul = memchr(p + 1, 0, n - 1);

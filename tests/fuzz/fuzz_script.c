@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "budget.h"
+
 enum { LINES = 1 << 14 };
 __attribute__((
     section("__libfuzzer_extra_counters"))) static uint8_t reached[LINES];
@@ -49,6 +51,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n) {
+  budget_begin();
   lua_rawgeti(state, LUA_REGISTRYINDEX, reader);
   lua_pushlstring(state, (const char *)p, n);
   if (lua_pcall(state, 1, 0, 0) != LUA_OK) give_up(READER);

@@ -3,6 +3,7 @@
 ** bytes are size (any double), direction and place.
 */
 #include "../../engine/picture/picture.h"
+#include "budget.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n) {
   double size;
   char *text;
   int above, below;
+  budget_begin();
   if (!font && lun_font_open(&font, NULL, &err) != LUN_OK) return 0;
   if (n < 10) return 0;
   memcpy(&size, p, 8);
