@@ -1,0 +1,72 @@
+---Activations of Keras that are layers.
+local activations = require "lunette.weights.import.keras.activations"
+local common = require "lunette.weights.import.keras.rows.common"
+
+local M = {}
+local number, over_channels = common.number, common.over_channels
+
+
+function M.Activation(e, call, xs, c)
+  return activations.apply(e, call, call.name, e:real(call, xs[1]), c.activation)
+end
+
+
+function M.ReLU(e, call, xs, c)
+  local x = e:real(call, xs[1])
+  local slope = number(e, call, c.negative_slope, 0)
+  if number(e, call, c.threshold, 0) ~= 0 then
+    e.fail(call, "a threshold is not supported")
+  end
+  local most = c.max_value
+  if type(most) ~= "number" then
+    if slope == 0 then return e:add(call, call.name, "relu", { x }) end
+    return e:add(call, call.name, "leaky_relu", { x }, { slope = slope })
+  end
+  if slope ~= 0 then e.fail(call, "a slope and a maximum are not supported") end
+  if most == 6 then return e:add(call, call.name, "relu6", { x }) end
+  return e:add(call, call.name, "clamp", { x }, { min = 0, max = most })
+end
+
+
+function M.LeakyReLU(e, call, xs, c)
+  local slope = number(e, call, c.negative_slope, nil) or number(e, call, c.alpha, 0.3)
+  return e:add(call, call.name, "leaky_relu", { e:real(call, xs[1]) },
+               { slope = slope })
+end
+
+
+function M.ELU(e, call, xs, c)
+  return e:add(call, call.name, "elu", { e:real(call, xs[1]) },
+               { alpha = number(e, call, c.alpha, 1) })
+end
+
+
+function M.Softmax(e, call, xs, c)
+  local x = e:real(call, xs[1])
+  if not over_channels(e, c.axis, x) then
+    e.fail(call, "a softmax over another axis than the channels")
+  end
+  return e:add(call, call.name, "softmax", { x })
+end
+
+
+---max(x,0) + alpha min(x,0): alpha (H,W,C), with 1 where it is shared.
+function M.PReLU(e, call, xs)
+  local x, name = e:real(call, xs[1]), call.name
+  local alpha = e:find(call, { "alpha" }, 1)
+  local s = alpha.shape
+  local shape, view, perm = s, s, { 1 }
+  if #s == 3 and not e.first then
+    shape, perm = { s[3], s[1], s[2] }, { 3, 1, 2 }
+  elseif #s ~= 1 then
+    perm = { 1, 2, 3 }
+  end
+  local high = e:add(call, name .. "_high", "relu", { x })
+  local low = e:add(call, name .. "_low", "minimum", { x, 0 })
+  low = e:add(call, name .. "_slope", "mul", { low, { param = "alpha",
+                                                      shape = shape } })
+  e:param(call, low.name, "alpha", alpha, view, perm, shape)
+  return e:add(call, name, "add", { high, low })
+end
+
+return M

@@ -1,0 +1,99 @@
+---Keras' layers in ours: a row a class. `row(e, call, xs, config)` adds layers (see
+---emit.lua) and returns the value that they put out; what a config leaves out has
+---Keras' default. A class without a row is refused by its name.
+local common = require "lunette.weights.import.keras.rows.common"
+
+local M = {}
+local over_channels = common.over_channels
+
+for _, file in ipairs { "weighted", "normalisation", "activation", "pooling",
+                        "shapes" } do
+  local rows = require("lunette.weights.import.keras.rows." .. file)
+  for class, row in pairs(rows) do M[class] = row end
+end
+
+
+-- several inputs -----------------------------------------------------------------
+
+
+local function all_real(e, call, xs)
+  local list = {}
+  for i, x in ipairs(xs) do list[i] = type(x) == "table" and e:real(call, x) or x end
+  return list
+end
+
+
+local function join(kind)
+  return function(e, call, xs)
+    local list = all_real(e, call, xs)
+    if #list == 1 then return list[1] end
+    return e:add(call, call.name, kind, list)
+  end
+end
+
+M.Add, M.Subtract, M.Multiply = join "add", join "sub", join "mul"
+M.Maximum, M.Minimum = join "maximum", join "minimum"
+M.Divide, M.TrueDivide = join "div", join "div"
+
+
+function M.Average(e, call, xs)
+  local list = all_real(e, call, xs)
+  local y = e:add(call, call.name .. "_sum", "add", list)
+  return e:add(call, call.name, "mul", { y, 1 / #list })
+end
+
+
+function M.Concatenate(e, call, xs, c)
+  local list = all_real(e, call, xs)
+  if not over_channels(e, c.axis, list[1]) then
+    e.fail(call, "joins along another axis than the channels")
+  end
+  if #list == 1 then return list[1] end
+  while #list > 16 do -- as many as the operator takes
+    local some = table.move(list, 1, 16, 1, {})
+    list = table.move(list, 17, #list, 2, {})
+    list[1] = e:add(call, call.name .. "_part", "concat", some, { dim = 2 })
+  end
+  return e:add(call, call.name, "concat", list, { dim = 2 })
+end
+
+
+-- operators of TensorFlow among the layers ---------------------------------------
+
+
+local functions = {
+  ["__operators__.add"] = "Add", ["math.add"] = "Add", ["math.multiply"] = "Multiply",
+  ["math.subtract"] = "Subtract", ["math.divide"] = "Divide",
+  ["math.truediv"] = "Divide",
+}
+
+
+function M.TFOpLambda(e, call, xs, c)
+  local name = functions[c["function"]]
+  if not name then
+    e.fail(call, "the function '%s' is not supported",
+           tostring(c["function"]):gsub("%c", "?"))
+  end
+  return M[name](e, call, xs, c)
+end
+
+
+-- what does nothing when a network answers ---------------------------------------
+
+
+local function nothing(e, call, xs)
+  local x = xs[1]
+  if x.flat then return x end
+  return e:add(call, call.name, "identity", { x })
+end
+
+for _, class in ipairs {
+  "Dropout", "SpatialDropout2D", "GaussianNoise", "GaussianDropout", "AlphaDropout",
+  "ActivityRegularization", "RandomFlip", "RandomRotation", "RandomZoom",
+  "RandomContrast", "RandomTranslation", "RandomBrightness", "RandomHeight",
+  "RandomWidth", "Identity", "StochasticDepth",
+} do
+  M[class] = nothing
+end
+
+return M

@@ -1,0 +1,63 @@
+---Poolings of Keras.
+local common = require "lunette.weights.import.keras.rows.common"
+
+local M = {}
+local pair, same_padding, image = common.pair, common.same_padding, common.image
+
+
+---Attributes of a pooling; `pad` says what must be put around the picture before.
+local function pool_attrs(x, c)
+  local kernel = pair(c.pool_size, 2)
+  local stride = pair(c.strides, kernel)
+  local attrs = { kernel = kernel, stride = stride }
+  if c.padding ~= "same" then return attrs end
+  local before, after = same_padding({ x.shape[2], x.shape[3] }, kernel, stride,
+                                     { 1, 1 })
+  local even = before[1] == after[1] and before[2] == after[2]
+  local ends = before[1] == 0 and before[2] == 0
+  local whole = (x.shape[2] - kernel[1]) % stride[1] == 0
+    and (x.shape[3] - kernel[2]) % stride[2] == 0
+  if even then
+    attrs.padding = before
+  elseif ends and not whole and after[1] <= kernel[1] and after[2] <= kernel[2] then
+    attrs.ceil_mode = true
+  else
+    return attrs, before, after
+  end
+  return attrs
+end
+
+
+function M.MaxPooling2D(e, call, xs, c)
+  local x = image(e, call, e:real(call, xs[1]))
+  local attrs, before, after = pool_attrs(x, c)
+  if before then -- with less than any number can be
+    x = e:add(call, call.name .. "_pad", "pad", { x }, { value = -3.4e38,
+      before = { 0, 0, before[1], before[2] }, after = { 0, 0, after[1], after[2] } })
+  end
+  return e:add(call, call.name, "max_pool2d", { x }, attrs)
+end
+
+
+function M.AveragePooling2D(e, call, xs, c)
+  local x = image(e, call, e:real(call, xs[1]))
+  local attrs, before = pool_attrs(x, c)
+  if before then e.fail(call, "padding that differs at both ends is not supported") end
+  attrs.count_include_pad = false
+  return e:add(call, call.name, "avg_pool2d", { x }, attrs)
+end
+
+
+local function global(kind)
+  return function(e, call, xs, c)
+    local x = image(e, call, e:real(call, xs[1]))
+    if c.keepdims == true then return e:add(call, call.name, kind, { x }) end
+    local y = e:add(call, call.name .. "_pool", kind, { x })
+    return e:add(call, call.name, "flatten", { y })
+  end
+end
+
+M.GlobalAveragePooling2D = global "global_avg_pool"
+M.GlobalMaxPooling2D = global "global_max_pool"
+
+return M
