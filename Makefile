@@ -229,6 +229,8 @@ format:  ## lay out the C sources
 bench: all $(BUILD)/hash_weights  ## compare speed with PyTorch (installs it)
 	@tests/deps build bench
 	@tests/bench/run $(BENCH)
+pages: all  ## what docs/methods says of the methods' rows, written anew
+	@LUA_PATH_5_4='lua/?.lua;lua/?/init.lua;;' LUA_CPATH_5_4='$(BUILD)/?.so;;' $(LUA) docs/pages.lua
 docs: all  ## the API reference, from the doc comments, into docs/api
 	@tests/deps build test
 	@LUA_PATH_5_4='lua/?.lua;lua/?/init.lua;;' LUA_CPATH_5_4='$(BUILD)/?.so;;' $(LUA) docs/reference.lua $(BUILD)/reference
@@ -252,7 +254,7 @@ install: all  ## put the program and the library under PREFIX
 	chmod -R u=rwX,go=rX '$(LMOD)/lunette' '$(SHARE)' '$(CMOD)/lunette' '$(LIBEXEC)'
 	sed 's|@LUA@|$(subst &,\&,$(LUA))|' lunette.in > '$(BINDIR)/lunette'
 	chmod 755 '$(BINDIR)/lunette'
-	install -d '$(LIB)/pkgconfig' '$(INCLUDE)/lunette' '$(MAN)' '$(DOC)/examples'
+	install -d '$(LIB)/pkgconfig' '$(INCLUDE)/lunette' '$(MAN)' '$(DOC)/examples' '$(DOC)/methods'
 	install -m 644 engine/lunette.h '$(INCLUDE)/'
 	install -m 644 engine/picture/picture.h '$(INCLUDE)/lunette/'
 	install -m 644 $(CORE) '$(LIB)/liblunette.a'
@@ -263,6 +265,7 @@ install: all  ## put the program and the library under PREFIX
 	chmod 644 '$(LIB)/pkgconfig/lunette.pc'
 	install -m 644 docs/lunette.1 '$(MAN)/'
 	install -m 644 LICENSE $(wildcard docs/*.md) '$(DOC)/'
+	install -m 644 $(wildcard docs/methods/*.md) '$(DOC)/methods/'
 	install -m 644 $(wildcard examples/*) '$(DOC)/examples/'
 uninstall:  ## take it away again
 	rm -rf '$(CMOD)/lunette' '$(LMOD)/lunette' '$(SHARE)' '$(LIBEXEC)' '$(BINDIR)/lunette' \
@@ -275,4 +278,4 @@ clean:  ## remove what was built
 	rm -rf build
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 FORCE:
-.PHONY: all fuzzers fuzz tsan valgrind analyze arm64 armhf docs help deps demo test testbuild lint format bench layers mutants fixtures install uninstall clean FORCE
+.PHONY: all pages fuzzers fuzz tsan valgrind analyze arm64 armhf docs help deps demo test testbuild lint format bench layers mutants fixtures install uninstall clean FORCE

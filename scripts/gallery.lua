@@ -1,4 +1,4 @@
--- Every method on one picture, on one canvas, family by family.
+-- Every method on one picture, on one canvas: pixels, layers, regions.
 -- Methods that sample do so a few times only, unless --whole asks for their defaults.
 --   lunette scripts/gallery.lua photo.jpg --classes hen --layer fire8.concat
 local lu = require "lunette"
@@ -47,12 +47,14 @@ local function look_of(row)
 end
 
 
----From -1 to 1, the largest percent all 1; what has one sign, as RISE, from 0.
+---From -1 to 1, the largest percent all 1; what has one sign, as RISE, from 0 to 1.
 local function scaled(map, look)
-  if look == over then return map:relu():normalize() end
-  if look == over_grey and map:stats().min >= 0 then return map:normalize() end
+  if look == over then map = map:relu() end
+  local s = map:stats()
+  local span = s.max - s.min + 1e-30
+  if look ~= alone and s.min >= 0 then return (map - s.min) / span end
   local m = lu.core.image.percentile(map, 99)
-  return map / (m > 0 and m or math.max(map:abs():max():item(), 1e-30))
+  return map / (m > 0 and m or math.max(s.max, -s.min, 1e-30))
 end
 
 
@@ -70,37 +72,47 @@ local function map_of(row)
 end
 
 
-local groups = {} -- family and look -> maps and names
-local function group_of(row)
-  local look = look_of(row)
-  for _, group in ipairs(groups) do
-    if group.family == row.family and group.look == look then return group end
+local groups = { { title = "pixels", look = alone }, { title = "layers", look = over },
+                 { title = "regions", look = over_grey } }
+for _, group in ipairs(groups) do group.maps, group.names = {}, {} end
+
+
+---Puts a method's map into its group.
+local function add(row)
+  local map = map_of(row)
+  for _, group in ipairs(map and groups or {}) do
+    if group.look == look_of(row) then
+      group.maps[#group.maps + 1] = scaled(map, group.look)
+      group.names[#group.maps] = row.name
+    end
   end
-  groups[#groups + 1] = { family = row.family or "others", look = look, maps = {},
-                          names = {} }
-  return groups[#groups]
 end
 
 
-for name, row in pairs(lu.methods) do
-  local group, map = group_of(row), map_of(row)
-  group.maps[#group.maps + 1] = map and scaled(map, group.look)
-  group.names[#group.maps] = name
+---A group's maps in rows.
+local function draw(canvas, group)
+  for i = 1, #group.maps, args.columns do
+    local last = math.min(i + args.columns - 1, #group.maps)
+    local how = { colorbar = false,
+                  captions = table.move(group.names, i, last, 1, {}) }
+    for key, value in pairs(group.look) do how[key] = value end
+    canvas:row(i == 1 and group.title or "",
+               table.move(group.maps, i, last, 1, {}), how)
+  end
 end
-table.sort(groups, function(a, b) return a.family < b.family end)
 
+
+for _, family in ipairs { "gradient", "path", "relevance", "perturbation", "cam",
+                          "layer" } do
+  for _, row in pairs(lu.methods) do
+    if row.family == family then add(row) end
+  end
+end
 local canvas = lu.canvas { columns = args.columns, scale = args.scale, cell = 160,
   title = ("What the methods say of %s, %s"):format(net.name, layer) }
 canvas:row("picture", { images.pictures[1] }, { captions = { images.titles[1] } })
 for _, group in ipairs(groups) do
-  for i = 1, #group.maps, args.columns do
-    local last = math.min(i + args.columns - 1, #group.maps)
-    local look = { colorbar = false,
-                   captions = table.move(group.names, i, last, 1, {}) }
-    for key, value in pairs(group.look) do look[key] = value end
-    local maps = table.move(group.maps, i, last, 1, {})
-    canvas:row(i == 1 and group.family or "", maps, look)
-  end
+  if #group.maps > 0 then draw(canvas, group) end
 end
 assert(canvas:save(args.out))
 print("wrote " .. args.out)

@@ -1,5 +1,5 @@
 -- Every block of code in README.md and docs/ runs, and so do the examples of the doc
--- comments.
+-- comments; every method has a page that says of it what its row says.
 --   ```lua          a script of its own
 --   ```lua session  typed into one session per page, in order
 --   ```sh           the shell, at the project's root
@@ -37,8 +37,10 @@ end
 
 local function pages()
   local list = { "README.md" }
-  for name in require("lfs").dir "docs" do
-    if name:find "%.md$" then list[#list + 1] = "docs/" .. name end
+  for _, dir in ipairs { "docs", "docs/methods" } do
+    for name in require("lfs").dir(dir) do
+      if name:find "%.md$" then list[#list + 1] = dir .. "/" .. name end
+    end
   end
   table.sort(list)
   return list
@@ -97,6 +99,51 @@ for _, page in ipairs(pages()) do
     end
   end)
 end
+
+
+describe("pages of the methods", function()
+  local page = dofile "docs/pages.lua"
+  local index = page.read "docs/methods/index.md"
+
+  for name, row in pairs(lu.methods) do
+    it(name .. " has one", function()
+      local path = page.path(name)
+      local text = page.read(path)
+      assert.is_truthy(text, ("method '%s' has no page: write %s"):format(name, path))
+      local new = page.renewed(text, row)
+      assert.is_truthy(new, path .. " lacks the marks that docs/pages.lua asks for")
+      assert.equal(new, text, path .. " does not say what the row says: `make pages`")
+      for _, part in ipairs { "Cost", "Satisfies", "Fails", "Caveat", "A picture" } do
+        assert.is_truthy(text:find("**" .. part, 1, true), path .. " lacks: " .. part)
+      end
+      assert.is_truthy(index:find(("[%s](%s.md)"):format(name, name), 1, true),
+        "docs/methods/index.md does not name " .. name)
+    end)
+  end
+
+  it("lead to pages and files that are there", function()
+    for _, from in ipairs(pages()) do
+      local dir = from:match "^(.*)/" or "."
+      for link in page.read(from):gmatch "%]%(([^)#%s]+)" do
+        local made = link:find "^https?:" or link:find "^api/" -- `make docs` writes it
+        assert.is_truthy(made or require("lfs").attributes(dir .. "/" .. link),
+                         from .. ": no " .. link)
+      end
+    end
+  end)
+
+  it("tell a new method and a changed row", function()
+    local row = lu.method { name = "no_such_page", draws = "map", paper = "none",
+      family = "gradient", options = { size = lu.opt.count(3, "of it") },
+      explain = function(r) return r.images end }
+    assert.is_nil(page.read(page.path(row.name)))
+    local text = page.renewed("# x\n" .. page.block(lu.methods.lrp) .. "end\n", row)
+    assert.matches("`size` | 3 | of it %(count from 1%)", text)
+    assert.matches("^# x\n.*\nend\n$", text)
+    assert.is_nil(text:find("composite", 1, true))
+    assert.is_nil(page.renewed("# no marks", row))
+  end)
+end)
 
 
 -- Methods that run the network some hundred times.
