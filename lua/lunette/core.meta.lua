@@ -388,6 +388,12 @@ function Tensor:log(...) end
 ---@return lunette.Tensor
 function Tensor:log_softmax(...) end
 
+---layer_norm(x, gamma, beta, dim = -1, last = -1, eps): (x - mean) / sqrt(var + eps)
+---gamma + beta, mean and variance over dimensions dim to last
+---@param ... any   other operands, then attributes by position or in a table
+---@return lunette.Tensor
+function Tensor:layer_norm(...) end
+
 ---lrn(x (N,C,...), size, alpha, beta, k): x / (k + alpha / size sum x^2)^beta over
 ---neighbouring channels
 ---@param ... any   other operands, then attributes by position or in a table

@@ -453,26 +453,6 @@ end)
 
 
 describe("the architectures", function()
-  -- counts as torchvision and Keras print them (with running statistics)
-  local counts = {
-    alexnet = 61100840, vgg11 = 132863336, vgg13 = 133047848, vgg16 = 138357544,
-    vgg19 = 143667240, squeezenet1_0 = 1248424, tiny_vgg = 19920,
-    resnet18 = 11689512 + 9600, resnet34 = 21797672 + 17024,
-    resnet50 = 25557032 + 53120, resnet101 = 44549160 + 105344,
-    resnext50_32x4d = 25028904 + 68224, wide_resnet50_2 = 68883240 + 68224,
-    vgg11_bn = 132868840 + 5504, vgg16_bn = 138365992 + 8448,
-    densenet121 = 7978856 + 83648, densenet161 = 28681000 + 219936,
-    mobilenet_v2 = 3504872 + 34112, mobilenet_v3_large = 5483032 + 24400,
-    mobilenet_v3_small = 2542856 + 12112, efficientnet_b0 = 5288548 + 42016,
-    efficientnet_b7 = 66347960 + 310720, mnasnet1_0 = 4383312 + 37920,
-  }
-  for name, count in pairs(counts) do
-    it(name .. " has its parameters", function()
-      local net = assert(lu.net(lu.models[name]()))
-      assert.equal(count, (net:count_params()))
-    end)
-  end
-
   it("are summed up as Keras does", function()
     local text = assert(lu.net(lu.models.vgg16())):summary()
     assert.matches('Model: "vgg16"', text)

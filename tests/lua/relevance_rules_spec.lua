@@ -337,7 +337,7 @@ describe("operators without weights", function()
     for name in pairs(core.ops) do
       local is = core.op_info(name)
       if lu.modifiers.rules_of(name)[1] == "identity" and name ~= "batch_norm"
-         and name ~= "lrn" and #is.is > 0 then
+         and name ~= "lrn" and name ~= "layer_norm" and #is.is > 0 then
         assert.is_true(engine(core.ops[name], x, r, "identity"):same(r), name)
       end
     end

@@ -29,14 +29,20 @@ for i = 2, #arg do
     for _, q in ipairs(layer.params) do
       local value
       for _, name in ipairs { layer.name, table.unpack(layer.aliases) } do
-        value = value or weights[name .. "." .. q.key]
+        value = value or weights[name .. "." .. q.key] or weights[name .. "_" .. q.key]
+          or name == q.key and weights[name]
       end
       assert(value, q.name .. " is not in the file")
-      net.params[q.name], count = value, count + value:size()
+      net.params[q.name] = value:view(table.unpack(q.shape))
+      count = count + value:size()
     end
   end
   local total = 0
-  for _, w in pairs(weights) do total = total + w:size() end
+  for name, w in pairs(weights) do -- auxiliary heads are of training
+    if not name:find "^aux%d" and not name:find "^AuxLogits" then
+      total = total + w:size()
+    end
+  end
   assert(total == count, ("%d of %d numbers are used"):format(count, total))
   local run = net:run(want.input, { modifiers = { "linear" } })
   local off = run.output:detach():distance(want.logits)

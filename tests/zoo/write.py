@@ -58,6 +58,8 @@ def main(folder, names):
     x = formula(1000, (1, 3, 96, 96)).astype(np.float32)
     for name in names:
         more = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
+        if name.startswith("vit_"):
+            more = {"image_size": x.shape[2]}
         net = getattr(torchvision.models, name)(weights=None, **more).eval()
         with torch.no_grad():
             fill(net)

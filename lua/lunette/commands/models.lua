@@ -29,11 +29,12 @@ local states = { stored = "ready", cached = "in a cache" }
 
 
 local function list()
-  text.say(("%-18s %-8s %-7s %-11s %s"):format("NAME", "SIZE", "INPUT", "HERE", "WHAT"))
+  text.say(("%-21s %-8s %-7s %-11s %s"):format("NAME", "SIZE", "INPUT", "HERE", "WHAT"))
   for _, e in ipairs(catalogue.list()) do
     local state, path = catalogue.state(e)
-    text.say(("%-18s %-8s %-7s %-11s %s"):format(e.id, size_text(e.size),
-      e.preprocessing, states[state] or "-", e.name))
+    local input = e.preprocessing
+    text.say(("%-21s %-8s %-7s %-11s %s"):format(e.id, size_text(e.size),
+      type(input) == "table" and input.mode or input, states[state] or "-", e.name))
     local sum = e.sha256 and "sha256 " .. e.sha256
       or e.sha256_prefix and "sha256 " .. e.sha256_prefix .. "..." or "md5 " .. e.md5
     text.say(("  %s\n  %s\n  %s"):format(path or e.url, sum, e.licence))

@@ -166,6 +166,7 @@ end
 local by_kind = {
   max_pool2d = "largest", global_max_pool = "largest", max = "largest",
   min = "smallest", softmax = "path", log_softmax = "path", lrn = "path",
+  layer_norm = "path",
   mul = "mul", matmul = "matmul", div = "two", pow = "two", maximum = "two",
   minimum = "two", atan2 = "two",
 }

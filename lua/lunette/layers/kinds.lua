@@ -103,6 +103,19 @@ local function batch_norm_params(_, shape)
 end
 
 
+---A number for every value that is normalised together: dimensions `dim` to `last`.
+local function layer_norm_params(layer, shape)
+  local dims, list = #shape + 1, {}
+  local function at(d) return d and (d > 0 and d or d + dims + 1) or dims end
+  for d = at(layer.dim), math.min(at(layer.last), dims) do
+    list[#list + 1] = shape[d - 1]
+  end
+  if layer.affine == false or #list == 0 then return {} end
+  return { { "weight", list, init = 1 },
+           layer.bias ~= false and { "bias", list, init = 0 } or nil }
+end
+
+
 local rows = {
   conv2d = { keras = "Conv2D", own = { "filters", "kernel", "bias" },
              needs = { "filters", "kernel" }, params = conv_params,
@@ -114,6 +127,8 @@ local rows = {
              params = linear_params, order = { "weight", "bias" } },
   batch_norm = { keras = "BatchNormalization", params = batch_norm_params,
                  order = { "running_mean", "running_var", "weight", "bias" } },
+  layer_norm = { keras = "LayerNormalization", own = { "affine", "bias" },
+                 params = layer_norm_params, order = { "weight", "bias" } },
   relu = { keras = "Activation" },
   relu6 = { keras = "Activation" },
   sigmoid = { keras = "Activation" },

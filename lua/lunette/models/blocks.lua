@@ -31,14 +31,21 @@ function Blocks:add(layer)
 end
 
 
+---The padding that keeps the size of a map: (k - 1) / 2 each way.
+local function same(kernel)
+  if type(kernel) ~= "table" then return (kernel - 1) // 2 end
+  return { (kernel[1] - 1) // 2, (kernel[2] - 1) // 2 }
+end
+
+
 ---A convolution without bias whose padding keeps the size, then batch norm and, where
 ---`act` names one, an activation.
----@param o { [1]: string, bn: string, filters: integer, kernel: integer,
+---@param o { [1]: string, bn: string, filters: integer, kernel: integer|integer[],
 ---  stride?: integer, groups?: integer, padding?: integer, act?: string,
 ---  act_name?: string, eps?: number, from?: string }
 ---@return string   the name of the last of them
 function Blocks:conv_bn(o)
-  local padding = o.padding or (o.kernel - 1) // 2
+  local padding = o.padding or same(o.kernel)
   self:add { o[1], "conv2d", filters = o.filters, kernel = o.kernel, bias = false,
              stride = o.stride ~= 1 and o.stride or nil, padding = padding,
              groups = o.groups ~= 1 and o.groups or nil, from = o.from }
@@ -101,16 +108,21 @@ function Blocks:classify(name, classes, pool)
 end
 
 
+---Pictures from -1 to 1, resized and cropped as torchvision evaluates.
+Blocks.from_minus_1 = { mode = "tf", fit = "crop" }
+
+
 ---The table that lu.net builds.
 ---@param name string
 ---@param opts table          side, classes, preprocessing
----@param side integer|nil    default
+---@param side? integer       default
+---@param preprocessing? string|table   what its published weights want ("torch")
 ---@return table
-function Blocks:arch(name, opts, side)
+function Blocks:arch(name, opts, side, preprocessing)
   side = opts.side or side or 224
   local input = type(side) == "table" and { 3, side[1], side[2] } or { 3, side, side }
   return { name = name, input = input, layers = self.layers,
-           preprocessing = opts.preprocessing or "torch",
+           preprocessing = opts.preprocessing or preprocessing or "torch",
            labels = (opts.classes or 1000) == 1000 and "imagenet" or nil }
 end
 

@@ -14,13 +14,23 @@ local rows = {
 
 
 ---norm, relu and a 1x1 convolution, then the same with 3x3; beside what was there.
+---The published weights have "norm.1" where torchvision's modules are "norm1".
 local function dense_layer(b, name, from, growth)
-  b:add { name .. ".norm1", "batch_norm", from = from }
+  local function named(part, i, kind)
+    return { ("%s.%s%d"):format(name, part, i), kind,
+             aliases = { ("%s.%s.%d"):format(name, part, i) } }
+  end
+  local norm, conv = named("norm", 1, "batch_norm"), named("conv", 1, "conv2d")
+  norm.from = from
+  b:add(norm)
   b:add { name .. ".relu1", "relu" }
-  b:conv_bn { name .. ".conv1", bn = name .. ".norm2", filters = 4 * growth, kernel = 1,
-              act = "relu", act_name = name .. ".relu2" }
-  b:add { name .. ".conv2", "conv2d", filters = growth, kernel = 3, padding = 1,
-          bias = false }
+  conv.filters, conv.kernel, conv.bias = 4 * growth, 1, false
+  b:add(conv)
+  b:add(named("norm", 2, "batch_norm"))
+  b:add { name .. ".relu2", "relu" }
+  conv = named("conv", 2, "conv2d")
+  conv.filters, conv.kernel, conv.padding, conv.bias = growth, 3, 1, false
+  b:add(conv)
   return b:add { name .. ".concat", "concat", from = { from, name .. ".conv2" },
                  aliases = { name } }
 end

@@ -20,7 +20,7 @@ local M = {}
 ---@field sha256? string
 ---@field sha256_prefix? string torch names files by the first 8 digits
 ---@field md5? string
----@field preprocessing string
+---@field preprocessing string|table   a mode, or a mode and what differs from it
 ---@field licence string
 
 

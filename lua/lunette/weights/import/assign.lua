@@ -46,8 +46,20 @@ local function flattened_map(net, layer)
 end
 
 
+---Keras has the weight of a depthwise convolution as (h,w,C,m), we (C m,1,h,w).
+local function depthwise(layer, q, p)
+  local s = p.source.shape
+  if layer.kind ~= "conv2d" or (layer.groups or 1) == 1 or #s ~= 4 then return nil end
+  if s[3] ~= layer.groups or s[3] * s[4] ~= q.shape[1] then return nil end
+  return { name = q.name, source = p.source, view = s, perm = { 3, 4, 1, 2 },
+           shape = q.shape }
+end
+
+
 ---The parameter in the network's shape; nil where it has another one.
 local function fitted(net, layer, q, p, keras)
+  local moved = keras and q.key == "weight" and depthwise(layer, q, p)
+  if moved then return moved end
   local alike = #p.shape ~= #q.shape and p.shape[1] == q.shape[1]
     and count(p.shape) == count(q.shape)
   if not alike and not shapes.same(p.shape, q.shape) then return nil end
@@ -81,16 +93,21 @@ end
 
 
 ---Parameters that nothing asked for: what a network may do without (counters, empty
----tensors, vectors) by name, what may not as a problem.
-local function leftovers(list, used, problems)
-  local notes = {}
+---tensors, heads of training) by name, what may not as a problem.
+local function leftovers(list, used, problems, of_training)
+  local notes, heads = {}, {}
+  local function leave(name, p)
+    local head = of_training and name:find(of_training) and name:match "^[^.]+"
+    if head and heads[head] then return end
+    if head then heads[head] = true end
+    local empty = count(p.shape) == 0 or #p.shape == 0
+    local into = (head or empty) and notes or problems.left
+    into[#into + 1] = head and ("'%s' (an auxiliary head, for training alone)"):format(
+      head) or ("'%s'"):format(p.source.name)
+  end
   for _, module in ipairs(list) do
     for _, p in pairs(module.params) do
-      if not used[p] then
-        local empty = count(p.shape) == 0 or #p.shape == 0
-        local into = empty and notes or problems.left
-        into[#into + 1] = ("'%s'"):format(p.source.name)
-      end
+      if not used[p] then leave(module.name, p) end
     end
   end
   table.sort(notes)
@@ -109,9 +126,10 @@ end
 ---Matches a network's parameters with modules.
 ---@param net lunette.Net
 ---@param mods { list: lunette.import.Module[], by_name: table, family: string }
+---@param of_training? string   pattern of modules' names that serve training alone
 ---@return lunette.import.Param[]? params
 ---@return string[]|string notes   tensors that were left out, or what does not match
-function M.assign(net, mods)
+function M.assign(net, mods, of_training)
   local params, used = {}, {}
   local problems = { missing = {}, wrong = {}, left = {} }
   for _, layer in ipairs(net:layers()) do
@@ -128,7 +146,7 @@ function M.assign(net, mods)
       if p then used[p] = true end
     end
   end
-  local notes = leftovers(mods.list, used, problems)
+  local notes = leftovers(mods.list, used, problems, of_training)
   if #problems.missing + #problems.wrong + #problems.left > 0 then
     return nil, complaint(net.name, problems)
   end

@@ -212,8 +212,8 @@ function M.ours(found, graph, in_out)
   if not list then return nil, by_name end
   local params = {}
   for _, m in ipairs(list) do
-    for key, p in pairs(m.params) do
-      p.name = m.name == "" and key or m.name .. "." .. key
+    for _, p in pairs(m.params) do
+      p.name = p.source.name
       params[#params + 1] = p
     end
   end

@@ -44,26 +44,14 @@ function families.alexnet(shape)
 end
 
 
----Basic blocks of two convolutions; those of three (50 layers and up) are others.
-local function resnet(more)
-  return function(shape)
-    local fc = shape "fc.weight"
-    if not fc or shape "layer1.0.conv3.weight" then return nil end
-    if (shape "layer1.2.conv1.weight" ~= nil) ~= more then return nil end
-    return { classes = fc[1] }
-  end
-end
-
-families.resnet18, families.resnet34 = resnet(false), resnet(true)
-
-
----Our names of an architecture's layers by all their names.
+---Our names of an architecture's layers by all their names: of several layers of one
+---the first, which holds the parameters.
 local function all_names(arch)
   local ours = {}
   for _, layer in ipairs(arch.layers) do
     local name = layer[1] or layer.name
     ours[name] = name
-    for _, alias in ipairs(layer.aliases or {}) do ours[alias] = name end
+    for _, alias in ipairs(layer.aliases or {}) do ours[alias] = ours[alias] or name end
   end
   return ours
 end
@@ -89,6 +77,58 @@ local function origin_options(name, mods, given)
   end
   opts.conv10_padding = given.conv10_padding or opts.conv10_padding
   if given.side and given.side[1] == given.side[2] then opts.side = given.side[1] end
+  return opts
+end
+
+
+---Has a weight the filters, or units, and the kernel that its layer says?
+local function fits(spec, shape)
+  if not shape or shape[1] ~= (spec.filters or spec.units) then return false end
+  local k = spec.kernel
+  k = type(k) == "table" and k or { k, k }
+  return #shape ~= 4 or shape[3] == k[1] and shape[4] == k[2]
+end
+
+
+---Classes of an architecture all of whose weights are there, by their names and shapes,
+---or nil. Those of the last layer are for the file to say.
+local function by_weights(arch, shape)
+  local last
+  for _, spec in ipairs(arch.layers) do
+    if spec.filters or spec.units then
+      local name = (spec[1] or spec.name) .. ".weight"
+      if last and not fits(last.spec, last.shape) then return nil end
+      last = { spec = spec, shape = shape(name) }
+      if not last.shape then return nil end
+    end
+  end
+  return { classes = last.shape[1] }
+end
+
+
+---MobileNet's width is what its first convolution has of 32.
+function families.mobilenet(shape)
+  local first, last = shape "conv1.weight", shape "conv_preds.weight"
+  if not first or not last or not shape "conv_dw_13.weight" then return nil end
+  return { classes = last[1], width = first[1] / 32 }
+end
+
+
+---A Vision Transformer's side: a token a patch, and the class token.
+local function vit_side(arch, shape)
+  local places = shape "encoder.embedded.pos_embedding"
+  if not places then return nil end
+  local patch = arch.layers[1].kernel
+  return math.floor((places[2] - 1) ^ 0.5 + 0.5) * patch
+end
+
+
+---Options of an architecture whose table says everything else.
+local function options_of(name, arch, shape)
+  if families[name] then return families[name](shape) or nil end
+  if name:find "^vgg%d+$" then return nil end -- vgg.lua's
+  local opts = by_weights(arch, shape)
+  if opts and name:find "^vit_" then opts.side = vit_side(arch, shape) end
   return opts
 end
 
@@ -130,7 +170,7 @@ local function has_top(arch)
   for _, spec in ipairs(arch.layers) do
     if spec.units then return true end
   end
-  return arch.name:find "^squeezenet" ~= nil
+  return arch.name:find "^squeezenet" ~= nil or arch.name == "mobilenet"
 end
 
 
@@ -150,10 +190,10 @@ end
 
 ---Candidates that are no VGG: { name =, options =, assumed = }.
 local function others(mods, given, into)
-  for name, options_of in pairs(families) do
-    if models[name] and (not given.arch or given.arch == name) then
+  for _, name in ipairs(models.names) do
+    if not given.arch or given.arch == name then
       local arch = models[name]()
-      local opts = begins(arch, mods) and options_of(shapes_by(arch, mods))
+      local opts = begins(arch, mods) and options_of(name, arch, shapes_by(arch, mods))
       if opts then
         for key, v in pairs(origin_options(name, mods, given)) do opts[key] = v end
         into[#into + 1] = { name = name, options = opts, assumed = {} }
@@ -177,6 +217,10 @@ local function candidates(mods, given)
 end
 
 
+---Names of heads that serve training alone.
+local of_training = { googlenet = "^aux[12]%f[.]", inception_v3 = "^AuxLogits%f[.]" }
+
+
 ---A candidate whose parameters are all there, or nil and what does not match.
 local function tried(c, mods, given)
   local ok, arch = pcall(models[c.name], c.options)
@@ -191,7 +235,7 @@ local function tried(c, mods, given)
     return nil, ("it looks like %s, but cannot be one: %s"):format(c.name,
       tostring(not made and net or message))
   end
-  local params, notes = assign.assign(net, mods)
+  local params, notes = assign.assign(net, mods, of_training[c.name])
   if not params then return nil, notes end
   c.arch, c.params, c.notes = arch, params, notes
   return c

@@ -251,6 +251,10 @@ end
 local origin_preprocessing = { keras = "caffe", torch = "torch", onnx = "torch" }
 
 
+---torchvision's networks whose pretrained weights turn pictures into -1..1 themselves.
+local transforms_input = { googlenet = true, inception_v3 = true }
+
+
 local function text_of(value)
   return type(value) == "table" and json.encode(value) or value
 end
@@ -258,9 +262,12 @@ end
 
 ---What pictures go through by the habit of those who use such names, which is said.
 local function habit(found)
-  local usual = origin_preprocessing[found.family] or found.arch.preprocessing
+  local own = found.arch.preprocessing
+  local usual = found.family == "torch" and transforms_input[found.model] and own
+    or origin_preprocessing[found.family] or own
+  local title = type(usual) == "table" and (usual.mode or "its own") or usual
   found.assumed[#found.assumed + 1] = ("preprocessing: %s, the habit of such files "
-    .. "(--preprocessing)"):format(type(usual) == "table" and "its own" or usual)
+    .. "(--preprocessing)"):format(title)
   return usual
 end
 

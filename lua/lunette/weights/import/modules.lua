@@ -74,14 +74,25 @@ local function add(list, by_name, name, key, param)
 end
 
 
----Torch's names, or ours: "features.0.weight".
+---The module and the parameter that a tensor's name says: "features.0.weight" is the
+---weight of features.0. Torch's MultiheadAttention has its projection without a module
+---of its own ("attn.in_proj_weight"), networks their own parameters ("class_token").
+local function parted(name)
+  local owner, key = name:match "^(.*)%.([^.]+)$"
+  local projected = owner and key:match "^in_proj_(.+)$"
+  if projected then return owner .. ".in_proj", projected end
+  return owner or name, key or name
+end
+
+
+---Torch's names, or ours.
 ---@param tensors { name: string, tensor: lunette.import.Tensor }[]
 ---@param in_out table<string, boolean>   dense weights that are (in,out)
 ---@return lunette.import.Module[]? modules, string|table by_name
 function M.plain(tensors, in_out)
   local list, by_name = {}, {}
   for _, t in ipairs(tensors) do
-    local name, key = t.name:match "^(.*)%.([^.]+)$"
+    local name, key = parted(t.name)
     local param = M.as_is(t.tensor)
     if in_out[t.tensor.name] then
       if #t.tensor.shape ~= 2 then
@@ -89,7 +100,7 @@ function M.plain(tensors, in_out)
       end
       param = transposed(t.tensor)
     end
-    local ok, message = add(list, by_name, name or "", key or t.name, param)
+    local ok, message = add(list, by_name, name, key, param)
     if not ok then return nil, message end
   end
   return list, by_name

@@ -57,7 +57,8 @@ end
 
 
 local function read_arch(name)
-  if name == nil or name:find "%.lua$" or models.architecture(name) then return name end
+  if name == nil or name:find "%.lua$" then return name end
+  if models.resolve(name) then return models.resolve(name) end
   return nil, ("no architecture '%s'%s; a file that describes one ends in .lua"):format(
     name, suggest.after(name, models.names))
 end

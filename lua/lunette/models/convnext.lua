@@ -1,0 +1,76 @@
+---ConvNeXt (Liu et al. 2022), names as torchvision has them: a depthwise 7x7, layer
+---norm over the channels, two dense layers on every place (here 1x1 convolutions), all
+---scaled and added to what came in.
+local Blocks = require "lunette.models.blocks"
+
+local M = {}
+
+---Units a stage; channels of the first, which every stage doubles.
+local rows = {
+  convnext_tiny = { 3, 3, 9, 3, channels = 96 },
+  convnext_small = { 3, 3, 27, 3, channels = 96 },
+  convnext_base = { 3, 3, 27, 3, channels = 128 },
+  convnext_large = { 3, 3, 27, 3, channels = 192 },
+}
+
+
+---Layer norm over the channels of every place.
+local function norm(b, name)
+  return b:add { name, "layer_norm", dim = 2, last = 2, eps = 1e-6 }
+end
+
+
+---Layer scale: a number for every channel.
+local function scaled(b, name, channels)
+  local scale = { param = "layer_scale", shape = { channels, 1, 1 } }
+  return b:add { name .. ".scaled", "mul", from = { b.last, scale },
+                 aliases = { name } }
+end
+
+
+local function unit(b, name, channels)
+  local from, inner = b.last, name .. ".block."
+  b:add { inner .. "0", "conv2d", filters = channels, kernel = 7, padding = 3,
+          groups = channels }
+  norm(b, inner .. "2")
+  b:add { inner .. "3", "conv2d", filters = 4 * channels, kernel = 1 }
+  b:add { inner .. "4", "gelu" }
+  b:add { inner .. "5", "conv2d", filters = channels, kernel = 1 }
+  b:add { name .. ".add", "add", from = { scaled(b, name, channels), from },
+          aliases = { name } }
+end
+
+
+local function build(name, opts)
+  opts = opts or {}
+  local b, row = Blocks.new(), rows[name]
+  local channels, at = row.channels, 1
+  b:add { "features.0.0", "conv2d", filters = channels, kernel = 4, stride = 4 }
+  norm(b, "features.0.1")
+  for stage, count in ipairs(row) do
+    for i = 1, count do unit(b, ("features.%d.%d"):format(at, i - 1), channels) end
+    if stage < #row then
+      channels = 2 * channels
+      norm(b, ("features.%d.0"):format(at + 1))
+      b:add { ("features.%d.1"):format(at + 1), "conv2d", filters = channels,
+              kernel = 2, stride = 2 }
+    end
+    at = at + 2
+  end
+  b:add { "avgpool", "global_avg_pool" }
+  norm(b, "classifier.0")
+  b:add { "flatten", "flatten" }
+  b:add { "classifier.2", "linear", units = opts.classes or 1000 }
+  b:add { "softmax", "softmax" }
+  return b:arch(name, opts)
+end
+
+
+for name in pairs(rows) do
+  ---The layers of a ConvNeXt, as a table for lu.net.
+  ---@param opts? { classes?: integer, side?: integer, preprocessing?: string|table }
+  ---@return table
+  M[name] = function(opts) return build(name, opts) end
+end
+
+return M
