@@ -80,6 +80,12 @@ end
 
 lazy.methods = from "methods"
 lazy.method = from("explain.method", "new")
+lazy.channels = function()
+  local channels = require "lunette.explain.channels"
+  channels.methods = lu.methods
+  return channels
+end
+home[lazy.channels] = "lunette.explain.channels"
 lazy.cost = function()
   local cost = require "lunette.explain.cost"
   cost.methods = lu.methods

@@ -353,7 +353,9 @@ end)
 ---Few samples, for all methods.
 local few = { samples = 3, count = 6, steps = 3, most = 2, segments = 2, max_sigma = 2,
               window = 6, stride = 6, designs = 4, cells = 2, min_diff = 2, dilate = 0,
-              smooth_samples = 2, smooth_noise = 0.1, exact = 4 }
+              smooth_samples = 2, smooth_noise = 0.1, exact = 4, evals = 12,
+              cell = 4, step = 4, sigma = 4, blur = 2, levels = 3,
+              concepts = 2 }
 
 
 ---Every method of small networks, with options that make it quick. What is said of maps

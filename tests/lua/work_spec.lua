@@ -9,7 +9,9 @@ local t = dofile "tests/lua/support.lua"
 ---Few samples, for all methods.
 local few = { samples = 5, count = 21, steps = 5, most = 2, segments = 2, max_sigma = 2,
               window = 5, stride = 3, designs = 4, cells = 2, min_diff = 2, dilate = 0,
-              smooth_samples = 4, smooth_noise = 0.1, exact = 4 }
+              smooth_samples = 4, smooth_noise = 0.1, exact = 4, evals = 12,
+              cell = 4, step = 4, sigma = 4, blur = 2, levels = 3,
+              concepts = 2 }
 
 
 ---Visits the methods that have an option, by name.
@@ -50,7 +52,8 @@ end
 
 describe("several classes", function()
   -- what is run depends on the class there
-  local apart = { guided_ig = true }
+  local apart = { guided_ig = true, partition_shap = true,
+                  extremal_perturbation = true, meaningful_perturbation = true }
 
   it("are served by the forwards of one", function()
     local net, x = t.net(), core.normal(3, 0, 2, 3, 12, 12)

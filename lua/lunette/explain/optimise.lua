@@ -81,6 +81,14 @@ end }
 M.takers.sgd = { keeps = 0, take = function(x, g, _, rate) x:add_(g, -rate) end }
 
 
+---Momentum 0.9 with dampening 0.9: steps along the running mean of gradients, which
+---begins with the first one (torch's SGD).
+M.takers.momentum = { keeps = 1, take = function(x, g, s, rate, t)
+  if t == 1 then s[1]:copy_(g) else s[1]:mul_(0.9):add_(g, 0.1) end
+  x:add_(s[1], -rate)
+end }
+
+
 ---What an optimiser keeps of a tensor like x before its first step.
 ---@return lunette.Tensor[]
 function M.state(step, x)

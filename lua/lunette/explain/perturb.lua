@@ -204,6 +204,30 @@ function M.values(run, spec)
 end
 
 
+---Asks for scores picture by picture where the masks depend on what was answered
+---before: `use(i, ask)` with ask(list of masks (1,H,W)) -> list of scores, of image i.
+---@param run lunette.Run
+---@param spec lunette.Perturbation   without masks; `count`: how many at most
+---@param use fun(i: integer, ask: fun(list: lunette.Tensor[]): number[])
+function M.ask(run, spec, use)
+  spec.alone, spec.masks = true, { count = spec.count, get = error }
+  over(run, spec, function(o, image, i)
+    local asked = 0
+    use(i, function(list)
+      local first, shape = asked, list[1]:shape()
+      image.masks = { count = first + #list, get = function(from, k)
+        local all = core.zeros(k, table.unpack(shape))
+        for n = 1, k do all[n] = list[from - first + n - 1] end
+        return all
+      end }
+      asked = asked + #list
+      know(run, o, image, asked)
+      return image.known.values[o.loop.k]:rows(first + 1, asked):totable()
+    end)
+  end)
+end
+
+
 ---The scores of pictures x (N,C,H,W) in the place of the run's own, as the method's
 ---modifiers have them.
 local function scores_at(run, x, o, name)

@@ -113,7 +113,7 @@ end
 local function put(root, name, value)
   local at, last = root, nil
   for key in name:gmatch "[^/]+" do
-    key = math.tointeger(tonumber(key)) or key
+    key = key:find "^%d+$" and math.tointeger(tonumber(key)) or key
     if last then
       at[last] = at[last] or {}
       at = at[last]
@@ -131,7 +131,8 @@ end
 ---@field scores lunette.Score[]   one a map
 ---@field k integer                which of them is explained now
 ---@field begun integer            loops that were begun for it
----@field loops lunette.Loop[]
+---@field loops table<integer|string, lunette.Loop>   by number; those of one score
+---  alone by score and number
 ---@field found table              states of a checkpoint, by loop
 ---@field made any[]               runs and tensors that all scores share
 ---@field asked integer            how many of them this score has asked for
@@ -143,7 +144,7 @@ Work.__index = Work
 
 local function save(work)
   local all, tensors, numbers = {}, {}, {}
-  for n, loop in ipairs(work.loops) do all[n] = loop.state end
+  for n, loop in pairs(work.loops) do all[n] = loop.state end
   flatten(all, "", tensors, numbers)
   work.saved = core.clock()
   return checkpoint.save(work.path, work.identity, tensors, { numbers = numbers })
@@ -166,7 +167,7 @@ function Work:__close(failed)
   calls[self.run] = nil
   core.memory_ceiling(self.ceiling_before)
   for _, made in ipairs(self.made) do made:release() end
-  if self.path == "" or #self.loops == 0 then return end
+  if self.path == "" or not next(self.loops) then return end
   local ok, message = save(self)
   if not ok and failed then warn(message) end
   if not ok and not failed then error(message, 0) end
@@ -258,14 +259,15 @@ end
 function M.loop(run, spec)
   local work = calls[run]
   local score = spec.score and scores.of(spec.score) or false
-  if not work or spec.alone or score ~= work.scores[work.k] then
+  if not work or score ~= work.scores[work.k] then
     return new_loop(run, spec, { score })
   end
   work.begun = work.begun + 1
-  local n = work.begun
-  work.loops[n] = work.loops[n] or new_loop(run, spec, work.scores, work, n)
+  local n, list = work.begun, work.scores
+  if spec.alone then n, list = ("%d.%d"):format(work.k, n), { score } end
+  work.loops[n] = work.loops[n] or new_loop(run, spec, list, work, n)
   if work.loops[n].name ~= spec.name then return new_loop(run, spec, { score }) end
-  work.loops[n].k = work.k
+  work.loops[n].k = spec.alone and 1 or work.k
   return work.loops[n]
 end
 

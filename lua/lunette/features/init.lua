@@ -8,7 +8,7 @@ local M = {
   parameters = require "lunette.features.parameters",
   transforms = require "lunette.features.transforms",
   regularizers = require "lunette.features.regularizers",
-  receptive_field = require("lunette.features.receptive").of,
+  receptive_field = require("lunette.net.receptive").of,
   patches = patches.patches,
   gallery = patches.gallery,
 }

@@ -4,7 +4,7 @@ local core = require "lunette.core"
 local maximise = require "lunette.features.activation_maximization"
 local options = require "lunette.base.options"
 local progress = require "lunette.base.progress"
-local receptive = require "lunette.features.receptive"
+local receptive = require "lunette.net.receptive"
 
 local M = {}
 

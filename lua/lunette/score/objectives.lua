@@ -113,6 +113,66 @@ function M.match(layer, target)
 end
 
 
+---The activation of a layer that a score compares with: of a run, or as it is given.
+local function target_of(what, layer, target)
+  if type(target) == "table" and target.activation then
+    local value, message = target:activation(layer)
+    if not value then blame(("%s: %s"):format(what, message)) end
+    target = value
+  end
+  if not is_tensor(target) then
+    blame(("%s: expected a run of the other picture, or an activation, a tensor, got "
+           .. "%s"):format(what, type(target)))
+  end
+  return target:detach():reshape { target:dim(1), target:size() // target:dim(1) }
+    :clone()
+end
+
+
+---The cosine between what a layer says of each sample and the rows of `flat`, one for
+---all samples or one each.
+local function cosine_with(flat)
+  local length = (flat:square():sum { dims = { 2 }, keepdims = true } + 1e-12):sqrt()
+  return function(output, _, _, layer)
+    local n, size = output:dim(1), flat:dim(2)
+    if output:size() // n ~= size or flat:dim(1) ~= 1 and flat:dim(1) ~= n then
+      blame(("similarity: layer '%s' has %d values of %d samples, the other picture's "
+        .. "has %d of %d"):format(layer.name, output:size() // n, n, size, flat:dim(1)))
+    end
+    local rows = output:reshape { n, size }
+    local own = (rows:square():sum { dims = { 2 }, keepdims = true } + 1e-12):sqrt()
+    return ((rows * flat):sum { dims = { 2 }, keepdims = true } / (own * length))
+      :reshape { n }
+  end
+end
+
+
+---How alike a layer finds two pictures: the cosine between its values for the picture
+---and for another one, from -1 to 1. Any method explains it: what of this picture makes
+---it like that one.
+---Example:
+---  local net = lu.load "glyphs"
+---  local x = net:images(lu.glyphs.default_images(2).images)
+---  local other = net:run(x:rows(2))
+---  local score = lu.score.similarity("block4_conv3", other)
+---  show(lu.saliency(net, x:rows(1), { score = score }))
+---@param layer string
+---@param target lunette.Run|lunette.Tensor   a run of the other picture, or its
+---  activation; of one picture for all samples, or of as many as there are samples
+---@return lunette.Score
+function added.similarity(layer, target)
+  check_layer("similarity", layer)
+  local flat = target_of("similarity", layer, target)
+  local score = M.new(("similarity(%s)"):format(layer), cosine_with(flat), layer)
+  if flat:dim(1) > 1 then
+    score.rows = function(i)
+      return cosine_with(flat:narrow { dim = 1, start = i, length = 1 })
+    end
+  end
+  return score
+end
+
+
 -- sums -------------------------------------------------------------------------
 
 

@@ -1,0 +1,75 @@
+local core = require "lunette.core"
+local extremal = require "lunette.explain.extremal"
+local method = require("lunette.explain.method").new
+local opt = require("lunette.base.options").opt
+local optimise = require "lunette.explain.optimise"
+local progress = require "lunette.base.progress"
+local sampling = require "lunette.explain.sampling"
+local scores = require "lunette.score"
+local smooth_masks = require "lunette.explain.smooth_masks"
+
+
+local function check_area(v)
+  local list = type(v) == "table" and v or { v }
+  for _, a in ipairs(list) do
+    if type(a) ~= "number" or not (a > 0 and a < 1) then
+      return "a share between 0 and 1, or a list of them"
+    end
+  end
+  return #list == 0 and "a share between 0 and 1, or a list of them" or nil
+end
+
+
+---Extremal perturbation (Fong et al. 2019): the smooth mask of a given area through
+---which the network sees most of the class (`variant` "preserve"), or least through
+---its complement ("delete"), or both ("dual"). Beside the mask the picture is blurred,
+---or faded to 0. (N,H,W), from 0 to 1: the mask, or with a list of areas the sum of
+---theirs. As TorchRay's, with its constants: 800 steps of momentum, rate 0.01, cells of
+---7 pixels, sigma 21, eight steps of blur up to 20 pixels, every second step mirrored.
+---The story has the `rewards` and the masks' `areas` at the end.
+---Cost: `steps` forwards and backwards of each picture and area.
+---Caveat: the area is yours to choose: with one that is too large the mask takes in
+---  what does not matter. The mask is found by climbing: it need not be the best one.
+---Example:
+---  local net = lu.load "glyphs"
+---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
+---  show(lu.extremal_perturbation(run, { steps = 2, step = 16, sigma = 16,
+---                                       modifiers = { "linear" } }))
+return method {
+  name = "extremal_perturbation", family = "perturbation", draws = "map",
+  resumes = false, flat = "no step has changed the mask: give more of them",
+  paper = "Fong et al. 2019, Understanding deep networks via extremal perturbations",
+  options = {
+    "score", "modifiers", "progress",
+    area = opt.any(0.1, "share of the picture that the mask takes, or a list of them",
+                   check_area),
+    variant = opt.choice("preserve", { "preserve", "delete", "dual" },
+                         "what is asked of the mask"),
+    how = opt.choice("blur", { "blur", "fade" }, "what is left beside the mask"),
+    blur = opt.number(20, "pixels, of the strongest blur", 0.1),
+    levels = opt.count(8, "steps from the strongest to none", 2),
+    step = opt.count(7, "pixels a cell of the mask"),
+    sigma = opt.count(21, "pixels: how smooth the mask is"),
+    steps = opt.count(800, "of the climb"),
+    rate = opt.number(0.01, "size of a step", 0),
+    flip = opt.flag(true, "the mirror image in every second step"),
+  },
+  keeps = sampling.keeps,
+  explain = function(run, o)
+    local n, h, w = run:count(), run.images:dim(3), run.images:dim(4)
+    local score, map = scores.resolve(o.score, run), core.zeros(run:count(), h, w)
+    local masks = smooth_masks.new(h, w, o.step, o.sigma)
+    local facts = { rewards = {}, areas = {} }
+    local bar <close> = progress.start("extremal_perturbation", n * o.steps, o.progress)
+    for i = 1, n do
+      local climb, kept = extremal.objective(run, i, o, score:take(i), masks)
+      optimise { x = core.ones(#extremal.areas(o), 1, masks.rows, masks.columns),
+        steps = o.steps, rate = o.rate, step = "momentum", gradient = climb,
+        project = function(p) return p:clamp(0, 1) end,
+        watch = function() bar:add(1) end, progress = false }
+      map[i] = kept.mask:sum { dims = { 1 } }:view(h, w)
+      facts.rewards[i], facts.areas[i] = kept.rewards, kept.areas
+    end
+    return map, facts
+  end,
+}

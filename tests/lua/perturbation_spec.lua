@@ -1,0 +1,519 @@
+-- Masks that are found, parts that come together, factors of activations, channels, and
+-- the likeness of two pictures: each against its formula written out, or a closed form.
+local lu = require "lunette"
+local core = require "lunette.core"
+local t = dofile "tests/lua/support.lua"
+
+local logit = { "linear" }
+
+
+---A network without bias that is linear in the picture: (channels,h,w) to 2 values.
+local function linear_net(channels, h, w)
+  local net = assert(lu.net { name = "flat", input = { channels, h, w }, layers = {
+    { "f", "flatten" }, { "out", "linear", units = 2 } } }):init(4)
+  net.params["out.bias"]:fill_(0)
+  return net
+end
+
+
+describe("Partition SHAP", function()
+  local net, x = t.net(), core.normal(3, 0, 2, 3, 12, 12)
+
+  ---The score with the segments of `kept` (a set of labels) beside zeros.
+  local function value_of(picture, labels, kept)
+    local mask = core.zeros(12, 12)
+    for name in pairs(kept) do mask:add_(labels:eq(name)) end
+    local run <close> = net:run(picture * mask, { modifiers = logit })
+    return run.output:get(1, 3)
+  end
+
+  ---The orders of four quarters in which each half comes as a whole.
+  local function orders()
+    local list = {}
+    for _, halves in ipairs { { { 0, 1 }, { 2, 3 } }, { { 2, 3 }, { 0, 1 } } } do
+      for bits = 0, 3 do
+        local order = {}
+        for h, half in ipairs(halves) do
+          local turned = bits >> (h - 1) & 1
+          order[#order + 1] = half[1 + turned]
+          order[#order + 1] = half[2 - turned]
+        end
+        list[#list + 1] = order
+      end
+    end
+    return list
+  end
+
+  it("is the mean over the orders in which each half comes as a whole", function()
+    local labels = core.zeros(12, 12)
+    labels:paste_(core.full(1, 6, 6), 1, 7)
+    labels:paste_(core.full(2, 6, 6), 7, 1)
+    labels:paste_(core.full(3, 6, 6), 7, 7)
+    local map = lu.partition_shap(net, x, { score = 2, modifiers = logit, segments = 2,
+                                            baseline = "zero", evals = 12 })
+    for i = 1, 2 do
+      local found = { [0] = 0, 0, 0, 0 }
+      for _, order in ipairs(orders()) do
+        local kept, before = {}, value_of(x:rows(i), labels, {})
+        for _, name in ipairs(order) do
+          kept[name] = true
+          local after = value_of(x:rows(i), labels, kept)
+          found[name], before = found[name] + (after - before) / 8, after
+        end
+      end
+      for name = 0, 3 do
+        local y, c = name // 2 * 6 + 1, name % 2 * 6 + 1
+        assert.is_true(math.abs(map:get(i, y, c) * 36 - found[name]) < 1e-5)
+      end
+    end
+    assert.equal(12, map.story.asked[1])
+  end)
+
+  it("sums to the score's rise, however few pictures were looked at", function()
+    for _, evals in ipairs { 2, 3, 10, 57 } do
+      local map = lu.partition_shap(net, x, { score = 2, modifiers = logit,
+                                              evals = evals })
+      local blurred = require "lunette.explain.baselines".of("blur", net, x)
+      for i = 1, 2 do
+        local a <close> = net:run(x:rows(i), { modifiers = logit })
+        local b <close> = net:run(blurred:rows(i), { modifiers = logit })
+        local rise = a.output:get(1, 3) - b.output:get(1, 3)
+        assert.is_true(math.abs(map[i]:sum():item() - rise) < 1e-5)
+        assert.is_true(map.story.asked[i] <= evals)
+      end
+    end
+  end)
+
+  it("of what is linear is picture times weight, pixel by pixel", function()
+    local flat = linear_net(1, 4, 3)
+    local y = core.normal(1, 0, 1, 1, 4, 3)
+    local map = lu.partition_shap(flat, y, { score = 1, baseline = "zero",
+                                             evals = 1000 })
+    local want = lu.input_x_gradient(flat, y, { score = 1 })
+    assert.is_true(map:distance(want:view(1, 4, 3)) < 1e-5)
+  end)
+
+  it("divides unequal segments of one's own down to single ones", function()
+    local labels = core.uniform(5, 0, 12, 12) * 5
+    labels = labels:floor()
+    local map = lu.partition_shap(net, x:rows(1), { score = 2, segments = labels,
+      baseline = 0.5, modifiers = logit, evals = 400 })
+    for name = 0, 4 do -- one value a segment
+      local inside = labels:eq(name)
+      local share = (map:view(12, 12) * inside)
+      local mean = share:sum():item() / inside:sum():item()
+      assert.is_true((share - inside * mean):abs():max():item() < 1e-6)
+    end
+  end)
+end)
+
+
+describe("smooth masks", function()
+  it("are soft maxima of cells under a kernel, pixel by pixel", function()
+    for _, case in ipairs { { 12, 9, 4, 5 }, { 7, 8, 3, 3 }, { 10, 10, 5, 5 } } do
+      local h, w, step, sigma = table.unpack(case)
+      local masks = require("lunette.explain.smooth_masks").new(h, w, step, sigma)
+      local p = core.uniform(3, 0, 1, 1, masks.rows, masks.columns)
+      local mask, whole = masks.generate(p)
+      assert.same({ 1, 1, h, w }, mask:shape())
+      local radius, sum = 1 + math.ceil(sigma / step), 0
+      for y = 1, h do
+        for x = 1, w do
+          local above, below = 0, 0
+          local v, u = y - 1 + sigma, x - 1 + sigma -- with the margin
+          local pad = 1 + math.ceil(2 * sigma / step)
+          for ky = 0, 2 * radius do
+            for kx = 0, 2 * radius do
+              local i, j = v // step + ky - pad, u // step + kx - pad
+              local inside = i >= 0 and j >= 0 and i < masks.rows and j < masks.columns
+              local cell = inside and p:get(1, 1, i + 1, j + 1) or 0
+              local d = math.sqrt((v - sigma - step * i) ^ 2
+                                  + (u - sigma - step * j) ^ 2)
+              local value = cell * math.exp(-2 * math.max(d / sigma - 0.5, 0) ^ 2)
+              above = above + value * math.exp(20 * value)
+              below = below + math.exp(20 * value)
+            end
+          end
+          sum = sum + math.abs(above / below - mask:get(1, 1, y, x))
+        end
+      end
+      assert.is_true(sum / (h * w) < 1e-6, sum)
+      assert.is_true(whole:dim(3) > h and whole:dim(4) > w)
+    end
+  end)
+
+  it("choose between steps of blur, linear from one to the next", function()
+    local pyramids = require "lunette.explain.pyramid"
+    local x = core.normal(1, 0, 1, 2, 6, 5)
+    for _, how in ipairs { "blur", "fade" } do
+      local steps = pyramids.of(x, how, 4, 2)
+      local m = core.uniform(2, 0, 3, 1, 6, 5)
+      m:set(1, 1, 1, 1, 0)
+      m:set(1, 1, 1, 2, 1)
+      local seen = pyramids.seen(steps, m)
+      for k = 1, 3 do
+        for y = 1, 6 do
+          local z = m:get(k, 1, y, 2) * 3
+          local at = math.floor(z)
+          local a = steps:get(1, at + 1, 2, y, 2)
+          local b = steps:get(1, math.min(at + 1, 3) + 1, 2, y, 2)
+          assert.is_true(math.abs(seen:get(k, 2, y, 2) - (a + (b - a) * (z - at)))
+                         < 1e-6)
+        end
+      end
+      assert.equal(x:get(1, 2, 1, 2), seen:get(1, 2, 1, 2)) -- the picture itself
+      assert.is_true(steps[1][4]:distance(x[1]) == 0)
+    end
+  end)
+end)
+
+
+describe("extremal perturbations", function()
+  local net = assert(lu.net { name = "smooth", input = { 3, 12, 12 }, layers = {
+    { "c", "conv2d", filters = 5, kernel = 3 }, { "t", "tanh" }, { "f", "flatten" },
+    { "out", "linear", units = 4 }, { "p", "softmax" } } }):init(2)
+  local x = core.normal(3, 0, 1, 3, 12, 12)
+  local extremal = require "lunette.explain.extremal"
+  local pyramids = require "lunette.explain.pyramid"
+
+  ---reward - weight * mean((sorted - wanted)^2), of one mask, from its definition.
+  local function energy(variant, masks, steps, area, p, step)
+    local mask, whole = masks.generate(p)
+    local function of(m)
+      local seen = pyramids.seen(steps, m)
+      if step % 2 == 1 then seen = seen:flip { dims = { 4 } } end
+      local run <close> = net:run(seen, { modifiers = logit })
+      return run.output:get(1, 3)
+    end
+    local reward = 0
+    if variant ~= "delete" then reward = of(mask) end
+    if variant ~= "preserve" then reward = reward - of(1 - mask) end
+    local list = whole:reshape { whole:size() }:totable()
+    table.sort(list)
+    local sum, zeros = 0, math.floor(#list * (1 - area))
+    for n, v in ipairs(list) do sum = sum + (v - (n > zeros and 1 or 0)) ^ 2 end
+    return reward - 300 * 1.0035 ^ (step - 1) * sum / #list
+  end
+
+  it("climb their objective: its gradient is the differences'", function()
+    local masks = require("lunette.explain.smooth_masks").new(12, 12, 4, 4)
+    local score = lu.score.categorical(2)
+    local run = net:run(x)
+    for step, variant in ipairs { "preserve", "delete", "dual" } do
+      local o = { area = 0.3, variant = variant, how = "blur", levels = 4, blur = 3,
+                  flip = true, modifiers = require("lunette.modifiers").list(logit) }
+      local climb = extremal.objective(run, 1, o, score, masks)
+      local p = core.uniform(step, 0, 1, 1, masks.rows, masks.columns) * 0.8 + 0.1
+      local g = climb(p, step)
+      local steps, h = pyramids.of(x, "blur", 4, 3), 2e-4
+      for n = 1, p:size() do
+        local up, down = p:clone(), p:clone()
+        up:view(p:size())[n] = up:view(p:size())[n] + h
+        down:view(p:size())[n] = down:view(p:size())[n] - h
+        local slope = (energy(variant, masks, steps, 0.3, up, step)
+          - energy(variant, masks, steps, 0.3, down, step)) / (2 * h)
+        local got = g:view(p:size())[n]
+        -- a pixel's place in the order, or its step of blur, may turn in between
+        assert.is_true(math.abs(slope - got) < 0.05 * math.max(1, math.abs(slope)),
+                       ("%s %d: %g, %g"):format(variant, n, slope, got))
+      end
+    end
+  end)
+
+  it("find where the evidence is, at the size that was asked for", function()
+    local flat = linear_net(1, 24, 24)
+    local w = core.zeros(24, 24)
+    w:paste_(core.full(0.2, 12, 12), 1, 13)
+    flat.params["out.weight"]:fill_(0)
+    flat.params["out.weight"][1] = w:view(576)
+    local picture = core.ones(1, 1, 24, 24)
+    local map = lu.extremal_perturbation(flat, picture, { score = 0, how = "fade",
+      area = 0.2, step = 4, sigma = 5, steps = 150, rate = 0.1, flip = false,
+      progress = false })
+    local inside = (map:view(24, 24) * w:gt(0)):sum():item() / map:sum():item()
+    assert.is_true(inside > 0.8, inside)
+    assert.is_true(math.abs(map.story.areas[1][1] - 0.2) < 0.08, map.story.areas[1][1])
+    assert.is_true(map.story.rewards[1][1] > 0.2 * 90, map.story.rewards[1][1])
+  end)
+
+  it("want kernels no narrower than the cells", function()
+    assert.matches("cells of 7 pixels need a sigma of at least as many, not 2",
+      t.message(lu.extremal_perturbation, net, x, { score = 1, step = 7, sigma = 2 }))
+  end)
+
+  it("take several areas in one climb, each as if alone", function()
+    local opts = { score = 2, step = 4, sigma = 4, blur = 3, steps = 3,
+                   modifiers = logit, progress = false }
+    local sum
+    for _, area in ipairs { 0.1, 0.4 } do
+      opts.area = area
+      local one = lu.extremal_perturbation(net, x, opts)
+      sum = sum and sum + one or one
+    end
+    opts.area = { 0.1, 0.4 }
+    assert.is_true(lu.extremal_perturbation(net, x, opts):distance(sum) < 1e-6)
+    opts.area = 1.5
+    assert.matches("area is a share between 0 and 1", t.message(
+      lu.extremal_perturbation, net, x, opts))
+  end)
+end)
+
+
+describe("meaningful perturbation", function()
+  ---A picture of ones, and a probability that reads one corner of it.
+  local function corner()
+    local net = assert(lu.net { name = "corner", input = { 1, 24, 24 }, layers = {
+      { "f", "flatten" }, { "out", "linear", units = 2 },
+      { "p", "softmax" } } }):init(1)
+    local w = core.zeros(24, 24)
+    w:paste_(core.full(0.1, 12, 12), 1, 13)
+    net.params["out.weight"]:fill_(0)
+    net.params["out.weight"][1] = w:view(576)
+    net.params["out.bias"]:fill_(0)
+    net.params["out.bias"][1] = -10
+    return net, core.ones(1, 1, 24, 24), w:gt(0)
+  end
+
+  it("blots out what the class was seen by, and little else", function()
+    local net, x, where = corner()
+    local opts = { score = 0, baseline = "zero", cell = 4, sigma = 1, steps = 100,
+                   jitter = 1, l1 = 0.005, tv = 0.001, progress = false }
+    local map = lu.meaningful_perturbation(net, x, opts)
+    assert.is_true(map.story.values[1] < 0.05, map.story.values[1])
+    assert.is_true(net:run(x).output:get(1, 1) > 0.98)
+    local inside = (map:view(24, 24) * where):sum():item() / map:sum():item()
+    assert.is_true(inside > 0.7, inside)
+    opts.start = "ones"
+    local other = lu.meaningful_perturbation(net, x, opts)
+    assert.is_true(other.story.values[1] < 0.05, other.story.values[1])
+  end)
+
+  it("leaves the picture alone where blotting costs more than the class", function()
+    local net, x = corner()
+    local _, map = t.warnings(lu.meaningful_perturbation, net, x, { score = 0,
+      baseline = "zero", cell = 4, sigma = 1, steps = 40, l1 = 10, start = "ones",
+      progress = false })
+    assert.is_true(map:abs():max():item() < 1e-5)
+  end)
+
+  it("begins outside the smallest disk that hides the class", function()
+    local net, x = corner()
+    local map = lu.meaningful_perturbation(net, x, { score = 0, baseline = "zero",
+      cell = 4, sigma = 0, steps = 1, rate = 0, progress = false })
+    -- the corner's pixels that a disk must hide are those near the middle
+    assert.is_true(map:get(1, 12, 12) > 0.9 and map:get(1, 1, 1) < 0.5)
+    assert.is_true(map.story.values[1] < 0.1)
+  end)
+end)
+
+
+describe("deep feature factorisation", function()
+  local factorise = require "lunette.explain.factorise"
+  local matmul = core.ops.matmul
+
+  it("finds factors of what is a product, and never gets worse", function()
+    local W, H = core.uniform(1, 0, 30, 3), core.uniform(2, 0, 3, 20)
+    local V = matmul(W, H)
+    local before = math.huge
+    for _, steps in ipairs { 1, 5, 25, 125, 1000 } do
+      local w, h, off = factorise(V, 3, { steps = steps, seed = 0 })
+      assert.is_true(off <= before + 1e-6)
+      assert.is_true(w:stats().min >= 0 and h:stats().min >= 0)
+      assert.is_true(math.abs((V - matmul(w, h)):stats().l2 / V:stats().l2 - off)
+                     < 1e-5)
+      for k = 1, 3 do assert.is_true(math.abs(h[k]:stats().l2 - 1) < 1e-5) end
+      local size = w:square():sum { dims = { 1 } }:view(3)
+      assert.is_true(size[1] >= size[2] and size[2] >= size[3])
+      before = off
+    end
+    assert.is_true(before < 0.01, before)
+  end)
+
+  it("makes the steps of Lee and Seung", function()
+    local V = core.uniform(5, 0, 6, 4)
+    local scale = math.sqrt(V:mean():item() / 2)
+    local W, H = core.uniform(7, 0, 6, 2) * scale, core.uniform(7, 1, 2, 4) * scale
+    local function product(a, b) -- as a table, in doubles
+      local out = {}
+      for i = 1, #a do
+        out[i] = {}
+        for j = 1, #b[1] do
+          local sum = 0
+          for k = 1, #b do sum = sum + a[i][k] * b[k][j] end
+          out[i][j] = sum
+        end
+      end
+      return out
+    end
+    local function turned(a)
+      local out = {}
+      for j = 1, #a[1] do
+        out[j] = {}
+        for i = 1, #a do out[j][i] = a[i][j] end
+      end
+      return out
+    end
+    local v, w, h = V:totable(), W:totable(), H:totable()
+    for _ = 1, 3 do
+      local a, b = product(turned(w), v), product(product(turned(w), w), h)
+      for i = 1, 2 do for j = 1, 4 do h[i][j] = h[i][j] * a[i][j] / b[i][j] end end
+      a, b = product(v, turned(h)), product(w, product(h, turned(h)))
+      for i = 1, 6 do for j = 1, 2 do w[i][j] = w[i][j] * a[i][j] / b[i][j] end end
+    end
+    local gotw, goth = factorise(V, 2, { steps = 3, seed = 7 })
+    assert.is_true(matmul(gotw, goth):distance(core.tensor(product(w, h))) < 1e-5)
+  end)
+
+  it("maps a picture's parts, and says what the network sees in each", function()
+    local net, x = t.net(), core.normal(3, 0, 2, 3, 12, 12)
+    local map = lu.deep_feature_factorization(net, x, { layer = "relu2", concepts = 3 })
+    assert.same({ 2, 3, 12, 12 }, map:shape())
+    local s = map:stats()
+    assert.is_true(s.min >= 0 and s.max <= 1)
+    assert.equal(3, #map.story.labels[1])
+    assert.is_true(map.story.error[2] > 0 and map.story.error[2] < 1)
+    local raw = lu.deep_feature_factorization(net, x, { layer = "relu2", concepts = 3,
+                                                        raw = true })
+    assert.same({ 2, 3, 4, 4 }, raw:shape())
+    local one = lu.deep_feature_factorization(net, x, { layer = "relu2", concepts = 99,
+                                                        steps = 400 })
+    assert.equal(8, one:dim(2)) -- no more than there are channels
+    assert.is_true(one.story.error[1] < map.story.error[1])
+  end)
+end)
+
+
+describe("channels", function()
+  local net, x = t.net(), core.normal(3, 0, 2, 3, 12, 12)
+  local run = net:run(x)
+  local value = run:activation("relu2"):detach()
+
+  it("are ranked by mean, maximum, or what they add to the score", function()
+    local gxa = lu.gradient_x_activation(run, { layer = "relu2", score = 1 })
+    local want = { mean = value:mean { dims = { 3, 4 } },
+                   max = value:max { dims = { 3, 4 } },
+                   gradient_x_activation = gxa:sum { dims = { 3, 4 } } }
+    for by, all in pairs(want) do
+      local top = lu.channels.top(run, "relu2", { count = 8, by = by, score = 1 })
+      for i = 1, 2 do
+        local before = math.huge
+        assert.equal(8, #top[i])
+        for _, c in ipairs(top[i]) do
+          assert.is_true(math.abs(c.value - all[i]:view(8)[c.channel]) < 1e-6)
+          assert.is_true(c.value <= before)
+          before = c.value
+        end
+      end
+    end
+    local first = lu.channels.top(run, "relu2", { by = "max", count = 1 })[1][1]
+    assert.equal(first.value, value:get(1, first.channel, first.y, first.x))
+    assert.is_true(first.box.height <= 10 and first.box.top >= 1)
+  end)
+
+  it("show which pixels they answer to, by any method", function()
+    local unit = lu.score.unit("relu2", 3)
+    local map = lu.channels.pixels(run, "relu2", { channel = 3 })
+    assert.is_true(t.same(map:detach(), lu.input_x_gradient(run, { score = unit })
+                                          :detach()))
+    local neuron = lu.channels.pixels(run, "conv2", { channel = 3, at = { 2, 4 },
+                                                      method = "saliency" })
+    local want = lu.saliency(run, { score = lu.score.neuron("conv2", 3, 2, 4) })
+    assert.is_true(t.same(neuron:detach(), want:detach()))
+    -- outside of what the neuron sees nothing matters
+    local box = lu.features.receptive_field(net, "relu2").box(2, 4)
+    local outside = core.ones(12, 12)
+    outside:paste_(core.zeros(box.height, box.width), box.top, box.left)
+    assert.equal(0, (neuron:rows(1):view(12, 12) * outside):abs():max():item())
+  end)
+
+  it("say what is wrong", function()
+    assert.matches("layer 'relu2' has channels 1 .. 8, not 9", t.message(
+      lu.channels.pixels, run, "relu2", { channel = 9 }))
+    assert.matches("method is the name of one with a score, got activation", t.message(
+      lu.channels.pixels, run, "relu2", { channel = 1, method = "activation" }))
+    assert.matches("channels.top: .*relu9", t.message(lu.channels.top, run, "relu9"))
+  end)
+
+  it("are drawn with what they see", function()
+    local net_of_glyphs = lu.load "glyphs"
+    local pictures = net_of_glyphs:images(lu.glyphs.default_images(1).images)
+    local of_glyphs = net_of_glyphs:run(pictures)
+    local top = lu.channels.top(of_glyphs, "block2_conv2", { count = 2 })
+    assert.matches("Canvas", tostring(lu.channels.draw(of_glyphs, top)))
+  end)
+end)
+
+
+describe("a neuron or a channel instead of a class", function()
+  it("is explained by every layer method, and the parts sum to its rise", function()
+    local net, x = t.net(), core.normal(3, 0, 1, 3, 12, 12)
+    local zero = core.zeros(x:shape())
+    for _, score in ipairs { lu.score.neuron("conv2", 2, 2, 3),
+                             lu.score.unit("conv2", 5) } do
+      local rise = net:run(x):values(score)[1] - net:run(zero):values(score)[1]
+      local function check(name, tolerance, opts)
+        opts = opts or {}
+        opts.score, opts.layer = score, "relu1"
+        local map = lu.methods[name](net, x, opts)
+        assert.same({ 1, 6, 12, 12 }, map:shape())
+        assert.is_true(math.abs(map:sum():item() - rise)
+                       < tolerance * math.max(0.1, math.abs(rise)), name)
+      end
+      check("layer_deeplift", 1e-4)
+      check("layer_integrated_gradients", 2e-2, { steps = 200 })
+      check("conductance", 5e-2, { steps = 200 })
+      local influence = lu.internal_influence(net, x, { score = score,
+                                                        layer = "relu1" })
+      assert.is_true(influence:abs():max():item() > 0)
+      local g = net:run(x):gradient { score = score, wrt = "relu1" }
+      local gxa = lu.gradient_x_activation(net, x, { score = score, layer = "relu1" })
+      local a = net:run(x):activation("relu1")
+      assert.is_true(t.same(gxa:detach(), (g * a:detach()):detach()))
+    end
+  end)
+end)
+
+
+describe("similarity of two pictures", function()
+  local net, x = t.net(), core.normal(3, 0, 2, 3, 12, 12)
+  local run = net:run(x)
+  local a = run:activation("relu2"):detach()
+
+  it("is the cosine of what a layer says of them", function()
+    local other = net:run(x:rows(2))
+    local got = run:values(lu.score.similarity("relu2", other))
+    local dot = (a[1] * a[2]):sum():item()
+    local want = dot / (a[1]:stats().l2 * a[2]:stats().l2)
+    assert.is_true(math.abs(got[1] - want) < 1e-6)
+    assert.is_true(math.abs(got[2] - 1) < 1e-6)
+    local each = run:values(lu.score.similarity("relu2", a)) -- each with itself
+    assert.is_true(math.abs(each[1] - 1) < 1e-6 and math.abs(each[2] - 1) < 1e-6)
+  end)
+
+  it("is explained by any method", function()
+    local score = lu.score.similarity("relu2", net:run(x:rows(2)))
+    local g = net:run(x:rows(1)):gradient { score = score }
+    local h, at = 1e-2, { { 1, 3, 4 }, { 2, 7, 7 }, { 3, 5, 10 } }
+    for _, p in ipairs(at) do
+      local up, down = x:rows(1):clone(), x:rows(1):clone()
+      up:set(1, p[1], p[2], p[3], up:get(1, p[1], p[2], p[3]) + h)
+      down:set(1, p[1], p[2], p[3], down:get(1, p[1], p[2], p[3]) - h)
+      local slope = (net:run(up):values(score)[1] - net:run(down):values(score)[1])
+        / (2 * h)
+      assert.is_true(math.abs(slope - g:get(1, p[1], p[2], p[3])) < 1e-3)
+    end
+    -- copies of a picture are compared with that picture's own
+    local both = lu.score.similarity("relu2", a)
+    local all = lu.rise(net, x, { score = both, count = 5, progress = false })
+    local one = lu.rise(net, x:rows(2), { score = lu.score.similarity("relu2",
+      net:run(x:rows(2))), count = 5, progress = false })
+    assert.is_true(t.same(all:rows(2):detach(), one:detach()))
+  end)
+
+  it("wants a picture to compare with", function()
+    assert.matches("expected a run of the other picture", t.message(
+      lu.score.similarity, "relu2", 3))
+    assert.matches("has 128 values of 2 samples, the other picture's has 3 of 1",
+      t.message(run.values, run, lu.score.similarity("relu2", core.ones(1, 3))))
+  end)
+end)
