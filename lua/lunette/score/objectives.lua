@@ -160,10 +160,10 @@ end
 ---@param target lunette.Run|lunette.Tensor   a run of the other picture, or its
 ---  activation; of one picture for all samples, or of as many as there are samples
 ---@return lunette.Score
-function added.similarity(layer, target)
+function M.similarity(layer, target)
   check_layer("similarity", layer)
   local flat = target_of("similarity", layer, target)
-  local score = M.new(("similarity(%s)"):format(layer), cosine_with(flat), layer)
+  local score = scores.new(("similarity(%s)"):format(layer), cosine_with(flat), layer)
   if flat:dim(1) > 1 then
     score.rows = function(i)
       return cosine_with(flat:narrow { dim = 1, start = i, length = 1 })
