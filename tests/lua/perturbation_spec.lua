@@ -201,7 +201,8 @@ describe("extremal perturbations", function()
     local run = net:run(x)
     for step, variant in ipairs { "preserve", "delete", "dual" } do
       local o = { area = 0.3, variant = variant, how = "blur", levels = 4, blur = 3,
-                  flip = true, modifiers = require("lunette.modifiers").list(logit) }
+                  flip = true,
+                  modifiers = require("lunette.modifiers.named").list(logit) }
       local climb = extremal.objective(run, 1, o, score, masks)
       local p = core.uniform(step, 0, 1, 1, masks.rows, masks.columns) * 0.8 + 0.1
       local g = climb(p, step)

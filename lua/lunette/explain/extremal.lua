@@ -1,9 +1,9 @@
 ---The objective of extremal perturbations (Fong et al. 2019): what the network makes of
 ---a picture seen through smooth masks, less what it costs that a mask's values, sorted,
 ---are not those of a mask of the wanted area.
+local apply = require "lunette.modifiers.apply"
 local core = require "lunette.core"
 local pyramids = require "lunette.explain.pyramid"
-local sampling = require "lunette.explain.sampling"
 
 local M = {}
 
@@ -70,7 +70,7 @@ end
 ---@return fun(p: lunette.Tensor, t: integer): lunette.Tensor, number[]
 ---@return { mask: lunette.Tensor, rewards: number[], areas: number[] }
 function M.objective(run, i, o, score, masks)
-  local areas, forward = M.areas(o), sampling.forward_modifiers(run, o.modifiers)
+  local areas, forward = M.areas(o), apply.forward(o.modifiers, run)
   local pyramid = pyramids.of(run.images:rows(i), o.how, o.levels, o.blur)
   local kept = {}
   return function(p, t)

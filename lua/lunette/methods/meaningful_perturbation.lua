@@ -1,5 +1,6 @@
 local baselines = require "lunette.explain.baselines"
 local blur = require "lunette.explain.blur"
+local apply = require "lunette.modifiers.apply"
 local core = require "lunette.core"
 local method = require("lunette.explain.method").new
 local opt = require("lunette.base.options").opt
@@ -83,7 +84,7 @@ end
 local function objective(run, i, o, score)
   local x, h, w = run.images:rows(i), run.images:dim(3), run.images:dim(4)
   local base = baselines.of(o.baseline, run.net, run.images):rows(i)
-  local forward = sampling.forward_modifiers(run, o.modifiers)
+  local forward = apply.forward(o.modifiers, run)
   return function(m, t)
     local u = core.uniform(o.seed, t, 2)
     local down, right = math.floor(u[1] * o.jitter), math.floor(u[2] * o.jitter)
@@ -140,7 +141,7 @@ return method {
     local n, h, w = run:count(), run.images:dim(3), run.images:dim(4)
     local score, map = scores.resolve(o.score, run), core.zeros(run:count(), h, w)
     local base = baselines.of(o.baseline, run.net, run.images)
-    local how = { forward = sampling.forward_modifiers(run, o.modifiers) }
+    local how = { forward = apply.forward(o.modifiers, run) }
     local values = {}
     local bar <close> = progress.start("meaningful_perturbation", n * o.steps,
                                        o.progress)
