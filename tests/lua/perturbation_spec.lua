@@ -277,7 +277,7 @@ describe("meaningful perturbation", function()
 
   it("blots out what the class was seen by, and little else", function()
     local net, x, where = corner()
-    local opts = { score = 0, baseline = "zero", cell = 4, sigma = 1, steps = 100,
+    local opts = { score = 0, baseline = "zero", cell = 4, sigma = 0.25, steps = 100,
                    jitter = 1, l1 = 0.005, tv = 0.001, progress = false }
     local map = lu.meaningful_perturbation(net, x, opts)
     assert.is_true(map.story.values[1] < 0.05, map.story.values[1])
@@ -292,7 +292,7 @@ describe("meaningful perturbation", function()
   it("leaves the picture alone where blotting costs more than the class", function()
     local net, x = corner()
     local _, map = t.warnings(lu.meaningful_perturbation, net, x, { score = 0,
-      baseline = "zero", cell = 4, sigma = 1, steps = 40, l1 = 10, start = "ones",
+      baseline = "zero", cell = 4, sigma = 0.25, steps = 40, l1 = 10, start = "ones",
       progress = false })
     assert.is_true(map:abs():max():item() < 1e-5)
   end)

@@ -20,12 +20,21 @@ local function check_area(v)
 end
 
 
+---Sizes that were not given, as shares of the picture's.
+local function settle(o, side)
+  if o.step == 0 then o.step = math.max(1, math.floor(side / 32 + 0.5)) end
+  if o.sigma == 0 then o.sigma = 3 * o.step end
+  if o.blur == 0 then o.blur = side * 20 / 224 end
+end
+
+
 ---Extremal perturbation (Fong et al. 2019): the smooth mask of a given area through
 ---which the network sees most of the class (`variant` "preserve"), or least through
 ---its complement ("delete"), or both ("dual"). Beside the mask the picture is blurred,
 ---or faded to 0. (N,H,W), from 0 to 1: the mask, or with a list of areas the sum of
----theirs. As TorchRay's, with its constants: 800 steps of momentum, rate 0.01, cells of
----7 pixels, sigma 21, eight steps of blur up to 20 pixels, every second step mirrored.
+---theirs. As TorchRay's, with its constants: 800 steps of momentum, rate 0.01, and for
+---224 pixels cells of 7, sigma 21, eight steps of blur up to 20; every second step
+---mirrored.
 ---The story has the `rewards` and the masks' `areas` at the end.
 ---Cost: `steps` forwards and backwards of each picture and area.
 ---Caveat: the area is yours to choose: with one that is too large the mask takes in
@@ -46,10 +55,10 @@ return method {
     variant = opt.choice("preserve", { "preserve", "delete", "dual" },
                          "what is asked of the mask"),
     how = opt.choice("blur", { "blur", "fade" }, "what is left beside the mask"),
-    blur = opt.number(20, "pixels, of the strongest blur", 0.1),
+    blur = opt.number(0, "sigma of the strongest blur; 0: 20 pixels of 224", 0),
     levels = opt.count(8, "steps from the strongest to none", 2),
-    step = opt.count(7, "pixels a cell of the mask"),
-    sigma = opt.count(21, "pixels: how smooth the mask is"),
+    step = opt.count(0, "pixels a cell of the mask; 0: 7 of 224", 0),
+    sigma = opt.count(0, "pixels: how smooth the mask is; 0: three cells", 0),
     steps = opt.count(800, "of the climb"),
     rate = opt.number(0.01, "size of a step", 0),
     flip = opt.flag(true, "the mirror image in every second step"),
@@ -58,6 +67,7 @@ return method {
   explain = function(run, o)
     local n, h, w = run:count(), run.images:dim(3), run.images:dim(4)
     local score, map = scores.resolve(o.score, run), core.zeros(run:count(), h, w)
+    settle(o, math.min(h, w))
     local masks = smooth_masks.new(h, w, o.step, o.sigma)
     local facts = { rewards = {}, areas = {} }
     local bar <close> = progress.start("extremal_perturbation", n * o.steps, o.progress)

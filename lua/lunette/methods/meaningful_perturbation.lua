@@ -76,7 +76,7 @@ end
 
 ---A coarse mask, enlarged and smoothed: (1,1,H,W).
 local function enlarged(m, o, h, w)
-  return blur(m:resize(h, w), o.sigma)
+  return blur(m:resize(h, w), o.sigma * o.cell)
 end
 
 
@@ -130,8 +130,8 @@ return method {
     l1 = opt.number(1e-4, "what each blurred cell costs", 0),
     tv = opt.number(0.01, "what the mask's edges cost", 0),
     beta = opt.number(3, "the edges' power", 1),
-    cell = opt.count(8, "pixels a side of a mask's cell"),
-    sigma = opt.number(5, "of the blur of the enlarged mask, in pixels", 0),
+    cell = opt.count(0, "pixels a side of a mask's cell; 0: 8 of 224", 0),
+    sigma = opt.number(0.625, "of the blur of the enlarged mask, in cells", 0),
     jitter = opt.count(4, "pixels by which the picture moves, less one", 1),
     start = opt.choice("disk", { "disk", "ones" }, "where it begins: outside the "
       .. "smallest disk that hides the class, or nothing blurred"),
@@ -141,13 +141,15 @@ return method {
     local n, h, w = run:count(), run.images:dim(3), run.images:dim(4)
     local score, map = scores.resolve(o.score, run), core.zeros(run:count(), h, w)
     local base = baselines.of(o.baseline, run.net, run.images)
+    if o.cell == 0 then o.cell = math.max(1, math.floor(math.min(h, w) / 28 + 0.5)) end
     local how = { forward = apply.forward(o.modifiers, run) }
-    local values = {}
+    local starts, values = {}, {}
+    for i = 1, n do starts[i] = start_of(run, i, o) end
     local bar <close> = progress.start("meaningful_perturbation", n * o.steps,
                                        o.progress)
     for i = 1, n do
       local own = score:take(i)
-      local m = optimise { x = start_of(run, i, o), steps = o.steps, rate = o.rate,
+      local m = optimise { x = starts[i], steps = o.steps, rate = o.rate,
         step = "adam", gradient = objective(run, i, o, own),
         project = function(mask) return mask:clamp(0, 1) end,
         watch = function() bar:add(1) end, progress = false }
