@@ -85,6 +85,24 @@ local function values_of(root, ask, evals, h, w)
 end
 
 
+---How many pictures there are to look at until all parts are divided, or `evals`: two
+---for each part and context, of which a part has twice as many as the whole it is of.
+local function count_of(root, evals)
+  local count, parts = 2, { { node = root, contexts = 1 } }
+  local n = 0
+  while n < #parts and count < evals do
+    n = n + 1
+    local p = parts[n]
+    if p.node:split() then
+      count = count + 2 * p.contexts
+      parts[#parts + 1] = { node = p.node.left, contexts = 2 * p.contexts }
+      parts[#parts + 1] = { node = p.node.right, contexts = 2 * p.contexts }
+    end
+  end
+  return math.min(count, evals)
+end
+
+
 ---Partition SHAP (Lundberg's shap; Owen 1977): Shapley values where parts come
 ---together: the picture is halved again and again, across its longer side, and of the
 ---orders in which pixels may come only those count in which each half comes as a whole.
@@ -119,7 +137,7 @@ return method {
       or partitions.of_pixels(h, w)
     local map, counts = core.zeros(n, h, w), {}
     perturb.ask(run, { score = o.score, modifiers = o.modifiers, baseline = o.baseline,
-      batch = o.batch, count = o.evals, name = "partition_shap",
+      batch = o.batch, count = count_of(root, o.evals), name = "partition_shap",
       progress = o.progress },
       function(i, ask)
         map[i], counts[i] = values_of(root, function(list)
