@@ -115,10 +115,13 @@ local function captum_rows(test)
   test("^lrp_captum_epsilon([%d.]*)$", function(case, e)
     return M.captum(case, epsilon(e), epsilon(e))
   end, function(net)
-    -- Of a relu network this is the picture times its gradient. On SqueezeNet both are
-    -- computed here in different ways and agree to 2e-6 at every layer; the reference
-    -- is 3.1e-2 from both, with every instruction set. Why it is, is not known.
-    return net.name:find "squeezenet" and 5e-2 or nil
+    -- In the hen's pool4, channel 68, window (12,11), two values of 570.6 lie 2.2e-5
+    -- apart, a third of what float32 can tell there. With the other one as maximum the
+    -- map is 3.0725e-2 away, in torch's float64 as here (a picture 1e-7 away is enough),
+    -- and it is input times gradient to 2e-7 on either side. So the golden runner looks
+    -- for a picture on the reference's side; a relu of conv1 as near 0 costs 1.4e-3
+    -- more, hence SqueezeNet's limit of the first set.
+    return net.name:find "squeezenet" and 5e-3 or nil
   end)
   test("^layer_lrp_captum_epsilon@(.+)$", function(case, layer)
     return M.captum(case, epsilon(), epsilon(), layer)
