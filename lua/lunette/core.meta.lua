@@ -356,6 +356,11 @@ function Tensor:identity(...) end
 ---@return lunette.Tensor
 function Tensor:index_select(...) end
 
+---affine(x (N,C,H,W), matrix, value, mirror): the output at p from the centre is x at M
+---p, bilinear; outside it is value, or mirrored
+---@return lunette.Tensor
+function Tensor:affine(...) end
+
 ---interpolate(x (N,C,H,W), size, mode, align_corners): mode 0 nearest, 1 bilinear, 2
 ---bicubic
 ---@param ... any   other operands, then attributes by position or in a table

@@ -174,6 +174,9 @@ static const oprow oprows[] = {
     {"interpolate", "size=7,5 mode=2", "1,1,4,3"},
     {"interpolate", "size=6,1 mode=2 align_corners=1", "1,1,4,3"},
     {"interpolate", "size=1,1 align_corners=1", "1,1,4,3"},
+    {"affine", "matrix=0.8,0.3,-0.4,1.1", "2,2,5,4"},
+    {"affine", "matrix=1.9,0.2,0.1,2.2 value=0.5", "1,2,4,5"},
+    {"affine", "matrix=1.9,0.7,-3.1,2.2 mirror=1", "1,3,4,3"},
 };
 
 enum { OPROWS = sizeof oprows / sizeof *oprows };

@@ -288,6 +288,7 @@ local sums = {
   ["mean of channels"] = pooled("mean", { dims = { 2 } }),
   ["sum of rows"] = pooled("sum", { dims = { 3 } }),
   ["resizing"] = pooled("interpolate", { size = { 8, 9 }, mode = 1 }),
+  ["turning"] = pooled("affine", { matrix = { 0.8, 0.3, -0.4, 1.1 } }),
   ["a sum with a constant"] = function(x) return x + normal(2, 4, 5, 6) end,
   ["a difference"] = function(x) return x - normal(2, 1, 5, 6) end,
 }

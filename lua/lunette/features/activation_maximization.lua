@@ -97,6 +97,20 @@ end
 -- a step ---------------------------------------------------------------------------
 
 
+---The modifiers of a run of the network, and of the walks over it. A score of one
+---layer needs no more than that layer.
+local function run_modifiers(o, score)
+  if not score.layer or score.spread then
+    return apply.forward(o.modifiers), o.modifiers
+  end
+  local backward = {}
+  for _, m in ipairs(o.modifiers) do
+    if not m.target then backward[#backward + 1] = m end
+  end
+  return { modifiers.extract(score.layer) }, backward
+end
+
+
 ---The largest |value| of each sample (K).
 local function peaks(g)
   return g:abs():reshape { g:dim(1), g:size() // g:dim(1) }:max { dims = { 2 } }
@@ -105,10 +119,10 @@ end
 
 ---Where a picture gets no gradient, because no relu on the way is active, the gradient
 ---that goes through closed relus where it is positive: it opens them.
-local function revive(o, run, score, g)
+local function revive(walk, run, score, g)
   local alive, rules = peaks(g), { "rectified" }
   if alive:stats().min > 0 then return g end
-  table.move(o.modifiers, 1, #o.modifiers, 2, rules)
+  table.move(walk, 1, #walk, 2, rules)
   local forced = run:gradient { score = score, modifiers = rules }
   for i = 1, g:dim(1) do
     if alive[i] == 0 then g:rows(i):copy_(forced:rows(i)) end
@@ -133,11 +147,12 @@ end
 ---d score / d x and the scores' values (K), the backward rules' gates looking at the
 ---score's gradient, or at the loss's, which has the other sign.
 local function ascent(o, x, score)
-  local run <close> = o.net:run(x, { modifiers = apply.forward(o.modifiers) })
-  local values = run:values(score, { modifiers = o.modifiers })
+  local forward, walk = run_modifiers(o, score)
+  local run <close> = o.net:run(x, { modifiers = forward })
+  local values = run:values(score, { modifiers = walk })
   if o.gate == "loss" then score = -score end
-  local g = run:gradient { score = score, modifiers = o.modifiers }
-  if o.row.revives then g = revive(o, run, score, g) end
+  local g = run:gradient { score = score, modifiers = walk }
+  if o.row.revives then g = revive(walk, run, score, g) end
   if not o.began then warn_of_dead(o, g) end
   o.began = true
   return o.gate == "loss" and -g or g, values
@@ -294,9 +309,9 @@ end
 local function clean_values(o, x, score)
   local unmoved = x
   if o.parametrisation then unmoved = input.of(o.net, o.parametrisation.decode(x)) end
-  local run <close> = o.net:run(unmoved, {
-    modifiers = apply.forward(o.modifiers) })
-  return run:values(score, { modifiers = o.modifiers })
+  local forward, walk = run_modifiers(o, score)
+  local run <close> = o.net:run(unmoved, { modifiers = forward })
+  return run:values(score, { modifiers = walk })
 end
 
 

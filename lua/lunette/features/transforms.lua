@@ -23,38 +23,6 @@ end
 local function whole(random, a, b) return a + math.floor(random() * (b - a + 1)) end
 
 
----(index, weight) of linear interpolation at positions of an axis of n, counted from 0.
----@param at lunette.Tensor
----@param n integer
----@param outside "reflect"|"constant"   reflect: dcba|abcd|dcba, as scipy calls it
-local function taps(at, n, outside)
-  local low = at:floor()
-  local function index(i)
-    if outside == "reflect" then
-      local m = i - (i * (1 / (2 * n))):floor() * (2 * n) -- into 0 .. 2n-1
-      return core.ops.minimum(m, 2 * n - 1 - m), 1
-    end
-    local inside = core.ops.ge(i, core.zeros(1)) * core.ops.le(i, core.full(n - 1, 1))
-    return i:clamp(0, n - 1), inside
-  end
-  local i, here = index(low)
-  local j, there = index(low + 1)
-  local share = at - low
-  return { i, (1 - share) * here }, { j, share * there }
-end
-
-
----Where a rotated and enlarged picture's values come from: rows and columns (h,w).
-local function sources(h, w, degrees, scale)
-  local a, s = math.rad(degrees), 1 / scale
-  local cy, cx = (h - 1) / 2, (w - 1) / 2
-  local y = (core.range(0, h - 1) - cy):view(h, 1)
-  local x = (core.range(0, w - 1) - cx):view(1, w)
-  return (y * math.cos(a) + x * math.sin(a)) * s + cy,
-         (y * -math.sin(a) + x * math.cos(a)) * s + cx
-end
-
-
 ---Rotation and enlargement about the centre, bilinear; what comes from outside is
 ---mirrored, or is `outside` where that is a number.
 ---@param x lunette.Tensor   (K,C,H,W)
@@ -62,18 +30,10 @@ end
 ---  10 pixels becomes 10 scale pixels
 ---@return lunette.Tensor
 function M.affine(x, o)
-  local k, c, h, w = table.unpack(x:shape())
-  local from_y, from_x = sources(h, w, o.degrees or 0, o.scale or 1)
-  local mode, fill = o.outside and "constant" or "reflect", o.outside or 0
-  local flat, sum = x:reshape { k * c, h * w } - fill, nil
-  for _, r in ipairs { taps(from_y, h, mode) } do
-    for _, q in ipairs { taps(from_x, w, mode) } do
-      local index = (r[1] * w + q[1] + 1):view(h * w)
-      local part = flat:index_select(index, { dim = 2 }) * (r[2] * q[2]):view(1, h * w)
-      sum = sum and sum + part or part
-    end
-  end
-  return (sum + fill):reshape { k, c, h, w }
+  local angle, s = math.rad(o.degrees or 0), 1 / (o.scale or 1)
+  local c, d = math.cos(angle) * s, math.sin(angle) * s
+  return x:affine { matrix = { c, d, -d, c }, value = o.outside or 0,
+                    mirror = o.outside and 0 or 1 }
 end
 
 

@@ -116,7 +116,7 @@ M.entries = {
            "sin", "cos", "erf", "floor", "round", "sign", "reciprocal" },
     rule = "identity" },
   { on = { "avg_pool2d", "global_avg_pool", "mean", "sum", "add", "sub",
-           "interpolate" }, rule = "norm" },
+           "interpolate", "affine" }, rule = "norm" },
   { on = with_signal(1), rule = { "uniform", first = 1 } },
   { on = with_signal(2), rule = { "uniform", first = 0 } },
   { on = { "mul", "div", "pow" }, rule = "uniform" },
