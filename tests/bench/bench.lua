@@ -188,6 +188,24 @@ cases.top5_retained = cases.top5
 function cases.squeezenet() return gradient(small "squeezenet1_0", x227()) end
 
 
+---Eight steps of activation maximisation; 256 take 32 times as long.
+local function dream(net, layer, channel)
+  return lu.activation_maximization(net, { score = lu.score.unit(layer, channel),
+                                           steps = 8, progress = false })
+end
+
+
+function cases.dream_vgg() return dream(vgg(), "block4_conv2", 6) end
+
+
+function cases.dream_squeezenet()
+  return dream(small "squeezenet1_0", "fire8.concat", 21)
+end
+
+
+function cases.dream_glyphs() return dream(lu.load "glyphs", "block4_conv3", 6) end
+
+
 function cases.resnet18() return gradient(small "resnet18", one()) end
 
 

@@ -10,6 +10,7 @@ import time
 import numpy as np
 import torch
 
+import peerdream
 import peernets
 
 BUILD, THREADS = sys.argv[1], int(sys.argv[2])
@@ -126,8 +127,7 @@ def top5_retained():
 
 
 def squeezenet():
-    path = os.path.join(BUILD, "bench", "squeezenet1_0.safetensors")
-    net = once("squeezenet", lambda: peernets.SqueezeNet(path))
+    net = small_squeezenet()
     x = once("x227", lambda: file("x227.f32", 1, 3, 227, 227))
     return gradient(net, x, [8])
 
@@ -138,9 +138,32 @@ def resnet18():
     return gradient(net, photo()[:1], [8])
 
 
+STEPS, CAFFE = 8, (123.68, 116.779, 103.939)
+
+
+def dream_vgg():
+    """To block4_conv2, activated."""
+    return peerdream.climb(vgg().features[:21], CAFFE, (1.0,) * 3, 224, 5, STEPS)
+
+
+def small_squeezenet():
+    path = os.path.join(BUILD, "bench", "squeezenet1_0.safetensors")
+    return once("squeezenet", lambda: peernets.SqueezeNet(path))
+
+
+def dream_squeezenet(count=1):
+    return peerdream.climb(small_squeezenet().until_fire8, CAFFE, (1.0,) * 3, 227, 20,
+                           STEPS, count)
+
+
+def dream_glyphs():
+    net = once("glyphs", peernets.glyphs)
+    return peerdream.climb(net, (0.0,) * 3, (255.0,) * 3, 224, 5, STEPS)
+
+
 CASES = {f.__name__: f for f in (
     forward, vanilla, rules, batch8, smooth, gradcam, gradcam_whole, masked, top5,
-    top5_retained, squeezenet, resnet18)}
+    top5_retained, squeezenet, resnet18, dream_vgg, dream_squeezenet, dream_glyphs)}
 
 
 def check(case, path):

@@ -130,6 +130,28 @@ class SqueezeNet(nn.Module):
         return F.relu(self.conv10(x), inplace=True).mean((2, 3))
 
 
+    def until_fire8(self, x):
+        x = F.relu(self.conv1(x), inplace=True)
+        for i in range(2, 9):
+            if i in (2, 5):
+                x = F.max_pool2d(x, 3, 2, ceil_mode=True)
+            x = getattr(self, f"fire{i}")(x)
+        return x
+
+
+def glyphs():
+    """The embedded network's layers up to block4_conv3, of any weights: only its time
+    is compared."""
+    layers, c = [], 3
+    for block, (k, count) in enumerate(((8, 2), (16, 2), (32, 3), (64, 3))):
+        if block:
+            layers.append(nn.MaxPool2d(2))
+        for _ in range(count):
+            layers += [nn.Conv2d(c, k, 3, padding=1), nn.ReLU(inplace=True)]
+            c = k
+    return frozen(nn.Sequential(*layers))
+
+
 def resnet18(path):
     net = torchvision.models.resnet18()
     # batch counters are no part of our files

@@ -359,6 +359,7 @@ local function watcher(o, best, score)
       assert(checkpoint.save(o.checkpoint, o.identity, o.state,
                              { step = t, values = best.values }))
     end
+    collectgarbage() -- the next step finds this one's memory, warm, not fresh pages
     if o.watch then o.watch(M.last.pictures, t, value) end
   end
 end
