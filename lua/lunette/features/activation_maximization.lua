@@ -5,6 +5,7 @@ local core = require "lunette.core"
 local dialects = require "lunette.features.dialects"
 local gradient = require "lunette.base.gradient"
 local input = require "lunette.features.input"
+local modifiers = require "lunette.modifiers"
 local named = require "lunette.modifiers.named"
 local optimise = require "lunette.explain.optimise"
 local options = require "lunette.base.options"
@@ -103,11 +104,7 @@ local function run_modifiers(o, score)
   if not score.layer or score.spread then
     return apply.forward(o.modifiers), o.modifiers
   end
-  local backward = {}
-  for _, m in ipairs(o.modifiers) do
-    if not m.target then backward[#backward + 1] = m end
-  end
-  return { modifiers.extract(score.layer) }, backward
+  return { modifiers.extract(score.layer) }, apply.backward(o.modifiers)
 end
 
 
