@@ -63,10 +63,12 @@ typedef struct pair {
   float weight[2];
 } pair;
 
-static pair pair_at(double x, int64_t n, int mirror) {
-  double low = floor(x);
-  float share = (float)(x - low);
-  pair p = {{(int64_t)low, (int64_t)low + 1}, {1 - share, share}};
+static inline pair pair_at(double x, int64_t n, int mirror) {
+  int64_t low =
+      (int64_t)x - (x < (double)(int64_t)x); /* floor, without a call */
+  float share = (float)(x - (double)low);
+  pair p = {{low, low + 1}, {1 - share, share}};
+  if (low >= 0 && low + 1 < n) return p;
   for (int k = 0; k < 2; k++) {
     int64_t i = p.at[k];
     if (i >= 0 && i < n) continue;
@@ -82,8 +84,8 @@ static pair pair_at(double x, int64_t n, int mirror) {
 }
 
 /* Where output (y, x) comes from: a pair of rows, a pair of columns. */
-static void source(const warp *k, int64_t y, int64_t x, pair *rows,
-                   pair *columns) {
+static inline void source(const warp *k, int64_t y, int64_t x, pair *rows,
+                          pair *columns) {
   double cy = (double)(k->h - 1) / 2, cx = (double)(k->w - 1) / 2;
   double dy = (double)y - cy, dx = (double)x - cx;
   *rows = pair_at(k->m[0] * dy + k->m[1] * dx + cy, k->h, k->mirror);
