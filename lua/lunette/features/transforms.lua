@@ -37,11 +37,17 @@ function M.affine(x, o)
 end
 
 
----A border of n pixels of one grey.
-function M.pad(n, value)
-  return function(x)
-    return x:pad { before = { 0, 0, n, n }, after = { 0, 0, n, n },
-                   value = value or 0.5 }
+---A border of n pixels of one grey, then moved by up to m <= n pixels: all sides
+---together lose m of them.
+---@param n integer
+---@param m? integer      (0)
+---@param value? number   (0.5)
+function M.pad(n, m, value)
+  m = m or 0
+  return function(x, random)
+    local y, z = whole(random, 0, m), whole(random, 0, m)
+    return x:pad { before = { 0, 0, n - y, n - z }, value = value or 0.5,
+                   after = { 0, 0, n - m + y, n - m + z } }
   end
 end
 
@@ -62,6 +68,7 @@ function M.scale(list)
   return function(x, random)
     local s = list[whole(random, 1, #list)]
     local h, w = math.ceil(x:dim(3) * s), math.ceil(x:dim(4) * s)
+    if s == 1 then return x end
     return x:interpolate { size = { h, w }, mode = 1 }
   end
 end
@@ -72,7 +79,7 @@ end
 function M.rotate(list)
   return function(x, random)
     local degrees = list[whole(random, 1, #list)]
-    return M.affine(x, { degrees = degrees, outside = 0.5 })
+    return degrees == 0 and x or M.affine(x, { degrees = degrees, outside = 0.5 })
   end
 end
 
@@ -101,8 +108,8 @@ function M.standard(side)
   for i = -5, 5 do scales[#scales + 1] = 1 + i / 50 end
   for i = -10, 10 do angles[#angles + 1] = i end
   for _ = 1, 5 do angles[#angles + 1] = 0 end
-  return { M.pad(n), M.jitter(math.max(1, n * 2 // 3)), M.scale(scales),
-           M.rotate(angles), M.jitter(math.max(1, n // 3)) }
+  return { M.pad(n, math.max(1, n * 2 // 3)), M.scale(scales), M.rotate(angles),
+           M.jitter(math.max(1, n // 3)) }
 end
 
 
