@@ -173,6 +173,12 @@ int64_t lun_shape_size(int ndim, const int64_t *dim);
 ** counted from 0, by `part`, whose other dimensions are t's. */
 int lun_tensor_paste(lun_tensor *t, const lun_tensor *part, int64_t row,
                      int64_t column, lun_err *err);
+/* The same of a rectangle of `part` alone. */
+typedef struct lun_rect {
+  int64_t row, column, height, width;
+} lun_rect;
+int lun_tensor_paste_part(lun_tensor *t, const lun_tensor *part, lun_rect from,
+                          int64_t row, int64_t column, lun_err *err);
 
 /* ---- random numbers (random.c) ------------------------------------------ */
 

@@ -165,11 +165,12 @@ int lun_tensor_same_shape(const lun_tensor *a, const lun_tensor *b) {
 
 /* ---- changes in place --------------------------------------------------- */
 
-/* Does dimension `axis` of `part` at `from` lie inside t? */
-static int inside(const lun_tensor *t, const lun_tensor *part, int axis,
-                  int64_t from, lun_err *err) {
-  int64_t have = t->dim[axis], want = part->dim[axis];
-  if (from >= 0 && want <= have && from <= have - want) return LUN_OK;
+/* Do `want` places of dimension `axis` from `from` on lie inside t? */
+static int inside(const lun_tensor *t, int axis, int64_t from, int64_t want,
+                  lun_err *err) {
+  int64_t have = t->dim[axis];
+  if (from >= 0 && want >= 0 && want <= have && from <= have - want)
+    return LUN_OK;
   return lun_fail(err, LUN_ESHAPE,
                   "paste: %" PRId64 " from %" PRId64
                   " is outside dimension %d of %" PRId64,
@@ -178,6 +179,14 @@ static int inside(const lun_tensor *t, const lun_tensor *part, int axis,
 
 int lun_tensor_paste(lun_tensor *t, const lun_tensor *part, int64_t row,
                      int64_t column, lun_err *err) {
+  int nd = part->ndim;
+  lun_rect all = {0, 0, nd < 2 ? 0 : part->dim[nd - 2],
+                  nd < 1 ? 0 : part->dim[nd - 1]};
+  return lun_tensor_paste_part(t, part, all, row, column, err);
+}
+
+int lun_tensor_paste_part(lun_tensor *t, const lun_tensor *part, lun_rect from,
+                          int64_t row, int64_t column, lun_err *err) {
   int nd = t->ndim;
   if (nd < 2 || part->ndim != nd)
     return lun_fail(err, LUN_ESHAPE, "paste: %d dimensions into %d", part->ndim,
@@ -187,15 +196,18 @@ int lun_tensor_paste(lun_tensor *t, const lun_tensor *part, int64_t row,
       return lun_fail(err, LUN_ESHAPE,
                       "paste: dimension %d is %" PRId64 ", not %" PRId64, d + 1,
                       part->dim[d], t->dim[d]);
-  LUN_TRY(inside(t, part, nd - 2, row, err));
-  LUN_TRY(inside(t, part, nd - 1, column, err));
+  LUN_TRY(inside(part, nd - 2, from.row, from.height, err));
+  LUN_TRY(inside(part, nd - 1, from.column, from.width, err));
+  LUN_TRY(inside(t, nd - 2, row, from.height, err));
+  LUN_TRY(inside(t, nd - 1, column, from.width, err));
   int64_t h = part->dim[nd - 2], w = part->dim[nd - 1];
   int64_t th = t->dim[nd - 2], tw = t->dim[nd - 1];
-  int64_t planes = part->size ? part->size / (h * w) : 0;
+  int64_t planes = part->size > 0 ? part->size / (h * w) : 0;
   for (int64_t c = 0; c < planes; c++)
-    for (int64_t y = 0; y < h; y++)
+    for (int64_t y = 0; y < from.height; y++)
       memmove(t->data + (c * th + row + y) * tw + column,
-              part->data + (c * h + y) * w, (size_t)w * sizeof(float));
+              part->data + (c * h + from.row + y) * w + from.column,
+              (size_t)from.width * sizeof(float));
   return LUN_OK;
 }
 

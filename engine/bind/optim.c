@@ -76,16 +76,24 @@ static int64_t place(lua_State *L, int arg) {
   return i < 1 ? -1 : i - 1;
 }
 
-/* t:paste_(part, row, column): part over t's last two dimensions, from there
-** on, counted from 1 */
+/* t:paste_(part, row, column [, from_row, from_column, height, width]): part,
+** or a rectangle of it, over t's last two dimensions, from there on, counted
+** from 1 */
 static int paste(lua_State *L) {
   int64_t row = place(L, 3), column = place(L, 4);
+  int st, some = !lua_isnoneornil(L, 5);
+  lun_rect from = {0, 0, 0, 0};
   lun_err err;
+  if (some)
+    from = (lun_rect){place(L, 5), place(L, 6), luaL_checkinteger(L, 7),
+                      luaL_checkinteger(L, 8)};
   lunL_ready(L, 1);
   lunL_ready(L, 2);
-  if (lun_tensor_paste(lunL_writable(L, 1), lunL_values(L, 2), row, column,
-                       &err) != LUN_OK)
-    return lunL_raise(L, &err);
+  lun_tensor *t = lunL_writable(L, 1);
+  const lun_tensor *part = lunL_values(L, 2);
+  st = some ? lun_tensor_paste_part(t, part, from, row, column, &err)
+            : lun_tensor_paste(t, part, row, column, &err);
+  if (st != LUN_OK) return lunL_raise(L, &err);
   lua_settop(L, 1);
   return 1;
 }

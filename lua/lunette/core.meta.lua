@@ -181,12 +181,16 @@ function Tensor:adam_(g, m, v, opts) end
 ---@return lunette.Tensor self
 function Tensor:sgd_(g, v, opts) end
 
----Writes a part over the last two dimensions.
+---Writes a part, or a rectangle of it, over the last two dimensions.
 ---@param part lunette.Tensor
 ---@param row integer      from 1
 ---@param column integer   from 1
+---@param from_row? integer      the rectangle's first row in `part`, from 1 (all of it)
+---@param from_column? integer
+---@param height? integer
+---@param width? integer
 ---@return lunette.Tensor self
-function Tensor:paste_(part, row, column) end
+function Tensor:paste_(part, row, column, from_row, from_column, height, width) end
 
 ---The tensor's id on its tape, or nil.
 ---@return integer?

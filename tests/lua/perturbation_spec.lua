@@ -518,3 +518,97 @@ describe("similarity of two pictures", function()
       t.message(run.values, run, lu.score.similarity("relu2", core.ones(1, 3))))
   end)
 end)
+
+
+describe("pictures that differ in a rectangle", function()
+  local partial = require "lunette.explain.partial"
+
+  ---Poolings of odd sizes, strides, a shortcut, a fire module, groups, batch norm: and
+  ---what cannot be computed in part comes last.
+  local function branched(side)
+    return assert(lu.net { name = "branched", input = { 3, side, side - 3 }, layers = {
+      { "c1", "conv2d", filters = 8, kernel = 3, padding = 1 }, { "r1", "relu" },
+      { "p1", "max_pool2d", kernel = 3, stride = 2 },
+      { "squeeze", "conv2d", filters = 6, kernel = 1 }, { "sr", "relu" },
+      { "e1", "conv2d", filters = 8, kernel = 1 }, { "e1r", "relu" },
+      { "e3", "conv2d", filters = 8, kernel = 3, padding = 1, from = "sr" },
+      { "e3r", "relu" },
+      { "join", "concat", from = { "e1r", "e3r" } },
+      { "c2", "conv2d", filters = 16, kernel = 3, padding = 1, groups = 2 },
+      { "bn", "batch_norm" }, { "sum", "add", from = { "bn", "join" } },
+      { "r2", "relu" },
+      { "p2", "avg_pool2d", kernel = 2, stride = 2 },
+      { "c3", "conv2d", filters = 40, kernel = 3, padding = 1 }, { "r3", "relu" },
+      { "c5", "conv2d", filters = 6, kernel = 5, stride = 2, padding = 2 },
+      { "pool", "global_avg_pool" }, { "f", "flatten" },
+      { "out", "linear", units = 4 }, { "softmax", "softmax" } } }):init(3)
+  end
+
+  local nets = { branched(40), branched(33), t.net(2),
+                 assert(lu.net(lu.models.tiny_vgg { side = 32 })):init(3) }
+
+  it("have the bits of a whole pass at the layer where the parts are joined", function()
+    for _, net in ipairs(nets) do
+      local x = core.normal(1, 0, 1, table.unpack(net.input))
+      local run = net:run(x)
+      local h, w = net.input[2], net.input[3]
+      for _, size in ipairs { { 3, 3 }, { 5, 2 }, { 1, 6 } } do
+        local plan, boxes = partial.plan(run, { h = size[1], w = size[2] }, 1), {}
+        if not plan then break end -- all of it changes
+        for y = 1, h - size[1] + 1, 3 do
+          for c = 1, w - size[2] + 1, 5 do
+            boxes[#boxes + 1] = { y = y, x = c, h = size[1], w = size[2] }
+          end
+        end
+        boxes[#boxes + 1] = { y = h - 1, x = w - 1, h = 2, w = 2 }
+        local function part(n)
+          return core.full(n / 10, 1, 3, boxes[n].h, boxes[n].w)
+        end
+        local values = partial.values(plan, run, boxes, part)
+        for n, b in ipairs(boxes) do
+          local other = x:clone()
+          other[1]:paste_(part(n)[1], b.y, b.x)
+          local whole <close> = net:run(other)
+          assert.is_true(t.same(values:rows(n):clone(),
+            whole:preactivation(plan.join.name):detach():clone()),
+            ("%s, box %d, %s"):format(net.name, n, plan.join.name))
+        end
+      end
+    end
+  end)
+
+  it("make occlusion the same map, bit for bit, with fewer products", function()
+    local plain, plans = partial.plan, 0
+    finally(function() partial.plan = plain end)
+    for _, net in ipairs { nets[1], nets[4] } do
+      local x = core.normal(2, 0, 2, table.unpack(net.input))
+      for _, opts in ipairs { { window = 6, stride = 5 },
+                              { window = { 4, 7 }, stride = 3, baseline = "blur",
+                                batch = 5 },
+                              { window = 5, stride = 4, channelwise = true } } do
+        opts.score, opts.modifiers, opts.progress = { 1, 2 }, { "linear" }, false
+        partial.plan = function(run, box)
+          local plan = plain(run, box)
+          if plan then plans = plans + 1 end
+          return plan
+        end
+        local parts = lu.occlusion(net, x, opts)
+        partial.plan = function() return nil end
+        local whole = lu.occlusion(net, x, opts)
+        assert.is_true(t.same(parts:detach(), whole:detach()), net.name)
+      end
+    end
+    assert.is_true(plans >= 3, plans)
+  end)
+
+  it("are run whole where parts are dear, or the score looks elsewhere", function()
+    local run = nets[1]:run(core.normal(1, 0, 1, 3, 40, 37))
+    assert.is_nil(partial.plan(run, { h = 36, w = 30 }))
+    assert.is_truthy(partial.plan(run, { h = 3, w = 3 }))
+    local x = core.normal(1, 0, 1, 3, 40, 37)
+    local opts = { score = lu.score.unit("c1", 2), window = 6, stride = 6,
+                   progress = false }
+    local map = lu.occlusion(nets[1], x, opts)
+    assert.is_true(map:abs():max():item() > 0)
+  end)
+end)

@@ -8,6 +8,8 @@ local M = {}
 ---@class lunette.Masks
 ---@field count integer
 ---@field get fun(first: integer, k: integer): lunette.Tensor   (k,1|C,H,W)
+---@field box? fun(m: integer): { y: integer, x: integer, h: integer, w: integer }   the
+---  rectangle outside of which mask m is 1
 
 
 ---A tensor of masks (M,H,W) or (M,C,H,W) as they are.
@@ -48,15 +50,18 @@ function M.windows(o)
   local H, W, C = o.height, o.width, o.channels or 1
   wh, ww = math.min(wh, H), math.min(ww, W)
   local rows, columns = -(-(H - wh) // sh) + 1, -(-(W - ww) // sw) + 1
-  local function one(mask, m)
-    local at, c = m % (rows * columns), m // (rows * columns)
+  local function box(m)
+    local at = (m - 1) % (rows * columns)
     local y, x = at // columns * sh, at % columns * sw
-    local h, w = math.min(wh, H - y), math.min(ww, W - x)
-    mask[c + 1]:paste_(core.zeros(h, w), y + 1, x + 1)
+    return { y = y + 1, x = x + 1, h = math.min(wh, H - y), w = math.min(ww, W - x) }
   end
-  return { count = rows * columns * C, get = function(first, k)
+  return { count = rows * columns * C, box = box, get = function(first, k)
     local all = core.ones(k, C, H, W)
-    for i = 1, k do one(all[i], first + i - 2) end
+    for i = 1, k do
+      local m = first + i - 1
+      local b, c = box(m), (m - 1) // (rows * columns)
+      all[i][c + 1]:paste_(core.zeros(b.h, b.w), b.y, b.x)
+    end
     return all
   end }
 end

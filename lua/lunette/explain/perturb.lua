@@ -5,6 +5,7 @@ local apply = require "lunette.modifiers.apply"
 local baselines = require "lunette.explain.baselines"
 local core = require "lunette.core"
 local masking = require "lunette.explain.masks"
+local partial = require "lunette.explain.partial"
 local progress = require "lunette.base.progress"
 local sampling = require "lunette.explain.sampling"
 local work = require "lunette.explain.work"
@@ -121,7 +122,52 @@ local function image_of(run, o, spec, i)
   end
   return setmetatable(image, { __close = function()
     if image.made then image.made:release() end
+    if image.clean then image.clean:release() end
   end })
+end
+
+
+---How masks that cover a rectangle are run: what it reaches alone, where that is
+---cheaper and the scores ask for outputs; nil: whole.
+local function plan_of(run, o, spec, first)
+  local masks = not o.from and spec.masks and masks_of(spec, first)
+  if not masks or not masks.box or kept_for(o.loop.scores) then return nil end
+  return partial.plan(run, masks.box(1))
+end
+
+
+---A rectangle of a tensor (1,C,H,W).
+local function piece(t, b)
+  return core.zeros(1, t:dim(2), b.h, b.w):paste_(t, 1, 1, b.y, b.x, b.h, b.w)
+end
+
+
+---The values of the plan's layer under masks first .. first + k - 1.
+local function in_parts(run, o, image, first, k)
+  if not image.clean then
+    image.clean = run.net:run(image.x, { modifiers = o.forward })
+  end
+  local boxes = {}
+  for n = 1, k do boxes[n] = image.masks.box(first + n - 1) end
+  return partial.values(o.plan, image.clean, boxes, function(n)
+    local b, m = boxes[n], image.masks.get(first + n - 1, 1)
+    return masked(piece(image.x, b), piece(image.base, b), piece(m, b))
+  end)
+end
+
+
+---The scores (K,k) under masks first .. first + k - 1, and the masks where they were
+---made.
+local function scores_under(run, o, image, first, k)
+  if o.plan then
+    local values <close> = in_parts(run, o, image, first, k)
+    return M.scores_of(run, values, image.list, { forward = o.forward,
+                                                  from = o.plan.join })
+  end
+  local m = image.masks.get(first, k)
+  local batch <close> = masked(image.x, image.base, m)
+  return M.scores_of(run, batch, image.list, { forward = o.forward, from = o.from,
+                                               beside = image.beside() }), m
 end
 
 
@@ -132,10 +178,8 @@ local function know(run, o, image, count)
   while known.done < count do
     local k = math.min(o.ceiling:size(), image.masks.count - known.done)
     first = known.done + 1
-    m = image.masks.get(first, k)
-    local batch <close> = masked(image.x, image.base, m)
-    local values = M.scores_of(run, batch, image.list,
-      { forward = o.forward, from = o.from, beside = image.beside() })
+    local values
+    values, m = scores_under(run, o, image, first, k)
     for j = 1, #image.list do
       known.values[j]:rows(first, first + k - 1):copy_(values[j])
     end
@@ -155,7 +199,7 @@ local function pieces(run, o, image, i, use)
   for first = 1, count, CHUNK do
     local k = math.min(CHUNK, count - first + 1)
     local at, m = know(run, o, image, first + k - 1)
-    if at ~= first or m:dim(1) ~= k then m = image.masks.get(first, k) end
+    if not m or at ~= first or m:dim(1) ~= k then m = image.masks.get(first, k) end
     use(i, first, m, image.known.values[o.loop.k]:rows(first, first + k - 1),
         function() return masked(image.x, image.base, m) end)
   end
@@ -170,6 +214,7 @@ local function over(run, spec, f)
     local known = o.loop.state[i]
     total = total + masks_of(spec, i).count - (known and known.done or 0)
   end
+  o.plan = plan_of(run, o, spec, first)
   local bar <close> = progress.start(spec.name or "perturbation", total, spec.progress)
   o.bar = bar
   for i = first, last do
