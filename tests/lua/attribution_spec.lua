@@ -471,6 +471,27 @@ describe("Shapley values and what estimates them", function()
     assert.near(0, lu.feature_ablation(net, y, o).story.values[2][3], 1e-6)
   end)
 
+  it("give two segments the same that the score cannot tell apart", function()
+    -- the score sees the sum of the two upper quarters, and they are alike
+    local even = assert(lu.net { name = "even", input = { 1, 4, 4 }, layers = {
+      { "f", "flatten" }, { "fc", "linear", units = 3 }, { "t", "tanh" },
+      { "out", "linear", units = 2 } } }):init(6)
+    local w = even.params["fc.weight"]:view(3, 4, 4)
+    local y = core.normal(4, 0, 1, 1, 4, 4)
+    for row = 1, 2 do
+      for c = 1, 2 do
+        for u = 1, 3 do w:set(u, row, c + 2, w:get(u, row, c)) end
+        y:set(1, 1, row, c + 2, y:get(1, 1, row, c))
+      end
+    end
+    local values = lu.shapley(even, y, { segments = 2, score = 1 }).story.values[1]
+    assert.near(values[1], values[2], 1e-6)
+    assert.is_true(math.abs(values[1] - values[3]) > 1e-3)
+    local parts = lu.partition_shap(even, y, { segments = 2, score = 1,
+                                               baseline = "zero" })
+    assert.near(parts:get(1, 1, 1), parts:get(1, 1, 3), 1e-6)
+  end)
+
   it("are what KernelSHAP finds in all coalitions, weighed rightly", function()
     -- every coalition as often as Shapley's kernel weighs its size, 5 segments
     local rows, m = {}, 5

@@ -510,6 +510,12 @@ describe("a map", function()
     sure.params["out.bias"]:set(2, 1e4)
     local list = t.warnings(lu.input_x_gradient, sure:run(x), { score = 1 })
     assert.matches("the softmax is saturated .* give the modifier \"linear\"", list[1])
+    -- a class that is out of the question, though none is certain
+    local out = t.net()
+    out.params["out.weight"]:fill_(0)
+    out.params["out.bias"]:set(2, -200)
+    list = t.warnings(lu.input_x_gradient, out:run(x), { score = 1 })
+    assert.matches("below 1e%-6 of the logit's", list[1])
   end)
 
   it("is not made by a rule that cannot matter, and counts the nodes on its way",

@@ -1,4 +1,5 @@
 ---Why a map is 0 everywhere: where on the way back the gradient dies, and the remedy.
+local classes = require "lunette.score.classes"
 local forward = require "lunette.net.forward"
 local layers = require "lunette.layers"
 
@@ -21,12 +22,20 @@ local function remedy(layer)
 end
 
 
----Is the most probable class so sure that the softmax is flat?
-local function saturated(run, image)
+---Why hardly any gradient comes through the softmax: the most probable class is sure,
+---or p (1 - p) of the class that is explained, the largest part of its gradient's share
+---of the logit's, is below 1e-6; nil where neither holds.
+local function saturated(run, o, image)
   local kind = run.output_layer.kind
-  if kind ~= "softmax" and kind ~= "sigmoid" then return false end
+  if kind ~= "softmax" and kind ~= "sigmoid" then return nil end
   local p = run:probabilities()
-  return p ~= nil and p:rows(image):stats().max > 0.9999
+  if not p then return nil end
+  if p:rows(image):stats().max > 0.9999 then return "p > 0.9999" end
+  local ids = classes.of(o.score, run)
+  local own = ids and p:get(image, ids[image] + 1)
+  if not own or own * (1 - own) >= 1e-6 then return nil end
+  return ("p = %.2g of that class: the gradient is below 1e-6 of the logit's"):format(
+    own)
 end
 
 
@@ -53,9 +62,10 @@ end
 ---@return string?   nil where it cannot be said
 return function(run, o, image)
   if forward.is_released(run) or not o.score then return nil end
-  if saturated(run, image) then
-    return "the softmax is saturated (p > 0.9999), and hardly any gradient comes "
-      .. "through it; give the modifier \"linear\""
+  local sure = saturated(run, o, image)
+  if sure then
+    return ("the softmax is saturated (%s), and hardly any gradient comes through it; "
+      .. "give the modifier \"linear\""):format(sure)
   end
   return place(run, o, image)
 end
