@@ -153,14 +153,19 @@ static int own_descriptor(lun_output *o) {
 }
 
 /* What is no regular file, as it is; a descriptor of our own is copied, so
-** that what else is written to it comes after. */
+** that what else is written to it comes after.  A named pipe that nobody reads
+** is an error (ENXIO): waiting for a reader would look like hanging. */
 static int open_direct(lun_output *o) {
-  int own = own_descriptor(o);
+  int own = own_descriptor(o), flags;
   do
-    o->fd = own >= 0 ? fcntl(own, F_DUPFD_CLOEXEC, 3)
-                     : open(o->target, O_WRONLY | O_NOCTTY | O_CLOEXEC);
+    o->fd = own >= 0
+                ? fcntl(own, F_DUPFD_CLOEXEC, 3)
+                : open(o->target, O_WRONLY | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
   while (o->fd < 0 && errno == EINTR && !lun_interrupted());
-  return o->fd < 0 ? errno : 0;
+  if (o->fd < 0) return errno;
+  flags = own >= 0 ? -1 : fcntl(o->fd, F_GETFL);
+  if (flags >= 0) fcntl(o->fd, F_SETFL, flags & ~O_NONBLOCK);
+  return 0;
 }
 
 /* ---- writing ------------------------------------------------------------ */
@@ -219,7 +224,8 @@ void lun_output_put(lun_output *o, const void *bytes, size_t n) {
 
 static int failed(const lun_output *o, int why, lun_err *err) {
   int code = why == EINTR ? LUN_EINTR : why == ENOMEM ? LUN_ENOMEM : LUN_EIO;
-  return lun_fail(err, code, "cannot write '%s': %s", o->path, strerror(why));
+  return lun_fail(err, code, "cannot write '%s': %s", o->path,
+                  why == ENXIO ? "nobody reads there" : strerror(why));
 }
 
 int lun_output_open(lun_output **out, const char *path, size_t buffer,

@@ -242,6 +242,12 @@ static int run(const task *t) {
   return WEXITSTATUS(wstatus);
 }
 
+/* The model's own name is said by the caller. */
+static int fail_as(const char *what, int code) {
+  error_line(what);
+  return code;
+}
+
 static int fail_at(const char *path, const char *what, int code) {
   char msg[4400];
   snprintf(msg, sizeof msg, "%s: %s", path, what);
@@ -254,9 +260,8 @@ static int open_input(task *t) {
   /* O_NONBLOCK: a named pipe must not make us wait */
   t->fd = open(t->in, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (t->fd < 0 || fstat(t->fd, &st) != 0)
-    return fail_at(t->in, strerror(errno), EX_NOINPUT_);
-  if (!S_ISREG(st.st_mode))
-    return fail_at(t->in, "not a regular file", EX_NOINPUT_);
+    return fail_as(strerror(errno), EX_NOINPUT_);
+  if (!S_ISREG(st.st_mode)) return fail_as("not a regular file", EX_NOINPUT_);
   t->size = st.st_size;
   return 0;
 }

@@ -166,6 +166,8 @@ static void devices(void) {
   CHECK(write_text("/dev/full", "x") == LUN_EIO && strstr(err.msg, "space"),
         "%s", err.msg);
   CHECK(mkfifo("f", 0600) == 0, "fifo");
+  CHECK(write_text("f", "x") == LUN_EIO && strstr(err.msg, "nobody reads"),
+        "does not wait for a reader: %s", err.msg);
   fd[0] = open("f", O_RDONLY | O_NONBLOCK);
   CHECK(write_text("f", "through") == LUN_OK, "%s", err.msg);
   CHECK(read(fd[0], got, 7) == 7 && strcmp(got, "through") == 0, "%s", got);

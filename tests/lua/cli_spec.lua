@@ -202,6 +202,16 @@ describe("a plain Lua", function()
 end)
 
 
+describe("an output without a name", function()
+  it("is refused, not the root folder", function()
+    for _, words in ipairs { "explain tests/x.png --model glyphs -o ''", "demo -o ''",
+        t.root() .. "/scripts/saliency.lua --out ''" } do
+      check(words, 64, "%-%-out is empty")
+    end
+  end)
+end)
+
+
 describe("lu.cli", function()
   local function parse(spec, ...)
     local cli = require "lunette.commands.cli"

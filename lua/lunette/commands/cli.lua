@@ -162,6 +162,7 @@ function M.options(spec, argv)
   local script = arg and arg[0] or "lunette"
   local parser, names = build(spec, script)
   local parsed = parser:parse(argv or arg)
+  if parsed.out == "" then parser:error "--out is empty: give a file's name" end
   local args = { given = {} }
   for key, value in pairs(parsed) do args[key] = value end
   for _, name in ipairs(names) do

@@ -28,6 +28,10 @@ return function(args)
   p:option("-m --model", "installed model or .safetensors file")
   p:option("-o --out", "folder"):default "out"
   local o = p:parse(args)
+  if o.out == "" then
+    text.complain "--out is empty: give a folder"
+    return 64
+  end
   local core = require "lunette.core"
   local start, model = core.clock(), o.model or any_model()
   if not model then

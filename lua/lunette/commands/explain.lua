@@ -93,6 +93,7 @@ end
 
 ---Why `out` is neither a picture's name nor a folder, or nil.
 local function check_out(out)
+  if out == "" then return "--out is empty: give a picture's name or a folder" end
   if is_folder(out) then return nil end
   local format, message = require("lunette.picture.image").format_of(out)
   return not format and "--out " .. message .. ", or give a folder" or nil
