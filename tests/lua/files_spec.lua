@@ -94,7 +94,10 @@ describe("a killed run", function()
       local dir = %q
       os.execute("mkfifo " .. dir .. "/fifo; (sleep 0.5; kill -9 " ..
         io.open("/proc/self/stat"):read "n" .. ") &")
-      core.write_files { { dir .. "/a", ("x"):rep(1 << 20) }, { dir .. "/fifo", "" } }
+      local full = io.open(dir .. "/fifo", "r+") -- it reads nothing: writing waits
+      core.write_files { { dir .. "/a", ("x"):rep(1 << 20) },
+                         { dir .. "/fifo", ("x"):rep(1 << 20) } }
+      full:close()
     ]]):format(folder)
     t.spit(folder .. "/code.lua", code)
     assert.equal(137, (t.shell(("lua5.4 '%s/code.lua'"):format(folder))))
