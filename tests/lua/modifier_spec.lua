@@ -454,6 +454,29 @@ describe("layers that a rule is about", function()
 end)
 
 
+describe("run:changes", function()
+  it("says how many layers each modifier is about, before anything fails", function()
+    local run = linear_run(t.net())
+    assert.same({ guided = 3 }, run:changes "guided")
+    assert.same({ guided = 1 }, run:changes("guided", "relu2"))
+    assert.same({ guided = 0 }, run:changes("guided", "fc"))
+    assert.same({ vanilla = nil, epsilon_plus = 0 },
+                run:changes({ "vanilla", "epsilon_plus" }, "out"))
+    -- a composite's entries overlap: a layer counts once
+    local all = lu.modifier { name = "all", { on = "relu", "guided" },
+                              { on = "activation", "guided" } }
+    assert.equal(3, run:changes(all).all)
+    for _, at in ipairs { "input", "relu2", "fc" } do
+      local ok = pcall(run.gradient, run, { score = 1, wrt = at,
+                                            modifiers = { "guided" } })
+      assert.equal(ok, run:changes("guided", at).guided > 0, at)
+    end
+    assert.matches("not found", t.message(run.changes, run, "guidde"))
+    assert.matches("nowhere", t.message(run.changes, run, "guided", "nowhere"))
+  end)
+end)
+
+
 describe("the engine's rules", function()
   it("are modifiers by themselves, with their parameters", function()
     local names = {}

@@ -8,7 +8,7 @@ local calls = 0 -- without a seed every call has numbers of its own
 
 local function misuse(what, why)
   error(("%s: %s; the shape comes first, the seed is an option: "
-         .. "lu.%s({ 2, 3 }, { seed = 7 })"):format(what, why, what), 4)
+         .. "lu.%s({ 2, 3 }, { seed = 7 })"):format(what, why, what), 5)
 end
 
 
@@ -44,12 +44,15 @@ local function source(o)
 end
 
 
-local function checked(what, opts, defaults)
-  for key, default in pairs { seed = false, stream = false } do
-    defaults[key] = default
-  end
-  local full = require("lunette.base.options").check(what, opts, defaults, 4)
-  return full
+---Numbers of one kind: core.normal or core.uniform. `defaults` are the options that
+---only this kind has.
+---@return lunette.Tensor numbers, table options
+local function draw(what, defaults, ...)
+  local shape, opts = arguments(what, ...)
+  defaults.seed, defaults.stream = false, false
+  local o = require("lunette.base.options").check(what, opts, defaults, 4)
+  local seed, stream = source(o)
+  return core[what](seed, stream, shape), o
 end
 
 
@@ -63,10 +66,7 @@ end
 ---  stream =, mean = 0, deviation = 1}
 ---@return lunette.Tensor
 function M.normal(...)
-  local shape, opts = arguments("normal", ...)
-  local o = checked("normal", opts, { mean = 0, deviation = 1 })
-  local seed, stream = source(o)
-  local t = core.normal(seed, stream, shape)
+  local t, o = draw("normal", { mean = 0, deviation = 1 }, ...)
   if o.mean == 0 and o.deviation == 1 then return t end
   return t * o.deviation + o.mean
 end
@@ -80,10 +80,7 @@ end
 ---  stream =, from = 0, to = 1}
 ---@return lunette.Tensor
 function M.uniform(...)
-  local shape, opts = arguments("uniform", ...)
-  local o = checked("uniform", opts, { from = 0, to = 1 })
-  local seed, stream = source(o)
-  local t = core.uniform(seed, stream, shape)
+  local t, o = draw("uniform", { from = 0, to = 1 }, ...)
   if o.from == 0 and o.to == 1 then return t end
   return t * (o.to - o.from) + o.from
 end

@@ -1,6 +1,7 @@
 ---Values of coalitions of segments: which segments stay, the others taking the
 ---baseline's values. Rows are lists of 0 and 1.
 local core = require "lunette.core"
+local fit = require "lunette.explain.least_squares"
 local masks = require "lunette.explain.masks"
 local options = require "lunette.base.options"
 local opt = options.opt
@@ -10,7 +11,7 @@ local segments = require "lunette.explain.segments"
 local M = {}
 
 
----Options of methods over segments, and those of the row.
+---Options of methods that fit a model to values of coalitions, and those of the row.
 ---@param own? table
 function M.options(own)
   local all = {
@@ -67,6 +68,28 @@ function M.lists(rows)
   local list = {}
   for r = 1, rows:dim(1) do list[r] = rows[r]:totable() end
   return list
+end
+
+---The map of a linear model of the score, fitted to the values of coalitions, and the
+---facts for the story: its coefficients (`values`), `intercept`, `scores`.
+---@param run lunette.Run
+---@param o table               options: coalitions, seed
+---@param labels lunette.Tensor
+---@param rows lunette.Tensor   (R,M)
+---@param values lunette.Tensor (N,R)
+---@param weights fun(i: integer): number[]   of the rows, for picture i
+---@param how? table            as least_squares has it: { ridge = 1 }
+---@return lunette.Tensor map, table facts
+function M.fitted(run, o, labels, rows, values, weights, how)
+  local x, found, intercept = M.lists(rows), core.zeros(run:count(), rows:dim(2)), {}
+  for i = 1, run:count() do
+    local b
+    b, intercept[i] = fit(x, values[i]:totable(), weights(i), how)
+    found[i] = core.tensor(b)
+  end
+  return segments.spread(labels, found), { values = M.lists(found),
+    intercept = intercept, scores = M.lists(values), coalitions = false,
+    samples = rows:dim(1), seed = not o.coalitions and o.seed or false }
 end
 
 return M

@@ -4,11 +4,14 @@
 ---from a second run, of the baseline. With these rules multipliers times differences
 ---sum to the score's difference at every layer, whatever stands beside whatever.
 local apply = require "lunette.modifiers.apply"
+local baselines = require "lunette.explain.baselines"
 local core = require "lunette.core"
 local forward = require "lunette.net.forward"
 local layers = require "lunette.layers"
 local modifiers = require "lunette.modifiers"
+local opt = require("lunette.base.options").opt
 local paths = require "lunette.explain.paths"
+local perturb = require "lunette.explain.perturb"
 local scores = require "lunette.score"
 local work = require "lunette.explain.work"
 local ops = core.ops
@@ -234,14 +237,9 @@ local function check_modifiers(list, what)
 end
 
 
----Multipliers of the score at a layer, or at the picture.
----@param run lunette.Run
----@param base lunette.Tensor   (N,C,H,W)
----@param o table               options of a method: score, modifiers, softmax
----@param wrt string            "input" or a layer's name
----@return lunette.Tensor multipliers   of the layer's shape
----@return lunette.Tensor difference    of its values from the baseline's
-function M.multipliers(run, base, o, wrt)
+---Multipliers of the score at a layer, or at the picture, and the difference of its
+---values from the baseline's.
+local function multipliers(run, base, o, wrt)
   check_modifiers(o.modifiers, "deeplift")
   local chosen = apply.forward(o.modifiers, run)
   local ref, ours = work.once(run, function()
@@ -254,6 +252,43 @@ function M.multipliers(run, base, o, wrt)
   local g = run:gradient { score = score, wrt = wrt, modifiers = list }
   local value, old = run:activation(wrt), ref:activation(wrt)
   return g, value:detach() - old:detach()
+end
+
+
+---Options of the methods, and those of the row.
+---@param own? table
+function M.options(own)
+  local all = {
+    "score", "modifiers",
+    baseline = opt.baseline("zero", "zero, mean, blur, noise, black, a number, tensor; "
+      .. "or a list of them"),
+    softmax = opt.choice("path", { "path", "mean" }, "the rule of a softmax: its mean "
+      .. "slope, or captum's"),
+  }
+  for key, value in pairs(own or {}) do all[key] = value end
+  return all
+end
+
+
+---Multipliers times differences at a layer, or at the picture: the mean over baselines;
+---and how far the sum is from S(x) - S(baseline), the worst of them, for each picture.
+---@param run lunette.Run
+---@param o table       options of a method: score, modifiers, baseline, softmax
+---@param wrt string    "input" or a layer's name
+---@return lunette.Tensor map, table facts
+function M.explain(run, o, wrt)
+  local list = type(o.baseline) == "table" and o.baseline or { o.baseline }
+  local map, delta = nil, {}
+  for b, what in ipairs(list) do
+    local base = baselines.of(what, run.net, run.images)
+    local m, difference = multipliers(run, base, o, wrt)
+    local one = m * difference
+    for i, d in ipairs(perturb.delta(run, o, one, base)) do
+      delta[i] = math.max(delta[i] or 0, math.abs(d))
+    end
+    map = map and map:mul_((b - 1) / b):add_(one * (1 / b)) or one
+  end
+  return map, { delta = delta }
 end
 
 return M

@@ -1,10 +1,8 @@
 local core = require "lunette.core"
 local coalitions = require "lunette.explain.coalitions"
-local fit = require "lunette.explain.least_squares"
 local method = require("lunette.explain.method").new
 local opt = require("lunette.base.options").opt
 local sampling = require "lunette.explain.sampling"
-local segments = require "lunette.explain.segments"
 
 local ENDS = 1e6 -- the weight of the whole and of the empty picture
 
@@ -67,15 +65,7 @@ return method {
     local labels, m = coalitions.labels(run, o)
     local rows = o.coalitions or draw(o, m)
     local values = coalitions.values(run, o, labels, rows, "kernel_shap")
-    local x, found, intercept = coalitions.lists(rows), core.zeros(run:count(), m), {}
-    local w = weights(x)
-    for i = 1, run:count() do
-      local b
-      b, intercept[i] = fit(x, values[i]:totable(), w)
-      found[i] = core.tensor(b)
-    end
-    return segments.spread(labels, found), { values = coalitions.lists(found),
-      intercept = intercept, scores = coalitions.lists(values), coalitions = false,
-      samples = rows:dim(1), seed = not o.coalitions and o.seed or false }
+    local w = weights(coalitions.lists(rows))
+    return coalitions.fitted(run, o, labels, rows, values, function() return w end)
   end,
 }

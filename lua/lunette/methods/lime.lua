@@ -1,10 +1,8 @@
 local core = require "lunette.core"
 local coalitions = require "lunette.explain.coalitions"
-local fit = require "lunette.explain.least_squares"
 local method = require("lunette.explain.method").new
 local opt = require("lunette.base.options").opt
 local sampling = require "lunette.explain.sampling"
-local segments = require "lunette.explain.segments"
 
 
 ---Each segment stays with probability 1/2.
@@ -83,16 +81,9 @@ return method {
           weights[i][r] = kernels[o.kernel](d, share_of(x[r]), o.width)
         end
       end)
-    local found, intercept = core.zeros(run:count(), m), {}
-    for i = 1, run:count() do
-      local b
-      b, intercept[i] = fit(x, values[i]:totable(), weights[i], { [o.fit] = o.alpha })
-      found[i] = core.tensor(b)
-    end
-    return segments.spread(labels, found), { values = coalitions.lists(found),
-      intercept = intercept, weights = weights, scores = coalitions.lists(values),
-      coalitions = false, samples = rows:dim(1),
-      alpha = o.fit ~= "linear" and o.alpha or false,
-      seed = not o.coalitions and o.seed or false }
+    local map, facts = coalitions.fitted(run, o, labels, rows, values,
+      function(i) return weights[i] end, { [o.fit] = o.alpha })
+    facts.weights, facts.alpha = weights, o.fit ~= "linear" and o.alpha or false
+    return map, facts
   end,
 }

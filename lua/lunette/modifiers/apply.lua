@@ -112,6 +112,27 @@ local function apply_composite(m, nodes, run, rules)
 end
 
 
+---How many of these nodes each backward modifier of the list is about, by name: 0 where
+---it would be an error to ask for it.
+---@param run lunette.Run
+---@param nodes { layer: lunette.Layer, id: integer }[]
+---@param list lunette.Modifier[]
+---@return table<string, integer>
+function M.count(run, nodes, list)
+  local counts = {}
+  for _, m in ipairs(list) do
+    local met, n = {}, 0
+    for _, e in ipairs(m.entries or m.rule and { m } or {}) do
+      for _, node in ipairs(on_layers.nodes(e.on, nodes, run, e.rule)) do
+        if not met[node.id] then met[node.id], n = true, n + 1 end
+      end
+    end
+    if m.entries or m.rule then counts[m.name] = n end
+  end
+  return counts
+end
+
+
 ---The rule of every node that the backward modifiers in `list` change; a later
 ---modifier overrides an earlier one.
 ---@param run lunette.Run

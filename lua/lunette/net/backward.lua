@@ -294,6 +294,22 @@ function Backward:gradient(opts)
 end
 
 
+---How many layers each backward modifier would change on the way from the output back
+---to `wrt`; 0 where a gradient with it would be an error. So scripts that try several
+---rules can tell which of them mean nothing at a layer.
+---Example:
+---  local net = lu.load "glyphs"
+---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
+---  print(run:changes { "guided" }.guided, run:changes({ "guided" }, "fc1").guided)
+---@param modifiers any     a name, a modifier, or a list of these
+---@param wrt? string       "input", or a layer's name
+---@return table<string, integer>   by the modifier's name
+function Backward:changes(modifiers, wrt)
+  local id = target_node(self, wrt or "input")
+  return apply.count(self, forward.nodes(self, id), named.list(modifiers))
+end
+
+
 ---Gradients of the parameters (the run must watch them): by name.
 ---@param loss lunette.Tensor   one value, computed from run.output
 ---@return table<string, lunette.Tensor>
@@ -319,6 +335,7 @@ end
 ---@param Run table
 function Backward.install(Run)
   Run.values, Run.gradient = Backward.values, Backward.gradient
+  Run.changes = Backward.changes
   Run.parameter_gradients = Backward.parameter_gradients
 end
 
