@@ -17,7 +17,6 @@
 ** applied in the pass of the layer before which the unit stands.  beta_smooth
 ** says needs_input.
 */
-#include "../kernels/gate.h"
 #include "relevance.h"
 #include "span.h"
 
@@ -31,12 +30,8 @@ typedef struct gate_job {
 
 static void gate_span(void *arg, int64_t base, int64_t lo, int64_t hi) {
   const gate_job *j = arg;
-  const lun_slopes s = j->slope;
-  const float *y = j->y, *dy = j->dy + base;
-  float *dx = j->dx + base;
-  OPS_IVDEP for (int64_t i = lo; i < hi; i++) {
-    dx[i] = lun_gate_value(s, y[i], dy[i]);
-  }
+  ops_gate_span(j->slope, j->y + lo, j->dy + base + lo, j->dx + base + lo,
+                hi - lo);
 }
 
 /* The rule of every gate by itself. */

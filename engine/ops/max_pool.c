@@ -164,12 +164,6 @@ static int max_pool2d_forward(lun_node *n, lun_err *err) {
 
 /* ---- backward ----------------------------------------------------------- */
 
-/* The gate of the unit that made values y, over n gradients. */
-static void gate_span(lun_slopes s, const float *restrict y, float *restrict d,
-                      int64_t n) {
-  for (int64_t i = 0; i < n; i++) d[i] = lun_gate_value(s, y[i], d[i]);
-}
-
 /* Each gradient goes to one of four places; the other three get 0. */
 static void maxpool2x2_back_rows(const work *k, int64_t plane, int64_t lo,
                                  int64_t hi) {
@@ -196,23 +190,39 @@ static void maxpool2x2_back(void *arg, int64_t unit) {
     maxpool2x2_back_rows(k, p, lo, hi);
 }
 
+/* How far a tap lies from its window's first, in the input's plane. */
+static int64_t tap_offset(const lun_window *w, int64_t tap) {
+  return tap / w->k[1] * w->dilation[0] * w->in[1] +
+         tap % w->k[1] * w->dilation[1];
+}
+
+enum { FEW = 64 }; /* taps whose offsets are reckoned once, not by division */
+
+static int64_t offsets_of(const lun_window *w, int64_t *offset) {
+  int64_t taps = w->k[0] * w->k[1];
+  if (taps > FEW) return 0;
+  for (int64_t t = 0; t < taps; t++) offset[t] = tap_offset(w, t);
+  return taps;
+}
+
 /* Windows may overlap: start from 0 and add. */
 static void max_unplane(void *arg, int64_t plane) {
   const work *k = arg;
   const lun_window *w = &k->w;
-  int64_t size = w->in[0] * w->in[1], o = 0;
+  int64_t size = w->in[0] * w->in[1], o = 0, offset[FEW];
+  int64_t known = offsets_of(w, offset);
   const float *dy = k->dy + plane * w->out[0] * w->out[1];
   const int32_t *tap = k->tap + plane % k->planes * w->out[0] * w->out[1];
   float *dx = k->dx + plane * size;
   memset(dx, 0, (size_t)size * sizeof *dx);
-  for (int64_t r = 0; r < w->out[0]; r++)
-    for (int64_t c = 0; c < w->out[1]; c++, o++) {
-      int64_t i = ops_window_at(w, 0, r, tap[o] / w->k[1]);
-      int64_t j = ops_window_at(w, 1, c, tap[o] % w->k[1]);
-      dx[i * w->in[1] + j] += dy[o];
-    }
+  for (int64_t r = 0; r < w->out[0]; r++) {
+    int64_t at = ops_window_at(w, 0, r, 0) * w->in[1] - w->pad[1];
+    for (int64_t c = 0; c < w->out[1]; c++, o++, at += w->stride[1])
+      dx[at + (known ? offset[tap[o]] : tap_offset(w, tap[o]))] += dy[o];
+  }
   if (k->gate)
-    gate_span(k->gate->slope, k->gate->y + plane % k->planes * size, dx, size);
+    ops_gate_span(k->gate->slope, k->gate->y + plane % k->planes * size, dx, dx,
+                  size);
 }
 
 static int max_pool2d_back(const lun_back *b, lun_err *err) {

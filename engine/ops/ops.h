@@ -6,6 +6,7 @@
 #ifndef LUN_OPS_H
 #define LUN_OPS_H
 
+#include "../kernels/gate.h"
 #include "../lunette.h"
 
 #define OP(name, is) extern const lun_op lun_op_##name;
@@ -75,6 +76,19 @@ enum { OPS_CHUNK = 1 << 15 }; /* floats a job; fixed, so the bits are too */
 #else
 #define OPS_IVDEP
 #endif
+
+/* dx = a gate (kernels/gate.h) of the units that put out y; dx may be dy.  The
+** true gradient, the most frequent one, is a single select. */
+static inline void ops_gate_span(lun_slopes s, const float *y, const float *dy,
+                                 float *dx, int64_t n) {
+  if (s.open_up == 1 && s.open_down == 1 && lun_gate_shuts(&s)) {
+    OPS_IVDEP for (int64_t i = 0; i < n; i++) dx[i] = y[i] > 0 ? dy[i] : 0.0f;
+    return;
+  }
+  OPS_IVDEP for (int64_t i = 0; i < n; i++) {
+    dx[i] = lun_gate_value(s, y[i], dy[i]);
+  }
+}
 
 /* fn for unit 0 .. units-1, `work` floats each; jobs of about OPS_CHUNK. */
 int ops_units(const lun_node *n, int64_t units, int64_t work, lun_job *fn,
