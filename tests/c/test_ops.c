@@ -33,6 +33,36 @@ static const literal literals[] = {
     {"elu", "alpha=0.5", "3", V{-1, 0, 2}, V{-0.31606028f, 0, 2}, 1e-6, NULL},
     {"silu", "", "3", V{-1, 0, 2}, V{-0.26894142f, 0, 1.76159416f}, 1e-6, NULL},
     {"gelu", "", "3", V{-1, 0, 2}, V{-0.15865525f, 0, 1.95449974f}, 1e-6, NULL},
+    {"abs", "", "3", V{-1, 0, 2}, V{1, 0, 2}, 0, NULL},
+    {"neg", "", "2", V{1, -2}, V{-1, 2}, 0, NULL},
+    {"square", "", "2", V{-3, 0.5f}, V{9, 0.25f}, 0, NULL},
+    {"sqrt", "", "2", V{4, 2}, V{2, 1.41421356f}, 1e-6, NULL},
+    {"reciprocal", "", "2", V{2, -4}, V{0.5f, -0.25f}, 0, NULL},
+    {"exp", "", "2", V{0, 1}, V{1, 2.71828183f}, 1e-6, NULL},
+    {"log", "", "2", V{1, 2}, V{0, 0.69314718f}, 1e-6, NULL},
+    {"sin", "", "2", V{0, 1}, V{0, 0.84147098f}, 1e-6, NULL},
+    {"cos", "", "2", V{0, 1}, V{1, 0.54030231f}, 1e-6, NULL},
+    {"erf", "", "2", V{0, 1}, V{0, 0.84270079f}, 1e-6, NULL},
+    {"add", "", "2|2", V{1, 2}, V{11, 22}, 0, V{10, 20}},
+    {"mul", "", "2|2", V{1, 2}, V{10, 40}, 0, V{10, 20}},
+    {"div", "", "2|2", V{1, 6}, V{0.25f, 3}, 0, V{4, 2}},
+    {"maximum", "", "2|2", V{1, 5}, V{3, 5}, 0, V{3, 2}},
+    {"minimum", "", "2|2", V{1, 5}, V{1, 2}, 0, V{3, 2}},
+    /* 0.07 is how opcase fills the third input */
+    {"where", "", "2|2|1", V{1, 0}, V{5, 0.07f}, 1e-6, V{5, 6}},
+    {"identity", "", "2", V{1, 2}, V{1, 2}, 0, NULL},
+    {"dropout", "", "2", V{1, 2}, V{1, 2}, 0, NULL}, /* while nobody trains */
+    {"flatten", "", "1,2,1,2", V{1, 2, 3, 4}, V{1, 2, 3, 4}, 0, NULL},
+    {"reshape", "shape=2,2", "4", V{1, 2, 3, 4}, V{1, 2, 3, 4}, 0, NULL},
+    /* no kernel is turned round: 1 x 1 + 2 x 2 + 4 x 3 + 5 x 4 = 37 */
+    {"conv2d", "", "1,1,3,3|1,1,2,2", V{1, 2, 3, 4, 5, 6, 7, 8, 9},
+     V{37, 47, 67, 77}, 0, V{1, 2, 3, 4}},
+    {"conv_transpose2d", "", "1,1,1,2|1,1,2,2", V{1, 2}, V{1, 4, 4, 3, 10, 8},
+     0, V{1, 2, 3, 4}},
+    /* (x - 1) / sqrt(1.4), as opcase fills one positive input */
+    {"batch_norm", "eps=1e-12", "2,1|1|+1", V{3, 8},
+     V{1.69030851f, 5.91607978f}, 1e-6, V{1}},
+    {"layer_norm", "eps=1e-12", "1,2", V{1, 3}, V{-1, 1}, 1e-6, NULL},
     {"round", "", "4", V{0.5f, 1.5f, -0.5f, 2.4f}, V{0, 2, 0, 2}, 0, NULL},
     {"floor", "", "2", V{-0.5f, 1.5f}, V{-1, 1}, 0, NULL},
     {"sign", "", "3", V{-3, 0, 9}, V{-1, 0, 1}, 0, NULL},
@@ -95,6 +125,9 @@ static const literal literals[] = {
      NULL},
     {"pad", "before=2 after=1 mode=2", "3", V{1, 2, 3}, V{1, 1, 1, 2, 3, 3}, 0,
      NULL},
+    /* half a turn about the centre */
+    {"affine", "matrix=-1,0,0,-1", "1,1,2,2", V{1, 2, 3, 4}, V{4, 3, 2, 1},
+     1e-6, NULL},
     {"roll", "shift=1", "3", V{1, 2, 3}, V{3, 1, 2}, 0, NULL},
     {"roll", "shift=-4", "3", V{1, 2, 3}, V{2, 3, 1}, 0, NULL},
     {"flip", "dims=1", "3", V{1, 2, 3}, V{3, 2, 1}, 0, NULL},
@@ -122,6 +155,16 @@ static const literal literals[] = {
      V{0.89453125f, 1.15625f, 1.5625f, 2.55859375f, 3.58203125f, 4.2109375f},
      1e-6, NULL},
 };
+
+/* The table leaves nobody out. */
+static void every_operator_has_values(void) {
+  for (int i = 0; lun_op_at(i); i++) {
+    int seen = 0;
+    for (size_t r = 0; r < sizeof literals / sizeof *literals; r++)
+      seen |= strcmp(literals[r].op, lun_op_at(i)->name) == 0;
+    CHECK(seen, "%s has no row of values in literals[]", lun_op_at(i)->name);
+  }
+}
 
 static void values_are_the_literal_ones(void) {
   for (size_t r = 0; r < sizeof literals / sizeof *literals; r++) {
@@ -399,6 +442,7 @@ static void ties_of_maximum_share(void) {
 
 int main(void) {
   TESTS {
+    TEST(every_operator_has_values());
     TEST(values_are_the_literal_ones());
     TEST(slopes_are_those_of_pytorch());
     TEST(shapes_are_those_of_pytorch());

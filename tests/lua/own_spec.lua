@@ -21,9 +21,9 @@ local few = { samples = 3, count = 6, steps = 3, most = 2, segments = 2, max_sig
 
 
 ---The shape of a map of 2 pictures (3,6,6); of a layer (8,6,6), or a value for each of
----its channels.
+---its channels; channels may be fewer, each a factor of all.
 local shapes = { overlay = { "2,6,6" }, map = { "2,6,6", "2,3,6,6", "2,8" },
-                 channels = { "2,8,6,6" }, picture = { "2,3,6,6" } }
+                 channels = { "2,%d+,6,6" }, picture = { "2,3,6,6" } }
 
 
 ---Families whose methods go back through the network, all of them.
@@ -75,9 +75,11 @@ describe("a user's network", function()
       calls = 0
       local map, went_back
       t.warnings(function() map, went_back = explained(row, again) end)
-      local shape, known = table.concat(map:shape(), ","), {}
-      for _, one in ipairs(shapes[row.draws]) do known[one] = true end
-      assert.is_true(known[shape], shape)
+      local shape, known = table.concat(map:shape(), ","), false
+      for _, one in ipairs(shapes[row.draws]) do
+        known = known or shape:find("^" .. one .. "$") ~= nil
+      end
+      assert.is_true(known, shape)
       assert.is_true(map:stats().finite)
       assert.equal(name, map.story.method)
       assert.equal("own", map.story.model)
