@@ -123,6 +123,32 @@ describe("every long method", function()
 end)
 
 
+describe("an interrupted call", function()
+  local net, x = t.net(), core.normal(3, 0, 1, 3, 12, 12)
+
+  it("ends at once, keeps what it had, and goes on from there", function()
+    local folder, done = t.folder()
+    finally(done)
+    for name, opts in pairs { rise = { count = 60 }, kernel_shap = { samples = 60 },
+                              smoothgrad = { samples = 60 },
+                              integrated_gradients = { steps = 60 } } do
+      opts.score, opts.modifiers, opts.batch = 2, { "linear" }, 4
+      opts.checkpoint = ("%s/%s.safetensors"):format(folder, name)
+      opts.progress = function(n) if n >= 20 then core.interrupt() end end
+      local ok, message = pcall(lu[name], net, x, opts)
+      core.interrupt(false)
+      assert.is_false(ok, name)
+      assert.matches("interrupted", message)
+      opts.progress = false
+      local rest, map = counted(net, function() return lu[name](net, x, opts) end)
+      assert.is_true(rest >= 36 and rest <= 44, ("%s: %d"):format(name, rest))
+      opts.checkpoint = nil
+      assert.is_true(t.same(map:detach(), lu[name](net, x, opts):detach()), name)
+    end
+  end)
+end)
+
+
 describe("a checkpoint", function()
   local net, x = t.net(), core.normal(3, 0, 1, 3, 12, 12)
   local folder, done, opts
