@@ -3,6 +3,8 @@
 --   check CASE FILE    does the case once and writes its result, raw float32
 --   time CASE          does it once and answers the milliseconds
 --   again CASE         does it twice; answers what the second asked of the system
+-- LUNETTE_BENCH_SHARE=8: long cases are timed with an eighth of their passes.
+local long = dofile "tests/bench/long.lua"
 local lu = require "lunette"
 local core = lu.core
 
@@ -73,9 +75,9 @@ end
 
 -- The noise that SmoothGrad draws for its samples: seed 0, image 1, sample s.
 local function noise()
-  local rows = {}
-  for s = 1, 16 do rows[s] = core.normal(0, (1 << 32) + s, { 1, 3, 224, 224 }) end
-  return stack(rows)
+  local all = core.zeros(50, 3, 224, 224)
+  for s = 1, 50 do all[s] = core.normal(0, (1 << 32) + s, { 3, 224, 224 }) end
+  return all
 end
 
 
@@ -98,6 +100,7 @@ local function prepare()
   write(folder "x227.f32", x227())
   write(folder "masks.f32", masks())
   write(folder "noise.f32", noise())
+  long.prepare(function(name, t) write(folder(name), t) end)
   for _, name in ipairs { "squeezenet1_0", "resnet18" } do
     assert(lu.save(small(name), folder(name .. ".safetensors")))
   end
@@ -209,7 +212,22 @@ function cases.dream_glyphs() return dream(lu.load "glyphs", "block4_conv3", 6) 
 function cases.resnet18() return gradient(small "resnet18", one()) end
 
 
--- Resident memory of one saliency in a process of its own: PHOTOS pictures.
+local share = tonumber(os.getenv "LUNETTE_BENCH_SHARE") or 1
+
+---A case by its name; "_default" is about the peer's batch alone.
+---@param name string
+---@param compared? boolean   as many passes as a comparison needs
+local function case_of(name, compared)
+  name = name:gsub("_default$", "")
+  if not long.cases[name] then return cases[name] end
+  local whole, few = table.unpack(long.counts[name])
+  local n = compared and few or math.max(1, whole // share)
+  return function() return long.cases[name](vgg(), one(), n) end
+end
+
+
+-- Resident memory in a process of its own, of one saliency of PHOTOS pictures, or of a
+-- long case.
 local function status()
   local found = {}
   for line in io.lines "/proc/self/status" do
@@ -220,15 +238,24 @@ local function status()
 end
 
 
+local function print_memory()
+  local s, m = status(), core.memory()
+  print(("%.0f %.0f %.0f %.0f"):format(s.VmHWM, s.RssFile, s.RssAnon, m.peak / 1e6))
+end
+
+
 local function memory(photos)
+  if long.cases[photos] then
+    case_of(photos)():release()
+    return print_memory()
+  end
   local x = core.zeros(tonumber(photos), 3, 224, 224)
   x:copy_(scenes(1, tonumber(photos), 3, 224))
   collectgarbage()
   core.trim()
   local net = vgg()
   lu.saliency(net, x, { score = 8, modifiers = { "linear" } }):release()
-  local s, m = status(), core.memory()
-  print(("%.0f %.0f %.0f %.0f"):format(s.VmHWM, s.RssFile, s.RssAnon, m.peak / 1e6))
+  print_memory()
 end
 
 
@@ -237,7 +264,7 @@ end
 
 local function timed(case)
   local start = core.clock()
-  local result <close> = cases[case]()
+  local result <close> = case_of(case)()
   return ("%.4f"):format(1e3 * (core.clock() - start)), result:size()
 end
 
@@ -246,7 +273,7 @@ local commands = { prepare = prepare, time = timed }
 
 
 function commands.check(case, path)
-  write(path, cases[case]())
+  write(path, case_of(case, true)())
   return "ok"
 end
 

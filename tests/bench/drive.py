@@ -48,6 +48,23 @@ CASES = (
     ("dream_squeezenet", "... SqueezeNet 1.0", 0.35, None),
     ("dream_glyphs", "... glyphs", 0.35, None),
 )
+# Methods of many passes (long.lua, peer_methods.py), against the peer's fastest batch;
+# NAME_default is against the toolkits' own.
+LONG = (
+    ("smooth50", "SmoothGrad, 50 samples", 0.30, FLIPS),
+    ("ig50", "integrated gradients, 50 steps", 0.30, FLIPS),
+    ("gradcam_pp", "Grad-CAM++ at block5_conv3", 0.30, SAME),
+    ("scorecam512", "Score-CAM, 512 channels", 0.30, SAME),
+    ("ablation512", "AblationCAM, 512 channels, by suffix", 0.05, SAME),
+    ("occlusion225", "occlusion, window 28, stride 14", 0.30, SAME),
+    ("rise1000", "RISE, 1000 masks", 0.30, SAME),
+    ("kernel_shap200", "KernelSHAP, 200 coalitions of 50 segments", 0.30, 1e-3),
+    ("gradcam_top5", "Grad-CAM of 5 classes, one forward", 0.30, SAME),
+)
+DEFAULTS = tuple((name + "_default", "... peer with its toolkit's batch", None, None)
+                 for name, _, _, _ in LONG if name not in ("gradcam_pp",
+                                                              "gradcam_top5"))
+PEAK = 1200  # resident MB of any of them
 ROW = "{:<46} {:>9} {:>9} {:>6} {:>6}  {}"
 
 
@@ -185,6 +202,16 @@ def memory(table, args):
                   peak, None, limit, value=peak, note=note)
 
 
+def long_memory(table, args, wanted):
+    for name, title, _, _ in LONG:
+        if wanted(name) or wanted("long_memory"):
+            text = measured(["./lunette", "tests/bench/bench.lua", args.build,
+                             str(args.threads), "memory", name])[2]
+            peak = float(text.split()[-4])
+            table.row("memory_" + name, f"peak resident MB, {title}", peak, None, PEAK,
+                      value=peak)
+
+
 def processor():
     with open("/proc/cpuinfo", encoding="utf-8") as f:
         found = re.search(r"model name\s*: (.*)", f.read())
@@ -199,6 +226,7 @@ def header(args):
     commit, isa = build.split()[:2]
     dirty = subprocess.run(["git", "status", "--porcelain", "-uno"], cwd=ROOT,
                            capture_output=True, text=True, check=False).stdout
+    part = f"; long cases with 1/{args.share} of their passes" if args.share > 1 else ""
     return (f"machine: {processor()}, {os.cpu_count()} cores; kernels: {isa}",
             f"threads: {args.threads}; rounds: {args.rounds}, medians, interleaved; "
             f"load {os.getloadavg()[0]:.1f}",
@@ -206,7 +234,7 @@ def header(args):
             f"peer{' keeping memory' if args.keeping else ''}: "
             f"torch {importlib.metadata.version('torch')}, "
             f"torchvision {importlib.metadata.version('torchvision')}",
-            "VGG16 224x224 float32, weights from a formula, unless said otherwise")
+            "VGG16 224x224 float32, weights from a formula, unless said otherwise" + part)
 
 
 def arguments():
@@ -215,6 +243,9 @@ def arguments():
     p.add_argument("--rounds", type=int, default=9)
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--only", action="append", help="a case (may be repeated)")
+    p.add_argument("--share", type=int, default=1, help="long cases with n // SHARE "
+                   "passes, on both sides")
+    p.add_argument("--long", action="store_true", help="the long cases alone")
     p.add_argument("--keeping", action="store_true",
                    help="a malloc under the peer that returns nothing to the system")
     p.add_argument("--spread", action="store_true", help="quartiles on stderr")
@@ -228,11 +259,13 @@ def compare(table, args, folder, wanted):
     peer = Worker(["/usr/bin/python3", os.path.join(HERE, "peer.py"), args.build,
                    str(args.threads)], args.threads,
                   **(KEEPING if args.keeping else {}))
-    for name, title, limit, same in CASES:
+    for name, title, limit, same in CASES + LONG + DEFAULTS:
         if not wanted(name):
             continue
+        is_long = (name, title, limit, same) not in CASES
         d = check(name, same, ours, peer, folder) if same else 0
-        (a, b), times = alternate(name, ours, peer, args.rounds)
+        rounds = min(args.rounds, 3) if is_long else args.rounds
+        (a, b), times = alternate(name, ours, peer, rounds)
         table.row(name, title, a, b, limit)
         if args.spread:
             quart = [np.percentile(list_, (0, 25, 75)).round(1) for list_ in times]
@@ -249,16 +282,22 @@ def main():
     folder = os.path.join(args.build, "bench")
     os.makedirs(folder, exist_ok=True)
 
+    os.environ["LUNETTE_BENCH_SHARE"] = str(args.share)
+    if args.long:
+        args.only = (args.only or []) + [case[0] for case in LONG + DEFAULTS]
+
     def wanted(name):
         return not args.only or name in args.only
 
     table = Table(os.path.join(ROOT, "out", "bench.tsv"), header(args))
-    if any(wanted(name) for name in [case[0] for case in CASES] + ["again"]):
+    names = [case[0] for case in CASES + LONG + DEFAULTS]
+    if any(wanted(name) for name in names + ["again"]):
         compare(table, args, folder, wanted)
     if wanted("explain"):
         processes(table, args, folder)
     if wanted("memory"):
         memory(table, args)
+    long_memory(table, args, wanted)
     print(f"{table.over} over the limit; out/bench.tsv")
 
 
