@@ -466,3 +466,32 @@ describe("inversion", function()
     assert.near(distance[1], far, 0.02) -- net:images rounds to bytes
   end)
 end)
+
+
+describe("a climb in a session", function()
+  local terminal = dofile "tests/lua/terminal.lua"
+  if not terminal.available() then
+    pending "needs tmux"
+    return
+  end
+
+  it("shows the picture while it runs; Ctrl-C keeps the best so far", function()
+    local home, remove = terminal.folder()
+    local term = terminal.open { HOME = home, XDG_STATE_HOME = home, XDG_CONFIG_HOME =
+                                 home, TERM = "screen-256color" }
+    finally(function()
+      term:close()
+      remove()
+    end)
+    term:wait ">$"
+    term:enter "net = lu.load 'glyphs'; unit = lu.score.unit('block2_conv2', 3)"
+    term:wait ">$"
+    term:enter "o = { score = unit, show = 2, steps = 9999 }"
+    term:enter "lu.activation_maximization(net, o)"
+    term:wait("\u{2580}\u{2580}\u{2580}", 30)
+    term:key "C-c"
+    term:wait("interrupted", 10)
+    term:run("b = lu.features.last; print(b.steps, b.pictures())",
+             "9999%s+Tensor %(1, 3, 224, 224%)", 10)
+  end)
+end)

@@ -101,11 +101,19 @@ function Bar:add(n)
 end
 
 
+---Clears the bar's line for something else; the next `add` draws it again.
+function Bar:clear()
+  if self.silent or active ~= self then return end
+  if self.length then io.stderr:write("\r", (" "):rep(self.length), "\r") end
+  self.length = nil
+end
+
+
 ---Takes the bar off the screen.
 function Bar:done()
   if self.silent or active ~= self then return end
+  self:clear()
   active = nil
-  if self.length then io.stderr:write("\r", (" "):rep(self.length), "\r") end
 end
 
 Bar.__close = Bar.done

@@ -11,7 +11,8 @@ local progress = require "lunette.base.progress"
 ---@field step? string          a key of `optimise.takers` ("adam")
 ---@field rate? number          (0.05)
 ---@field project? fun(x: lunette.Tensor): lunette.Tensor   back to what is allowed
----@field watch? fun(x: lunette.Tensor, step: integer, value: any)   after the step
+---@field watch? fun(x: lunette.Tensor, step: integer, value: any, bar:
+---  lunette.Progress)   after the step; what prints clears the bar first
 ---@field name? string          for the progress bar
 ---@field progress? any
 ---@field state? lunette.Tensor[]   moments of an earlier call's last step, changed
@@ -111,7 +112,7 @@ function M.run(o)
     trace[t] = value
     taker.take(x, -g, state, o.rate or 0.05, t)
     if o.project then x:copy_(o.project(x)) end
-    if o.watch then o.watch(x, t, value) end
+    if o.watch then o.watch(x, t, value, bar) end
     bar:add(1)
   end
   return x, trace

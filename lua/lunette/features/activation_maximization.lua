@@ -11,6 +11,7 @@ local optimise = require "lunette.explain.optimise"
 local options = require "lunette.base.options"
 local score_class = require "lunette.score.score"
 local scores = require "lunette.score"
+local show = require "lunette.picture.show"
 local transforms = require "lunette.features.transforms"
 local warn = require "lunette.base.warn"
 local opt = options.opt
@@ -44,6 +45,7 @@ local defaults = {
   transforms = false,
   regularizers = false,
   watch = false,
+  show = opt.count(0, "steps between looks at the pictures, in the terminal; 0: none"),
   progress = opt.quiet(opt.any(true, "false: no bar")),
   checkpoint = "",
 }
@@ -347,7 +349,7 @@ end
 
 ---What happens after every step.
 local function watcher(o, best, score)
-  return function(x, t, value)
+  return function(x, t, value, bar)
     keep(o, best, score, x, t, value)
     M.last = { step = t, steps = o.steps, values = best.values,
                pictures = function() return pictures_of(o, best.x) end }
@@ -357,6 +359,9 @@ local function watcher(o, best, score)
                              { step = t, values = best.values }))
     end
     collectgarbage() -- the next step finds this one's memory, warm, not fresh pages
+    local shown = o.show > 0 and t % o.show == 0 and t < o.steps
+    if o.watch or shown then bar:clear() end
+    if shown then show(M.last.pictures()) end
     if o.watch then o.watch(M.last.pictures, t, value) end
   end
 end
@@ -434,8 +439,9 @@ end
 ---  modifiers = backward rules, gate = "score"|"loss"; parameters, decay, magnitude;
 ---  from = pictures to begin with (0..255; tf-keras-vis: inputs); input_range =
 ---  {low, high}; transforms, regularizers = lists of functions; watch =
----  function(pictures, step, value); checkpoint = a file, written every 32 steps, from
----  which the same call goes on
+---  function(pictures, step, value); show = steps between looks at the pictures, which
+---  are printed in the terminal as they become better; checkpoint = a file, written
+---  every 32 steps, from which the same call goes on
 ---@return lunette.Tensor pictures   (K,C,H,W), 0..255; tf-keras-vis: as optimised,
 ---  clipped to the input range
 ---@return table trace   a step's values (K) and penalties: { values =, costs = };
