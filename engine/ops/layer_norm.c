@@ -8,10 +8,17 @@
 **   h = (x - m) r            y = h gamma + beta
 **   dx = r (g - mean g - h mean(g h))    where g = dy gamma
 **   dgamma = sum dy h        dbeta = sum dy       over all groups
+**
+** Relevance (AttnLRP, Achtibat et al. 2024): r is held fixed, so that y is linear in x,
+** and what each x adds to y shares R, by `epsilon`:
+**   q = R / stab(y)          R_in = x r (g - mean g)   where g = q gamma
+** beta takes the rest.
 */
 #include <math.h>
 #include <string.h>
 
+#include "../core.h"
+#include "products.h"
 #include "relevance.h"
 
 enum { X, GAMMA, BETA };
@@ -33,6 +40,7 @@ typedef struct groups {
   const lun_node *n;
   const lun_back *b;
   int64_t len, inner, count; /* count: groups of one copy */
+  int fixed;                 /* r is a constant */
 } groups;
 
 static int measure(const lun_node *n, groups *g, lun_err *err) {
@@ -191,6 +199,7 @@ static void unnormalise(void *arg, int64_t i) {
   float *dx = g->b->dx[X] + k.at;
   double plain[ABREAST] = {0}, product[ABREAST] = {0};
   means(g, k, dy, x, mean, inverse, plain, product);
+  if (g->fixed) memset(product, 0, sizeof product);
   for (int64_t c = 0; c < g->len; c++) {
     float scale = parameter(g->n, GAMMA, c, 1);
     for (int j = 0; j < k.width; j++) {
@@ -229,7 +238,37 @@ static int layer_norm_back(const lun_back *b, lun_err *err) {
   return each_block(&g, b->copies, unnormalise, err);
 }
 
-OPS_RULES(layer_norm, RELEVANCE_IDENTITY);
+/* What beta takes of q's relevance. */
+static double taken(const groups *g, const lun_tensor *beta, const float *q) {
+  double sum = 0;
+  for (int64_t i = 0; i < g->count * g->b->copies / g->inner * g->len; i++)
+    sum += (double)beta->data[i % g->len] * lun_sum(q + i * g->inner, g->inner);
+  return sum;
+}
+
+static int layer_norm_epsilon(const lun_back *b, lun_err *err) {
+  ops_scratch s = {.b = b, .err = err};
+  lun_tensor *q = ops_quotient(&s, b->node->out, 1);
+  lun_back plain = *b;
+  groups g;
+  if (q) s.status = measure(b->node, &g, err);
+  if (!q || s.status != LUN_OK || g.count == 0) return ops_scratch_free(&s);
+  plain.dy = q->data;
+  g.b = &plain, g.fixed = 1;
+  ops_zero(b, GAMMA), ops_zero(b, BETA);
+  if (b->bias && b->node->nin > BETA && b->node->in[BETA])
+    *b->bias += taken(&g, b->node->in[BETA], q->data);
+  if (b->dx[X]) s.status = each_block(&g, b->copies, unnormalise, err);
+  if (b->dx[X] && s.status == LUN_OK)
+    s.status = ops_times(b, X, b->node->in[X]->data, 1);
+  return ops_scratch_free(&s);
+}
+
+OPS_RULES(layer_norm, RELEVANCE_IDENTITY,
+          {.name = "epsilon",
+           .back = layer_norm_epsilon,
+           .attrs = lun_relevance_epsilon_attrs,
+           .needs_input = 1});
 OPS_OPERATOR(
     layer_norm,
     "layer_norm(x, gamma, beta, dim = -1, last = -1, eps): "

@@ -313,6 +313,32 @@ describe("operators without weights", function()
     assert.is_true(engine(f, normal(6, 1, 4, 5, 6), r, "identity"):same(r))
   end)
 
+  it("layer norm: epsilon, its deviation held fixed", function()
+    local cases = { { { 2, 3, 8 }, 3, { 1, 1, 8 } },
+                    { { 2, 5, 3, 4 }, 2, { 1, 5, 1, 1 }, { dim = 2, last = 2 } } }
+    for _, c in ipairs(cases) do
+      local shape, dim, wide = c[1], c[2], c[3]
+      local over = { dims = { dim }, keepdims = true }
+      local x, gamma, beta = normal(1, table.unpack(shape)), normal(2, shape[dim]),
+                             normal(3, shape[dim])
+      local centred = x - x:mean(over)
+      local inverse = (centred:square():mean(over) + 1e-5):sqrt():reciprocal()
+      local y = centred * inverse * gamma:reshape(wide) + beta:reshape(wide)
+      local r = normal(5, 4, table.unpack(shape, 2)) -- two seeds a sample
+      local got = engine(function(v)
+        return core.ops.layer_norm(v, gamma, beta, c[4] or {})
+      end, x, r, { "epsilon", epsilon = E })
+      for copy = 0, 1 do
+        local one = r:narrow { dim = 1, start = 2 * copy + 1, length = 2 }
+        local q = one / (y + (y:ge(0) * 2 - 1) * E)
+        local g = q * gamma:reshape(wide)
+        local want = x * inverse * (g - g:mean(over))
+        local own = got:narrow { dim = 1, start = 2 * copy + 1, length = 2 }
+        assert.is_true(own:distance(want) < 1e-5)
+      end
+    end
+  end)
+
   it("maximum poolings: all goes to the winner", function()
     for _, f in ipairs { pooled("max_pool2d", { kernel = 2 }),
                          pooled("max_pool2d", { kernel = 3, stride = 1, padding = 1 }),

@@ -115,6 +115,7 @@ M.entries = {
   { on = { "batch_norm", "lrn", "clamp", "neg", "abs", "exp", "log", "sqrt", "square",
            "sin", "cos", "erf", "floor", "round", "sign", "reciprocal" },
     rule = "identity" },
+  { on = "layer_norm", rule = "epsilon" },
   { on = { "avg_pool2d", "global_avg_pool", "mean", "sum", "add", "sub",
            "interpolate", "affine" }, rule = "norm" },
   { on = with_signal(1), rule = { "uniform", first = 1 } },
