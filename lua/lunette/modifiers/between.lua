@@ -109,6 +109,11 @@ end
 -- entries ------------------------------------------------------------------------
 
 
+---Sums and means share relevance by what was summed.
+M.sums = { on = { "avg_pool2d", "global_avg_pool", "mean", "sum", "add", "sub",
+                  "interpolate", "affine" }, rule = "norm" }
+
+
 ---Entries of a composite for what lies between the weighted layers.
 M.entries = {
   { on = "activation", rule = "identity" },
@@ -116,8 +121,7 @@ M.entries = {
            "sin", "cos", "erf", "floor", "round", "sign", "reciprocal" },
     rule = "identity" },
   { on = "layer_norm", rule = "epsilon" },
-  { on = { "avg_pool2d", "global_avg_pool", "mean", "sum", "add", "sub",
-           "interpolate", "affine" }, rule = "norm" },
+  M.sums,
   { on = with_signal(1), rule = { "uniform", first = 1 } },
   { on = with_signal(2), rule = { "uniform", first = 0 } },
   { on = { "mul", "div", "pow" }, rule = "uniform" },

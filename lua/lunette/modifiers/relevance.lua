@@ -61,7 +61,7 @@ M.epsilon_alpha2_beta1_flat = composite({ name = "epsilon_alpha2_beta1_flat",
 M.excitation_backprop = row {
   name = "excitation_backprop", doc = "z+ on every weighted layer",
   relevance = true,
-  entries = { { on = "weighted", rule = "z_plus" }, between.entries[3],
+  entries = { { on = "weighted", rule = "z_plus" }, between.sums,
               { on = "batch_norm", rule = "plain" } },
 }
 
