@@ -200,7 +200,7 @@ end)
 
 
 describe("a process that is ended while it writes", function()
-  for _, signal in ipairs(thorough and { "KILL", "TERM", "HUP", "INT" }
+  for _, signal in ipairs(thorough and { "KILL", "TERM", "HUP", "INT", "PIPE" }
                           or { "KILL", "TERM" }) do
     it("by " .. signal .. " leaves old files, and at most what the next run removes",
        function()
@@ -223,6 +223,25 @@ describe("a process that is ended while it writes", function()
       end
     end)
   end
+end)
+
+
+describe("a pipe that nobody reads", function()
+  it("is a failure, and files are whole or not there", function()
+    for key, c in pairs(commands) do
+      for _, name in ipairs(c.out) do t.spit(folder .. "/" .. name, "old") end
+      -- the reader has gone before the first word is written
+      local code, said = lunette(c.words .. "; echo $? >&3; } 3>code 2>&1 | true; "
+        .. "cat code; rm code", "{ sleep 0.1;")
+      assert.equal(0, code, said)
+      check_files(c, key .. ": " .. said)
+      clear()
+    end
+    local _, said = lunette("-e \"for i = 1, 1e5 do print(i) end\"; echo $? >&3; } "
+      .. "3>code 2>&1 | true; cat code; rm code", "{ sleep 0.1;")
+    assert.matches("^%d+%s*$", said)
+    assert.not_equal(0, tonumber(said))
+  end)
 end)
 
 
