@@ -54,7 +54,8 @@ function M.copy_of(path, side)
     copy, once = os.tmpname(), true
     os.remove(copy)
   end
-  local out, report = import(path, { out = copy, force = true, side = side })
+  local out, report = import(path, { out = copy, force = true, side = side,
+                                      resized = true })
   if not out then return nil, report end
   return out, nil, once or report.outside
 end

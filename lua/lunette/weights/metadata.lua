@@ -39,6 +39,21 @@ local function read_labels(text)
 end
 
 
+---WordNet ids of the classes, a JSON list.
+local function read_ids(text)
+  local list = json.decode(text)
+  if type(list) ~= "table" or #list > MOST_LABELS then
+    return nil, "label_ids are no JSON list"
+  end
+  for _, id in ipairs(list) do
+    if type(id) ~= "string" or #id > MOST_LABEL then
+      return nil, "one of label_ids is no text"
+    end
+  end
+  return list
+end
+
+
 local function read_graph(text)
   local graph, message = graphs.decode(text)
   return graph, message and "lunette_graph: " .. message
@@ -46,7 +61,7 @@ end
 
 
 local readers = { preprocessing = read_preprocessing, labels = read_labels,
-                  lunette_graph = read_graph }
+                  label_ids = read_ids, lunette_graph = read_graph }
 
 
 ---What metadata says, read and checked: `lunette_graph`, `preprocessing`, `labels`.

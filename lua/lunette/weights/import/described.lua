@@ -1,12 +1,12 @@
 ---Networks that their file, or the user, describes: ONNX and Keras files, files of
 ---Lunette, and the table of layers that `--arch net.lua` returns.
 local assign = require "lunette.weights.import.assign"
+local copies = require "lunette.weights.import.copies"
 local graphs = require "lunette.net.graph"
 local json = require "lunette.base.json"
 local keras = require "lunette.weights.import.keras"
 local modules = require "lunette.weights.import.modules"
 local nets = require "lunette.net"
-local prefixes = require "lunette.weights.import.prefixes"
 local program = require "lunette.weights.import.program"
 local shapes = require "lunette.base.shapes"
 
@@ -14,7 +14,9 @@ local M = {}
 
 
 ---The network of a table of layers; nil, message.
-local function made(arch)
+---@param arch table
+---@return lunette.Net? net, string? message
+function M.made(arch)
   local ok, net, message = pcall(nets.new, arch)
   if ok and net then return net end
   return nil, tostring(not ok and net or message):gsub("^[^\n]-%.lua:%d+: ", "")
@@ -24,7 +26,7 @@ end
 ---Every parameter that the network wants is there, in its shape, and no other.
 ---@return table? graph, string? message
 local function check_shapes(arch, params)
-  local net, message = made(arch)
+  local net, message = M.made(arch)
   if not net then
     return nil, ("it looks like %s, but cannot be one: %s"):format(arch.name, message)
   end
@@ -260,48 +262,42 @@ local function first_weights(net)
 end
 
 
----The modules of a file, or of what stands behind a prefix.
-local function modules_of(floats, candidate, in_out)
-  if not candidate.inside then return modules.keras(floats) end
-  return modules.plain(candidate.inside, in_out)
-end
-
-
----What of a file may be the network's: all, or what stands behind a prefix.
-local function places(net, floats)
-  if floats[1].name:find("/", 1, true) then return { {} }, "keras" end
-  return prefixes.find(floats, first_weights(net)), "torch"
-end
-
-
 ---The network that a Lua file describes, with the tensors of those names.
 ---@param found table
 ---@param floats lunette.import.Tensor[]
----@param path string
+---@param given lunette.import.Given
 ---@return table? found, string? message
-function M.by_file(found, floats, path, in_out)
-  local arch, message = run_file(path)
+function M.by_file(found, floats, given, in_out)
+  local arch, message = run_file(given.arch)
   if not arch then return nil, message end
   for _, layer in ipairs(arch.layers) do layer.weight_layout = nil end
-  local net
-  net, message = made(arch)
-  if not net then return nil, ("%s: %s"):format(path, message) end
-  local list, family = places(net, floats)
-  message = ("it has no '%s' under any prefix"):format(first_weights(net)[1])
-  for _, c in ipairs(list) do
-    local all, by_name = modules_of(floats, c, in_out)
-    if not all then return nil, by_name end
-    local params, notes = assign.assign(net, { list = all, by_name = by_name,
+  local net, hit
+  net, message = M.made(arch)
+  if not net then return nil, ("%s: %s"):format(given.arch, message) end
+  local family = floats[1].name:find("/", 1, true) and "keras" or "torch"
+  local function try(list, by_name)
+    if not list then return nil, by_name end
+    local params, notes = assign.assign(net, { list = list, by_name = by_name,
                                                family = family })
-    if params then
-      found.model, found.arch, found.params = net.name, net.graph, params
-      found.family, found.left = family, notes
-      found.preprocessing = arch.preprocessing
-      return found
-    end
-    message = notes
+    if not params then return nil, notes end
+    return { params = params, notes = notes }
   end
-  return nil, message
+  if family == "keras" then
+    hit, message = try(modules.keras(floats))
+    found.left = hit and hit.notes
+  else
+    hit, message = copies.find(found, floats, first_weights(net), given, function(c)
+      return try(modules.plain(c.inside, in_out))
+    end)
+  end
+  if not hit then
+    return nil, message or ("it has no '%s' under any prefix"):format(
+      first_weights(net)[1])
+  end
+  found.model, found.arch, found.params = net.name, net.graph, hit.params
+  found.family, found.prefix = family, hit.prefix
+  found.preprocessing = arch.preprocessing
+  return found
 end
 
 return M

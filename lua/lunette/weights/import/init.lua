@@ -7,19 +7,20 @@
 ---  local path, report = import("vgg16.h5", { out = "vgg16.safetensors" })
 ---
 ---Reading happens in a confined process; see docs/formats.md.
+local copies = require "lunette.weights.import.copies"
 local described = require "lunette.weights.import.described"
 local files = require "lunette.base.files"
 local foreign = require "lunette.weights.import.foreign"
 local given_of = require "lunette.weights.import.options"
 local graphs = require "lunette.net.graph"
 local json = require "lunette.base.json"
+local labels_of = require "lunette.weights.import.labels"
 local last = require "lunette.weights.import.last"
 local listing = require "lunette.weights.import.listing"
 local metadata = require "lunette.weights.metadata"
 local models = require "lunette.models"
 local modules = require "lunette.weights.import.modules"
 local output = require "lunette.weights.import.output"
-local prefixes = require "lunette.weights.import.prefixes"
 local program = require "lunette.weights.import.program"
 local write = require "lunette.weights.import.write"
 
@@ -41,6 +42,7 @@ local M = { program = program, list = listing.list, default_out = output.default
 ---@field prefix? string        which copy of the network, where a file has several
 ---@field tensor? string        ONNX: the input is no picture but any tensor, its first
 ---  dimension the batch ("batched") or one of the values ("whole")
+---@field resized? boolean      `side` is wanted where the file leaves it open only
 ---@field name? string          a name for these weights, kept in the metadata
 ---@field sums? table           checksums that were computed already
 
@@ -89,68 +91,19 @@ local function check_pruned(floats)
 end
 
 
----What a candidate's modules are, and the notes about what lies beside them.
-local function try_prefix(c, others, given, in_out)
-  local list, by_name = modules.plain(c.inside, in_out)
-  if not list then return nil, by_name end
-  local plain = {}
-  for i, t in ipairs(c.inside) do plain[i] = { name = t.name } end
-  local hit, message = foreign.find({ list = list, by_name = by_name,
-                                      family = foreign.family(plain) }, given)
-  if not hit then return nil, message end
-  hit.family = foreign.family(plain)
-  hit.beside, message = prefixes.beside(c, others)
-  if not hit.beside then return nil, message end
-  return hit
-end
-
-
----The copy that the user names, first among those that fit.
-local function chosen(list, opts)
-  if not opts.prefix then return list end
-  local want, names = opts.prefix:gsub("%.$", "") .. ".", {}
-  for i, c in ipairs(list) do
-    if c.prefix == want or c.prefix == opts.prefix then return { c } end
-    names[i] = "'" .. c.prefix:sub(1, -2) .. "'"
-  end
-  return nil, ("no network stands behind '%s'; behind %s there are some"):format(
-    opts.prefix, table.concat(names, ", "))
-end
-
-
----The first candidate that is a network, and the prefixes of others that are, too.
-local function first_fit(list, others, given, in_out)
-  local hit, problem, copies = nil, nil, {}
-  for _, c in ipairs(list) do
-    others[c.prefix] = nil
-    local one, why = try_prefix(c, others, given, in_out)
-    others[c.prefix] = c.prefix ~= "" or nil
-    if one and hit then
-      copies[#copies + 1] = "'" .. c.prefix:sub(1, -2) .. "'"
-    elseif one then
-      hit, one.prefix = one, c.prefix:sub(1, -2)
-    end
-    problem = problem or why
-  end
-  return hit, problem, copies
-end
-
-
 ---A state dict: the network that stands behind one of the prefixes.
 local function of_state(found, floats, given, in_out)
-  local all, others = prefixes.find(floats, foreign.anchors()), {}
-  for _, c in ipairs(all) do others[c.prefix] = c.prefix ~= "" or nil end
-  local list, message = chosen(all, given)
-  if not list then return nil, message end
-  local hit, problem, copies = first_fit(list, others, given, in_out)
-  if not hit then return nil, problem end
-  found.left = hit.notes
-  for _, note in ipairs(hit.beside) do found.left[#found.left + 1] = note end
-  if #copies > 0 then
-    found.assumed[1] = ("of several copies of the network '%s' is taken, %s left out "
-      .. "(--prefix)"):format(hit.prefix, table.concat(copies, ", "))
-  end
-  return hit
+  return copies.find(found, floats, foreign.anchors(), given, function(c)
+    local list, by_name = modules.plain(c.inside, in_out)
+    if not list then return nil, by_name end
+    local plain = {}
+    for i, t in ipairs(c.inside) do plain[i] = { name = t.name } end
+    local family = foreign.family(plain)
+    local hit, message = foreign.find({ list = list, by_name = by_name,
+                                        family = family }, given)
+    if hit then hit.family = family end
+    return hit, message
+  end)
 end
 
 
@@ -195,7 +148,7 @@ local function unsaid(found, floats, given, in_out)
       floats[1].name, table.concat(models.names, ", "))
   end
   found.model, found.family, found.arch = hit.name, hit.family, hit.arch
-  found.params, found.options = hit.params, hit.options
+  found.params, found.options, found.prefix = hit.params, hit.options, hit.prefix
   for _, text in ipairs(hit.assumed) do found.assumed[#found.assumed + 1] = text end
   found.left = found.left or hit.notes
   return found
@@ -221,7 +174,7 @@ local function of_tensors(found, given)
   ok, message = check_pruned(floats)
   if not ok then return nil, message end
   if given.arch and given.arch:find "%.lua$" then
-    return described.by_file(found, floats, given.arch, in_out)
+    return described.by_file(found, floats, given, in_out)
   elseif found.meta.lunette_graph and not given.arch then
     return of_ours(found, floats, in_out)
   elseif models.architecture(found.meta.lunette_model or "") then
@@ -297,6 +250,7 @@ local function metadata_of(found, job)
     lunette_model = found.model,
     preprocessing = preprocessing(found, job, own),
     labels = labels(found, job, own),
+    label_ids = text_of(job.opts.label_ids),
     weights_name = job.opts.name or known.name,
     licence = known.licence,
     source = job.file:match "([^/]+)$",
@@ -305,6 +259,7 @@ local function metadata_of(found, job)
   }
   if job.known then found.assumed = {} end
   meta.assumed = #found.assumed > 0 and table.concat(found.assumed, "; ") or nil
+  if job.opts.labels then own.label_ids = nil end -- of other names
   for key, value in pairs(own) do meta[key] = meta[key] or value end
   meta.lunette_graph = graphs.encode(found.arch)
   meta.lunette_turned = nil -- the graph says that
@@ -324,10 +279,30 @@ local function checksums(file, found)
 end
 
 
+---An option that would change nothing, as a message.
+local function unused(found, given)
+  local input = found.arch.input
+  if given.arch and found.format == "ONNX" then
+    return "an ONNX file says which network it is: --arch has no use"
+  elseif given.tensor and found.format ~= "ONNX" then
+    return "`tensor` is for ONNX files"
+  elseif given.prefix and not found.prefix then
+    return "it holds one network, by its own description: --prefix has no use"
+  elseif given.side and not given.resized
+     and (input[2] ~= given.side[1] or input[3] ~= given.side[2]) then
+    return ("its input is %s, by its own description: --side cannot change that; "
+      .. "load(file, { side = }) makes a network for other pictures"):format(
+      table.concat(input, "x"))
+  end
+  return nil
+end
+
+
 ---Applies what the user says of the network's end and its classes.
 local function finish(found, given)
-  local arch = found.arch
-  if given.last and found.family ~= "ours" then
+  local arch, wrong = found.arch, unused(found, given)
+  if wrong then return nil, wrong end
+  if given.last then
     local ended, message = last.set(arch, given.last)
     if not ended then return nil, message end
   end
@@ -335,7 +310,12 @@ local function finish(found, given)
     spec.name, spec.kind = spec.name or spec[1], spec.kind or spec[2]
     spec[1], spec[2] = nil, nil
   end
-  return given_of.check_labels(given.labels, arch)
+  local net, message = described.made(arch)
+  if not net then return nil, message end
+  if given.last == "softmax" and net:layer(net.outputs[1]).shape[1] == 1 then
+    return nil, "a softmax over one output is always 1; say --last sigmoid or none"
+  end
+  return labels_of.check(given.labels, net)
 end
 
 

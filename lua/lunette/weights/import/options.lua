@@ -1,7 +1,7 @@
 ---What the user says of a file: the options of an import, read and checked before
 ---anything is opened.
-local files = require "lunette.base.files"
 local json = require "lunette.base.json"
+local labels = require "lunette.weights.import.labels"
 local metadata = require "lunette.weights.metadata"
 local models = require "lunette.models"
 local suggest = require "lunette.base.suggest"
@@ -10,7 +10,7 @@ local M = {}
 
 local known = { out = true, half = true, preprocessing = true, name = true, side = true,
                 sums = true, force = true, arch = true, last = true, labels = true,
-                prefix = true, tensor = true }
+                prefix = true, tensor = true, resized = true }
 
 
 ---Raises where an option is unknown.
@@ -74,56 +74,25 @@ local function read_preprocessing(given)
 end
 
 
----Names of classes: a list, a set that is known ("imagenet"), or a file of one name a
----line, or of a JSON list.
-local function read_labels(given)
-  if given == nil or type(given) == "table" then return given end
-  if not files.exists(given) then
-    if require("lunette.score.labels").of(given) then return given end
-    return nil, ("labels: no file '%s'"):format(given)
-  end
-  local text, message = files.read(given)
-  if not text then return nil, message end
-  local list = text:find "^%s*%[" and json.decode(text)
-  if list then return list end
-  list, text = {}, text:gsub("\r", "") .. "\n"
-  for line in text:gmatch "(.-)\n" do list[#list + 1] = line end
-  while list[#list] == "" do list[#list] = nil end
-  return list
-end
-
-
 local readers = { side = read_side, last = read_last, arch = read_arch,
-                  preprocessing = read_preprocessing, labels = read_labels }
+                  preprocessing = read_preprocessing }
 
 
 ---@param opts lunette.ImportOptions
 ---@return lunette.import.Given? given, string? message
 function M.read(opts)
   local given = { name = opts.name, prefix = opts.prefix, out = opts.out,
-                  force = opts.force, tensor = opts.tensor }
+                  force = opts.force, tensor = opts.tensor,
+                  resized = opts.resized }
   for key, read in pairs(readers) do
     local value, message = read(opts[key])
     if message then return nil, message end
     given[key] = value
   end
+  local message
+  given.labels, message, given.label_ids = labels.read(opts.labels)
+  if message then return nil, message end
   return given
-end
-
-
----Are there as many names as the network has classes?
----@return true? ok, string? message
-function M.check_labels(labels, arch)
-  if type(labels) ~= "table" then return true end
-  local units
-  for i = #arch.layers, 1, -1 do
-    local spec = arch.layers[i]
-    units = units or spec.units or spec.filters
-  end
-  local fits = units == #labels or units == 1 and #labels == 2
-  if fits or not units then return true end
-  return nil, ("%d class names are given, the network has %d outputs"):format(#labels,
-    units)
 end
 
 return M

@@ -1,0 +1,72 @@
+---The network of a state dict: what stands behind one of its prefixes. Of several
+---copies the likeliest is taken, or the one that the user names; the others are said.
+local prefixes = require "lunette.weights.import.prefixes"
+
+local M = {}
+
+
+local function shown(prefix) return "'" .. prefix:gsub("%.$", "") .. "'" end
+
+
+---The copy that the user names, or all.
+local function chosen(list, given)
+  if not given.prefix then return list end
+  local want, names = given.prefix:gsub("%.$", "") .. ".", {}
+  for i, c in ipairs(list) do
+    if c.prefix == want or c.prefix == given.prefix then return { c } end
+    names[i] = shown(c.prefix)
+  end
+  if #names == 0 then
+    return nil, ("no network stands behind '%s'"):format(given.prefix)
+  end
+  return nil, ("no network stands behind '%s'; behind %s there are some"):format(
+    given.prefix, table.concat(names, ", "))
+end
+
+
+---The first candidate that is a network, what is wrong with the first that is none, and
+---the prefixes of others that are one.
+local function first_fit(list, others, try)
+  local hit, problem, copies = nil, nil, {}
+  for _, c in ipairs(list) do
+    others[c.prefix] = nil
+    local one, why = try(c)
+    if one then
+      local beside
+      beside, why = prefixes.beside(c, others)
+      one = beside and { hit = one, prefix = c.prefix, beside = beside }
+    end
+    others[c.prefix] = c.prefix ~= "" or nil
+    if one and hit then copies[#copies + 1] = shown(c.prefix) end
+    hit, problem = hit or one, problem or why
+  end
+  return hit, problem, copies
+end
+
+
+---@param found table      a listing; `left` and `assumed` are filled
+---@param floats lunette.import.Tensor[]
+---@param anchors string[]   names of first weights
+---@param given lunette.import.Given
+---@param try fun(candidate: table): table?, string?   the network that a candidate is,
+---  with `notes`, or what is wrong
+---@return table? hit   with the `prefix` that it stands behind
+---@return string? message
+function M.find(found, floats, anchors, given, try)
+  local all, others = prefixes.find(floats, anchors), {}
+  for _, c in ipairs(all) do others[c.prefix] = c.prefix ~= "" or nil end
+  local list, message = chosen(all, given)
+  if not list then return nil, message end
+  local one, problem, copies = first_fit(list, others, try)
+  if not one then return nil, problem end
+  found.left = one.hit.notes
+  table.move(one.beside, 1, #one.beside, #found.left + 1, found.left)
+  if #copies > 0 then
+    table.insert(found.assumed, 1, ("of several copies of the network %s is taken, %s "
+      .. "left out (--prefix)"):format(shown(one.prefix), table.concat(copies, ", ")))
+  end
+  one.hit.prefix = one.prefix:sub(1, -2)
+  return one.hit
+end
+
+return M
