@@ -208,7 +208,8 @@ typedef struct imp_storage {
 
 typedef struct imp_value {
   imp_kind kind;
-  int n, room;             /* IMP_SEQ, IMP_DICT: how many items */
+  int n, room;             /* IMP_SEQ, IMP_DICT: how many items; IMP_OPAQUE:
+                           ** its attributes, as a dict's */
   struct imp_value **item; /* IMP_TENSOR: storage, offset, size, stride */
   const char *s;           /* IMP_STR: n bytes; IMP_FOREIGN, IMP_OPAQUE: of
                            ** which class, may be NULL */

@@ -20,7 +20,8 @@ typedef enum role {
   SPARSE,
   QUANTIZED,
   STORAGE,
-  SIZE
+  SIZE,
+  SET
 } role;
 
 static const struct {
@@ -43,6 +44,8 @@ static const struct {
     {"torch._utils", "_rebuild_sparse_csr_tensor", SPARSE, IMP_OTHER, "", 0},
     {"torch._utils", "_rebuild_qtensor", QUANTIZED, IMP_OTHER, "", 0},
     {"torch", "Size", SIZE, IMP_OTHER, "", 0},
+    {"__builtin__", "set", SET, IMP_OTHER, "", 0},
+    {"builtins", "set", SET, IMP_OTHER, "", 0},
     {"torch", "FloatStorage", STORAGE, IMP_F32, "F32", 4},
     {"torch", "HalfStorage", STORAGE, IMP_F16, "F16", 2},
     {"torch", "BFloat16Storage", STORAGE, IMP_BF16, "BF16", 2},
@@ -273,6 +276,9 @@ static int call(imp_machine *m, const imp_value *fn, imp_value *args) {
     case SIZE:
       if (args->n != 1) return imp_bad(m, "a Size is made of no tuple");
       return imp_push(m, args->item[0]);
+    case SET: /* of a list, or empty */
+      if (args->n == 0) return imp_push_new(m, IMP_SEQ, NULL);
+      return imp_push(m, args->item[0]);
     default:
       return imp_bad(m, "it calls a storage type");
   }
@@ -330,13 +336,21 @@ int imp_obj(imp_machine *m) {
   return opaque(m, all->item[0]->s, IMP_CLOSED);
 }
 
-/* BUILD sets attributes.  A state dict has _metadata, which is not needed, nor
-** is what closed objects and tensors have. */
+/* BUILD sets attributes, from a dict, or from one for those with slots beside
+** it.  A state dict has _metadata, which is not needed, nor is what tensors
+** have; a closed object keeps its names and values. */
 int imp_build(imp_machine *m) {
   imp_value *state, *of;
   LUN_TRY(imp_pop(m, &state));
   of = m->top ? m->stack[m->top - 1] : NULL;
-  if (of && (of->kind == IMP_OPAQUE || of->kind == IMP_TENSOR)) return LUN_OK;
+  if (of && of->kind == IMP_TENSOR) return LUN_OK;
+  if (of && of->kind == IMP_OPAQUE) {
+    if (state->kind == IMP_SEQ && state->n == 2) state = state->item[0];
+    if (state->kind != IMP_DICT || of->s == NULL) return LUN_OK;
+    of->item = state->item;
+    of->n = state->n;
+    return LUN_OK;
+  }
   if (of && of->kind == IMP_DICT && state->kind == IMP_DICT) return LUN_OK;
   return imp_bad(m, "it sets attributes of something that is no dict");
 }

@@ -13,7 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_PICKLE = 16 << 20, MAX_NEST = 4, MAX_VISITS = 1 << 18 };
+enum {
+  MAX_PICKLE = 16 << 20,
+  MAX_NEST = 4,     /* dicts in dicts */
+  MAX_MODULES = 32, /* modules in modules */
+  MAX_VISITS = 1 << 18
+};
 
 /* ---- from values to the list -------------------------------------------- */
 
@@ -70,14 +75,81 @@ static int set_tensor(imp_tensor *t, const imp_value *v, lun_err *err) {
   return LUN_OK;
 }
 
-static int walk(walker *w, const imp_value *v, const char *name, size_t len,
-                int depth) {
-  char path[IMP_MAXNAME + 1], shown[IMP_SHOWN];
+typedef struct place { /* of a value: the path to it, how deep it lies */
+  const char *name;
+  size_t len;
+  int depth;
+} place;
+
+static int walk(walker *w, const imp_value *v, place at);
+
+static int is_word(const imp_value *key, const char *word) {
+  return key->kind == IMP_STR && (size_t)key->n == strlen(word) &&
+         memcmp(key->s, word, (size_t)key->n) == 0;
+}
+
+/* An attribute of a closed object that is of this kind, or NULL. */
+static const imp_value *attribute(const imp_value *v, const char *name,
+                                  imp_kind kind) {
+  for (int i = 0; i + 1 < v->n; i += 2)
+    if (is_word(v->item[i], name) && v->item[i + 1]->kind == kind)
+      return v->item[i + 1];
+  return NULL;
+}
+
+/* A module of torch keeps what it has in three dicts. */
+static int is_module(const imp_value *v) {
+  return v->kind == IMP_OPAQUE && v->i == IMP_CLOSED &&
+         attribute(v, "_parameters", IMP_DICT) &&
+         attribute(v, "_modules", IMP_DICT);
+}
+
+static int holds(const imp_value *set, const imp_value *key) {
+  for (int i = 0; set && i < set->n; i++)
+    if (set->item[i]->kind == IMP_STR && set->item[i]->n == key->n &&
+        memcmp(set->item[i]->s, key->s, (size_t)key->n) == 0)
+      return 1;
+  return 0;
+}
+
+/* What lies under the keys of a dict that are words, but for some. */
+static int walk_dict(walker *w, const imp_value *v, place at,
+                     const imp_value *but) {
+  char path[IMP_MAXNAME + 1];
+  for (int i = 0; i + 1 < v->n; i += 2) {
+    const imp_value *key = v->item[i];
+    int n;
+    if (key->kind != IMP_STR) continue; /* an optimizer's numbered state */
+    if (holds(but, key)) continue;
+    n = snprintf(path, sizeof path, "%.*s%s%.*s", (int)at.len, at.name,
+                 at.len ? "." : "", key->n, key->s);
+    if (n < 0 || n > IMP_MAXNAME)
+      return lun_fail(w->err, LUN_EFORMAT, "pickle: a name is too long");
+    LUN_TRY(walk(w, v->item[i + 1], (place){path, (size_t)n, at.depth + 1}));
+  }
+  return LUN_OK;
+}
+
+/* As state_dict() would name them; buffers that are not kept there are left
+** out.  The module's code is not in the file, and would not be run. */
+static int walk_module(walker *w, const imp_value *v, place at) {
+  const imp_value *buffers = attribute(v, "_buffers", IMP_DICT);
+  if (at.depth >= MAX_MODULES)
+    return lun_fail(w->err, LUN_EFORMAT, "pickle: modules nested too deep");
+  LUN_TRY(walk_dict(w, attribute(v, "_parameters", IMP_DICT), at, NULL));
+  if (buffers)
+    LUN_TRY(walk_dict(w, buffers, at,
+                      attribute(v, "_non_persistent_buffers_set", IMP_SEQ)));
+  return walk_dict(w, attribute(v, "_modules", IMP_DICT), at, NULL);
+}
+
+static int walk(walker *w, const imp_value *v, place at) {
+  char shown[IMP_SHOWN];
   if (++w->visits > MAX_VISITS)
     return lun_fail(w->err, LUN_EFORMAT, "pickle: too many values");
   if (v->kind == IMP_TENSOR) {
     imp_tensor *t;
-    LUN_TRY(imp_add(w->f, &t, name, len, w->err));
+    LUN_TRY(imp_add(w->f, &t, at.name, at.len, w->err));
     LUN_TRY(set_tensor(t, v, w->err));
     return imp_inside(w->f, t, w->err);
   }
@@ -85,35 +157,29 @@ static int walk(walker *w, const imp_value *v, const char *name, size_t len,
     return lun_fail(w->err, LUN_EFORMAT,
                     "tensor '%s' is %s, which is not read; save what its %s() "
                     "gives",
-                    imp_shown(shown, name, len),
+                    imp_shown(shown, at.name, at.len),
                     v->i == IMP_SPARSE ? "sparse" : "quantized",
                     v->i == IMP_SPARSE ? "to_dense" : "dequantize");
-  /* Deeper than a checkpoint goes, or a dict that holds itself. */
-  if (v->kind != IMP_DICT || depth >= MAX_NEST) return LUN_OK;
-  for (int i = 0; i + 1 < v->n; i += 2) {
-    const imp_value *key = v->item[i];
-    int n;
-    if (key->kind != IMP_STR) continue; /* an optimizer's numbered state */
-    n = snprintf(path, sizeof path, "%.*s%s%.*s", (int)len, name,
-                 len ? "." : "", key->n, key->s);
-    if (n < 0 || n > IMP_MAXNAME)
-      return lun_fail(w->err, LUN_EFORMAT, "pickle: a name is too long");
-    LUN_TRY(walk(w, v->item[i + 1], path, (size_t)n, depth + 1));
+  if (is_module(v)) {
+    if (v->s) LUN_TRY(imp_note(w->f, "module", v->s, w->err));
+    return walk_module(w, v, at);
   }
-  return LUN_OK;
+  /* Deeper than a checkpoint goes, or a dict that holds itself. */
+  if (v->kind != IMP_DICT || at.depth >= MAX_NEST) return LUN_OK;
+  return walk_dict(w, v, at, NULL);
 }
 
 static int list_state(imp_file *f, const imp_value *top, lun_err *err) {
   walker w = {.f = f, .err = err};
-  if (top->kind == IMP_OPAQUE && top->s)
+  if (top->kind == IMP_OPAQUE && top->s && !is_module(top))
     return lun_fail(err, LUN_EFORMAT,
                     "pickle: it holds a whole object, of '%s', whose code is "
                     "not in the file; save its state dict: "
                     "torch.save(model.state_dict(), file)",
                     top->s);
-  if (top->kind != IMP_DICT)
+  if (top->kind != IMP_DICT && !is_module(top))
     return lun_fail(err, LUN_EFORMAT, "pickle: it holds no dict of tensors");
-  return walk(&w, top, "", 0, 0);
+  return walk(&w, top, (place){"", 0, 0});
 }
 
 /* ---- zip ---------------------------------------------------------------- */

@@ -22,6 +22,7 @@ local models = require "lunette.models"
 local modules = require "lunette.weights.import.modules"
 local output = require "lunette.weights.import.output"
 local program = require "lunette.weights.import.program"
+local whole = require "lunette.weights.import.whole"
 local write = require "lunette.weights.import.write"
 
 local M = { program = program, list = listing.list, default_out = output.default }
@@ -191,10 +192,15 @@ local function identify(file, given)
   found.assumed, found.options, found.left = {}, {}, nil
   if found.format == "ONNX" then return described.onnx(found, file, given) end
   if found.meta.model_config and not given.arch then
-    local whole, why, partial = described.keras(found, given)
-    if whole or not partial then return whole, why end
+    local net, why, partial = described.keras(found, given)
+    if net or not partial then return net, why end
   end
-  return of_tensors(found, given)
+  local hit, ok
+  hit, message = of_tensors(found, given)
+  if not hit then return nil, message end
+  ok, message = whole.check(hit)
+  if not ok then return nil, message end
+  return hit
 end
 
 
