@@ -68,7 +68,6 @@ local read = {
 
 
 local refused = {
-  ["whole_model.pth"] = "a whole object, of '__main__.VGG'",
   ["torchscript.pt"] = "TorchScript", ["pruned.pth"] = "is pruned",
   ["k_theano.h5"] = "Theano", ["normalization.keras"] = "Normalization",
   ["lfs_pointer.h5"] = "Git LFS", ["lfs_pointer.safetensors"] = "Git LFS",

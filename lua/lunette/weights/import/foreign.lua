@@ -5,6 +5,7 @@ local assign = require "lunette.weights.import.assign"
 local last_of = require "lunette.weights.import.last"
 local models = require "lunette.models"
 local nets = require "lunette.net"
+local tables = require "lunette.weights.import.tables"
 local vgg = require "lunette.weights.import.vgg"
 
 local M = {}
@@ -81,31 +82,6 @@ local function origin_options(name, mods, given)
 end
 
 
----Has a weight the filters, or units, and the kernel that its layer says?
-local function fits(spec, shape)
-  if not shape or shape[1] ~= (spec.filters or spec.units) then return false end
-  local k = spec.kernel
-  k = type(k) == "table" and k or { k, k }
-  return #shape ~= 4 or shape[3] == k[1] and shape[4] == k[2]
-end
-
-
----Classes of an architecture all of whose weights are there, by their names and shapes,
----or nil. Those of the last layer are for the file to say.
-local function by_weights(arch, shape)
-  local last
-  for _, spec in ipairs(arch.layers) do
-    if spec.filters or spec.units then
-      local name = (spec[1] or spec.name) .. ".weight"
-      if last and not fits(last.spec, last.shape) then return nil end
-      last = { spec = spec, shape = shape(name) }
-      if not last.shape then return nil end
-    end
-  end
-  return { classes = last.shape[1] }
-end
-
-
 ---MobileNet's width is what its first convolution has of 32.
 function families.mobilenet(shape)
   local first, last = shape "conv1.weight", shape "conv_preds.weight"
@@ -114,22 +90,9 @@ function families.mobilenet(shape)
 end
 
 
----A Vision Transformer's side: a token a patch, and the class token.
-local function vit_side(arch, shape)
-  local places = shape "encoder.embedded.pos_embedding"
-  if not places then return nil end
-  local patch = arch.layers[1].kernel
-  return math.floor((places[2] - 1) ^ 0.5 + 0.5) * patch
-end
-
-
----Options of an architecture whose table says everything else.
-local function options_of(name, arch, shape)
-  if families[name] then return families[name](shape) or nil end
-  if name:find "^vgg%d+$" then return nil end -- vgg.lua's
-  local opts = by_weights(arch, shape)
-  if opts and name:find "^vit_" then opts.side = vit_side(arch, shape) end
-  return opts
+---Options of an architecture of these families; of the others the names tell.
+local function options_of(name, shape)
+  return families[name] and families[name](shape) or nil
 end
 
 
@@ -193,7 +156,7 @@ local function others(mods, given, into)
   for _, name in ipairs(models.names) do
     if not given.arch or given.arch == name then
       local arch = models[name]()
-      local opts = begins(arch, mods) and options_of(name, arch, shapes_by(arch, mods))
+      local opts = begins(arch, mods) and options_of(name, shapes_by(arch, mods))
       if opts then
         for key, v in pairs(origin_options(name, mods, given)) do opts[key] = v end
         into[#into + 1] = { name = name, options = opts, assumed = {} }
@@ -213,18 +176,27 @@ local function candidates(mods, given)
     error(("its convolutions are those of %s, not of %s"):format(name, given.arch), 0)
   end
   others(mods, given, list)
+  if not name then
+    table.move(tables.find(mods, given), 1, 99, #list + 1, list)
+  end
   return list
 end
 
 
----Names of heads that serve training alone.
-local of_training = { googlenet = "^aux[12]%f[.]", inception_v3 = "^AuxLogits%f[.]" }
+---A candidate's table of layers: its own, or that of its options.
+local function table_of(c)
+  if c.arch then return c.arch end
+  local ok, arch = pcall(models[c.name], c.options)
+  if ok then return arch end
+  return nil, tostring(arch)
+end
 
 
 ---A candidate whose parameters are all there, or nil and what does not match.
 local function tried(c, mods, given)
-  local ok, arch = pcall(models[c.name], c.options)
-  if not ok then return nil, tostring(arch) end
+  local arch, wrong = table_of(c)
+  if not arch then return nil, wrong end
+  c.options.top = has_top(arch) and c.options.top
   if has_top(arch) then
     local units = units_of(arch)
     choose_last(arch, units, given, mods.family == "ours" and {} or c.assumed)
@@ -235,7 +207,7 @@ local function tried(c, mods, given)
     return nil, ("it looks like %s, but cannot be one: %s"):format(c.name,
       tostring(not made and net or message))
   end
-  local params, notes = assign.assign(net, mods, of_training[c.name])
+  local params, notes = assign.assign(net, mods, tables.of_training[c.name])
   if not params then return nil, notes end
   c.arch, c.params, c.notes = arch, params, notes
   return c

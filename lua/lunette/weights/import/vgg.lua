@@ -228,8 +228,12 @@ local function ranks(list, given)
 end
 
 
----The dense layers in the order in which they are computed.
-local function in_order(list, channels, given)
+---The dense layers in the order in which they are computed; raises where that is open.
+---@param list lunette.import.Module[]
+---@param channels integer   of the map that the first reads
+---@param given lunette.import.Given
+---@return lunette.import.Module[]
+function M.in_order(list, channels, given)
   local before = ranks(list, given)
   if before then
     table.sort(list, before)
@@ -359,7 +363,7 @@ function M.find(mods, given)
     for i, ours in ipairs(conv_names(name)) do opts.renamed[i] = { ours, convs[i] } end
   end
   local channels = opts.width[5]
-  local head = in_order(dense_modules(mods, convs), channels, given)
+  local head = M.in_order(dense_modules(mods, convs), channels, given)
   if #head == 0 then
     opts.top, opts.side = false, given.side or { 224, 224 }
     if not given.side then assumed[#assumed + 1] = "input 224x224 (--side)" end

@@ -28,8 +28,8 @@ function M.check(found)
     local any = not kinds[name]
     for _, kind in ipairs(kinds[name] or {}) do any = any or there[kind] end
     if not any then
-      return nil, ("it holds a whole model, with %s, which %s has not: describe it with "
-        .. "--arch net.lua"):format(name, found.model)
+      return nil, ("it holds a whole model, with %s, which %s has not: describe it "
+        .. "with --arch net.lua"):format(name, found.model)
     end
   end
   found.assumed[#found.assumed + 1] = ("a whole model (%s), whose code is not in the "
