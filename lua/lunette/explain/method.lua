@@ -342,6 +342,7 @@ local function tell(row, map, run, o, facts)
     version = build.version, commit = build.commit, isa = build.isa,
     images = run.images.names,
   }
+  for key, value in pairs(run.images.prepared or {}) do story[key] = value end
   tell_options(row, o, story)
   tell_score(row, run, o, story)
   for key, value in pairs(facts) do

@@ -314,7 +314,7 @@ end
 ---  options with `image` in them, and maybe `fit`, `filter`, and `orient`: true turns
 ---  photographs as EXIF says
 ---@return lunette.Tensor? x   (N,C,H,W) with x.pictures ((3,H,W) of 0..255 as the
----  network sees them) and x.names (the paths)
+---  network sees them), x.names (the paths) and x.prepared ({ fit, filter, oriented })
 ---@return string? message
 function M.batch(net, what)
   local list, spec = paths_of(what), spec_for(net, what)
@@ -332,6 +332,7 @@ function M.batch(net, what)
   warn_of_files(net, list)
   local x = planes(images, spec, channels)
   x.pictures, x.names = pictures, names
+  x.prepared = { fit = spec.fit, filter = spec.filter, oriented = orient or nil }
   return x
 end
 

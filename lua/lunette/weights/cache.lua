@@ -1,5 +1,6 @@
 ---Files of other formats, imported on the spot: first into the cache, after one line
 ---that says so; later the copy is found by the checksum of the file.
+local lfs = require "lfs"
 local files = require "lunette.base.files"
 local paths = require "lunette.base.paths"
 local text = require "lunette.base.text"
@@ -29,6 +30,55 @@ local function place(path, sum, side)
 end
 
 
+---The most that copies may take, in bytes: $LUNETTE_CACHE_MB, or 8 GB.
+---@return number
+function M.limit()
+  local mb = tonumber(os.getenv "LUNETTE_CACHE_MB")
+  return (mb and mb >= 0 and mb or 8192) * 2 ^ 20
+end
+
+
+---Copies in a folder, those used last first.
+local function copies_in(folder)
+  local list = {}
+  for name in lfs.dir(folder) do
+    local path = folder .. "/" .. name
+    local a = name:find "%.safetensors$" and lfs.attributes(path)
+    if a and a.mode == "file" then
+      list[#list + 1] = { path = path, size = a.size, used = a.modification }
+    end
+  end
+  table.sort(list, function(a, b)
+    if a.used ~= b.used then return a.used > b.used end
+    return a.path < b.path
+  end)
+  return list
+end
+
+
+---Removes the copies that were used longest ago until the rest is within the limit; the
+---one at `keep` stays. What was removed is said.
+---@param keep string
+---@return integer removed
+function M.trim(keep)
+  local left, n, bytes = M.limit() - files.size(keep), 0, 0
+  for _, copy in ipairs(copies_in((files.split(keep)))) do
+    if copy.path ~= keep then
+      left = left - copy.size
+      if left < 0 and os.remove(copy.path) then
+        n, bytes = n + 1, bytes + copy.size
+      end
+    end
+  end
+  if n > 0 then
+    text.complain(("removed %d cop%s (%.0f MB) that were used longest ago from the "
+      .. "cache, which may take %.0f MB (LUNETTE_CACHE_MB)"):format(n, n == 1 and "y"
+      or "ies", bytes / 2 ^ 20, M.limit() / 2 ^ 20))
+  end
+  return n
+end
+
+
 ---A copy in our format of a file of any other that can be imported.
 ---@param path string
 ---@param side? integer|integer[]   where the file leaves the size open; such a copy is
@@ -43,7 +93,10 @@ function M.copy_of(path, side)
   local sums, message = import.program.digests(path, { "sha256" })
   if not sums then return nil, ("%s: %s"):format(path, message) end
   local copy, once = place(path, sums.sha256, side), false
-  if copy and files.exists(copy) then return copy end
+  if copy and files.exists(copy) then
+    lfs.touch(copy) -- used last now
+    return copy
+  end
   local found
   found, message = import.list(path)
   if not found then return nil, ("%s: %s"):format(path, message) end
@@ -57,6 +110,7 @@ function M.copy_of(path, side)
   local out, report = import(path, { out = copy, force = true, side = side,
                                       resized = true })
   if not out then return nil, report end
+  if not once then M.trim(out) end
   return out, nil, once or report.outside
 end
 
