@@ -463,7 +463,7 @@ end)
 -- Words that the message about a bad file must hold.
 local complaints = {
   ["system.pth"] = "posix.system", ["eval.pth"] = "eval", ["exec.pth"] = "exec",
-  ["open.pth"] = "io.open", ["whole_model.pth"] = "torch.nn.modules.linear.Linear",
+  ["open.pth"] = "io.open", ["whole_model.pth"] = "a whole model (torch.nn",
   ["batch_norm.pth"] = "no architecture known here", ["flipped.pth"] = "CRC",
   ["packed.pth"] = "packed", ["bomb.pth"] = "packed", ["overlap.pth"] = "overlaps",
   ["strided.pth"] = "holes", ["bomb.h5"] = "would unpack 12582912 bytes",

@@ -144,9 +144,11 @@ local function unsaid(found, floats, given, in_out)
     hit, message = of_state(found, floats, given, in_out)
   end
   if not hit then
-    return nil, message or ("its tensors are those of no architecture known here (the "
-      .. "first is '%s'); known: %s; describe another with --arch net.lua"):format(
-      floats[1].name, table.concat(models.names, ", "))
+    local what = found.modules[1] and ("it holds a whole model (%s), whose code is not "
+      .. "in the file, and "):format(found.modules[1]) or ""
+    return nil, message or ("%sits tensors are those of no architecture known here "
+      .. "(the first is '%s'); known: %s; describe another with --arch net.lua"):format(
+      what, floats[1].name, table.concat(models.names, ", "))
   end
   found.model, found.family, found.arch = hit.name, hit.family, hit.arch
   found.params, found.options, found.prefix = hit.params, hit.options, hit.prefix
@@ -333,7 +335,7 @@ end
 ---@return string? message
 function M.recognise(list, meta)
   local found = { format = "safetensors", tensors = {}, meta = meta, skipped = {},
-                  assumed = {}, options = {} }
+                  modules = {}, assumed = {}, options = {} }
   for i, e in ipairs(list) do
     found.tensors[i] = { name = e.name, shape = e.shape, type = e.dtype or "F32",
                          index = i - 1 }
