@@ -45,7 +45,8 @@ local function copies_in(folder)
     local path = folder .. "/" .. name
     local a = name:find "%.safetensors$" and lfs.attributes(path)
     if a and a.mode == "file" then
-      list[#list + 1] = { path = path, size = a.size, used = a.modification }
+      list[#list + 1] = { path = path, size = a.size,
+                          used = math.max(a.access, a.modification) }
     end
   end
   table.sort(list, function(a, b)
@@ -93,10 +94,7 @@ function M.copy_of(path, side)
   local sums, message = import.program.digests(path, { "sha256" })
   if not sums then return nil, ("%s: %s"):format(path, message) end
   local copy, once = place(path, sums.sha256, side), false
-  if copy and files.exists(copy) then
-    lfs.touch(copy) -- used last now
-    return copy
-  end
+  if copy and files.exists(copy) then return copy end
   local found
   found, message = import.list(path)
   if not found then return nil, ("%s: %s"):format(path, message) end

@@ -60,16 +60,6 @@ local function rest_of(mods, used, name)
 end
 
 
----Values that the head reads.
-local function features(arch, head, mods)
-  for i = head - 1, 1, -1 do
-    local m = has_weights[arch.layers[i][2]] and module_of(mods, arch.layers[i])
-    if m and m.params.weight then return m.params.weight.shape[1] end
-  end
-  return 1
-end
-
-
 ---Puts the dense layers of the file in the place of the table's own.
 local function give_head(arch, head, list)
   local layers = table.move(arch.layers, 1, head - 1, 1, {})
@@ -112,7 +102,7 @@ end
 
 ---A Vision Transformer's side: a token a patch, and the class token.
 local function side_of(arch, mods)
-  local m = mods.by_name["encoder"]
+  local m = mods.by_name["encoder"] or mods.by_name["encoder.embedded"]
   local places = m and m.params.pos_embedding
   if not places then return nil end
   return math.floor((places.shape[2] - 1) ^ 0.5 + 0.5) * arch.layers[1].kernel
@@ -128,7 +118,7 @@ local function fit_head(arch, mods, given, used)
     without_head(arch, head)
     return assumed
   end
-  list = vgg.in_order(list, features(arch, head, mods), given)
+  list = vgg.in_order(list, 1, given)
   if #list > 1 then assumed[1] = "relu between its dense layers" end
   local units = list[1].params.weight.shape[1]
   if #list > 1 or list[1].name ~= arch.layers[head][1] or units ~= 1000 then
