@@ -8,7 +8,8 @@
 **   file.c      the list of tensors        bytes.c    arena and plain reading
 **   reader.c    which format it is         safetensors.c
 **   hdf5.c      Keras files                keras.c    ... their model's config
-**   zip.c       archives                   torch.c    .pth
+**   zip.c       archives                   unpack.c   ... zipped again
+**   torch.c     .pth
 **   pickle.c    the stack machine          objects.c  the values it makes
 **   onnx.c      the graph                  onnx_tensor.c
 **   wire.c      protobuf                   copy.c     permuted copies
@@ -85,6 +86,7 @@ typedef struct imp_file {
   int nmeta, meta_room;
   imp_line *line, *last_line;
   imp_window window;
+  int scratch;          /* an empty file to unpack into; -1: none */
   int outside;          /* the file that tensors are outside in; -1: none */
   int64_t outside_size; /* its bytes */
   const char *location; /* its name, as the tensors call it */
@@ -100,6 +102,9 @@ typedef struct imp_file {
 /* Finds the format by content and lists every tensor.  Close also after a
 ** failure.  fd stays the caller's. */
 int imp_open(imp_file *f, int fd, lun_err *err);
+/* The same with a file, empty and open for writing, that packed archives may be
+** unpacked into; f->fd is that one then. */
+int imp_open_with(imp_file *f, int fd, int scratch, lun_err *err);
 void imp_close(imp_file *f);
 
 /* ---- bytes.c ------------------------------------------------------------ */
@@ -160,18 +165,22 @@ int imp_hdf5_start(lun_err *err);
 typedef struct imp_entry { /* one stored member of an archive */
   const char *name;
   int64_t at, size; /* where its bytes lie */
+  int64_t full;     /* its bytes when unpacked */
   uint32_t crc;
-  int method; /* 0: stored */
+  int method; /* 0: stored, 8: deflated */
 } imp_entry;
 typedef struct imp_zip {
   imp_entry *entry;
   int count;
 } imp_zip;
 int imp_zip_list(imp_file *f, imp_zip *z, lun_err *err);
-/* Fails where a member is packed. */
-int imp_zip_stored(const imp_zip *z, lun_err *err);
 /* Reads the entry through and compares its CRC-32. */
 int imp_zip_check(const imp_file *f, const imp_entry *e, lun_err *err);
+
+/* ---- unpack.c ----------------------------------------------------------- */
+
+/* Packed members, checked, into `scratch`, where f reads from then on. */
+int imp_zip_unpack(imp_file *f, imp_zip *z, int scratch, lun_err *err);
 
 /* ---- pickle.c ----------------------------------------------------------- */
 
@@ -281,7 +290,7 @@ typedef struct imp_limits {
   size_t memory;      /* bytes of address space */
   double cpu_seconds; /* then SIGPROF ends the process */
   int64_t file_bytes; /* largest file that may be written */
-  int out;            /* fd that may be written beside stdout; -1: none */
+  int out[2];         /* fds that may be written beside stdout; -1: none */
 } imp_limits;
 /* No way back: limits, then a list of allowed system calls. */
 int imp_confine(const imp_limits *l, lun_err *err);

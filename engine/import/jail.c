@@ -2,7 +2,7 @@
 ** jail.c - confines this process before it looks at a file: address space,
 ** processor time, size of what it writes, no core dump, and a short list of
 ** system calls.  It cannot open anything, run anything, or reach a network;
-** what it may write is stdout and one descriptor that was opened before.
+** what it may write is stdout and two descriptors that were opened before.
 */
 #include "import.h"
 
@@ -96,10 +96,11 @@ static int allow_write(scmp_filter_ctx c, int fd) {
                           SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)fd, 0));
 }
 
-static int filter_calls(int out, lun_err *err) {
+static int filter_calls(const int out[2], lun_err *err) {
   scmp_filter_ctx c = seccomp_init(SCMP_ACT_KILL_PROCESS);
   int bad = c == NULL || allow(c) || allow_write(c, STDOUT_FILENO) ||
-            (out >= 0 && allow_write(c, out)) || seccomp_load(c);
+            (out[0] >= 0 && allow_write(c, out[0])) ||
+            (out[1] >= 0 && allow_write(c, out[1])) || seccomp_load(c);
   if (c) seccomp_release(c);
   if (!bad) return LUN_OK;
   return lun_fail(err, LUN_EIO,

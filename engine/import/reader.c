@@ -54,11 +54,16 @@ static int detect(imp_file *f, lun_err *err) {
 }
 
 int imp_open(imp_file *f, int fd, lun_err *err) {
+  return imp_open_with(f, fd, -1, err);
+}
+
+int imp_open_with(imp_file *f, int fd, int scratch, lun_err *err) {
   struct stat st;
   memset(f, 0, sizeof *f);
   f->fd = fd;
   f->h5 = -1;
   f->outside = -1;
+  f->scratch = scratch;
   if (fstat(fd, &st) != 0)
     return lun_fail(err, LUN_EIO, "stat: %s", strerror(errno));
   if (!S_ISREG(st.st_mode)) return lun_fail(err, LUN_EIO, "not a regular file");

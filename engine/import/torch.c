@@ -258,7 +258,7 @@ int imp_read_zip(imp_file *f, lun_err *err) {
                     "TorchScript: a program with its weights; save the weights "
                     "alone: torch.save(torch.jit.load(file).state_dict(), "
                     "file)");
-  LUN_TRY(imp_zip_stored(&z, err));
+  LUN_TRY(imp_zip_unpack(f, &z, f->scratch, err));
   if ((e = ending(&z, "model.weights.h5")) != NULL) {
     const imp_entry *config = ending(&z, "config.json");
     f->format = "Keras 3 archive";

@@ -1,7 +1,7 @@
 /*
-** zip.c - the table of a zip archive whose members are stored, not packed:
-** what torch.save writes.  Packed members are never unpacked, so no archive can
-** grow while it is read; members that overlap are refused.
+** zip.c - the table of a zip archive.  torch.save and Keras store members without
+** packing; packed ones are unpacked elsewhere (unpack.c).  Members that overlap
+** are refused.
 **
 ** The table is found from the end (APPNOTE 4.3): end record, perhaps preceded
 ** by its 64-bit form (torch always writes that), then one header a member.
@@ -123,11 +123,11 @@ static int member(imp_file *f, imp_entry *e, const uint8_t *p, size_t left,
   e->method = (int)imp_le(p + 10, 2);
   if (e->method == 0 && v[0] != v[1])
     return lun_fail(err, LUN_EFORMAT, "zip member '%s' has two sizes", shown);
-  v[0] = v[1]; /* what it takes in the file */
-  if (v[0] > (uint64_t)f->size)
+  if (v[1] > (uint64_t)f->size || v[0] > (uint64_t)1 << 40)
     return lun_fail(err, LUN_EFORMAT, "zip member '%s' claims %llu bytes",
-                    shown, (unsigned long long)v[0]);
-  e->size = (int64_t)v[0];
+                    shown, (unsigned long long)(v[0] > v[1] ? v[0] : v[1]));
+  e->full = (int64_t)v[0];
+  e->size = (int64_t)v[1];
   e->crc = (uint32_t)imp_le(p + 16, 4);
   return place(f, e, v[2], err);
 }
@@ -181,20 +181,6 @@ int imp_zip_list(imp_file *f, imp_zip *z, lun_err *err) {
   if (status == LUN_OK) status = members(f, z, p, t.bytes, err);
   free(p);
   return status;
-}
-
-int imp_zip_stored(const imp_zip *z, lun_err *err) {
-  char shown[IMP_SHOWN];
-  for (int i = 0; i < z->count; i++)
-    if (z->entry[i].method != 0)
-      return lun_fail(
-          err, LUN_EFORMAT,
-          "zip member '%s' is packed (method %d); torch and Keras store "
-          "without "
-          "packing: unpack the archive and zip it again with `zip -0 -r`",
-          imp_shown(shown, z->entry[i].name, strlen(z->entry[i].name)),
-          z->entry[i].method);
-  return LUN_OK;
 }
 
 int imp_zip_check(const imp_file *f, const imp_entry *e, lun_err *err) {

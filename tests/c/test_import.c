@@ -480,7 +480,7 @@ static int fate(deed *what) {
     imp_limits l = {.memory = 256 << 20,
                     .cpu_seconds = 0.2,
                     .file_bytes = 64 << 10,
-                    .out = 3};
+                    .out = {3, -1}};
     if (other == 3) other = dup(other);
     dup2(out, 3);
     if (imp_confine(&l, NULL) != LUN_OK) _exit(99);
