@@ -99,7 +99,14 @@ def bad_torch():
     good = open(FIXTURES + "zip.pth", "rb").read()
     with zipfile.ZipFile(FIXTURES + "zip.pth") as z:
         members = [(i.filename, z.read(i)) for i in z.infolist()]
-    zip_of(BAD + "packed.pth", members, zipfile.ZIP_DEFLATED)
+    zip_of(OUT + "/packed.pth", members, zipfile.ZIP_DEFLATED)
+    zip_of(BAD + "lzma.pth", members, zipfile.ZIP_LZMA)
+    packed = open(OUT + "/packed.pth", "rb").read()
+    crc = packed.find(b"PK\1\2") + 16  # of the first member, in the table
+    open(BAD + "packed_flipped.pth", "wb").write(packed[:crc] + bytes([packed[crc] ^ 1]) + packed[crc + 1:])
+    for kind, change in ("cut", 1), ("long", -1):
+        size = struct.unpack("<I", packed[crc + 8:crc + 12])[0] + change
+        open(BAD + "packed_%s.pth" % kind, "wb").write(packed[:crc + 8] + struct.pack("<I", size) + packed[crc + 12:])
     zip_of(BAD + "bomb.pth", [("a/data.pkl", b"\0" * (1 << 28))], zipfile.ZIP_DEFLATED)
     zip_of(BAD + "short_storage.pth", [(n, d[:-4] if n.endswith("data/0") else d) for n, d in members])
     # one local header for two members of the table

@@ -133,7 +133,8 @@ describe("the zoo", function()
   for _, name in ipairs(list) do
     it(name, function()
       local path, message = import(zoo .. name .. ".onnx",
-        { out = folder .. "/net.safetensors", side = 64, force = true })
+        { out = folder .. "/net.safetensors", side = 64, resized = true,
+          force = true })
       local net = assert(lu.load((assert(path, message))))
       local get, meta, index = golden(name)
       local half = name:find "fp16"

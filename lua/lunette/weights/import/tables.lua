@@ -64,8 +64,9 @@ end
 local function give_head(arch, head, list)
   local layers = table.move(arch.layers, 1, head - 1, 1, {})
   for i, m in ipairs(list) do
-    layers[#layers + 1] = { m.name, "linear", units = m.params.weight.shape[1],
-                            bias = m.params.bias ~= nil }
+    local dense = { m.name, "linear", units = m.params.weight.shape[1] }
+    if not m.params.bias then dense.bias = false end
+    layers[#layers + 1] = dense
     if i < #list then layers[#layers + 1] = { m.name .. "_relu", "relu" } end
   end
   layers[#layers + 1] = { "softmax", "softmax" }
@@ -120,9 +121,11 @@ local function fit_head(arch, mods, given, used)
   end
   list = vgg.in_order(list, 1, given)
   if #list > 1 then assumed[1] = "relu between its dense layers" end
-  local units = list[1].params.weight.shape[1]
-  if #list > 1 or list[1].name ~= arch.layers[head][1] or units ~= 1000 then
+  local own, only = arch.layers[head], list[1]
+  if #list > 1 or only.name ~= own[1] or not only.params.bias then
     give_head(arch, head, list)
+  elseif only.params.weight.shape[1] ~= own.units then
+    own.units, arch.labels = only.params.weight.shape[1], nil
   end
   return assumed
 end
