@@ -82,6 +82,31 @@ describe("a Keras config", function()
                    refusal(sequential(open, { class_name = "Flatten" })))
   end)
 
+  it("is refused where a class or activation is another than its name", function()
+    local function layer(more)
+      more.class_name = more.class_name or "Activation"
+      return refusal(sequential(input, more))
+    end
+    assert.matches("'r' is of a class of somebody's own %(pkg>ReLU%)", layer {
+      class_name = "ReLU", module = "my.layers", registered_name = "pkg>ReLU",
+      config = { name = "r" } })
+    assert.matches("somebody's own %(my.layers%)", layer { class_name = "ReLU",
+      module = "my.layers", config = { name = "r" } })
+    for words, activation in pairs {
+      ["somebody's own %(my>relu%)"] = { module = "my", class_name = "function",
+        config = "relu", registered_name = "my>relu" },
+      ["'elu' with alpha = 0.3"] = { class_name = "ELU", config = { alpha = 0.3 } },
+      ["'relu' with max_value = 6"] = { class_name = "ReLU",
+        config = { max_value = 6 } },
+      ["'gelu' with approximate = true"] = { class_name = "gelu",
+        config = { approximate = true } },
+    } do
+      assert.matches(words, layer { config = { name = "r", activation = activation } })
+    end
+    assert.matches("padding 'reflect' of a pooling", layer {
+      class_name = "MaxPooling2D", config = { padding = "reflect" } })
+  end)
+
   it("is refused where it is damaged or hostile", function()
     assert.matches("no JSON object", refusal "[")
     assert.matches("describes no layers: it is of 'X'", refusal { class_name = "X" })

@@ -80,6 +80,27 @@ local function name_of(what)
 end
 
 
+---Parameters of an activation that is written as a layer, and what they are where they
+---change nothing.
+local usual = { alpha = 1, negative_slope = 0, threshold = 0, approximate = false,
+                axis = -1, max_value = false }
+
+
+---Why an activation with parameters, or of somebody's own, is another than its name
+---says; nil where it is that.
+local function other_than(what)
+  if type(what) ~= "table" then return nil end
+  local foreign = require("lunette.weights.import.keras.config").foreign(what)
+  if foreign then return "is of somebody's own (" .. foreign .. ")" end
+  for key, value in pairs(type(what.config) == "table" and what.config or {}) do
+    if usual[key] ~= nil and value ~= usual[key] then
+      return ("with %s = %s is not supported"):format(key, tostring(value))
+    end
+  end
+  return nil
+end
+
+
 ---Applies an activation; `linear` and none are no layer.
 ---@param e table          see emit.lua
 ---@param call lunette.keras.Call
@@ -89,7 +110,11 @@ end
 ---@return table value
 function M.apply(e, call, name, x, what)
   if what == nil then return x end
-  local key = name_of(what)
+  local key, other = name_of(what), other_than(what)
+  if other then
+    e.fail(call, "its activation '%s' %s", tostring(key):gsub("%c", "?"),
+           (other:gsub("%c", "?")))
+  end
   local f = names[key]
   if key == "hard_sigmoid" then f = e.keras3 and hard_sigmoid or hard_sigmoid_2 end
   if not f then

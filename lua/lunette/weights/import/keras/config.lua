@@ -59,6 +59,21 @@ local function without_null(value, depth)
 end
 
 
+---Of whose package a class or function is, where it is none of Keras' own: a name that
+---somebody registered, or a module of theirs. What Keras calls so may be another thing
+---there.
+---@param spec table   of a config
+---@return string? package
+function M.foreign(spec)
+  local name, module = spec.registered_name, spec.module
+  if type(name) == "string" and name:find(">", 1, true) then return name end
+  if type(module) ~= "string" or module == "builtins" then return nil end
+  local top = module:match "^[^.]*"
+  local own = top:find "^keras" or top == "tensorflow" or top:find "^tf"
+  return not own and module or nil
+end
+
+
 local models = { Sequential = true, Functional = true, Model = true }
 
 
@@ -151,7 +166,8 @@ local function add_call(out, spec, name, inputs, where)
   local config = type(spec.config) == "table" and spec.config or {}
   out.calls[#out.calls + 1] = {
     name = name, class = tostring(spec.class_name), config = config, inputs = inputs,
-    layer = where.layer, path2 = where.path2, path3 = where.path3,
+    foreign = M.foreign(spec), layer = where.layer,
+    path2 = where.path2, path3 = where.path3,
   }
   return name
 end

@@ -64,6 +64,10 @@ end
 
 
 local function apply(e, call, xs)
+  if call.foreign then
+    fail("layer '%s' is of a class of somebody's own (%s), whose code is not in the "
+         .. "file", call.name, call.foreign:gsub("%c", "?"):sub(1, 60))
+  end
   local row = rows[call.class]
   if not row then
     fail("layer '%s': Keras' %s is not supported", call.name,

@@ -10,7 +10,13 @@ local function pool_attrs(x, c)
   local kernel = pair(c.pool_size, 2)
   local stride = pair(c.strides, kernel)
   local attrs = { kernel = kernel, stride = stride }
-  if c.padding ~= "same" then return attrs end
+  if c.padding ~= "same" then
+    if (c.padding or "valid") ~= "valid" then
+      error(("padding '%s' of a pooling is not supported"):format(
+            tostring(c.padding):gsub("%c", "?")), 0)
+    end
+    return attrs
+  end
   local before, after = same_padding({ x.shape[2], x.shape[3] }, kernel, stride,
                                      { 1, 1 })
   local even = before[1] == after[1] and before[2] == after[2]
