@@ -10,6 +10,7 @@
 local method = require "lunette.explain.method"
 local opt = require("lunette.base.options").opt
 local principal = require "lunette.explain.principal"
+local tokens = require "lunette.explain.tokens"
 
 local M = {}
 
@@ -69,12 +70,25 @@ local needs = {
 }
 
 
----The signed map of a run at one layer, (N,h,w), and facts.
-local function at_layer(row, run, o, layer)
+---What a layer put out and what the variant needs of it; tokens as the map over which
+---they lie, without those that are no patches.
+local function values_of(row, run, o, layer)
   local A, message = run:activation(layer.name)
   if not A then error(message, 0) end
+  local grid, means = tokens.grid_of(run.net, layer), row.needs == "means"
+  local need = row.needs and (grid and means and "gradient" or row.needs)
+  local g = need and needs[need](run, layer, o)
   A = A:detach()
-  local g = row.needs and needs[row.needs](run, layer, o)
+  if not grid then return A, g end
+  g = g and tokens.map(g, grid)
+  if means then g = g:mean { dims = { 3, 4 }, keepdims = true } end
+  return tokens.map(A, grid), g
+end
+
+
+---The signed map of a run at one layer, (N,h,w), and facts.
+local function at_layer(row, run, o, layer)
+  local A, g = values_of(row, run, o, layer)
   if row.map then return row.map(A, g, run, o, layer):sum { dims = { 2 } } end
   local each, facts
   if row.channels then

@@ -202,4 +202,22 @@ function M.channels(count)
   end }
 end
 
+
+---Masks of channels, or of places, for a layer of tokens (tokens, C): those that are no
+---patches stay as they are.
+---@param masks lunette.Masks
+---@param grid? lunette.TokenGrid   nil: it is a map, and so are the masks
+---@return lunette.Masks
+function M.on_tokens(masks, grid)
+  if not grid then return masks end
+  return { count = masks.count, get = function(first, k)
+    local some = masks.get(first, k)
+    local channels = some:dim(2)
+    if some:size() == k * channels then return some:reshape { k, 1, channels } end
+    local places = some:reshape { k, grid.h * grid.w, 1 }
+    if grid.skip == 0 then return places end
+    return core.ops.concat(core.ones(k, grid.skip, 1), places, { dim = 2 })
+  end }
+end
+
 return M

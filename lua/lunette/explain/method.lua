@@ -18,6 +18,7 @@ local named = require "lunette.modifiers.named"
 local options = require "lunette.base.options"
 local scores = require "lunette.score"
 local several = require "lunette.explain.several"
+local tokens = require "lunette.explain.tokens"
 local work = require "lunette.explain.work"
 local opt = options.opt
 
@@ -68,7 +69,8 @@ function Method.__tostring(row) return "method " .. row.name end
 
 
 ---What methods look at, in the order in which listings have them.
-M.families = { "gradient", "path", "cam", "perturbation", "layer", "relevance" }
+M.families = { "gradient", "path", "cam", "attention", "perturbation", "layer",
+               "relevance" }
 
 
 ---Options that many methods have, by name.
@@ -166,9 +168,12 @@ local function is_run(subject)
 end
 
 
----The last map. Who asks for tf-keras-vis by name gets what that takes: the last
----convolution, which differs where a batch norm or a sum follows.
+---The last map; of a Vision Transformer what its last attention reads: behind that the
+---score depends on the class token alone. Who asks for tf-keras-vis by name gets what
+---that takes: the last convolution, which differs where a batch norm or a sum follows.
 local function default_layer(net, o)
+  local attentions = tokens.attentions(net)
+  if #attentions > 0 then return attentions[#attentions].tokens end
   if o.given.dialect == "tf-keras-vis" then return net:last_conv() end
   return net:last_map()
 end
@@ -193,7 +198,7 @@ local function find_layer(row, net, name, option, o)
             net.name), 0)
     end
   end
-  if not option.spatial then return layer end
+  if not option.spatial or tokens.grid_of(net, layer) then return layer end
   if #layer.shape ~= 3 or layer.shape[2] * layer.shape[3] == 1 then
     error(("%s: layer '%s' has shape (%s), no height and width; choose a "
            .. "convolution, for example '%s'"):format(row.name, layer.name,

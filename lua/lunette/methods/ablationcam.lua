@@ -2,6 +2,7 @@ local cam = require("lunette.explain.cam").new
 local masks = require "lunette.explain.masks"
 local opt = require("lunette.base.options").opt
 local perturb = require "lunette.explain.perturb"
+local tokens = require "lunette.explain.tokens"
 
 ---AblationCAM (Ramaswamy et al. 2020): a channel weighs as much as the score falls, as
 ---a
@@ -20,9 +21,10 @@ return cam {
   weights = function(A, _, run, o, layer)
     local n, k = A:dim(1), A:dim(2)
     local base = A:stats().min == 0 and "zero" or A:stats().min - 1e7
-    local without = perturb.values(run, { masks = masks.channels(k), from = layer,
-      score = o.score, modifiers = o.modifiers, baseline = base, batch = o.batch,
-      name = "ablationcam", progress = o.progress })
+    local each = masks.on_tokens(masks.channels(k), tokens.grid_of(run.net, layer))
+    local without = perturb.values(run, { masks = each, from = layer, score = o.score,
+      modifiers = o.modifiers, baseline = base, batch = o.batch, name = "ablationcam",
+      progress = o.progress })
     local whole = perturb.clean(run, o):view(n, 1)
     return ((whole - without) / whole):view(n, k, 1, 1)
   end,

@@ -5,6 +5,7 @@ local modifiers = require "lunette.modifiers"
 local opt = require("lunette.base.options").opt
 local relevance = require "lunette.explain.relevance"
 local scores = require "lunette.score"
+local tokens = require "lunette.explain.tokens"
 
 ---Marginal winning probability: shares by positive weights, no biases.
 local rule = { "w_plus", epsilon = 1e-20, bias = 0 }
@@ -75,6 +76,8 @@ return method {
   explain = function(run, o)
     local r = o.contrast and contrastive(run, o)
       or walk(run, { score = o.score, at = o.layer.name }, o.modifiers)
+    local grid = tokens.grid_of(run.net, o.layer)
+    if grid then r = tokens.map(r, grid) end
     if r:dim() ~= 4 then
       error(("excitation_backprop: layer '%s' has no height and width"):format(
             o.layer.name), 0)

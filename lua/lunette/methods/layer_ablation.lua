@@ -2,6 +2,7 @@ local masks = require "lunette.explain.masks"
 local method = require("lunette.explain.method").new
 local opt = require("lunette.base.options").opt
 local perturb = require "lunette.explain.perturb"
+local tokens = require "lunette.explain.tokens"
 
 ---Layer ablation: how much the score falls when a channel of a layer is 0: one value a
 ---channel, (N,K). Only what follows the layer is run.
@@ -21,10 +22,11 @@ return method {
     batch = opt.quiet(opt.count(32, "channels at a time")),
   },
   explain = function(run, o)
-    local k = o.layer.shape[1]
-    local without = perturb.values(run, { masks = masks.channels(k), from = o.layer,
-      score = o.score, modifiers = o.modifiers, batch = o.batch,
-      name = "layer ablation", progress = o.progress })
+    local grid = tokens.grid_of(run.net, o.layer)
+    local each = masks.on_tokens(masks.channels(o.layer.shape[grid and 2 or 1]), grid)
+    local without = perturb.values(run, { masks = each, from = o.layer, score = o.score,
+      modifiers = o.modifiers, batch = o.batch, name = "layer ablation",
+      progress = o.progress })
     return perturb.clean(run, o):view(run:count(), 1) - without
   end,
 }

@@ -2,6 +2,7 @@ local cam = require("lunette.explain.cam").new
 local masks = require "lunette.explain.masks"
 local opt = require("lunette.base.options").opt
 local perturb = require "lunette.explain.perturb"
+local tokens = require "lunette.explain.tokens"
 
 ---Recipro-CAM (Byun & Lee 2024): no gradient: at every place of the layer, the score of
 ---the network when that place alone is let through (`soft`: with a 3x3 binomial around
@@ -23,9 +24,11 @@ return cam {
   },
   map = function(A, _, run, o, layer)
     local n, h, w = A:dim(1), A:dim(3), A:dim(4)
-    local values = perturb.values(run, { masks = masks.places(h, w, o.soft),
-      from = layer, score = o.score, modifiers = o.modifiers, batch = o.batch,
-      name = "recipro_cam", progress = o.progress })
+    local places = masks.on_tokens(masks.places(h, w, o.soft),
+                                   tokens.grid_of(run.net, layer))
+    local values = perturb.values(run, { masks = places, from = layer, score = o.score,
+      modifiers = o.modifiers, batch = o.batch, name = "recipro_cam",
+      progress = o.progress })
     return values:view(n, 1, h, w)
   end,
 }

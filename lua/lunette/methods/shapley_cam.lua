@@ -4,6 +4,7 @@ local core = require "lunette.core"
 local gradient = require "lunette.base.gradient"
 local layers = require "lunette.layers"
 local scores = require "lunette.score"
+local tokens = require "lunette.explain.tokens"
 
 local STEP = 0.02 -- of the central difference, as a share of the values' size
 
@@ -89,8 +90,10 @@ end
 return cam {
   name = "shapley_cam", needs = "gradient",
   paper = "Cai 2025, CAMs as Shapley value-based explainers",
-  weights = function(A, g, run, o, layer)
-    local w = g - hessian_product(run, A, o, layer) * 0.5
+  weights = function(_, g, run, o, layer)
+    local product = hessian_product(run, run:activation(layer.name):detach(), o, layer)
+    local grid = tokens.grid_of(run.net, layer)
+    local w = g - (grid and tokens.map(product, grid) or product) * 0.5
     return w:mean { dims = { 3, 4 }, keepdims = true }
   end,
 }

@@ -77,14 +77,16 @@ end
 
 local function build(name, opts)
   opts = opts or {}
-  local b, side = Blocks.new(), opts.side or 224
-  local patch, depth, heads, width, inner = table.unpack(rows[name])
+  local b, side, row = Blocks.new(), opts.side or 224, rows[name]
   side = type(side) == "table" and side or { side, side }
-  local grid = side[1] // patch * (side[2] // patch)
-  local v = { patch = patch, heads = heads, width = width, inner = inner,
-              tokens = grid + 1 }
+  local v = { patch = opts.patch or row[1], heads = opts.heads or row[3],
+              width = opts.width or row[4], inner = opts.inner or row[5] }
+  local grid = side[1] // v.patch * (side[2] // v.patch)
+  v.tokens = grid + 1
   embed(b, v, grid)
-  for i = 0, depth - 1 do unit(b, "encoder.layers.encoder_layer_" .. i, v) end
+  for i = 0, (opts.depth or row[2]) - 1 do
+    unit(b, "encoder.layers.encoder_layer_" .. i, v)
+  end
   norm(b, "encoder.ln", { "encoder" })
   b:add { "read", "narrow", dim = 2, start = 1, length = 1 }
   b:add { "flatten", "flatten" }
@@ -95,8 +97,11 @@ end
 
 
 for name in pairs(rows) do
-  ---The layers of a Vision Transformer, as a table for lu.net.
-  ---@param opts? { classes?: integer, side?: integer, preprocessing?: string|table }
+  ---The layers of a Vision Transformer, as a table for lu.net; smaller ones by side of
+  ---a patch, layers, heads, channels and channels of the inner dense layer.
+  ---@param opts? { classes?: integer, side?: integer, preprocessing?: string|table,
+  ---  patch?: integer, depth?: integer, heads?: integer, width?: integer,
+  ---  inner?: integer }
   ---@return table
   M[name] = function(opts) return build(name, opts) end
 end

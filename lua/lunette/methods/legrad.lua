@@ -1,0 +1,94 @@
+local layers = require "lunette.layers"
+local method = require("lunette.explain.method").new
+local opt = require("lunette.base.options").opt
+local scores = require "lunette.score"
+local tokens = require "lunette.explain.tokens"
+
+
+---The layers behind the last block, up to the scored one, which read nothing else.
+local function head_of(run, last)
+  local list, inside = {}, { [last.name] = true }
+  for _, layer in ipairs(run.net:layers()) do
+    if layer.index > last.index and layer.index <= run.output_layer.index then
+      for _, from in ipairs(layer.from) do
+        if not inside[from] then
+          error(("legrad: layer '%s' behind the last block reads '%s' too"):format(
+                layer.name, from), 0)
+        end
+      end
+      list[#list + 1], inside[layer.name] = layer, true
+    end
+  end
+  return list
+end
+
+
+---What the head makes of a block's tokens, all of which may stand for the class token.
+local function headed(run, head, last, value, pool)
+  if pool == "mean" then
+    value = value:mean { dims = { 2 }, keepdims = true }:expand(value:shape())
+  end
+  local values = { [last.name] = value }
+  for _, layer in ipairs(head) do
+    local xs = {}
+    for i, from in ipairs(layer.from) do xs[i] = values[from] end
+    values[layer.name] = layers.apply(layer, xs, run.net:params_of(layer), {})
+  end
+  return values[run.output_layer.name]
+end
+
+
+---The score, asked of what the head makes of a block's output.
+local function at_block(run, o, head, last, block)
+  local score = scores.resolve(o.score, run)
+  return scores.new("legrad", function(value)
+    local output = headed(run, head, last, value, o.pool)
+    return score.fn(output, run, score, run.output_layer)
+  end, block.name)
+end
+
+
+---LeGrad (Bousselham et al. 2024): how much every patch would have to be looked at for
+---the class to win already at this layer, summed over layers: the score is what the
+---network's own norm and head make of a block's output, its positive gradient by the
+---block's attention is averaged over heads and tokens. Raw it is (N,h,w) of patches.
+---`pool = "mean"` reads the mean of all tokens, as the authors' program does with CLIP,
+---instead of the class token.
+---Caveat: heads that were never trained on early layers are asked about them.
+---Example:
+---  local net = assert(lu.net(lu.models.vit_b_32 { side = 64, depth = 2, width = 24,
+---    inner = 48, heads = 2, classes = 10 })):init(1)
+---  local run = net:run(lu.core.normal(1, 0, { 1, 3, 64, 64 }))
+---  show(lu.legrad(run, { score = 3, modifiers = { "linear" } }))
+return method {
+  name = "legrad", family = "attention", draws = "overlay",
+  paper = "Bousselham et al. 2024, LeGrad: an explainability method for ViTs",
+  options = {
+    "score", "modifiers", "normalize",
+    pool = opt.choice("class", { "class", "mean" }, "what stands for a layer"),
+    from = opt.count(1, "the first layer of attention that counts"),
+    expand = opt.flag(true, "resize to the picture"),
+  },
+  finish = tokens.finish,
+  keeps = function(net) return tokens.needed("legrad", net)[1].layer end,
+  explain = function(run, o)
+    local list, total = tokens.needed("legrad", run.net), nil
+    local last = list[#list].block
+    if not last then error("legrad: its blocks end in no sum of tokens", 0) end
+    if o.from > #list then
+      error(("legrad: from is %d, there are %d layers of attention"):format(o.from,
+            #list), 0)
+    end
+    local head = head_of(run, last)
+    for i = o.from, #list do
+      local score = at_block(run, o, head, last, list[i].block)
+      local g = run:gradient { score = score, modifiers = o.modifiers, exact = true,
+                               wrt = list[i].layer.name }
+      g = g:relu():mean { dims = { 2 } }:mean { dims = { 2 }, keepdims = true }
+      total = total and total + g or g
+    end
+    local grid = tokens.grid(run.net, total:dim(3))
+    return total:narrow { dim = 3, start = grid.skip + 1, length = grid.h * grid.w }
+      :reshape { run:count(), grid.h, grid.w }
+  end,
+}
