@@ -107,7 +107,7 @@ describe("against torch", function()
       local map = lu[name](net, read "x", o)
       assert.same({ 2, 40, 40 }, map:shape())
       local s = map:stats()
-      assert.is_true(s.min == 0 and s.max == 1)
+      assert.is_true(s.min == 0 and s.max > 0.999 and s.max <= 1)
       assert.is_true(map:distance(lu[name](run, o)) < 1e-5)
     end
   end)

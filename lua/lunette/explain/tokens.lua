@@ -167,9 +167,9 @@ end
 ---@param run lunette.Run
 ---@return lunette.Tensor
 function M.finish(raw, o, run)
-  local map = o.normalize and raw:normalize() or raw
   local size = run.net.input
-  return o.expand and map:resize(size[2], size[3]) or map
+  local map = o.expand and raw:resize(size[2], size[3]) or raw
+  return o.normalize and map:normalize() or map
 end
 
 return M

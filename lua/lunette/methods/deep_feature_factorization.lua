@@ -2,6 +2,7 @@ local core = require "lunette.core"
 local factorise = require "lunette.explain.factorise"
 local method = require("lunette.explain.method").new
 local opt = require("lunette.base.options").opt
+local tokens = require "lunette.explain.tokens"
 
 
 ---What of the layer each concept makes up: (K, C, h, w), the pixels' shares times the
@@ -81,6 +82,8 @@ return method {
     local A, message = run:activation(o.layer.name)
     if not A then error("deep_feature_factorization: " .. message, 0) end
     A = A:detach()
+    local grid = tokens.grid_of(run.net, o.layer)
+    if grid then A = tokens.map(A, grid) end
     local n, h, w = A:dim(1), A:dim(3), A:dim(4)
     local k = math.min(o.concepts, A:dim(2), h * w)
     local all, facts = core.zeros(n, k, h, w), { error = {}, labels = {} }

@@ -6,6 +6,7 @@ local layers = require "lunette.layers"
 local scores = require "lunette.score"
 local tokens = require "lunette.explain.tokens"
 
+local MOST = 2 ^ 15 -- values that a bent score may look at: 512 passes of 64
 local STEP = 0.02 -- of the central difference, as a share of the values' size
 
 
@@ -55,6 +56,14 @@ local function scored_of(run, o)
 end
 
 
+---Is the score linear in the values z, so that H is 0? Its slope is the same at z and
+---anywhere near.
+local function is_linear(slope, z)
+  local step = STEP * math.max(1, z:stats().l2) / math.sqrt(z:size())
+  return slope(z + core.normal(1, 0, z:shape()) * step):same(slope(z))
+end
+
+
 ---H A (N,K,h,w), where what follows the layer is linear near its values, as a network
 ---of relus and poolings is: J' (H_S u), u = J A, H_S the second derivatives of the
 ---score by the scored values alone, along u by a difference of fourth order.
@@ -64,6 +73,11 @@ local function hessian_product(run, A, o, layer)
   local how = { wrt = layer.name, scored = scored,
                 modifiers = apply.backward(o.modifiers) }
   local function slope(v) return (gradient(f, v)) end
+  if is_linear(slope, z) then return A * 0 end
+  if z:size() // z:dim(1) > MOST then
+    error(("shapley_cam: the score bends in %d values of '%s', a backward pass each; "
+      .. "at most %d"):format(z:size() // z:dim(1), scored, MOST), 0)
+  end
   local u = gain(run, A, z, how)
   local size = u:stats().l2
   if size == 0 then return A * 0 end
