@@ -1,6 +1,7 @@
 -- A busted output handler: failures and skips by name, then one line with counts of
 -- tests. Where a set-up fails, or a file cannot be read, busted runs none of the tests
 -- behind it; they count as failed: as many as tests/counts.txt knows and did not run.
+-- With TIMES=1 in the environment, tests of half a second and more print how long they took.
 
 
 ---How many tests that file had, at least.
@@ -53,6 +54,14 @@ return function()
     return nil, true
   end
 
+  local function print_time(element)
+    if (element.duration or 0) >= 0.5 then
+      print(("%7.2f s  %s"):format(element.duration, element.name))
+    end
+    return nil, true
+  end
+
+  if os.getenv "TIMES" then busted.subscribe({ "test", "end" }, print_time) end
   busted.subscribe({ "suite", "end" }, handler.suiteEnd)
   busted.subscribe({ "error" }, handler.broken)
   busted.subscribe({ "failure" }, handler.broken)
