@@ -99,10 +99,11 @@ void lunL_class(lua_State *L, const char *name, const luaL_Reg *methods,
 
 /* Each pushes one table of functions (or adds to core). */
 int lunL_open_interrupt(lua_State *L);
-int lunL_open_tensor(lua_State *L); /* core.methods */
-int lunL_open_make(lua_State *L);   /* core.tensor, core.zeros ... */
-int lunL_open_ops(lua_State *L);    /* core.ops, and methods of tensors */
-int lunL_open_optim(lua_State *L);  /* methods that change in place */
+int lunL_open_tensor(lua_State *L);  /* core.methods */
+int lunL_open_make(lua_State *L);    /* core.tensor, core.zeros ... */
+int lunL_open_ops(lua_State *L);     /* core.ops, and methods of tensors */
+int lunL_open_algebra(lua_State *L); /* decompositions */
+int lunL_open_optim(lua_State *L);   /* methods that change in place */
 int lunL_open_tape(lua_State *L);
 void lunL_open_node(lua_State *L); /* the class of nodes */
 int lunL_open_weights(lua_State *L);

@@ -148,6 +148,7 @@ int luaopen_lunette_core(lua_State *L) {
   lunL_open_tensor(L);
   lunL_open_make(L);
   lunL_open_ops(L);
+  lunL_open_algebra(L);
   lunL_open_optim(L);
   lunL_open_tape(L);
   lunL_open_weights(L);

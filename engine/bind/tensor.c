@@ -156,20 +156,26 @@ static int descending(const void *a, const void *b) {
   return x->i < y->i ? -1 : 1; /* stable */
 }
 
-/* t:argsort() -> tensor of flat indices from 1, largest value first, ties in
-** order; and the sorted values */
+/* t:argsort([n]) -> of every n values in a row (all of them), positions in it from
+** 1, largest value first, ties in order; and the sorted values.  Both are flat. */
 static int argsort(lua_State *L) {
+  lua_Integer length = luaL_optinteger(L, 2, 0);
   const lun_tensor *t = lunL_hold(L, 1);
-  int64_t n = t->size;
-  ranked *r = lua_newuserdatauv(L, (size_t)(n ? n : 1) * sizeof *r, 0);
+  int64_t size = t->size, n = length ? length : size;
+  ranked *r;
   lun_tensor *index, *value;
-  for (int64_t i = 0; i < n; i++) r[i] = (ranked){t->data[i], i};
-  qsort(r, (size_t)n, sizeof *r, descending);
-  index = lunL_fresh(L, 1, &n);
-  value = lunL_fresh(L, 1, &n);
-  for (int64_t i = 0; i < n; i++) {
-    index->data[i] = (float)(r[i].i + 1);
-    value->data[i] = r[i].v;
+  luaL_argcheck(L, n >= 0 && (n == 0 ? size == 0 : size % n == 0), 2,
+                "the values are no whole number of such rows");
+  r = lua_newuserdatauv(L, (size_t)(n ? n : 1) * sizeof *r, 0);
+  index = lunL_fresh(L, 1, &size);
+  value = lunL_fresh(L, 1, &size);
+  for (int64_t at = 0; at < size; at += n) {
+    for (int64_t i = 0; i < n; i++) r[i] = (ranked){t->data[at + i], i};
+    qsort(r, (size_t)n, sizeof *r, descending);
+    for (int64_t i = 0; i < n; i++) {
+      index->data[at + i] = (float)(r[i].i + 1);
+      value->data[at + i] = r[i].v;
+    }
   }
   return 2;
 }
@@ -200,10 +206,24 @@ static int rows(lua_State *L) {
   return sub(L, a - 1, b - a + 1, 1);
 }
 
-/* t[i]: ith row as a view (a number from a 1-D tensor); t.name: a method */
+/* Calls the method of that name, which is the library's, on what is on the stack. */
+static int call_method(lua_State *L, const char *name, int results) {
+  lua_getmetatable(L, 1);
+  lua_getfield(L, -1, "methods");
+  lua_getfield(L, -1, name);
+  lua_replace(L, -3);
+  lua_pop(L, 1);
+  lua_insert(L, 1);
+  lua_call(L, lua_gettop(L) - 1, results);
+  return results;
+}
+
+/* t[i]: ith row as a view (a number from a 1-D tensor); t[{...}]: a region; t.name: a
+** method */
 static int index_(lua_State *L) {
   const lun_tensor *t;
   lua_Integer i;
+  if (lua_istable(L, 2)) return call_method(L, "region", 1);
   if (!lua_isinteger(L, 2)) {
     lua_getmetatable(L, 1);
     lua_getfield(L, -1, "methods");
@@ -229,8 +249,9 @@ static int index_(lua_State *L) {
   return 1;
 }
 
-/* t[i] = number or tensor; t.field = anything (kept with this handle) */
+/* t[i] = number or tensor; t[{...}] = likewise; t.field = anything (kept with this handle) */
 static int newindex(lua_State *L) {
+  if (lua_istable(L, 2)) return call_method(L, "set_region", 0);
   if (lua_isinteger(L, 2)) {
     int number = lua_isnumber(L, 3);
     lua_Integer i = lua_tointeger(L, 2);

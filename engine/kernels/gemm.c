@@ -18,6 +18,7 @@
 static const char LIBRARY[] = "libopenblas.so.0"; /* since 0.2.20, of 2017 */
 
 static struct {
+  void *lib;
   __typeof__(cblas_sgemm) *sgemm; /* NULL: the library is not to be had */
   __typeof__(openblas_get_config) *config;
 } blas;
@@ -35,6 +36,7 @@ static void open_blas(void) {
   void *lib = dlopen(LIBRARY, RTLD_LAZY | RTLD_LOCAL);
   __typeof__(openblas_set_num_threads) *threads;
   if (!lib) return;
+  blas.lib = lib;
   *(void **)&threads = dlsym(lib, "openblas_set_num_threads");
   *(void **)&blas.config = dlsym(lib, "openblas_get_config");
   if (!threads || !blas.config) return;
@@ -46,6 +48,14 @@ static int have_blas(void) {
   static pthread_once_t once = PTHREAD_ONCE_INIT;
   pthread_once(&once, open_blas);
   return blas.sgemm != NULL;
+}
+
+void *lun_blas_function(const char *name, lun_err *err) {
+  void *found = have_blas() ? dlsym(blas.lib, name) : NULL;
+  if (!found)
+    lun_fail(err, LUN_EIO, "%s: not to be had from %s; install libopenblas0",
+             name, LIBRARY);
+  return found;
 }
 
 static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }

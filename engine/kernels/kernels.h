@@ -72,6 +72,17 @@ int lun_linear_backward_params(const lun_linear *s, const float *x,
 int lun_gemm(int ta, int tb, int64_t m, int64_t n, int64_t k, const float *a,
              const float *b, float *c, lun_err *err);
 
+/* A function of BLAS or LAPACK by name; NULL, with a message, where there is none. */
+void *lun_blas_function(const char *name, lun_err *err);
+
+/* a (n, n), symmetric, becomes its eigenvectors, one a row; value (n): ascending
+** (LAPACK's dsyevd). */
+int lun_eigh(int64_t n, double *a, double *value, lun_err *err);
+/* a (m, n) = u (m, k) diag(s) vt (k, n), k = min(m, n), s descending; a is
+** overwritten (LAPACK's dgesdd). */
+int lun_svd(int64_t m, int64_t n, double *a, double *u, double *s, double *vt,
+            lun_err *err);
+
 const char *lun_isa(void);  /* "avx512", "avx2", "sse2", "generic" ... */
 const char *lun_blas(void); /* what OpenBLAS says of itself */
 

@@ -33,10 +33,13 @@ UNARY(cos, "cos(x)", NULL, ops_same, cosf(x), (-g * sinf(x)))
 /* d erf / dx = 2 / sqrt(pi) exp(-x^2) */
 UNARY(erf, "erf(x): the error function", NULL, ops_same, erff(x),
       (g * 1.12837916709551f * expf(-x * x)))
+UNARY(log1p, "log1p(x): log(1 + x)", NULL, ops_same, log1pf(x), g / (1.0f + x))
+UNARY(expm1, "expm1(x): exp(x) - 1", NULL, ops_same, expm1f(x), (g * expf(x)))
 UNARY(reciprocal, "reciprocal(x): 1 / x", NULL, ops_same, 1.0f / x,
       (-g * y * y))
 /* Steps: flat almost everywhere, so the gradient is 0. */
 UNARY(floor, "floor(x)", NULL, ops_same, floorf(x), 0.0f * g)
+UNARY(ceil, "ceil(x)", NULL, ops_same, ceilf(x), 0.0f * g)
 UNARY(round, "round(x): halves to even", NULL, ops_same, rintf(x), 0.0f * g)
 UNARY(sign, "sign(x): -1, 0 or 1", NULL, ops_same, sign_of(x), 0.0f * g)
 

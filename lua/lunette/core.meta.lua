@@ -122,9 +122,21 @@ function Tensor:argmax() end
 ---@return { nan: integer, infinite: integer, min: number, max: number, mean: number, zeros: number, l2: number, finite: boolean } stats   zeros: their share
 function Tensor:stats() end
 
----Flat indices (from 1), largest value first, ties in order; and the sorted values.
+---Positions (from 1) in every n values that sort them, largest first, ties in order, NaN
+---last; and the sorted values; both flat. (With `lunette` loaded: see `t:argsort(d)`.)
+---@param n? integer   the whole size
 ---@return lunette.Tensor index, lunette.Tensor values
-function Tensor:argsort() end
+function Tensor:argsort(n) end
+
+---Eigenvalues of a symmetric matrix (n,n), ascending, and its eigenvectors, one a
+---column (LAPACK's dsyevd, in double precision). Reads the lower triangle. No gradient.
+---@return lunette.Tensor values, lunette.Tensor vectors   (n), (n,n)
+function Tensor:eigh() end
+
+---The singular value decomposition of a matrix (m,n), k = min(m,n): t = u diag(s) v',
+---s descending (LAPACK's dgesdd, in double precision). No gradient.
+---@return lunette.Tensor u, lunette.Tensor s, lunette.Tensor v   (m,k), (k), (n,k)
+function Tensor:svd() end
 
 ---Rows from .. to of the first dimension, as a view.
 ---@param from integer
@@ -242,6 +254,11 @@ function Tensor:avg_pool2d(...) end
 ---@return lunette.Tensor
 function Tensor:batch_norm(...) end
 
+---ceil(x)
+---@param ... any   other operands, then attributes by position or in a table
+---@return lunette.Tensor
+function Tensor:ceil(...) end
+
 ---clamp(x, min, max): gradient 1 from min to max, 0 outside
 ---@param ... any   other operands, then attributes by position or in a table
 ---@return lunette.Tensor
@@ -304,6 +321,11 @@ function Tensor:exp(...) end
 ---@param ... any   other operands, then attributes by position or in a table
 ---@return lunette.Tensor
 function Tensor:expand(...) end
+
+---expm1(x): exp(x) - 1
+---@param ... any   other operands, then attributes by position or in a table
+---@return lunette.Tensor
+function Tensor:expm1(...) end
 
 ---flatten(x, from): dims from .. last become one
 ---@param ... any   other operands, then attributes by position or in a table
@@ -392,6 +414,11 @@ function Tensor:linear(...) end
 ---@param ... any   other operands, then attributes by position or in a table
 ---@return lunette.Tensor
 function Tensor:log(...) end
+
+---log1p(x): log(1 + x)
+---@param ... any   other operands, then attributes by position or in a table
+---@return lunette.Tensor
+function Tensor:log1p(...) end
 
 ---log_softmax(x, dim): x - log sum exp(x) along dim
 ---@param ... any   other operands, then attributes by position or in a table
@@ -516,6 +543,12 @@ function Tensor:roll(...) end
 ---@param ... any   other operands, then attributes by position or in a table
 ---@return lunette.Tensor
 function Tensor:round(...) end
+
+---scatter_add(x, index, values, dim): x with y[i][index[i][j]] += values[i][j] for dim 2;
+---indices count from 1
+---@param ... any   other operands, then attributes by position or in a table
+---@return lunette.Tensor
+function Tensor:scatter_add(...) end
 
 ---sigmoid(x): 1 / (1 + exp(-x))
 ---@param ... any   other operands, then attributes by position or in a table

@@ -78,6 +78,11 @@ for _, name in ipairs { "normal", "uniform", "normal_like", "uniform_like" } do
   lazy[name] = from("base.random", name)
 end
 
+for _, name in ipairs { "arange", "concat", "einsum", "eye", "full_like", "linspace",
+                        "ones_like", "stack", "zeros_like" } do
+  lazy[name] = from("tensors", name)
+end
+
 lazy.methods = from "methods"
 lazy.method = from("explain.method", "new")
 lazy.channels = function()
@@ -133,6 +138,6 @@ end
 function lu.module_of(name) return home[lazy[name]] end
 
 -- Tensor methods that are sugar over operators.
-require "lunette.base.tensor"
+require "lunette.tensors"
 
 return lu

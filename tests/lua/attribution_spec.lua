@@ -378,7 +378,7 @@ describe("baselines", function()
   end)
 
   it("blur keeps a constant picture, and the sum inside", function()
-    local blur = require "lunette.explain.blur"
+    local blur = require "lunette.tensors.blur"
     local flat = core.full(3, 1, 2, 9, 8)
     assert.is_true(blur(flat, 2):distance(flat) < 1e-6)
     local dot = core.zeros(1, 1, 41, 41)

@@ -180,7 +180,7 @@ describe("superpixels", function()
   end)
 
   it("are in one piece, none tiny, and about as many as asked", function()
-    local blur, noise = require "lunette.explain.blur", core.uniform(3, 0, 1, 3, 40, 30)
+    local blur, noise = require "lunette.tensors.blur", core.uniform(3, 0, 1, 3, 40, 30)
     noise = blur(noise * 255, 3)[1]
     local labels, count = superpixels.slic(noise, 12)
     assert.is_true(count >= 6 and count <= 20)
@@ -336,7 +336,7 @@ end)
 
 describe("SLIC segments", function()
   it("are features like any others, of one picture at a time", function()
-    local net, blur = t.net(), require "lunette.explain.blur"
+    local net, blur = t.net(), require "lunette.tensors.blur"
     local x = blur(core.uniform(3, 0, 2, 3, 12, 12), 2)
     local opts = { segments = "slic:4", modifiers = { "linear" }, score = 1 }
     local map = lu.feature_ablation(net, x:rows(1), opts)

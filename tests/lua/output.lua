@@ -1,7 +1,8 @@
 -- A busted output handler: failures and skips by name, then one line with counts of
 -- tests. Where a set-up fails, or a file cannot be read, busted runs none of the tests
 -- behind it; they count as failed: as many as tests/counts.txt knows and did not run.
--- With TIMES=1 in the environment, tests of half a second and more print how long they took.
+-- With TIMES=1 in the environment, tests of half a second and more print how long
+-- they took.
 
 
 ---How many tests that file had, at least.

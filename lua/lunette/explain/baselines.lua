@@ -1,6 +1,6 @@
 ---Baselines: pictures in which nothing is there, against which others are explained.
 local core = require "lunette.core"
-local blur = require "lunette.explain.blur"
+local blur = require "lunette.tensors.blur"
 local is_tensor = require("lunette.base.options").is_tensor
 local suggest = require "lunette.base.suggest"
 

@@ -2,7 +2,7 @@
 ---2012) makes a given number of about the same size; Felzenszwalb's graph (Felzenszwalb
 ---& Huttenlocher 2004) as many as there are. Labels are (H,W), from 0.
 local core = require "lunette.core"
-local blur = require "lunette.explain.blur"
+local blur = require "lunette.tensors.blur"
 
 local M = {}
 

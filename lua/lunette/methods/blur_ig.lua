@@ -1,4 +1,4 @@
-local blur = require "lunette.explain.blur"
+local blur = require "lunette.tensors.blur"
 local method = require("lunette.explain.method").new
 local opt = require("lunette.base.options").opt
 local sampling = require "lunette.explain.sampling"

@@ -6,7 +6,7 @@ local core = require "lunette.core"
 local graphs = require "lunette.net.graph"
 local layers = require "lunette.layers"
 local suggest = require "lunette.base.suggest"
-require "lunette.base.tensor"
+require "lunette.tensors"
 
 ---@class lunette.Layer
 ---@field name string
