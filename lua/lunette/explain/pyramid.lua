@@ -1,7 +1,7 @@
 ---A picture in ever less detail, and what a mask makes of it: where the mask is 1 the
 ---picture itself, where it is 0 the last step, between them what lies between.
 local core = require "lunette.core"
-local blur = require "lunette.explain.blur"
+local blur = require "lunette.tensors.blur"
 
 local M = {}
 

@@ -1,5 +1,5 @@
 local baselines = require "lunette.explain.baselines"
-local blur = require "lunette.explain.blur"
+local blur = require "lunette.tensors.blur"
 local apply = require "lunette.modifiers.apply"
 local core = require "lunette.core"
 local method = require("lunette.explain.method").new

@@ -52,27 +52,40 @@ function M.pearson(a, b, d)
 end
 
 
----Ranks of all values, from 1; equal values share the mean of theirs.
+---The rank of every value, from 1, the largest first; equal ones share their mean rank.
 local function ranks(t)
-  local index, values = t:argsort()
-  local list, n, at = {}, index:size(), 1
-  while at <= n do
-    local last = at
-    while last < n and values[last + 1] == values[at] do last = last + 1 end
-    for k = at, last do list[math.tointeger(index[k])] = (at + last) / 2 end
-    at = last + 1
+  local order, values = t:detach():view(t:size()):argsort()
+  local at, value, rank = order:totable(), values:totable(), {}
+  local first = 1
+  for k = 1, #at do
+    if value[k + 1] ~= value[k] then
+      for j = first, k do rank[math.floor(at[j])] = (first + k) / 2 end
+      first = k + 1
+    end
   end
-  return core.tensor(list)
+  return rank
+end
+
+
+---The correlation of two lists of ranks, in doubles; 0 where one has no order.
+local function correlation(a, b)
+  local n, mean = #a, (#a + 1) / 2
+  local ab, aa, bb = 0, 0, 0
+  for k = 1, n do
+    local x, y = a[k] - mean, b[k] - mean
+    ab, aa, bb = ab + x * y, aa + x * x, bb + y * y
+  end
+  return aa > 0 and bb > 0 and ab / math.sqrt(aa * bb) or 0
 end
 
 
 ---Spearman's correlation of all values: Pearson's of their ranks, ties at their mean
----rank. (Of maps: lu.metrics.spearman.)
+---rank; 0 where one is the same everywhere. No gradient.
 ---@param b lunette.Tensor
 ---@return lunette.Tensor
 function M.spearman(a, b)
   same_size("spearman", a, b)
-  return M.pearson(ranks(a), ranks(b))
+  return core.full(correlation(ranks(a), ranks(b)), 1)
 end
 
 
