@@ -1,4 +1,5 @@
 local metric = require("lunette.explain.metric").new
+local rank_correlation = require "lunette.tensors.rank_correlation"
 
 
 ---Spearman's rank correlation of two maps (Spearman 1904; of maps, Adebayo et al. 2018,
@@ -12,7 +13,5 @@ local metric = require("lunette.explain.metric").new
 ---  print((lu.metrics.spearman(a, a * a))) -- 1
 return metric {
   name = "spearman", needs = "map", title = "Spearman",
-  value = function(map, other)
-    return map:spearman(other):item()
-  end,
+  value = rank_correlation,
 }

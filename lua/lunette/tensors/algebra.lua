@@ -3,6 +3,7 @@
 local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local dims = require "lunette.tensors.dims"
+local rank_correlation = require "lunette.tensors.rank_correlation"
 local shapes = require "lunette.base.shapes"
 
 local M = core.methods
@@ -52,40 +53,13 @@ function M.pearson(a, b, d)
 end
 
 
----The rank of every value, from 1, the largest first; equal ones share their mean rank.
-local function ranks(t)
-  local order, values = t:detach():view(t:size()):argsort()
-  local at, value, rank = order:totable(), values:totable(), {}
-  local first = 1
-  for k = 1, #at do
-    if value[k + 1] ~= value[k] then
-      for j = first, k do rank[math.floor(at[j])] = (first + k) / 2 end
-      first = k + 1
-    end
-  end
-  return rank
-end
-
-
----The correlation of two lists of ranks, in doubles; 0 where one has no order.
-local function correlation(a, b)
-  local n, mean = #a, (#a + 1) / 2
-  local ab, aa, bb = 0, 0, 0
-  for k = 1, n do
-    local x, y = a[k] - mean, b[k] - mean
-    ab, aa, bb = ab + x * y, aa + x * x, bb + y * y
-  end
-  return aa > 0 and bb > 0 and ab / math.sqrt(aa * bb) or 0
-end
-
-
 ---Spearman's correlation of all values: Pearson's of their ranks, ties at their mean
 ---rank; 0 where one is the same everywhere. No gradient.
 ---@param b lunette.Tensor
 ---@return lunette.Tensor
 function M.spearman(a, b)
   same_size("spearman", a, b)
-  return core.full(correlation(ranks(a), ranks(b)), 1)
+  return core.full(rank_correlation(a, b), 1)
 end
 
 
