@@ -137,6 +137,9 @@ static const literal literals[] = {
     {"index_select", "dim=1", "3|i1:4", V{5, 6, 7}, V{7, 5, 5, 6}, 0,
      V{3, 1, 1, 2}},
     {"gather", "dim=2", "2,2|i1:2,1", V{5, 6, 7, 8}, V{6, 7}, 0, V{2, 1}},
+    /* added are 0.07 and -0.03, as opcase fills the third input */
+    {"scatter_add", "dim=2", "2,2|i1:2,1|2,1", V{5, 6, 7, 8},
+     V{5, 6.07f, 6.97f, 8}, 1e-6, V{2, 1}},
     /* torch.nn.functional.interpolate of [[1, 2], [3, 4]] or [1, 2, 4] */
     {"interpolate", "size=1,5 mode=0", "1,1,1,3", V{1, 2, 4}, V{1, 1, 2, 2, 4},
      0, NULL},
