@@ -49,7 +49,7 @@ function M.size(path)
 end
 
 
----Whether a path names what is neither a file nor a folder: a device, FIFO, socket.
+---Is the path a device, FIFO or socket: neither a file nor a folder?
 ---@param path string
 ---@return boolean
 function M.is_special(path)

@@ -70,8 +70,8 @@ M.reductions = {
 }
 
 
----The number of the stream of random numbers of copy s: one for every copy, the same
----for all images, so that neither batches nor an image's place among others change it.
+---The stream of random numbers of copy s. All images share it, so that a map depends
+---neither on the batch size nor on the image's position in the batch.
 ---@param s integer
 ---@return integer
 function M.stream(s) return (1 << 32) + s end

@@ -62,7 +62,7 @@ end
 
 -- one backward pass -----------------------------------------------------------------
 
----Are they of one layer? Only those go back together.
+---Do all scores look at one layer? Only then one batched backward pass serves them.
 local function of_one_layer(list)
   for _, score in ipairs(list) do
     if score.layer ~= list[1].layer or score.output ~= list[1].output then
@@ -83,7 +83,7 @@ local function same_list(a, b)
 end
 
 
----Is it the same question, but for the score?
+---Do two calls of run:gradient differ in nothing but the score?
 local function same_question(a, b)
   return same_list(a.wrt, b.wrt) and same_list(a.modifiers, b.modifiers)
     and a.exact == b.exact and a.reduce == b.reduce
@@ -128,7 +128,7 @@ end
 
 -- maps ------------------------------------------------------------------------------
 
----What all say alike is said once, else one a score.
+---A fact that is equal for all scores is told once, any other as a list, one a score.
 local function merged(facts, count)
   for key, list in pairs(facts) do
     local same = type(list[1]) ~= "table"

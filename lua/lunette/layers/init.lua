@@ -232,7 +232,7 @@ local function check_batch(kind, layer, inputs, params, shape)
 end
 
 
----A file's few bytes can ask for any size: said here, not by the system's memory.
+---Refuses sizes beyond all bounds: a few bytes of a file can ask for any.
 local function check_size(layer, shape)
   local size = 1.0
   for _, d in ipairs(shape) do size = size * d end

@@ -241,7 +241,8 @@ local function all_have_rules(parts, id, rules)
 end
 
 
----Gives the rules of layers that batch norms are part of those layers' parameters.
+---Folds batch norms into the layers before them: the rules of these layers get s W and
+---s b + t for W and b.
 ---@param run lunette.Run
 ---@param nodes table[]   { layer =, id = } of a backward pass
 ---@param rules table<integer, any>   changed

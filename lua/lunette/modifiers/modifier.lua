@@ -25,7 +25,7 @@ Modifier.__name = "lunette.Modifier"
 function Modifier.__tostring(m) return "modifier " .. m.name end
 
 
--- those that take parameters can be called: lu.modifiers.rectified { leak = 0.1 }
+-- modifiers with parameters can be called: lu.modifiers.rectified { leak = 0.1 }
 local Parametric = { __index = Modifier, __name = Modifier.__name,
                      __tostring = Modifier.__tostring }
 
@@ -80,7 +80,7 @@ local function by_name(row, given)
 end
 
 
----Every parameter's value and the text that names those given.
+---The value of every parameter, and the text that names the given ones: "leak=0.1".
 local function parameters(row, given)
   local named, params, text = by_name(row, given), {}, {}
   for _, p in ipairs(row.takes) do
@@ -129,8 +129,8 @@ function Parametric.__call(row, given)
 end
 
 
----A modifier from its row. `make(params)` gives the fields of one with parameters,
----where those are not simply the rule's.
+---A modifier from its row. With parameters, `make(params)` gives its fields, unless the
+---parameters are the rule's own.
 ---@param row table   { name =, on =, rule =, takes =, target =, make =, doc = }
 ---@return lunette.Modifier
 function M.row(row)

@@ -10,7 +10,7 @@ local first = require("lunette.modifiers.on").first
 
 local M = {}
 
----A composite of these entries and those between the weighted layers.
+---A composite of these entries, followed by those of between.lua for all other layers.
 local function composite(fields, entries)
   for _, e in ipairs(between.entries) do entries[#entries + 1] = e end
   fields.entries, fields.relevance = entries, true

@@ -195,8 +195,8 @@ local function first_target(run, opts)
 end
 
 
----Node ids of the layers in `wrt`, and for those of which only channel means are
----wanted how to get them (see channel_means.lua).
+---Node ids of the layers in `wrt`; with `reduce`, for each the function that turns the
+---gradient of its node into channel means (channel_means.lua).
 local function targets_of(run, opts, scored_id, rules, is_output)
   local wrt = type(opts.wrt) == "table" and opts.wrt or { opts.wrt }
   local ids, means = {}, {}
@@ -247,7 +247,8 @@ local function gradient_of_parts(run, score, opts)
 end
 
 
----What the nodes handed on, from the engine's sums and what rules in Lua told.
+---Fills `flows` by node id: the engine's sums (`sums`), and the bias's share where a
+---rule in Lua reported one (`told`, by layer).
 local function tell_flows(run, flows, sums, told)
   for _, node in ipairs(forward.nodes(run)) do
     local own = told[node.layer.name]

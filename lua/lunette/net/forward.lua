@@ -94,8 +94,8 @@ local function followers(net, start)
 end
 
 
----Puts values of another run of one image where those of `start` do not reach: what the
----needed layers read of other branches.
+---Watches, for n samples, the values of another run (`beside`, of one image) that the
+---needed layers read and that do not depend on `start`: the other branches of a graph.
 local function stand_beside(net, st, start, beside, set, n)
   local follows = followers(net, start)
   for _, layer in ipairs(net:layers()) do
@@ -136,8 +136,8 @@ local function add_needed(net, target, start, set)
 end
 
 
----The layers that the outputs depend on. Of several outputs those are left out that
----`start` alone does not give.
+---The layers that the outputs depend on. An output that depends on more than `start` is
+---removed from `outputs`.
 local function needed(net, outputs, start, beside)
   if beside then start = nil end
   local set, message = {}, nil
@@ -240,9 +240,9 @@ local function watched_params(net, layer, st)
 end
 
 
----Drops what `layer` read when nobody after it will, up to the layer from which on
----everything is kept; outputs stay. Where the values of `layer` are put off, the core
----keeps what they are computed from as long as it needs it.
+---Drops the inputs of `layer` that no later layer reads, outputs excepted, unless the
+---layer is among those that are kept (`kept_from` on). If the values of `layer` are
+---deferred, the core holds its inputs until they are computed.
 local function forget_inputs(net, layer, st)
   if layer.index > st.kept_from then return end
   for _, from in ipairs(layer.from) do
@@ -257,8 +257,8 @@ local function forget_inputs(net, layer, st)
 end
 
 
----Are the values of `layer` read by the next layer alone? Then the core may put them
----off and compute both in one pass.
+---Is the next layer the only one that reads the values of `layer`? Then the core may
+---defer them and compute both in one pass.
 local function read_by_next(net, layer, st)
   local readers = build.readers(net, layer.name)
   return #readers == 1 and readers[1] == layer.index + 1
@@ -288,9 +288,9 @@ local function new_state(net, x, start, opts)
 end
 
 
----Takes the outputs' values out of the state. The tape keeps all values and the run
----reads them by node: boxes waiting for the collector would hold them after the run
----is gone.
+---Takes the outputs' values out of the state and releases all other boxes: the run
+---reads values by node from the tape, and a box that waits for the collector would keep
+---its value alive after the run was released.
 local function take_outputs(st, outputs)
   local values = {}
   for _, output in ipairs(outputs) do

@@ -67,9 +67,9 @@ function Score:on(output)
 end
 
 
----The score of sample i alone, for batches that repeat this sample: of classes,
----masks and values that are given one each, those of i. Resolve the score before,
----or "predicted" is predicted anew in every batch.
+---The score of sample i alone, for batches of copies of this sample: where classes,
+---masks or values are given one a sample, number i is taken. Call `lu.score.resolve`
+---first; otherwise "predicted" is predicted anew for every batch.
 ---@param i integer   from 1
 ---@return lunette.Score
 function Score:take(i)
