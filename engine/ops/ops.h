@@ -82,7 +82,10 @@ enum { OPS_CHUNK = 1 << 15 }; /* floats a job; fixed, so the bits are too */
 static inline void ops_gate_span(lun_slopes s, const float *y, const float *dy,
                                  float *dx, int64_t n) {
   if (s.open_up == 1 && s.open_down == 1 && lun_gate_shuts(&s)) {
-    OPS_IVDEP for (int64_t i = 0; i < n; i++) dx[i] = y[i] > 0 ? dy[i] : 0.0f;
+    OPS_IVDEP for (int64_t i = 0; i < n; i++) {
+      float g = dy[i]; /* read in any case, so that the loop vectorises */
+      dx[i] = y[i] > 0 ? g : 0.0f;
+    }
     return;
   }
   OPS_IVDEP for (int64_t i = 0; i < n; i++) {
