@@ -18,7 +18,8 @@ local few = { samples = 5, count = 21, steps = 5, most = 2, segments = 2, max_si
 local function each_with(option, visit)
   t.warnings(function()
     for name, row in pairs(lu.methods) do
-      if row.options[option] then
+      -- (this network has no attention)
+      if row.options[option] and row.family ~= "attention" then
         local opts = {}
         if row.options.progress then opts.progress = false end
         for key, value in pairs(few) do

@@ -196,5 +196,3 @@ function M.masked_select(t, mask)
   if n == 0 then return core.zeros(0) end
   return t:reshape { shape = { t:size() } }:index_select(core.tensor(list), { dim = 1 })
 end
-
-return M

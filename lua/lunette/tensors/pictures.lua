@@ -147,5 +147,3 @@ function M.paste(t, part, row, column, o)
   local there = core.ones(part:shape()):pad { before = before, after = after }
   return core.ops.where(there, placed, t)
 end
-
-return M

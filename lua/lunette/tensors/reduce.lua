@@ -253,5 +253,3 @@ function M.all(t, d, o)
   if d == nil then return found:item() ~= 0 end
   return found
 end
-
-return M
