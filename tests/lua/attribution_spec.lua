@@ -313,6 +313,15 @@ describe("masks and perturbations", function()
     end
   end)
 
+  it("of windows hide every pixel: a stride beyond the window is refused", function()
+    for _, stride in ipairs { 4, { 3, 5 }, 60 } do
+      assert.matches("stride of %d+ x %d+ beyond windows of 3 x 4", t.message(
+        masks.windows, { height = 7, width = 9, window = { 3, 4 }, stride = stride }))
+    end
+    assert.matches("the stride is at most the window", t.message(lu.occlusion, t.net(),
+      core.normal(1, 0, 1, 3, 12, 12), { window = 3, stride = 6, score = 1 }))
+  end)
+
   it("cover every pixel by windows, and each segment once", function()
     local windows = masks.windows { height = 7, width = 9, window = { 3, 4 },
                                     stride = { 2, 3 } }

@@ -48,6 +48,11 @@ function M.windows(o)
   local wh, ww = pair(o.window)
   local sh, sw = pair(o.stride)
   local H, W, C = o.height, o.width, o.channels or 1
+  if sh > wh or sw > ww then
+    error(("a stride of %d x %d beyond windows of %d x %d: what lies between them "
+           .. "would never be hidden; the stride is at most the window"):format(sh, sw,
+          wh, ww), 0)
+  end
   wh, ww = math.min(wh, H), math.min(ww, W)
   local rows, columns = -(-(H - wh) // sh) + 1, -(-(W - ww) // sw) + 1
   local function box(m)
