@@ -146,7 +146,9 @@ describe("scripts/", function()
 
   it("gallery.lua draws every method that has a map", function()
     local json = require "lunette.base.json"
-    local record = json.decode(t.read(folder .. "/new folder/gallery.json"))
+    check(("'%s/scripts/gallery.lua' 'a picture.png' --model tiny.safetensors "
+      .. "--classes 3 --out all.png"):format(t.root()), 0, "wrote all.png")
+    local record = json.decode(t.read(folder .. "/all.json"))
     local drawn, methods = {}, require "lunette.methods"
     for _, row in ipairs(record.rows) do
       for _, name in ipairs(row.captions) do drawn[name] = true end

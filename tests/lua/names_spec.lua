@@ -109,15 +109,21 @@ describe("a state dict", function()
 end)
 
 
+---A file of a network with three classes.
+local function three()
+  local path = folder .. "/three.safetensors"
+  if not t.exists(path) then
+    assert(lu.save(assert(lu.net {
+      name = "three", input = { 3, 8, 8 }, layers = { { "flat", "flatten" },
+      { "fc", "linear", units = 3 }, { "softmax", "softmax" } } }):init(1), path))
+  end
+  return path
+end
+
+
 describe("labels of a file", function()
   local path
-  setup(function()
-    local net = assert(lu.net {
-      name = "three", input = { 3, 8, 8 }, layers = { { "flat", "flatten" },
-      { "fc", "linear", units = 3 }, { "softmax", "softmax" } } }):init(1)
-    path = folder .. "/three.safetensors"
-    assert(lu.save(net, path))
-  end)
+  setup(function() path = three() end)
 
   local cats = { "tabby", "tiger cat", "Persian cat" }
   local files = {
@@ -196,8 +202,7 @@ describe("a WordNet id", function()
   it("does not outlive the names that it came with", function()
     local file = t.spit(folder .. "/labels.txt", "n02123045 a\nn02123159 b\n"
       .. "n02123394 c")
-    local net = assert(lu.load(assert(import_with(folder .. "/three.safetensors",
-                                                  { labels = file }))))
+    local net = assert(lu.load(assert(import_with(three(), { labels = file }))))
     assert.equal(2, labels.find("n02123394", net))
     net.labels = { "x", "y", "z" }
     assert.is_nil((labels.find("n02123394", net)))
@@ -219,7 +224,7 @@ end)
 
 describe("an option that would change nothing", function()
   it("is an error", function()
-    local path = folder .. "/three.safetensors"
+    local path = three()
     for words, opts in pairs {
       ["its input is 3x8x8, by its own description"] = { side = 16 },
       ["%-%-prefix has no use"] = { prefix = "model" },
@@ -232,7 +237,7 @@ describe("an option that would change nothing", function()
   end)
 
   it("is not the last activation, whosever file it is", function()
-    local path = folder .. "/three.safetensors"
+    local path = three()
     for _, last in ipairs { "none", "sigmoid", "softmax" } do
       local net = assert(lu.load(assert(import_with(path, { last = last }))))
       local layer = net:layers()[#net:layers()]
