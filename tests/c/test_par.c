@@ -153,7 +153,7 @@ static void a_fork_amid_a_loop_has_its_own_workers(void) {
   pthread_t t;
   lun_set_threads(3);
   if (pthread_create(&t, NULL, occupier, &o)) return;
-  while (atomic_load(&o.begun) < 2) sched_yield();
+  while (atomic_load(&o.begun) < 3) sched_yield(); /* no thread is being made */
   fflush(stdout);
   for (int i = 0; i < 3; i++) {
     int status = 1;
