@@ -266,7 +266,7 @@ describe("import", function()
 
   it("finds a VGG without its dense layers", function()
     local out, report = import(fixtures .. "features.pth",
-                               { out = tmp .. "/f.safetensors" })
+                               { out = tmp .. "/features.safetensors" })
     assert.is_truthy(out, report)
     assert.are.equal("vgg11", report.model)
     assert.is_false(report.options.top)
