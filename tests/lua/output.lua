@@ -1,6 +1,7 @@
 -- A busted output handler: failures and skips by name, then one line with counts of
 -- tests. Where a set-up fails, or a file cannot be read, busted runs none of the tests
 -- behind it; they count as failed: as many as tests/counts.txt knows and did not run.
+-- Where a whole block is skipped, they count as skipped.
 -- With TIMES=1 in the environment, tests of half a second and more print how long
 -- they took.
 
@@ -25,6 +26,14 @@ local function print_failure(f)
 end
 
 
+local function skipped_a_block(pendings)
+  for _, p in ipairs(pendings) do
+    if p.element.descriptor ~= "it" then return true end
+  end
+  return false
+end
+
+
 return function()
   local busted = require "busted"
   local handler = require "busted.outputHandlers.base" ()
@@ -41,7 +50,10 @@ return function()
     local file = arg and arg[#arg] or ""
     local failed = handler.failuresCount + handler.errorsCount
     local seen = handler.successesCount + failed + handler.pendingsCount
-    local missing = outside and math.max(0, floor_of(file) - seen) or 0
+    local unseen = math.max(0, floor_of(file) - seen)
+    local missing = outside and unseen or 0
+    local skipped = handler.pendingsCount
+    if skipped_a_block(handler.pendings) then skipped = skipped + unseen - missing end
     for _, list in ipairs { handler.failures, handler.errors } do
       for _, f in ipairs(list) do print_failure(f) end
     end
@@ -50,7 +62,7 @@ return function()
     end
     if missing > 0 then print(("and %d tests behind that"):format(missing)) end
     print(("%-40s %d passed, %d failed, %d skipped  (%.1f s)"):format(file,
-      handler.successesCount, failed + missing, handler.pendingsCount,
+      handler.successesCount, failed + missing, skipped,
       os.clock() - seconds))
     return nil, true
   end
