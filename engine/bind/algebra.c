@@ -29,7 +29,7 @@ static double *room(lua_State *L, int64_t n) {
   return lua_newuserdatauv(L, (size_t)(n + 1) * sizeof(double), 0);
 }
 
-/* Pushes a tensor of those doubles, a row of `columns` after the other, or turned. */
+/* Pushes a tensor of `rows` rows of `columns` doubles, or its transpose. */
 static void push(lua_State *L, const double *v, int64_t rows, int64_t columns,
                  int turned) {
   int64_t dim[2] = {turned ? columns : rows, turned ? rows : columns};

@@ -80,6 +80,8 @@ const lun_rule *lunL_checkrule(lua_State *L, int idx, const lun_op *op,
 ** that ends with NULL, are keys of the table that are no parameters. */
 void lunL_ruleparams(lua_State *L, int idx, const lun_rule *rule,
                      const char *const *others, double *attr);
+/* Where the element is whose indices, from 1, stand at arg and behind it. */
+int64_t lunL_offset(lua_State *L, const lun_tensor *t, int arg);
 /* Reads a shape: numbers from arg on, or one list at arg. Returns ndim. */
 int lunL_checkshape(lua_State *L, int arg, int64_t *dim);
 
@@ -101,9 +103,10 @@ void lunL_class(lua_State *L, const char *name, const luaL_Reg *methods,
 int lunL_open_interrupt(lua_State *L);
 int lunL_open_tensor(lua_State *L);  /* core.methods */
 int lunL_open_make(lua_State *L);    /* core.tensor, core.zeros ... */
+int lunL_open_order(lua_State *L);   /* core.argmax, core.argsort */
 int lunL_open_ops(lua_State *L);     /* core.ops, and methods of tensors */
 int lunL_open_algebra(lua_State *L); /* decompositions */
-int lunL_open_optim(lua_State *L);   /* methods that change in place */
+int lunL_open_inplace(lua_State *L); /* methods that change in place */
 int lunL_open_tape(lua_State *L);
 void lunL_open_node(lua_State *L); /* the class of nodes */
 int lunL_open_weights(lua_State *L);

@@ -147,9 +147,10 @@ int luaopen_lunette_core(lua_State *L) {
   lunL_open_interrupt(L);
   lunL_open_tensor(L);
   lunL_open_make(L);
+  lunL_open_order(L);
   lunL_open_ops(L);
   lunL_open_algebra(L);
-  lunL_open_optim(L);
+  lunL_open_inplace(L);
   lunL_open_tape(L);
   lunL_open_weights(L);
   lunL_open_term(L);

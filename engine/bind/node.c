@@ -1,43 +1,34 @@
 /*
 ** node.c (binding) - a node of a tape as backward rules see it: its values, and
-** its operator forwards and backwards with these or with other values.
+** in own_node.c its operator forwards and backwards.
 */
 #include <string.h>
 
-#include "bind.h"
-
-/* copies: seeds of the walk it is part of. */
-typedef struct node_box {
-  lun_tape *tape;
-  int id, copies;
-} node_box;
+#include "node.h"
 
 void lunL_pushnode(lua_State *L, lun_tape *tape, int id, int copies) {
-  node_box *n = lua_newuserdatauv(L, sizeof *n, 0);
-  *n = (node_box){NULL, id, copies};
+  lunL_node *n = lua_newuserdatauv(L, sizeof *n, 0);
+  *n = (lunL_node){NULL, id, copies};
   luaL_setmetatable(L, NODE_T);
   n->tape = lun_tape_retain(tape);
 }
 
-static const node_box *check_node(lua_State *L, int arg) {
-  const node_box *b = luaL_checkudata(L, arg, NODE_T);
+static const lunL_node *check_node(lua_State *L, int arg) {
+  const lunL_node *b = luaL_checkudata(L, arg, NODE_T);
   luaL_argcheck(L, b->tape != NULL, arg, "node was released");
   return b;
 }
 
-/* The node at arg, whose tape a box on the stack keeps for as long as this call
-** lasts, whatever Lua does meanwhile: all of its nodes and inputs stay. */
-static node_box hold_node(lua_State *L, int arg) {
+lunL_node lunL_holdnode(lua_State *L, int arg) {
   lun_tape **held = lunL_newtape(L);
-  const node_box *b = check_node(L, arg);
+  const lunL_node *b = check_node(L, arg);
   *held = lun_tape_retain(b->tape);
   return *b;
 }
 
 /* ---- values ------------------------------------------------------------- */
 
-/* Pushes t as many times as there are copies, along the first dimension. */
-static void push_copies(lua_State *L, lun_tensor *t, int copies) {
+void lunL_pushcopies(lua_State *L, lun_tensor *t, int copies) {
   int64_t dim[LUN_MAXDIM];
   lun_tensor *all;
   if (copies == 1) {
@@ -53,10 +44,8 @@ static void push_copies(lua_State *L, lun_tensor *t, int copies) {
   lua_remove(L, -2);
 }
 
-/* The value of node `id`, once per seed, so that it lines up with dy; or of a
-** constant, once. */
-static int push_value(lua_State *L, const node_box *b, int id,
-                      lun_tensor *constant) {
+int lunL_pushvalue(lua_State *L, const lunL_node *b, int id,
+                   lun_tensor *constant) {
   lunL_tensor *box = lunL_newtensor(L); /* first: it may forget values */
   lun_tensor *t = constant;
   lun_err err;
@@ -64,7 +53,7 @@ static int push_value(lua_State *L, const node_box *b, int id,
     return lunL_raise(L, &err);
   box->t = lun_tensor_retain(t);
   if (id >= 0 && b->copies > 1) {
-    push_copies(L, t, b->copies);
+    lunL_pushcopies(L, t, b->copies);
     lua_remove(L, -2);
   }
   return 1;
@@ -90,11 +79,11 @@ static int push_attrs(lua_State *L, const lun_node *n) {
   return 1;
 }
 
-static int push_inputs(lua_State *L, const node_box *b, const lun_node *n) {
+static int push_inputs(lua_State *L, const lunL_node *b, const lun_node *n) {
   lua_newtable(L);
   for (int i = 0; i < n->nin; i++) {
     if (!n->in[i]) continue;
-    push_value(L, b, n->src[i], n->in[i]);
+    lunL_pushvalue(L, b, n->src[i], n->in[i]);
     lua_seti(L, -2, i + 1);
   }
   return 1;
@@ -110,268 +99,24 @@ static int push_shape(lua_State *L, const lun_tensor *t, int copies) {
   return 1;
 }
 
-/* ---- the operator with other values ------------------------------------- */
-
-static const char *const own[] = {"input", "weight", "bias",
-                                  "rule",  "flow",   NULL};
-
-/* A node beside the tape: the operator of n over other inputs, with references
-** of its own to all of them. */
-typedef struct own_node {
-  lun_node n;
-} own_node;
-
-static int own_gc(lua_State *L) {
-  own_node *o = luaL_checkudata(L, 1, OWN_NODE_T);
-  for (int i = 0; i < LUN_MAXIN; i++) {
-    lun_tensor_release(o->n.in[i]);
-    o->n.in[i] = NULL;
-  }
-  lun_tensor_release(o->n.out);
-  lun_tensor_release(o->n.aux);
-  o->n.out = o->n.aux = NULL;
-  return 0;
-}
-
-static void wrong_shape(lua_State *L, const lun_node *n, const char *what,
-                        const lun_tensor *got, const lun_tensor *want,
-                        const char *note) {
-  char a[LUN_SHAPETEXT], b[LUN_SHAPETEXT];
-  luaL_error(L, "the %s at %s '%s' has shape %s, the layer's is %s%s", what,
-             n->op->name, lun_node_title(n),
-             lun_shape_text(a, sizeof a, got->ndim, got->dim),
-             lun_shape_text(b, sizeof b, want->ndim, want->dim), note);
-}
-
-/* Do the shapes agree but for the first dimension? */
-static int same_rows(const lun_tensor *a, const lun_tensor *b) {
-  int same = a->ndim == b->ndim;
-  for (int i = 1; same && i < a->ndim; i++) same = a->dim[i] == b->dim[i];
-  return same;
-}
-
-/* The tensor under `key` of the table at arg; NULL when there is none, or
-** `false`, which is then at the top of the stack. */
-static lun_tensor *own_value(lua_State *L, int arg, const char *key) {
-  int type = lua_getfield(L, arg, key);
-  if (type == LUA_TNIL || type == LUA_TBOOLEAN) return NULL;
-  if (!luaL_testudata(L, -1, TENSOR_T))
-    luaL_error(L, "%s: a tensor expected, got %s", key, luaL_typename(L, -1));
-  return lunL_checktensor(L, lua_gettop(L));
-}
-
-/* Replaces input i of o->n by the value under `key`, if there is one. */
-static int replace_input(lua_State *L, own_node *o, const lun_node *n, int i,
-                         const char *key, int arg) {
-  lun_tensor *t = own_value(L, arg, key);
-  const lun_tensor *old = i < n->nin ? o->n.in[i] : NULL;
-  if (!t && !lua_isboolean(L, -1)) return 0;
-  if (!old && !t && !lua_toboolean(L, -1))
-    return 0; /* is not there: nothing to leave out */
-  if (!old && i >= n->op->max_in)
-    luaL_error(L, "%s '%s' has no %s", n->op->name, lun_node_title(n), key);
-  if (!t && (i < n->op->min_in || lua_toboolean(L, -1)))
-    luaL_error(L, "%s '%s': the %s cannot be left out", n->op->name,
-               lun_node_title(n), key);
-  if (t && i == 0 && !same_rows(t, old))
-    wrong_shape(L, n, key, t, old, " (any number of rows)");
-  if (t && i > 0 && old && !lun_tensor_same_shape(t, old))
-    wrong_shape(L, n, key, t, old, "");
-  lun_tensor_release(o->n.in[i]);
-  o->n.in[i] = t ? lun_tensor_retain(t) : NULL;
-  if (t && i >= o->n.nin) { /* an optional one that the layer does without */
-    o->n.nin = i + 1;
-    o->n.src[i] = -1;
-  }
-  lua_pop(L, 1);
-  return 1;
-}
-
-static const lun_node *node_at(lua_State *L, const node_box *b) {
-  const lun_node *n = lun_tape_node(b->tape, b->id);
-  if (!n->op) luaL_error(L, "the input of a run has no operator");
-  if (!n->out || !n->in[0])
-    luaL_error(L, "%s: its values were dropped; run with keep = true",
-               lun_node_title(n));
-  return n;
-}
-
-/* Computes the deferred inputs of o->n that are the run's own. */
-static void ready_inputs(lua_State *L, const node_box *b, const own_node *o) {
-  const lun_node *n = lun_tape_node(b->tape, b->id);
-  lun_tensor *value;
-  lun_err err;
-  for (int i = 0; i < n->nin; i++)
-    if (o->n.in[i] && o->n.in[i] == n->in[i] && n->src[i] >= 0 &&
-        lun_tape_value(b->tape, n->src[i], &value, &err) != LUN_OK)
-      lunL_raise(L, &err);
-}
-
-/* Shapes of o->n; values too where `values`. */
-static void compute(lua_State *L, own_node *o, int values) {
-  lun_err err;
-  int status;
-  o->n.defer = !values;
-  lunL_reserve(L, 0);
-  status = o->n.op->infer(&o->n, &err);
-  if (status == LUN_OK && values && !o->n.op->is_view)
-    status = o->n.op->forward(&o->n, &err);
-  if (status != LUN_OK) lunL_raise(L, &err);
-}
-
-/* Pushes a copy of n with the inputs that the table at arg has; NULL when it has
-** none. */
-static own_node *own_inputs(lua_State *L, const lun_node *n, int arg) {
-  own_node *o = lua_newuserdatauv(L, sizeof *o, 0);
-  int changed = 0;
-  *o = (own_node){*n};
-  for (int i = 0; i < n->nin; i++)
-    if (n->in[i]) lun_tensor_retain(n->in[i]);
-  o->n.out = o->n.aux = NULL;
-  o->n.id = -1;
-  luaL_setmetatable(L, OWN_NODE_T);
-  if (lua_istable(L, arg)) {
-    luaL_checkstack(L, 8, "rule");
-    changed |= replace_input(L, o, n, 0, "input", arg);
-    changed |= replace_input(L, o, n, 1, "weight", arg);
-    changed |= replace_input(L, o, n, 2, "bias", arg);
-  }
-  return changed ? o : NULL;
-}
-
-/* node:forward{ input =, weight =, bias = } -> the operator's output, off the
-** tape; what is not given is the node's own, `bias = false` leaves it out. */
-static int node_forward(lua_State *L) {
-  node_box held, *b = &held;
-  const lun_node *n;
-  own_node *o;
-  int given;
-  lua_settop(L, 2);
-  if (!lua_isnil(L, 2)) luaL_checktype(L, 2, LUA_TTABLE);
-  held = hold_node(L, 1);
-  n = node_at(L, b);
-  if (lua_isnil(L, 2)) lua_newtable(L), lua_replace(L, 2);
-  lua_getfield(L, 2, "input");
-  given = !lua_isnil(L, -1);
-  o = own_inputs(L, n, 2);
-  if (!o) return push_value(L, b, b->id, NULL);
-  ready_inputs(L, b, o);
-  compute(L, o, 1);
-  push_copies(L, o->n.out, given ? 1 : b->copies);
-  return 1;
-}
-
-/* How many copies of n's output dy has. */
-static int copies_of(lua_State *L, const lun_node *n, const lun_tensor *dy) {
-  const lun_tensor *out = n->out;
-  if (!same_rows(dy, out) || !dy->size || !out->size || dy->size % out->size)
-    wrong_shape(L, n, "gradient", dy, out, " (one or more copies of it)");
-  return (int)(dy->size / out->size);
-}
-
-static void fresh_gradient(lua_State *L, const lun_node *n, int copies) {
-  int64_t dim[LUN_MAXDIM];
-  memcpy(dim, n->in[0]->dim, sizeof dim);
-  dim[0] *= copies;
-  lunL_fresh(L, n->in[0]->ndim, dim);
-}
-
-/* The rule that node_backward's arguments name, parameters into attr. */
-static const lun_rule *rule_arg(lua_State *L, const lun_node *n, double *attr) {
-  const lun_rule *rule = n->op->rules;
-  lun_rule_defaults(rule, attr);
-  if (lua_isstring(L, 3)) return lunL_checkrule(L, 3, n->op, attr);
-  if (lua_isnoneornil(L, 3)) return rule;
-  luaL_checktype(L, 3, LUA_TTABLE);
-  if (lua_getfield(L, 3, "rule") != LUA_TNIL)
-    rule = lunL_checkrule(L, lua_gettop(L), n->op, attr);
-  lua_pop(L, 1);
-  lunL_ruleparams(L, 3, rule, own, attr);
-  return rule;
-}
-
-/* Computes what the rule reads of n itself, or of o instead. */
-static void ready_node(lua_State *L, const node_box *b, own_node *o,
-                       const lun_rule *rule) {
-  lun_node *n = lun_tape_node(b->tape, b->id);
-  int reads_output = n->op->join == NULL;
-  lun_err err;
-  if (!o) {
-    if (lun_tape_ready(b->tape, n, rule, &err) != LUN_OK) lunL_raise(L, &err);
-    return;
-  }
-  if (reads_output || rule->needs_input) ready_inputs(L, b, o);
-  compute(L, o, reads_output);
-}
-
-/* Has the table at arg a table `flow`?  What the bias takes goes there. */
-static int wants_bias(lua_State *L, int arg) {
-  int wants;
-  if (!lua_istable(L, arg)) return 0;
-  wants = lua_getfield(L, arg, "flow") == LUA_TTABLE;
-  lua_pop(L, 1);
-  return wants;
-}
-
-static void tell_bias(lua_State *L, int arg, double bias) {
-  lua_getfield(L, arg, "flow");
-  lua_pushnumber(L, bias);
-  lua_setfield(L, -2, "bias");
-  lua_pop(L, 1);
-}
-
-/* node:backward(dy[, rule]) or node:backward(dy, { rule =, weight =, input =,
-** bias =, flow =, the rule's parameters }) -> gradient of the first input by one of the
-** operator's own rules (default: the true gradient) */
-static int node_backward(lua_State *L) {
-  node_box held, *b = &held;
-  const lun_node *n;
-  const lun_tensor *dy;
-  lun_back back = {0};
-  double bias = 0;
-  own_node *o;
-  lun_err err;
-  lua_settop(L, 3);
-  held = hold_node(L, 1);
-  lunL_ready(L, 2);
-  back.node = n = node_at(L, b);
-  back.rule = rule_arg(L, n, back.attr);
-  if (wants_bias(L, 3)) back.bias = &bias;
-  o = own_inputs(L, n, 3);
-  ready_node(L, b, o, back.rule);
-  if (o) back.node = &o->n;
-  node_at(L, b); /* a rule's table may have made the run forget it */
-  back.copies = copies_of(L, back.node, lunL_values(L, 2));
-  fresh_gradient(L, back.node, back.copies);
-  /* the collector may have run until here: what follows is in order again */
-  if (!o) node_at(L, b);
-  dy = lunL_values(L, 2);
-  back.dy = dy->data;
-  back.dx[0] = lunL_values(L, -1)->data;
-  if (n->op->is_view && back.rule == n->op->rules)
-    memcpy(back.dx[0], dy->data, (size_t)dy->size * sizeof(float));
-  else if (back.rule->back(&back, &err) != LUN_OK)
-    return lunL_raise(L, &err);
-  if (back.bias) tell_bias(L, 3, bias);
-  return 1;
-}
-
 /* ---- the class ---------------------------------------------------------- */
 
-static int index_operator(lua_State *L, const node_box *b, const lun_node *n,
+static int index_operator(lua_State *L, const lunL_node *b, const lun_node *n,
                           const char *key) {
-  if (strcmp(key, "input") == 0) return push_value(L, b, n->src[0], n->in[0]);
+  if (strcmp(key, "input") == 0)
+    return lunL_pushvalue(L, b, n->src[0], n->in[0]);
   if (strcmp(key, "input_shape") == 0)
     return push_shape(L, n->in[0], b->copies);
   if (strcmp(key, "inputs") == 0) return push_inputs(L, b, n);
   if (strcmp(key, "attrs") == 0) return push_attrs(L, n);
-  if (strcmp(key, "forward") == 0) return lua_pushcfunction(L, node_forward), 1;
+  if (strcmp(key, "forward") == 0)
+    return lua_pushcfunction(L, lunL_node_forward), 1;
   if (strcmp(key, "backward") == 0)
-    return lua_pushcfunction(L, node_backward), 1;
+    return lua_pushcfunction(L, lunL_node_backward), 1;
   if (strcmp(key, "weight") == 0 && n->nin > 1 && n->in[1])
-    return push_value(L, b, n->src[1], n->in[1]);
+    return lunL_pushvalue(L, b, n->src[1], n->in[1]);
   if (strcmp(key, "bias") == 0 && n->nin > 2 && n->in[2])
-    return push_value(L, b, n->src[2], n->in[2]);
+    return lunL_pushvalue(L, b, n->src[2], n->in[2]);
   return 0;
 }
 
@@ -379,7 +124,7 @@ static int index_operator(lua_State *L, const node_box *b, const lun_node *n,
 ** .shape (of the output) .input_shape (of what backward has to return)
 ** :forward() :backward() */
 static int node_index(lua_State *L) {
-  node_box held = hold_node(L, 1), *b = &held;
+  lunL_node held = lunL_holdnode(L, 1), *b = &held;
   const char *key = luaL_checkstring(L, 2);
   const lun_node *n = lun_tape_node(b->tape, b->id);
   if (strcmp(key, "name") == 0) return lua_pushstring(L, n->name), 1;
@@ -389,19 +134,19 @@ static int node_index(lua_State *L) {
   if (strcmp(key, "shape") == 0) return push_shape(L, n->out, 1);
   if (strcmp(key, "kind") == 0)
     return lua_pushstring(L, n->op ? n->op->name : "input"), 1;
-  if (strcmp(key, "output") == 0) return push_value(L, b, b->id, NULL);
+  if (strcmp(key, "output") == 0) return lunL_pushvalue(L, b, b->id, NULL);
   return n->op ? index_operator(L, b, n, key) : 0;
 }
 
 static int node_gc(lua_State *L) {
-  node_box *b = luaL_checkudata(L, 1, NODE_T);
+  lunL_node *b = luaL_checkudata(L, 1, NODE_T);
   lun_tape_release(b->tape);
   b->tape = NULL;
   return 0;
 }
 
 static int node_tostring(lua_State *L) {
-  const node_box *b = luaL_checkudata(L, 1, NODE_T);
+  const lunL_node *b = luaL_checkudata(L, 1, NODE_T);
   const lun_node *n;
   if (!b->tape) return lua_pushliteral(L, "node (released)"), 1;
   n = lun_tape_node(b->tape, b->id);
@@ -416,15 +161,10 @@ static const luaL_Reg node_meta[] = {
     {"__tostring", node_tostring},
     {NULL, NULL},
 };
-static const luaL_Reg own_meta[] = {
-    {"__gc", own_gc},
-    {NULL, NULL},
-};
 
 void lunL_open_node(lua_State *L) {
   luaL_newmetatable(L, NODE_T);
   luaL_setfuncs(L, node_meta, 0);
-  luaL_newmetatable(L, OWN_NODE_T);
-  luaL_setfuncs(L, own_meta, 0);
-  lua_pop(L, 2);
+  lua_pop(L, 1);
+  lunL_open_own_node(L);
 }

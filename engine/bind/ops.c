@@ -11,7 +11,8 @@
 
 #include "bind.h"
 
-/* What one call is gathered from: no pointers until the core is called. */
+/* The arguments of one call as stack indices; pointers are taken when the core is
+** called. */
 typedef struct call {
   const lun_op *op;
   int arg[LUN_MAXIN]; /* stack index of every input; 0: left out */

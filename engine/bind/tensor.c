@@ -1,12 +1,11 @@
 /*
-** tensor.c (binding) - tensors in Lua: reading, writing, views.  make.c makes
-** them.
+** tensor.c (binding) - tensors in Lua: reading, views, indexing.  make.c makes
+** them, inplace.c writes into them.
 ** Arithmetic and everything else differentiable is in ops.c.
 ** Indices and dimensions count from 1.
 */
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "bind.h"
@@ -45,7 +44,7 @@ static int item(lua_State *L) {
   return 1;
 }
 
-static int64_t offset_of(lua_State *L, const lun_tensor *t, int arg) {
+int64_t lunL_offset(lua_State *L, const lun_tensor *t, int arg) {
   int64_t at = 0;
   for (int i = 0; i < t->ndim; i++) {
     lua_Integer k = luaL_checkinteger(L, arg + i);
@@ -60,16 +59,7 @@ static int64_t offset_of(lua_State *L, const lun_tensor *t, int arg) {
 /* t:get(i, j, ...) -> number */
 static int get(lua_State *L) {
   const lun_tensor *t = lunL_checktensor(L, 1);
-  lua_pushnumber(L, (lua_Number)t->data[offset_of(L, t, 2)]);
-  return 1;
-}
-
-/* t:set(i, j, ..., value) */
-static int set(lua_State *L) {
-  lun_tensor *t = lunL_checkwritable(L, 1);
-  int64_t at = offset_of(L, t, 2);
-  t->data[at] = (float)luaL_checknumber(L, t->ndim + 2);
-  lua_settop(L, 1);
+  lua_pushnumber(L, (lua_Number)t->data[lunL_offset(L, t, 2)]);
   return 1;
 }
 
@@ -131,55 +121,6 @@ static int stats(lua_State *L) {
   return 1;
 }
 
-/* t:argmax() -> flat index from 1 of the first largest value, the value */
-static int argmax(lua_State *L) {
-  const lun_tensor *t = lunL_checktensor(L, 1);
-  int64_t best = 0;
-  luaL_argcheck(L, t->size > 0, 1, "empty tensor");
-  for (int64_t i = 1; i < t->size; i++)
-    if (t->data[i] > t->data[best]) best = i;
-  lua_pushinteger(L, best + 1);
-  lua_pushnumber(L, (lua_Number)t->data[best]);
-  return 2;
-}
-
-typedef struct ranked {
-  float v;
-  int64_t i;
-} ranked;
-
-static int descending(const void *a, const void *b) {
-  const ranked *x = a, *y = b;
-  int odd = (x->v != x->v) - (y->v != y->v); /* NaN comes last */
-  if (odd) return odd;
-  if (x->v > y->v || x->v < y->v) return x->v > y->v ? -1 : 1;
-  return x->i < y->i ? -1 : 1; /* stable */
-}
-
-/* t:argsort([n]) -> of every n values in a row (all of them), positions in it from
-** 1, largest value first, ties in order; and the sorted values.  Both are flat. */
-static int argsort(lua_State *L) {
-  lua_Integer length = luaL_optinteger(L, 2, 0);
-  const lun_tensor *t = lunL_hold(L, 1);
-  int64_t size = t->size, n = length ? length : size;
-  ranked *r;
-  lun_tensor *index, *value;
-  luaL_argcheck(L, n >= 0 && (n == 0 ? size == 0 : size % n == 0), 2,
-                "the values are no whole number of such rows");
-  r = lua_newuserdatauv(L, (size_t)(n ? n : 1) * sizeof *r, 0);
-  index = lunL_fresh(L, 1, &size);
-  value = lunL_fresh(L, 1, &size);
-  for (int64_t at = 0; at < size; at += n) {
-    for (int64_t i = 0; i < n; i++) r[i] = (ranked){t->data[at + i], i};
-    qsort(r, (size_t)n, sizeof *r, descending);
-    for (int64_t i = 0; i < n; i++) {
-      index->data[at + i] = (float)(r[i].i + 1);
-      value->data[at + i] = r[i].v;
-    }
-  }
-  return 2;
-}
-
 /* ---- views and copies (outside any tape) -------------------------------- */
 
 /* Part of the first dimension as a view. */
@@ -219,7 +160,7 @@ static int call_method(lua_State *L, const char *name, int results) {
 }
 
 /* t[i]: ith row as a view (a number from a 1-D tensor); t[{...}]: a region; t.name: a
-** method */
+** method, whose file the library may load now, or what the user wrote there */
 static int index_(lua_State *L) {
   const lun_tensor *t;
   lua_Integer i;
@@ -228,7 +169,7 @@ static int index_(lua_State *L) {
     lua_getmetatable(L, 1);
     lua_getfield(L, -1, "methods");
     lua_pushvalue(L, 2);
-    lua_rawget(L, -2);
+    lua_gettable(L, -2);
     if (lua_isnil(L, -1)) { /* the user's own fields: story, pictures */
       lua_getiuservalue(L, 1, 1);
       if (lua_istable(L, -1)) {
@@ -336,49 +277,6 @@ static int detach(lua_State *L) {
   return 1;
 }
 
-/* t:copy_(other): overwrites the values */
-static int copy_(lua_State *L) {
-  lun_tensor *t;
-  const lun_tensor *s;
-  lunL_ready(L, 1);
-  lunL_ready(L, 2);
-  t = lunL_writable(L, 1), s = lunL_values(L, 2);
-  luaL_argcheck(L, s->size == t->size, 2, "sizes differ");
-  memmove(t->data, s->data, (size_t)t->size * sizeof(float));
-  lua_settop(L, 1);
-  return 1;
-}
-
-static int fill_(lua_State *L) {
-  lun_tensor *t = lunL_checkwritable(L, 1);
-  float v = (float)luaL_checknumber(L, 2);
-  for (int64_t i = 0; i < t->size; i++) t->data[i] = v;
-  lua_settop(L, 1);
-  return 1;
-}
-
-/* t:add_(other[, factor]): t += factor * other, in place */
-static int add_(lua_State *L) {
-  float f = (float)luaL_optnumber(L, 3, 1);
-  lun_tensor *t;
-  const lun_tensor *s;
-  lunL_ready(L, 1);
-  lunL_ready(L, 2);
-  t = lunL_writable(L, 1), s = lunL_values(L, 2);
-  luaL_argcheck(L, s->size == t->size, 2, "sizes differ");
-  for (int64_t i = 0; i < t->size; i++) t->data[i] += f * s->data[i];
-  lua_settop(L, 1);
-  return 1;
-}
-
-static int mul_(lua_State *L) {
-  lun_tensor *t = lunL_checkwritable(L, 1);
-  float f = (float)luaL_checknumber(L, 2);
-  for (int64_t i = 0; i < t->size; i++) t->data[i] *= f;
-  lua_settop(L, 1);
-  return 1;
-}
-
 /* t:node() -> its id on the tape, or nil */
 static int node(lua_State *L) {
   const lunL_tensor *b = lunL_checkbox(L, 1);
@@ -433,15 +331,12 @@ static int tostring(lua_State *L) {
 }
 
 static const luaL_Reg methods[] = {
-    {"shape", shape},     {"dim", dim},         {"size", size},
-    {"item", item},       {"get", get},         {"set", set},
-    {"totable", totable}, {"bytes", bytes},     {"stats", stats},
-    {"argmax", argmax},   {"argsort", argsort}, {"rows", rows},
-    {"view", view},       {"clone", clone},     {"detach", detach},
-    {"copy_", copy_},     {"fill_", fill_},     {"add_", add_},
-    {"mul_", mul_},       {"node", node},       {"same", same},
-    {"release", release}, {"version", version}, {"shares", shares},
-    {NULL, NULL},
+    {"shape", shape},     {"dim", dim},       {"size", size},
+    {"item", item},       {"get", get},       {"totable", totable},
+    {"bytes", bytes},     {"stats", stats},   {"rows", rows},
+    {"view", view},       {"clone", clone},   {"detach", detach},
+    {"node", node},       {"same", same},     {"release", release},
+    {"version", version}, {"shares", shares}, {NULL, NULL},
 };
 
 static const luaL_Reg meta[] = {

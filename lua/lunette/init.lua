@@ -78,9 +78,8 @@ for _, name in ipairs { "normal", "uniform", "normal_like", "uniform_like" } do
   lazy[name] = from("base.random", name)
 end
 
-for _, name in ipairs { "arange", "concat", "einsum", "eye", "full_like", "linspace",
-                        "ones_like", "stack", "zeros_like" } do
-  lazy[name] = from("tensors", name)
+for name, file in pairs(require("lunette.tensors").functions) do
+  lazy[name] = from("tensors." .. file, name)
 end
 
 lazy.methods = from "methods"
@@ -136,8 +135,5 @@ end
 ---@param name string
 ---@return string?
 function lu.module_of(name) return home[lazy[name]] end
-
--- Tensor methods that are sugar over operators.
-require "lunette.tensors"
 
 return lu

@@ -193,6 +193,8 @@ describe("the REPL in a terminal", function()
   it("completes methods after a colon", function()
     completed("net:last_c", "net:last_conv")
     completed("run.block5_pool:narr", ":narrow")
+    completed("run.block5_pool:st", "stats%s+std") -- also those loaded when used
+    completed("run.block5_pool:cumsu", ":cumsum")
   end)
 
   it("completes option keys of the function that is being called", function()

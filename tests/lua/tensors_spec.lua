@@ -182,6 +182,25 @@ describe("what has a gradient", function()
     it(name, function() check(f, x) end)
   end
 
+  it("has one of 0 where a root is taken of 0", function()
+    local zero, y = lu.zeros(2, 3), lu.ones(2, 3)
+    zero[1][2] = 0.5 -- the second row alone is 0
+    for name, f in pairs {
+      norm = function(v) return v:norm(2) end,
+      ["norm 3"] = function(v) return v:norm(2, { p = 3 }) end,
+      ["norm 1/2"] = function(v) return v:norm(2, { p = 0.5 }) end,
+      std = function(v) return v:std(2) end,
+      cosine = function(v) return v:cosine(y, 2) end,
+      ["cosine with it"] = function(v) return y:cosine(v, 2) end,
+    } do
+      local g, value = lu.gradient(f, zero)
+      assert.same({ 0, 0, 0 }, g[2]:totable(), name)
+      assert.equal(0, value[2], name)
+      assert.is_true(g:stats().finite and value:stats().finite, name)
+      assert.is_true(g[1]:abs():max():item() > 0, name)
+    end
+  end)
+
   it("of pictures: unfold, paste, blur, rotate", function()
     for _, f in ipairs {
       function(v) return v:unfold({ 2, 3 }, { stride = 2, padding = 1 }) end,
@@ -215,6 +234,19 @@ describe("decompositions", function()
     for i = 2, 6 do assert.is_true(values[i] >= values[i - 1]) end
   end)
 
+  it("of a large one are found by iteration", function()
+    -- 3 a a' + 2 b b' with a, b of length 1 and at right angles
+    local n = 1300
+    local a, b = lu.normal({ n, 1 }, { seed = 1 }), lu.normal({ n, 1 }, { seed = 2 })
+    a = a / a:norm()
+    b = b - a * (a * b):sum()
+    b = b / b:norm()
+    local m = a:matmul(a:transpose()) * 3 + b:matmul(b:transpose()) * 2
+    local v, value = require("lunette.explain.principal").eigenvector(m)
+    assert.near(3, value, 1e-4)
+    assert.near(1, math.abs((v * a):sum():item()), 1e-5)
+  end)
+
   it("refuse what they cannot take, by size", function()
     assert.matches("square matrix is needed, this is %(2,3%)",
       t.message(function() lu.zeros(2, 3):eigh() end))
@@ -222,6 +254,60 @@ describe("decompositions", function()
       t.message(function() lu.zeros(2, 3, 1):svd() end))
     assert.matches("NaN", t.message(function() lu.full(0 / 0, 2, 2):svd() end))
     assert.matches("0 x 2", t.message(function() lu.zeros(0, 2):svd() end))
+  end)
+end)
+
+
+describe("methods", function()
+  ---What a file of tensors/ adds to the class.
+  local function defined(file)
+    local list = {}
+    for line in io.lines(("lua/lunette/tensors/%s.lua"):format(file)) do
+      list[#list + 1] = line:match "^function M%.([%w_]+)%("
+    end
+    table.sort(list)
+    return list
+  end
+
+  it("are listed with the file that has them", function()
+    local listed = require("lunette.tensors").methods
+    local files = {}
+    for file in require("lfs").dir "lua/lunette/tensors" do
+      local name = file:match "^([%w_]+)%.lua$"
+      local own = require("lunette.core").methods
+      local source = name and t.read("lua/lunette/tensors/" .. file) or ""
+      if source:find("local M = core.methods", 1, true) then
+        files[name] = true
+        assert.same(defined(name), listed[name], name)
+        for _, method in ipairs(listed[name]) do
+          assert.is_function(rawget(own, method) or own[method], method)
+        end
+      end
+    end
+    for name in pairs(listed) do assert.is_true(files[name], name) end
+  end)
+
+  it("are loaded when they are first used", function()
+    local code, text = t.shell(([[lua5.4 -e '
+      local lu = require "lunette"
+      local function loaded() -- of tensors/
+        local n = 0
+        for name in pairs(package.loaded) do
+          if name:find "^lunette%.tensors%." then n = n + 1 end
+        end
+        return n
+      end
+      io.write(loaded())
+      local x = lu.zeros(2, 3)
+      x.note = "mine"
+      io.write(" ", x.note, " ", tostring(x.nothing), " ", loaded())
+      io.write(" ", x:std():item(), " ", tostring(loaded() > 0))
+      local all = 0
+      for _ in pairs(lu.core.methods) do all = all + 1 end
+      io.write(" ", tostring(all > 90 and rawget(lu.core.methods, "tile") ~= nil))
+    ']]))
+    assert.equal(0, code, text)
+    assert.equal("0 mine nil 0 0 true true", text)
   end)
 end)
 

@@ -9,19 +9,22 @@ local M = {}
 local function normed(v) return v * (1 / math.max(v:stats().l2, 1e-30)) end
 
 
----The eigenvector of a symmetric positive matrix (n,n) with the largest eigenvalue, and
----that value. A power of the matrix, made by squaring, separates it from the others;
----a few products with the matrix itself then take the rounding away.
+local EXACT = 1200 -- rows up to which LAPACK takes no longer than the iteration
+
+---The largest eigenvalue of a symmetric matrix (n,n) and its eigenvector: LAPACK's; of
+---a large matrix by power iteration, which wants it to be the largest in size too.
 ---@param g lunette.Tensor
 ---@return lunette.Tensor v (n,1), number value
 function M.eigenvector(g)
-  local n, power = g:dim(1), g
-  local largest = g:stats().l2
-  if largest == 0 then return core.full(1 / n ^ 0.5, n, 1), 0 end
-  for _ = 1, n <= 1200 and 12 or 0 do power = normed(matmul(normed(power), power)) end
-  local v = normed(matmul(power, core.normal(1, 0, n, 1)))
-  local most = n <= 1200 and 20 or 3000
-  for k = 1, most do
+  local n, stats = g:dim(1), g:stats()
+  if not stats.finite then return core.full(0 / 0, n, 1), 0 / 0 end
+  if n <= EXACT then
+    local values, vectors = g:eigh()
+    return vectors:narrow(2, n, 1), values[n]
+  end
+  if stats.l2 == 0 then return core.full(1 / n ^ 0.5, n, 1), 0 end
+  local v = normed(core.normal(1, 0, n, 1))
+  for k = 1, 3000 do
     local after = normed(matmul(g, v))
     local change = (after - v):stats().l2
     v = after

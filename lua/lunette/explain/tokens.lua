@@ -1,7 +1,7 @@
 ---What Vision Transformers have: layers of attention, whose weights say how much every
 ---token reads of every other, and tokens that stand for patches of the picture. All of
 ---it is found in the graph, whoever made it; nobody has to say how tokens are arranged.
-local core = require "lunette.core"
+local makers = require "lunette.tensors.makers"
 
 local M = {}
 
@@ -20,7 +20,8 @@ local function is_dense(layer)
 end
 
 
----What the dense layer reads that stands before a layer, along first inputs.
+---The input of the nearest dense layer that `layer` is computed from, following first
+---inputs; nil where there is none.
 local function projected(net, layer)
   while layer do
     local dense = is_dense(layer)
@@ -42,7 +43,7 @@ local function attention_of(net, layer)
 end
 
 
----Adds what came in to what was made of it: a sum of two layers of tokens.
+---Is the layer a residual sum, of two layers of tokens of that shape?
 local function is_residual(layer, shape)
   return layer.kind == "add" and not layer.operands and #layer.from == 2
     and #layer.shape == 2 and layer.shape[1] == shape[1] and layer.shape[2] == shape[2]
@@ -121,12 +122,22 @@ function M.grid_of(net, layer)
 end
 
 
+---The tokens along dimension d that are patches, without class tokens and others.
+---@param x lunette.Tensor
+---@param d integer
+---@param grid lunette.TokenGrid
+---@return lunette.Tensor   h * w along d
+function M.patches(x, d, grid)
+  return x:narrow { dim = d, start = grid.skip + 1, length = grid.h * grid.w }
+end
+
+
 ---Tokens as a map: (N,tokens,C) to (N,C,h,w), without those that are no patches.
 ---@param value lunette.Tensor
 ---@param grid lunette.TokenGrid
 ---@return lunette.Tensor
 function M.map(value, grid)
-  return value:narrow { dim = 2, start = grid.skip + 1, length = grid.h * grid.w }
+  return M.patches(value, 2, grid)
     :permute { dims = { 1, 3, 2 } }
     :reshape { value:dim(1), value:dim(3), grid.h, grid.w }
 end
@@ -145,19 +156,16 @@ function M.read(R, grid)
   else
     row = R:mean { dims = { 2 }, keepdims = true }
   end
-  return row:narrow { dim = 3, start = grid.skip + 1, length = grid.h * grid.w }
-    :reshape { R:dim(1), grid.h, grid.w }
+  return M.patches(row, 3, grid):reshape { R:dim(1), grid.h, grid.w }
 end
 
 
----Nothing but itself: (N,count,count).
+---n identity matrices, (n,count,count): every token reads itself alone.
 ---@param n integer
 ---@param count integer
 ---@return lunette.Tensor
 function M.identity(n, count)
-  local eye = core.zeros(count, count)
-  for i = 1, count do eye:set(i, i, 1) end
-  return eye:reshape { 1, count, count }:expand { n, count, count }
+  return makers.eye(count):reshape { 1, count, count }:expand { n, count, count }
 end
 
 

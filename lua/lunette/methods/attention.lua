@@ -51,8 +51,8 @@ return method {
     local A = run:preactivation(attention.layer.name):detach()
     local heads, count = A:dim(2), A:dim(3)
     local grid = tokens.grid(run.net, count)
-    return A:narrow { dim = 3, start = row_of(o.token, grid), length = 1 }
-      :narrow { dim = 4, start = grid.skip + 1, length = grid.h * grid.w }
+    local row = A:narrow { dim = 3, start = row_of(o.token, grid), length = 1 }
+    return tokens.patches(row, 4, grid)
       :reshape { A:dim(1), heads, grid.h, grid.w }, { layer = attention.layer.name }
   end,
 }

@@ -23,7 +23,8 @@ local function head_of(run, last)
 end
 
 
----What the head makes of a block's tokens, all of which may stand for the class token.
+---The head's output for a block's tokens; with pool "mean" the mean of all tokens
+---stands in the place of each.
 local function headed(run, head, last, value, pool)
   if pool == "mean" then
     value = value:mean { dims = { 2 }, keepdims = true }:expand(value:shape())
@@ -48,13 +49,12 @@ local function at_block(run, o, head, last, block)
 end
 
 
----LeGrad (Bousselham et al. 2024): how much every patch would have to be looked at for
----the class to win already at this layer, summed over layers: the score is what the
----network's own norm and head make of a block's output, its positive gradient by the
----block's attention is averaged over heads and tokens. Raw it is (N,h,w) of patches.
----`pool = "mean"` reads the mean of all tokens, as the authors' program does with CLIP,
----instead of the class token.
----Caveat: heads that were never trained on early layers are asked about them.
+---LeGrad (Bousselham et al. 2024): at every block the score is what the network's own
+---norm and head make of the block's output; its gradient by the block's attention
+---weights, negative parts set to 0, is averaged over heads and tokens, and summed over
+---blocks. Raw it is (N,h,w) of patches. `pool = "mean"` reads the mean of all tokens,
+---as the authors' program does with CLIP, instead of the class token.
+---Caveat: the head was trained on the last block's output; early blocks differ.
 ---Example:
 ---  local net = assert(lu.net(lu.models.vit_b_32 { side = 64, depth = 2, width = 24,
 ---    inner = 48, heads = 2, classes = 10 })):init(1)
@@ -88,7 +88,6 @@ return method {
       total = total and total + g or g
     end
     local grid = tokens.grid(run.net, total:dim(3))
-    return total:narrow { dim = 3, start = grid.skip + 1, length = grid.h * grid.w }
-      :reshape { run:count(), grid.h, grid.w }
+    return tokens.patches(total, 3, grid):reshape { run:count(), grid.h, grid.w }
   end,
 }

@@ -23,7 +23,7 @@ local function walk(dir, module, found)
   table.sort(names)
   for _, name in ipairs(names) do
     local path, base = dir .. "/" .. name, name:match "^([%w_]+)%.lua$"
-    if name == "core.meta.lua" then
+    if name:find "%.meta%.lua$" then
       found[#found + 1] = { path, "lunette.core" }
     elseif base == "init" then
       found[#found + 1] = { path, module }
@@ -51,7 +51,8 @@ function M.all()
     for _, e in ipairs(entries) do
       table.insert(all.list, e)
       all.by_place[e.file .. ":" .. e.line] = e
-      if e.kind == "class" then all.classes[e.name] = e end
+      local again = all.classes[e.name] and #e.fields == 0 -- a class in several files
+      if e.kind == "class" and not again then all.classes[e.name] = e end
     end
   end
   return all

@@ -160,14 +160,14 @@ end
 local function entry_named(name)
   local short = name:match "[%w_]+$"
   local owner = name:match "^(.*)[.:][%w_]+$" or ""
-  local module = module_of(owner)
+  local module, found = module_of(owner), nil
   for _, e in ipairs(docs.all().list) do
-    if e.short == short and e.public and e.kind ~= "class"
-       and (is_core_entry(e, owner, short, name) or is_in(e, module)) then
-      return e
+    if e.short == short and e.public and e.kind ~= "class" then
+      if is_core_entry(e, owner, short, name) then return e end
+      found = found or is_in(e, module) and e
     end
   end
-  return nil
+  return found or nil
 end
 
 

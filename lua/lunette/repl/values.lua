@@ -25,7 +25,7 @@ local function core() return require "lunette.core" end
 local methods = {
   net = function() return require("lunette.net").Net end,
   run = function() return require("lunette.net.run").Run end,
-  tensor = function() return core().methods end,
+  tensor = function() return require("lunette.tensors").all() end,
   layer = function() return {} end,
   canvas = function()
     return getmetatable(require "lunette.picture.canvas" {}).__index
@@ -103,10 +103,8 @@ local function result_of(f)
   if type(f) ~= "function" then return nil end
   local e = docs.of_function(f)
   local kind = e and e.returns[1] and e.returns[1].type:lower() or ""
-  if core().methods then
-    for _, op in next, core().ops do
-      if op == f then return some "tensor" end
-    end
+  for _, op in next, core().ops do
+    if op == f then return some "tensor" end
   end
   local class = kind:match "^lunette%.(%w+)"
   return (methods[class] or class == "tensor") and some(class) or nil

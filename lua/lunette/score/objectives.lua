@@ -132,17 +132,13 @@ end
 ---The cosine between what a layer says of each sample and the rows of `flat`, one for
 ---all samples or one each.
 local function cosine_with(flat)
-  local length = (flat:square():sum { dims = { 2 }, keepdims = true } + 1e-12):sqrt()
   return function(output, _, _, layer)
     local n, size = output:dim(1), flat:dim(2)
     if output:size() // n ~= size or flat:dim(1) ~= 1 and flat:dim(1) ~= n then
       blame(("similarity: layer '%s' has %d values of %d samples, the other picture's "
         .. "has %d of %d"):format(layer.name, output:size() // n, n, size, flat:dim(1)))
     end
-    local rows = output:reshape { n, size }
-    local own = (rows:square():sum { dims = { 2 }, keepdims = true } + 1e-12):sqrt()
-    return ((rows * flat):sum { dims = { 2 }, keepdims = true } / (own * length))
-      :reshape { n }
+    return output:reshape { n, size }:cosine(flat:expand { n, size }, 2)
   end
 end
 

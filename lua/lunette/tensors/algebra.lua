@@ -29,14 +29,15 @@ end
 
 
 ---The cosine of the angle between two tensors, of all values or along dimensions; 0
----where one is zero everywhere.
+---where one is zero everywhere, and so is the gradient.
 ---@param b lunette.Tensor
 ---@param d? integer|integer[]|"sample"
 ---@return lunette.Tensor
 function M.cosine(a, b, d)
   same_size("cosine", a, b)
   local sizes = a:norm(d) * b:reshape { shape = a:shape() }:norm(d)
-  return a:dot(b, d) / core.ops.maximum(sizes, core.full(1e-30, 1))
+  local product = a:dot(b, d)
+  return dims.off_zero(sizes, function(size) return product / size end)
 end
 
 

@@ -1,12 +1,68 @@
----What tensors can do beyond the operators: methods are added to the class once;
----this table is what `lu` has of it.
+---What tensors can do beyond the operators. A method's file is loaded when the method
+---is first used: whoever uses none does not wait for them. `pairs(core.methods)` loads
+---all.
+local core = require "lunette.core"
+
 local M = {}
 
-require "lunette.tensors.order" -- whose methods the others use
-require "lunette.tensors.reduce"
-require "lunette.tensors.pictures"
-for _, name in ipairs { "makers", "shape", "algebra" } do
-  for key, f in pairs(require("lunette.tensors." .. name)) do M[key] = f end
+local function words(text)
+  local list = {}
+  for word in text:gmatch "%S+" do list[#list + 1] = word end
+  return list
 end
+
+---The methods of tensors that each file has (tensors_spec.lua compares).
+---@type table<string, string[]>
+M.methods = {
+  algebra = words "cosine distance dot pearson spearman",
+  order = words("argmax argmin argsort isfinite isnan masked_fill masked_select "
+                .. "nonzero sort top"),
+  pictures = words "gaussian_blur normalize paste resize rotate unfold",
+  reduce = words "all any cumsum histogram logsumexp median norm prod quantile std var",
+  shape = words("chunk region select set_region split squeeze table tile transpose "
+                .. "unsqueeze"),
+}
+
+---The functions of `lu` that each file gives.
+local functions = {
+  algebra = { "einsum" },
+  makers = words "arange eye full_like linspace ones_like zeros_like",
+  shape = { "concat", "stack" },
+}
+
+
+---name -> file
+local function places(list)
+  local at = {}
+  for file, names in pairs(list) do
+    for _, name in ipairs(names) do at[name] = file end
+  end
+  return at
+end
+
+local at = places(M.methods)
+
+
+---Functions of `lu`: name -> file, "concat" -> "shape".
+---@type table<string, string>
+M.functions = places(functions)
+
+
+---Loads what was not used yet.
+---@return table<string, function> methods   of tensors, all of them
+function M.all()
+  for file in pairs(M.methods) do require("lunette.tensors." .. file) end
+  return core.methods
+end
+
+
+setmetatable(core.methods, {
+  __index = function(known, name)
+    if not at[name] then return nil end
+    require("lunette.tensors." .. at[name])
+    return rawget(known, name)
+  end,
+  __pairs = function() return next, M.all() end,
+})
 
 return M

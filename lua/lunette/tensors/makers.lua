@@ -45,7 +45,7 @@ end
 ---@return lunette.Tensor   (n,m)
 function made.eye(n, m)
   local t = core.zeros(n, m or n)
-  for i = 1, math.min(n, m or n) do t[i][i] = 1 end
+  for i = 1, math.min(n, m or n) do t:set(i, i, 1) end
   return t
 end
 

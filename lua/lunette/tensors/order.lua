@@ -8,7 +8,6 @@ local options = require "lunette.base.options"
 local shapes = require "lunette.base.shapes"
 
 local M = core.methods
-local ranking = M.argsort
 
 
 ---Positions (M,n) that sort every row.
@@ -16,7 +15,7 @@ local function positions(rows, descending)
   rows = rows:detach()
   local n = rows:dim(2)
   if rows:size() == 0 then return core.zeros(rows:shape()) end
-  return (ranking(descending and rows or -rows, n)):view(rows:dim(1), n)
+  return (core.argsort(descending and rows or -rows, n)):view(rows:dim(1), n)
 end
 
 
@@ -31,7 +30,7 @@ end
 ---@return lunette.Tensor index, lunette.Tensor values
 function M.argsort(t, d, o)
   o = options.check("argsort", o, { descending = true }, 3)
-  if d == nil and o.descending then return ranking(t) end
+  if d == nil and o.descending then return core.argsort(t) end
   local x = d == nil and t:reshape { shape = { t:size() } } or t
   local rows, back = dims.rows(x, dims.one("argsort", x, d or 1))
   local index = positions(rows, o.descending)
@@ -76,7 +75,7 @@ function M.top(t, k, d)
     local most = math.min(k, t:dim(d))
     return values:narrow(d, 1, most), index:narrow(d, 1, most)
   end
-  local index, value = ranking(t)
+  local index, value = core.argsort(t)
   local values, indices = {}, {}
   for i = 1, math.min(k, #index) do
     values[i], indices[i] = value[i], math.floor(index[i])
@@ -85,24 +84,16 @@ function M.top(t, k, d)
 end
 
 
-local argmax_of_all = M.argmax
-
-
 ---Where an extreme is along d, and its value, both without that dimension.
 local function extreme_along(what, t, d, sign)
   d = dims.one(what, t, d)
   if t:dim() == 1 then
-    local i, v = argmax_of_all(sign < 0 and -t or t)
+    local i, v = core.argmax(sign < 0 and -t or t)
     return i, sign * v
   end
-  local rows, back = dims.rows(t:detach(), d)
+  local rows, back = dims.fold(t:detach(), { d })
   local index = positions(rows, sign > 0):narrow(2, 1, 1)
-  local function left(x)
-    local shape = x:shape()
-    table.remove(shape, d)
-    return x:reshape { shape = shape }
-  end
-  return left(back(index)), left(back(rows:gather(index, { dim = 2 })))
+  return back(index), back(rows:gather(index, { dim = 2 }))
 end
 
 
@@ -116,7 +107,7 @@ end
 ---@param d? integer   dimension, from 1, or from the end when negative
 ---@return integer|lunette.Tensor index, number|lunette.Tensor value
 function M.argmax(t, d)
-  if d == nil then return argmax_of_all(t) end
+  if d == nil then return core.argmax(t) end
   return extreme_along("argmax", t, d, 1)
 end
 
@@ -126,7 +117,7 @@ end
 ---@return integer|lunette.Tensor index, number|lunette.Tensor value
 function M.argmin(t, d)
   if d ~= nil then return extreme_along("argmin", t, d, -1) end
-  local index, value = argmax_of_all(-t)
+  local index, value = core.argmax(-t)
   return index, -value
 end
 

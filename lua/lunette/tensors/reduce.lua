@@ -28,18 +28,6 @@ local function flags(list, o)
 end
 
 
----Without the dimensions that were kept for broadcasting.
-local function dropped(x, list, o)
-  if o.keepdims then return x end
-  local gone, shape = {}, {}
-  for _, d in ipairs(list) do gone[d] = true end
-  for i = 1, x:dim() do
-    if not gone[i] then shape[#shape + 1] = x:dim(i) end
-  end
-  return x:reshape { shape = #shape > 0 and shape or { 1 } }
-end
-
-
 ---The mean of squared differences from the mean.
 ---Example:
 ---  local lu = require "lunette"
@@ -60,14 +48,15 @@ function M.var(t, d, o)
 end
 
 
----The standard deviation: the square root of `var`.
+---The standard deviation: the square root of `var`. Its gradient is 0 where it is 0.
 ---@param d? integer|integer[]|"sample"
 ---@param o? { keepdims?: boolean, correction?: integer }   as of var
 ---@return lunette.Tensor
-function M.std(t, d, o) return M.var(t, d, o):sqrt() end
+function M.std(t, d, o) return dims.off_zero(M.var(t, d, o), core.ops.sqrt) end
 
 
----The p-norm (sum |x|^p)^(1/p); p = math.huge: the largest size.
+---The p-norm (sum |x|^p)^(1/p); p = math.huge: the largest size. Its gradient is 0
+---where it is 0, as torch's.
 ---Example:
 ---  local lu = require "lunette"
 ---  print(lu.tensor { 3, -4 }:norm(), lu.tensor { 3, -4 }:norm(1, { p = 1 }))
@@ -81,9 +70,10 @@ function M.norm(t, d, o)
     blame("norm: p is a number above 0, not " .. tostring(p))
   end
   if p == 1 then return t:abs():sum(how) end
-  if p == 2 then return t:square():sum(how):sqrt() end
   if p == math.huge then return t:abs():max(how) end
-  return (t:abs() ^ p):sum(how) ^ (1 / p)
+  if p == 2 then return dims.off_zero(t:square():sum(how), core.ops.sqrt) end
+  local powers = dims.off_zero(t:abs(), function(x) return x ^ p end)
+  return dims.off_zero(powers:sum(how), function(x) return x ^ (1 / p) end)
 end
 
 
@@ -96,30 +86,8 @@ function M.logsumexp(t, d, o)
   local top = t:detach():max { dims = list, keepdims = 1 }
   local finite = core.ops.where(top:isfinite(), top, core.zeros(1))
   local sum = (t - finite):exp():sum { dims = list, keepdims = 1 }
-  return dropped(sum:log() + finite, list, all)
-end
-
-
----All of `list` as the last dimension of rows (M,n).
-local function rows_of(t, list)
-  local order, left, gone = {}, {}, {}
-  for _, d in ipairs(list) do gone[d] = true end
-  for i = 1, t:dim() do
-    if not gone[i] then order[#order + 1], left[#left + 1] = i, t:dim(i) end
-  end
-  for _, d in ipairs(list) do order[#order + 1] = d end
-  local n = 1
-  for _, d in ipairs(list) do n = n * t:dim(d) end
-  return t:permute { dims = order }:reshape { shape = { t:size() // n, n } }, left
-end
-
-
----A value a row (M,1) in the shape that the reduction leaves.
-local function as_left(x, t, list, left, o)
-  if not o.keepdims then return x:reshape { shape = #left > 0 and left or { 1 } } end
-  local shape = t:shape()
-  for _, d in ipairs(list) do shape[d] = 1 end
-  return x:reshape { shape = shape }
+  local y = sum:log() + finite
+  return y:reshape { shape = dims.reduced(t, list, all.keepdims) }
 end
 
 
@@ -129,7 +97,7 @@ end
 ---@return lunette.Tensor
 function M.prod(t, d, o)
   local list, all = arguments("prod", t, d, o)
-  local x, left = rows_of(t, list)
+  local x, back = dims.fold(t, list, all.keepdims)
   while x:dim(2) > 1 do -- halves are multiplied: the gradient divides by nothing
     local n = x:dim(2)
     local half = n // 2
@@ -137,7 +105,7 @@ function M.prod(t, d, o)
     if n % 2 == 1 then y = core.ops.concat(y, x:narrow(2, n, 1), { dim = 2 }) end
     x = y
   end
-  return as_left(x, t, list, left, all)
+  return back(x)
 end
 
 
@@ -170,14 +138,14 @@ function M.quantile(t, q, d, o)
     blame("quantile: a share from 0 to 1, not " .. tostring(q))
   end
   local list, all = arguments("quantile", t, d, o)
-  local rows, left = rows_of(t, list)
+  local rows, back = dims.fold(t, list, all.keepdims)
   local sorted, n = rows:sort(2, { descending = false }), rows:dim(2)
   local at = q * (n - 1)
   local low = math.min(math.floor(at), n - 1)
   local high = math.min(low + 1, n - 1)
   local x = sorted:narrow(2, low + 1, 1)
   if at > low then x = x + (sorted:narrow(2, high + 1, 1) - x) * (at - low) end
-  return as_left(x, t, list, left, all)
+  return back(x)
 end
 
 
@@ -231,25 +199,25 @@ function M.histogram(t, bins, o)
 end
 
 
+---The largest or smallest of the flags "is not 0" along dimensions; of all values true
+---or false.
+local function of_flags(what, extreme, t, d, o)
+  local list, all = arguments(what, t, d, o)
+  local found = core.ops[extreme](t:detach():ne(0), flags(list, all))
+  if d == nil then return found:item() ~= 0 end
+  return found
+end
+
+
 ---1 where a row holds a value that is not 0; of all values true or false.
 ---@param d? integer|integer[]|"sample"
 ---@param o? { keepdims?: boolean }
 ---@return boolean|lunette.Tensor
-function M.any(t, d, o)
-  local list, all = arguments("any", t, d, o)
-  local found = t:detach():ne(0):max(flags(list, all))
-  if d == nil then return found:item() ~= 0 end
-  return found
-end
+function M.any(t, d, o) return of_flags("any", "max", t, d, o) end
 
 
 ---1 where no value of a row is 0; of all values true or false.
 ---@param d? integer|integer[]|"sample"
 ---@param o? { keepdims?: boolean }
 ---@return boolean|lunette.Tensor
-function M.all(t, d, o)
-  local list, all = arguments("all", t, d, o)
-  local found = t:detach():ne(0):min(flags(list, all))
-  if d == nil then return found:item() ~= 0 end
-  return found
-end
+function M.all(t, d, o) return of_flags("all", "min", t, d, o) end

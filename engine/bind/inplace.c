@@ -1,8 +1,67 @@
 /*
-** optim.c (binding) - methods that change a tensor in place: optimisers'
-** steps and pasting.  Not differentiable; nothing of it goes on a tape.
+** inplace.c (binding) - methods that change a tensor in place: single values,
+** whole tensors, optimisers' steps and pasting.  Not differentiable; nothing of
+** it goes on a tape.
 */
+#include <string.h>
+
 #include "bind.h"
+
+/* ---- values -------------------------------------------------------------- */
+
+/* t:set(i, j, ..., value) */
+static int set(lua_State *L) {
+  lun_tensor *t = lunL_checkwritable(L, 1);
+  int64_t at = lunL_offset(L, t, 2);
+  t->data[at] = (float)luaL_checknumber(L, t->ndim + 2);
+  lua_settop(L, 1);
+  return 1;
+}
+
+/* t:copy_(other): overwrites the values */
+static int copy_(lua_State *L) {
+  lun_tensor *t;
+  const lun_tensor *s;
+  lunL_ready(L, 1);
+  lunL_ready(L, 2);
+  t = lunL_writable(L, 1), s = lunL_values(L, 2);
+  luaL_argcheck(L, s->size == t->size, 2, "sizes differ");
+  memmove(t->data, s->data, (size_t)t->size * sizeof(float));
+  lua_settop(L, 1);
+  return 1;
+}
+
+static int fill_(lua_State *L) {
+  lun_tensor *t = lunL_checkwritable(L, 1);
+  float v = (float)luaL_checknumber(L, 2);
+  for (int64_t i = 0; i < t->size; i++) t->data[i] = v;
+  lua_settop(L, 1);
+  return 1;
+}
+
+/* t:add_(other[, factor]): t += factor * other, in place */
+static int add_(lua_State *L) {
+  float f = (float)luaL_optnumber(L, 3, 1);
+  lun_tensor *t;
+  const lun_tensor *s;
+  lunL_ready(L, 1);
+  lunL_ready(L, 2);
+  t = lunL_writable(L, 1), s = lunL_values(L, 2);
+  luaL_argcheck(L, s->size == t->size, 2, "sizes differ");
+  for (int64_t i = 0; i < t->size; i++) t->data[i] += f * s->data[i];
+  lua_settop(L, 1);
+  return 1;
+}
+
+static int mul_(lua_State *L) {
+  lun_tensor *t = lunL_checkwritable(L, 1);
+  float f = (float)luaL_checknumber(L, 2);
+  for (int64_t i = 0; i < t->size; i++) t->data[i] *= f;
+  lua_settop(L, 1);
+  return 1;
+}
+
+/* ---- optimisers' steps --------------------------------------------------- */
 
 /* All the same size, as the parameter at 1; `n` tensors from there on. */
 static void check_sizes(lua_State *L, int n) {
@@ -70,6 +129,8 @@ static int sgd(lua_State *L) {
   return 1;
 }
 
+/* ---- pasting -------------------------------------------------------------- */
+
 /* A position counted from 1 as one counted from 0; -1 for 0 and below. */
 static int64_t place(lua_State *L, int arg) {
   lua_Integer i = luaL_checkinteger(L, arg);
@@ -98,12 +159,11 @@ static int paste(lua_State *L) {
   return 1;
 }
 
-int lunL_open_optim(lua_State *L) {
+int lunL_open_inplace(lua_State *L) {
   static const luaL_Reg methods[] = {
-      {"adam_", adam},
-      {"sgd_", sgd},
-      {"paste_", paste},
-      {NULL, NULL},
+      {"set", set},   {"copy_", copy_},  {"fill_", fill_},
+      {"add_", add_}, {"mul_", mul_},    {"adam_", adam},
+      {"sgd_", sgd},  {"paste_", paste}, {NULL, NULL},
   };
   luaL_getmetatable(L, TENSOR_T);
   lua_getfield(L, -1, "methods");
