@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "picture.h"
+#include "stb.h"
 
 /* ---- the decoder -------------------------------------------------------- */
 
@@ -41,26 +42,10 @@ static void *stb_grow(void *p, size_t old, size_t n) {
 #define STBI_MAX_DIMENSIONS LUN_IMAGE_SIDE
 #define STB_IMAGE_STATIC
 #define STB_IMAGE_IMPLEMENTATION
-#if defined(__GNUC__) /* somebody else's code: not our warnings */
-/* these are found at the end of the file or in inlined code */
-#pragma GCC diagnostic ignored "-Wunused-function"
-#ifndef __clang__
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wcast-qual"
-#pragma GCC diagnostic ignored "-Wsign-compare"
-#pragma GCC diagnostic ignored "-Wdouble-promotion"
-#pragma GCC diagnostic ignored "-Wshadow"
-#pragma GCC diagnostic ignored "-Wunused-but-set-variable"
-#pragma GCC diagnostic ignored "-Wundef"
-#pragma GCC diagnostic ignored "-Wpedantic"
-#pragma GCC diagnostic ignored "-Wimplicit-fallthrough"
-#endif
+STB_FILE
+STB_BEGIN
 #include <stb/stb_image.h>
-#if defined(__GNUC__)
-#pragma GCC diagnostic pop
-#endif
+STB_END
 
 /* ---- pictures ----------------------------------------------------------- */
 

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "picture.h"
+#include "stb.h"
 
 static void *scratch_take(void *scratch, size_t n);
 static void scratch_give(void *scratch, void *p);
@@ -25,22 +26,10 @@ static void scratch_give(void *scratch, void *p);
 #define STBTT_assert(x)    ((void)(x)) /* what they guard is in scratch_take */
 #define STBTT_STATIC
 #define STB_TRUETYPE_IMPLEMENTATION
-#if defined(__GNUC__) /* somebody else's code: not our warnings */
-/* this is found at the end of the file or in inlined code */
-#pragma GCC diagnostic ignored "-Wunused-function"
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wcast-qual"
-#pragma GCC diagnostic ignored "-Wsign-compare"
-#pragma GCC diagnostic ignored "-Wdouble-promotion"
-#pragma GCC diagnostic ignored "-Wshadow"
-#pragma GCC diagnostic ignored "-Wunused-but-set-variable"
-#pragma GCC diagnostic ignored "-Wundef"
-#pragma GCC diagnostic ignored "-Wpedantic"
-#endif
+STB_FILE
+STB_BEGIN
 #include <stb/stb_truetype.h>
-#if defined(__GNUC__)
-#pragma GCC diagnostic pop
-#endif
+STB_END
 
 #define FONT "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"
 enum { FONT_BYTES = 16 << 20, MAX_SIZE = 1000 };

@@ -10,6 +10,7 @@
 
 #include "../output.h"
 #include "picture.h"
+#include "stb.h"
 
 /* ---- packing for PNG ---------------------------------------------------- */
 
@@ -70,21 +71,10 @@ static void *stb_grow(void *p, size_t old, size_t n) {
 #define STBI_WRITE_NO_STDIO
 #define STB_IMAGE_WRITE_STATIC
 #define STB_IMAGE_WRITE_IMPLEMENTATION
-#if defined(__GNUC__) /* somebody else's code: not our warnings */
-#pragma GCC diagnostic ignored "-Wunused-function"
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wcast-qual"
-#pragma GCC diagnostic ignored "-Wsign-compare"
-#pragma GCC diagnostic ignored "-Wdouble-promotion"
-#pragma GCC diagnostic ignored "-Wshadow"
-#pragma GCC diagnostic ignored "-Wundef"
-#pragma GCC diagnostic ignored "-Wpedantic"
-#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
-#endif
+STB_FILE
+STB_BEGIN
 #include <stb/stb_image_write.h>
-#if defined(__GNUC__)
-#pragma GCC diagnostic pop
-#endif
+STB_END
 
 /* ---- text chunks of PNG ------------------------------------------------- */
 

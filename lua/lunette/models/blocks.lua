@@ -112,6 +112,23 @@ end
 Blocks.from_minus_1 = { mode = "tf", fit = "crop" }
 
 
+---The architectures of a family: by name, a function of options that gives what `build`
+---makes of that name.
+---@param rows table<string, any>   its names
+---@param build fun(name: string, opts: table): table
+---@return table<string, fun(opts?: table): table>
+function Blocks.family(rows, build)
+  local M = {}
+  for name in pairs(rows) do
+    ---The layers of that architecture, as a table for lu.net.
+    ---@param opts? { classes?: integer, side?: integer, preprocessing?: string|table }
+    ---@return table
+    M[name] = function(opts) return build(name, opts or {}) end
+  end
+  return M
+end
+
+
 ---The table that lu.net builds.
 ---@param name string
 ---@param opts table          side, classes, preprocessing

@@ -3,7 +3,6 @@
 ---scaled and added to what came in.
 local Blocks = require "lunette.models.blocks"
 
-local M = {}
 
 ---Units a stage; channels of the first, which every stage doubles.
 local rows = {
@@ -42,7 +41,6 @@ end
 
 
 local function build(name, opts)
-  opts = opts or {}
   local b, row = Blocks.new(), rows[name]
   local channels, at = row.channels, 1
   b:add { "features.0.0", "conv2d", filters = channels, kernel = 4, stride = 4 }
@@ -66,11 +64,4 @@ local function build(name, opts)
 end
 
 
-for name in pairs(rows) do
-  ---The layers of a ConvNeXt, as a table for lu.net.
-  ---@param opts? { classes?: integer, side?: integer, preprocessing?: string|table }
-  ---@return table
-  M[name] = function(opts) return build(name, opts) end
-end
-
-return M
+return Blocks.family(rows, build)

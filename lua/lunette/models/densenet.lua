@@ -2,7 +2,6 @@
 ---reads what all before it made.
 local Blocks = require "lunette.models.blocks"
 
-local M = {}
 
 ---Layers a block, growth of each, channels after the first convolution.
 local rows = {
@@ -46,7 +45,6 @@ end
 
 
 local function build(name, opts)
-  opts = opts or {}
   local b, row = Blocks.new(), rows[name]
   local channels = row.first
   b:conv_bn { "features.conv0", bn = "features.norm0", filters = channels, kernel = 7,
@@ -70,11 +68,4 @@ local function build(name, opts)
 end
 
 
-for name in pairs(rows) do
-  ---The layers of a DenseNet, as a table for lu.net.
-  ---@param opts? { classes?: integer, side?: integer, preprocessing?: string|table }
-  ---@return table
-  M[name] = function(opts) return build(name, opts) end
-end
-
-return M
+return Blocks.family(rows, build)

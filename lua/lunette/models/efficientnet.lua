@@ -2,7 +2,6 @@
 ---residuals with squeeze and excite, scaled in width and depth together.
 local Blocks = require "lunette.models.blocks"
 
-local M = {}
 local round8 = Blocks.round8
 
 ---Width, depth, side, batch norm's eps.
@@ -48,7 +47,6 @@ end
 
 
 local function build(name, opts)
-  opts = opts or {}
   local width, depth, side, eps = table.unpack(scales[name], 1, 4)
   local b, input = Blocks.new(), round8(32 * width)
   conv(b, "features.0", input, 3, { act = true, stride = 2, eps = eps })
@@ -67,11 +65,4 @@ local function build(name, opts)
 end
 
 
-for name in pairs(scales) do
-  ---The layers of an EfficientNet, as a table for lu.net.
-  ---@param opts? { classes?: integer, side?: integer, preprocessing?: string|table }
-  ---@return table
-  M[name] = function(opts) return build(name, opts) end
-end
-
-return M
+return Blocks.family(scales, build)

@@ -1,7 +1,6 @@
 ---MNASNet (Tan et al. 2018), names as torchvision has them.
 local Blocks = require "lunette.models.blocks"
 
-local M = {}
 local round8 = Blocks.round8
 
 local widths = { mnasnet0_5 = 0.5, mnasnet0_75 = 0.75, mnasnet1_0 = 1.0,
@@ -38,7 +37,6 @@ end
 
 
 local function build(name, opts)
-  opts = opts or {}
   local b, width = Blocks.new(), widths[name]
   local input = round8(16 * width)
   stem(b, round8(32 * width), input)
@@ -58,11 +56,4 @@ local function build(name, opts)
 end
 
 
-for name in pairs(widths) do
-  ---The layers of a MNASNet, as a table for lu.net.
-  ---@param opts? { classes?: integer, side?: integer, preprocessing?: string|table }
-  ---@return table
-  M[name] = function(opts) return build(name, opts) end
-end
-
-return M
+return Blocks.family(widths, build)

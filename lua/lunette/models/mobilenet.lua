@@ -113,7 +113,6 @@ end
 
 
 local function build_v3(name, opts)
-  opts = opts or {}
   local b, rows, channels = Blocks.new(), v3[name], 16
   v3_conv(b, "features.0", channels, 3, { act = HS, stride = 2 })
   for i, row in ipairs(rows) do
@@ -130,11 +129,6 @@ local function build_v3(name, opts)
 end
 
 
-for name in pairs(v3) do
-  ---The layers of a MobileNet V3, as a table for lu.net.
-  ---@param opts? { classes?: integer, side?: integer, preprocessing?: string|table }
-  ---@return table
-  M[name] = function(opts) return build_v3(name, opts) end
-end
+for name, build in pairs(Blocks.family(v3, build_v3)) do M[name] = build end
 
 return M

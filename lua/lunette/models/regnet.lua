@@ -3,7 +3,6 @@
 ---those of Y squeeze and excite.
 local Blocks = require "lunette.models.blocks"
 
-local M = {}
 
 ---Depth, then what the widths of the units come from: first width, slope, ratio; the
 ---channels of a group.
@@ -87,7 +86,6 @@ end
 
 
 local function build(name, opts)
-  opts = opts or {}
   local b, input, excite = Blocks.new(), 32, name:find "_y_" ~= nil
   conv(b, "stem", input, 3, { act = true, stride = 2 })
   for s, stage in ipairs(stages(rows[name])) do
@@ -103,11 +101,4 @@ local function build(name, opts)
 end
 
 
-for name in pairs(rows) do
-  ---The layers of a RegNet, as a table for lu.net.
-  ---@param opts? { classes?: integer, side?: integer, preprocessing?: string|table }
-  ---@return table
-  M[name] = function(opts) return build(name, opts) end
-end
-
-return M
+return Blocks.family(rows, build)

@@ -2,7 +2,6 @@
 ---Komodakis 2016), names as torchvision has them.
 local Blocks = require "lunette.models.blocks"
 
-local M = {}
 
 ---Units a stage; `deep` units have three convolutions, whose middle one has `groups`
 ---groups and `width` channels a group of 64.
@@ -77,7 +76,6 @@ end
 
 
 local function build(name, opts)
-  opts = opts or {}
   local b = Blocks.new()
   b:conv_bn { "conv1", bn = "bn1", filters = 64, kernel = 7, stride = 2, act = "relu",
               act_name = "relu" }
@@ -88,11 +86,4 @@ local function build(name, opts)
 end
 
 
-for name in pairs(rows) do
-  ---The layers of a ResNet, as a table for lu.net.
-  ---@param opts? { classes?: integer, side?: integer, preprocessing?: string|table }
-  ---@return table
-  M[name] = function(opts) return build(name, opts) end
-end
-
-return M
+return Blocks.family(rows, build)

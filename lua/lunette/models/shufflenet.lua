@@ -2,7 +2,6 @@
 ---go by, the other half through a depthwise unit, then both are shuffled.
 local Blocks = require "lunette.models.blocks"
 
-local M = {}
 
 ---Channels of the stages and of the last convolution.
 local widths = {
@@ -72,7 +71,6 @@ end
 
 
 local function build(name, opts)
-  opts = opts or {}
   local b, width, input = Blocks.new(), widths[name], 24
   local side = opts.side or 224
   side = type(side) == "table" and side or { side, side }
@@ -94,11 +92,4 @@ local function build(name, opts)
 end
 
 
-for name in pairs(widths) do
-  ---The layers of a ShuffleNet V2, as a table for lu.net.
-  ---@param opts? { classes?: integer, side?: integer, preprocessing?: string|table }
-  ---@return table
-  M[name] = function(opts) return build(name, opts) end
-end
-
-return M
+return Blocks.family(widths, build)

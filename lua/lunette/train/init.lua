@@ -5,6 +5,7 @@ local checkpoint = require "lunette.base.checkpoint"
 local core = require "lunette.core"
 local layers = require "lunette.layers"
 local modifiers = require "lunette.modifiers"
+local optimisers = require "lunette.base.optimisers"
 local options = require "lunette.base.options"
 
 local M = {}
@@ -59,17 +60,21 @@ function Optimiser:step(gradients, how)
   for key, value in pairs(how or {}) do o[key] = value end
   o.step = self.steps
   for name, p in pairs(self.params) do
-    if gradients[name] then self.apply(self, name, p, gradients[name], o) end
+    if gradients[name] then
+      local kept = {}
+      for i, k in ipairs(self.row.keeps) do kept[i] = self.state[k .. "." .. name] end
+      self.row.take(p, gradients[name], kept, o)
+    end
   end
 end
 
 
-local function optimiser(params, opts, moments, apply)
+local function optimiser(params, opts, which)
   local self = setmetatable({ params = params, options = opts, state = {}, steps = 0,
-                              apply = apply }, Optimiser)
+                              row = optimisers.rows[which] }, Optimiser)
   for name, p in pairs(params) do
-    for _, m in ipairs(moments) do
-      self.state[m .. "." .. name] = core.zeros(p:shape())
+    for i, t in ipairs(optimisers.state(which, p)) do
+      self.state[self.row.keeps[i] .. "." .. name] = t
     end
   end
   return self
@@ -84,9 +89,7 @@ end
 function M.adam(params, opts)
   opts = options.check("adam", opts, { rate = 1e-3, beta1 = 0.9, beta2 = 0.999,
                                        eps = 1e-8, decay = 0 })
-  return optimiser(params, opts, { "m", "v" }, function(self, name, p, g, o)
-    p:adam_(g, self.state["m." .. name], self.state["v." .. name], o)
-  end)
+  return optimiser(params, opts, "adam")
 end
 
 
@@ -97,9 +100,7 @@ end
 ---@return lunette.Optimiser
 function M.sgd(params, opts)
   opts = options.check("sgd", opts, { rate = 1e-2, momentum = 0.9, decay = 0 })
-  return optimiser(params, opts, { "v" }, function(self, name, p, g, o)
-    p:sgd_(g, self.state["v." .. name], o)
-  end)
+  return optimiser(params, opts, "sgd")
 end
 
 

@@ -30,32 +30,49 @@ local function check_kernel(b, kernel, w)
 end
 
 
-function M.Conv(b, x)
+---What both convolutions read: the map, the weight, and the attributes that both have.
+local function convolved(b, x)
   local v, w = live(b, x, 1), constant(b, x, 2, "weight")
   if #w.shape ~= 4 then
     b:fail("a weight of %d dimensions; only pictures are convolved", #w.shape)
   end
   v = pictures(b, v)
-  local kernel = { w.shape[3], w.shape[4] }
-  check_kernel(b, kernel, w)
-  local groups = attr(b, "group", "i", 1)
-  local stride = per_axis(b, "strides", 2, 1, 1)
-  local dilation = per_axis(b, "dilations", 2, 1, 1)
-  local before, after = padding(b, { v.shape[3], v.shape[4] }, kernel, stride, dilation)
-  if groups < 1 then b:fail("group %d", groups) end
-  if v.shape[2] ~= w.shape[2] * groups then
-    b:fail("%d channels, its weight wants %d", v.shape[2], w.shape[2] * groups)
-  end
+  local c = { kernel = { w.shape[3], w.shape[4] }, groups = attr(b, "group", "i", 1),
+              size = { v.shape[3], v.shape[4] } }
+  check_kernel(b, c.kernel, w)
+  c.stride = per_axis(b, "strides", 2, 1, 1)
+  c.dilation = per_axis(b, "dilations", 2, 1, 1)
+  if c.groups < 1 then b:fail("group %d", c.groups) end
+  return v, w, c
+end
+
+
+---The layer, without the attributes that are its defaults.
+local function convolution(b, x, kind, v, w, c)
   b:keep(b.own, "weight", w, w.shape)
-  if x[3] then b:keep(b.own, "bias", constant(b, x, 3, "bias"), { w.shape[1] }) end
-  local o = { filters = w.shape[1], kernel = kernel, bias = x[3] ~= nil or false }
-  if o.bias then o.bias = nil end
-  if groups ~= 1 then o.groups = groups end
-  if not same(stride, { 1, 1 }) then o.stride = stride end
-  if not same(dilation, { 1, 1 }) then o.dilation = dilation end
-  if not same(before, { 0, 0 }) or not same(after, { 0, 0 }) then o.padding = before end
-  if not same(before, after) then o.padding_end = after end
-  return b:layer("conv2d", { v }, o)
+  if x[3] then b:keep(b.own, "bias", constant(b, x, 3, "bias"), { c.filters }) end
+  local o = { filters = c.filters, kernel = c.kernel }
+  if not x[3] then o.bias = false end
+  if c.groups ~= 1 then o.groups = c.groups end
+  for _, key in ipairs { "stride", "dilation" } do
+    if not same(c[key], { 1, 1 }) then o[key] = c[key] end
+  end
+  if c.more and not same(c.more, { 0, 0 }) then o.output_padding = c.more end
+  local none = same(c.before, { 0, 0 }) and same(c.after, { 0, 0 })
+  if not none then o.padding = c.before end
+  if not same(c.before, c.after) then o.padding_end = c.after end
+  return b:layer(kind, { v }, o)
+end
+
+
+function M.Conv(b, x)
+  local v, w, c = convolved(b, x)
+  c.before, c.after = padding(b, c.size, c.kernel, c.stride, c.dilation)
+  if v.shape[2] ~= w.shape[2] * c.groups then
+    b:fail("%d channels, its weight wants %d", v.shape[2], w.shape[2] * c.groups)
+  end
+  c.filters = w.shape[1]
+  return convolution(b, x, "conv2d", v, w, c)
 end
 
 
@@ -87,32 +104,14 @@ end
 
 
 function M.ConvTranspose(b, x)
-  local v, w = live(b, x, 1), constant(b, x, 2, "weight")
-  if #w.shape ~= 4 then
-    b:fail("a weight of %d dimensions; only pictures are convolved", #w.shape)
-  end
-  v = pictures(b, v)
-  local kernel, groups = { w.shape[3], w.shape[4] }, attr(b, "group", "i", 1)
-  check_kernel(b, kernel, w)
-  local stride = per_axis(b, "strides", 2, 1, 1)
-  local dilation = per_axis(b, "dilations", 2, 1, 1)
-  local before, after, more = transposed_padding(b, { v.shape[3], v.shape[4] }, kernel,
-                                                 stride, dilation)
-  if groups < 1 then b:fail("group %d", groups) end
+  local v, w, c = convolved(b, x)
+  c.before, c.after, c.more = transposed_padding(b, c.size, c.kernel, c.stride,
+                                                 c.dilation)
   if v.shape[2] ~= w.shape[1] then
     b:fail("%d channels, its weight wants %d", v.shape[2], w.shape[1])
   end
-  local filters = w.shape[2] * groups
-  b:keep(b.own, "weight", w, w.shape)
-  if x[3] then b:keep(b.own, "bias", constant(b, x, 3, "bias"), { filters }) end
-  local o = { filters = filters, kernel = kernel, bias = x[3] == nil and false or nil }
-  if groups ~= 1 then o.groups = groups end
-  if not same(stride, { 1, 1 }) then o.stride = stride end
-  if not same(dilation, { 1, 1 }) then o.dilation = dilation end
-  if not same(more, { 0, 0 }) then o.output_padding = more end
-  if not same(before, { 0, 0 }) or not same(after, { 0, 0 }) then o.padding = before end
-  if not same(before, after) then o.padding_end = after end
-  return b:layer("conv_transpose2d", { v }, o)
+  c.filters = w.shape[2] * c.groups
+  return convolution(b, x, "conv_transpose2d", v, w, c)
 end
 
 
