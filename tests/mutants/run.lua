@@ -213,7 +213,8 @@ end
 ---C tests and specs that meet a C file, by the folder it is in; then all others.
 local near = {
   { "^engine/kernels/isa", { "test_isa" } },
-  { "^engine/kernels/", { "test_isa", "test_pool", "test_kernels", "threads" } },
+  { "^engine/kernels/", { "test_isa", "test_pool", "test_dense", "test_kernels",
+                         "threads" } },
   { "^engine/ops/relevance", { "modifier", "relevance" } },
   { "^engine/ops/", { "test_ops", "test_walk", "test_core", "tensor", "edges" } },
   { "^engine/picture/", { "test_image", "test_resize", "image", "canvas", "colormap",
