@@ -7,28 +7,46 @@ local t = dofile "tests/lua/support.lua"
 
 local cases = t.shared .. "/cases/files"
 local python = "/usr/bin/python3"
-local folder, done, want
 
 
-local function make(script, arguments)
-  local code, text = t.shell(("%s '%s/%s.py' %s"):format(python, cases, script,
-    arguments))
-  assert(code == 0, text)
+---Whether python3 has that module.
+local function has(module)
+  return t.other(("%s -c 'import %s'"):format(python, module)) == 0
 end
 
 
-local function there()
-  return t.exists(cases .. "/make_models.py")
-    and t.shell(python .. " -c 'import torch, h5py, numpy'") == 0
+---All files, by the scripts; answers of torch as NAME.npy, of two pictures `x64`.
+local function made(folder)
+  local function make(script, arguments)
+    local code, text = t.other(("%s '%s/%s.py' %s"):format(python, cases, script,
+      arguments))
+    assert(code == 0, text)
+  end
+  if not t.exists(cases .. "/make_models.py") or not has "torch, h5py" then
+    return false
+  end
+  local place = ("'%s'"):format(folder)
+  make("make_models", place)
+  for _, script in ipairs { "make_cifar_cnn", "make_keras3" } do make(script, place) end
+  for _, script in ipairs { "named_head", "odd_containers", "partial" } do
+    make("make_" .. script, place .. " " .. place)
+  end
+  make("make_bn", place)
+  if has "torchvision" then
+    make("make_feat_module", ("%s %s '%s'"):format(place, place, t.shared))
+    make("make_resnet", place)
+  end
+  t.other(("%s -c 'import numpy, sys; z = numpy.load(sys.argv[1] + \"/EXPECT.npz\"); "
+    .. "[numpy.save(sys.argv[1] + \"/\" + k + \".npy\", z[k]) for k in z]' %s")
+    :format(python, place))
 end
 
 
----Answers of torch by name, of two pictures `x64`.
-local function answers()
-  t.shell(("%s -c 'import numpy, sys; z = numpy.load(sys.argv[1] + \"/EXPECT.npz\"); "
-    .. "[numpy.save(sys.argv[1] + \"/\" + k + \".npy\", z[k]) for k in z]' '%s'")
-    :format(python, folder))
-  return function(name) return assert(lu.npy.read(folder .. "/" .. name .. ".npy")) end
+local folder, out, done
+
+
+local function want(name)
+  return assert(lu.npy.read(("%s/%s.npy"):format(folder, name)))
 end
 
 
@@ -82,8 +100,7 @@ local refused = {
 
 
 local function imported(name)
-  local out = folder .. "/" .. name .. ".out"
-  return import(folder .. "/" .. name, { out = out })
+  return import(folder .. "/" .. name, { out = out .. "/" .. name .. ".out" })
 end
 
 
@@ -96,20 +113,10 @@ end
 
 
 describe("a case of the reports", function()
-  if not there() then return pending "no reference material, or no torch and h5py" end
-  folder, done = t.folder()
-  local place = ("'%s'"):format(folder)
-  make("make_models", place)
-  for _, script in ipairs { "make_cifar_cnn", "make_keras3" } do make(script, place) end
-  for _, script in ipairs { "named_head", "odd_containers", "partial" } do
-    make("make_" .. script, place .. " " .. place)
-  end
-  make("make_bn", place)
-  if t.shell(python .. " -c 'import torchvision'") == 0 then
-    make("make_feat_module", ("%s %s '%s'"):format(place, place, t.shared))
-    make("make_resnet", place)
-  end
-  want = answers()
+  folder = t.kept("cases", ("'%s'/*.py"):format(cases),
+                  "python3-torch python3-torchvision python3-h5py", made)
+  if not folder then return pending "no reference material, or no torch and h5py" end
+  out, done = t.folder()
   teardown(done)
 
   for name, answer in pairs(right) do
@@ -146,7 +153,7 @@ describe("a case of the reports", function()
   end)
 
   it("is what --arch net.lua describes: bn.pth", function()
-    local own = t.spit(folder .. "/net.lua", [[
+    local own = t.spit(out .. "/net.lua", [[
       local function block(i, filters)
         local f = "features."
         return { f .. i, "conv2d", filters = filters, kernel = 3, padding = 1 },
@@ -162,7 +169,7 @@ describe("a case of the reports", function()
       end
       return { name = "own", input = { 3, 20, 20 }, layers = layers }]])
     local net = assert(lu.load(assert(import(folder .. "/bn.pth",
-      { arch = own, out = folder .. "/bn.out" }))))
+      { arch = own, out = out .. "/bn.out" }))))
     local run = net:run(want "bn_x")
     assert.is_true(run.output:detach():distance(want "bn_y") < 1e-5)
     assert.is_true(run:gradient({ score = 1 }):distance(want "bn_grad") < 1e-4)

@@ -15,35 +15,12 @@ local sanitized = (os.getenv("LUNETTE_BUILD") or ""):find("sanitize") ~= nil
 local quote = import.program.quote
 
 
-local function exists(path)
-  local f = io.open(path, "rb")
-  if f then f:close() end
-  return f ~= nil
-end
+local exists, read, spit = support.exists, support.read, support.spit
 
 
--- Other programs run without the sanitizer that this process may have loaded.
 local function shell(command, keep)
-  local pipe = io.popen(("%s { %s; } 2>&1; echo code $?"):format(
-    keep and "" or "export LD_PRELOAD=;", command), "r")
-  local text = pipe:read("a")
-  pipe:close()
-  return text:match("code (%d+)%s*$") == "0", text
-end
-
-
-local function read(path)
-  local f = assert(io.open(path, "rb"))
-  local bytes = f:read("a")
-  f:close()
-  return bytes
-end
-
-
-local function spit(path, bytes)
-  local f = assert(io.open(path, "wb"))
-  f:write(bytes)
-  f:close()
+  local code, text = (keep and support.shell or support.other)(command)
+  return code == 0, text
 end
 
 

@@ -43,7 +43,7 @@ describe("the gradient of full-size VGG16", function()
     local run <close> = assert(lu.load(weights)):run(scene(),
       { modifiers = { "linear" } })
     save_run(run, folder)
-    local code, text = t.shell(("/usr/bin/python3 tests/imposed.py '%s' '%s' 8 %s")
+    local code, text = t.other(("/usr/bin/python3 tests/imposed.py '%s' '%s' 8 %s")
       :format(weights, folder, table.concat(RULES, " ")))
     assert.equal(0, code, text)
     for _, rule in ipairs(RULES) do

@@ -5,7 +5,6 @@ local import = require "lunette.weights.import"
 local t = dofile "tests/lua/support.lua"
 
 local python = "/usr/bin/python3"
-local can = t.shell(python .. " -c 'import h5py, torch'") == 0
 
 
 ---The mean over pixels of the first channel or class.
@@ -21,16 +20,21 @@ end
 
 
 describe("a Keras file", function()
-  if not can then return pending "python3 with h5py and torch" end
-  local folder, done = t.folder()
-  local code, list = t.shell(("%s tests/keras/write.py '%s'"):format(python, folder))
-  assert(code == 0, list)
+  local folder = t.kept("keras", "tests/keras/write.py", "python3-torch python3-h5py",
+    function(to)
+      if t.other(python .. " -c 'import h5py, torch'") ~= 0 then return false end
+      local code, list = t.other(("%s tests/keras/write.py '%s'"):format(python, to))
+      assert(code == 0, list)
+      t.spit(to .. "/list", list)
+    end)
+  if not folder then return pending "python3 with h5py and torch" end
+  local list, outs, done = t.read(folder .. "/list"), t.folder()
   teardown(done)
 
   for name in list:gmatch "(%S+)\n" do
     it("is the network that it describes: " .. name, function()
-      local base = folder .. "/" .. name:gsub("%.%w+$", "")
-      local out = base .. ".safetensors"
+      local stem = name:gsub("%.%w+$", "")
+      local base, out = folder .. "/" .. stem, ("%s/%s.safetensors"):format(outs, stem)
       local path, report = import(folder .. "/" .. name, { out = out, sums = {
         sha256 = ("0"):rep(64) } })
       assert.equal(out, path, tostring(report))

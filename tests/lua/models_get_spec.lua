@@ -3,6 +3,7 @@
 local json = require "lunette.base.json"
 local lfs = require "lfs"
 local quote = require("lunette.weights.import.program").quote
+local t = dofile "tests/lua/support.lua"
 
 local source = require("lfs").currentdir() .. "/tests/data/import/zip.pth"
 
@@ -10,28 +11,11 @@ local source = require("lfs").currentdir() .. "/tests/data/import/zip.pth"
 local function exists(path) return lfs.attributes(path) ~= nil end
 
 
--- Other programs run without the sanitizer that this process may have loaded.
+local read, spit = t.read, t.spit
+
+
 local function shell(command, keep)
-  local pipe = io.popen(("%s { %s; } 2>&1; echo code $?"):format(
-    keep and "" or "export LD_PRELOAD=;", command), "r")
-  local text = pipe:read("a")
-  pipe:close()
-  return tonumber(text:match("code (%d+)%s*$")), text
-end
-
-
-local function read(path)
-  local f = assert(io.open(path, "rb"))
-  local bytes = f:read("a")
-  f:close()
-  return bytes
-end
-
-
-local function spit(path, bytes)
-  local f = assert(io.open(path, "wb"))
-  f:write(bytes)
-  f:close()
+  return (keep and t.shell or t.other)(command)
 end
 
 

@@ -22,7 +22,7 @@ for n in range(1, 9):
 ]]
 
 local python = "/usr/bin/python3"
-local can = t.shell(python .. " -c 'from PIL import ImageOps'") == 0
+local can = t.other(python .. " -c 'from PIL import ImageOps'") == 0
 
 
 describe("a photograph turned by its camera", function()
@@ -31,7 +31,7 @@ describe("a photograph turned by its camera", function()
   setup(function()
     folder, done = t.folder()
     t.spit(folder .. "/make.py", script)
-    local code, text = t.shell(("%s '%s/make.py' '%s'"):format(python, folder, folder))
+    local code, text = t.other(("%s '%s/make.py' '%s'"):format(python, folder, folder))
     assert(code == 0, text)
     net = assert(lu.load "glyphs")
   end)

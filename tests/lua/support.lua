@@ -128,6 +128,33 @@ function M.own(seed)
 end
 
 
+---The tensors of a safetensors file, by name.
+---@return table<string, lunette.Tensor>
+function M.tensors(path)
+  local file, found = assert(core.weights(path)), {}
+  for i, e in ipairs(file:list()) do found[e.name] = file:tensor(i) end
+  return found
+end
+
+
+---Gives a network the tensors that stand under its layers' names or aliases, as
+---torchvision's state dicts have them.
+function M.fill(net, found)
+  for _, layer in ipairs(net:layers()) do
+    for _, q in ipairs(layer.params) do
+      local v
+      for _, name in ipairs { layer.name, table.unpack(layer.aliases) } do
+        v = v or found[name .. "." .. q.key] or found[name .. "_" .. q.key]
+          or name == q.key and found[name]
+      end
+      net.params[q.name] = assert(v, q.name .. " is not in the file")
+        :view(table.unpack(q.shape))
+    end
+  end
+  return net
+end
+
+
 ---n random inputs of a network, as photographs are after preprocessing.
 function M.input(net, n, seed)
   return core.normal(seed or 3, 0, { n or 1, table.unpack(net.input) })
@@ -197,13 +224,46 @@ function M.read(path)
 end
 
 
----Runs a shell command without the sanitizer's preloading of the shell itself;
----returns the exit code and what was printed (stderr too).
+---Runs a shell command; returns the exit code and what was printed (stderr too).
 function M.shell(command)
   local pipe = io.popen("{ " .. command .. "\n} 2>&1", "r")
   local text = pipe:read "a"
   local _, _, code = pipe:close()
   return code, text
+end
+
+
+---The same for other people's programs, which run without the sanitizer that this
+---process may have loaded.
+function M.other(command) return M.shell("export LD_PRELOAD=; " .. command) end
+
+
+---A folder of files that other people's programs make of these sources and nothing
+---else: kept below the build folder, and made again when a source or one of the Debian
+---packages changes. Tests only read it.
+---@param name string
+---@param sources string    files, as the shell sees them
+---@param packages string   Debian's: "python3-torch python3-h5py"
+---@param make fun(folder: string): boolean?   false: it cannot be made here
+---@return string? folder
+function M.kept(name, sources, packages, make)
+  local build = os.getenv "LUNETTE_BUILD" or M.project .. "/build/release"
+  local base = (build:match "^(.*/build)/[^/]+$" or build) .. "/kept"
+  local _, sum = M.other(("{ cat %s; dpkg-query -W %s; } 2>&1 | sha256sum"):format(
+    sources, packages))
+  local folder = ("%s/%s-%s"):format(base, name, sum:sub(1, 16))
+  if M.exists(folder .. "/made") then return folder end
+  local unique = os.tmpname()
+  local part = folder .. "." .. unique:match "[^/_]*$"
+  os.remove(unique)
+  M.shell(("rm -rf '%s/%s-'*; mkdir -p '%s'"):format(base, name, part))
+  if make(part) == false then
+    M.shell(("rm -rf '%s'"):format(part))
+    return nil
+  end
+  M.spit(part .. "/made", "")
+  M.shell(("mv '%s' '%s'"):format(part, folder))
+  return folder
 end
 
 

@@ -33,13 +33,13 @@ end
 
 describe("against torch", function()
   local python = "/usr/bin/python3"
-  if t.shell(python .. " -c 'import torchvision'") ~= 0 then
-    return pending "python3 with torchvision"
-  end
-  local files, remove = t.folder()
-  local code, said = t.shell(("%s tests/zoo/vit.py '%s'"):format(python, files))
-  assert(code == 0, said)
-  teardown(remove)
+  local files = t.kept("vit", "tests/zoo/vit.py", "python3-torch python3-torchvision",
+    function(to)
+      if t.other(python .. " -c 'import torchvision'") ~= 0 then return false end
+      local code, said = t.other(("%s tests/zoo/vit.py '%s'"):format(python, to))
+      assert(code == 0, said)
+    end)
+  if not files then return pending "python3 with torchvision" end
 
   local function read(name)
     return assert(lu.npy.read(files .. "/" .. name .. ".npy"))
@@ -47,20 +47,7 @@ describe("against torch", function()
 
   ---The network with the weights of a state dict, which are imported as they are.
   local function loaded()
-    local net, found = small(), {}
-    local file = assert(core.weights(files .. "/vit.safetensors"))
-    for i, e in ipairs(file:list()) do found[e.name] = file:tensor(i) end
-    for _, layer in ipairs(net:layers()) do
-      for _, q in ipairs(layer.params) do
-        local v
-        for _, name in ipairs { layer.name, table.unpack(layer.aliases) } do
-          v = v or found[name .. "." .. q.key] or found[name .. "_" .. q.key]
-            or name == q.key and found[name]
-        end
-        net.params[q.name] = assert(v, q.name):view(table.unpack(q.shape))
-      end
-    end
-    return net
+    return t.fill(small(), t.tensors(files .. "/vit.safetensors"))
   end
 
   local net, run

@@ -5,38 +5,20 @@
 --   lua5.4 tests/zoo/compare.lua FOLDER NAME...
 --
 -- Exits with 1 where logits are more than 1e-5 (relative L2) away.
-local core = require "lunette.core"
 local lu = require "lunette"
+local t = dofile "tests/lua/support.lua"
 
 local folder, failed = arg[1], false
 
 
----Tensors of a safetensors file, by name.
-local function tensors(path)
-  local file, found = assert(core.weights(path)), {}
-  for i, e in ipairs(file:list()) do found[e.name] = file:tensor(i) end
-  return found
-end
-
-
 for i = 2, #arg do
   local path = ("%s/%s"):format(folder, arg[i])
-  local want = tensors(path .. ".golden.safetensors")
-  local weights = tensors(path .. ".safetensors")
+  local want = t.tensors(path .. ".golden.safetensors")
+  local weights = t.tensors(path .. ".safetensors")
   local net = assert(lu.net(lu.models[arg[i]] { side = 96 }))
+  t.fill(net, weights)
   local count = 0
-  for _, layer in ipairs(net:layers()) do
-    for _, q in ipairs(layer.params) do
-      local value
-      for _, name in ipairs { layer.name, table.unpack(layer.aliases) } do
-        value = value or weights[name .. "." .. q.key] or weights[name .. "_" .. q.key]
-          or name == q.key and weights[name]
-      end
-      assert(value, q.name .. " is not in the file")
-      net.params[q.name] = value:view(table.unpack(q.shape))
-      count = count + value:size()
-    end
-  end
+  for _, v in pairs(net.params) do count = count + v:size() end
   local total = 0
   for name, w in pairs(weights) do -- auxiliary heads are of training
     if not name:find "^aux%d" and not name:find "^AuxLogits" then
