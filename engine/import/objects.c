@@ -208,7 +208,7 @@ static int tensor(imp_machine *m, imp_value *args) {
   return LUN_OK;
 }
 
-/* A tensor that learns: the tensor itself will do. */
+/* torch.nn.Parameter: the tensor that it wraps. */
 static int parameter(imp_machine *m, imp_value *args) {
   if (args->n < 1 ||
       (args->item[0]->kind != IMP_TENSOR && args->item[0]->kind != IMP_OPAQUE))

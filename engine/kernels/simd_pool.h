@@ -22,8 +22,8 @@
 
 typedef uint8_t bvec __attribute__((vector_size(VL)));
 
-/* best, k = the maximum of best and v, and its tap: the first maximum stays, but
-** a NaN wins. */
+/* best, k = the maximum of best and v, and its tap; of equal values the first, and
+** NaN counts as the largest. */
 INLINE void take_maximum(vec v, ivec l, vec *best, ivec *k) {
   ivec c = (v != v) | (v > *best);
   *best = (vec)(((ivec)v & c) | ((ivec)*best & ~c));

@@ -17,7 +17,7 @@ static const lun_attrdef linear_attrs[] = {
     {.name = NULL},
 };
 
-/* What is said when it would fit the other way round. */
+/* The end of a message where the transposed weight would fit. */
 static const char *const other_layout[] = {
     "; of shape (in, out) it is weight_layout in_out",
     "; of shape (out, in) it is weight_layout out_in"};
@@ -87,8 +87,9 @@ static void finish_row(void *arg, int64_t row) {
     y[i] = lun_gate_at(j->gate, row * j->size + i, y[i]);
 }
 
-/* y (rows, out) = x (rows, in) op(w), a picture at a time: how BLAS rounds a row
-** depends on how many there are, and a picture alone is to be as in a batch. */
+/* y (rows, out) = x (rows, in) op(w), a picture at a time: BLAS rounds a row
+** differently in products of different heights, and a picture's result must not
+** depend on its batch. */
 static int many_products(const lun_node *n, int copies, int tw, int64_t in,
                          int64_t out, const float *x, float *y, lun_err *err) {
   int64_t pictures = n->in[0]->dim[0] * copies;

@@ -53,9 +53,9 @@ static sizes measure(const lun_node *n) {
   }
   steps(a, &s, s.a);
   steps(b, &s, s.b);
-  /* One matrix b for all: the rows of a sample, one after the other, are one
-  ** product. Those of several samples are not: how BLAS rounds a row depends on
-  ** how many there are, and a sample alone is to be as in a batch. */
+  /* Where b is one matrix, all rows of a sample are one product.  Samples are not
+** joined: BLAS rounds a row differently in products of different heights, and a
+** sample's result must not depend on its batch. */
   if (b->ndim == 2 && !s.ta && s.nd > 0 && s.count > 0) {
     s.m *= s.count / s.dim[0], s.count = s.dim[0], s.nd = 1;
     s.a[0] = s.m * s.k;

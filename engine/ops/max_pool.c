@@ -41,8 +41,8 @@ int ops_maxpool2x2(const lun_node *n) {
          is_maxpool2x2(&w);
 }
 
-/* best and its tap k give way to v with tap l: the first maximum stays, but
-** a NaN wins.  Plain selections, one at a time: compilers vectorise those. */
+/* Replaces best and its tap k by v and l where v is larger, or NaN; of equal
+** values the first stays.  Plain selections, one at a time: compilers vectorise those. */
 #define TAKE(v, l, best, k)                                                    \
   do {                                                                         \
     k = (v) != (v) ? (l) : k;                                                  \

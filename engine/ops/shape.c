@@ -8,8 +8,8 @@
 
 /* ---- the same values in the same order (`is_view`) ---------------------- */
 
-/* Nothing to compute: infer made the view.  The tape never calls it; a caller that
-** runs an operator without a tape does. */
+/* infer made the view, so nothing is computed.  Only called for operators that are
+** run without a tape. */
 static int view_forward(lun_node *n, lun_err *err) {
   (void)n, (void)err;
   return LUN_OK;

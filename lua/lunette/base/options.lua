@@ -109,7 +109,7 @@ function opt.any(default, text, check)
 end
 
 
----The same option, without effect on the result: not part of its story.
+---A copy of the option marked as having no effect on the result; stories leave it out.
 ---@param option lunette.Option
 ---@return lunette.Option
 function opt.quiet(option)

@@ -65,8 +65,8 @@ function M.start(what, total, wish)
 end
 
 
----The wish of part k of several that are as long as each other: a function hears of the
----whole.
+---The `progress` option for part k of `parts` equally long parts of some work: a
+---function is told how much of the whole is done.
 ---@param wish? boolean|function
 ---@param k integer
 ---@param parts integer
@@ -119,8 +119,9 @@ end
 Bar.__close = Bar.done
 
 
----What a layer costs for one sample, in multiplications; writing a value counts as
----many of them as it takes on the machines we know.
+---The cost of a layer for one sample, in multiplications. Writing an output value
+---counts as 200 of them for a convolution or dense layer, as 20 for all others
+---(measured).
 local function cost(layer)
   local n, values = 1, 1
   for _, d in ipairs(layer.shape) do values = values * d end

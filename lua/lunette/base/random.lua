@@ -36,7 +36,7 @@ local function arguments(what, ...)
 end
 
 
----Seed and stream; without a seed the next stream that no call had.
+---Seed and stream; without a seed a stream that no call had before.
 local function source(o)
   if o.seed then return o.seed, o.stream or 0 end
   calls = calls + 1

@@ -46,8 +46,8 @@ local function find(list)
 end
 
 
----Pictures whose classes the network knows; where its classes have no names that we
----have pictures of, the photographs, as what the network takes them for.
+---Pictures of classes that the network has, with their ids; where we have pictures of
+---none of its classes, the photographs, with the class "predicted".
 local function known_to(net)
   if net.labels == "imagenet" then return find(photographs) end
   local labels, found = require "lunette.score.labels", {}

@@ -22,7 +22,7 @@ local function alike(a, b)
 end
 
 
----Was the picture made of this story? Its own lies beside it.
+---Is this the story of the picture at `path`? It is read from the .json beside it.
 local function is_of(path, story)
   local text = files.read((path:gsub("%.png$", ".json")))
   local record = text and json.decode(text)

@@ -148,7 +148,8 @@ local function negative_share(cam)
 end
 
 
----The signed map at the layer's size, or what is finished already.
+---The signed map at the layer's size; with several layers or `aug_smooth` the finished
+---map, since single maps are finished before they are averaged.
 local function explain(row, run, o)
   if row.score then o.score = row.score(run, o) end
   if #o.layer > 0 then
@@ -203,7 +204,7 @@ local function options_of(row)
 end
 
 
----The first of the layers.
+---The earliest of the layers, the first whose value is wanted.
 local function first_of(_, o)
   local first = #o.layer == 0 and o.layer or o.layer[1]
   for _, layer in ipairs(o.layer) do

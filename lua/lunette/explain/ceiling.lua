@@ -41,9 +41,10 @@ function M.new(bytes, most, what)
 end
 
 
----How many copies to take now. What is held beside them, and what the last batches
----took, says how many fit; a fixed part that all share makes the guess too small, never
----too large: a/n + b a copy, times n', is at most a + b n' for n' <= n and above.
+---How many copies the next batch may have: the ceiling less what is held now, divided
+---by the bytes a copy took in the last batch. The first batch has one copy. A batch of
+---n takes a + b n bytes, where a is shared; so a/n + b a copy overestimates a larger
+---batch.
 ---@return integer
 function Ceiling:size()
   if not self.bytes then return self.most end
@@ -56,7 +57,7 @@ function Ceiling:size()
 end
 
 
----A batch of k is done: what did it take?
+---Measures what a batch of k took; raises where a single copy is over the ceiling.
 ---@param k integer
 function Ceiling:done(k)
   if not self.bytes then return end

@@ -43,7 +43,8 @@ local function watch(start, budget)
 end
 
 
----The whole: what came before the first report, and the rest at the pace of what came.
+---The estimate for the whole call: what was used before the first report of progress,
+---plus what was used since, extrapolated to all of the work.
 local function reckoned(seen)
   local before, now, whole = seen.first, seen.last, {}
   for key in pairs(now) do

@@ -22,9 +22,9 @@ local function remedy(layer)
 end
 
 
----Why hardly any gradient comes through the softmax: the most probable class is sure,
----or p (1 - p) of the class that is explained, the largest part of its gradient's share
----of the logit's, is below 1e-6; nil where neither holds.
+---Why hardly any gradient comes through a softmax or sigmoid, as text: the largest
+---probability is over 0.9999, or p (1 - p), by which the logit's gradient is
+---multiplied, is below 1e-6 for the explained class. Nil where neither holds.
 local function saturated(run, o, image)
   local kind = run.output_layer.kind
   if kind ~= "softmax" and kind ~= "sigmoid" then return nil end

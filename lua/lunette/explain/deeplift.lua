@@ -22,7 +22,7 @@ local NEAR = 1e-10 -- as captum: below it the slope itself
 local POINTS = 16  -- of the mean slope of what is not one value from one value
 
 
----A reference's value as often as there are seeds.
+---The reference's value repeated along the first dimension, once for each seed of t.
 local function like(value, t)
   local times = t:dim(1) // value:dim(1)
   if times == 1 then return value end
@@ -32,7 +32,7 @@ local function like(value, t)
 end
 
 
----a / b, and where b is 0 (nearly) what `other` gives.
+---a / b, and what `other()` gives where |b| < NEAR.
 local function ratio(a, b, other)
   local near = b:abs():lt(NEAR)
   local share = a / (b + near)
@@ -57,7 +57,8 @@ end
 
 local rules = {}
 
----One value from one value: difference by difference.
+---The rescale rule of functions of one value: (difference of the output) / (difference
+---of the input).
 function rules.rescale(node, dy, ref)
   local change = node.output - like(ref.output, node.output)
   return dy * ratio(change, node.input - like(ref.input, node.input),
@@ -65,10 +66,10 @@ function rules.rescale(node, dy, ref)
 end
 
 
----A slope over the planes of t that only tells equals apart: of values that differ by
----roundings alone the first in row-major order is then the largest in any window. (A
----constant baseline makes such windows everywhere, and a fast convolution rounds the
----same sum differently at different places.)
+---Breaks ties: takes a slope off the planes of t that is as small as rounding errors,
+---so that of equal values in a window the first in row-major order is the largest. (A
+---constant baseline has equal values everywhere, and a fast convolution rounds the same
+---sum differently at different places.)
 local function first_wins(t, kernel)
   if t:dim() ~= 4 then return t end
   local h, w = t:dim(3), t:dim(4)
@@ -81,8 +82,9 @@ local function first_wins(t, kernel)
 end
 
 
----The larger (or smaller) of several: what rose over the reference's is due to the
----picture's winner, what fell to the reference's.
+---The rule of a maximum (or minimum) of several inputs: the part of the difference by
+---which the output lies above the reference's is given to the input that wins in the
+---picture, the part below it to the input that wins in the reference.
 local function winner(beyond)
   return function(node, dy, ref)
     local sign = beyond == "maximum" and 1 or -1
@@ -98,8 +100,8 @@ end
 rules.largest, rules.smallest = winner "maximum", winner "minimum"
 
 
----The mean slope on the way from the reference; what the quadrature misses of the
----difference is shared by the inputs' squares.
+---The gradient averaged along the straight path from the reference (POINTS points). The
+---error of that quadrature is divided among the inputs by their squared differences.
 function rules.path(node, dy, ref)
   local from = like(ref.input, node.input)
   local by, mean = node.input - from, nil

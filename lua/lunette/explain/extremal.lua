@@ -18,8 +18,8 @@ function M.areas(o)
 end
 
 
----What a mask of that area looks like whose values are as these are ordered: 1 at the
----largest, 0 at all others (K,1,H,W).
+---The masks' ideal (K,1,H,W): 1 at the largest values of each mask, as many as its area
+---asks for, and 0 at all others.
 local function wanted(mask, areas)
   local n = mask:size() // #areas
   local want = core.zeros(#areas, n)

@@ -168,9 +168,10 @@ local function is_run(subject)
 end
 
 
----The last map; of a Vision Transformer what its last attention reads: behind that the
----score depends on the class token alone. Who asks for tf-keras-vis by name gets what
----that takes: the last convolution, which differs where a batch norm or a sum follows.
+---The default of `layer`: the last map; of a Vision Transformer the tokens that its
+---last attention reads, since behind it the score depends on the class token alone.
+---Where the caller names the dialect tf-keras-vis, the last convolution, as that
+---program has it.
 local function default_layer(net, o)
   local attentions = tokens.attentions(net)
   if #attentions > 0 then return attentions[#attentions].tokens end

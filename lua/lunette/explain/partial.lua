@@ -62,7 +62,8 @@ local function shape_of(net, name)
 end
 
 
----Do all windows lie inside of what is read? (Those of a pooling with ceil need not.)
+---Does every window lie inside the layer's padded input? (With `ceil_mode` some do
+---not.)
 local function lies_inside(layer, w, shape)
   for d = 1, 2 do
     local last = (w[d].size - 1) * w[d].stride + w[d].kernel
@@ -72,7 +73,8 @@ local function lies_inside(layer, w, shape)
 end
 
 
----Has the layer's value of a place to do with what it reads there, and no more?
+---Does the layer work place by place, so that its value at a place depends on its
+---inputs at that place alone?
 local function keeps_places(layer, shape)
   return is_by_place(layer)
     and shape[2] == layer.shape[2] and shape[3] == layer.shape[3]
@@ -182,7 +184,7 @@ local function needed(net, output)
 end
 
 
----Does everything after the n-th layer read it alone, of those up to it?
+---Do the layers after the n-th read none of the first n layers but the n-th?
 local function is_gate(list, n)
   local before = { input = true }
   for i = 1, n - 1 do before[list[i].name] = true end
@@ -206,8 +208,8 @@ local function computable(net, list)
 end
 
 
----Of the layers that parts may be joined at the one that saves most, how much, and its
----place.
+---The layer at which joining the parts saves most: its index in the list, and the share
+---of the whole cost that is left.
 local function best_join(net, list, many, rects)
   local saved, best = 0, { saved = 0 }
   for n, layer in ipairs(many) do

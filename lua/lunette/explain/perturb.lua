@@ -127,8 +127,9 @@ local function image_of(run, o, spec, i)
 end
 
 
----How masks that cover a rectangle are run: what it reaches alone, where that is
----cheaper and the scores ask for outputs; nil: whole.
+---The plan (partial.lua) for masks that change the picture in a rectangle alone: only
+---what that rectangle reaches is computed. Nil where whole passes are cheaper, or where
+---a score looks at an inner layer.
 local function plan_of(run, o, spec, first)
   local masks = not o.from and spec.masks and masks_of(spec, first)
   if not masks or not masks.box or kept_for(o.loop.scores) then return nil end

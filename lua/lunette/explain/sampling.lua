@@ -41,8 +41,8 @@ function M.weighted(weights)
 end
 
 
----Ways to make one of n values, by name: fold and finish of M.fold. What finishes a
----total leaves it as it is: it may be taken up again.
+---Reductions of n values by name: the `fold` and `finish` of M.fold. `finish` does not
+---change the total, which may be in a checkpoint.
 ---@type table<string, fun(n: integer): function, function>
 M.reductions = {
   mean = function(n)

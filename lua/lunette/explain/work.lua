@@ -199,7 +199,7 @@ function M.open(run, row, o)
 end
 
 
----The k-th of a call's scores is explained now.
+---From now on the k-th of the call's scores is explained.
 ---@param run lunette.Run
 ---@param k integer
 function M.turn(run, k)
@@ -250,7 +250,8 @@ local function new_loop(run, spec, list, work, n)
 end
 
 
----The part of a loop: of the call's own scores all at once, of another one alone.
+---The loop for a score: one that serves all scores of the call where it is one of them,
+---else one for that score alone.
 ---@param run lunette.Run
 ---@param spec { name?: string, score?: lunette.Score, wrap?: function,
 ---  alone?: boolean }   wrap: makes of a score the one that is asked; alone: which

@@ -54,7 +54,7 @@ function Dice:colour()
 end
 
 
----A map of uniform noise (1,c,h,w), every time another one.
+---A map of uniform noise (1,c,h,w), a new one in every call.
 function Dice:noise(c, h, w)
   self.maps = self.maps + 1
   return core.uniform(self.seed, self.stream + (self.maps << 40), 1, c, h, w)

@@ -129,9 +129,10 @@ end
 -- shapes and parameters ----------------------------------------------------------
 
 
----What the operator takes: what each input is, then the parameters in its order.
----`of` gives a layer's value by its place in `from`, `param` a parameter, `number` what
----stands for a number; the count comes second, since an optional one may be nil.
+---The operator's arguments: its inputs, then the parameters in the operator's order.
+---`of` has the layers' values by place in `from`, `param` the parameters by key,
+---`number(v)` makes an input of a number. Returns the list and its length, since
+---optional parameters may be nil.
 local function arguments(layer, of, param, number)
   local list, n = {}, 0
   if layer.operands then
@@ -160,7 +161,7 @@ local function attributes(kind, layer, n, opts)
 end
 
 
----What the operator says to these shapes; raises with the layer's name.
+---The output's shape for these input shapes; raises with the layer's name.
 local function ask(kind, layer, list, opts)
   local ok, shape, message = pcall(core.shape, kind.op, list, opts)
   if not ok then fail(layer, "%s", tostring(shape)) end
@@ -169,7 +170,7 @@ local function ask(kind, layer, list, opts)
 end
 
 
----The layer's shape for a batch of n, which it begins with.
+---The layer's output shape for a batch of n, batch included.
 local function shape_of(kind, layer, inputs, params, n)
   local of, own = {}, {}
   for i, shape in ipairs(inputs) do of[i] = { n, table.unpack(shape) } end
@@ -205,7 +206,7 @@ local function touches_batch(layer, dims)
 end
 
 
----Operators of these work on every picture by itself.
+---Does the layer's kind treat every picture of a batch by itself, whatever its shape?
 local function by_picture(layer)
   return M.is(layer, "weighted") or M.is(layer, "pooling")
     or M.is(layer, "normalisation")

@@ -4,10 +4,9 @@ local opt = require("lunette.base.options").opt
 local perturb = require "lunette.explain.perturb"
 local tokens = require "lunette.explain.tokens"
 
----AblationCAM (Ramaswamy et al. 2020): a channel weighs as much as the score falls, as
----a
----share of it, when the channel is taken out. Only what follows the layer is run again,
----once a channel.
+---AblationCAM (Ramaswamy et al. 2020): a channel's weight is the relative fall of the
+---score when the channel is taken out, (S - S without it) / S. Only what follows the
+---layer is run again, once a channel.
 ---Caveat: the share is of the score itself: a score near 0 makes it any number.
 ---Example:
 ---  local net = lu.load "glyphs"

@@ -27,7 +27,8 @@ local function quantile(g, fraction)
 end
 
 
----Features that fell behind the band go to its lower edge.
+---Moves features that have covered less of their way than the share `low` to that
+---share.
 local function catch_up(x, w, low)
   for k = 1, #x do
     local span = w.x[k] - w.b[k]

@@ -6,8 +6,9 @@ local sampling = require "lunette.explain.sampling"
 local ops = core.ops
 
 
----What a step of the path changes of the score, shared by the squares of the gradient
----at its beginning. Values are rows: the gradient, then the score.
+---A fold over the points of the path: each step's change of the score is divided among
+---the values in proportion to the squared gradient at its beginning. A row is the
+---gradient (n numbers), then the score.
 local function fold_steps(n)
   return function(total, row)
     local g, value = row:narrow { dim = 1, start = 1, length = n }, row:get(n + 1)

@@ -19,9 +19,10 @@ local function take_largest(open)
 end
 
 
----A part in its context: `around` is what stays beside it (a list of nodes, each with
----those before it), `without` and `with` the scores before and after it comes, `weight`
----the share of the orders that look so.
+---A part in its context: `around` is the coalition that it joins (a linked list of
+---nodes by `before`), `without` and `with` are the scores of the coalition without and
+---with the part, `weight` is the share of all orders in which it joins just this
+---coalition.
 local function part(node, around, without, with, weight)
   return { node = node, around = around, without = without, with = with,
            weight = weight, worth = math.abs(with - without) * weight }
@@ -39,8 +40,8 @@ local function mask_of(around, h, w)
 end
 
 
----Divides parts: asks for the scores with either half first, and opens both halves in
----both contexts.
+---Halves parts: asks for the scores where either half joins first, and puts both
+---halves, each in both contexts, among the open parts.
 local function divide(list, ask, open)
   local asked = {}
   for _, p in ipairs(list) do
@@ -85,8 +86,9 @@ local function values_of(root, ask, evals, h, w)
 end
 
 
----How many pictures there are to look at until all parts are divided, or `evals`: two
----for each part and context, of which a part has twice as many as the whole it is of.
+---How many pictures are looked at until no part can be halved any more, at most
+---`evals`: two for each part and context. A half has twice as many contexts as its
+---whole.
 local function count_of(root, evals)
   local count, parts = 2, { { node = root, contexts = 1 } }
   local n = 0
@@ -103,13 +105,12 @@ local function count_of(root, evals)
 end
 
 
----Partition SHAP (Lundberg's shap; Owen 1977): Shapley values where parts come
----together: the picture is halved again and again, across its longer side, and of the
----orders in which pixels may come only those count in which each half comes as a whole.
----That part
----is divided next whose share of the score is largest, until `evals` pictures were
----looked at. (N,H,W), signed; it sums to S(x) - S(baseline). With `segments` the leaves
----are those: halves are of their list, along the longer extent of their centres.
+---Partition SHAP (Lundberg's shap; Owen 1977): Owen values of a hierarchy: the picture
+---is halved again and again, across its longer side, and of all orders in which pixels
+---may join only those count in which each half joins as a whole. The part whose share
+---of the score is largest is halved next, until `evals` pictures were looked at.
+---(N,H,W), signed; it sums to S(x) - S(baseline). With `segments` the leaves are those:
+---halves are of their list, along the longer extent of their centres.
 ---Caveat: how the picture is halved is a choice that changes the answer; and what was
 ---  not divided has one value all over.
 ---Example:

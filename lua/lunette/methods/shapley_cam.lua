@@ -42,8 +42,8 @@ local function gain(run, A, z, how)
 end
 
 
----The layer whose values the score is a smooth function of, and that function: before
----a softmax or sigmoid that the run ends in, which belongs to the score.
+---The layer whose values z the score is a function of, and that function. A softmax or
+---sigmoid at the end of the run counts as a part of the function.
 local function scored_of(run, o)
   local score = scores.resolve(o.score, run)
   local scored = score.layer and run.net:activated(score.layer)
@@ -56,8 +56,8 @@ local function scored_of(run, o)
 end
 
 
----Is the score linear in the values z, so that H is 0? Its slope is the same at z and
----anywhere near.
+---Is the score linear in z, so that H is 0? Compares its gradient at z and at a point
+---nearby.
 local function is_linear(slope, z)
   local step = STEP * math.max(1, z:stats().l2) / math.sqrt(z:size())
   return slope(z + core.normal(1, 0, z:shape()) * step):same(slope(z))

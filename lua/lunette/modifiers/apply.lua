@@ -54,7 +54,7 @@ local function with_zeros(rule)
 end
 
 
----Gives `node` a rule, which may be another modifier's.
+---Sets the rule of a layer's nodes; the rule may be a modifier, whose rule it then is.
 local function assign(rules, node, m, rule)
   if modifier.is(rule) then
     m = { name = m.name, params = rule.params }

@@ -1,6 +1,7 @@
----How relevance goes through what is no weighted layer: functions of one value hand it
----on, sums share it by what was summed, products share it by operand. Kinds that no
----entry means and whose gradient loses relevance are refused, by name.
+---Relevance through layers without weights: functions of one value pass it on, sums
+---divide it in proportion to their terms, products divide it between their operands. A
+---kind of layer without a rule, whose gradient would lose relevance, is refused by
+---name.
 local core = require "lunette.core"
 local layers = require "lunette.layers"
 
@@ -27,7 +28,7 @@ local function computed_from(net, name, source)
 end
 
 
----What an operand is a multiple of: x, where it is x * 0.5.
+---The layer behind multiplications and divisions by constants: x for x * 0.5.
 local function multiple_of(net, name)
   local layer = net:layer(name)
   while layer and #layer.from == 1 and (layer.kind == "mul" or layer.kind == "div") do
@@ -52,8 +53,8 @@ local function size_of(net, name)
 end
 
 
----Which of two operands the value is, the other one saying how much of it passes: x of
----x * f(x), the larger one of two shapes, the numerator. Nil: both alike.
+---Which operand of a product or quotient is the signal, the other one being its gate or
+---scale: x of x * f(x), the one of the larger shape, the numerator. Nil: neither.
 local function signal(layer, net)
   local a, b = layer.from[1], layer.from[2]
   if #layer.from ~= 2 or layer.operands then return nil end

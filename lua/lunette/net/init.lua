@@ -211,7 +211,8 @@ local function behind_output(p, net)
 end
 
 
----Kinds whose values are no map of their own, but another layer's.
+---Does the layer only rearrange or rescale another layer's map (a pooling, padding,
+---dropout, softmax, resizing), so that `last_map` looks further back?
 local function passes_on(layer)
   for _, word in ipairs { "pooling", "padding", "dropout", "probability",
                           "resizing" } do

@@ -72,8 +72,8 @@ local function new(net, x, opts, start)
 end
 
 
----A run without its values, where copies of the pictures are run instead: what is
----asked of it, and for how many.
+---A run without values, for methods that run copies of the pictures instead: it has the
+---network, the pictures, the modifiers and the outputs' layers.
 ---@param net lunette.Net
 ---@param x lunette.Tensor
 ---@param mods lunette.Modifier[]   forward modifiers

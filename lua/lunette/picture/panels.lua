@@ -14,7 +14,7 @@ local M = {}
 -- which of the two it is ---------------------------------------------------------
 
 
----Without a story: three channels are a picture, which its values must be too.
+---The kind of a tensor without a story, by its shape: three channels are a picture.
 local function kind_of_tensor(t, columns)
   local s = t:shape()
   if #s == 4 and s[2] == 3 then return "picture" end
@@ -26,7 +26,7 @@ local function kind_of_tensor(t, columns)
 end
 
 
----A map says itself what it is.
+---The kind of a tensor with a story.
 local function kind_told(t) return drawn.kind(t) == "picture" and "picture" or "map" end
 
 

@@ -8,7 +8,7 @@ local M = {}
 
 local probability = { softmax = true, log_softmax = true, sigmoid = true }
 
----These hand on the numbers that they get.
+---Kinds of layers that change no number.
 local same_numbers = { flatten = true, dropout = true }
 
 

@@ -5,8 +5,9 @@ local core = require "lunette.core"
 local probability = require "lunette.score.probability"
 
 
----Of one unit that stands for two classes: for class 1 the value itself, for class
----0 what it is 0 for: of a probability 1 - p, of the value before it -v.
+---The value of class 1 or 0, one a sample, of a single unit that stands for two
+---classes: the unit's value v for class 1; for class 0 it is 1 - v of a probability, -v
+---of a logit.
 local function of_one_unit(output, ids, is_probability)
   local sign, offset = core.ones(output:shape()), core.zeros(output:shape())
   for i, id in ipairs(ids) do

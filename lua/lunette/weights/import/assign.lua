@@ -24,7 +24,7 @@ local function find(by_name, layer, key)
 end
 
 
----These hand on the numbers that they get.
+---Kinds of layers that change no number.
 local passes = { dropout = true, identity = true }
 
 

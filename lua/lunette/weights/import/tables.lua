@@ -156,8 +156,8 @@ local function is_asked(name, given)
 end
 
 
----The body of an architecture among the modules, and how much of it or beside it is
----wrong; nil where not even its first layer is there.
+---Compares an architecture's layers before the head with the modules: `wrong` counts
+---those that are missing or unknown. Nil where its first layer is missing.
 local function compared(name, mods)
   local arch = models[name]()
   if not first_of(arch, mods) then return nil end

@@ -211,7 +211,8 @@ local function all(list, check)
 end
 
 
----What is before what, as the file or the names themselves have it; nil: neither.
+---A comparison of two modules by their order in the file or by their names; nil where
+---neither tells.
 local function ranks(list, given)
   local rank, stem = {}, list[1] and list[1].name:gsub("[%d_.]+$", "")
   for i, name in ipairs(given.layer_names or {}) do rank[name] = i end
