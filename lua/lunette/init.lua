@@ -55,12 +55,14 @@ lazy.concepts = from "explain.concepts"
 lazy.relevance = from "explain.relevance"
 lazy.metrics = from "metrics"
 lazy.metric = from("explain.metric", "new")
+lazy.control = from("explain.controls", "control")
 lazy.glyphs = from "glyphs"
 lazy.features = from "features"
 lazy.activation_maximization = from("features.activation_maximization", "run")
 -- pictures
 lazy.image = from "picture.image"
 lazy.canvas = from "picture.canvas"
+lazy.mosaic = function() return require "lunette.picture.mosaic" end
 lazy.colormap = from "picture.colormap"
 lazy.npy = from "picture.npy"
 lazy.show = from("picture.show", "show")

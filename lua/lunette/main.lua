@@ -7,6 +7,7 @@ usage: lunette                             the REPL
        lunette summary MODEL               print a network's layers
        lunette import FILE                 turn a model file into ours
        lunette methods [NAME...]           the methods: paper, cost, dialects
+       lunette metrics [NAME...]           the metrics: what maps are judged by
        lunette models [get NAME]           models known and installed
        lunette --version | --help]]
 
@@ -26,7 +27,7 @@ end
 package.path, package.cpath = elsewhere(package.path), elsewhere(package.cpath)
 
 local commands = { explain = true, summary = true, import = true, models = true,
-                   methods = true, demo = true }
+                   methods = true, metrics = true, demo = true }
 
 
 local function complain(message)

@@ -121,6 +121,11 @@ describe("pages of the methods", function()
     end)
   end
 
+  it("and that of the metrics say what the rows say", function()
+    local text = page.read(page.metrics_path)
+    assert.equal(page.renewed(text), text, "docs/metrics.md is behind: `make pages`")
+  end)
+
   it("lead to pages and files that are there", function()
     for _, from in ipairs(pages()) do
       local dir = from:match "^(.*)/" or "."

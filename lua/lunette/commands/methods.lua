@@ -1,10 +1,10 @@
 ---`lunette methods`: every method with its paper, its dialects, and what it costs with
 ---this network on this machine.
 local cli = require "lunette.commands.cli"
-local flags = require "lunette.commands.method_flags"
+local families = require("lunette.explain.method").families
 local json = require "lunette.base.json"
+local listing = require "lunette.commands.listing"
 local methods = require "lunette.methods"
-local rows = require "lunette.base.rows"
 local text = require "lunette.base.text"
 
 local LINE = "%-27s %9s %8s %9s %9s"
@@ -22,34 +22,6 @@ local function parser()
   p:flag("--json", "for programs: an array of objects, options included")
   p:option("--threads", "threads"):convert(tonumber)
   return p
-end
-
-
----Rows by family, then by name, and those of no family last.
-local function in_order(names)
-  local rank, list = {}, { table.unpack(names) }
-  for i, family in ipairs(require("lunette.explain.method").families) do
-    rank[family] = i
-  end
-  table.sort(list, function(a, b)
-    local x, y = rank[methods[a].family] or 99, rank[methods[b].family] or 99
-    if x ~= y then return x < y end
-    return a < b
-  end)
-  return list
-end
-
-
----The names asked for, or nil and what is wrong.
-local function names_of(o)
-  local all = rows.names(methods)
-  for _, name in ipairs(o.name) do
-    if not methods[name] then
-      return nil, ("method '%s' not found%s (there are: %s)"):format(name,
-        require("lunette.base.suggest").after(name, all), flags.enumerate(all))
-    end
-  end
-  return #o.name > 0 and o.name or in_order(all)
 end
 
 
@@ -127,27 +99,13 @@ local function line_of(row, cost)
 end
 
 
----Words in lines of 88 columns, each after four blanks.
-local function say_wrapped(words)
-  local line = "   "
-  for word in words:gmatch "%S+" do
-    if #line + #word > 87 then
-      text.say(line)
-      line = "   "
-    end
-    line = line .. " " .. word
-  end
-  text.say(line)
-end
-
-
 local function print_row(row, cost, message)
   text.say(line_of(row, cost))
-  say_wrapped(row.paper or "")
+  listing.say_wrapped(row.paper or "")
   if #row.dialects > 0 then
-    say_wrapped("dialects: " .. table.concat(row.dialects, ", "))
+    listing.say_wrapped("dialects: " .. table.concat(row.dialects, ", "))
   end
-  if message then say_wrapped("no cost: " .. message) end
+  if message then listing.say_wrapped("no cost: " .. message) end
 end
 
 
@@ -171,21 +129,10 @@ end
 -- as JSON ------------------------------------------------------------------------
 
 
-local function option_record(option)
-  local default = option.default
-  if type(default) == "table" or type(default) == "function" then default = nil end
-  return { type = option.type, default = default, text = option.text,
-           choices = option.list and json.array { table.unpack(option.list) } or nil,
-           least = option.least ~= math.mininteger and option.least or nil,
-           most = option.most }
-end
-
-
 local function record(row, cost, message)
-  local all = {}
-  for key, option in pairs(row.options) do all[key] = option_record(option) end
   return { name = row.name, family = row.family, draws = row.draws, paper = row.paper,
-           dialects = json.array { table.unpack(row.dialects) }, options = all,
+           dialects = json.array { table.unpack(row.dialects) },
+           options = listing.option_records(row),
            cost = cost, error = message }
 end
 
@@ -219,7 +166,7 @@ end
 return function(args)
   local o = parser():parse(args)
   if o.threads then require("lunette.core").threads(o.threads) end
-  local names, message = names_of(o)
+  local names, message = listing.names(methods, "method", families, o.name)
   if not names then
     text.complain(message, "lunette methods")
     return 64

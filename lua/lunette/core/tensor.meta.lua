@@ -5,6 +5,8 @@
 ---`+ - * / ^` work too. t[i] is the ith row (a view), or a number of a vector.
 ---@class lunette.Tensor
 ---@field story? table       maps: how they were made
+---@field origin? table      maps: what made them, to call it again: row, opts, net,
+---  images, run_modifiers
 ---@field pictures? lunette.Tensor[]   inputs: what they show, (3,H,W) of 0..255
 local Tensor = {}
 

@@ -356,6 +356,8 @@ local function tell(row, map, run, o, facts)
     story[key] = value
   end
   map.story = story
+  map.origin = { row = row, opts = o.given, net = run.net, images = run.images,
+                 run_modifiers = run.modifiers }
   return map
 end
 

@@ -3,18 +3,25 @@
 ---and the single numbers.
 ---
 ---  return metric {
----    name = "energy", needs = "mask",
+---    name = "energy", needs = "mask", family = "mask", better = "higher",
 ---    value = function(map, mask) return inside / total end,
 ---  }
+local again = require "lunette.explain.again"
 local options = require "lunette.base.options"
+local opt = options.opt
 
 local M = {}
 
 ---@class lunette.Metric
 ---@field name string
----@field needs? "mask"|"map"|"run"   masks of the maps' shape (over 0.5 is the object);
----  other maps; the run that is explained; nothing
----@field options? table       name -> option
+---@field needs? "mask"|"map"|"run"|"method"   masks of the maps' shape (over 0.5 is the
+---  object); other maps; the run that is explained; the run and the method, which is
+---  called again; nothing
+---@field family? string       of M.families
+---@field better? "higher"|"lower"   which end is the good one, where there is one
+---@field paper? string
+---@field channels? boolean    maps with channels, (N,C,H,W), will do
+---@field options? table       name -> option; entries without a key name shared options
 ---@field value fun(map: lunette.Tensor, other: any, o: table): number, any ...
 ---  of one map (H,W); what it gives after the number comes as further lists
 ---@field title? string        heading of a table's column
@@ -22,6 +29,33 @@ local M = {}
 local Metric = {}
 Metric.__index = Metric
 Metric.__name = "lunette.Metric"
+
+
+---What metrics look at, in the order in which listings have them: the object's mask;
+---what the network says without the pixels; what becomes of the map when the picture
+---changes a little; how much there is to read; whether it depends on the weights and
+---the class; how alike two maps are.
+M.families = { "mask", "faithfulness", "robustness", "complexity", "sanity",
+               "likeness" }
+
+
+---Options that many metrics have, by name.
+M.shared = {
+  score = opt.score("predicted", "class id or name, predicted, or a score; of a map "
+    .. "that says which class it explains, that one"),
+  modifiers = opt.any({}, "linear: the logit instead of the probability"),
+  batch = opt.quiet(opt.count(16, "pictures at a time")),
+  seed = opt.count(0, "of the random numbers", math.mininteger),
+  method = opt.any(false, "what made the map: a method's name or row, or "
+    .. "function(run, { score =, modifiers = }); a map of Lunette's knows it",
+    function(v)
+      local ok = type(v) == "string" or type(v) == "function" or type(v) == "table"
+      return v and not ok and "a method or a function" or nil
+    end),
+  with = opt.any({}, "the method's options", function(v)
+    return type(v) ~= "table" and "a table of options" or nil
+  end),
+}
 
 
 function Metric.__tostring(row) return "metric " .. row.name end
@@ -32,6 +66,22 @@ local others = {
   map = { name = "other", type = "lunette.Tensor", text = "map of the same shape" },
   run = { name = "run", type = "lunette.Run", text = "of the pictures, as explained" },
 }
+others.method = others.run
+
+
+---Options by name: the row's own and the shared ones that it names.
+local function expand(row)
+  local full = {}
+  for key, value in pairs(row.options or {}) do
+    if math.type(key) == "integer" then
+      full[value] = M.shared[value]
+        or error(("metric '%s': no shared option '%s'"):format(row.name, value), 3)
+    else
+      full[key] = value
+    end
+  end
+  return full
+end
 
 ---What help says of a call.
 Metric.signature = {
@@ -57,11 +107,12 @@ function M.new(spec)
   local ok = type(spec) == "table" and type(spec.name) == "string"
     and type(spec.value) == "function" and (spec.needs == nil or others[spec.needs])
   if not ok then
-    error('metric: expected { name =, needs = "mask"|"map"|"run", value = function }',
-          2)
+    error('metric: expected { name =, needs = "mask"|"map"|"run"|"method", '
+          .. 'value = function }', 2)
   end
-  local row = { options = {} }
+  local row = {}
   for key, value in pairs(spec) do row[key] = value end
+  row.options = expand(row)
   return setmetatable(row, Metric)
 end
 
@@ -69,13 +120,36 @@ end
 local function text(t) return "(" .. table.concat(t:shape(), ",") .. ")" end
 
 
-local function check_map(what, map)
-  if not options.is_tensor(map) or map:dim() < 2 or map:dim() > 3 then
-    error(("%s: maps are (N,H,W) or (H,W), got %s"):format(what,
-          options.is_tensor(map) and text(map) or type(map)), 4)
+---What is wrong with a map's shape, or nil.
+local function wrong_shape(row, map)
+  if not options.is_tensor(map) then return type(map) end
+  local most = row.channels and 4 or 3
+  if map:dim() >= 2 and map:dim() <= most then return nil end
+  local advice = "; sum or choose the channels: map:sum { dims = { 2 } }"
+  return text(map) .. (map:dim() == 4 and advice or "")
+end
+
+
+local function check_map(row, map)
+  local wrong = wrong_shape(row, map)
+  if wrong then
+    error(("%s: maps are %s(N,H,W) or (H,W), got %s"):format(row.name,
+          row.channels and "(N,C,H,W), " or "", wrong), 4)
   end
   if not map:detach():stats().finite then
-    error(("%s: the map holds NaN or infinity"):format(what), 4)
+    error(("%s: the map holds NaN or infinity"):format(row.name), 4)
+  end
+end
+
+
+---Of a batch map i, of a single one that.
+local function part(t, map, i) return map:dim() > 2 and t[i] or t end
+
+
+local function check_run(what, map, run)
+  local n = map:dim() > 2 and map:dim(1) or 1
+  if getmetatable(run) ~= require("lunette.net.run").Run or run:count() ~= n then
+    error(("%s: expected a run of %d images"):format(what, n), 5)
   end
 end
 
@@ -88,29 +162,25 @@ local others_of = {
             options.is_tensor(mask) and text(mask) or type(mask)), 4)
     end
     local object = mask:detach():gt(0.5)
-    return function(i) return map:dim() == 3 and object[i] or object end
+    return function(i) return part(object, map, i) end
   end,
   map = function(what, map, other)
     if not options.is_tensor(other) or text(map) ~= text(other) then
       error(("%s: maps of the same shape expected, got %s and %s"):format(what,
             text(map), options.is_tensor(other) and text(other) or type(other)), 4)
     end
-    return function(i) return map:dim() == 3 and other[i] or other end
+    return function(i) return part(other:detach(), map, i) end
   end,
   run = function(what, map, run)
-    local n = map:dim() == 3 and map:dim(1) or 1
-    if getmetatable(run) ~= require("lunette.net.run").Run or run:count() ~= n then
-      error(("%s: expected a run of %d images"):format(what, n), 4)
-    end
+    check_run(what, map, run)
     return function(i) return { run = run, i = i } end
   end,
+  method = function(what, map, run, o)
+    check_run(what, map, run)
+    local made = again.new(what, map, run, o)
+    return function(i) return { run = run, i = i, again = made } end
+  end,
 }
-
-
-local function check_other(row, map, other)
-  if not row.needs then return function() end end
-  return others_of[row.needs](row.name, map, other)
-end
 
 
 ---Adds what the value function gave for map i to the lists.
@@ -124,24 +194,33 @@ local function collect(lists, i, number, ...)
 end
 
 
+---What scores and modifiers mean. A map says which classes it explains.
+local function resolve(o, map, given)
+  local told = map.story and map.story.classes
+  if o.score then
+    local mine = (given or {}).score == nil and type(told) == "table" and told[1]
+    o.score = require("lunette.score").of(mine and told or o.score)
+  end
+  if o.modifiers then
+    o.modifiers = require("lunette.modifiers.named").list(o.modifiers)
+  end
+end
+
+
 ---@param map lunette.Tensor   (N,H,W) or (H,W)
 ---@param other any
 ---@param opts? table
 ---@return number mean, any[] values
 function Metric.__call(row, map, other, opts)
   if not row.needs and opts == nil then opts = other end
-  check_map(row.name, map)
+  check_map(row, map)
   local o = options.check(row.name, opts, row.options, 3)
-  if o.score then o.score = require("lunette.score").of(o.score) end
-  if o.modifiers then
-    o.modifiers = require("lunette.modifiers.named").list(o.modifiers)
-  end
-  local get = check_other(row, map, other)
+  resolve(o, map, opts)
+  local get = row.needs and others_of[row.needs](row.name, map, other, o)
   map = map:detach()
-  local n, sum, lists = map:dim() == 3 and map:dim(1) or 1, 0, {}
+  local n, sum, lists = map:dim() > 2 and map:dim(1) or 1, 0, {}
   for i = 1, n do
-    local one = map:dim() == 3 and map[i] or map
-    sum = sum + collect(lists, i, row.value(one, get(i), o))
+    sum = sum + collect(lists, i, row.value(part(map, map, i), get and get(i), o))
   end
   return sum / n, table.unpack(lists)
 end

@@ -11,7 +11,8 @@ local metric = require("lunette.explain.metric").new
 ---  local map = lu.gradcam(run, { modifiers = { "linear" } })
 ---  print((lu.metrics.deletion(map, run, { steps = 10, baseline = "blur" })))
 return metric {
-  name = "deletion", needs = "run", options = curves.options,
+  name = "deletion", needs = "run", title = "deletion", family = "faithfulness",
+  better = "lower", paper = "Petsiuk et al. 2018, RISE", options = curves.options,
   value = function(map, case, o)
     local area, curve = curves.curve(map, case, o, false)
     return area, area, curve

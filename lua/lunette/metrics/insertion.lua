@@ -11,7 +11,8 @@ local metric = require("lunette.explain.metric").new
 ---  local map = lu.gradcam(run, { modifiers = { "linear" } })
 ---  print((lu.metrics.insertion(map, run, { steps = 10, baseline = "blur" })))
 return metric {
-  name = "insertion", needs = "run", options = curves.options,
+  name = "insertion", needs = "run", title = "insertion", family = "faithfulness",
+  better = "higher", paper = "Petsiuk et al. 2018, RISE", options = curves.options,
   value = function(map, case, o)
     local area, curve = curves.curve(map, case, o, true)
     return area, area, curve

@@ -20,7 +20,9 @@ end
 ---reports it: Choe et al. 2020, MaxBoxAcc's search, here with masks and exact). Gives
 ---the mean, and for each map the union and the threshold: the object is map >= it.
 return metric {
-  name = "iou", needs = "mask", title = "best IoU %",
+  name = "iou", needs = "mask", title = "best IoU %", family = "mask",
+  better = "higher",
+  paper = "Choe et al. 2020, Evaluating weakly supervised object localization methods",
   value = function(map, mask)
     local order, values = map:view(map:size()):argsort()
     local best, threshold = best_cut(values:totable(), order:totable(),

@@ -17,7 +17,8 @@ end
 ---backprop"): is the largest value on the object? Of equal ones the first counts. Gives
 ---the share of hits, and true or false for each map.
 return metric {
-  name = "pointing", needs = "mask", title = "pointing %",
+  name = "pointing", needs = "mask", title = "pointing %", family = "mask",
+  better = "higher", paper = "Zhang et al. 2016, Top-down neural attention",
   options = {
     tolerance = opt.number(0, "pixels: also a hit when the object is nearer than that "
       .. "(the paper and TorchRay use 15)"),

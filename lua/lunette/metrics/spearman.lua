@@ -12,6 +12,7 @@ local rank_correlation = require "lunette.tensors.rank_correlation"
 ---  local a = lu.tensor { { 1, 2 }, { 3, 4 } }
 ---  print((lu.metrics.spearman(a, a * a))) -- 1
 return metric {
-  name = "spearman", needs = "map", title = "Spearman",
+  name = "spearman", needs = "map", title = "Spearman", family = "likeness",
+  channels = true, paper = "Spearman 1904; of maps, Adebayo et al. 2018, Sanity checks",
   value = rank_correlation,
 }

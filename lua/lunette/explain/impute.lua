@@ -1,0 +1,72 @@
+---Noisy linear imputation (Rong et al. 2022, "ROAD"): removed pixels get the values of
+---which each is the weighted mean of its neighbours (1/6 beside and above, 1/12 at the
+---corners, those inside the picture): a smooth surface over the kept ones, so that
+---where pixels are missing cannot be read from the picture. Solved by conjugate
+---gradients, all pictures and channels at once.
+local core = require "lunette.core"
+local ops = core.ops
+
+local M = {}
+
+local CLOSE, MOST = 1e-6, 2000 -- relative residual, rounds
+
+local kernel = core.tensor { { 1 / 12, 1 / 6, 1 / 12 }, { 1 / 6, 0, 1 / 6 },
+                             { 1 / 12, 1 / 6, 1 / 12 } }:view(1, 1, 3, 3)
+
+
+---The weighted sum of the eight neighbours inside.
+local function around(t) return ops.conv2d(t, kernel, { padding = 1 }) end
+
+
+---A sum a plane, (M,1,1,1).
+local function each(t) return t:sum { dims = { 2, 3, 4 }, keepdims = 1 } end
+
+
+---Solves A v = b, where A v = (degree v - around(v)) on removed pixels, from v on.
+local function solve(v, b, gone, degree)
+  local function apply(t) return (degree * t - around(t)) * gone end
+  local tiny = core.full(1e-30, 1)
+  local r = b - apply(v)
+  local z = r / degree
+  local p, rho = z, each(r * z)
+  local goal = each(b * b / degree):maximum(tiny) * (CLOSE * CLOSE)
+  for _ = 1, MOST do
+    if rho:le(goal):min():item() > 0 then break end
+    local q = apply(p)
+    local alpha = rho / each(p * q):maximum(tiny)
+    v = v + p * alpha
+    r = r - q * alpha
+    z = r / degree
+    local after = each(r * z)
+    p = z + p * (after / rho:maximum(tiny))
+    rho = after
+  end
+  return v
+end
+
+
+---Pictures whose removed pixels are filled in.
+---@param x lunette.Tensor       (k,C,H,W), or (1,C,H,W) for all masks
+---@param removed lunette.Tensor (k,1,H,W): 1 where a pixel is removed, not everywhere
+---@param noise? number          deviation of normal noise that filled pixels get (0)
+---@param seed? integer
+---@return lunette.Tensor        (k,C,H,W)
+function M.linear(x, removed, noise, seed)
+  local k, c, h, w = removed:dim(1), x:dim(2), x:dim(3), x:dim(4)
+  local shape = { k, c, h, w }
+  local all = x:expand { shape = shape }:reshape { k * c, 1, h, w }
+  local gone = removed:expand { shape = shape }:reshape { k * c, 1, h, w }
+  local degree = around(core.ones(1, 1, h, w))
+  local kept = all * (1 - gone)
+  -- the surface's differences from the kept pixels' mean: b is small where that is near
+  local count = each(1 - gone):maximum(core.ones(1))
+  local mean = each(kept) / count
+  local b = around((all - mean) * (1 - gone)) * gone
+  local filled = solve(core.zeros(k * c, 1, h, w), b, gone, degree) + mean
+  if noise and noise > 0 then
+    filled = filled + core.normal(seed or 0, 0, k * c, 1, h, w) * noise
+  end
+  return (kept + filled * gone):reshape(shape)
+end
+
+return M

@@ -1,0 +1,69 @@
+---Subsets of a picture's values, drawn at random or in the order of a map: what is
+---taken away, and what a map says of it.
+local core = require "lunette.core"
+
+local M = {}
+
+
+---`count` random subsets of `size` of `n` values: indices from 1, one a row.
+---@param seed integer
+---@param count integer
+---@param size integer
+---@param n integer
+---@return number[][]
+function M.random(seed, count, size, n)
+  local list = {}
+  for k = 1, count do
+    local order = core.uniform(seed, k, n):argsort():totable()
+    list[k] = table.move(order, 1, math.min(size, n), 1, {})
+  end
+  return list
+end
+
+
+---The values of a map in its order, `size` after `size`: those of the largest first.
+---@param map lunette.Tensor
+---@param size integer
+---@return number[][]
+function M.in_order(map, size)
+  local order, list = map:view(map:size()):argsort():totable(), {}
+  for first = 1, #order, size do
+    local last = math.min(first + size - 1, #order)
+    list[#list + 1] = table.move(order, first, last, 1, {})
+  end
+  return list
+end
+
+
+---Masks that are 0 on a subset and 1 elsewhere, of the picture's shape.
+---@param list number[][]
+---@param shape integer[]   (C,H,W)
+---@return lunette.Masks
+function M.masks(list, shape)
+  local n = shape[1] * shape[2] * shape[3]
+  return { count = #list, get = function(first, k)
+    local all = core.ones(k, n)
+    for j = 1, k do
+      local row = all[j]
+      for _, at in ipairs(list[first + j - 1]) do row[math.floor(at)] = 0 end
+    end
+    return all:view(k, table.unpack(shape))
+  end }
+end
+
+
+---The sums of a map over subsets.
+---@param list number[][]
+---@param map lunette.Tensor
+---@return number[]
+function M.sums(list, map)
+  local values, sums = map:reshape { map:size() }:totable(), {}
+  for k, one in ipairs(list) do
+    local sum = 0
+    for _, at in ipairs(one) do sum = sum + values[math.floor(at)] end
+    sums[k] = sum
+  end
+  return sums
+end
+
+return M
