@@ -190,6 +190,52 @@ static float normal_cdf(float x) {
 static float gelu_slope(float x) {
   return normal_cdf(x) + x * 0.39894228f * expf(-0.5f * x * x);
 }
-RELU_LIKE(gelu, (x * normal_cdf(x)), (g * gelu_slope(x)))
-OPERATOR(gelu, "gelu(x): x Phi(x), Phi the normal distribution (erf form)",
+
+/* With u = c (x + k x^3): (1 + tanh u) / 2 + x (1 - tanh^2 u) c (1 + 3 k x^2) / 2 */
+static const float gelu_c = 0.79788456f, gelu_k = 0.044715f;
+static float gelu_tanh(float x) {
+  return tanhf(gelu_c * (x + gelu_k * x * x * x));
+}
+static float gelu_tanh_slope(float x) {
+  float t = gelu_tanh(x);
+  return 0.5f * (1.0f + t) +
+         0.5f * x * (1.0f - t * t) * gelu_c * (1.0f + 3.0f * gelu_k * x * x);
+}
+RELU_LIKE(gelu, p > 0 ? 0.5f * x * (1.0f + gelu_tanh(x)) : (x * normal_cdf(x)),
+          p > 0 ? g * gelu_tanh_slope(x) : (g * gelu_slope(x)))
+
+static const char *const approximations[] = {"none", "tanh", NULL};
+static const lun_attrdef gelu_attrs[] = {
+    {"approximate", .at = 0, .count = 1, .words = approximations},
+    {.name = NULL},
+};
+OPERATOR(gelu,
+         "gelu(x, approximate = none): x Phi(x), Phi the normal distribution "
+         "(by erf); tanh: x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2",
+         gelu_attrs, ops_same);
+
+/* ---- pieces of lines ---------------------------------------------------- */
+
+/* 0 > v, not v > 0: a NaN must stay visible. */
+static float to_unit(float v) {
+  return 0.0f > v ? 0.0f : (v > 1.0f ? 1.0f : v);
+}
+
+SIGMOIDAL(hard_sigmoid, to_unit(p *x + q),
+          p *x + q > 0 && p * x + q < 1.0f ? g * p : 0.0f)
+
+static const lun_attrdef hard_attrs[] = {
+    {.name = "alpha", .at = 0, .count = 1, .fallback = 1.0 / 6},
+    {.name = "beta", .at = 1, .count = 1, .fallback = 0.5},
+    {.name = NULL},
+};
+OPERATOR(hard_sigmoid,
+         "hard_sigmoid(x, alpha = 1/6, beta = 1/2): alpha x + beta, at least 0 "
+         "and at most 1",
+         hard_attrs, ops_same);
+
+/* x (x + 3) / 6 between -3 and 3: slope x / 3 + 1/2 */
+RELU_LIKE(hard_swish, (x * to_unit(x / 6.0f + 0.5f)),
+          x <= -3.0f ? 0.0f : (x >= 3.0f ? g : g * (x / 3.0f + 0.5f)))
+OPERATOR(hard_swish, "hard_swish(x): x hard_sigmoid(x), 0 below -3, x above 3",
          NULL, ops_same);

@@ -33,6 +33,14 @@ static const literal literals[] = {
     {"elu", "alpha=0.5", "3", V{-1, 0, 2}, V{-0.31606028f, 0, 2}, 1e-6, NULL},
     {"silu", "", "3", V{-1, 0, 2}, V{-0.26894142f, 0, 1.76159416f}, 1e-6, NULL},
     {"gelu", "", "3", V{-1, 0, 2}, V{-0.15865525f, 0, 1.95449974f}, 1e-6, NULL},
+    {"gelu", "approximate=1", "3", V{-1, 0, 2}, V{-0.15880801f, 0, 1.95459769f},
+     1e-6, NULL},
+    /* torch.nn.functional.hardsigmoid, hardswish */
+    {"hard_sigmoid", "", "4", V{-4, -1, 2, 5}, V{0, 1 / 3.0f, 5 / 6.0f, 1},
+     1e-6, NULL},
+    {"hard_sigmoid", "alpha=0.2", "3", V{-4, 1, 5}, V{0, 0.7f, 1}, 1e-6, NULL},
+    {"hard_swish", "", "4", V{-4, -1, 2, 5}, V{0, -1 / 3.0f, 5 / 3.0f, 5}, 1e-6,
+     NULL},
     {"abs", "", "3", V{-1, 0, 2}, V{1, 0, 2}, 0, NULL},
     {"neg", "", "2", V{1, -2}, V{-1, 2}, 0, NULL},
     {"square", "", "2", V{-3, 0.5f}, V{9, 0.25f}, 0, NULL},
@@ -195,6 +203,8 @@ static void slopes_are_those_of_pytorch(void) {
     const char *op;
     float want[3];
   } slopes[] = {
+      {"hard_sigmoid", {1 / 6.0f, 1 / 6.0f, 1 / 6.0f}},
+      {"hard_swish", {1 / 6.0f, 2 / 3.0f, 7 / 6.0f}},
       {"gelu", {-0.08331547f, 0.86749512f, 1.08523180f}},
       {"silu", {0.07232949f, 0.73996119f, 1.09078425f}},
       {"tanh", {0.41997434f, 0.78644773f, 0.07065083f}},
@@ -202,7 +212,7 @@ static void slopes_are_those_of_pytorch(void) {
       {"elu", {0.36787944f, 1, 1}},
       {"sigmoid", {0.19661193f, 0.23500371f, 0.10499359f}},
   };
-  for (int k = 0; k < 6; k++) {
+  for (int k = 0; k < 8; k++) {
     opcase c;
     float g[3], *dx[LUN_MAXIN] = {g}, dy[3] = {1, 1, 1};
     opcase_make(&c, slopes[k].op, "", "3");
@@ -355,6 +365,9 @@ static void nan_stays_nan(void) {
       {"leaky_relu", "", "4"},
       {"elu", "", "4"},
       {"gelu", "", "4"},
+      {"gelu", "approximate=1", "4"},
+      {"hard_sigmoid", "", "4"},
+      {"hard_swish", "", "4"},
       {"softplus", "", "4"},
       {"abs", "", "4"},
       {"sign", "", "4"},

@@ -60,7 +60,7 @@ describe("backward modifiers", function()
 
   it("work for every unit of the relu family", function()
     for _, kind in ipairs { "relu", "leaky_relu", "relu6", "elu", "silu", "gelu",
-                            "softplus" } do
+                            "hard_swish", "softplus" } do
       local net = assert(lu.net { input = { 6 }, layers = {
         { "a", "linear", units = 8 }, { "act", kind }, { "b", "linear", units = 3 } } })
       local run = net:init(4):run(t.input(net, 2))

@@ -99,6 +99,7 @@ local tensor_methods = {
                             { stride = 2, padding = 1, output_padding = 1, dilation = 1,
                               groups = 1 } } },
   dropout = { m, { 0.5 } },
+  hard_sigmoid = { m, { 0.2, 0.5 } },
   elu = { m, { 1.5 } }, leaky_relu = { m, { 0.1 } }, pow = { m, { 2.5 } },
   expand = { shape = true, ones(1, 6), { 4, 6 }, { { 4, 6 } } },
   flatten = { x, { 2 } }, flip = { m, { 1 }, { { dims = { 1, 2 } } } },

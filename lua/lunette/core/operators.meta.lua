@@ -140,7 +140,8 @@ function Tensor:gather(...) end
 ---@return lunette.Tensor
 function Tensor:ge(...) end
 
----gelu(x): x Phi(x), Phi the normal distribution (erf form)
+---gelu(x, approximate = none): x Phi(x), Phi the normal distribution (by erf); tanh:
+---x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2
 ---@param ... any   other operands, then attributes by position or in a table
 ---@return lunette.Tensor
 function Tensor:gelu(...) end
@@ -159,6 +160,16 @@ function Tensor:global_max_pool(...) end
 ---@param ... any   other operands, then attributes by position or in a table
 ---@return lunette.Tensor
 function Tensor:gt(...) end
+
+---hard_sigmoid(x, alpha = 1/6, beta = 1/2): alpha x + beta, at least 0 and at most 1
+---@param ... any   other operands, then attributes by position or in a table
+---@return lunette.Tensor
+function Tensor:hard_sigmoid(...) end
+
+---hard_swish(x): x hard_sigmoid(x), 0 below -3, x above 3
+---@param ... any   other operands, then attributes by position or in a table
+---@return lunette.Tensor
+function Tensor:hard_swish(...) end
 
 ---identity(x): x, as a node of its own
 ---@param ... any   other operands, then attributes by position or in a table

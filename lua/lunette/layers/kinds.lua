@@ -136,6 +136,8 @@ local rows = {
   softplus = { keras = "Activation" },
   silu = { keras = "Activation" },
   gelu = { keras = "Activation" },
+  hard_sigmoid = { keras = "Activation" },
+  hard_swish = { keras = "Activation" },
   log_softmax = { keras = "Activation" },
   leaky_relu = { keras = "LeakyReLU" },
   elu = { keras = "ELU" },

@@ -66,33 +66,8 @@ function Blocks:excite(name, o)
   self:add { name .. ".fc1", "conv2d", filters = o.squeeze, kernel = 1 }
   self:add { name .. ".activation", o.act }
   self:add { name .. ".fc2", "conv2d", filters = o.channels, kernel = 1 }
-  if o.gate == "hard_sigmoid" then
-    self:hard_sigmoid(name .. ".gate")
-  else
-    self:add { name .. ".gate", o.gate }
-  end
+  self:add { name .. ".gate", o.gate }
   return self:add { name .. ".scale", "mul", from = { o.from, name .. ".gate" } }
-end
-
-
----min(max(x / 6 + 1/2, 0), 1), in pieces.
----@param name string   of the last
----@return string
-function Blocks:hard_sigmoid(name)
-  local x = self.last
-  self:add { name .. ".shifted", "add", from = { x, 3.0 } }
-  self:add { name .. ".clipped", "relu6" }
-  return self:add { name, "mul", from = { name .. ".clipped", 1 / 6 } }
-end
-
-
----x times its hard sigmoid.
----@param name string
----@return string
-function Blocks:hard_swish(name)
-  local x = self.last
-  self:hard_sigmoid(name .. ".sigmoid")
-  return self:add { name, "mul", from = { x, name .. ".sigmoid" } }
 end
 
 

@@ -84,8 +84,7 @@ local v3 = {
 local function v3_conv(b, name, filters, kernel, o)
   b:conv_bn { name .. ".0", bn = name .. ".1", filters = filters, kernel = kernel,
               stride = o.stride, groups = o.groups, eps = 1e-3,
-              act = o.act == RE and "relu" or nil, act_name = name .. ".2" }
-  if o.act == HS then b:hard_swish(name .. ".2") end
+              act = o.act, act_name = name .. ".2" }
 end
 
 
@@ -122,7 +121,7 @@ local function build_v3(name, opts)
   b:add { "avgpool", "global_avg_pool" }
   b:add { "flatten", "flatten" }
   b:add { "classifier.0", "linear", units = rows.last }
-  b:hard_swish "classifier.1"
+  b:add { "classifier.1", "hard_swish" }
   b:add { "classifier.3", "linear", units = opts.classes or 1000 }
   b:add { "softmax", "softmax" }
   return b:arch(name, opts)
