@@ -39,8 +39,7 @@ local rows = {
   { "unet_transpose_op13", score = left_half, layer = "d3.5", refused = {
     attention = no_attention, finer_cam = "the score must be a class" } },
   { "hand_one_channel_op8", refused = { attention = no_attention } },
-  { "vit_op17", refused = { -- its gelu is in pieces: there is nothing to be guided
-    guided_gradcam = "no layer of this backward pass has the rule 'guided'" } },
+  { "vit_op17", refused = {} },
 }
 
 

@@ -1,7 +1,6 @@
 ---Operators on constants, which exporters write to compute shapes: each takes the
 ---node's attributes and its inputs, constants whose numbers are known, and gives a
 ---constant.
--- luacheck: ignore 561 (a case an attribute)
 local fold = require "lunette.weights.import.onnx.fold"
 
 local M = {}
@@ -53,15 +52,24 @@ M.Identity = function(_, x) return x[1] end
 M.Dropout = M.Identity
 
 
+---Types of Cast that keep fractions: float, float16, double, bfloat16.
+local fractions = { [1] = true, [10] = true, [11] = true, [16] = true }
+
+
+local function to_truth(v) return v ~= 0 and 1 or 0 end
+
+
+local function to_whole(v)
+  return math.tointeger(v < 0 and math.ceil(v) or math.floor(v))
+end
+
+
 function M.Cast(attrs, x)
-  local to = one(attrs, "to")
-  local whole = to ~= 1 and to ~= 10 and to ~= 11 and to ~= 16
+  local to = math.tointeger(one(attrs, "to"))
+  local f = to == 9 and to_truth or not fractions[to] and to_whole
   local out = {}
-  for i, v in ipairs(x[1].data) do
-    out[i] = to == 9 and (v ~= 0 and 1 or 0)
-      or whole and math.tointeger(v < 0 and math.ceil(v) or math.floor(v)) or v
-  end
-  return fold.make(x[1].shape, out, whole)
+  for i, v in ipairs(x[1].data) do out[i] = f and f(v) or v end
+  return fold.make(x[1].shape, out, not fractions[to])
 end
 
 
@@ -105,16 +113,8 @@ function M.Slice(attrs, x)
   for i = 1, #shape do first[i], step[i] = 0, 1 end
   for i, s in ipairs(starts) do
     local a = axis_of(axes and axes[i] or i - 1, #shape)
-    local n, by = c.shape[a], steps and steps[i] or 1
-    if by == 0 then error("a step of 0", 0) end
-    local function clamp(p, lo, hi)
-      if p < 0 and p >= -n then p = p + n elseif p < 0 then p = -1 end
-      return math.max(lo, math.min(hi, p))
-    end
-    local from = clamp(s, 0, by > 0 and n or n - 1)
-    local to = clamp(ends[i], by > 0 and 0 or -1, n)
-    first[a], step[a] = from, by
-    shape[a] = math.max(0, by > 0 and -(-(to - from) // by) or -(-(from - to) // -by))
+    step[a] = steps and steps[i] or 1
+    first[a], shape[a] = fold.slice(s, ends[i], c.shape[a], step[a])
   end
   return fold.pick(c, shape, function(place)
     local from = {}

@@ -148,6 +148,21 @@ M.Relu = unary(function(v) return math.max(v, 0) end)
 M.Tanh = unary(function(v) local e = math.exp(-2 * v) return (1 - e) / (1 + e) end)
 
 
+---Elements of a slice of n: the first (from 0), how many. Ends beyond are clamped.
+---@param step integer   below 0: backwards
+function M.slice(from, to, n, step)
+  if step == 0 then error("a step of 0", 0) end
+  local function clamp(p, lo, hi)
+    p = p < 0 and math.max(-1, p + n) or p
+    return math.max(lo, math.min(hi, p))
+  end
+  from = clamp(from, 0, step > 0 and n or n - 1)
+  to = clamp(to, step > 0 and 0 or -1, n)
+  local count = step > 0 and -(-(to - from) // step) or -(-(from - to) // -step)
+  return math.tointeger(from), math.tointeger(math.max(0, count))
+end
+
+
 ---Elements of `c` chosen by f(index) -> index within it, over a new shape.
 function M.pick(c, shape, f)
   bounded(shape)

@@ -2,8 +2,10 @@
 local Build = require "lunette.weights.import.onnx.build"
 local constants = require "lunette.weights.import.onnx.constants"
 local evaluate = require "lunette.weights.import.onnx.evaluate"
+local idioms = require "lunette.weights.import.onnx.idioms"
 local inputs = require "lunette.weights.import.onnx.input"
 local model = require "lunette.weights.import.onnx.model"
+local names = require "lunette.weights.import.onnx.names"
 local operators = require "lunette.weights.import.onnx.operators"
 
 local M = {}
@@ -99,7 +101,8 @@ local function output_layer(b, name, v)
   end
   local natural = Build.same(v.order, Build.natural(v, #v.order))
   if natural or Build.batched(v) and v.order[1] ~= 1 then return v.layer end
-  b.own = v.layer .. ":output"
+  b.own, b.node = v.layer .. ":output", b.origin[v.spec].node
+  b.words[b.own] = ":output"
   v = b:ordered(v)
   evaluate.also(b, v, name .. ":ordered")
   return v.layer
@@ -108,9 +111,9 @@ end
 
 ---Outputs in the order that ONNX has, as layers; constants are left out where there
 ---are others.
-local function outputs_of(b, names)
+local function outputs_of(b, wanted_)
   local list, seen, constant = {}, {}, nil
-  for _, name in ipairs(names) do
+  for _, name in ipairs(wanted_) do
     local v = b.value[name]
     if not v then error(("the output %s is made by nothing"):format(name), 0) end
     local layer = not v.const and output_layer(b, name, v)
@@ -181,8 +184,9 @@ end
 ---Reads the listing of an ONNX file.
 ---@param lines string[][]   see lunette.weights.import.program
 ---@param opts? { side?: integer|integer[], name?: string, preprocessing?: string,
----  tensor?: string }   tensor: the input is no picture; its first dimension is the
----  batch ("batched"), or there is none ("whole")
+---  tensor?: string, without?: table<string, boolean> }   tensor: the input is no
+---  picture; its first dimension is the batch ("batched"), or there is none ("whole");
+---  without: idioms that are left in pieces, "all" of them
 ---@return table? arch       what lu.net takes
 ---@return table|string params   { name =, shape =, source =, view =, perm = | data = },
 ---  or a message
@@ -192,7 +196,9 @@ function M.read(lines, opts)
   local ok, arch, params, m = pcall(function()
     local b, shape, outputs = build(lines, opts)
     if not shape then error("the graph has no input", 0) end
-    return arch_of(b, shape, outputs_of(b, outputs), opts), b.params, b.model
+    local layers = outputs_of(b, outputs)
+    idioms.fold(b, layers, opts.without)
+    return arch_of(b, shape, names.apply(b, layers), opts), b.params, b.model
   end)
   if not ok then return nil, tostring(arch) end
   return arch, params, m

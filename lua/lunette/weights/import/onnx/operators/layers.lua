@@ -1,5 +1,4 @@
 ---Convolutions, dense layers, normalisation.
--- luacheck: ignore 561 (a case an attribute)
 local common = require "lunette.weights.import.onnx.operators.common"
 local fold = require "lunette.weights.import.onnx.fold"
 
@@ -115,60 +114,84 @@ function M.ConvTranspose(b, x)
 end
 
 
----(N,C) times a matrix (out,in): a dense layer. Without a batch the rows are values.
-local function dense(b, v, w, bias, units, own)
-  if not b.batched(v) then
-    local y = b:inside("product", function()
-      local shape = { w.shape[2], units }
-      b:keep(b.own, "weight", b:turn(w, { 2, 1 }), shape)
-      return b:layer("matmul", { b:ordered(v), { param = "weight", shape = shape } })
-    end)
-    if not own then return y end
-    if not bias then return b:layer("identity", { y }) end
-    return b:layer("add", (together(b, { y, bias })))
-  end
-  local name = own and b.own or b:free "dense"
-  b:keep(name, "weight", w, w.shape)
-  if bias then b:keep(name, "bias", bias, { units }) end
-  local o = { units = units }
-  if not bias then o.bias = false end
-  return b:add(name, "linear", { b:ordered(v) }, o)
+---Does a value lie with ONNX's last dimension last, or as maps whose channels it is?
+local function lies_as(v, order)
+  for i, d in ipairs(order) do if v.order[i] ~= d then return false end end
+  return #v.order == #order
 end
 
 
-function M.Gemm(b, x)
-  local v, w, c = live(b, x, 1), x[2], x[3]
-  if not w then b:fail("it has 1 input, wants 2 or 3") end
-  local alpha, beta = attr(b, "alpha", "f", 1), attr(b, "beta", "f", 1)
-  attr(b, "broadcast", "i")
+---Are they maps whose channels ONNX sees last?
+local function is_channels_last(v)
+  return lies_as(v, { 1, 3, 4, 2 }) or lies_as(v, { 3, 4, 2 })
+end
+
+
+---A matrix (out,in) along ONNX's last dimension: a dense layer, on rows where there are
+---more dimensions; of channels, wherever ONNX sees them, a convolution of 1x1.
+local function dense(b, v, w, bias, own)
+  local units, size = w.shape[1], w.shape[2]
+  local name, has = own and b.own or b:free "dense", {}
+  if not bias then has.bias = false end
+  local maps = is_channels_last(v)
+  b:keep(name, "weight", w, maps and { units, size, 1, 1 } or { units, size })
+  if bias then b:keep(name, "bias", bias, { units }) end
+  if maps then
+    has.filters, has.kernel = units, { 1, 1 }
+    return b:add(name, "conv2d", { v }, has, v.order)
+  end
+  local rank = #v.shape + (b.batched(v) and 0 or 1) -- of ours
+  if v.order[#v.order] ~= rank then v = b:ordered(v) end
+  has.units, has.rows = units, rank > 3 or nil
+  return b:add(name, "linear", { v }, has, v.order)
+end
+
+
+---A bias that a dense layer can have itself.
+local function is_vector(c, units)
+  return c.const and fold.product(c.shape) == units
+    and (#c.shape == 1 or #c.shape == 2 and c.shape[1] == 1)
+end
+
+
+---Gemm's input and matrix (out,in).
+local function factors(b, x)
+  local v, w = live(b, x, 1), constant(b, x, 2, "matrix")
   if flag(b, "transA") and #v.shape == 2 then
     v = { layer = v.layer, spec = v.spec, shape = { v.shape[2], v.shape[1] },
           order = { v.order[2], v.order[1] } }
   end
-  w = constant(b, x, 2, "matrix")
   if #w.shape ~= 2 or #v.shape ~= 2 then b:fail("its inputs are no matrices") end
   if not flag(b, "transB") then w = b:turn(w, { 2, 1 }) end
   if w.shape[2] ~= v.shape[2] then
     b:fail("%d numbers, its weight wants %d", v.shape[2], w.shape[2])
   end
-  local units = w.shape[1]
-  local vector = c and c.const and fold.product(c.shape) == units
-    and (#c.shape == 1 or #c.shape == 2 and c.shape[1] == 1)
-  if alpha == 1 and beta == 1 and (not c or vector) then
-    return dense(b, v, w, c, units, true)
+  return v, w
+end
+
+
+---c times beta.
+local function scaled(b, c, beta)
+  if beta == 1 then return c end
+  if not c.const then return b:step("beta", "mul", { c, beta }, nil, c.order) end
+  if not c.data then b:fail("a large matrix is scaled by beta") end
+  return fold.Mul(c, fold.make({}, { beta }))
+end
+
+
+function M.Gemm(b, x)
+  if not x[2] then b:fail("it has 1 input, wants 2 or 3") end
+  local alpha, beta = attr(b, "alpha", "f", 1), attr(b, "beta", "f", 1)
+  attr(b, "broadcast", "i")
+  local v, w = factors(b, x)
+  local c = x[3]
+  if alpha == 1 and beta == 1 and (not c or is_vector(c, w.shape[1])) then
+    return dense(b, v, w, c, true)
   end
-  local y = dense(b, v, w, nil, units)
-  if alpha ~= 1 then y = b:step("alpha", "mul", { y, alpha }) end
-  if not c then return b:layer("identity", { y }) end
-  if beta ~= 1 then
-    if c.const then
-      if not c.data then b:fail("a large matrix is scaled by beta") end
-      c = fold.Mul(c, fold.make({}, { beta }))
-    else
-      c = b:step("beta", "mul", { c, beta }, nil, c.order)
-    end
-  end
-  local list, order = together(b, { y, c })
+  local y = dense(b, v, w, nil)
+  if alpha ~= 1 then y = b:step("alpha", "mul", { y, alpha }, nil, y.order) end
+  if not c then return b:layer("identity", { y }, nil, y.order) end
+  local list, order = together(b, { y, scaled(b, c, beta) })
   return b:layer("add", list, nil, order)
 end
 
@@ -184,33 +207,35 @@ local function from_left(b, x)
   end
   local rows = { layer = v.layer, spec = v.spec, shape = { v.shape[2], v.shape[1] },
                  order = { 1, 2 } }
-  local y = dense(b, rows, w, nil, w.shape[1], true)
+  local y = dense(b, rows, w, nil, true)
   return { layer = y.layer, spec = y.spec, shape = { w.shape[1], 1 }, order = { 2, 1 } }
+end
+
+
+---Times a constant that is no matrix, or whose numbers lie in another order.
+local function times_constant(b, v, w)
+  v = b:ordered(v)
+  local shape = { table.unpack(w.shape) }
+  if #shape == #v.shape and b.batched(v) and #shape > 2 then
+    if shape[1] ~= 1 then b:fail("a constant differs between pictures") end
+    table.remove(shape, 1)
+  end
+  b:keep(b.own, "weight", w, shape)
+  return b:layer("matmul", { v, { param = "weight", shape = shape } })
 end
 
 
 function M.MatMul(b, x)
   local v, w = x[1], x[2]
   if v.const then return from_left(b, x) end
-  if w.const and #w.shape == 2 and #v.shape == 2 then
-    w = constant(b, x, 2, "matrix")
-    if w.shape[1] ~= v.shape[2] then
-      b:fail("%d numbers, its matrix wants %d", v.shape[2], w.shape[1])
-    end
-    return dense(b, v, b:turn(w, { 2, 1 }), nil, w.shape[2], true)
+  if not w.const then return b:layer("matmul", { b:ordered(v), b:ordered(w) }) end
+  w = constant(b, x, 2, "matrix")
+  local turned = #w.shape == 2 and #v.shape > 1 and b:turned(w, { 2, 1 })
+  if not turned then return times_constant(b, v, w) end
+  if w.shape[1] ~= v.shape[#v.shape] then
+    b:fail("%d numbers, its matrix wants %d", v.shape[#v.shape], w.shape[1])
   end
-  v = b:ordered(v)
-  if w.const then
-    constant(b, x, 2, "matrix")
-    local shape = { table.unpack(w.shape) }
-    if #shape == #v.shape and b.batched(v) then
-      if shape[1] ~= 1 then b:fail("a constant differs between pictures") end
-      table.remove(shape, 1)
-    end
-    b:keep(b.own, "weight", w, shape)
-    return b:layer("matmul", { v, { param = "weight", shape = shape } })
-  end
-  return b:layer("matmul", { v, b:ordered(w) })
+  return dense(b, v, turned, nil, true)
 end
 
 

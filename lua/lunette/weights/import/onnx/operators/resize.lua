@@ -1,6 +1,5 @@
 ---Resizing: nearest by chosen rows and columns, linear and cubic as products with
 ---matrices.
--- luacheck: ignore 561 (a case an attribute)
 local common = require "lunette.weights.import.onnx.operators.common"
 local fold = require "lunette.weights.import.onnx.fold"
 
@@ -103,6 +102,22 @@ local function product(b, v, axis, out, data)
 end
 
 
+---One axis, to `out` elements.
+local function along(b, v, axis, out, scale, o)
+  local n = v.shape[axis]
+  if axis < 3 then b:fail("it resizes channels") end
+  local at = source_of(b, o.coordinates, n, out, scale)
+  if o.mode == "nearest" then
+    return nearest(b, v, axis, out, at, rounding[o.nearest])
+  elseif o.mode == "linear" then
+    return product(b, v, axis, out, linear_matrix(n, out, at))
+  elseif o.mode == "cubic" then
+    return product(b, v, axis, out, cubic_matrix(n, out, at, o.cubic))
+  end
+  return b:fail("mode %s is not supported", o.mode)
+end
+
+
 local function resized(b, x, scales, sizes, o)
   local v = pictures(b, live(b, x, 1))
   for a = 1, 4 do
@@ -114,35 +129,31 @@ local function resized(b, x, scales, sizes, o)
       b:fail("%g pixels: the output is too large", out)
     end
     out = math.tointeger(out)
-    if out ~= n or scale ~= 1 then
-      if a < 3 then b:fail("it resizes channels") end
-      local at = source_of(b, o.coordinates, n, out, scale)
-      if o.mode == "nearest" then
-        v = nearest(b, v, a, out, at, rounding[o.nearest])
-      elseif o.mode == "linear" then
-        v = product(b, v, a, out, linear_matrix(n, out, at))
-      elseif o.mode == "cubic" then
-        v = product(b, v, a, out, cubic_matrix(n, out, at, o.cubic))
-      else
-        b:fail("mode %s is not supported", o.mode)
-      end
-    end
+    if out ~= n or scale ~= 1 then v = along(b, v, a, out, scale, o) end
   end
   return v
 end
 
 
-function M.Resize(b, x)
+---What Resize is told about how; raises for what is not supported.
+local function how_of(b)
+  local old = b.opset < 11
   local o = { mode = attr(b, "mode", "s", "nearest"),
               coordinates = attr(b, "coordinate_transformation_mode", "s",
-                                 b.opset < 11 and "asymmetric" or "half_pixel"),
+                                 old and "asymmetric" or "half_pixel"),
               nearest = attr(b, "nearest_mode", "s",
-                             b.opset < 11 and "floor" or "round_prefer_floor") }
-  o.cubic = attr(b, "cubic_coeff_a", "f", -0.75)
+                             old and "floor" or "round_prefer_floor"),
+              cubic = attr(b, "cubic_coeff_a", "f", -0.75) }
   attr(b, "extrapolation_value", "f")
   if flag(b, "antialias") then b:fail("antialias is not supported") end
   if flag(b, "exclude_outside") then b:fail("exclude_outside is not supported") end
   if b.node.attrs.axes then b:fail("axes are not supported") end
+  return o
+end
+
+
+function M.Resize(b, x)
+  local o = how_of(b)
   if b.opset < 11 then return resized(b, x, known(b, x[2], "scales"), nil, o) end
   local scales = x[3] and #known(b, x[3], "scales") > 0 and x[3].data
   local sizes = x[4] and #known(b, x[4], "sizes") > 0 and x[4].data

@@ -1,5 +1,4 @@
 ---Operators that move values: shapes, parts, borders.
--- luacheck: ignore 561 (a case an attribute)
 local common = require "lunette.weights.import.onnx.operators.common"
 local fold = require "lunette.weights.import.onnx.fold"
 
@@ -66,12 +65,11 @@ function M.Flatten(b, x)
 end
 
 
-function M.Reshape(b, x)
-  local v = live(b, x, 1)
-  local want = b.opset < 5 and attr(b, "shape", "I") or known(b, x[2], "shape")
-  if not want then b:fail("its shape is missing") end
-  local zero = flag(b, "allowzero")
-  local shape, left, free = {}, fold.product(v.shape), nil
+---The dimensions that Reshape asks for: 0 copies one, -1 (at most one) is what is left;
+---@return integer[] shape
+---@return integer? free   where the -1 stands
+local function asked_shape(b, v, want, zero)
+  local shape, free = {}, nil
   for i, d in ipairs(want) do
     if d == 0 and not zero then
       d = v.shape[i] or b:fail("no dimension %d to copy", i)
@@ -84,8 +82,17 @@ function M.Reshape(b, x)
     end
     shape[i] = math.tointeger(d)
   end
+  return shape, free
+end
+
+
+function M.Reshape(b, x)
+  local v = live(b, x, 1)
+  local want = b.opset < 5 and attr(b, "shape", "I") or known(b, x[2], "shape")
+  if not want then b:fail("its shape is missing") end
+  local shape, free = asked_shape(b, v, want, flag(b, "allowzero"))
   if free then
-    local others = 1.0
+    local left, others = fold.product(v.shape), 1.0
     for i, d in ipairs(shape) do if i ~= free then others = others * d end end
     if others == 0 or left % others ~= 0 then
       b:fail("%d numbers do not make (%s)", left, table.concat(shape, ", "))
@@ -119,6 +126,31 @@ function M.Unsqueeze(b, x)
 end
 
 
+---A constant beside live values in `order`, as a parameter of the layer.
+local function joined_constant(b, c, key, order)
+  local at, perm, ours = {}, {}, {}
+  for a, d in ipairs(order) do at[d] = a end
+  for d = 1, #order + 1 do
+    if at[d] then perm[#perm + 1] = at[d] end
+    if at[d] and d > 1 then ours[#ours + 1] = c.shape[at[d]] end
+  end
+  if not same(perm, b.identity(#perm)) then c = b:turn(c, perm) end
+  b:keep(b.own, key, c, ours)
+  return { param = key, shape = ours }
+end
+
+
+---Raises unless two shapes are the same but for one axis.
+local function check_joined(b, shape, first, axis)
+  if #shape ~= #first then b:fail("inputs of different rank") end
+  for a, d in ipairs(shape) do
+    if a ~= axis and d ~= first[a] then
+      b:fail("%d and %d on axis %d", first[a], d, a - 1)
+    end
+  end
+end
+
+
 function M.Concat(b, x)
   local first
   for _, v in ipairs(x) do if not v.const then first = first or v end end
@@ -127,27 +159,9 @@ function M.Concat(b, x)
   if first.order[axis] == 1 then b:fail("it joins along the batch") end
   local list = {}
   for i, v in ipairs(x) do
-    for a, d in ipairs(v.shape) do
-      if a ~= axis and d ~= first.shape[a] then
-        b:fail("%d and %d on axis %d", first.shape[a], d, a - 1)
-      end
-    end
-    if #v.shape ~= #first.shape then b:fail("inputs of different rank") end
-    if v.const then
-      if fold.product(v.shape) == 1 then v = b:reshaped(v, v.shape) end
-      local at, perm, ours = {}, {}, {}
-      for a, d in ipairs(first.order) do at[d] = a end
-      for d = 1, #first.order + 1 do
-        if at[d] then perm[#perm + 1] = at[d] end
-        if at[d] and d > 1 then ours[#ours + 1] = v.shape[at[d]] end
-      end
-      if not same(perm, b.identity(#perm)) then v = b:turn(v, perm) end
-      local key = "value" .. i
-      b:keep(b.own, key, v, ours)
-      list[i] = { param = key, shape = ours }
-    else
-      list[i] = b:ordered(v, first.order)
-    end
+    check_joined(b, v.shape, first.shape, axis)
+    list[i] = v.const and joined_constant(b, v, "value" .. i, first.order)
+      or b:ordered(v, first.order)
   end
   return b:layer("concat", list, { dim = first.order[axis] }, first.order)
 end
@@ -188,18 +202,9 @@ local function slices(b, x, v)
   local list = {}
   for i, s in ipairs(starts) do
     local axis = axis_of(b, axes and axes[i] or i - 1, #v.shape)
-    local n, step = v.shape[axis], steps and steps[i] or 1
-    if step == 0 then b:fail("a step of 0") end
-    local function clamp(p, lo, hi)
-      if p < 0 then p = p < -n and -n - 1 or p end
-      p = p < 0 and p + n or p
-      return math.max(lo, math.min(hi, p))
-    end
-    local from = clamp(s, 0, step > 0 and n or n - 1)
-    local to = clamp(ends[i], step > 0 and 0 or -1, n)
-    local count = step > 0 and -(-(to - from) // step) or -(-(from - to) // -step)
-    list[i] = { axis, math.tointeger(from), math.tointeger(math.max(0, count)),
-                math.tointeger(step) }
+    local step = math.tointeger(steps and steps[i] or 1)
+    local from, count = fold.slice(s, ends[i], v.shape[axis], step)
+    list[i] = { axis, from, count, step }
   end
   return list
 end
@@ -247,29 +252,32 @@ function M.Gather(b, x)
 end
 
 
-function M.Pad(b, x)
-  local v = live(b, x, 1)
-  local rank = #v.shape
+---What Pad is told, by attributes before opset 11: pads, value, axes (from 1).
+local function padding_of(b, x, rank)
   local pads = attr(b, b.opset < 2 and "paddings" or "pads", "I")
   local value = attr(b, "value", "f", 0)
-  local mode = attr(b, "mode", "s", "constant")
   if b.opset >= 11 then
     pads = known(b, x[2], "pads")
     if x[3] then value = known(b, x[3], "value")[1] or 0 end
   end
-  local axes = axes_of(b, x, 18, rank, 4)
-  if not axes then
-    axes = {}
-    for a = 1, rank do axes[a] = a end
-  end
+  local axes = axes_of(b, x, 18, rank, 4) or b.identity(rank)
   if not pads or #pads ~= 2 * #axes then b:fail("pads has not 2 numbers an axis") end
-  local modes = { constant = 0, reflect = 1, edge = 2 }
-  if not modes[mode] then b:fail("mode %s is not supported", mode) end
+  return pads, value, axes
+end
+
+
+local pad_modes = { constant = 0, reflect = 1, edge = 2 }
+
+function M.Pad(b, x)
+  local v = live(b, x, 1)
+  local mode = attr(b, "mode", "s", "constant")
+  local pads, value, axes = padding_of(b, x, #v.shape)
+  if not pad_modes[mode] then b:fail("mode %s is not supported", mode) end
   local before, after, some = {}, {}, false
-  for d = 1, rank do before[d], after[d] = 0, 0 end
+  for d = 1, #v.shape do before[d], after[d] = 0, 0 end
   for i, a in ipairs(axes) do
     local lo, hi = pads[i], pads[i + #axes]
-    if lo < 0 or hi < 0 then
+    if lo < 0 or hi < 0 then -- what is below 0 is cut off
       v = narrow(b, v, a, 1 + math.max(0, -lo),
                  v.shape[a] - math.max(0, -lo) - math.max(0, -hi))
     end
@@ -281,7 +289,7 @@ function M.Pad(b, x)
   end
   if not some then return v end
   return b:layer("pad", { v }, { before = before, after = after,
-                 mode = modes[mode], value = value }, v.order)
+                 mode = pad_modes[mode], value = value }, v.order)
 end
 
 

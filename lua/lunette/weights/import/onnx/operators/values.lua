@@ -1,5 +1,4 @@
 ---Operators on values: one by one, or of several inputs that broadcast.
--- luacheck: ignore 561 (a case an attribute)
 local common = require "lunette.weights.import.onnx.operators.common"
 local fold = require "lunette.weights.import.onnx.fold"
 
@@ -38,31 +37,17 @@ M.Elu = unary("elu", function(b) return { alpha = attr(b, "alpha", "f", 1) } end
 
 
 function M.Gelu(b, x)
-  if attr(b, "approximate", "s", "none") ~= "none" then
-    b:fail("its approximation by tanh is not supported")
-  end
-  return b:layer("gelu", { x[1] }, nil, x[1].order)
-end
-
-
-local function hard_sigmoid(b, v, alpha, beta, own)
-  local y = b:step("scaled", "mul", { v, alpha }, nil, v.order)
-  y = b:step("shifted", "add", { y, beta }, nil, v.order)
-  local make = own and b.layer or function(_, ...) return b:step("gate", ...) end
-  return make(b, "clamp", { y }, { min = 0, max = 1 }, v.order)
-end
-
-
-function M.HardSigmoid(b, x)
-  return hard_sigmoid(b, live(b, x, 1), attr(b, "alpha", "f", 0.2),
-                      attr(b, "beta", "f", 0.5), true)
-end
-
-
-function M.HardSwish(b, x)
+  local how = attr(b, "approximate", "s", "none")
+  if how ~= "none" and how ~= "tanh" then b:fail("approximate %s is not known", how) end
   local v = live(b, x, 1)
-  return b:layer("mul", { v, hard_sigmoid(b, v, 1 / 6, 0.5) }, nil, v.order)
+  return b:layer("gelu", { v }, how ~= "none" and { approximate = how } or nil, v.order)
 end
+
+
+M.HardSigmoid = unary("hard_sigmoid", function(b)
+  return { alpha = attr(b, "alpha", "f", 0.2), beta = attr(b, "beta", "f", 0.5) }
+end)
+M.HardSwish = unary "hard_swish"
 
 
 function M.Selu(b, x)
@@ -105,12 +90,19 @@ function M.ThresholdedRelu(b, x)
 end
 
 
-function M.Clip(b, x)
+---The bounds of Clip, by attributes before opset 11; nil: none on that side.
+local function bounds(b, x)
   local lo, hi = attr(b, "min", "f"), attr(b, "max", "f")
   if x[2] then lo = known(b, x[2], "minimum")[1] end
   if x[3] then hi = known(b, x[3], "maximum")[1] end
   if lo and lo < -3e38 then lo = nil end
   if hi and hi > 3e38 then hi = nil end
+  return lo, hi
+end
+
+
+function M.Clip(b, x)
+  local lo, hi = bounds(b, x)
   local v = live(b, x, 1)
   if lo == 0 and hi == 6 then return b:layer("relu6", { v }, nil, v.order) end
   if lo == 0 and not hi then return b:layer("relu", { v }, nil, v.order) end
