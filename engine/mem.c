@@ -8,6 +8,7 @@
 ** more than the arithmetic on it (docs/performance.md).
 */
 #include <pthread.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -24,6 +25,7 @@
 #endif
 #if defined(__SANITIZE_ADDRESS__) || defined(POISONING)
 #include <sanitizer/asan_interface.h>
+#define SANITIZED
 #define HIDE(p, n)  ASAN_POISON_MEMORY_REGION(p, n)
 #define SHOW(p, n)  ASAN_UNPOISON_MEMORY_REGION(p, n)
 #define SPOIL(p, n) memset(p, 0xFF, n)
@@ -45,6 +47,7 @@ enum {
 #define HUGE_PAGE  ((size_t)2 << 20)
 #define HUGE_BLOCK (HUGE_PAGE / 2) /* from here on ask for whole huge pages */
 #define KEEP       ((size_t)1536 << 20) /* most bytes kept in the pool */
+#define LITTLE     ((size_t)256 << 20)  /* so many may always be held */
 
 /* Stands before every block; its size keeps the block aligned. */
 typedef struct head {
@@ -58,6 +61,7 @@ static struct {
   lun_mem_stats n;
   _Atomic size_t limit; /* read without the lock */
   size_t ceiling;       /* of live and cached bytes together; 0: none */
+  size_t most;          /* bytes that were live at a time, ever */
   long fail_at;
   head *free_list[CLASSES];
 } pool = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -71,13 +75,41 @@ static int class_of(size_t bytes, size_t *rounded) {
   return e * STEPS + (int)s; /* s == 8 is the next power's 0 */
 }
 
-static head *from_system(size_t bytes) {
+/* Bytes that a block takes with its header: whole huge pages from HUGE_BLOCK on. */
+static size_t whole(size_t bytes) {
   size_t unit = bytes >= HUGE_BLOCK ? HUGE_PAGE : ALIGN;
-  size_t all = (bytes + ALIGN + unit - 1) / unit * unit;
+  return (bytes + ALIGN + unit - 1) / unit * unit;
+}
+
+/* Large blocks are mappings of their own, so that what is given back is given back:
+** malloc keeps freed ones of up to 32 MB.  (LeakSanitizer looks into malloc's blocks
+** alone, so there all are of malloc.) */
+#ifdef SANITIZED
+static int is_mapped(size_t bytes) { return (void)bytes, 0; }
+#else
+static int is_mapped(size_t bytes) { return bytes >= HUGE_BLOCK; }
+#endif
+
+/* `all` bytes at a multiple of a huge page; NULL: none. */
+static void *map(size_t all) {
+  char *p = mmap(NULL, all + HUGE_PAGE, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  size_t before;
+  if (p == MAP_FAILED) return NULL;
+  before = -(uintptr_t)p % HUGE_PAGE;
+  if (before) munmap(p, before);
+  munmap(p + before + all, HUGE_PAGE - before);
+  madvise(p + before, all, MADV_HUGEPAGE);
+  return p + before;
+}
+
+static head *from_system(size_t bytes) {
   void *p = NULL;
-  if (posix_memalign(&p, unit, all)) return NULL;
-  if (unit == HUGE_PAGE) madvise(p, all, MADV_HUGEPAGE);
-  pool.n.system++;
+  if (is_mapped(bytes))
+    p = map(whole(bytes));
+  else if (posix_memalign(&p, ALIGN, whole(bytes)))
+    p = NULL;
+  if (p) pool.n.system++;
   return p;
 }
 
@@ -85,7 +117,10 @@ static char *room_of(head *h) { return (char *)h + ALIGN; }
 
 static void give_back(head *h) {
   SHOW(room_of(h), h->bytes);
-  free(h);
+  if (is_mapped(h->bytes))
+    munmap(h, whole(h->bytes));
+  else
+    free(h);
 }
 
 static void trim(void) {
@@ -107,18 +142,27 @@ static size_t may_keep(void) {
   return pool.ceiling - held < KEEP ? pool.ceiling - held : KEEP;
 }
 
-/* Makes room in the full pool for a block of class `klass`: it was in use just
-** now; blocks of other classes go, the largest first. */
-static void evict(size_t bytes, int klass) {
+/* Gives cached blocks back, the largest first and none of class `klass`, until with
+** `bytes` more no more than `held` are held. */
+static void drop_to(size_t held, size_t bytes, int klass) {
   for (int i = CLASSES - 1; i >= 0; i--) {
     head *h;
-    while (i != klass && pool.n.cached + bytes > may_keep() &&
+    while (i != klass && pool.n.live + pool.n.cached + bytes > held &&
            (h = pool.free_list[i]) != NULL) {
       pool.free_list[i] = h->next;
       pool.n.cached -= h->bytes;
       give_back(h);
     }
   }
+}
+
+/* Live and cached bytes that are held at most when a block of `bytes` is to come from
+** the system: a quarter more than was ever live.  A pass that is repeated needs a tenth
+** more (by classes); what lies beyond are blocks of sizes that come no more. */
+static size_t enough(size_t bytes) {
+  size_t most =
+      pool.n.live + bytes > pool.most ? pool.n.live + bytes : pool.most;
+  return most + most / 4 < LITTLE ? LITTLE : most + most / 4;
 }
 
 static head *take(size_t bytes) {
@@ -132,6 +176,7 @@ static head *take(size_t bytes) {
   }
   if (pool.ceiling && pool.n.live + pool.n.cached + rounded > pool.ceiling)
     trim();
+  drop_to(enough(rounded), rounded, -1);
   h = from_system(rounded);
   if (!h && pool.n.cached) { /* the pool may hold what is missing */
     trim();
@@ -153,6 +198,7 @@ void *lun_malloc(size_t bytes) {
     pool.n.live += h->bytes;
     pool.n.blocks++;
     if (pool.n.live > pool.n.peak) pool.n.peak = pool.n.live;
+    if (pool.n.live > pool.most) pool.most = pool.n.live;
   }
   pthread_mutex_unlock(&pool.lock);
   if (!h) return NULL;
@@ -178,7 +224,9 @@ void lun_free(void *p) {
   pthread_mutex_lock(&pool.lock);
   pool.n.live -= h->bytes;
   pool.n.blocks--;
-  if (pool.n.cached + h->bytes > may_keep()) evict(h->bytes, h->klass);
+  /* the block was in use just now: blocks of other classes go */
+  if (pool.n.cached + h->bytes > may_keep())
+    drop_to(pool.n.live + may_keep(), h->bytes, h->klass);
   if (pool.n.cached + h->bytes <= may_keep()) {
     h->next = pool.free_list[h->klass];
     pool.free_list[h->klass] = h;

@@ -1,5 +1,5 @@
 /*
-** algebra.c (binding) - decompositions of a matrix.  Off the tape: where two
+** algebra.c (binding) - decompositions of a matrix, and least squares.  Off the tape: where two
 ** eigenvalues meet there is no gradient.
 */
 #include <math.h>
@@ -74,9 +74,63 @@ static int svd(lua_State *L) {
   return 3;
 }
 
+/* The number at i of the list on the top of the stack. */
+static double number_at(lua_State *L, int64_t i) {
+  double v;
+  int is_number;
+  lua_rawgeti(L, -1, i);
+  v = lua_tonumberx(L, -1, &is_number);
+  if (!is_number || !isfinite(v))
+    luaL_error(L, "least squares: element %d is no finite number", (int)i);
+  lua_pop(L, 1);
+  return v;
+}
+
+static int64_t length(lua_State *L, int at, const char *what, int64_t want) {
+  int64_t n;
+  luaL_checktype(L, at, LUA_TTABLE);
+  n = (int64_t)lua_rawlen(L, at);
+  if (n < 1 || (want && n != want))
+    luaL_error(L, "least squares: %s of %d, %d are needed", what, (int)n,
+               (int)(want ? want : 1));
+  return n;
+}
+
+/* core.least_squares(rows, y) -> list: rows (m lists of n numbers), y (m) */
+static int least_squares(lua_State *L) {
+  int64_t m = length(L, 1, "a list", 0), n;
+  double *a, *b;
+  lun_err err;
+  length(L, 2, "values", m);
+  lua_rawgeti(L, 1, 1);
+  n = length(L, -1, "a row", 0);
+  lua_pop(L, 1);
+  a = room(L, m * n), b = room(L, m > n ? m : n);
+  lua_pushvalue(L, 2);
+  for (int64_t r = 0; r < m; r++) b[r] = number_at(L, r + 1);
+  lua_pop(L, 1);
+  for (int64_t r = 0; r < m; r++) {
+    lua_rawgeti(L, 1, r + 1);
+    length(L, -1, "a row", n);
+    for (int64_t c = 0; c < n; c++) a[c * m + r] = number_at(L, c + 1);
+    lua_pop(L, 1);
+  }
+  if (lun_least_squares(m, n, a, b, 1e-10, &err) != LUN_OK)
+    return lunL_raise(L, &err);
+  lua_createtable(L, (int)n, 0);
+  for (int64_t c = 0; c < n; c++) {
+    lua_pushnumber(L, b[c]);
+    lua_rawseti(L, -2, c + 1);
+  }
+  return 1;
+}
+
 int lunL_open_algebra(lua_State *L) {
+  static const luaL_Reg functions[] = {{"least_squares", least_squares},
+                                       {NULL, NULL}};
   static const luaL_Reg methods[] = {
       {"eigh", eigh}, {"svd", svd}, {NULL, NULL}};
+  luaL_setfuncs(L, functions, 0);
   luaL_getmetatable(L, TENSOR_T);
   lua_getfield(L, -1, "methods");
   luaL_setfuncs(L, methods, 0);

@@ -78,6 +78,12 @@ void *lun_blas_function(const char *name, lun_err *err);
 /* a (n, n), symmetric, becomes its eigenvectors, one a row; value (n): ascending
 ** (LAPACK's dsyevd). */
 int lun_eigh(int64_t n, double *a, double *value, lun_err *err);
+
+/* Least squares a x = b, of all solutions the shortest (LAPACK's dgelsd): a (m, n) by
+** columns and b (m, or n if more) are overwritten, b with x; directions of a whose
+** singular value is below `cutoff` times the largest count as none. */
+int lun_least_squares(int64_t m, int64_t n, double *a, double *b, double cutoff,
+                      lun_err *err);
 /* a (m, n) = u (m, k) diag(s) vt (k, n), k = min(m, n), s descending; a is
 ** overwritten (LAPACK's dgesdd). */
 int lun_svd(int64_t m, int64_t n, double *a, double *u, double *s, double *vt,

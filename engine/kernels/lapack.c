@@ -16,6 +16,11 @@ typedef void svd_fn(const char *jobz, const int *m, const int *n, double *a,
                     const int *lda, double *s, double *u, const int *ldu,
                     double *vt, const int *ldvt, double *work, const int *lwork,
                     int *iwork, int *info, size_t jobz_length);
+typedef void least_squares_fn(const int *m, const int *n, const int *nrhs,
+                              double *a, const int *lda, double *b,
+                              const int *ldb, double *s, const double *rcond,
+                              int *rank, double *work, const int *lwork,
+                              int *iwork, int *info);
 
 enum { LARGEST = 16384 }; /* rows and columns: 2 GB of doubles */
 
@@ -87,4 +92,28 @@ int lun_svd(int64_t m, int64_t n, double *a, double *u, double *s, double *vt,
   svd("S", &rows, &columns, a, &rows, s, vt, &rows, u, &k, w.work, &w.lwork,
       w.iwork, &info, 1);
   return finish(&w, "svd", info, err);
+}
+
+int lun_least_squares(int64_t m, int64_t n, double *a, double *b, double cutoff,
+                      lun_err *err) {
+  int rows = (int)m, columns = (int)n, one = 1, info = 0, ask = -1, rank = 0;
+  int most = rows > columns ? rows : columns, liwork = 1;
+  double lwork = 1, *s = NULL;
+  workspace w;
+  least_squares_fn *solve;
+  LUN_TRY(check_size("least squares", m, n, err));
+  *(void **)&solve = lun_blas_function("dgelsd_", err);
+  if (!solve) return LUN_EIO;
+  solve(&rows, &columns, &one, a, &rows, b, &most, s, &cutoff, &rank, &lwork,
+        &ask, &liwork, &info);
+  s = lun_malloc((size_t)most * sizeof *s);
+  if (allocate(&w, lwork, liwork, err) != LUN_OK || !s) {
+    lun_free(s);
+    finish(&w, "least squares", 0, err);
+    return lun_fail(err, LUN_ENOMEM, "no memory for least squares");
+  }
+  solve(&rows, &columns, &one, a, &rows, b, &most, s, &cutoff, &rank, w.work,
+        &w.lwork, w.iwork, &info);
+  lun_free(s);
+  return finish(&w, "least squares", info, err);
 }

@@ -78,6 +78,18 @@ function core.argmax(t) end
 function core.argsort(t, n) end
 
 
+-- algebra ----------------------------------------------------------------------
+
+---Least squares in double precision (LAPACK's dgelsd): the list x for which the sum of
+---(rows[r] . x - values[r])^2 is smallest; where several are, the shortest of them.
+---Directions in which the rows differ by less than 1e-10 of the largest count as none.
+---Errors: rows of different lengths, what is no finite number.
+---@param rows number[][]   m lists of n
+---@param values number[]   m
+---@return number[] x       n
+function core.least_squares(rows, values) end
+
+
 -- the engine as a whole ----------------------------------------------------------
 
 ---Memory of the engine in bytes.

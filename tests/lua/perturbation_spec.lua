@@ -203,7 +203,7 @@ describe("extremal perturbations", function()
       local o = { area = 0.3, variant = variant, how = "blur", levels = 4, blur = 3,
                   flip = true,
                   modifiers = require("lunette.modifiers.named").list(logit) }
-      local climb = extremal.objective(run, 1, o, score, masks)
+      local climb = extremal.objective(run, 1, o, score, masks, {})
       local p = core.uniform(step, 0, 1, 1, masks.rows, masks.columns) * 0.8 + 0.1
       local g = climb(p, step)
       local steps, h = pyramids.of(x, "blur", 4, 3), 2e-4

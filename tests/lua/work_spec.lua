@@ -239,6 +239,7 @@ describe("a ceiling of memory", function()
       end
       local run <close> = net:run(x) -- what is kept of it is held before
       local free, want = peak_of(function() return row(run, opts) end)
+      collectgarbage()
       local held = core.memory().live
       local ceiling = held + (free - held) * 2 // 5
       opts.memory = ceiling

@@ -8,6 +8,9 @@ local M = {}
 ---@field bytes? integer   nil: no ceiling
 ---@field most integer     copies at a time
 ---@field each? number     bytes a copy, as measured
+---@field dearest? number  the most that was measured after the first batch, which makes
+---  what all share
+---@field last? integer    copies of the batch before
 local Ceiling = {}
 Ceiling.__index = Ceiling
 
@@ -41,19 +44,30 @@ function M.new(bytes, most, what)
 end
 
 
----How many copies the next batch may have: the ceiling less what is held now, divided
----by the bytes a copy took in the last batch. The first batch has one copy. A batch of
----n takes a + b n bytes, where a is shared; so a/n + b a copy overestimates a larger
----batch.
----@return integer
-function Ceiling:size()
-  if not self.bytes then return self.most end
+local SHARE = 0.8 -- of the room, that batches of more than one may fill
+
+
+---As many as fit, by what is held beside them and what the dearest batch took a copy.
+---What a copy takes depends on its neighbours (parts of pictures are computed in groups
+---of one size, and grow to the largest of them): so a batch is at most twice the last
+---one, and a share of the room stays free.
+local function fitting(ceiling)
+  if not ceiling.bytes then return ceiling.most end
   collectgarbage()
   core.reset_peak()
-  self.before = core.memory().live
-  if not self.each then return 1 end
-  local room = (self.bytes - self.before) / self.each
-  return math.max(1, math.min(self.most, math.floor(room)))
+  ceiling.before = core.memory().live
+  if not ceiling.each then return 1 end
+  local room = SHARE * (ceiling.bytes - ceiling.before) / ceiling.each
+  return math.max(1, math.min(ceiling.most, 2 * ceiling.last, math.floor(room)))
+end
+
+
+---How many copies to take now.
+---@param left integer   copies that are still to be made
+---@return integer
+function Ceiling:size(left)
+  self.last = math.min(fitting(self), left)
+  return self.last
 end
 
 
@@ -62,7 +76,9 @@ end
 function Ceiling:done(k)
   if not self.bytes then return end
   local peak = core.memory().peak
-  self.each = math.max(1, (peak - self.before) / k)
+  local each = math.max(1, (peak - self.before) / k)
+  self.dearest = self.each and math.max(self.dearest or 1, each) -- not the first batch
+  self.each = self.dearest or each
   if k > 1 or peak <= self.bytes then return end
   error(("%s: a single copy takes %s beside the %s that are held, more than the "
     .. "ceiling of %s; give memory = \"%s\" or more"):format(self.what,

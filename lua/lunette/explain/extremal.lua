@@ -61,18 +61,17 @@ end
 
 
 ---The objective of one picture's masks: grids (K,1,rows,columns) and the step (from 1)
----to its gradient there and the rewards; and where the last masks are kept.
+---to its gradient there and the rewards.
 ---@param run lunette.Run
 ---@param i integer        the picture
 ---@param o table          options of the method
 ---@param score lunette.Score   of that picture
 ---@param masks lunette.SmoothMasks
+---@param kept table   takes the last step's mask (tensor), rewards and areas (lists)
 ---@return fun(p: lunette.Tensor, t: integer): lunette.Tensor, number[]
----@return { mask: lunette.Tensor, rewards: number[], areas: number[] }
-function M.objective(run, i, o, score, masks)
+function M.objective(run, i, o, score, masks, kept)
   local areas, forward = M.areas(o), apply.forward(o.modifiers, run)
   local pyramid = pyramids.of(run.images:rows(i), o.how, o.levels, o.blur)
-  local kept = {}
   return function(p, t)
     local tape <close> = core.tape()
     local leaf = tape:watch(p)
@@ -89,7 +88,7 @@ function M.objective(run, i, o, score, masks)
     kept.areas = m:mean { dims = { 2, 3, 4 } }:totable()
     local energy = (x * g):sum() + (whole * pull):sum()
     return core.backward(energy, core.ones(energy:shape()), { leaf:node() })[1], rewards
-  end, kept
+  end
 end
 
 return M

@@ -1,33 +1,6 @@
 ---Weighted linear regression in double precision, for tens of features: what LIME and
 ---KernelSHAP fit. Rows are lists of numbers.
-
----Solves a x = b (a symmetric, positive) by elimination with pivots; a and b are
----overwritten.
-local function solve(a, b)
-  local n = #b
-  for c = 1, n do
-    local p = c
-    for r = c + 1, n do
-      if math.abs(a[r][c]) > math.abs(a[p][c]) then p = r end
-    end
-    a[c], a[p], b[c], b[p] = a[p], a[c], b[p], b[c]
-    local pivot = a[c][c]
-    if pivot == 0 then pivot, a[c][c] = 1e-300, 1e-300 end
-    for r = c + 1, n do
-      local f = a[r][c] / pivot
-      if f ~= 0 then
-        for k = c, n do a[r][k] = a[r][k] - f * a[c][k] end
-        b[r] = b[r] - f * b[c]
-      end
-    end
-  end
-  for r = n, 1, -1 do
-    for k = r + 1, n do b[r] = b[r] - a[r][k] * b[k] end
-    b[r] = b[r] / a[r][r]
-  end
-  return b
-end
-
+local core = require "lunette.core"
 
 ---Weighted means of the columns and of y, and the sum of the weights.
 local function means(x, y, w)
@@ -42,20 +15,40 @@ local function means(x, y, w)
 end
 
 
----X'WX and X'Wy of what is left when the means are taken away.
-local function gram(x, y, w, mean, of_y)
-  local n, a, b = #mean, {}, {}
+---Rows and values less their means, times the root of their weights.
+local function centred(x, y, w, mean, of_y)
+  local rows, values = {}, {}
+  for r = 1, #x do
+    local root, row = math.sqrt(w[r]), {}
+    for c = 1, #mean do row[c] = root * (x[r][c] - mean[c]) end
+    rows[r], values[r] = row, root * (y[r] - of_y)
+  end
+  return rows, values
+end
+
+
+---Rows that say sqrt(ridge) b = 0.
+local function add_ridge(rows, values, ridge)
+  local m, n = #rows, #rows[1]
+  for i = 1, ridge > 0 and n or 0 do
+    local row = {}
+    for c = 1, n do row[c] = c == i and math.sqrt(ridge) or 0 end
+    rows[m + i], values[m + i] = row, 0
+  end
+end
+
+
+---A'A and A'b.
+local function gram(rows, values)
+  local n, a, b = #rows[1], {}, {}
   for i = 1, n do
     a[i], b[i] = {}, 0
     for j = 1, n do a[i][j] = 0 end
   end
-  for r = 1, #x do
-    local dy, d = y[r] - of_y, {}
-    for i = 1, n do d[i] = x[r][i] - mean[i] end
+  for r, row in ipairs(rows) do
     for i = 1, n do
-      local wd = w[r] * d[i]
-      b[i] = b[i] + wd * dy
-      for j = 1, n do a[i][j] = a[i][j] + wd * d[j] end
+      b[i] = b[i] + row[i] * values[r]
+      for j = 1, n do a[i][j] = a[i][j] + row[i] * row[j] end
     end
   end
   return a, b
@@ -90,7 +83,9 @@ local function lasso(a, b, t)
 end
 
 
----Coefficients and intercept of y ~ x. The intercept is never penalised.
+---Coefficients and intercept of y ~ x. The intercept is never penalised. Where rows do
+---not decide (fewer rows than features, a feature that never changes), the shortest of
+---the best fits, as numpy.linalg.lstsq has it: what is not told apart shares equally.
 ---@param x number[][]   rows of features
 ---@param y number[]
 ---@param w number[]     weights of the rows
@@ -99,13 +94,14 @@ end
 ---@return number[] coefficients, number intercept
 return function(x, y, w, o)
   local mean, of_y, total = means(x, y, w)
-  local a, b = gram(x, y, w, mean, of_y)
+  local rows, values = centred(x, y, w, mean, of_y)
   local found
   if o and o.lasso then
+    local a, b = gram(rows, values)
     found = lasso(a, b, o.lasso * total)
   else
-    for i = 1, #b do a[i][i] = a[i][i] + (o and o.ridge or 0) end
-    found = solve(a, b)
+    add_ridge(rows, values, o and o.ridge or 0)
+    found = core.least_squares(rows, values)
   end
   local intercept = of_y
   for i = 1, #found do intercept = intercept - found[i] * mean[i] end

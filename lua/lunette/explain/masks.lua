@@ -10,6 +10,7 @@ local M = {}
 ---@field get fun(first: integer, k: integer): lunette.Tensor   (k,1|C,H,W)
 ---@field box? fun(m: integer): { y: integer, x: integer, h: integer, w: integer }   the
 ---  rectangle outside of which mask m is 1
+---@field usual? { h: integer, w: integer }   the mean size of those; nil: all are alike
 
 
 ---A tensor of masks (M,H,W) or (M,C,H,W) as they are.
@@ -93,6 +94,52 @@ function M.segments(labels)
 end
 
 
+---The rectangle around places of a plane that are not 0, from 1; nil: there are none.
+---@param plane lunette.Tensor   (H,W)
+---@return { y: integer, x: integer, h: integer, w: integer }?
+local function bounds(plane)
+  local function span(d)
+    local list, first, last = plane:sum { dims = { d } }:totable(), nil, nil
+    for i, v in ipairs(list) do
+      if v ~= 0 then first, last = first or i, i end
+    end
+    return first, last
+  end
+  local x, right = span(1)
+  local y, below = span(2)
+  return x and { y = y, x = x, h = below - y + 1, w = right - x + 1 }
+end
+
+
+---The rectangle that holds all of a list's, from 1; of an empty one a single place.
+local function hull(list)
+  local y, x, below, right = math.huge, math.huge, 0, 0
+  for _, b in ipairs(list) do
+    y, x = math.min(y, b.y), math.min(x, b.x)
+    below, right = math.max(below, b.y + b.h - 1), math.max(right, b.x + b.w - 1)
+  end
+  if below == 0 then return { y = 1, x = 1, h = 1, w = 1 } end
+  return { y = y, x = x, h = below - y + 1, w = right - x + 1 }
+end
+
+
+---What each row of coalitions hides lies in a rectangle: a function of the row, and the
+---usual size of one.
+local function boxes_of(members, rows, h, w)
+  local own, all, high, wide = {}, {}, 0, 0
+  for k = 1, members:dim(1) do own[k] = bounds(members[k]:view(h, w)) end
+  for r = 1, rows:dim(1) do
+    local hidden = {}
+    for k, kept in ipairs(rows[r]:totable()) do
+      if kept ~= 1 then hidden[#hidden + 1] = own[k] end
+    end
+    all[r] = hull(hidden)
+    high, wide = high + all[r].h, wide + all[r].w
+  end
+  return function(r) return all[r] end, { h = high // #all, w = wide // #all }
+end
+
+
 ---Coalitions of segments: mask r has 1 where the segment's entry of row r is 1.
 ---@param labels lunette.Tensor   (H,W)
 ---@param rows lunette.Tensor     (R,M) of 0 and 1, M segments, lowest number first
@@ -101,7 +148,8 @@ function M.coalitions(labels, rows)
   local each = M.segments(labels)
   local h, w, m = labels:dim(1), labels:dim(2), each.count
   local members = (1 - each.get(1, m)):reshape { m, h * w }
-  return { count = rows:dim(1), get = function(first, k)
+  local box, usual = boxes_of(members, rows, h, w)
+  return { count = rows:dim(1), box = box, usual = usual, get = function(first, k)
     local part = rows:narrow { dim = 1, start = first, length = k }
     return core.ops.matmul(part, members):reshape { k, 1, h, w }
   end }

@@ -39,7 +39,6 @@ local M = {}
 ---@field paper? string
 ---@field flat? string|false  why a map may be the same everywhere; false: no warning
 ---@field measured? boolean  stands in the table of truth
----@field resumes? boolean    false: no `checkpoint` and no `memory`, though it is long
 ---@field walks_to_layer? boolean  its gradients go back to `layer` and no further, so
 ---  that only rules after it count
 ---@field flags? table<string, string>  names on the command line, where shorter
@@ -101,7 +100,7 @@ local function expand(row)
     end
   end
   if full.score then add(full, several.options) end
-  if full.score and full.progress and row.resumes ~= false then
+  if full.score and full.progress then
     add(full, work.options)
   end
   return full

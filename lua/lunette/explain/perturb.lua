@@ -133,7 +133,7 @@ end
 local function plan_of(run, o, spec, first)
   local masks = not o.from and spec.masks and masks_of(spec, first)
   if not masks or not masks.box or kept_for(o.loop.scores) then return nil end
-  return partial.plan(run, masks.box(1))
+  return partial.plan(run, masks.usual or masks.box(1))
 end
 
 
@@ -177,7 +177,7 @@ end
 local function know(run, o, image, count)
   local known, first, m = image.known, nil, nil
   while known.done < count do
-    local k = math.min(o.ceiling:size(), image.masks.count - known.done)
+    local k = o.ceiling:size(image.masks.count - known.done)
     first = known.done + 1
     local values
     values, m = scores_under(run, o, image, first, k)
@@ -280,7 +280,7 @@ local function scores_at(run, x, o, name)
   local loop = work.loop(run, { score = o.score, name = name })
   local how = { forward = apply.forward(o.modifiers, run) }
   local all = core.zeros(run:count())
-  loop:batches(1):size() -- what earlier batches left is collected
+  loop:batches(1):size(1) -- what earlier batches left is collected
   for i = 1, run:count() do
     local known = loop:of(i, function()
       return { values = M.scores_of(run, x:rows(i), loop:take(i), how) }

@@ -118,7 +118,7 @@ local function over_one(run, o, i, value)
   local _ <close> = made
   while known.done < o.count do
     local first = known.done + 1
-    local k = math.min(o.ceiling:size(), o.count - known.done)
+    local k = o.ceiling:size(o.count - known.done)
     local batch <close> = batch_of(o, i, first, k)
     local how = { modifiers = o.forward, beside = beside }
     local part <close> = o.from and run.net:run_from(o.from.name, batch, how)

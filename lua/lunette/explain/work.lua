@@ -144,7 +144,10 @@ Work.__index = Work
 
 local function save(work)
   local all, tensors, numbers = {}, {}, {}
-  for n, loop in pairs(work.loops) do all[n] = loop.state end
+  for n, loop in pairs(work.loops) do
+    if loop.writes then loop.writes() end
+    all[n] = loop.state
+  end
   flatten(all, "", tensors, numbers)
   work.saved = core.clock()
   return checkpoint.save(work.path, work.identity, tensors, { numbers = numbers })
@@ -234,6 +237,7 @@ end
 ---@field scores (lunette.Score|false)[]   resolved: all that the loop is about
 ---@field k integer       which of them is asked for now
 ---@field state table     image -> what is known of it, tensors and numbers in tables
+---@field writes? fun()    brings `state` up to date before it is saved
 ---@field work? lunette.Work
 local Loop = {}
 Loop.__index = Loop
@@ -298,6 +302,21 @@ end
 ---@return lunette.Ceiling
 function Loop:batches(most)
   return ceilings.new(self.work and self.work.ceiling, most, self.name or "copies")
+end
+
+
+---A function of one copy at a time, such as a climb's gradient, that keeps the ceiling.
+---@generic F: function
+---@param f F
+---@return F
+function Loop:measured(f)
+  local batches = self:batches(1)
+  return function(...)
+    batches:size(1)
+    local a, b = f(...)
+    batches:done(1)
+    return a, b
+  end
 end
 
 

@@ -5,8 +5,8 @@ local opt = require("lunette.base.options").opt
 local optimise = require "lunette.explain.optimise"
 local progress = require "lunette.base.progress"
 local sampling = require "lunette.explain.sampling"
-local scores = require "lunette.score"
 local smooth_masks = require "lunette.explain.smooth_masks"
+local work = require "lunette.explain.work"
 
 
 local function check_area(v)
@@ -46,7 +46,7 @@ end
 ---                                       modifiers = { "linear" } }))
 return method {
   name = "extremal_perturbation", family = "perturbation", draws = "map",
-  resumes = false, flat = "no step has changed the mask: give more of them",
+  flat = "no step has changed the mask: give more of them",
   paper = "Fong et al. 2019, Understanding deep networks via extremal perturbations",
   options = {
     "score", "modifiers", "progress",
@@ -66,19 +66,24 @@ return method {
   keeps = sampling.keeps,
   explain = function(run, o)
     local n, h, w = run:count(), run.images:dim(3), run.images:dim(4)
-    local score, map = scores.resolve(o.score, run), core.zeros(run:count(), h, w)
+    local loop = work.loop(run, { score = o.score, name = "extremal_perturbation",
+                                  alone = true })
+    local map = core.zeros(n, h, w)
     settle(o, math.min(h, w))
     local masks = smooth_masks.new(h, w, o.step, o.sigma)
     local facts = { rewards = {}, areas = {} }
     local bar <close> = progress.start("extremal_perturbation", n * o.steps, o.progress)
     for i = 1, n do
-      local climb, kept = extremal.objective(run, i, o, score:take(i), masks)
+      local known = loop:of(i, function() return { climb = {}, last = {} } end)
+      local climb = extremal.objective(run, i, o, loop:take(i)[loop.k], masks,
+                                       known.last)
       optimise { x = core.ones(#extremal.areas(o), 1, masks.rows, masks.columns),
-        steps = o.steps, rate = o.rate, step = "momentum", gradient = climb,
+        steps = o.steps, rate = o.rate, step = "momentum",
+        gradient = loop:measured(climb), kept = known.climb,
         project = function(p) return p:clamp(0, 1) end,
-        watch = function() bar:add(1) end, progress = false }
-      map[i] = kept.mask:sum { dims = { 1 } }:view(h, w)
-      facts.rewards[i], facts.areas[i] = kept.rewards, kept.areas
+        watch = function() loop:tick() bar:add(1) end, progress = false }
+      map[i] = known.last.mask:sum { dims = { 1 } }:view(h, w)
+      facts.rewards[i], facts.areas[i] = known.last.rewards, known.last.areas
     end
     return map, facts
   end,

@@ -6,10 +6,13 @@ local opt = require("lunette.base.options").opt
 local perturb = require "lunette.explain.perturb"
 local progress = require "lunette.base.progress"
 local sampling = require "lunette.explain.sampling"
-local scores = require "lunette.score"
+local work = require "lunette.explain.work"
 
 local abs, floor = math.abs, math.floor
 local DONE = 3e38 -- the gradient of a feature that may move no further
+
+
+local function copy(list) return table.move(list, 1, #list, 1, {}) end
 
 
 local function distance(x, y)
@@ -65,8 +68,8 @@ end
 local function step(x, w, g, t, o, sum)
   local alpha, left = t / o.steps, w.total * (1 - t / o.steps)
   local low, high = math.max(alpha - o.max_dist, 0), math.min(alpha + o.max_dist, 1)
-  local worth, open, done = { table.unpack(g) }, g, false
-  local before = { table.unpack(x) }
+  local worth, open, done = copy(g), g, false
+  local before = copy(x)
   while not done do
     catch_up(x, w, low)
     local now = distance(x, w.x)
@@ -77,21 +80,58 @@ local function step(x, w, g, t, o, sum)
 end
 
 
----The walk of one image.
-local function walk(run, o, i, base, score, forward, bar)
-  local shape = run.images:rows(i):shape()
-  local n = run.images:rows(i):size()
-  local w = { x = run.images[i]:view(n):totable(), b = base[i]:view(n):totable() }
-  local x, sum = { table.unpack(w.b) }, {}
-  for k = 1, n do sum[k] = 0 end
-  w.total = distance(w.x, w.b)
-  for t = 1, w.total > 0 and o.steps or 0 do
-    local part <close> = run.net:run(core.tensor(x):view(table.unpack(shape)),
-                                     { modifiers = forward })
-    local g = part:gradient { score = score, modifiers = o.modifiers }
-    step(x, w, g:view(n):totable(), t, o, sum)
-    bar:add(1)
+---Three float32 tensors whose sum has all bits of a list of doubles, and back.
+local function split(list)
+  local parts, left = {}, copy(list)
+  for n = 1, 3 do
+    parts[n] = core.tensor(left)
+    for k, v in ipairs(parts[n]:totable()) do left[k] = left[k] - v end
   end
+  return parts
+end
+
+
+local function join(parts)
+  local list = parts[1]:totable()
+  for n = 2, 3 do
+    for k, v in ipairs(parts[n]:totable()) do list[k] = list[k] + v end
+  end
+  return list
+end
+
+
+---Where the walk of an image stands: at the baseline, or where a checkpoint says.
+local function place(known, w)
+  if known.x then return join(known.x), join(known.sum), known.done end
+  local sum = {}
+  for k = 1, #w.x do sum[k] = 0 end
+  return copy(w.b), sum, 0
+end
+
+
+---The walk of one image.
+local function walk(run, o, i, base, how)
+  local shape, n = run.images:rows(i):shape(), run.images:rows(i):size()
+  local w = { x = run.images[i]:view(n):totable(), b = base[i]:view(n):totable() }
+  local known = how.loop:of(i, function() return {} end)
+  local x, sum, done = place(known, w)
+  w.total = distance(w.x, w.b)
+  local gradient = how.loop:measured(function()
+    local part <close> = run.net:run(core.tensor(x):view(table.unpack(shape)),
+                                     { modifiers = how.forward })
+    local score = how.loop:take(i)[how.loop.k]
+    return part:gradient { score = score, modifiers = o.modifiers }:view(n):totable()
+  end)
+  how.loop.writes = function()
+    known.x, known.sum, known.done = split(x), split(sum), done
+  end
+  for t = done + 1, w.total > 0 and o.steps or 0 do
+    step(x, w, gradient(), t, o, sum)
+    done = t
+    how.loop:tick()
+    how.bar:add(1)
+  end
+  how.loop.writes()
   return core.tensor(sum):view(table.unpack(shape))
 end
 
@@ -106,7 +146,7 @@ end
 ---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
 ---  show(lu.guided_ig(run, { steps = 3, baseline = "blur", modifiers = { "linear" } }))
 return method {
-  name = "guided_ig", family = "path", draws = "map", resumes = false,
+  name = "guided_ig", family = "path", draws = "map",
   flat = "the picture is its baseline, or no gradient reaches it",
   paper = "Kapishnikov et al. 2021, Guided integrated gradients",
   options = {
@@ -119,12 +159,13 @@ return method {
   keeps = sampling.keeps,
   explain = function(run, o)
     local base = baselines.of(o.baseline, run.net, run.images)
-    local score = scores.resolve(o.score, run)
-    local forward = apply.forward(o.modifiers, run)
     local bar <close> = progress.start("guided_ig", run:count() * o.steps, o.progress)
+    local how = { bar = bar, forward = apply.forward(o.modifiers, run),
+                  loop = work.loop(run, { score = o.score, name = "guided_ig",
+                                          alone = true }) }
     local map = core.zeros(run.images:shape())
     for i = 1, run:count() do
-      map:rows(i):copy_(walk(run, o, i, base, score:take(i), forward, bar))
+      map:rows(i):copy_(walk(run, o, i, base, how))
     end
     return map, { delta = perturb.delta(run, o, map, base) }
   end,

@@ -3,6 +3,7 @@ local coalitions = require "lunette.explain.coalitions"
 local method = require("lunette.explain.method").new
 local opt = require("lunette.base.options").opt
 local sampling = require "lunette.explain.sampling"
+local warn = require "lunette.base.warn"
 
 local ENDS = 1e6 -- the weight of the whole and of the empty picture
 
@@ -46,7 +47,8 @@ end
 ---KernelSHAP (Lundberg & Lee 2017): Shapley values of segments as the coefficients of a
 ---weighted linear fit to sampled coalitions. The story has `values` and `intercept`.
 ---Caveat: with few samples the fit is loose; `samples` should be several times the
----  number of segments.
+---  number of segments. With fewer coalitions than segments the shortest of the fits is
+---  taken, and a warning says so.
 ---Example:
 ---  local net = lu.load "glyphs"
 ---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
@@ -64,6 +66,11 @@ return method {
   explain = function(run, o)
     local labels, m = coalitions.labels(run, o)
     local rows = o.coalitions or draw(o, m)
+    if rows:dim(1) < m + 1 then
+      warn(("kernel_shap: %d coalitions do not tell %d segments apart: of the fits "
+        .. "through them the shortest is drawn; give samples = %d or more")
+        :format(rows:dim(1), m, 4 * m))
+    end
     local values = coalitions.values(run, o, labels, rows, "kernel_shap")
     local w = weights(coalitions.lists(rows))
     return coalitions.fitted(run, o, labels, rows, values, function() return w end)

@@ -8,7 +8,7 @@ local optimise = require "lunette.explain.optimise"
 local perturb = require "lunette.explain.perturb"
 local progress = require "lunette.base.progress"
 local sampling = require "lunette.explain.sampling"
-local scores = require "lunette.score"
+local work = require "lunette.explain.work"
 
 local NEAR = 1e-12 -- under roots and powers, whose slope at 0 has none
 
@@ -119,7 +119,7 @@ end
 ---  show(lu.meaningful_perturbation(run, { steps = 3 }))
 return method {
   name = "meaningful_perturbation", family = "perturbation", draws = "map",
-  resumes = false, flat = "no step has changed the mask",
+  flat = "no step has changed the mask",
   paper = "Fong & Vedaldi 2017, Interpretable explanations of black boxes by "
     .. "meaningful perturbation",
   options = {
@@ -139,20 +139,23 @@ return method {
   keeps = sampling.keeps,
   explain = function(run, o)
     local n, h, w = run:count(), run.images:dim(3), run.images:dim(4)
-    local score, map = scores.resolve(o.score, run), core.zeros(run:count(), h, w)
+    local loop = work.loop(run, { score = o.score, name = "meaningful_perturbation",
+                                  alone = true })
+    local map, values = core.zeros(n, h, w), {}
     local base = baselines.of(o.baseline, run.net, run.images)
     if o.cell == 0 then o.cell = math.max(1, math.floor(math.min(h, w) / 28 + 0.5)) end
     local how = { forward = apply.forward(o.modifiers, run) }
-    local starts, values = {}, {}
+    local starts = {}
     for i = 1, n do starts[i] = start_of(run, i, o) end
     local bar <close> = progress.start("meaningful_perturbation", n * o.steps,
                                        o.progress)
     for i = 1, n do
-      local own = score:take(i)
-      local m = optimise { x = starts[i], steps = o.steps, rate = o.rate,
-        step = "adam", gradient = objective(run, i, o, own),
+      local own, known = loop:take(i)[loop.k], loop:of(i, function() return {} end)
+      local m = optimise { x = starts[i], steps = o.steps,
+        rate = o.rate, step = "adam", kept = known,
+        gradient = loop:measured(objective(run, i, o, own)),
         project = function(mask) return mask:clamp(0, 1) end,
-        watch = function() bar:add(1) end, progress = false }
+        watch = function() loop:tick() bar:add(1) end, progress = false }
       local mask = enlarged(m, o, h, w)
       map[i] = (1 - mask):view(h, w)
       local left = mask * run.images:rows(i) + (1 - mask) * base:rows(i)
