@@ -1,14 +1,17 @@
 #!/usr/bin/python3
 # Writes small networks as Keras 2 (.h5) and Keras 3 (.keras) do, with random weights, and what TensorFlow
 # would answer, computed by torch in Keras' order of axes: input, output, gradient (.npy). Argument: a folder.
-import json, os, re, sys, zipfile
+import functools, json, os, sys, zipfile
 import h5py
 import numpy as np
 import torch
 import torch.nn.functional as F
+from applications import networks
+from graph import snake
 
 out = sys.argv[1]
 rng = np.random.default_rng(7)
+torch.set_default_dtype(torch.float64)
 
 
 # What every class does, on (N,H,W,C); weights are what the layer keeps, in Keras' order.
@@ -37,7 +40,10 @@ def act(x, name):
     return {None: lambda v: v, "linear": lambda v: v, "relu": F.relu, "sigmoid": torch.sigmoid, "tanh": torch.tanh,
             "softmax": lambda v: F.softmax(v, -1), "elu": F.elu, "selu": F.selu, "softplus": F.softplus,
             "softsign": F.softsign, "swish": F.silu, "silu": F.silu, "gelu": F.gelu, "exponential": torch.exp,
-            "mish": F.mish, "relu6": F.relu6, "leaky_relu": lambda v: F.leaky_relu(v, 0.2),
+            "mish": F.mish, "relu6": F.relu6, "celu": F.celu, "hard_tanh": F.hardtanh, "soft_shrink": F.softshrink,
+            "hard_shrink": F.hardshrink, "tanh_shrink": F.tanhshrink, "log_sigmoid": F.logsigmoid,
+            "squareplus": lambda v: (v + torch.sqrt(v * v + 4)) / 2, "sparse_sigmoid": lambda v: ((v + 1) / 2).clamp(0, 1),
+            "sparse_plus": lambda v: torch.where(v <= -1, 0 * v, torch.where(v < 1, (v + 1) ** 2 / 4, v)), "leaky_relu": lambda v: F.leaky_relu(v, 0.2),
             "hard_silu": F.hardswish, "log_softmax": lambda v: F.log_softmax(v, -1),
             "hard_sigmoid": (lambda v: torch.clamp(0.2 * v + 0.5, 0, 1)) if keras == 2 else F.hardsigmoid}[name](x)
 
@@ -57,7 +63,7 @@ def pool(x, c, largest):
 
 def run(cls, c, w, xs):
     x = xs[0]
-    t = [torch.tensor(v) for v in w]
+    t = [torch.tensor(v).double() for v in w]
     if cls == "Conv2D":
         y = conv(x, t[0].permute(3, 2, 0, 1), t[1] if len(t) > 1 else None, c, x.shape[-1] // t[0].shape[2])
         return act(y, c.get("activation"))
@@ -99,7 +105,7 @@ def run(cls, c, w, xs):
         "MaxPooling2D": lambda: pool(x, c, True), "AveragePooling2D": lambda: pool(x, c, False),
         "GlobalAveragePooling2D": lambda: x.mean((1, 2), keepdim=c.get("keepdims", False)),
         "GlobalMaxPooling2D": lambda: x.amax((1, 2), keepdim=c.get("keepdims", False)),
-        "Flatten": lambda: x.reshape(x.shape[0], -1),
+        "Flatten": lambda: (nchw(x) if c.get("_planes") else x).reshape(x.shape[0], -1),
         "ZeroPadding2D": lambda: F.pad(x, (0, 0, c["padding"][1][0], c["padding"][1][1],
                                            c["padding"][0][0], c["padding"][0][1])),
         "Cropping2D": lambda: x[:, c["cropping"][0][0]:x.shape[1] - c["cropping"][0][1],
@@ -113,34 +119,39 @@ def run(cls, c, w, xs):
         "Dropout": lambda: x, "SpatialDropout2D": lambda: x, "GaussianNoise": lambda: x, "RandomFlip": lambda: x,
         "StochasticDepth": lambda: x,
         "Add": lambda: sum(xs[1:], x), "Subtract": lambda: xs[0] - xs[1],
-        "Multiply": lambda: np.prod(xs) if False else __import__("functools").reduce(lambda a, b: a * b, xs),
+        "Multiply": lambda: functools.reduce(lambda a, b: a * b, xs),
         "Average": lambda: sum(xs[1:], x) / len(xs), "Maximum": lambda: torch.maximum(xs[0], xs[1]),
         "Minimum": lambda: torch.minimum(xs[0], xs[1]), "Concatenate": lambda: torch.cat(xs, -1),
-        "TFOpLambda": lambda: x + c["_y"] if "add" in c["function"] else x * c["_y"],
+        "TFOpLambda": lambda: x + ([*xs[1:], c.get("_y")][0]) if "add" in c["function"] else x * c["_y"],
+        "CustomScaleLayer": lambda: x + xs[1] * c["scale"],
+        "Lambda": lambda: x + xs[1] * c["arguments"]["scale"],
     }[cls]()
 
 
 # A layer: (name, class, config, inputs). Weights are made from what it reads.
 def make_weights(cls, c, xs):
     def r(*s): return (rng.normal(0, 1, s) / max(1, np.prod(s[:-1])) ** 0.5).astype("f4")
+    def plane(c, ch, m): return 1.5 * ch ** 0.5 * r(*pair(c["kernel_size"]), ch, m)  # each channel sums its own places
     x = xs[0]
     ch = x.shape[-1]
     bias = c.get("use_bias", True)
     if cls == "Conv2D":
         k = pair(c["kernel_size"])
-        return [r(*k, ch // c.get("groups", 1), c["filters"])] + ([r(c["filters"])] if bias else [])
+        return [1.5 * r(*k, ch // c.get("groups", 1), c["filters"])] + ([r(c["filters"])] if bias else [])
     if cls == "DepthwiseConv2D":
         m = c.get("depth_multiplier", 1)
-        return [r(*pair(c["kernel_size"]), ch, m)] + ([r(ch * m)] if bias else [])
+        return [plane(c, ch, m)] + ([r(ch * m)] if bias else [])
     if cls == "SeparableConv2D":
         m = c.get("depth_multiplier", 1)
-        return [r(*pair(c["kernel_size"]), ch, m), r(1, 1, ch * m, c["filters"])] + ([r(c["filters"])] if bias else [])
+        return [plane(c, ch, m), 1.5 * r(1, 1, ch * m, c["filters"])] + ([r(c["filters"])] if bias else [])
     if cls == "Dense":
         return [r(ch, c["units"])] + ([r(c["units"])] if bias else [])
     if cls == "BatchNormalization":
-        w = [r(ch) + 1] if c.get("scale", True) else []
-        w += [r(ch)] if c.get("center", True) else []
-        return w + [r(ch), rng.uniform(0.5, 2, ch).astype("f4")]
+        over = tuple(range(x.dim() - 1))  # near what training sees, so that values neither vanish nor grow with depth
+        m, v = x.detach().mean(over).numpy(), x.detach().var(over, unbiased=False).numpy()
+        w = [0.3 * r(ch) + 1] if c.get("scale", True) else []
+        w += [0.3 * r(ch)] if c.get("center", True) else []
+        return w + [(m + 0.2 * r(ch)).astype("f4"), (rng.uniform(0.7, 1.5, ch) * (v + m * m + 0.1)).astype("f4")]
     if cls == "LayerScale":
         return [r(ch) + 1]
     if cls == "LayerNormalization":
@@ -155,7 +166,7 @@ def make_weights(cls, c, xs):
 
 SLOTS = {"Conv2D": ["kernel", "bias"], "Dense": ["kernel", "bias"], "DepthwiseConv2D": ["depthwise_kernel", "bias"],
          "SeparableConv2D": ["depthwise_kernel", "pointwise_kernel", "bias"], "LayerNormalization": ["gamma", "beta"],
-         "Normalization": ["mean", "variance"], "PReLU": ["alpha"], "LayerScale": ["gamma"]}
+         "Normalization": ["mean", "variance"], "PReLU": ["alpha"], "LayerScale": ["Variable"]}
 
 
 def slots(cls, c):
@@ -165,35 +176,66 @@ def slots(cls, c):
     return SLOTS.get(cls, [])
 
 
-def snake(name):
-    return re.sub("([a-z])([A-Z])", r"\1_\2", re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)).lower()
-
-
-# A network is { shape, layers }: layers read the one before unless they say so. A layer may be a network.
-def evaluate(net, x, prefix=""):
+# A network is { shape, layers }: layers read the one before unless they say so; "name:1" is the second output of a
+# network among them. `outputs` names several, `first` counts channels first.
+def evaluate(net, x):
     values, last, kept = {"input": x}, x, []
     for name, cls, c, *reads in net["layers"]:
-        xs = [values[n] for n in reads[0]] if reads else [last]
+        xs = [values[n] if isinstance(n, str) else n for n in reads[0]] if reads else [last]
         if cls == "Model":
-            last, inner = evaluate(c, xs[0])
+            outs, inner = evaluate(c, xs[0])
+            last = outs[0]
+            for i, v in enumerate(outs): values["%s:%d" % (name, i)] = v
             kept.append((name, inner))
         else:
-            key = (id(net), name)
+            key = (id(net["layers"]), name)
             if key not in weights:
                 weights[key] = make_weights(cls, c, xs)
             last = run(cls, c, weights[key], xs)
             kept.append((name, weights[key]))
         values[name] = last
-    return last, kept
+    return [values[n] for n in net.get("outputs", [net["layers"][-1][0]])], kept
 
 
-def tensor3(name, shape): return {"class_name": "__keras_tensor__", "config": {"shape": shape, "dtype": "float32",
-                                                                            "keras_history": [name, 0, 0]}}
+def place(read):
+    name, _, k = read.partition(":")
+    return [name, 0, int(k or 0)]
+
+
+def tensor3(read):
+    if not isinstance(read, str): return read
+    return {"class_name": "__keras_tensor__", "config": {"shape": [], "dtype": "float32", "keras_history": place(read)}}
+
+
+# What Keras 3 says of a layer beside what is its own.
+def extras3(cls, c):
+    if keras == 2: return {}, {}
+    dtype = {"module": "keras", "class_name": "DTypePolicy", "config": {"name": "float32"}, "registered_name": None}
+    own = {"trainable": True, "dtype": dtype}
+    if cls in ("Conv2D", "Dense"):
+        own["kernel_initializer"] = {"module": "keras.initializers", "class_name": "GlorotUniform", "config": {"seed": None},
+                                     "registered_name": None}
+    module = c.get("_module", "keras.layers")
+    return {"module": module, "registered_name": cls if "_module" in c else None, "build_config": {"input_shape": [None]}}, own
+
+
+counting = {"Conv2D", "DepthwiseConv2D", "SeparableConv2D", "MaxPooling2D", "AveragePooling2D", "GlobalAveragePooling2D",
+            "GlobalMaxPooling2D", "ZeroPadding2D", "Cropping2D", "UpSampling2D", "Flatten"}
+
+
+# The config of a layer that counts channels first.
+def planes(cls, c):
+    c = dict(c)
+    if cls in counting: c["data_format"] = "channels_last" if c.get("_planes") else "channels_first"
+    if cls in ("BatchNormalization", "Concatenate"): c["axis"] = 1
+    if cls == "Reshape" and len(c["target_shape"]) == 3: c["target_shape"] = c["target_shape"][2:] + c["target_shape"][:2]
+    return c
 
 
 def config(net, name, kind="Functional"):
     layers, before = [], "input"
-    shape = [None] + list(net["shape"])
+    shape, first = list(net["shape"]), net.get("first")
+    shape = [None] + (shape[2:] + shape[:2] if first else shape)
     key = "batch_input_shape" if keras == 2 else "batch_shape"
     layers.append({"class_name": "InputLayer", "name": "input", "config": {"name": "input", key: shape},
                    "inbound_nodes": []})
@@ -203,39 +245,46 @@ def config(net, name, kind="Functional"):
             spec = config(c, n, c.get("kind", "Functional"))
             spec["name"] = n
         else:
-            cc = {k: v for k, v in c.items() if k[0] != "_"}
-            spec = {"class_name": cls, "name": n, "config": dict(cc, name=n)}
-        extra = {"y": c["_y"]} if "_y" in c else {}
-        if keras == 2:
-            spec["inbound_nodes"] = [[[i, 0, 0, extra] for i in ins]]
+            beside, own = extras3(cls, c)
+            cc = {k: v for k, v in (planes(cls, c) if first else c).items() if k[0] != "_"}
+            spec = {"class_name": cls, "name": n, "config": dict(own, **cc, name=n), **beside}
+        if keras == 2 and cls == "TFOpLambda":
+            y = place(ins[1]) if len(ins) > 1 else c["_y"]
+            spec["inbound_nodes"] = [[place(ins[0]) + [{"y": y, "name": None}]]]
+        elif keras == 2:
+            spec["inbound_nodes"] = [[place(i) + [{}] for i in ins]]
         else:
-            args = [tensor3(i, []) for i in ins]
-            spec["inbound_nodes"] = [{"args": [args] if len(args) > 1 else args, "kwargs": {}}]
+            args = [tensor3(i) for i in ins]
+            flat = len(args) == 1 or "ops" in c.get("_module", "")
+            spec["inbound_nodes"] = [{"args": args if flat else [args], "kwargs": {}}]
         layers.append(spec)
         before = n
     if kind == "Sequential":
         for l in layers: l.pop("inbound_nodes")
         return {"class_name": "Sequential", "config": {"name": name, "layers": layers}}
+    outs = [place(n) for n in net.get("outputs", [before])]
+    if "keys" in net: outs = dict(zip(net["keys"], outs))
     return {"class_name": kind, "config": {"name": name, "layers": layers, "input_layers": [["input", 0, 0]],
-            "output_layers": [[before, 0, 0]]}}
+            "output_layers": outs}}
 
 
 def flat2(net, kept):
     for (name, cls, c, *_), (_, w) in zip(net["layers"], kept):
         if cls == "Model":
-            for inner in flat2(c, w): yield (name,) + inner[1:] if False else (name, inner[1], inner[2], inner[3])
+            for _, inner, slot, v in flat2(c, w): yield name, inner, slot, v
         else:
             for slot, v in zip(slots(cls, c), w): yield (name, name, slot, v)
 
 
 def write2(path, net, kept):
     f = h5py.File(path, "w")
-    f.attrs["model_config"] = json.dumps(config(net, "net", net.get("kind", "Functional")))
+    f.attrs["model_config"] = json.dumps(config(net, net.get("name", "net"), net.get("kind", "Functional")))
     f.attrs["keras_version"] = b"2.12.0"
     g = f.create_group("model_weights")
     g.attrs["layer_names"] = [n.encode() for n, *_ in net["layers"]]
     for outer, inner, slot, v in flat2(net, kept):
         g.require_group(outer)[inner + "/" + slot + ":0"] = v
+        if slot == "variance": g[outer][inner + "/count:0"] = np.int64(9)
     f["optimizer_weights/Adam/iter:0"] = np.int64(3)
     f.close()
 
@@ -256,12 +305,13 @@ def write3(path, net, kept):
             else:
                 f.create_group(place + "/vars")
                 for i, v in enumerate(w): f["%s/vars/%d" % (place, i)] = v
+                if cls == "Normalization" and w: f[place + "/vars/2"] = np.int64(9)
     put(net, kept, "")
     f["optimizer/vars/0"] = np.int64(5)
     f.close()
     with zipfile.ZipFile(path, "w") as z:
         z.writestr("metadata.json", json.dumps({"keras_version": "3.3.3"}))
-        z.writestr("config.json", json.dumps(dict(config(net, "net", net.get("kind", "Functional")), module="keras")))
+        z.writestr("config.json", json.dumps(dict(config(net, net.get("name", "net"), net.get("kind", "Functional")), module="keras")))
         z.write(h5, "model.weights.h5")
     os.remove(h5)
 
@@ -274,68 +324,6 @@ def head(*extra): return [("flatten", "Flatten", {}), *extra, dn("answer", 4, ac
 
 def activation(a): return {"shape": [6, 5, 3], "layers": [cv("conv", 4, activation=a), *head()]}
 
-
-def bn(name, *reads): return (name, "BatchNormalization", {"epsilon": 1.001e-5}, *reads)
-def relu(name, *reads, a="relu"): return (name, "Activation", {"activation": a}, *reads)
-def dw(name, k, *reads, **c): return (name, "DepthwiseConv2D", dict(kernel_size=[k, k], use_bias=False, **c), *reads)
-
-
-def conv_bn(name, filters, k, *reads, padding="same", **c):
-    return [cv(name, filters, k, *reads, padding=padding, use_bias=False, **c), bn(name + "_bn"), relu(name + "_ac")]
-
-
-TOP = [("avg_pool", "GlobalAveragePooling2D", {}), dn("predictions", 4, activation="softmax")]
-# The blocks of keras.applications, in the order and with the names that they have there.
-apps = {
-    "app_inception": {"shape": [12, 12, 3], "layers": [*conv_bn("stem", 4, 3, padding="valid", strides=[2, 2]),
-        *conv_bn("b1", 3, 1), *conv_bn("b5_1", 2, 1, ["stem_ac"]), *conv_bn("b5_2", 3, 5),
-        *conv_bn("b3_1", 2, 1, ["stem_ac"]), *conv_bn("b3_2", 3, 3), *conv_bn("b3_3", 3, 3),
-        ("ap", "AveragePooling2D", {"pool_size": [3, 3], "strides": [1, 1], "padding": "same"}, ["stem_ac"]),
-        *conv_bn("bp", 2, 1), ("mixed0", "Concatenate", {"axis": 3}, ["b1_ac", "b5_2_ac", "b3_3_ac", "bp_ac"]),
-        cv("c17", 3, 3, padding="same"), (cv("c1x7", 3)[0], C, {"filters": 3, "kernel_size": [1, 7], "padding": "same"}),
-        (cv("c7x1", 3)[0], C, {"filters": 3, "kernel_size": [7, 1], "padding": "same"}), *TOP]},
-    "app_resnet50": {"shape": [14, 14, 3], "layers": [("conv1_pad", "ZeroPadding2D", {"padding": [[3, 3], [3, 3]]}),
-        cv("conv1_conv", 4, 7, strides=[2, 2]), bn("conv1_bn"), relu("conv1_relu"),
-        ("pool1_pad", "ZeroPadding2D", {"padding": [[1, 1], [1, 1]]}), ("pool1_pool", "MaxPooling2D", {"pool_size": [3, 3], "strides": [2, 2]}),
-        cv("b1_0_conv", 8, 1), bn("b1_0_bn"), cv("b1_1_conv", 3, 1, ["pool1_pool"]), bn("b1_1_bn"), relu("b1_1_relu"),
-        cv("b1_2_conv", 3, 3, padding="same"), bn("b1_2_bn"), relu("b1_2_relu"), cv("b1_3_conv", 8, 1), bn("b1_3_bn"),
-        ("b1_add", "Add", {}, ["b1_0_bn", "b1_3_bn"]), relu("b1_out"), *TOP]},
-    "app_resnet_v2": {"shape": [12, 12, 3], "layers": [("conv1_pad", "ZeroPadding2D", {"padding": [[3, 3], [3, 3]]}),
-        cv("conv1_conv", 4, 7, strides=[2, 2]), bn("pre_bn"), relu("pre_relu"), cv("b1_1_conv", 3, 1, use_bias=False), bn("b1_1_bn"),
-        relu("b1_1_relu"), ("b1_2_pad", "ZeroPadding2D", {"padding": [[1, 1], [1, 1]]}), cv("b1_2_conv", 3, 3, strides=[2, 2], use_bias=False),
-        bn("b1_2_bn"), relu("b1_2_relu"), cv("b1_3_conv", 4, 1), ("short", "MaxPooling2D", {"pool_size": [1, 1], "strides": [2, 2]}, ["conv1_conv"]),
-        ("b1_out", "Add", {}, ["short", "b1_3_conv"]), bn("post_bn"), relu("post_relu"), *TOP]},
-    "app_mobilenet_v2": {"shape": [13, 13, 3], "layers": [cv("Conv1", 4, 3, padding="same", strides=[2, 2], use_bias=False), bn("bn_Conv1"),
-        ("Conv1_relu", "ReLU", {"max_value": 6.0}), dw("expanded_dw", 3, padding="same"), bn("expanded_dw_BN"), ("expanded_relu", "ReLU", {"max_value": 6.0}),
-        cv("expanded_project", 3, 1, use_bias=False), bn("expanded_project_BN"), cv("b1_expand", 9, 1, use_bias=False), bn("b1_expand_BN"),
-        ("b1_expand_relu", "ReLU", {"max_value": 6.0}), dw("b1_dw", 3, padding="same"), bn("b1_dw_BN"), ("b1_dw_relu", "ReLU", {"max_value": 6.0}),
-        cv("b1_project", 3, 1, use_bias=False), bn("b1_project_BN"), ("b1_add", "Add", {}, ["expanded_project_BN", "b1_project_BN"]), *TOP]},
-    "app_densenet": {"shape": [12, 12, 3], "layers": [("zero_padding2d", "ZeroPadding2D", {"padding": [[3, 3], [3, 3]]}),
-        cv("conv1/conv", 4, 7, strides=[2, 2], use_bias=False), bn("conv1/bn"), relu("conv1/relu"), bn("conv2_block1_0_bn"), relu("conv2_block1_0_relu"),
-        cv("conv2_block1_1_conv", 4, 1, use_bias=False), bn("conv2_block1_1_bn"), relu("conv2_block1_1_relu"), cv("conv2_block1_2_conv", 2, 3, padding="same",
-        use_bias=False), ("conv2_block1_concat", "Concatenate", {"axis": 3}, ["conv1/relu", "conv2_block1_2_conv"]), bn("pool2_bn"), relu("pool2_relu"),
-        cv("pool2_conv", 3, 1, use_bias=False), ("pool2_pool", "AveragePooling2D", {"pool_size": [2, 2], "strides": [2, 2]}), *TOP]},
-    "app_nasnet": {"shape": [13, 13, 3], "layers": [*conv_bn("stem", 4, 3, padding="valid", strides=[2, 2]),
-        ("sep1", "SeparableConv2D", {"filters": 4, "kernel_size": [5, 5], "padding": "same", "use_bias": False}), bn("sep1_bn"), relu("sep1_r"),
-        ("sep2", "SeparableConv2D", {"filters": 4, "kernel_size": [3, 3], "padding": "same", "use_bias": False}), bn("sep2_bn"),
-        ("avg", "AveragePooling2D", {"pool_size": [3, 3], "strides": [1, 1], "padding": "same"}, ["stem_ac"]),
-        ("max", "MaxPooling2D", {"pool_size": [3, 3], "strides": [1, 1], "padding": "same"}, ["stem_ac"]),
-        ("add1", "Add", {}, ["sep2_bn", "avg"]), ("add2", "Add", {}, ["avg", "max"]), ("pad", "ZeroPadding2D", {"padding": [[0, 1], [0, 1]]}, ["stem_ac"]),
-        ("crop", "Cropping2D", {"cropping": [[1, 0], [1, 0]]}), ("normal_concat", "Concatenate", {"axis": 3}, ["add1", "add2", "crop"]),
-        relu("out"), *TOP]},
-    "app_efficientnet": {"shape": [14, 14, 3], "layers": [("rescaling", "Rescaling", {"scale": 1 / 255.0}), ("normalization", "Normalization", {"axis": -1}),
-        ("stem_conv_pad", "ZeroPadding2D", {"padding": [[0, 1], [0, 1]]}), cv("stem_conv", 4, 3, strides=[2, 2], use_bias=False), bn("stem_bn"),
-        relu("stem_activation", a="swish"), dw("block1a_dwconv", 3, padding="same"), bn("block1a_bn"), relu("block1a_activation", a="swish"),
-        ("block1a_se_squeeze", "GlobalAveragePooling2D", {}), ("block1a_se_reshape", "Reshape", {"target_shape": [1, 1, 4]}),
-        cv("block1a_se_reduce", 2, 1, activation="swish", padding="same"), cv("block1a_se_expand", 4, 1, activation="sigmoid", padding="same"),
-        ("block1a_se_excite", "Multiply", {}, ["block1a_activation", "block1a_se_expand"]), cv("block1a_project_conv", 4, 1, use_bias=False),
-        bn("block1a_project_bn"), ("block1a_drop", "Dropout", {"rate": 0.2}), ("block1a_add", "Add", {}, ["block1a_drop", "stem_activation"]), *TOP]},
-    "app_convnext": {"shape": [12, 12, 3], "layers": [cv("stem_conv", 4, 4, strides=[4, 4]), ("stem_layernorm", "LayerNormalization", {"epsilon": 1e-6}),
-        ("b0_depthwise", C, {"filters": 4, "kernel_size": [7, 7], "padding": "same", "groups": 4}), ("b0_layernorm", "LayerNormalization", {"epsilon": 1e-6}),
-        dn("b0_pointwise_1", 8), relu("b0_gelu", a="gelu"), dn("b0_pointwise_2", 4), ("b0_layer_scale", "LayerScale", {"projection_dim": 4}),
-        ("b0_identity", "StochasticDepth", {}), ("b0_add", "Add", {}, ["stem_layernorm", "b0_identity"]), ("gap", "GlobalAveragePooling2D", {}),
-        ("head_layernorm", "LayerNormalization", {"epsilon": 1e-6}), dn("head_dense", 4, activation="softmax")]},
-}
 
 nets = {
     "plain": {"shape": [9, 7, 3], "kind": "Sequential", "layers": [cv("a", 4, activation="relu", padding="same"),
@@ -401,26 +389,63 @@ nets = {
                    dn("answer", 4)]},
     "deep_head": {"shape": [6, 7, 3], "layers": [cv("a", 4), ("flatten", "Flatten", {}), ("drop", "Dropout", {}), dn("h1", 8, activation="elu"),
                   dn("h2", 8, activation="relu"), dn("h3", 8, activation="selu"), dn("answer", 3, activation="log_softmax")]},
+    "outputs": {"shape": [8, 7, 3], "outputs": ["labels", "shape", "maps"], "layers": [cv("maps", 4), ("gap", "GlobalAveragePooling2D", {}),
+                dn("labels", 3, activation="softmax"), dn("shape", 2, ["gap"])]},
+    "outputs_named": {"shape": [8, 7, 3], "outputs": ["labels", "aux"], "keys": ["a", "b"], "layers": [cv("c", 4),
+                      ("gap", "GlobalAveragePooling2D", {}), dn("labels", 3), dn("aux", 2, ["gap"], activation="sigmoid")]},
+    "outputs_within": {"shape": [8, 8, 3], "layers": [("base", "Model", {"shape": [8, 8, 3], "outputs": ["low", "high"], "layers": [
+                       cv("low", 4, activation="relu"), cv("high", 5)]}), ("g1", "GlobalAveragePooling2D", {}, ["base:1"]),
+                       ("g2", "GlobalMaxPooling2D", {}, ["base:0"]), ("d1", D, {"units": 3}, ["g1"]), ("d2", D, {"units": 3}, ["g2"]),
+                       ("add", "Add", {}, ["d1", "d2"])]},
+    "first": {"shape": [9, 7, 3], "first": True, "layers": [cv("a", 4, 3, padding="same", strides=[2, 2]), ("bn", "BatchNormalization", {}),
+              cv("b", 5, activation="relu", padding="same"), ("cat", "Concatenate", {}, ["bn", "b"]), ("pool", "MaxPooling2D", {"pool_size": [3, 2],
+              "strides": [2, 1], "padding": "same"}), ("sep", "SeparableConv2D", {"filters": 4, "kernel_size": [2, 2], "padding": "same"}),
+              ("pad", "ZeroPadding2D", {"padding": [[1, 0], [2, 1]]}), ("dw", "DepthwiseConv2D", {"kernel_size": [2, 3]}),
+              ("ap", "AveragePooling2D", {"pool_size": [2, 2], "strides": [1, 1], "padding": "same"}), *head()]},
+    "first_flat": {"shape": [6, 5, 3], "first": True, "layers": [cv("a", 4, activation="tanh"), ("flatten", "Flatten", {"_planes": True}),
+                   ("bn", "BatchNormalization", {}), dn("answer", 3)]},
+    "first_head": {"shape": [6, 5, 3], "first": True, "layers": [cv("a", 4), ("flatten", "Flatten", {"_planes": True}), dn("answer", 3)]},
+    "first_order": {"shape": [6, 5, 3], "first": True, "layers": [cv("a", 4), ("flatten", "Flatten", {}), ("bn", "BatchNormalization", {}),
+                    dn("answer", 3)]},
+    "first_squeeze": {"shape": [8, 8, 3], "first": True, "layers": [cv("a", 4), ("gap", "GlobalAveragePooling2D", {}),
+                      ("re", "Reshape", {"target_shape": [1, 1, 4]}), cv("r", 2, 1, activation="swish"), cv("e", 4, 1, activation="sigmoid"),
+                      ("mul", "Multiply", {}, ["a", "e"]), ("crop", "Cropping2D", {"cropping": [[1, 0], [0, 2]]}),
+                      ("up", "UpSampling2D", {"size": [1, 2]}), ("gmp", "GlobalMaxPooling2D", {}), dn("answer", 3)]},
+    "average_uneven": {"shape": [9, 8, 3], "layers": [cv("a", 4, padding="same"), ("p1", "AveragePooling2D", {"pool_size": [4, 3],
+                       "strides": [2, 2], "padding": "same"}), ("p2", "AveragePooling2D", {"pool_size": [2, 2], "strides": [1, 1], "padding": "same"}),
+                       *head()]},
     "seg": {"shape": [6, 6, 3], "layers": [cv("a", 4, padding="same", activation="relu"), cv("classes", 5, 1, activation="softmax")]},
 }
-for a in ["elu", "selu", "softplus", "softsign", "swish", "gelu", "exponential", "hard_sigmoid", "mish", "tanh"]:
+for a in ["elu", "selu", "softplus", "softsign", "swish", "gelu", "exponential", "hard_sigmoid", "mish", "tanh", "celu",
+          "hard_tanh", "soft_shrink", "hard_shrink", "tanh_shrink", "log_sigmoid", "squareplus", "sparse_sigmoid",
+          "sparse_plus", "hard_silu", "leaky_relu"]:
     nets["act_" + a] = activation(a)
 
-nets.update(apps)
-IN_KERAS3 = {*apps,
-             "plain", "one_sigmoid", "batch_norm", "mobile", "xception", "resnet", "dense", "normalized", "convnext",
-             "nested", "sequence_in", "leaky", "act_hard_sigmoid"}  # what differs there: names, places, slots
+IN_KERAS3 = {"plain", "one_sigmoid", "batch_norm", "mobile", "xception", "resnet", "dense", "normalized", "convnext",
+             "nested", "sequence_in", "leaky", "act_hard_sigmoid", "outputs", "outputs_within", "first", "first_flat",
+             "act_sparse_plus"}  # what differs there: names, places, slots
+
+
+# Pixels for networks that rescale them, else values around 0.
+def picture(net, whole):
+    size = [2] + net["shape"]
+    pixels = whole and net["layers"][0][1] in ("Rescaling", "Normalization")
+    return (rng.uniform(0, 255, size) if pixels else rng.normal(0, 1, size)).astype("f4")
+
+
 for keras in 2, 3:
-    for name, net in nets.items():
+    whole = networks(keras)
+    for name, net in {**nets, **whole}.items():
         if net.get("only", keras) != keras: continue
-        if keras == 3 and name not in IN_KERAS3: continue
+        if keras == 3 and name not in IN_KERAS3 and name not in whole: continue
         weights = {}
-        x = torch.tensor(rng.normal(0, 1, [2] + net["shape"]).astype("f4"), requires_grad=True)
-        y, kept = evaluate(net, x)
-        one = y[..., 0]
-        (one.mean((1, 2)) if y.dim() == 4 else one).sum().backward()
+        x = torch.tensor(picture(net, name in whole).astype("f8"), requires_grad=True)
+        ys, kept = evaluate(net, x)
+        one = ys[0][..., 0]
+        (one.mean((1, 2)) if one.dim() == 3 else one).sum().backward()
         p = os.path.join(out, "%s_%d" % (name, keras))
-        for key, v in ("x", nchw(x)), ("y", nchw(y) if y.dim() == 4 else y), ("g", nchw(x.grad)):
-            np.save(p + "." + key + ".npy", np.ascontiguousarray(v.detach().numpy()))
+        for key, v in ("x", x), ("g", x.grad), *(("y%d" % (i + 1), y) for i, y in enumerate(ys)):
+            v = nchw(v) if v.dim() == 4 else v
+            np.save(p + "." + key + ".npy", np.ascontiguousarray(v.detach().numpy().astype("f4")))
         (write2 if keras == 2 else write3)(p + (".h5" if keras == 2 else ".keras"), net, kept)
         print("%s_%d%s" % (name, keras, ".h5" if keras == 2 else ".keras"))

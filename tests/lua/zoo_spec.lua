@@ -43,6 +43,9 @@ describe("parameters of", function()
     vit_h_14 = 632045800, vit_l_16 = 304326632, vit_l_32 = 306535400,
     wide_resnet101_2 = 126886696, wide_resnet50_2 = 68883240,
     mobilenet = 4231976, tiny_vgg = 19920, -- Keras': trainable ones; ours
+    -- for 32x32 and ten classes, as pytorch-cifar counts them
+    resnet101_cifar = 42512970, resnet152_cifar = 58156618, resnet18_cifar = 11173962,
+    resnet34_cifar = 21282122, resnet50_cifar = 23520842,
   }
 
   it("every architecture are known here", function()

@@ -95,8 +95,10 @@ Blocks.from_minus_1 = { mode = "tf", fit = "crop" }
 function Blocks.family(rows, build)
   local M = {}
   for name in pairs(rows) do
-    ---The layers of that architecture, as a table for lu.net.
-    ---@param opts? { classes?: integer, side?: integer, preprocessing?: string|table }
+    ---The layers of that architecture, as a table for lu.net; `width` is of ResNets and
+    ---MobileNets: that many times the channels.
+    ---@param opts? { classes?: integer, side?: integer, width?: number,
+    ---  preprocessing?: string|table }
     ---@return table
     M[name] = function(opts) return build(name, opts or {}) end
   end

@@ -111,16 +111,24 @@ local function v3_block(b, name, row, input)
 end
 
 
+---A row with its channels `width` times as many.
+local function widened(row, width)
+  local kernel, wide, output, se, act, stride = table.unpack(row)
+  return { kernel, round8(wide * width), round8(output * width), se, act, stride }
+end
+
+
 local function build_v3(name, opts)
-  local b, rows, channels = Blocks.new(), v3[name], 16
+  local b, rows, width = Blocks.new(), v3[name], opts.width or 1
+  local channels = round8(16 * width)
   v3_conv(b, "features.0", channels, 3, { act = HS, stride = 2 })
   for i, row in ipairs(rows) do
-    channels = v3_block(b, "features." .. i, row, channels)
+    channels = v3_block(b, "features." .. i, widened(row, width), channels)
   end
   v3_conv(b, "features." .. #rows + 1, 6 * channels, 1, { act = HS })
   b:add { "avgpool", "global_avg_pool" }
   b:add { "flatten", "flatten" }
-  b:add { "classifier.0", "linear", units = rows.last }
+  b:add { "classifier.0", "linear", units = round8(rows.last * width) }
   b:add { "classifier.1", "hard_swish" }
   b:add { "classifier.3", "linear", units = opts.classes or 1000 }
   b:add { "softmax", "softmax" }

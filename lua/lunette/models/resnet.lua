@@ -1,5 +1,6 @@
 ---ResNet (He et al. 2015), ResNeXt (Xie et al. 2016) and Wide ResNet (Zagoruyko &
----Komodakis 2016), names as torchvision has them.
+---Komodakis 2016), names as torchvision has them; those for pictures of 32x32
+---(`resnet18_cifar`) as pytorch-cifar has them.
 local Blocks = require "lunette.models.blocks"
 
 
@@ -14,14 +15,30 @@ local rows = {
   resnext101_64x4d = { 3, 4, 23, 3, deep = true, groups = 64, width = 4 },
   wide_resnet50_2 = { 3, 4, 6, 3, deep = true, width = 128 },
   wide_resnet101_2 = { 3, 4, 23, 3, deep = true, width = 128 },
+  resnet18_cifar = { 2, 2, 2, 2, small = true },
+  resnet34_cifar = { 3, 4, 6, 3, small = true },
+  resnet50_cifar = { 3, 4, 6, 3, deep = true, small = true },
+  resnet101_cifar = { 3, 4, 23, 3, deep = true, small = true },
+  resnet152_cifar = { 3, 8, 36, 3, deep = true, small = true },
 }
+
+---What pytorch-cifar takes off its pictures, 0 .. 1.
+local cifar = { order = "rgb", scale = 1 / 255, mean = { 0.4914, 0.4822, 0.4465 },
+                std = { 0.2023, 0.1994, 0.2010 } }
 
 
 ---What the residual is added to: x, or its projection where shapes differ.
 local function shortcut_of(b, name, u)
   if not u.project then return u.from end
-  return b:conv_bn { name .. ".downsample.0", bn = name .. ".downsample.1",
-                     filters = u.out, kernel = 1, stride = u.stride, from = u.from }
+  local torch = name .. ".downsample"
+  local short = u.small and name .. ".shortcut" or torch
+  b:conv_bn { short .. ".0", bn = short .. ".1", filters = u.out, kernel = 1,
+              stride = u.stride, from = u.from }
+  if u.small then
+    b.layers[#b.layers - 1].aliases = { torch .. ".0" }
+    b.layers[#b.layers].aliases = { torch .. ".1" }
+  end
+  return b.last
 end
 
 
@@ -61,28 +78,38 @@ end
 
 
 ---conv2_x to conv5_x of the paper's table.
-local function stages(b, row)
+local function stages(b, row, first)
   local expansion = row.deep and 4 or 1
   for stage, count in ipairs(row) do
-    local base = 64 << (stage - 1)
+    local base = first << (stage - 1)
     for i = 1, count do
       local down = stage > 1 and i == 1
       unit(b, ("layer%d.%d"):format(stage, i - 1), row, base, {
         from = b.last, stride = down and 2 or nil, out = base * expansion,
-        project = i == 1 and (down or row.deep) })
+        project = i == 1 and (down or row.deep), small = row.small })
     end
   end
 end
 
 
 local function build(name, opts)
-  local b = Blocks.new()
-  b:conv_bn { "conv1", bn = "bn1", filters = 64, kernel = 7, stride = 2, act = "relu",
-              act_name = "relu" }
-  b:add { "maxpool", "max_pool2d", kernel = 3, stride = 2, padding = 1 }
-  stages(b, rows[name])
-  b:classify("fc", opts.classes or 1000)
-  return b:arch(name, opts)
+  local b, row = Blocks.new(), rows[name]
+  local first = math.max(1, math.floor(64 * (opts.width or 1)))
+  b:conv_bn { "conv1", bn = "bn1", filters = first, kernel = row.small and 3 or 7,
+              stride = row.small and 1 or 2, act = "relu", act_name = "relu" }
+  if not row.small then
+    b:add { "maxpool", "max_pool2d", kernel = 3, stride = 2, padding = 1 }
+  end
+  stages(b, row, first)
+  if not row.small then
+    b:classify("fc", opts.classes or 1000)
+    return b:arch(name, opts)
+  end
+  b:classify("linear", opts.classes or 10)
+  b.layers[#b.layers - 1].aliases = { "fc" }
+  local arch = b:arch(name, opts, 32, cifar)
+  arch.labels = nil
+  return arch
 end
 
 

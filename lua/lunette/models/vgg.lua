@@ -23,7 +23,7 @@ local function widths(opts)
 end
 
 
-local function features(depth, width, normed)
+local function features(depth, width, normed, eps)
   local layers, at = {}, 0 -- torchvision counts every layer alike
   local function add(layer)
     layer.aliases = layer.aliases or {}
@@ -35,7 +35,9 @@ local function features(depth, width, normed)
       local id = ("%d_%d"):format(block, i)
       add { ("block%d_conv%d"):format(block, i), "conv2d", filters = width[block],
             kernel = 3, padding = 1, aliases = { "conv" .. id } }
-      if normed then add { ("block%d_bn%d"):format(block, i), "batch_norm" } end
+      if normed then
+        add { ("block%d_bn%d"):format(block, i), "batch_norm", eps = eps }
+      end
       add { ("block%d_relu%d"):format(block, i), "relu",
             aliases = { "relu" .. id } }
     end
@@ -92,16 +94,24 @@ local relu_aliases = { fc1 = { "classifier.1", "relu6" },
                        fc2 = { "classifier.4", "relu7" } }
 
 
+---What stands between two dense layers: relu, and a batch norm before or behind it.
+local function between(add, name, d, aliases)
+  local norm = { name .. "_bn", "batch_norm", eps = d.eps, aliases = d.norm_aliases }
+  if d.norm == "before" then add(norm) end
+  if d.relu ~= false then add { name .. "_relu", "relu", aliases = aliases } end
+  if d.norm == "behind" then add(norm) end
+end
+
+
 local function classifier(layers, dense, opts)
   local function add(layer) layers[#layers + 1] = layer end
   add { "flatten", "flatten" }
   for i, d in ipairs(dense) do
     local last = i == #dense
     local name = last and "predictions" or "fc" .. i
-    add { name, "linear", units = d.units, aliases = d.aliases }
+    add { name, "linear", units = d.units, bias = d.bias, aliases = d.aliases }
     if not last then
-      add { name .. "_relu", "relu",
-            aliases = not opts.dense and relu_aliases[name] or nil }
+      between(add, name, d, not opts.dense and relu_aliases[name] or nil)
     end
   end
   if (opts.last or "softmax") ~= "none" then
@@ -121,7 +131,10 @@ end
 ---@field normed? boolean    batch normalisation behind every convolution
 ---@field fc? integer        units of fc1 and fc2 (4096)
 ---@field classes? integer   (1000)
----@field dense? { units: integer, aliases?: string[] }[]  another head
+---@field dense? { units: integer, aliases?: string[], bias?: boolean,
+---  norm?: "before"|"behind", relu?: boolean }[]  another head: `norm` is a batch norm
+---  before or behind the relu, which `relu = false` leaves out
+---@field eps? number        of the batch norms behind convolutions (1e-5)
 ---@field last? string       what follows them: "softmax" (default), "sigmoid", "none"
 ---@field side? integer|integer[]  input height and width (224)
 ---@field pool_side? integer the last map is averaged to this side (default: as it is)
@@ -131,7 +144,7 @@ end
 local function build(name, opts)
   opts = opts or {}
   local h, w = sides(opts.side or 224)
-  local layers = features(depths[name], widths(opts), opts.normed)
+  local layers = features(depths[name], widths(opts), opts.normed, opts.eps)
   local dense = dense_of(opts)
   if opts.top ~= false then
     if opts.pool_side then

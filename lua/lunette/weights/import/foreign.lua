@@ -82,11 +82,12 @@ local function origin_options(name, mods, given)
 end
 
 
----MobileNet's width is what its first convolution has of 32.
+---MobileNet's width is what its last 1x1 convolution has of 1024: of the first one's 32
+---more is rounded away.
 function families.mobilenet(shape)
-  local first, last = shape "conv1.weight", shape "conv_preds.weight"
-  if not first or not last or not shape "conv_dw_13.weight" then return nil end
-  return { classes = last[1], width = first[1] / 32 }
+  local wide, last = shape "conv_pw_13.weight", shape "conv_preds.weight"
+  if not wide or not last then return nil end
+  return { classes = last[1], width = wide[1] / 1024 }
 end
 
 

@@ -1,7 +1,7 @@
 ---Architectures by the names of their modules: ResNets, DenseNets, MobileNets ... as
 ---torchvision has them, with any head of dense layers or none.
+local heads = require "lunette.weights.import.heads"
 local models = require "lunette.models"
-local vgg = require "lunette.weights.import.vgg"
 
 local M = {}
 
@@ -45,31 +45,52 @@ local function body_of(arch, head, mods)
 end
 
 
----Modules that are no part of the body: the dense layers of the head, and how many are
----something else.
+---Does a batch norm stand in one sequence with a dense layer: "fc.1" with "fc.0"?
+local function is_beside(norm, list)
+  local base = norm.name:match "^(.*)%.%d+$"
+  for _, m in ipairs(list) do
+    if base and m.name:match "^(.*)%.%d+$" == base then return true end
+  end
+  return false
+end
+
+
+---Modules that are no part of the body: the dense layers of the head, batch norms
+---between them, and how many are something else.
 local function rest_of(mods, used, name)
-  local list, strange, ignored = {}, 0, M.of_training[name] or "^$"
+  local list, rest, norms, strange = {}, {}, {}, 0
+  local ignored = M.of_training[name] or "^$"
   for _, m in ipairs(mods.list) do
     local w = not m.name:find(ignored) and m.params.weight
-    local dense = w and #w.shape == 2 and not m.params.running_mean
     if w and not used[m] then -- neither of the body nor a counter
-      if dense then list[#list + 1] = m else strange = strange + 1 end
+      local into = #w.shape == 2 and not m.params.running_mean and list or rest
+      into[#into + 1] = m
     end
   end
-  return list, strange
+  for _, m in ipairs(rest) do
+    if m.params.running_mean and is_beside(m, list) then
+      norms[#norms + 1] = m
+    else
+      strange = strange + 1
+    end
+  end
+  return list, norms, strange
 end
 
 
 ---Puts the dense layers of the file in the place of the table's own.
-local function give_head(arch, head, list)
+local function give_head(arch, head, list, norms)
   local layers = table.move(arch.layers, 1, head - 1, 1, {})
+  local function add(layer) layers[#layers + 1] = layer end
   for i, m in ipairs(list) do
-    local dense = { m.name, "linear", units = m.params.weight.shape[1] }
-    if not m.params.bias then dense.bias = false end
-    layers[#layers + 1] = dense
-    if i < #list then layers[#layers + 1] = { m.name .. "_relu", "relu" } end
+    local n = norms[m]
+    local norm = n and { n.norm.name, "batch_norm" }
+    add { m.name, "linear", units = heads.size(m), bias = m.params.bias ~= nil }
+    if n and n.side == "before" then add(norm) end
+    if i < #list and (not n or n.relu) then add { m.name .. "_relu", "relu" } end
+    if n and n.side == "behind" then add(norm) end
   end
-  layers[#layers + 1] = { "softmax", "softmax" }
+  add { "softmax", "softmax" }
   arch.layers, arch.labels = layers, nil
 end
 
@@ -112,36 +133,125 @@ end
 
 ---The table's head as the file has it; raises where its order is open.
 local function fit_head(arch, mods, given, used)
-  local head, assumed = place_of_head(arch), {}
-  local list, strange = rest_of(mods, used, arch.name)
-  if strange > 0 then return assumed end -- said when tensors are matched
+  local head = place_of_head(arch)
+  local list, norms, strange = rest_of(mods, used, arch.name)
+  if strange > 0 then return {} end -- said when tensors are matched
   if #list == 0 then
     without_head(arch, head)
-    return assumed
+    return {}
   end
-  list = vgg.in_order(list, 1, given)
-  if #list > 1 then assumed[1] = "relu between its dense layers" end
+  list = heads.in_order(list, 1, given)
+  norms = heads.norms(list, norms, given)
   local own, only = arch.layers[head], list[1]
-  if #list > 1 or only.name ~= own[1] or not only.params.bias then
-    give_head(arch, head, list)
-  elseif only.params.weight.shape[1] ~= own.units then
-    own.units, arch.labels = only.params.weight.shape[1], nil
+  local named = only.name == own[1]
+  for _, alias in ipairs(own.aliases or {}) do named = named or only.name == alias end
+  if #list > 1 or not named or not only.params.bias then
+    give_head(arch, head, list, norms)
+  elseif heads.size(only) ~= own.units then
+    own.units, arch.labels = heads.size(only), nil
   end
-  return assumed
+  return { heads.assumption(list, norms) }
+end
+
+
+-- widths -----------------------------------------------------------------------------
+
+
+---Architectures that have a width, by which channels are multiplied, and fractions that
+---people train.
+local has_width = { "^mobilenet_v", "^resnet", "^resnext", "^wide_resnet" }
+local widths = { 0.1, 0.2, 0.25, 0.35, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 1.1, 1.2,
+                 1.25, 1.3, 1.4, 1.5, 1.75, 2 }
+
+
+---Do the convolutions before the head have the shapes of the file's?
+local function fits(arch, mods)
+  for i = 1, place_of_head(arch) - 1 do
+    local spec = arch.layers[i]
+    local m = spec[2] == "conv2d" and module_of(mods, spec)
+    local w = m and m.params.weight
+    if w and w.shape[1] ~= spec.filters then return false end
+  end
+  return true
+end
+
+
+---What the first and the last convolution have of the table's channels: the last is the
+---nearest to the width, as channels are rounded.
+local function ratios(arch, mods)
+  local list = {}
+  for i = 1, place_of_head(arch) - 1 do
+    local spec = arch.layers[i]
+    local m = spec[2] == "conv2d" and module_of(mods, spec)
+    local w = m and m.params.weight
+    if w then list[list[1] and 2 or 1] = w.shape[1] / spec.filters end
+  end
+  return list
+end
+
+
+---The width whose channels are those of the file; nil: 1, or none.
+local function width_of(name, mods)
+  local known, arch = false, models[name]()
+  for _, pattern in ipairs(has_width) do known = known or name:find(pattern) ~= nil end
+  if not known or fits(arch, mods) then return nil end
+  local tries = ratios(arch, mods)
+  for _, width in ipairs(table.move(widths, 1, #widths, #tries + 1, tries)) do
+    if fits(models[name] { width = width }, mods) then return width end
+  end
+  return nil
+end
+
+
+-- small pictures ---------------------------------------------------------------------
+
+
+---Is it one whose first convolution keeps the size, without pooling behind it?
+local function is_small(name) return name:find "_cifar$" ~= nil end
+
+
+---Has the file the names of those: a projection is "shortcut", the last layer "linear"?
+local function has_small_names(mods) return mods.by_name["linear"] ~= nil end
+
+
+---Raises where a ResNet for small pictures has torchvision's names, which do not say
+---whether it pools behind its first convolution.
+local function check_small(found, mods, given)
+  local c = found[1]
+  local said = given.arch or has_small_names(mods)
+  if said or not c or not is_small(c.name) then return end
+  error(("its first convolution is 3x3, so that it is made for small pictures: %s, "
+    .. "without pooling behind it (--arch %s), or a network that has torchvision's "
+    .. "pooling there (describe it with --arch net.lua)"):format(c.name, c.name), 0)
+end
+
+
+---Those whose first convolution has the file's kernel, or all where none has.
+local function by_kernel(found, mods)
+  local list = {}
+  for _, c in ipairs(found) do
+    local m = first_of(models[c.name](), mods)
+    local spec = models[c.name]().layers[1]
+    local w = m and m.params.weight
+    if w and #w.shape == 4 and spec.kernel == w.shape[3] then list[#list + 1] = c end
+  end
+  return #list > 0 and list or found
 end
 
 
 ---The table of layers for these modules, and what had to be assumed.
 local function adapted(name, mods, given, used)
-  local side = given.side or side_of(models[name](), mods)
-  local arch = models[name] { side = side }
+  local side, width = given.side or side_of(models[name](), mods), width_of(name, mods)
+  local arch = models[name] { side = side, width = width }
   arch.input[1] = channels(arch, mods)
   local assumed = fit_head(arch, mods, given, used)
   if not side then
     assumed[#assumed + 1] = ("input %dx%d (--side)"):format(arch.input[2],
       arch.input[3])
   end
-  assumed[#assumed + 1] = ("%s as torchvision has it (--arch)"):format(name)
+  assumed[#assumed + 1] = ("%s as %s has it%s (--arch)"):format(name,
+    is_small(name) and "pytorch-cifar" or "torchvision",
+    width and (", %g times as wide"):format(width) or "")
   return arch, assumed
 end
 
@@ -162,7 +272,7 @@ local function compared(name, mods)
   local arch = models[name]()
   if not first_of(arch, mods) then return nil end
   local used, missing = body_of(arch, place_of_head(arch), mods)
-  local _, strange = rest_of(mods, used, name)
+  local _, _, strange = rest_of(mods, used, name)
   return { name = name, used = used, wrong = missing + strange,
            near = missing + strange < #arch.layers / 10 }
 end
@@ -184,6 +294,8 @@ function M.find(mods, given)
     end
   end
   if #found == 0 then found[1] = nearest end
+  found = by_kernel(found, mods)
+  check_small(found, mods, given)
   for _, c in ipairs(found) do
     c.arch, c.assumed = adapted(c.name, mods, given, c.used)
     c.options = {}

@@ -1,5 +1,6 @@
 ---VGGs: their convolutions by names, and behind them any head of dense layers. What the
 ---names do not say the shapes must, in one way only.
+local heads = require "lunette.weights.import.heads"
 local modules = require "lunette.weights.import.modules"
 
 local M = {}
@@ -134,126 +135,6 @@ local function widths_of(name, convs)
 end
 
 
--- the head -----------------------------------------------------------------------
-
-
-local known_order = {
-  fc1 = 1, fc2 = 2, predictions = 99, ["pre_logits.fc1"] = 1, ["pre_logits.fc2"] = 2,
-  ["head.fc"] = 99,
-}
-
-
-local function dense_size(m)
-  local s, inner = m.params.weight.shape, 1
-  for i = 2, #s do inner = inner * s[i] end
-  return s[1], inner
-end
-
-
----Modules behind the convolutions with a matrix for a weight.
-local function dense_modules(mods, convs)
-  local is_conv, list = {}, {}
-  for _, m in ipairs(convs) do is_conv[m] = true end
-  for _, m in ipairs(mods.list) do
-    local w = m.params.weight
-    local flat = w and (#w.shape == 2 or #w.shape == 4 and m.name:find "^pre_logits")
-    if flat and not is_conv[m] then list[#list + 1] = m end
-  end
-  return list
-end
-
-
-local function chains(list, channels)
-  for i, m in ipairs(list) do
-    local _, n = dense_size(m)
-    if i == 1 and n % channels ~= 0 or i > 1 and n ~= dense_size(list[i - 1]) then
-      return false
-    end
-  end
-  return true
-end
-
-
-local function names_of(list)
-  local names = {}
-  for i, m in ipairs(list) do names[i] = m.name end
-  return table.concat(names, ", ")
-end
-
-
----Orders in which each layer reads what the one before puts out.
-local function fitting_orders(list, channels)
-  local found = {}
-  local function go(order, rest)
-    if #found > 8 then return end
-    if #rest == 0 then
-      if chains(order, channels) then found[#found + 1] = { table.unpack(order) } end
-      return
-    end
-    for i, m in ipairs(rest) do
-      local others = { table.unpack(rest) }
-      table.remove(others, i)
-      order[#order + 1] = m
-      if chains(order, channels) then go(order, others) end
-      order[#order] = nil
-    end
-  end
-  go({}, list)
-  return found
-end
-
-
-local function all(list, check)
-  for _, m in ipairs(list) do
-    if not check(m.name) then return false end
-  end
-  return true
-end
-
-
----A comparison of two modules by their order in the file or by their names; nil where
----neither tells.
-local function ranks(list, given)
-  local rank, stem = {}, list[1] and list[1].name:gsub("[%d_.]+$", "")
-  for i, name in ipairs(given.layer_names or {}) do rank[name] = i end
-  local function by(place)
-    return all(list, place) and function(a, b) return place(a.name) < place(b.name) end
-  end
-  local function known(name)
-    return known_order[name] or tonumber(name:match "^fc(%d+)$")
-  end
-  local function same_stem(name) return name:gsub("[%d_.]+$", "") == stem end
-  return by(function(name) return rank[name] end) or by(known)
-    or all(list, same_stem) and function(a, b) return modules.before(a.name, b.name) end
-    or nil
-end
-
-
----The dense layers in the order in which they are computed; raises where that is open.
----@param list lunette.import.Module[]
----@param channels integer   of the map that the first reads
----@param given lunette.import.Given
----@return lunette.import.Module[]
-function M.in_order(list, channels, given)
-  local before = ranks(list, given)
-  if before then
-    table.sort(list, before)
-    if chains(list, channels) then return list end
-    fail("its dense layers %s do not follow each other by their shapes", names_of(list))
-  end
-  local orders = fitting_orders(list, channels)
-  if #orders == 1 then return orders[1] end
-  if #orders == 0 then
-    fail("its dense layers %s fit in no order behind %d channels", names_of(list),
-         channels)
-  end
-  local texts = {}
-  for i, order in ipairs(orders) do texts[i] = names_of(order) end
-  fail("its dense layers may come in several orders (%s): describe the network with "
-    .. "--arch net.lua", table.concat(texts, "; or "))
-end
-
-
 -- the size of the picture ---------------------------------------------------------
 
 
@@ -305,7 +186,24 @@ local function picture(places, given, assumed)
 end
 
 
--- the way in ----------------------------------------------------------------------
+-- the head -------------------------------------------------------------------------
+
+
+---Modules behind the convolutions: those with a matrix for a weight, and batch norms,
+---which stand behind the first of these where the file tells the order.
+local function behind(mods, convs, given)
+  local is_conv, dense, norms = {}, {}, {}
+  for _, m in ipairs(convs) do is_conv[m] = true end
+  for _, m in ipairs(mods.list) do
+    local w = m.params.weight
+    local flat = w and (#w.shape == 2 or #w.shape == 4 and m.name:find "^pre_logits")
+    if flat and not is_conv[m] then dense[#dense + 1] = m end
+    local body = m.name:find "^features%." or m.name:find "^block%d+_"
+    if m.params.running_mean and not body then norms[#norms + 1] = m end
+  end
+  return dense, heads.behind_first(dense, norms, given)
+end
+
 
 
 ---Names of the paper's first dense layer, for which its own architecture has aliases.
@@ -313,15 +211,24 @@ local papers = { ["classifier.0"] = true, fc1 = true, ["pre_logits.fc1"] = true 
 
 
 ---The head as options of models.vgg, and the modules under our names.
-local function add_head(opts, list)
+local function add_head(opts, list, norms, eps)
   local dense = {}
+  local function alias(name, m)
+    opts.renamed[#opts.renamed + 1] = { name, m }
+    return m.name ~= name and { m.name } or nil
+  end
   for i, m in ipairs(list) do
     local name = i == #list and "predictions" or "fc" .. i
-    dense[i] = { units = dense_size(m),
-                 aliases = m.name ~= name and { m.name } or nil }
-    opts.renamed[#opts.renamed + 1] = { name, m }
+    local one, n = { units = heads.size(m), aliases = alias(name, m) }, norms[m]
+    if not m.params.bias then one.bias = false end
+    if n then
+      one.norm, one.relu, one.eps = n.side, n.relu, eps
+      one.norm_aliases = alias(name .. "_bn", n.norm)
+    end
+    dense[i] = one
   end
-  if #dense == 3 and dense[1].units == dense[2].units and papers[list[1].name] then
+  if #dense == 3 and dense[1].units == dense[2].units and papers[list[1].name]
+     and next(norms) == nil and dense[1].bias == nil then
     opts.fc, opts.classes = dense[1].units, dense[3].units
   else
     opts.dense = dense
@@ -340,6 +247,15 @@ local function conv_names(name)
 end
 
 
+---Which VGG's convolutions there are: by torch's places, Keras' blocks, or how many.
+local function convolutions(mods, given)
+  local name, convs, normed = by_places(mods)
+  if not name then name, convs, normed = by_blocks(mods) end
+  if name or mods.family ~= "keras" then return name, convs, normed end
+  return by_count(mods, given)
+end
+
+
 ---@class lunette.import.Given
 ---@field arch? string              an architecture that the user names
 ---@field side? integer[]           {height, width}
@@ -350,13 +266,10 @@ end
 ---@param given lunette.import.Given
 ---@return string? name, table? opts, string[]? assumed
 function M.find(mods, given)
-  local name, convs, normed, counted = by_places(mods)
-  if not name then name, convs, normed = by_blocks(mods) end
-  if not name and mods.family == "keras" then
-    name, convs, normed, counted = by_count(mods, given)
-  end
+  local name, convs, normed, counted = convolutions(mods, given)
   if not name then return nil end
-  local assumed, opts = {}, { renamed = {}, normed = normed or nil,
+  local eps = mods.family == "keras" and 1e-3 or nil -- Keras' own, torch's is ours
+  local assumed, opts = {}, { renamed = {}, normed = normed or nil, eps = eps,
                               width = widths_of(name, convs) }
   if counted then
     assumed[1] = ("network: %s, as it has %d convolutions (--arch)"):format(name,
@@ -364,15 +277,17 @@ function M.find(mods, given)
     for i, ours in ipairs(conv_names(name)) do opts.renamed[i] = { ours, convs[i] } end
   end
   local channels = opts.width[5]
-  local head = M.in_order(dense_modules(mods, convs), channels, given)
+  local dense, norms = behind(mods, convs, given)
+  local head = heads.in_order(dense, channels, given)
+  norms = heads.norms(head, norms, given)
   if #head == 0 then
     opts.top, opts.side = false, given.side or { 224, 224 }
     if not given.side then assumed[#assumed + 1] = "input 224x224 (--side)" end
   else
-    local _, n = dense_size(head[1])
+    local _, n = heads.size(head[1])
     opts.side, opts.pool_side = picture(n // channels, given, assumed)
-    add_head(opts, head)
-    if #head > 1 then assumed[#assumed + 1] = "relu between its dense layers" end
+    add_head(opts, head, norms, eps)
+    assumed[#assumed + 1] = heads.assumption(head, norms)
   end
   return name, opts, assumed
 end

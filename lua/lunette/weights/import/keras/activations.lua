@@ -7,25 +7,11 @@ local function one(kind, attrs)
 end
 
 
----relu6(x + 3) / 6
-local function hard_sigmoid(e, call, name, x)
-  local y = e:add(call, name .. "_shift", "add", { x, 3 })
-  y = e:add(call, name .. "_cut", "relu6", { y })
-  return e:add(call, name, "mul", { y, 1 / 6 })
-end
-
-
 ---Keras 2: 0.2 x + 0.5, cut to 0 .. 1.
 local function hard_sigmoid_2(e, call, name, x)
   local y = e:add(call, name .. "_slope", "mul", { x, 0.2 })
   y = e:add(call, name .. "_shift", "add", { y, 0.5 })
   return e:add(call, name, "clamp", { y }, { min = 0, max = 1 })
-end
-
-
-local function hard_silu(e, call, name, x)
-  local y = hard_sigmoid(e, call, name .. "_gate", x)
-  return e:add(call, name, "mul", { x, y })
 end
 
 
@@ -53,6 +39,64 @@ local function mish(e, call, name, x)
 end
 
 
+---(x + sqrt(x^2 + 4)) / 2
+local function squareplus(e, call, name, x)
+  local y = e:add(call, name .. "_square", "square", { x })
+  y = e:add(call, name .. "_more", "add", { y, 4 })
+  y = e:add(call, name .. "_root", "sqrt", { y })
+  y = e:add(call, name .. "_sum", "add", { x, y })
+  return e:add(call, name, "mul", { y, 0.5 })
+end
+
+
+---x - clamp(x, -1/2, 1/2)
+local function soft_shrink(e, call, name, x)
+  local y = e:add(call, name .. "_cut", "clamp", { x }, { min = -0.5, max = 0.5 })
+  return e:add(call, name, "sub", { x, y })
+end
+
+
+---x where |x| > 1/2, else 0
+local function hard_shrink(e, call, name, x)
+  local y = e:add(call, name .. "_abs", "abs", { x })
+  y = e:add(call, name .. "_large", "gt", { y, 0.5 })
+  return e:add(call, name, "mul", { x, y })
+end
+
+
+local function tanh_shrink(e, call, name, x)
+  return e:add(call, name, "sub", { x, e:add(call, name .. "_tanh", "tanh", { x }) })
+end
+
+
+---0 to -1, (x + 1)^2 / 4 to 1, then x
+local function sparse_plus(e, call, name, x)
+  local y = e:add(call, name .. "_cut", "clamp", { x }, { min = -1, max = 1 })
+  y = e:add(call, name .. "_shift", "add", { y, 1 })
+  y = e:add(call, name .. "_half", "mul", { y, 0.5 })
+  y = e:add(call, name .. "_square", "square", { y })
+  local high = e:add(call, name .. "_above", "sub", { x, 1 })
+  high = e:add(call, name .. "_relu", "relu", { high })
+  return e:add(call, name, "add", { y, high })
+end
+
+
+---clamp((x + 1) / 2, 0, 1)
+local function sparse_sigmoid(e, call, name, x)
+  local y = e:add(call, name .. "_half", "mul", { x, 0.5 })
+  y = e:add(call, name .. "_shift", "add", { y, 0.5 })
+  return e:add(call, name, "clamp", { y }, { min = 0, max = 1 })
+end
+
+
+---log(sigmoid(x)) = -softplus(-x)
+local function log_sigmoid(e, call, name, x)
+  local y = e:add(call, name .. "_minus", "neg", { x })
+  y = e:add(call, name .. "_softplus", "softplus", { y })
+  return e:add(call, name, "neg", { y })
+end
+
+
 local function same(_, _, _, x) return x end
 
 
@@ -60,9 +104,13 @@ local names = {
   linear = same, relu = one "relu", relu6 = one "relu6", sigmoid = one "sigmoid",
   tanh = one "tanh", softplus = one "softplus", elu = one("elu", { alpha = 1 }),
   silu = one "silu", swish = one "silu", gelu = one "gelu", selu = selu,
-  softsign = softsign, mish = mish, exponential = one "exp", hard_silu = hard_silu,
-  hard_swish = hard_silu, leaky_relu = one("leaky_relu", { slope = 0.2 }),
+  softsign = softsign, mish = mish, exponential = one "exp", hard_silu = one "hard_swish",
+  hard_swish = one "hard_swish", leaky_relu = one("leaky_relu", { slope = 0.2 }),
   softmax = one "softmax", log_softmax = one "log_softmax",
+  celu = one("elu", { alpha = 1 }), hard_tanh = one("clamp", { min = -1, max = 1 }),
+  squareplus = squareplus, soft_shrink = soft_shrink, hard_shrink = hard_shrink,
+  tanh_shrink = tanh_shrink, sparse_plus = sparse_plus, log_sigmoid = log_sigmoid,
+  sparse_sigmoid = sparse_sigmoid, hard_sigmoid = one "hard_sigmoid",
 }
 
 
@@ -116,7 +164,7 @@ function M.apply(e, call, name, x, what)
            (other:gsub("%c", "?")))
   end
   local f = names[key]
-  if key == "hard_sigmoid" then f = e.keras3 and hard_sigmoid or hard_sigmoid_2 end
+  if key == "hard_sigmoid" then f = e.keras3 and names.hard_sigmoid or hard_sigmoid_2 end
   if not f then
     e.fail(call, "its activation '%s' is not supported",
            tostring(key or "?"):gsub("%c", "?"))

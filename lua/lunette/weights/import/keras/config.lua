@@ -94,7 +94,7 @@ local function collect(value, refs, depth)
   elseif type(value) == "table" and value.class_name == "__keras_tensor__" then
     local h = type(value.config) == "table" and value.config.keras_history
     if type(h) ~= "table" then fail "a tensor without a history" end
-    refs[#refs + 1] = { name = h[1], node = h[2] }
+    refs[#refs + 1] = { name = h[1], node = h[2], tensor = h[3] }
   elseif type(value) == "table" then
     for _, one in ipairs(value) do collect(one, refs, depth + 1) end
   end
@@ -107,11 +107,11 @@ local function add_reference(one, refs)
   if type(one) ~= "table" or type(one[1]) ~= "string" then
     fail "what it reads is written in no way that Keras has"
   end
-  refs[#refs + 1] = { name = one[1], node = one[2] }
+  refs[#refs + 1] = { name = one[1], node = one[2], tensor = one[3] }
   local y = type(one[4]) == "table" and one[4].y
   if type(y) == "number" then refs[#refs + 1] = { number = y } end
   if type(y) == "table" and type(y[1]) == "string" then
-    refs[#refs + 1] = { name = y[1], node = y[2] }
+    refs[#refs + 1] = { name = y[1], node = y[2], tensor = y[3] }
   end
 end
 
@@ -155,13 +155,14 @@ end
 local expand
 
 
----Adds one call of a layer, or the calls of a model; returns what it puts out.
+---Adds one call of a layer, or the calls of a model; returns what it puts out: a list,
+---as a model may have several outputs.
 local function add_call(out, spec, name, inputs, where)
   if #out.calls >= MOST_CALLS then fail("more than %d layers", MOST_CALLS) end
   if is_model(spec) then
     return expand(out, spec, inputs, {
-      depth = where.depth + 1, name = name .. "/", path2 = where.path2,
-      path3 = where.path3 .. "/" })
+      depth = where.depth + 1, name = name .. "/", layer = where.layer .. "/",
+      path2 = where.path2, path3 = where.path3 .. "/" })
   end
   local config = type(spec.config) == "table" and spec.config or {}
   out.calls[#out.calls + 1] = {
@@ -169,7 +170,7 @@ local function add_call(out, spec, name, inputs, where)
     foreign = M.foreign(spec), layer = where.layer,
     path2 = where.path2, path3 = where.path3,
   }
-  return name
+  return { name }
 end
 
 
@@ -185,7 +186,7 @@ local function where_of(around, name, place)
   local path2 = { table.unpack(around.path2) }
   path2[#path2 + 1] = name
   return { depth = around.depth, path2 = path2, path3 = place,
-           layer = around.name .. name }
+           layer = around.layer .. name }
 end
 
 
@@ -195,22 +196,37 @@ local function sequence(out, layers, inputs, around)
     local name = layer_name(spec, i)
     local is_input = spec.class_name == "InputLayer"
     if is_input and value == nil or not is_input then
-      value = add_call(out, spec, around.name .. name, { value },
-                       where_of(around, name, place[i]))
+      local values = add_call(out, spec, around.name .. name, { value },
+                              where_of(around, name, place[i]))
+      if #values > 1 then fail("'%s' has several outputs, in a sequence", name) end
+      value = values[1]
     end
   end
-  return value
+  return { value }
 end
 
 
----Names of input_layers or output_layers: ["name", 0, 0], or a list of such.
+---A list of what an object has, by its keys: so Keras orders outputs that have names.
+local function by_keys(object)
+  local keys, list = {}, {}
+  for key in pairs(object) do
+    if type(key) == "string" then keys[#keys + 1] = key end
+  end
+  table.sort(keys)
+  for i, key in ipairs(keys) do list[i] = object[key] end
+  return list
+end
+
+
+---Names of input_layers or output_layers: ["name", 0, 0], a list of such, or an object.
 local function endpoints(list)
   if type(list) ~= "table" then return {} end
-  if type(list[1]) == "string" then return { { name = list[1], node = list[2] } } end
+  if type(list[1]) == "string" then list = { list } end
+  if next(list) ~= nil and #list == 0 then list = by_keys(list) end
   local found = {}
   for i, one in ipairs(list) do
     if type(one) ~= "table" then fail "its inputs or outputs are no list" end
-    found[i] = { name = one[1], node = one[2] }
+    found[i] = { name = one[1], node = one[2], tensor = one[3] }
   end
   return found
 end
@@ -250,11 +266,21 @@ local function check_call(entry, k, ref, depth)
 end
 
 
+---Which of a call's values a reference means.
+local function picked(values, ref)
+  local value = values[(math.tointeger(ref.tensor) or 0) + 1]
+  if not value then
+    fail("an output of '%s' is read that it has not", safe(tostring(ref.name)))
+  end
+  return value
+end
+
+
 ---The value of a call, computed when it is first asked for.
 local function value_of(out, by_name, ref, around, depth)
   if ref.number then return ref.number end
   local entry, k = entry_of(by_name, ref)
-  if entry.done[k] then return entry.done[k] end
+  if entry.done[k] then return picked(entry.done[k], ref) end
   check_call(entry, k, ref, depth)
   entry.busy = true
   local inputs = {}
@@ -265,7 +291,7 @@ local function value_of(out, by_name, ref, around, depth)
   local name = around.name .. ref.name .. (k > 1 and "__" .. k or "")
   entry.done[k] = add_call(out, entry.spec, name, inputs,
                            where_of(around, ref.name, entry.place))
-  return entry.done[k]
+  return picked(entry.done[k], ref)
 end
 
 
@@ -273,19 +299,14 @@ local function functional(out, config, inputs, around)
   local by_name = table_of(config.layers, around)
   for i, input in ipairs(inputs[1] and endpoints(config.input_layers) or {}) do
     local entry = by_name[input.name]
-    if entry then entry.done[1] = inputs[i] end
+    if entry then entry.done[1] = { inputs[i] } end
   end
   local values = {}
   for i, output in ipairs(endpoints(config.output_layers)) do
     values[i] = value_of(out, by_name, output, around, 0)
   end
   if #values == 0 then fail "it names no outputs" end
-  if around.depth == 0 then
-    out.outputs = values
-  elseif #values > 1 then
-    fail "a model within the model has several outputs"
-  end
-  return values[1]
+  return values
 end
 
 
@@ -327,11 +348,11 @@ function M.read(text)
   if not fine then return nil, "the config: " .. tostring(why) end
   local out = { calls = {}, name = spec.config.name,
                 build_shape = spec.config.build_input_shape }
-  local ok, value = pcall(expand, out, spec, {}, { depth = 0, name = "", path2 = {},
-                                                   path3 = "" })
-  if not ok then return nil, "the config: " .. tostring(value) end
-  if not value then return nil, "the config has no layers" end
-  out.outputs = out.outputs or { value }
+  local ok, values = pcall(expand, out, spec, {}, { depth = 0, name = "", layer = "",
+                                                    path2 = {}, path3 = "" })
+  if not ok then return nil, "the config: " .. tostring(values) end
+  if #values == 0 then return nil, "the config has no layers" end
+  out.outputs = values
   return out
 end
 

@@ -3,7 +3,8 @@
 ---
 ---A value is { name =, shape = }: the layer that puts it out, without the batch. What
 ---Keras has flattened is { flat = value, shape = { n } } until somebody reads it: a
----dense layer takes our order and has its weights permuted, others get Keras' order.
+---dense layer takes our order and has its weights permuted, others get Keras' order,
+---which is (H,W,C) but where `planes` says (C,H,W).
 local layers = require "lunette.layers"
 
 local Emit = {}
@@ -96,12 +97,30 @@ function Emit:param(call, layer, key, tensor, view, perm, shape)
 end
 
 
----A parameter of n ones or zeros that no file holds.
+---A parameter whose numbers no tensor of the file holds.
+function Emit:constant(layer, key, data, shape)
+  self.params[#self.params + 1] = { name = layer .. "." .. key, data = data,
+                                    shape = shape }
+end
+
+
+---A parameter of n ones or zeros.
 function Emit:fill(layer, key, n, one)
   local data = {}
   for i = 1, n do data[i] = one end
-  self.params[#self.params + 1] = { name = layer .. "." .. key, data = data,
-                                    shape = { n } }
+  self:constant(layer, key, data, { n })
+end
+
+
+---x `kind` numbers of its own, one for every channel, or every place: (C,1,1), (1,H,W).
+---@param kind "mul"|"add"
+---@param data number[]
+---@param shape integer[]
+---@return table value
+function Emit:by_numbers(call, name, kind, x, data, shape)
+  local y = self:add(call, name, kind, { x, { param = "value", shape = shape } })
+  self:constant(y.name, "value", data, shape)
+  return y
 end
 
 
@@ -116,7 +135,7 @@ function Emit:real(call, x)
   if not x.flat then return x end
   local source, name = x.flat, x.flat_name
   local s = source.shape
-  if not self.first and #s == 3 and s[2] * s[3] > 1 and s[1] > 1 then
+  if not x.planes and #s == 3 and s[2] * s[3] > 1 and s[1] > 1 then
     source = self:add(call, name .. "_order", "permute", { source },
                       { dims = { 1, 3, 4, 2 } })
   end
@@ -126,10 +145,11 @@ function Emit:real(call, x)
 end
 
 
----The value flattened in our order, and the shape that it was flattened from.
+---The value flattened in our order, and the shape (C,H,W) that Keras flattens in
+---another.
 function Emit:flattened(call, x)
   if not x.flat then return x, nil end
-  local from = x.flat.shape
+  local from = not x.planes and x.flat.shape or nil
   return self:add(call, x.flat_name, "flatten", { x.flat }), from
 end
 

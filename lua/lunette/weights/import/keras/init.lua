@@ -11,12 +11,13 @@ local M = {}
 local function fail(message, ...) error(message:format(...), 0) end
 
 
----Do the layers count (C,H,W)?
+---Do the layers count (C,H,W)? Flatten says in which order it puts values, no more.
 local function channels_first(model)
   local first, last = false, false
   for _, call in ipairs(model.calls) do
-    first = first or call.config.data_format == "channels_first"
-    last = last or call.config.data_format == "channels_last"
+    local format = call.class ~= "Flatten" and call.config.data_format
+    first = first or format == "channels_first"
+    last = last or format == "channels_last"
   end
   if first and last then
     fail "some layers count channels first and others last, which is not supported"

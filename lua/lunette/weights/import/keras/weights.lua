@@ -17,8 +17,10 @@ local function is_training(name)
 end
 
 
----"kernel:0" -> "kernel".
-local function plain(word) return (word:gsub(":%d+$", "")) end
+---"kernel:0" -> "kernel"; what has no name of its own Keras 3 counts: "variable_7".
+local function plain(word)
+  return (word:gsub(":%d+$", ""):gsub("^variable_%d+$", "variable"))
+end
 
 
 ---By every end of the path that a tensor lies in: "a/b/conv", "b/conv", "conv".

@@ -58,6 +58,33 @@ function M.Concatenate(e, call, xs, c)
 end
 
 
+---x + scale * y, of Keras' own InceptionResNetV2.
+function M.CustomScaleLayer(e, call, xs, c)
+  local list = all_real(e, call, xs)
+  if #list ~= 2 or type(c.scale) ~= "number" then
+    e.fail(call, "reads two values and has a scale")
+  end
+  if c.scale ~= 1 then
+    list[2] = e:add(call, call.name .. "_scaled", "mul", { list[2], c.scale })
+  end
+  return e:add(call, call.name, "add", list)
+end
+
+
+---A function in Python, which stays closed. Keras itself had one, in InceptionResNetV2,
+---and its config says so.
+function M.Lambda(e, call, xs, c)
+  local module, given = c.module, c.arguments
+  local known = type(module) == "string" and type(given) == "table"
+    and module:find "^[%w_.]*keras[%w_.]*%.inception_resnet_v2$"
+  if not known then
+    e.fail(call, "it is a function in Python, which is not opened: describe the "
+           .. "network with --arch net.lua")
+  end
+  return M.CustomScaleLayer(e, call, xs, given)
+end
+
+
 -- operators of TensorFlow among the layers ---------------------------------------
 
 

@@ -39,24 +39,20 @@ function M.LayerNormalization(e, call, xs, c)
   local x = e:real(call, xs[1])
   if not over_channels(e, c.axis, x) then
     e.fail(call, "normalises other axes than the channels")
+  elseif c.rms_scaling == true then
+    e.fail(call, "rms_scaling is not supported")
   end
-  local name, n = call.name, x.shape[1]
-  local over = { dims = { 2 }, keepdims = true }
-  local mean = e:add(call, name .. "_mean", "mean", { x }, over)
-  local d = e:add(call, name .. "_centred", "sub", { x, mean })
-  local v = e:add(call, name .. "_square", "square", { d })
-  v = e:add(call, name .. "_var", "mean", { v }, over)
-  v = e:add(call, name .. "_eps", "add", { v, number(e, call, c.epsilon, 1e-3) })
-  v = e:add(call, name .. "_std", "sqrt", { v })
-  local y = e:add(call, name .. "_norm", "div", { d, v })
-  local shape, place = #x.shape == 3 and { n, 1, 1 } or { n }, 0
-  for _, s in ipairs { { "gamma", "scale", "mul" }, { "beta", "center", "add" } } do
-    if c[s[2]] ~= false then
+  local n, place = x.shape[1], 0
+  local y = e:add(call, call.name, "layer_norm", { x },
+                  { dim = 2, last = 2, eps = number(e, call, c.epsilon, 1e-3) },
+                  call.shares)
+  for _, slot in ipairs(call.shares and {} or { table.unpack(norm_slots, 1, 2) }) do
+    local key, words, flag, missing = table.unpack(slot, 1, 4)
+    if c[flag] == false then
+      e:fill(y.name, key, n, missing)
+    else
       place = place + 1
-      local t = e:find(call, { s[1] }, place)
-      y = e:add(call, s[2] == "center" and name or name .. "_scaled", s[3],
-                { y, { param = s[1], shape = shape } })
-      e:param(call, y.name, s[1], t, { n }, { 1 }, shape)
+      e:vector(call, y.name, key, e:find(call, words, place), n)
     end
   end
   return y
@@ -69,57 +65,77 @@ function M.LayerScale(e, call, xs)
   local n = x.shape[1]
   local shape = #x.shape == 3 and { n, 1, 1 } or { n }
   local y = e:add(call, call.name, "mul", { x, { param = "gamma", shape = shape } })
-  e:param(call, y.name, "gamma", e:find(call, { "gamma", "Variable" }, 1), { n }, { 1 },
-          shape)
+  local gamma = e:find(call, { "gamma", "Variable", "variable" }, 1)
+  e:param(call, y.name, "gamma", gamma, { n }, { 1 }, shape)
   return y
+end
+
+
+---A number, or one for every channel, in however many axes of one they are nested.
+local function flat(e, call, value, n)
+  while type(value) == "table" and #value == 1 do value = value[1] end
+  if type(value) ~= "table" then return number(e, call, value) end
+  local list = {}
+  for i, v in ipairs(value) do
+    while type(v) == "table" and #v == 1 do v = v[1] end
+    list[i] = number(e, call, v)
+  end
+  if #list ~= n then
+    e.fail(call, "has %d numbers for %d channels", #list, n)
+  end
+  return list
 end
 
 
 ---x * scale + offset with a number, or one for every channel.
 local function affine(e, call, x, scale, offset)
-  local name = call.name
-  if type(scale) ~= "table" and type(offset) ~= "table" then
-    local y = x
-    if scale ~= 1 then
-      y = e:add(call, offset ~= 0 and name .. "_scale" or name, "mul", { y, scale })
+  local n, y = x.shape[1], x
+  local shape = #x.shape == 3 and { n, 1, 1 } or { n }
+  local last = offset ~= 0 and "add" or "mul"
+  for _, part in ipairs { { "mul", scale, 1 }, { "add", offset, 0 } } do
+    local kind, v, none = table.unpack(part)
+    local name = kind == last and call.name or call.name .. "_scale"
+    if type(v) == "table" then
+      y = e:by_numbers(call, name, kind, y, v, shape)
+    elseif v ~= none then
+      y = e:add(call, name, kind, { y, v })
     end
-    if offset ~= 0 then y = e:add(call, name, "add", { y, offset }) end
-    return y
   end
-  local parts = {}
-  for i = 1, x.shape[1] do
-    local part = e:add(call, name .. "_channel", "narrow", { x },
-                       { dim = 2, start = i, length = 1 })
-    local a = type(scale) == "table" and scale[i] or scale
-    local b = type(offset) == "table" and offset[i] or offset
-    part = e:add(call, name .. "_scale", "mul", { part, number(e, call, a, 1) })
-    parts[i] = e:add(call, name .. "_offset", "add", { part, number(e, call, b, 0) })
-  end
-  return e:add(call, name, "concat", parts, { dim = 2 })
+  return y
 end
 
 
 function M.Rescaling(e, call, xs, c)
-  local scale, offset = c.scale or 1, c.offset or 0
-  for _, v in ipairs { scale, offset } do
-    if type(v) ~= "table" then number(e, call, v) end
+  local x = e:real(call, xs[1])
+  local n = x.shape[1]
+  local scale = c.scale == nil and 1 or flat(e, call, c.scale, n)
+  local offset = c.offset == nil and 0 or flat(e, call, c.offset, n)
+  if e.first and (type(scale) == "table" or type(offset) == "table") then
+    e.fail(call, "a number for every column is not supported") -- the last axis
   end
-  return affine(e, call, e:real(call, xs[1]), scale, offset)
+  return affine(e, call, x, scale, offset)
+end
+
+
+---What (x - mean) / sqrt(variance) multiplies by and adds.
+local function standardised(e, call, c, n)
+  local mean, variance = flat(e, call, c.mean, n), flat(e, call, c.variance, n)
+  local function at(v, i) return type(v) == "table" and v[i] or v end
+  local scale, offset = {}, {}
+  for i = 1, n do
+    local std = math.max(at(variance, i) ^ 0.5, 1e-7)
+    scale[i], offset[i] = 1 / std, -at(mean, i) / std
+  end
+  return scale, offset
 end
 
 
 ---(x - mean) / sqrt(variance): given in the config, or learned from data.
 function M.Normalization(e, call, xs, c)
   local x = e:real(call, xs[1])
-  if type(c.mean) == "number" then c.mean, c.variance = { c.mean }, { c.variance } end
-  if type(c.mean) == "table" and type(c.variance) == "table" then
-    local scale, offset = {}, {}
-    for i = 1, x.shape[1] do
-      local m, v = c.mean[i] or c.mean[1], c.variance[i] or c.variance[1]
-      local std = math.max(number(e, call, v, 1) ^ 0.5, 1e-7)
-      scale[i], offset[i] = 1 / std, -number(e, call, m, 0) / std
-    end
-    return affine(e, call, x, scale, offset)
+  if c.invert == true then e.fail(call, "`invert` is not supported") end
+  if c.mean ~= nil and c.variance ~= nil then
+    return affine(e, call, x, standardised(e, call, c, x.shape[1]))
   end
   if not over_channels(e, c.axis, x) then
     e.fail(call, "normalises another axis than the channels")

@@ -45,10 +45,37 @@ function M.MaxPooling2D(e, call, xs, c)
 end
 
 
+---How many of a window's places lie on the picture, along one side.
+local function counts(size, kernel, stride, before, out)
+  local list = {}
+  for i = 1, out do
+    local from = (i - 1) * stride - before
+    list[i] = math.min(from + kernel, size) - math.max(from, 0)
+  end
+  return list
+end
+
+
+---Means over what lies on the picture, where more is padded behind it than before it:
+---the mean with the padding, times the window's places over those on the picture.
+local function average_uneven(e, call, x, attrs, before, after)
+  local k, s = attrs.kernel, attrs.stride
+  local y = e:add(call, call.name .. "_pad", "pad", { x }, {
+    before = { 0, 0, before[1], before[2] }, after = { 0, 0, after[1], after[2] } })
+  y = e:add(call, call.name .. "_mean", "avg_pool2d", { y }, attrs)
+  local rows = counts(x.shape[2], k[1], s[1], before[1], y.shape[2])
+  local columns, share = counts(x.shape[3], k[2], s[2], before[2], y.shape[3]), {}
+  for _, r in ipairs(rows) do
+    for _, c in ipairs(columns) do share[#share + 1] = k[1] * k[2] / (r * c) end
+  end
+  return e:by_numbers(call, call.name, "mul", y, share, { 1, #rows, #columns })
+end
+
+
 function M.AveragePooling2D(e, call, xs, c)
   local x = image(e, call, e:real(call, xs[1]))
-  local attrs, before = pool_attrs(x, c)
-  if before then e.fail(call, "padding that differs at both ends is not supported") end
+  local attrs, before, after = pool_attrs(x, c)
+  if before then return average_uneven(e, call, x, attrs, before, after) end
   attrs.count_include_pad = false
   return e:add(call, call.name, "avg_pool2d", { x }, attrs)
 end

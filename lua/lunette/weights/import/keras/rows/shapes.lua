@@ -5,11 +5,17 @@ local M = {}
 local pair, number, image = common.pair, common.number, common.image
 
 
-function M.Flatten(_, call, xs)
+---Counting (C,H,W), Keras flattens in the order (H,W,C) where the layer itself says
+---`channels_first`, and as the values lie where it does not.
+function M.Flatten(e, call, xs, c)
   local x = xs[1]
   if #x.shape ~= 3 then return x end
+  if c.data_format == "channels_first" and not e.first then
+    e.fail(call, "says channels_first, the other layers channels_last")
+  end
   local n = x.shape[1] * x.shape[2] * x.shape[3]
-  return { flat = x, flat_name = call.name, shape = { n } }
+  return { flat = x, flat_name = call.name, shape = { n },
+           planes = e.first and c.data_format ~= "channels_first" }
 end
 
 

@@ -126,7 +126,7 @@ end
 
 local function dense_weight(e, call, y, kernel, from)
   local n, out = table.unpack(kernel.shape)
-  if from and #from == 3 and not e.first then -- rows (h,w,c) become (c,h,w)
+  if from then -- rows (h,w,c) become (c,h,w)
     local ch, h, w = table.unpack(from)
     return e:param(call, y.name, "weight", kernel, { h, w, ch, out }, { 4, 3, 1, 2 },
                    { out, n })
