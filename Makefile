@@ -145,7 +145,7 @@ $(BUILD)/test_embed: tests/c/test_embed.c $(MOD) Makefile $(FLAGS)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) -DMODULES='"$(abspath $(BUILD))/?.so"' -o $@ $< $(shell pkg-config --libs $(LUA_PC))
 
 # Fuzz targets: readers under libFuzzer, in the build folder of CONFIG=fuzz.
-FUZZ_IMPORT := any pickle zip legacy safetensors hdf5 onnx
+FUZZ_IMPORT := any pickle zip packed legacy safetensors hdf5 onnx
 FUZZ_LUA := npy json escape metadata network layout listing keras
 FUZZERS := safetensors image text plan $(FUZZ_IMPORT:%=import_%) $(FUZZ_LUA:%=lua_%)
 FUZZ_O   = $(filter-out %/main.o %/jail.o,$(IMP_O)) $(IMP_CORE)
@@ -156,6 +156,7 @@ WHICH.legacy := 3
 WHICH.safetensors := 4
 WHICH.hdf5 := 5
 WHICH.onnx := 6
+WHICH.packed := 7
 FUZZ_CC  = $(CC) $(ALL_CFLAGS) -fsanitize=fuzzer
 $(BUILD)/fuzz_import_%: tests/fuzz/fuzz_import.c $(FUZZ_O) $(FLAGS)
 	$(Q)$(FUZZ_CC) $(shell pkg-config --cflags $(IMP_PC)) -DWHICH=$(WHICH.$*) -o $@ $< $(FUZZ_O) $(IMP_LIB)

@@ -7,6 +7,7 @@ import random
 import struct
 import sys
 import zipfile
+import zlib
 
 import numpy as np
 from PIL import Image
@@ -196,6 +197,14 @@ put("lua_listing", "keras", b"format\tHDF5\nmeta\tmodel_config\t"
     b"tensor\tF32\t4\tconv2d/conv2d/bias:0\ntensor\tF32\t4,5\tdense/dense/kernel:0\n"
     b"tensor\tF32\t5\tdense/dense/bias:0\n")
 
+
+
+# What fuzz_import takes for a packed member: method, size, checksum, what deflate gives.
+def as_packed(data):
+    z = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return b"\x89" + struct.pack("<I", len(data))[:3] + struct.pack("<I", zlib.crc32(data)) + z.compress(data) + z.flush()
+
+
 # The files of the tests, whole and by their parts.
 for folder, _, names in sorted(os.walk("tests/data/import")):
     for name in sorted(names):
@@ -210,6 +219,8 @@ for folder, _, names in sorted(os.walk("tests/data/import")):
                     if member.endswith("data.pkl"):
                         put("import_pickle", name, z.read(member))
                         put("import_zip", name, z.read(member))
+                        put("import_packed", name, b"\0" + z.read(member))
+                        put("import_packed", name + ".raw", as_packed(z.read(member)))
         elif data.startswith(b"\x80\x02\x8a\x0al\xfc"):
             put("import_legacy", name, data[data.index(b".\x80\x02", 21) + 1:])
         elif name.endswith(".safetensors") and data[8:9] == b"{":
@@ -217,4 +228,6 @@ for folder, _, names in sorted(os.walk("tests/data/import")):
             put("import_safetensors", name, data[8:8 + n] + b"\0" + data[8 + n:])
 put("import_pickle", "none", b"\x80\x02}q\x00.")
 put("import_zip", "none", b"\x80\x02}q\x00.")
+put("import_packed", "none", b"\0\x80\x02}q\x00.")
+put("import_packed", "bomb", as_packed(bytes(1 << 20)))
 put("import_legacy", "none", b"\x80\x02}q\x00.\x80\x02]q\x00.")
