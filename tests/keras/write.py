@@ -6,6 +6,8 @@ import h5py
 import numpy as np
 import torch
 import torch.nn.functional as F
+
+sys.dont_write_bytecode = True
 from applications import networks
 from graph import snake
 

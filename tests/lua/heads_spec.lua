@@ -6,7 +6,6 @@ local import = require "lunette.weights.import"
 local t = dofile "tests/lua/support.lua"
 
 local python = "/usr/bin/python3"
-local can = t.shell(python .. " -c 'import torchvision'") == 0
 
 ---Sides of pictures, where the names do not say them.
 local function side_of(name) return not name:find "^cifar" and 64 or nil end
@@ -37,14 +36,19 @@ local said = {
 
 
 describe("a state dict in PyTorch's ways", function()
-  if not can then return pending "python3 with torchvision" end
-  local folder, done = t.folder()
-  local code, list = t.shell(("%s tests/torch/heads.py '%s'"):format(python, folder))
-  assert(code == 0, list)
+  local folder = t.kept("heads", "tests/torch/heads.py", "python3-torchvision",
+    function(to)
+      if t.other(python .. " -c 'import torchvision'") ~= 0 then return false end
+      local code, list = t.other(("%s tests/torch/heads.py '%s'"):format(python, to))
+      assert(code == 0, list)
+      t.spit(to .. "/list", list)
+    end)
+  if not folder then return pending "python3 with torchvision" end
+  local list, outs, done = t.read(folder .. "/list"), t.folder()
   teardown(done)
 
   local function imported(name, opts)
-    opts.out = ("%s/%s.safetensors"):format(folder, name)
+    opts.out = ("%s/%s.safetensors"):format(outs, name)
     opts.force = true
     return import(("%s/%s.pth"):format(folder, name), opts)
   end

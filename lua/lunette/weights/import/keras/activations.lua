@@ -104,8 +104,9 @@ local names = {
   linear = same, relu = one "relu", relu6 = one "relu6", sigmoid = one "sigmoid",
   tanh = one "tanh", softplus = one "softplus", elu = one("elu", { alpha = 1 }),
   silu = one "silu", swish = one "silu", gelu = one "gelu", selu = selu,
-  softsign = softsign, mish = mish, exponential = one "exp", hard_silu = one "hard_swish",
-  hard_swish = one "hard_swish", leaky_relu = one("leaky_relu", { slope = 0.2 }),
+  softsign = softsign, mish = mish, exponential = one "exp",
+  hard_silu = one "hard_swish", hard_swish = one "hard_swish",
+  leaky_relu = one("leaky_relu", { slope = 0.2 }),
   softmax = one "softmax", log_softmax = one "log_softmax",
   celu = one("elu", { alpha = 1 }), hard_tanh = one("clamp", { min = -1, max = 1 }),
   squareplus = squareplus, soft_shrink = soft_shrink, hard_shrink = hard_shrink,
@@ -164,7 +165,7 @@ function M.apply(e, call, name, x, what)
            (other:gsub("%c", "?")))
   end
   local f = names[key]
-  if key == "hard_sigmoid" then f = e.keras3 and names.hard_sigmoid or hard_sigmoid_2 end
+  if key == "hard_sigmoid" and not e.keras3 then f = hard_sigmoid_2 end
   if not f then
     e.fail(call, "its activation '%s' is not supported",
            tostring(key or "?"):gsub("%c", "?"))
