@@ -58,11 +58,19 @@ local function scaled(map, look)
 end
 
 
+---An option as a survey has it: of long climbs a quarter of the steps.
+local function shortened(option, key, value)
+  local default = option.default
+  return key == "steps" and default > 200 and default // 4 or value
+end
+
+
 ---The map (H,W) of the picture, or nil where the method gives none.
 local function map_of(row)
   local opts = {}
-  for _, more in ipairs { always, args.whole and {} or few } do
-    for key, value in pairs(more) do opts[key] = row.options[key] and value end
+  for key, value in pairs(always) do opts[key] = row.options[key] and value end
+  for key, value in pairs(args.whole and {} or few) do
+    opts[key] = row.options[key] and shortened(row.options[key], key, value)
   end
   local map = row(run, opts)
   if map:dim() == 4 then map = map:sum { dims = { 2 } } end
