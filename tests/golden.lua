@@ -190,6 +190,12 @@ local function row_limit(t, net)
 end
 
 
+---How far an answer moves to another, in the unit of errors: |other - got| / |want|.
+local function moved_by(other, got, want)
+  return (other - got):stats().l2 / want:stats().l2
+end
+
+
 ---How far a row's answer is from what is wanted, and its limit; a message where there
 ---is none; the answer; and how far roundings move it, where the row says so.
 local function measure(net, case, file, key, class, t, captures)
@@ -208,7 +214,7 @@ local function measure(net, case, file, key, class, t, captures)
   if not ok then return nil, limit, got end
   local err, message = flat_error(got, case.want)
   if limit == "delta" then err, limit = delta_error(case, got) end
-  return err, limit, message, got, other and other:distance(got)
+  return err, limit, message, got, other and moved_by(other, got, case.want)
 end
 
 
@@ -223,7 +229,7 @@ local function excuse(net, file, key, class, t, captures, image, err, got)
     local off, limit, _, other = measure(net, case, file, key, class, t, captures)
     collectgarbage()
     if off and off <= limit then return (" (a tie: picture %d)"):format(try) end
-    moved = math.max(moved, off and other:distance(got) or 0)
+    moved = math.max(moved, off and moved_by(other, got, case.want) or 0)
   end
   return err <= MOVED and err <= 2 * moved and MOVES:format(moved) or nil
 end
