@@ -8,11 +8,13 @@
 local lu = require "lunette"
 local root = arg[0]:match "^(.*)/tests/[^/]*$" or "."
 local support = dofile(root .. "/tests/lua/support.lua")
+local single = dofile(root .. "/tests/golden/single.lua")
 
 -- Relative L2 limits. One relu or pooling that rounds the other way costs about 1e-3
 -- in any float32 engine. SqueezeNet has two million of them (1.6e-3 was seen with
 -- AVX2), a full-size VGG16 13.5 million; so these have limits of their own.
 local LIMIT, EXACT, LARGE, DEEP = 1e-3, 1e-5, 5e-3, 1e-2
+local LAYERS = 1e-4 -- of one layer: sums of up to 36 products, divided by others
 
 -- Where two values in a max-pool's window, or a relu's input and 0, lie closer than
 -- float32 can tell, rounding decides who gets the gradient, and the result jumps. Such
@@ -250,9 +252,21 @@ local function check(net, case, file, key, class, method)
 end
 
 
-local function walk(path, model, only)
-  local file = open(path)
-  local net = assert(load_model(file, model))
+---A file of single layers. (The small networks that stand beside them are the tests' of
+---relevance_spec, which describes them.)
+local function walk_layers(list, only)
+  for _, case in ipairs(list) do
+    if not only or case.key:find(only) then
+      local want = case.want()
+      local err = case.got():view(want:shape()):distance(want)
+      report(case.key, err, LAYERS, err <= LAYERS and "passed")
+    end
+  end
+end
+
+
+---A file of pictures and a network.
+local function walk_images(file, net, only)
   local image, case
   for _, key in ipairs(file.keys) do
     local name, rest = key:match "^([^/]+)/(.+)$"
@@ -267,6 +281,14 @@ local function walk(path, model, only)
       check(net, case, file, key, class, method or rest)
     end
   end
+end
+
+
+local function walk(path, model, only)
+  local file = open(path)
+  local layers = single.each(file.tensor)
+  if #layers > 0 then return walk_layers(layers, only) end
+  return walk_images(file, assert(load_model(file, model)), only)
 end
 
 

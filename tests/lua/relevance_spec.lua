@@ -4,15 +4,7 @@ local lu = require "lunette"
 local core = require "lunette.core"
 local t = dofile "tests/lua/support.lua"
 local golden = dofile "tests/golden/relevance.lua"
-
-
----R_in of one operator by a rule: `make(x)` applies it on a tape.
-local function relevance(x, make, r, rule)
-  local tape = core.tape()
-  local leaf = tape:watch(x)
-  local y = make(leaf)
-  return core.backward(y, r, { leaf:node() }, { [y:node()] = rule })[1]
-end
+local single = dofile "tests/golden/single.lua"
 
 
 -- reference values -------------------------------------------------------------------
@@ -24,75 +16,21 @@ for i, e in ipairs(file and file:list() or {}) do
   stored[e.name] = function() return assert(file:tensor(i)) end
 end
 
-local conv_attrs = {
-  conv = { stride = 2, padding = 1 },
-  conv_groups2_dilation2 = { padding = 2, dilation = 2, groups = 2 },
-  conv1x1_nobias = {},
-}
-
-local function operator(layer)
-  local function get(key)
-    local f = stored[layer .. "/" .. key]
-    return f and f()
-  end
-  local w, b = get "weight", get "bias"
-  if layer == "linear" then
-    return function(x) return core.ops.linear(x, w, b) end
-  elseif conv_attrs[layer] then
-    return function(x) return core.ops.conv2d(x, w, b, conv_attrs[layer]) end
-  elseif layer == "avgpool3_stride2" then
-    return function(x) return core.ops.avg_pool2d(x, { kernel = 3, stride = 2 }) end
-  elseif layer == "maxpool3_stride2" then
-    return function(x) return core.ops.max_pool2d(x, { kernel = 3, stride = 2 }) end
-  elseif layer == "avgpool_global" then
-    return core.ops.global_avg_pool
-  elseif layer == "sum" then
-    return function(x) return core.ops.sum(x, { dims = { x:dim() } }) end
-  end
-  return nil
-end
-
-
----A rule as the keys write it.
-local function rule_of(text)
-  if text == "norm" then return "norm" end
-  if text == "gradient" then return "plain" end
-  local e = text:match "^epsilon([%d.]+)_clip$"
-  if e then return { "epsilon", epsilon = tonumber(e), clip = 1 } end
-  e = text:match "^epsilon([%d.]+)_norm_scale$"
-  if e then return { "epsilon", epsilon = tonumber(e), norm_scale = 1 } end
-  local body, nobias = text:gsub("_nobias$", "")
-  return golden.rule(body, nobias == 1)
-end
-
-
 describe("reference values of single layers", function()
   if not file then
     pending "needs shared/golden/rules.safetensors"
     return
   end
-  local layers = {}
-  for key in pairs(stored) do
-    local layer, rule = key:match "^([^/]+)/([^/]+)$"
-    if layer and rule:find "^[enfgzaw][a-z]+[%d.]*" and rule ~= "weight"
-       and operator(layer) then
-      layers[#layers + 1] = { layer, rule }
-    end
-  end
-  table.sort(layers, function(a, b) return a[1] .. a[2] < b[1] .. b[2] end)
-  for _, row in ipairs(layers) do
-    local layer, rule = row[1], row[2]
-    it(layer .. ": " .. rule, function()
-      local r = stored[layer .. "/relevance"]()
-      local got = relevance(stored[layer .. "/input"](), operator(layer),
-                            r, rule_of(rule))
-      local want = stored[layer .. "/" .. rule]()
+  local list = single.each(stored)
+  for _, case in ipairs(list) do
+    it(case.key, function()
+      local got, want = case.got(), case.want()
       -- float32 of sums of up to 36 products, divided by stabilised sums
-      assert.is_true(got:view(want:shape()):distance(want) < 1e-4,
-                     tostring(got:view(want:shape()):distance(want)))
+      local off = got:view(want:shape()):distance(want)
+      assert.is_true(off < 1e-4, tostring(off))
     end)
   end
-  it("are all of them", function() assert.is_true(#layers >= 76, #layers) end)
+  it("are all of them", function() assert.is_true(#list >= 76, #list) end)
 end)
 
 
