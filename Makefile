@@ -35,7 +35,7 @@ OPT.fuzz      = -O1 -g -fsanitize=fuzzer-no-link,address,$(UNDEFINED) \
 OPT.thread    = -O1 -g -fsanitize=thread
 OPT.coverage  = -O0 -g --coverage
 LINK.sanitize = -Wl,-z,nodelete
-LIBS         := openblas jansson zlib
+LIBS         := openblas jansson zlib cgif
 # (git answers in another user's checkout only when told that it may)
 COMMIT       := $(shell git -c safe.directory='*' rev-parse --short HEAD 2>/dev/null || echo unknown)
 ALL_CFLAGS    = -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -fPIC -fvisibility=hidden -pthread \

@@ -3,13 +3,14 @@
 --   lunette scripts/dream.lua --classes hen,kite --dialect maco
 --   lunette scripts/dream.lua --layer fire5.concat --image photo.jpg   (deep dream)
 -- `--every 32` writes the canvas while it grows; Ctrl-C leaves the last one there.
+-- `--gif out/dream.gif` keeps what it looked like every few steps, as a moving picture.
 -- `--checkpoint FILE` is written every 32 steps; the same call goes on from it.
 local lu = require "lunette"
 
 local args = lu.cli {
   "dream.lua [image ...]", model = "vgg16", layer = "", units = "", classes = "",
   dialect = "lucid", steps = 256, every = 0, seed = 0, starts = 1, diversity = 0.0,
-  checkpoint = "", out = "out/dream.png", scale = 1,
+  checkpoint = "", out = "out/dream.png", gif = "", scale = 1,
 }
 
 local net = assert(lu.load(args.model))
@@ -35,7 +36,7 @@ if #scores == 0 then
 end
 
 
-local function write(pictures, step)
+local function canvas_of(pictures, step)
   local canvas = lu.canvas { columns = math.min(4, #pictures), scale = args.scale,
     title = ("What %s wants to see, step %d"):format(net.name, step) }
   for i = 1, #pictures, 4 do
@@ -45,7 +46,19 @@ local function write(pictures, step)
     end
     canvas:row("", row, { kind = "picture", captions = captions })
   end
-  assert(canvas:save(args.out))
+  return canvas
+end
+
+
+local frames, frame_every = {}, 16 * math.max(1, args.steps // 384)
+
+local function watch(now, step)
+  local frame = args.gif ~= "" and (step % frame_every == 0 or step == args.steps)
+  local kept = args.every > 0 and step % args.every == 0
+  if not frame and not kept then return end
+  local canvas = canvas_of(now(), step)
+  if frame then frames[#frames + 1] = assert(canvas:render()) end
+  if kept then assert(canvas:save(args.out)) end
 end
 
 
@@ -58,10 +71,9 @@ local pictures = lu.activation_maximization(net, {
   score = scores, dialect = args.dialect, steps = args.steps, seed = args.seed,
   starts = args.starts, diversity = args.diversity, from = from,
   checkpoint = args.checkpoint,
-  modifiers = args.classes ~= "" and { "linear" } or {},
-  watch = args.every > 0 and function(now, step)
-    if step % args.every == 0 then write(now(), step) end
-  end or nil,
+  modifiers = args.classes ~= "" and { "linear" } or {}, watch = watch,
 })
-write(pictures, args.steps)
-print("wrote " .. args.out)
+print("wrote " .. assert(canvas_of(pictures, args.steps):save(args.out)))
+if args.gif ~= "" then
+  print("wrote " .. assert(lu.image.animate(args.gif, frames)))
+end

@@ -49,6 +49,20 @@ static int release_font(lua_State *L) {
   return 0;
 }
 
+uint8_t **lunL_newbytes(lua_State *L) {
+  uint8_t **b = lua_newuserdatauv(L, sizeof *b, 0);
+  *b = NULL;
+  luaL_setmetatable(L, BYTES_T);
+  return b;
+}
+
+int lunL_pushbytes(lua_State *L, uint8_t **b, size_t n) {
+  lua_pushlstring(L, (const char *)*b, n);
+  lun_free(*b);
+  *b = NULL;
+  return 1;
+}
+
 void lunL_reserve_image(lua_State *L, int width, int height) {
   if (width > 0 && height > 0)
     lunL_reserve(L, (size_t)width * (size_t)height * 3);
@@ -314,16 +328,11 @@ static int encode(lua_State *L) {
   size_t n;
   lun_err err;
   texts_arg(L, 3, meta);
-  b = lua_newuserdatauv(L, sizeof *b, 0);
-  *b = NULL;
-  luaL_setmetatable(L, BYTES_T);
+  b = lunL_newbytes(L);
   im = check(L, 1); /* last: finalisers that ran above may release it */
   if (lun_image_encode(b, &n, im, format, meta, &err) != LUN_OK)
     return lunL_raise(L, &err);
-  lua_pushlstring(L, (const char *)*b, n);
-  lun_free(*b); /* now, not at the next collection */
-  *b = NULL;
-  return 1;
+  return lunL_pushbytes(L, b, n);
 }
 
 /* im:png([texts]) -> bytes of a PNG file */
@@ -369,5 +378,6 @@ int lunL_open_image(lua_State *L) {
   lunL_class(L, FONT_T, none, meta_font);
   luaL_newlib(L, functions);
   lunL_open_planes(L);
+  lunL_open_gif(L);
   return 1;
 }

@@ -20,7 +20,14 @@ int lunL_image_made(lua_State *L, int status, const lun_err *err);
 int lunL_checkpixels(lua_State *L, int arg);
 /* A resize filter by name; raises with the choices. */
 lun_filter lunL_checkfilter(lua_State *L, int arg, const char *fallback);
-/* Adds to the table on top. */
+/* Element i of the list at 1, which must be an image; of w x h, unless w is 0. */
+lun_image *lunL_listedimage(lua_State *L, lua_Integer i, int w, int h);
+/* Pushes an empty box for bytes of the core. */
+uint8_t **lunL_newbytes(lua_State *L);
+/* Those bytes as a Lua string; they are let go now, not at the next collection. */
+int lunL_pushbytes(lua_State *L, uint8_t **b, size_t n);
+/* Each adds to the table on top. */
 void lunL_open_planes(lua_State *L);
+void lunL_open_gif(lua_State *L);
 
 #endif

@@ -32,10 +32,9 @@ static lun_prep prep_arg(lua_State *L, int arg) {
   return p;
 }
 
-/* Element i of the list at 1, which must be an image of w x h. */
-static lun_image *listed(lua_State *L, lua_Integer i, int w, int h) {
+lun_image *lunL_listedimage(lua_State *L, lua_Integer i, int w, int h) {
   lun_image **b;
-  lua_geti(L, 1, i);
+  lua_rawgeti(L, 1, i);
   b = luaL_testudata(L, -1, IMAGE_T);
   if (!b || !*b) luaL_error(L, "list element %d is not an image", (int)i);
   if (w && ((*b)->width != w || (*b)->height != h))
@@ -54,14 +53,14 @@ static int to_planes(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   n = luaL_len(L, 1);
   luaL_argcheck(L, n >= 1, 1, "empty list of images");
-  im = listed(L, 1, 0, 0);
+  im = lunL_listedimage(L, 1, 0, 0);
   {
     const int64_t dim[4] = {n, 3, im->height, im->width};
     int w = im->width, h = im->height;
     t = lunL_fresh(L, 4, dim);
     for (lua_Integer i = 1; i <= n; i++)
-      lun_image_to_planes(t->data + (i - 1) * 3 * h * w, listed(L, i, w, h),
-                          &p);
+      lun_image_to_planes(t->data + (i - 1) * 3 * h * w,
+                          lunL_listedimage(L, i, w, h), &p);
   }
   return 1;
 }

@@ -1,6 +1,7 @@
 /*
 ** picture.h - pictures: reading JPEG, PNG and BMP, resizing as Pillow does,
-** drawing (fill, paste, blend, colour maps, text), writing PNG, JPEG and BMP.
+** drawing (fill, paste, blend, colour maps, text), writing PNG, JPEG, BMP and
+** moving GIF.
 **
 ** A lun_image holds 8-bit RGB, rows from the top, three bytes a pixel, no
 ** padding.  The conventions of lunette.h hold here too: codes and a
@@ -186,6 +187,19 @@ int lun_image_encode(uint8_t **out, size_t *outlen, const lun_image *im,
 ** not at all. */
 int lun_image_save(const lun_image *im, const char *path,
                    const char *const *meta, lun_err *err);
+
+/* ---- moving pictures (gif.c) -------------------------------------------- */
+
+/*
+** The bytes of a GIF file that shows frames of one size one after the other, for
+** ever; the caller frees *out with lun_free.  delays: how long each stands, in
+** hundredths of a second (0 .. 65535).  A frame has 256 colours of its own, chosen
+** for it, and errors spread over neighbours; one with no more keeps them exactly.
+** LUN_EARG: no frames; LUN_ESHAPE: of several sizes.
+*/
+int lun_gif_encode(uint8_t **out, size_t *outlen,
+                   const lun_image *const *frames, const int *delays, int count,
+                   lun_err *err);
 
 #if defined(__GNUC__)
 #pragma GCC visibility pop

@@ -10,6 +10,7 @@
 
 #include "../output.h"
 #include "picture.h"
+#include "sink.h"
 #include "stb.h"
 
 /* ---- packing for PNG ---------------------------------------------------- */
@@ -57,16 +58,9 @@ static unsigned char *pack(unsigned char *in, int n, int *outlen, int level) {
 
 enum { ZLIB_LEVEL = 6, JPEG_QUALITY = 95 }; /* over 90: colours at full size */
 
-static void *stb_grow(void *p, size_t old, size_t n) {
-  void *q = lun_malloc(n);
-  if (q && p) memcpy(q, p, old < n ? old : n);
-  if (q) lun_free(p);
-  return q;
-}
-
 #define STBIW_MALLOC(n)              lun_malloc(n)
 #define STBIW_FREE(p)                stb_give(p)
-#define STBIW_REALLOC_SIZED(p, o, n) stb_grow(p, o, n)
+#define STBIW_REALLOC_SIZED(p, o, n) NULL /* for stb's own packer alone */
 #define STBIW_ZLIB_COMPRESS          pack
 #define STBI_WRITE_NO_STDIO
 #define STB_IMAGE_WRITE_STATIC
@@ -122,27 +116,12 @@ static size_t texts_room(const char *const *meta) {
 
 /* ---- formats ------------------------------------------------------------ */
 
-/* What a writer of stb appends to; bytes NULL after a failure. */
-typedef struct {
-  uint8_t *bytes;
-  size_t used, room;
-} sink;
-
+/* What a writer of stb calls with its bytes. */
 static void append(void *ctx, void *bytes, int n) {
-  sink *s = ctx;
-  if (s->bytes && s->used + (size_t)n > s->room) {
-    size_t room = 2 * s->room + (size_t)n;
-    uint8_t *more = stb_grow(s->bytes, s->used, room);
-    if (!more) lun_free(s->bytes);
-    s->bytes = more;
-    s->room = room;
-  }
-  if (!s->bytes) return;
-  memcpy(s->bytes + s->used, bytes, (size_t)n);
-  s->used += (size_t)n;
+  lun_sink_put(ctx, bytes, (size_t)n);
 }
 
-static int png(sink *s, const lun_image *im, const char *const *meta) {
+static int png(lun_sink *s, const lun_image *im, const char *const *meta) {
   uint8_t *file, *p;
   int n = 0;
   stbi_write_png_compression_level = ZLIB_LEVEL;
@@ -162,32 +141,30 @@ static int png(sink *s, const lun_image *im, const char *const *meta) {
   return s->bytes != NULL;
 }
 
-static int jpeg(sink *s, const lun_image *im, const char *const *meta) {
+static int jpeg(lun_sink *s, const lun_image *im, const char *const *meta) {
   (void)meta;
-  s->room = 4096;
-  s->bytes = lun_malloc(s->room);
+  *s = lun_sink_new(4096);
   return stbi_write_jpg_to_func(append, s, im->width, im->height, 3, im->px,
                                 JPEG_QUALITY) &&
          s->bytes;
 }
 
-static int bmp(sink *s, const lun_image *im, const char *const *meta) {
+static int bmp(lun_sink *s, const lun_image *im, const char *const *meta) {
   (void)meta;
-  s->room = 64 + (size_t)im->height * ((size_t)im->width * 3 + 3);
-  s->bytes = lun_malloc(s->room);
+  *s = lun_sink_new(64 + (size_t)im->height * ((size_t)im->width * 3 + 3));
   return stbi_write_bmp_to_func(append, s, im->width, im->height, 3, im->px) &&
          s->bytes;
 }
 
 static const struct {
   const char *suffix;
-  int (*write)(sink *s, const lun_image *im, const char *const *meta);
+  int (*write)(lun_sink *s, const lun_image *im, const char *const *meta);
 } formats[] = {{"png", png}, {"jpg", jpeg}, {"jpeg", jpeg}, {"bmp", bmp}};
 
 int lun_image_encode(uint8_t **out, size_t *outlen, const lun_image *im,
                      const char *format, const char *const *meta,
                      lun_err *err) {
-  sink s = {NULL, 0, 0};
+  lun_sink s = {NULL, 0, 0};
   *out = NULL;
   *outlen = 0;
   for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {

@@ -66,6 +66,7 @@ lazy.mosaic = function() return require "lunette.picture.mosaic" end
 lazy.colormap = from "picture.colormap"
 lazy.npy = from "picture.npy"
 lazy.show = from("picture.show", "show")
+lazy.show_into = from("picture.show", "into")
 lazy.progress = from("base.progress", "start")
 -- the command line
 lazy.cli = from("commands.cli", "options")

@@ -35,9 +35,12 @@ local function complain(message)
 end
 
 
----Errors of the library are for people: one line; a traceback on request.
+---Errors of the library are for people: one line, with what a name that means nothing
+---may have meant; a traceback on request.
 local function handler(e)
   if type(e) ~= "string" then return e end
+  local known, hint = pcall(require("lunette.repl.unknown").at_error, e)
+  if known and hint then e = e .. "; " .. hint end
   if os.getenv "LUNETTE_TRACE" then return debug.traceback(e, 2) end
   return e
 end
@@ -86,6 +89,7 @@ local function run_code(code, rest)
   end
   shift_args("=(code)", rest)
   _G.lu = require "lunette"
+  require("lunette.repl.unknown").sources["=(code)"] = code
   local f, message = load("return " .. code, "=(code)", "t")
   if not f then f, message = load(code, "=(code)", "t") end
   if not f then

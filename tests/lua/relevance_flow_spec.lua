@@ -276,6 +276,23 @@ local function of_gradient(fixed_attention)
       local values = fixed_attention and n.name:find "MatMul_1"
       return { ops.matmul(dy, b, { transpose_b = 1 }) * (values and 0 or 0.5),
                ops.matmul(a, dy, { transpose_a = 1 }) * (values and 1 or 0.5) }
+    end },
+    -- y = weight (x - mean) / deviation + bias, where the deviation is a number
+    { on = "layer_norm", rule = function(n, dy)
+      local last = { dims = { n.input:dim() }, keepdims = true }
+      local off = n.input - n.input:mean(last)
+      local deviation = (off:square():mean(last) + n.attrs.eps):sqrt()
+      local k = dy:dim(1) // n.input:dim(1)
+      local all = {}
+      for i = 1, k do all[i] = deviation end
+      local g = dy * n.weight / lu.concat(all, 1)
+      return g - g:mean(last)
+    end },
+    -- a gate: y = x (y / x)
+    { on = "gelu", rule = function(n, dy)
+      local gate, all = n.output / n.input, {}
+      for i = 1, dy:dim(1) // n.input:dim(1) do all[i] = gate end
+      return dy * lu.concat(all, 1)
     end } }
 end
 
@@ -291,7 +308,7 @@ describe("transformers", function()
   for _, name in ipairs { "attn_lrp", "cp_lrp" } do
     it(name .. " is the modified gradient times the values", function()
       local twin = of_gradient(name == "cp_lrp")
-      for _, at in ipairs { "input", "Add", "blocks.1.Add_1", "blocks.2.norm1" } do
+      for _, at in ipairs { "input", "Add", "/blocks/blocks.1/Add_1", "blocks.2.norm1" } do
         local got = lu.relevance.at(run, { scores = { 1, 4 }, at = at, composite = name,
                                            from = "logit", exact = true })
         local g = run:gradient { scores = { 1, 4 }, wrt = at, exact = true,

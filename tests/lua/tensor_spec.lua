@@ -138,7 +138,8 @@ describe("a tensor", function()
   end)
 
   it("prints its shape and range", function()
-    assert.equal("Tensor (1, 3) min -1 max 2", tostring(lu.tensor { { 2, -1, 0 } }))
+    assert.equal("Tensor (1, 3) min -1 max 2\n[[ 2. -1.  0.]]",
+                 tostring(lu.tensor { { 2, -1, 0 } }))
     assert.equal("Tensor (0) empty", tostring(lu.zeros(0)))
   end)
 end)

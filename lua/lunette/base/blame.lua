@@ -2,21 +2,35 @@
 ---the line that helps is the script's.
 local here = debug.getinfo(1, "S").source:match "^(.*)base/blame%.lua$"
 
+local M = {}
 
----Raises `message` with the place of the innermost caller outside the library; where
----there is none (the program's own commands), without a place.
+
+---Raises `message` with the place of the innermost caller outside the library, unless
+---it has that already; where there is no such caller (the program's own
+---commands), without a place.
 ---@param message string
 ---@return nothing
-local function blame(message)
+function M.raise(message)
   local level = 2
   while true do
-    local info = debug.getinfo(level, "S")
+    local info = debug.getinfo(level, "Sl")
     if not info then error(message, 0) end
     if info.what ~= "C" and info.source:sub(1, #here) ~= here then
+      local place = ("%s:%d: "):format(info.short_src, info.currentline)
+      if message:sub(1, #place) == place then error(message, 0) end
       error(message, level)
     end
     level = level + 1
   end
 end
 
-return blame
+
+---A message without the place at its beginning.
+---@param message any
+---@return string
+function M.bare(message)
+  return (tostring(message):gsub("^[^\n]-:%d+: ", "", 1))
+end
+
+
+return setmetatable(M, { __call = function(_, message) return M.raise(message) end })

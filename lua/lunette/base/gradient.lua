@@ -1,3 +1,4 @@
+local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 
 ---The gradient of any function of a tensor, made of tensor operators: no tape to keep,
@@ -16,8 +17,8 @@ return function(f, x, seed)
   local leaf = tape:watch(x)
   local y = f(leaf)
   if type(y) ~= "userdata" or not y.node or not y:node() then
-    error("gradient: the function returned " .. type(y)
-          .. ", expected a tensor computed from its argument", 2)
+    blame("gradient: the function returned " .. type(y)
+          .. ", expected a tensor computed from its argument")
   end
   local g = core.backward(y, seed or core.ones(y:shape()), { leaf:node() })[1]
   return g or core.zeros(x:shape()), y:detach():clone()

@@ -2,6 +2,8 @@
 ---and an unknown key is an error with the nearest one. An option may be a plain
 ---default, or say more of itself: type, range and meaning (`opt.count(8, "...", 1)`),
 ---which help, completion and the command line read.
+local blame = require "lunette.base.blame"
+local brief = require("lunette.base.text").brief
 local suggest = require "lunette.base.suggest"
 
 local M = {}
@@ -171,10 +173,10 @@ function checks.number(o, value)
   if finite and value >= (o.least or value) and value <= (o.most or value) then
     return nil
   end
-  if not finite then return "is a finite number", tostring(value) end
+  if not finite then return "is a finite number", brief(value) end
   local range = o.most and ("from %g to %g"):format(o.least or -math.huge, o.most)
     or ("from %g on"):format(o.least)
-  return "is a number " .. range, tostring(value)
+  return "is a number " .. range, brief(value)
 end
 
 
@@ -184,8 +186,8 @@ function checks.count(o, value)
   if n and n >= o.least and n <= (o.most or n) then return nil end
   local range = o.most and ("%d to %d"):format(o.least, o.most)
     or ("%d on"):format(o.least)
-  if o.least == math.mininteger then return "is a whole number", tostring(value) end
-  return "is a whole number from " .. range, tostring(value)
+  if o.least == math.mininteger then return "is a whole number", brief(value) end
+  return "is a whole number from " .. range, brief(value)
 end
 
 
@@ -193,8 +195,8 @@ function checks.choice(o, value)
   for _, c in ipairs(o.list) do
     if c == value then return nil end
   end
-  return "", ("'%s' is none of %s%s"):format(tostring(value),
-    table.concat(o.list, ", "), suggest.after(tostring(value), o.list))
+  return "", ("'%s' is none of %s%s"):format(brief(value),
+    table.concat(o.list, ", "), suggest.after(brief(value), o.list))
 end
 
 
@@ -213,17 +215,14 @@ end
 
 
 ---Raises when the value is none that the option takes.
-local function check_value(what, key, option, value, level)
+local function check_value(what, key, option, value)
   local check = checks[option.type]
   local wrong, got = nil, nil
   if check then wrong, got = check(option, value) end
   if not wrong then return end
-  level = level > 0 and level + 1 or 0
-  if option.type == "choice" then
-    error(("%s: %s: %s"):format(what, key, got), level)
-  end
-  if got then error(("%s: %s %s, got %s"):format(what, key, wrong, got), level) end
-  error(("%s: option '%s' %s, got %s"):format(what, key, wrong, type(value)), level)
+  if option.type == "choice" then blame(("%s: %s: %s"):format(what, key, got)) end
+  if got then blame(("%s: %s %s, got %s"):format(what, key, wrong, got)) end
+  blame(("%s: option '%s' %s, got %s"):format(what, key, wrong, type(value)))
 end
 
 
@@ -231,36 +230,34 @@ end
 
 
 ---Where the default is a number, nothing but a number will do.
-local function check_type(what, key, value, default, level)
+local function check_type(what, key, value, default)
   if M.is_option(default) then
-    check_value(what, key, default, value, level > 0 and level + 1 or 0)
+    check_value(what, key, default, value)
   elseif type(default) == "number" and type(value) ~= "number" then
-    error(("%s: option '%s' is a number, got %s"):format(what, key, type(value)),
-          level > 0 and level + 1 or 0)
+    blame(("%s: option '%s' is a number, got %s"):format(what, key, type(value)))
   end
 end
 
 
-local function unknown(what, key, defaults, level)
+local function unknown(what, key, defaults)
   local known = {}
   for k in pairs(defaults) do known[#known + 1] = tostring(k) end
   table.sort(known)
   local hint = suggest.after(tostring(key), known)
-  error(("%s: unknown option '%s'%s (options: %s)"):format(what, tostring(key), hint,
-        table.concat(known, ", ")), level > 0 and level + 1 or 0)
+  blame(("%s: unknown option '%s'%s (options: %s)"):format(what, tostring(key), hint,
+        table.concat(known, ", ")))
 end
 
 
----Copies `opts` over `defaults`. A plain default of `false` means "not given".
+---Copies `opts` over `defaults`. A plain default of `false` means "not given". What
+---does not fit is an error at the line that called the library.
 ---@param what string       the function, for the message
 ---@param opts? table
 ---@param defaults table<string, any>   defaults, or options that describe themselves
----@param level? integer    whom to blame (3: the caller's caller)
 ---@return table
-function M.check(what, opts, defaults, level)
-  level = level or 3
+function M.check(what, opts, defaults)
   if opts ~= nil and type(opts) ~= "table" then
-    error(("%s: options are a table, got %s"):format(what, type(opts)), level)
+    blame(("%s: options are a table, got %s"):format(what, type(opts)))
   end
   local full = {}
   for key, value in pairs(defaults) do
@@ -268,8 +265,8 @@ function M.check(what, opts, defaults, level)
     full[key] = value
   end
   for key, value in pairs(opts or {}) do
-    if defaults[key] == nil then unknown(what, key, defaults, level) end
-    check_type(what, key, value, defaults[key], level)
+    if defaults[key] == nil then unknown(what, key, defaults) end
+    check_type(what, key, value, defaults[key])
     full[key] = value
   end
   return full
@@ -282,23 +279,21 @@ M.is_tensor = require("lunette.base.types").is_tensor
 
 ---Checks that `value` is a whole number of at least `least`.
 ---@return integer value
-function M.whole(what, value, least, level)
+function M.whole(what, value, least)
   local n = math.tointeger(value)
   if n and n >= least then return n end
-  error(("%s is a whole number from %d on, got %s"):format(what, least,
-        tostring(value)), level or 3)
+  blame(("%s is a whole number from %d on, got %s"):format(what, least, brief(value)))
 end
 
 
 ---Checks that `value` is one of `choices`.
 ---@return any value
-function M.choice(what, value, choices, level)
+function M.choice(what, value, choices)
   for _, c in ipairs(choices) do
     if c == value then return value end
   end
-  error(("%s: '%s' is none of %s%s"):format(what, tostring(value),
-        table.concat(choices, ", "), suggest.after(tostring(value), choices)),
-        level or 3)
+  blame(("%s: '%s' is none of %s%s"):format(what, brief(value),
+        table.concat(choices, ", "), suggest.after(brief(value), choices)))
 end
 
 return M

@@ -29,11 +29,13 @@ end
 
 
 -- Small is near. A name that starts with, or contains, what was typed is nearer
--- than any edit: people type the beginning of a word.
+-- than any edit: people type the beginning of a word. One that is part of what was
+-- typed comes next: `guided_backprop` for guided.
 local function cost(typed, name)
   if name:sub(1, #typed) == typed then return (#name - #typed) / (#name + 1) / 2 end
   local c = distance(typed, name)
   if #typed >= 3 and name:find(typed, 1, true) then c = math.min(c, 1) end
+  if #name >= 5 and typed:find(name, 1, true) then c = math.min(c, 2) end
   return c
 end
 

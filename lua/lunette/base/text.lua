@@ -66,6 +66,15 @@ function M.escape(s, keep)
 end
 
 
+---What a value is, for a message: the first line of its text, at most 80 letters.
+---@param v any
+---@return string
+function M.brief(v)
+  local s = tostring(v):match "^[^\n]*"
+  return #s <= 80 and s or s:sub(1, utf8.offset(s, 0, 78) - 1) .. "..."
+end
+
+
 ---Prints lines on standard output, as `print` does, with what is no text escaped.
 ---@param ... any
 function M.say(...)

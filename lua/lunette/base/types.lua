@@ -1,4 +1,6 @@
 ---What a value is, of those that C made.
+local blame = require "lunette.base.blame"
+
 local M = {}
 
 
@@ -16,5 +18,17 @@ function M.is_tensor(value) return is_class(value, "lunette.tensor") end
 ---@param value any
 ---@return boolean
 function M.is_image(value) return is_class(value, "lunette.image") end
+
+
+---Raises where a method was called with a dot, so that its object is not the first
+---argument.
+---@param self any
+---@param class table
+---@param how string   "net:run"
+function M.check_self(self, class, how)
+  if getmetatable(self) ~= class then
+    blame(("%s: call it with a colon, %s(...)"):format((how:gsub(":", ".")), how))
+  end
+end
 
 return M

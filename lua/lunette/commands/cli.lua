@@ -22,6 +22,13 @@ local meaning = {
   count = "how many",
   scale = "1, or 2 for twice the pixels",
   brief = "say no classes",
+  units = "channels of the layer, from 1: 1,5,20",
+  steps = "how many steps",
+  every = "steps between files while it runs; 0: none",
+  starts = "pictures of each, from other beginnings",
+  diversity = "how much those are pushed apart",
+  checkpoint = "a file from which the same call goes on",
+  gif = "a moving picture of how it came about",
 }
 
 

@@ -68,6 +68,12 @@ function core.image.resize_map(t, height, width, filter) end
 ---@return lunette.Image
 function core.image.colormap(t, colours, lo, hi) end
 
+---A moving GIF of pictures of one size, which are shown again and again.
+---@param frames lunette.Image[]
+---@param delays integer[]   how long each stands, in hundredths of a second
+---@return string bytes
+function core.image.gif(frames, delays) end
+
 ---Width of a text in pixels.
 ---@param size number   height of the letters
 ---@param text string

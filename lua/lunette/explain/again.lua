@@ -1,6 +1,7 @@
 ---The method that made a map, called again: of altered pictures, of another class, of
 ---another network. A map that a method of Lunette made knows which, and how it was
 ---called (`map.origin`).
+local blame = require "lunette.base.blame"
 local scores = require "lunette.score"
 
 local M = {}
@@ -40,8 +41,8 @@ local function row_of(what, method)
   local row = M.methods[method]
   if row then return row end
   local names = getmetatable(M.methods) and getmetatable(M.methods).names or {}
-  error(("%s: method '%s' not found%s"):format(what, method,
-        require("lunette.base.suggest").after(method, names)), 0)
+  blame(("%s: method '%s' not found%s"):format(what, method,
+        require("lunette.base.suggest").after(method, names)))
 end
 
 
@@ -64,8 +65,8 @@ function M.new(what, map, run, o)
   local origin = map.origin
   if not method then
     if not origin then
-      error(what .. ": which method made this map? Give { method = \"gradcam\", with = "
-            .. "{ ... } }", 0)
+      blame(what .. ": which method made this map? Give { method = \"gradcam\", with = "
+            .. "{ ... } }")
     end
     method, opts = origin.row, origin.opts
     mods = origin.run_modifiers or mods
@@ -101,7 +102,7 @@ function Again:maps(x, i, more)
     or self:score_of(i)
   local ok, map = pcall(self.call, run, score)
   warn.sink = sink
-  if not ok then error(map, 0) end
+  if not ok then blame(map) end
   return map:detach()
 end
 

@@ -1,6 +1,7 @@
 ---What a network says of altered pictures, for metrics: scores of one image of a run
 ---under masks, or of pictures that are made when they are needed, some at a time.
 local apply = require "lunette.modifiers.apply"
+local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local perturb = require "lunette.explain.perturb"
 local scores = require "lunette.score"
@@ -101,8 +102,8 @@ function M.for_channels(map, case)
   local s = M.picture(case):shape()
   local h, w = map:dim(map:dim() - 1), map:dim(map:dim())
   if h ~= s[3] or w ~= s[4] or map:dim() == 3 and map:dim(1) ~= s[2] then
-    error(("the map is (%s), the picture (%s): give the map of the picture's size"
-      ):format(table.concat(map:shape(), ","), table.concat(s, ",", 2)), 0)
+    blame(("the map is (%s), the picture (%s): give the map of the picture's size"
+      ):format(table.concat(map:shape(), ","), table.concat(s, ",", 2)))
   end
   if map:dim() == 3 then return map end
   return map:view(1, h, w):expand { shape = { s[2], h, w } }

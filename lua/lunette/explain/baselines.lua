@@ -1,4 +1,5 @@
 ---Baselines: pictures in which nothing is there, against which others are explained.
+local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local blur = require "lunette.tensors.blur"
 local is_tensor = require("lunette.base.options").is_tensor
@@ -32,8 +33,8 @@ M.names = { "zero", "mean", "blur", "noise", "black" }
 
 local function of_name(what, net, x)
   if named[what] then return named[what](net, x) end
-  error(("baseline '%s' not found%s (there are: %s; a number, a tensor)"):format(what,
-        suggest.after(what, M.names), table.concat(M.names, ", ")), 0)
+  blame(("baseline '%s' not found%s (there are: %s; a number, a tensor)"):format(what,
+        suggest.after(what, M.names), table.concat(M.names, ", ")))
 end
 
 
@@ -44,8 +45,8 @@ local function of_tensor(t, x)
   if #got == #s - 1 then t = t:view(1, table.unpack(got)) end
   local ok, b = pcall(t.expand, t, { shape = s })
   if ok then return b end
-  error(("baseline: a tensor (%s) does not fit pictures (%s)"):format(
-        table.concat(got, ","), table.concat(s, ",")), 0)
+  blame(("baseline: a tensor (%s) does not fit pictures (%s)"):format(
+        table.concat(got, ","), table.concat(s, ",")))
 end
 
 
@@ -62,8 +63,8 @@ function M.of(what, net, x)
   if is_tensor(what) then return of_tensor(what, x) end
   if type(what) == "number" then return core.full(what, x:shape()) end
   if type(what) == "string" then return of_name(what, net, x) end
-  error("baseline: expected a name, a number, a tensor or a function, got "
-        .. type(what), 0)
+  blame("baseline: expected a name, a number, a tensor or a function, got "
+        .. type(what))
 end
 
 return M

@@ -7,6 +7,7 @@
 ---    name = "layercam", needs = "gradient",
 ---    weights = function(A, g) return g:relu() end, -- (N,K,h,w), times A, summed
 ---  }
+local blame = require "lunette.base.blame"
 local method = require "lunette.explain.method"
 local opt = require("lunette.base.options").opt
 local principal = require "lunette.explain.principal"
@@ -74,7 +75,7 @@ local needs = {
 ---they lie, without those that are no patches.
 local function values_of(row, run, o, layer)
   local A, message = run:activation(layer.name)
-  if not A then error(message, 0) end
+  if not A then blame(message) end
   local grid, means = tokens.grid_of(run.net, layer), row.needs == "means"
   local need = row.needs and (grid and means and "gradient" or row.needs)
   local g = need and needs[need](run, layer, o)

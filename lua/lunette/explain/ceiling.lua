@@ -1,5 +1,6 @@
 ---A ceiling of memory for work in batches: how many copies fit is measured, batch by
 ---batch, beginning with one.
+local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 
 local M = {}
@@ -80,10 +81,10 @@ function Ceiling:done(k)
   self.dearest = self.each and math.max(self.dearest or 1, each) -- not the first batch
   self.each = self.dearest or each
   if k > 1 or peak <= self.bytes then return end
-  error(("%s: a single copy takes %s beside the %s that are held, more than the "
+  blame(("%s: a single copy takes %s beside the %s that are held, more than the "
     .. "ceiling of %s; give memory = \"%s\" or more"):format(self.what,
     text(peak - self.before), text(self.before), text(self.bytes),
-    text(peak * 1.05)), 0)
+    text(peak * 1.05)))
 end
 
 return M

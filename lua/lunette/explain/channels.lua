@@ -1,5 +1,6 @@
 ---Channels of a layer: which answer most to a picture, and which pixels one of them
 ---answers to.
+local blame = require "lunette.base.blame"
 local image = require "lunette.picture.image"
 local options = require "lunette.base.options"
 local receptive = require "lunette.net.receptive"
@@ -16,10 +17,10 @@ M.methods = {}
 ---The activated layer of a run, or an error.
 local function layer_of(run, what, name)
   if type(name) ~= "string" then
-    error(("%s: `layer` is a layer's name, got %s"):format(what, type(name)), 0)
+    blame(("%s: `layer` is a layer's name, got %s"):format(what, type(name)))
   end
   local layer, message = run.net:activated(name)
-  if not layer then error(("%s: %s"):format(what, message), 0) end
+  if not layer then blame(("%s: %s"):format(what, message)) end
   return layer
 end
 
@@ -100,13 +101,13 @@ function M.pixels(run, layer, opts)
   end
   local found, k = layer_of(run, "channels.pixels", layer), math.tointeger(own.channel)
   if not k or k < 1 or k > found.shape[1] then
-    error(("channels.pixels: layer '%s' has channels 1 .. %d, not %s"):format(layer,
-          found.shape[1], tostring(own.channel)), 0)
+    blame(("channels.pixels: layer '%s' has channels 1 .. %d, not %s"):format(layer,
+          found.shape[1], tostring(own.channel)))
   end
   local row = M.methods[own.method]
   if not row or not row.options.score then
-    error(("channels.pixels: method is the name of one with a score, got %s"):format(
-          tostring(own.method)), 0)
+    blame(("channels.pixels: method is the name of one with a score, got %s"):format(
+          tostring(own.method)))
   end
   others.score = own.at and scores.neuron(found.name, k, own.at[1], own.at[2])
     or scores.unit(found.name, k)

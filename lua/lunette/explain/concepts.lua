@@ -1,6 +1,7 @@
 ---Concept relevance (CRP, Achtibat et al. 2023): relevance through one channel of a
 ---layer alone, the most relevant channels, and the pictures that show what they are
 ---about.
+local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local image = require "lunette.picture.image"
 local options = require "lunette.base.options"
@@ -24,10 +25,10 @@ end
 
 local function check_layer(run, name)
   if type(name) ~= "string" then
-    error("concepts: `layer` is the name of the layer whose channels are meant", 0)
+    blame("concepts: `layer` is the name of the layer whose channels are meant")
   end
   local layer, message = run.net:activated(name)
-  if not layer then error("concepts: " .. message, 0) end
+  if not layer then blame("concepts: " .. message) end
   return layer
 end
 
@@ -89,12 +90,12 @@ function M.maps(run, opts)
   local r, list = at_layer(run, o), {}
   for i, k in ipairs(o.channels or {}) do
     if not math.tointeger(k) or k < 1 or k > r:dim(2) then
-      error(("concepts: layer '%s' has channels 1 .. %d, not %s"):format(o.layer,
-            r:dim(2), tostring(k)), 0)
+      blame(("concepts: layer '%s' has channels 1 .. %d, not %s"):format(o.layer,
+            r:dim(2), tostring(k)))
     end
     list[i] = through(r, k, o.layer)
   end
-  if #list == 0 then error("concepts: `channels` is a list of channels, from 1", 0) end
+  if #list == 0 then blame("concepts: `channels` is a list of channels, from 1") end
   return relevance.at(run, asked(o, { scores = list, at = o.at }))
 end
 
@@ -142,7 +143,7 @@ function M.top(run, opts)
   for key in pairs(fields) do own[key] = o[key] end
   local r = M.channels(run, own)
   if o.picture > r:dim(1) then
-    error(("concepts: the run has %d pictures, not %d"):format(r:dim(1), o.picture), 0)
+    blame(("concepts: the run has %d pictures, not %d"):format(r:dim(1), o.picture))
   end
   local mine, found = {}, {}
   for k = 1, r:dim(2) do mine[k] = r:get(o.picture, k) end

@@ -1,5 +1,6 @@
 ---Control maps: what a map is worth that knows nothing of the network. A method that
 ---does not do better than these tells nothing of it.
+local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local blur = require "lunette.tensors.blur"
 local superpixels = require "lunette.explain.superpixels"
@@ -73,7 +74,7 @@ M.names = { "random", "edges", "centre", "input" }
 function M.control(name, run, seed)
   require("lunette.base.options").choice("control", name, M.names)
   local s = run.images:shape()
-  if #s ~= 4 then error("control: the network's input has no height and width", 2) end
+  if #s ~= 4 then blame("control: the network's input has no height and width") end
   local all = core.zeros(s[1], s[3], s[4])
   for i = 1, s[1] do all[i] = makers[name](run, i, seed or 0) end
   local map = all:normalize()

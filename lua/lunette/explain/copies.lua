@@ -1,6 +1,7 @@
 ---Copies of a network that differ in one thing: some layers' weights drawn anew, or a
 ---constant that is taken from the input first. The network itself is left as it is;
 ---parameters that are equal are shared.
+local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local layers = require "lunette.layers"
 
@@ -50,10 +51,10 @@ end
 function M.redraw(net, names, seed)
   for _, name in ipairs(names) do
     local layer, message = net:layer(name)
-    if not layer then error(message, 0) end
+    if not layer then blame(message) end
     if #layer.params == 0 then
-      error(("layer '%s' has no weights to draw anew (there are: %s)"):format(name,
-            table.concat(M.weighted(net), ", ")), 0)
+      blame(("layer '%s' has no weights to draw anew (there are: %s)"):format(name,
+            table.concat(M.weighted(net), ", ")))
     end
     for k, q in ipairs(layer.params) do
       net.params[q.name] = redrawn(net.params[q.name], seed, 64 * layer.index + k)

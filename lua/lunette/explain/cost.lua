@@ -1,6 +1,7 @@
 ---What a call of a method costs: passes through the network, memory and seconds, by
 ---making the call. Long work is broken off once its pace is known, and the rest is
 ---reckoned from its progress.
+local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local passes = require "lunette.net.passes"
 
@@ -81,7 +82,7 @@ end
 function M.of(method, net, x, opts, budget)
   local row = type(method) == "string" and M.methods[method] or method
   if type(row) ~= "table" then
-    error(("cost: method '%s' not found"):format(tostring(method)), 2)
+    blame(("cost: method '%s' not found"):format(tostring(method)))
   end
   collectgarbage()
   core.reset_peak()

@@ -5,6 +5,7 @@
 ---sum to the score's difference at every layer, whatever stands beside whatever.
 local apply = require "lunette.modifiers.apply"
 local baselines = require "lunette.explain.baselines"
+local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local forward = require "lunette.net.forward"
 local layers = require "lunette.layers"
@@ -196,8 +197,8 @@ local function rule_of(layer, softmax)
   if layers.is(layer, "activation") or layers.is(layer, "elementwise") then
     return "rescale"
   end
-  error(("deeplift: layer '%s' is of kind %s, which has no rule of DeepLIFT"):format(
-        layer.name, layer.kind), 0)
+  blame(("deeplift: layer '%s' is of kind %s, which has no rule of DeepLIFT"):format(
+        layer.name, layer.kind))
 end
 
 
@@ -232,8 +233,8 @@ end
 local function check_modifiers(list, what)
   for _, m in ipairs(list) do
     if m.rule or m.entries then
-      error(("%s: modifier '%s' is a backward rule, and %s has rules of its own; "
-             .. "leave it out"):format(what, m.name, what), 0)
+      blame(("%s: modifier '%s' is a backward rule, and %s has rules of its own; "
+             .. "leave it out"):format(what, m.name, what))
     end
   end
 end

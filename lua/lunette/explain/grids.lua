@@ -1,5 +1,6 @@
 ---Methods that ask how the score depends on cells of a grid, dimmed or left out in
 ---random designs: their options, the scores of all designs, and the map of the cells.
+local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local masks = require "lunette.explain.masks"
 local opt = require("lunette.base.options").opt
@@ -33,8 +34,8 @@ end
 function M.explain(run, o, rows, name, of)
   local n, h, w = run:count(), run.images:dim(3), run.images:dim(4)
   if o.cells > math.min(h, w) then
-    error(("%s: %d cells a side are more than the picture's %d pixels"):format(name,
-          o.cells, math.min(h, w)), 0)
+    blame(("%s: %d cells a side are more than the picture's %d pixels"):format(name,
+          o.cells, math.min(h, w)))
   end
   local scores = perturb.values(run, { masks = masks.cells(rows, o.cells, h, w),
     score = o.score, modifiers = o.modifiers, baseline = o.baseline, batch = o.batch,

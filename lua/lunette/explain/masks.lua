@@ -1,6 +1,7 @@
 ---Masks for perturbations, made when they are needed: (k,1,H,W) of 1 where the picture
 ---stays and 0 where the baseline takes its place. `masks.count` says how many there
 ---are, `masks.get(first, k)` makes k of them.
+local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 
 local M = {}
@@ -29,7 +30,7 @@ end
 function M.of(what)
   if type(what) == "table" and what.get then return what end
   if type(what) == "userdata" then return M.tensor(what) end
-  error("masks: expected masks or a tensor (M,H,W), got " .. type(what), 0)
+  blame("masks: expected masks or a tensor (M,H,W), got " .. type(what))
 end
 
 
@@ -50,9 +51,9 @@ function M.windows(o)
   local sh, sw = pair(o.stride)
   local H, W, C = o.height, o.width, o.channels or 1
   if sh > wh or sw > ww then
-    error(("a stride of %d x %d beyond windows of %d x %d: what lies between them "
+    blame(("a stride of %d x %d beyond windows of %d x %d: what lies between them "
            .. "would never be hidden; the stride is at most the window"):format(sh, sw,
-          wh, ww), 0)
+          wh, ww))
   end
   wh, ww = math.min(wh, H), math.min(ww, W)
   local rows, columns = -(-(H - wh) // sh) + 1, -(-(W - ww) // sw) + 1

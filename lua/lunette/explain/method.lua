@@ -11,6 +11,7 @@
 ---    end,
 ---  }
 local apply = require "lunette.modifiers.apply"
+local blame = require "lunette.base.blame"
 local classes = require "lunette.score.classes"
 local core = require "lunette.core"
 local forward = require "lunette.net.forward"
@@ -94,7 +95,7 @@ local function expand(row)
   for key, value in pairs(row.options or {}) do
     if math.type(key) == "integer" then
       full[value] = M.shared[value]
-        or error(("method '%s': no shared option '%s'"):format(row.name, value), 4)
+        or blame(("method '%s': no shared option '%s'"):format(row.name, value))
     else
       full[key] = value
     end
@@ -127,8 +128,8 @@ local drawn = { overlay = true, map = true, channels = true, picture = true }
 local function check_row(spec)
   if type(spec) ~= "table" or type(spec.name) ~= "string"
      or type(spec.explain) ~= "function" or not drawn[spec.draws] then
-    error("method: expected { name =, draws = \"overlay\"|\"map\"|\"channels\"|"
-          .. "\"picture\", options =, explain = function }", 4)
+    blame("method: expected { name =, draws = \"overlay\"|\"map\"|\"channels\"|"
+          .. "\"picture\", options =, explain = function }")
   end
 end
 
@@ -190,19 +191,19 @@ local function find_layer(row, net, name, option, o)
   local layer, message
   if name and name ~= "last" then
     layer, message = net:activated(name)
-    if not layer then error(row.name .. ": " .. message, 0) end
+    if not layer then blame(row.name .. ": " .. message) end
   else
     layer = default_layer(net, o)
     if not layer then
-      error(("%s: %s has no convolution nor another map; give a layer"):format(row.name,
-            net.name), 0)
+      blame(("%s: %s has no convolution nor another map; give a layer"):format(row.name,
+            net.name))
     end
   end
   if not option.spatial or tokens.grid_of(net, layer) then return layer end
   if #layer.shape ~= 3 or layer.shape[2] * layer.shape[3] == 1 then
-    error(("%s: layer '%s' has shape (%s), no height and width; choose a "
+    blame(("%s: layer '%s' has shape (%s), no height and width; choose a "
            .. "convolution, for example '%s'"):format(row.name, layer.name,
-          table.concat(layer.shape, ","), (net:last_map() or {}).name or "?"), 0)
+          table.concat(layer.shape, ","), (net:last_map() or {}).name or "?"))
   end
   return layer
 end
@@ -253,9 +254,11 @@ local function prepare(row, subject, x, opts)
     net, ours = subject.net, false
     if opts == nil then opts = x end
   elseif getmetatable(subject) ~= require("lunette.net").Net then
-    error(("%s: expected a network and its input, or a run"):format(row.name), 3)
+    blame(("%s: expected a network and its input, or a run, got %s%s"):format(row.name,
+          type(subject), subject == nil and " (assert(lu.load ...) says why)" or ""))
   end
-  local o = options.check(row.name, opts, row.options, 4)
+  if ours then forward.check_given(net, x, opts) end
+  local o = options.check(row.name, opts, row.options)
   o.given = opts or {}
   resolve(row, net, o)
   if not ours then return subject, o, false end

@@ -7,6 +7,7 @@
 ---    value = function(map, mask) return inside / total end,
 ---  }
 local again = require "lunette.explain.again"
+local blame = require "lunette.base.blame"
 local options = require "lunette.base.options"
 local opt = options.opt
 
@@ -75,7 +76,7 @@ local function expand(row)
   for key, value in pairs(row.options or {}) do
     if math.type(key) == "integer" then
       full[value] = M.shared[value]
-        or error(("metric '%s': no shared option '%s'"):format(row.name, value), 3)
+        or blame(("metric '%s': no shared option '%s'"):format(row.name, value))
     else
       full[key] = value
     end
@@ -107,8 +108,8 @@ function M.new(spec)
   local ok = type(spec) == "table" and type(spec.name) == "string"
     and type(spec.value) == "function" and (spec.needs == nil or others[spec.needs])
   if not ok then
-    error('metric: expected { name =, needs = "mask"|"map"|"run"|"method", '
-          .. 'value = function }', 2)
+    blame('metric: expected { name =, needs = "mask"|"map"|"run"|"method", '
+          .. 'value = function }')
   end
   local row = {}
   for key, value in pairs(spec) do row[key] = value end
@@ -133,11 +134,11 @@ end
 local function check_map(row, map)
   local wrong = wrong_shape(row, map)
   if wrong then
-    error(("%s: maps are %s(N,H,W) or (H,W), got %s"):format(row.name,
-          row.channels and "(N,C,H,W), " or "", wrong), 4)
+    blame(("%s: maps are %s(N,H,W) or (H,W), got %s"):format(row.name,
+          row.channels and "(N,C,H,W), " or "", wrong))
   end
   if not map:detach():stats().finite then
-    error(("%s: the map holds NaN or infinity"):format(row.name), 4)
+    blame(("%s: the map holds NaN or infinity"):format(row.name))
   end
 end
 
@@ -158,16 +159,16 @@ end
 local others_of = {
   mask = function(what, map, mask)
     if not options.is_tensor(mask) or text(map) ~= text(mask) then
-      error(("%s: map is %s, mask is %s"):format(what, text(map),
-            options.is_tensor(mask) and text(mask) or type(mask)), 4)
+      blame(("%s: map is %s, mask is %s"):format(what, text(map),
+            options.is_tensor(mask) and text(mask) or type(mask)))
     end
     local object = mask:detach():gt(0.5)
     return function(i) return part(object, map, i) end
   end,
   map = function(what, map, other)
     if not options.is_tensor(other) or text(map) ~= text(other) then
-      error(("%s: maps of the same shape expected, got %s and %s"):format(what,
-            text(map), options.is_tensor(other) and text(other) or type(other)), 4)
+      blame(("%s: maps of the same shape expected, got %s and %s"):format(what,
+            text(map), options.is_tensor(other) and text(other) or type(other)))
     end
     return function(i) return part(other:detach(), map, i) end
   end,
@@ -214,7 +215,7 @@ end
 function Metric.__call(row, map, other, opts)
   if not row.needs and opts == nil then opts = other end
   check_map(row, map)
-  local o = options.check(row.name, opts, row.options, 3)
+  local o = options.check(row.name, opts, row.options)
   resolve(o, map, opts)
   local get = row.needs and others_of[row.needs](row.name, map, other, o)
   map = map:detach()

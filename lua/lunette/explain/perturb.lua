@@ -3,6 +3,7 @@
 ---layer (`from`) only what follows it is run.
 local apply = require "lunette.modifiers.apply"
 local baselines = require "lunette.explain.baselines"
+local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local masking = require "lunette.explain.masks"
 local partial = require "lunette.explain.partial"
@@ -70,8 +71,8 @@ end
 local function check_modifiers(spec)
   for _, m in ipairs(spec.modifiers or {}) do
     if m.rule or m.entries or m.rewrite then
-      error(("%s: modifier '%s' is about backward, and this runs forward alone; "
-             .. "leave it out"):format(spec.name or "perturbation", m.name), 0)
+      blame(("%s: modifier '%s' is about backward, and this runs forward alone; "
+             .. "leave it out"):format(spec.name or "perturbation", m.name))
     end
   end
 end
@@ -82,7 +83,7 @@ local function prepare(run, spec)
   local x = run.images
   if spec.from then
     local value, message = run:activation(spec.from.name)
-    if not value then error(message, 0) end
+    if not value then blame(message) end
     x = value:detach()
   end
   local loop = work.loop(run, spec)

@@ -1,5 +1,6 @@
 ---Segments of a picture, the features of LIME, KernelSHAP, Shapley values and ablation:
 ---a grid, SLIC superpixels, or labels of one's own (organs).
+local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local is_tensor = require("lunette.base.options").is_tensor
 local masks = require "lunette.explain.masks"
@@ -20,8 +21,8 @@ end)
 ---Superpixels, of one picture: others would have others, and other numbers of them.
 local function slic(what, run)
   if run:count() > 1 then
-    error(("segments: every picture has superpixels of its own; explain the %d "
-           .. "pictures one by one"):format(run:count()), 0)
+    blame(("segments: every picture has superpixels of its own; explain the %d "
+           .. "pictures one by one"):format(run:count()))
   end
   local superpixels = require "lunette.explain.superpixels"
   local count = math.tointeger(tonumber(what:match ":(%d+)$")) or 50
@@ -46,8 +47,8 @@ function M.of(what, run)
   if not is_tensor(what) then return grid(math.tointeger(what), h, w) end
   local s = what:shape()
   if #s == 2 and s[1] == h and s[2] == w then return what end
-  error(("segments: labels are (%s), the picture is (%d,%d)"):format(
-        table.concat(s, ","), h, w), 0)
+  blame(("segments: labels are (%s), the picture is (%d,%d)"):format(
+        table.concat(s, ","), h, w))
 end
 
 

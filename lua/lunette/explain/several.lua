@@ -1,6 +1,7 @@
 ---Several maps of one run: classes or scores of the caller's, or the most probable
 ---classes. One forward, also of every copy that is made of the pictures (see work.lua);
 ---and where the method asks the run itself for gradients, one batched backward pass.
+local blame = require "lunette.base.blame"
 local classes = require "lunette.score.classes"
 local core = require "lunette.core"
 local opt = require("lunette.base.options").opt
@@ -47,13 +48,13 @@ end
 function M.scores(row, run, o)
   if not row.options.score or not o.classes and o.top == 0 then return nil end
   if o.given.score ~= nil or o.classes and o.top > 0 then
-    error(row.name .. ": give one of score, classes and top", 0)
+    blame(row.name .. ": give one of score, classes and top")
   end
   if not o.classes then return of_top(run, o.top) end
   local what, list = o.classes, {}
   if type(what) == "string" then what = words_of(what) end
   if type(what) ~= "table" or #what == 0 then
-    error(row.name .. ": classes is a list of classes or scores: { 8, \"crane\" }", 0)
+    blame(row.name .. ": classes is a list of classes or scores: { 8, \"crane\" }")
   end
   for k, one in ipairs(what) do list[k] = scores.resolve(one, run) end
   return list

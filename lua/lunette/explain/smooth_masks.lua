@@ -2,6 +2,7 @@
 ---are never steeper than a kernel: every pixel has the largest of the cells around it,
 ---each times exp(-2 max(d / sigma - 1/2, 0)^2) at distance d, the largest made
 ---differentiable by weights softmax(20 values). Sizes and constants are TorchRay's.
+local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local ops = core.ops
 
@@ -71,8 +72,8 @@ function M.new(h, w, step, sigma)
   local pad, radius = 1 + -(-2 * sigma // step), 1 + -(-sigma // step)
   local high, wide = sizes(h, step, pad, radius), sizes(w, step, pad, radius)
   if high.out < h + sigma or wide.out < w + sigma then
-    error(("masks of cells of %d pixels need a sigma of at least as many, not %d"
-      ):format(step, sigma), 0)
+    blame(("masks of cells of %d pixels need a sigma of at least as many, not %d"
+      ):format(step, sigma))
   end
   local n = 2 * radius + 1
   local kernel = weights_of(high, wide, step, sigma, pad, radius)

@@ -1,4 +1,5 @@
 ---Structural similarity of two maps (Wang et al. 2004), window by window.
+local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local ops = core.ops
 
@@ -49,8 +50,8 @@ end
 ---@return number, lunette.Tensor
 function M.ssim(a, b, o)
   if a:dim(1) < o.window or a:dim(2) < o.window then
-    error(("ssim: maps of %d x %d are smaller than a window of %d; give { window = }"
-      ):format(a:dim(1), a:dim(2), o.window), 0)
+    blame(("ssim: maps of %d x %d are smaller than a window of %d; give { window = }"
+      ):format(a:dim(1), a:dim(2), o.window))
   end
   local sa, sb, range = a:stats(), b:stats(), o.range
   if range == 0 then range = math.max(sa.max, sb.max) - math.min(sa.min, sb.min) end

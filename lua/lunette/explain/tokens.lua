@@ -1,6 +1,7 @@
 ---What Vision Transformers have: layers of attention, whose weights say how much every
 ---token reads of every other, and tokens that stand for patches of the picture. All of
 ---it is found in the graph, whoever made it; nobody has to say how tokens are arranged.
+local blame = require "lunette.base.blame"
 local makers = require "lunette.tensors.makers"
 
 local M = {}
@@ -76,8 +77,8 @@ end
 function M.needed(who, net)
   local list = M.attentions(net)
   if #list > 0 then return list end
-  error(("%s: %s has no attention between tokens: no softmax of shape (heads, tokens, "
-    .. "tokens) behind a dense layer"):format(who, net.name), 0)
+  blame(("%s: %s has no attention between tokens: no softmax of shape (heads, tokens, "
+    .. "tokens) behind a dense layer"):format(who, net.name))
 end
 
 

@@ -2,6 +2,8 @@
 ---one forward serves; what is known already, from a checkpoint; the ceiling of memory.
 ---A loop asks for its part by `work.loop`, fills it image by image, and says `tick`
 ---after every batch. A second score of the same call finds the loop's numbers there.
+local blame = require "lunette.base.blame"
+local brief = require("lunette.base.text").brief
 local ceilings = require "lunette.explain.ceiling"
 local checkpoint = require "lunette.base.checkpoint"
 local core = require "lunette.core"
@@ -65,7 +67,7 @@ end
 local function told(value)
   if options.is_tensor(value) then return digest(value) end
   if type(value) == "function" then return "function" end
-  if type(value) ~= "table" then return tostring(value) end
+  if type(value) ~= "table" then return brief(value) end
   if value.name then return tostring(value.name) end
   local keys, list = {}, {}
   for key in pairs(value) do keys[#keys + 1] = key end
@@ -157,7 +159,7 @@ end
 ---Takes up what a checkpoint holds.
 local function take_up(work)
   local tensors, about = checkpoint.load(work.path, work.identity)
-  if not tensors then error(about, 0) end
+  if not tensors then blame(about) end
   local root = {}
   for name, value in pairs(about.numbers) do put(root, name, value) end
   for name, value in pairs(tensors) do put(root, name, value) end
@@ -173,7 +175,7 @@ function Work:__close(failed)
   if self.path == "" or not next(self.loops) then return end
   local ok, message = save(self)
   if not ok and failed then warn(message) end
-  if not ok and not failed then error(message, 0) end
+  if not ok and not failed then blame(message) end
 end
 
 

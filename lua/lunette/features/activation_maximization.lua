@@ -1,5 +1,6 @@
 ---Activation maximisation: the picture that a score wants most.
 local ascent = require "lunette.features.ascent"
+local blame = require "lunette.base.blame"
 local checkpoint = require "lunette.base.checkpoint"
 local core = require "lunette.core"
 local dialects = require "lunette.features.dialects"
@@ -8,6 +9,7 @@ local named = require "lunette.modifiers.named"
 local optimise = require "lunette.explain.optimise"
 local optimisers = require "lunette.base.optimisers"
 local options = require "lunette.base.options"
+local regularizers = require "lunette.features.regularizers"
 local score_class = require "lunette.score.score"
 local scores = require "lunette.score"
 local show = require "lunette.picture.show"
@@ -52,15 +54,15 @@ local defaults = {
 
 local function check_optimizer(o, row)
   local name = o.optimizer or row.optimizer
-  return options.choice("activation_maximization: optimizer", name, optimizers, 0)
+  return options.choice("activation_maximization: optimizer", name, optimizers)
 end
 
 
 ---The scores of all pictures: `starts` of each.
 local function score_list(what, starts)
   if what == false then
-    error("activation_maximization: no score; give what the picture is for, for "
-          .. "example score = lu.score.unit(\"block4_conv3\", 5) or a class", 0)
+    blame("activation_maximization: no score; give what the picture is for, for "
+          .. "example score = lu.score.unit(\"block4_conv3\", 5) or a class")
   end
   local list, all = score_class.several(what), {}
   if not list then
@@ -70,14 +72,14 @@ local function score_list(what, starts)
   for _, one in ipairs(list) do
     for _ = 1, starts do all[#all + 1] = scores.of(one) end
   end
-  if #all == 0 then error("activation_maximization: the list of scores is empty", 0) end
+  if #all == 0 then blame("activation_maximization: the list of scores is empty") end
   return all
 end
 
 
 ---Options with everything that follows from them.
 local function prepare(net, opts)
-  local o = options.check("activation_maximization", opts, defaults, 4)
+  local o = options.check("activation_maximization", opts, defaults)
   local row = dialects[o.dialect]
   o.row, o.net = row, net
   o.optimizer = check_optimizer(o, row)
@@ -104,16 +106,16 @@ local function given_start(o)
   local k, c, h, w = #o.scores, table.unpack(o.net.input)
   local s = options.is_tensor(o.from) and o.from:shape() or {}
   if #s ~= 4 or s[2] ~= c or s[3] ~= h or s[4] ~= w or s[1] ~= 1 and s[1] ~= k then
-    error(("activation_maximization: from is (1 or %d,%d,%d,%d), got (%s)"):format(k, c,
-          h, w, table.concat(s, ",")), 0)
+    blame(("activation_maximization: from is (1 or %d,%d,%d,%d), got (%s)"):format(k, c,
+          h, w, table.concat(s, ",")))
   end
   local x = o.from
   if s[1] ~= k then x = x:expand { k, -1, -1, -1 } end
   local p = o.parametrisation
   if not p then return x:clone() end
   if not p.encode then
-    error(("activation_maximization: dialect '%s' cannot begin with a picture"):format(
-          o.dialect), 0)
+    blame(("activation_maximization: dialect '%s' cannot begin with a picture"):format(
+          o.dialect))
   end
   return p.encode(x * (1 / 255)):clone()
 end
@@ -205,6 +207,7 @@ end
 
 ---What happens after every step.
 local function watcher(o, best, score)
+  local look = show.place()
   return function(x, t, value, bar)
     keep(o, best, score, x, t, value)
     M.last = { step = t, steps = o.steps, values = best.values,
@@ -215,9 +218,9 @@ local function watcher(o, best, score)
                              { step = t, values = best.values }))
     end
     collectgarbage() -- the next step finds this one's memory, warm, not fresh pages
-    local shown = o.show > 0 and t % o.show == 0 and t < o.steps
+    local shown = o.show > 0 and (t % o.show == 0 or t == o.steps)
     if o.watch or shown then bar:clear() end
-    if shown then show(M.last.pictures()) end
+    if shown then look(M.last.pictures(), ("step %d of %d"):format(t, o.steps)) end
     if o.watch then o.watch(M.last.pictures, t, value) end
   end
 end
@@ -270,7 +273,7 @@ local function take_up(o, x, moments, best)
   for i, m in ipairs(moments) do o.state["moment" .. i] = m end
   if not checkpoint.exists(o.checkpoint) then return 0 end
   local about, message = checkpoint.resume(o.checkpoint, o.identity, o.state)
-  if not about then error(message, 0) end
+  if not about then blame(message) end
   best.values = about.values
   return math.min(about.step, o.steps)
 end
@@ -296,8 +299,8 @@ end
 ---  from = pictures to begin with (0..255; tf-keras-vis: inputs); input_range =
 ---  {low, high}; transforms, regularizers = lists of functions; watch =
 ---  function(pictures, step, value); show = steps between looks at the pictures, which
----  are printed in the terminal as they become better; checkpoint = a file, written
----  every 32 steps, from which the same call goes on
+---  are drawn in one place of the terminal, as they become better; checkpoint = a file,
+---  written every 32 steps, from which the same call goes on
 ---@return lunette.Tensor pictures   (K,C,H,W), 0..255; tf-keras-vis: as optimised,
 ---  clipped to the input range
 ---@return table trace   a step's values (K) and penalties: { values =, costs = };
@@ -308,7 +311,7 @@ function M.run(net, opts)
   local x = start(o)
   if o.diversity > 0 and o.starts > 1 then
     o.regularizers = table.move(o.regularizers, 1, #o.regularizers, 2,
-                                { ascent.diversity(o) })
+                                { regularizers.diversity(o.diversity, o.starts) })
   end
   local best = { values = {}, x = x:clone() }
   local ended <close> = guard(o)

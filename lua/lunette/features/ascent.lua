@@ -83,23 +83,6 @@ local function penalise(o, x, g)
 end
 
 
----Pushes the pictures of one score apart: each pays `diversity` times the mean cosine
----between it and the others, all shrunk to a quarter and less their mean.
-function M.diversity(o)
-  local n, k = o.starts, #o.scores
-  return function(x)
-    local s = x:shape()
-    local small = x:avg_pool2d { kernel = { 4, 4 }, stride = { 4, 4 } }
-    local flat = small:reshape { k // n, n, small:size() // k }
-    flat = flat - flat:mean { dims = { 3 }, keepdims = true }
-    local length = flat:square():sum { dims = { 3 }, keepdims = true }:add(1e-8):sqrt()
-    flat = flat / length
-    local cosines = core.ops.matmul(flat, flat, { transpose_b = 1 })
-    return cosines:sum { dims = { 3 } }:reshape { s[1] } * (o.diversity / n)
-  end
-end
-
-
 ---The pictures as the network sees them in step t: moved, `views` times, one set of
 ---views after the other.
 local function seen(o, picture, t)

@@ -9,6 +9,7 @@ local M = {
   transforms = require "lunette.features.transforms",
   regularizers = require "lunette.features.regularizers",
   receptive_field = require("lunette.net.receptive").of,
+  dead = require "lunette.features.dead",
   patches = patches.patches,
   gallery = patches.gallery,
 }

@@ -1,5 +1,6 @@
 ---Feature inversion (Mahendran & Vedaldi 2015): which picture gives a layer the values
 ---that this picture gives it. What it shows of the picture, the layer still knows.
+local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local maximise = require "lunette.features.activation_maximization"
 local regularizers = require "lunette.features.regularizers"
@@ -21,7 +22,7 @@ return function(net, images, layer, opts)
   local o = { score = list, transforms = {},
               regularizers = { regularizers.smoothness(0.05) } }
   for key, value in pairs(opts or {}) do o[key] = value end
-  if o.score ~= list then error("invert: the score is the layer's likeness", 2) end
+  if o.score ~= list then blame("invert: the score is the layer's likeness") end
   local pictures = maximise.run(net, o)
   local distances = {}
   for i, v in ipairs(pictures.story.values) do distances[i] = -v end

@@ -1,9 +1,10 @@
 ---Real pictures that excite a unit most, cut to what the unit sees; and a gallery of a
 ---layer's units with them.
+local blame = require "lunette.base.blame"
 local core = require "lunette.core"
+local each_batch = require "lunette.features.each_batch"
 local maximise = require "lunette.features.activation_maximization"
 local options = require "lunette.base.options"
-local progress = require "lunette.base.progress"
 local receptive = require "lunette.net.receptive"
 
 local M = {}
@@ -52,13 +53,6 @@ local function look(A, images, units, finds, count)
 end
 
 
----A batch of what a network is given, from paths or pictures.
-local function batch_of(net, list, first, size)
-  local part = table.move(list, first, math.min(#list, first + size - 1), 1, {})
-  return assert(net:images(part))
-end
-
-
 ---The pictures in which units of a layer are most active, cut to what they see there.
 ---Example:
 ---  local net = lu.load "glyphs"
@@ -76,26 +70,18 @@ end
 function M.patches(net, name, pictures, opts)
   local o = options.check("patches", opts, { count = 4, batch = 8, progress = true,
     units = options.opt.any(64, "a list of channels, or how many") })
-  if type(pictures) ~= "table" or #pictures == 0 then
-    error("patches: expected a list of pictures or paths", 2)
-  end
-  local layer, message = net:activated(name)
-  if not layer then error("patches: " .. message, 2) end
+  local layer = each_batch.check("patches", net, name, pictures)
   local units, finds = unit_list(o.units, layer.shape[1]), {}
   for u, k in ipairs(units) do
     if k < 1 or k > layer.shape[1] then
-      error(("patches: layer '%s' has channels 1 .. %d, not %d"):format(name,
-            layer.shape[1], k), 2)
+      blame(("patches: layer '%s' has channels 1 .. %d, not %d"):format(name,
+            layer.shape[1], k))
     end
     finds[u] = {}
   end
-  local bar <close> = progress.start("patches", #pictures, o.progress)
-  for first = 1, #pictures, o.batch do
-    local images = batch_of(net, pictures, first, o.batch)
-    local run <close> = net:run(images)
-    look(run:activation(layer.name):detach(), images, units, finds, o.count)
-    bar:add(images:dim(1))
-  end
+  each_batch.run("patches", net, layer, pictures, o, function(activation, images)
+    look(activation, images, units, finds, o.count)
+  end)
   local field = receptive.of(net, layer.name)
   for _, list in ipairs(finds) do
     for _, find in ipairs(list) do

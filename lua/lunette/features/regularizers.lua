@@ -1,5 +1,7 @@
 ---What a picture pays for being no picture: one number for each of (K,C,H,W), made of
 ---tensor operators. Larger is worse.
+local core = require "lunette.core"
+
 local M = {}
 
 
@@ -62,6 +64,25 @@ end
 function M.norm_per_value(weight, p)
   return function(x)
     return total((x:abs() + 1e-12):pow(p)):pow(1 / p) * (weight / per_value(x))
+  end
+end
+
+
+---Pushes pictures of one score apart: of every `starts` that stand together each pays
+---weight times the mean cosine between it and the others, all shrunk to a quarter and
+---less their mean.
+---@param weight number
+---@param starts integer
+function M.diversity(weight, starts)
+  return function(x)
+    local k = x:dim(1)
+    local small = x:avg_pool2d { kernel = { 4, 4 }, stride = { 4, 4 } }
+    local flat = small:reshape { k // starts, starts, small:size() // k }
+    flat = flat - flat:mean { dims = { 3 }, keepdims = true }
+    local length = flat:square():sum { dims = { 3 }, keepdims = true }:add(1e-8):sqrt()
+    flat = flat / length
+    local cosines = core.ops.matmul(flat, flat, { transpose_b = 1 })
+    return cosines:sum { dims = { 3 } }:reshape { k } * (weight / starts)
   end
 end
 

@@ -3,6 +3,7 @@
 ---place, angle, colour and texture are drawn alike for all classes, and the ground
 ---carries fragments painted in the same way, so that only the whole outline tells
 ---the class. Scene number i of a seed is the same, bit for bit, in any batch.
+local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local options = require "lunette.base.options"
 local paint = require "lunette.glyphs.paint"
@@ -125,14 +126,14 @@ local function check(opts)
   opts = options.check("scenes", opts, { n = 1, seed = 0, first = 1, objects = 1,
                                          bare = false, clutter = 1, side = M.side })
   if opts.objects ~= 1 and opts.objects ~= 2 then
-    error("scenes: objects is 1 or 2, not " .. tostring(opts.objects), 3)
+    blame("scenes: objects is 1 or 2, not " .. tostring(opts.objects))
   end
   if opts.side < 64 or opts.objects == 2 and opts.side ~= M.side then
-    error(("scenes: no room for %d objects in %d pixels"):format(opts.objects,
-          opts.side), 3)
+    blame(("scenes: no room for %d objects in %d pixels"):format(opts.objects,
+          opts.side))
   end
   if opts.n < 1 or opts.first < 1 then
-    error("scenes: n and first count from 1", 3)
+    blame("scenes: n and first count from 1")
   end
   return opts
 end

@@ -7,6 +7,7 @@
 ---with `shape = { 3, 4, 4, 4 }` puts out (N,3,4,4,4), and `permute` with
 ---`dims = { 1, 3, 2, 4, 5 }` then (N,4,3,4,4). A layer that would mix the pictures of
 ---a batch is refused.
+local brief = require("lunette.base.text").brief
 local core = require "lunette.core"
 local kinds = require "lunette.layers.kinds"
 local suggest = require "lunette.base.suggest"
@@ -58,7 +59,7 @@ local function check_words(layer, key, value)
     if value == word then return end
   end
   fail(layer, "%s is one of '%s', got '%s'", key, table.concat(words, "', '"),
-       tostring(value))
+       brief(value))
 end
 
 

@@ -3,6 +3,7 @@
 ---parameters a layer of it has, and what Keras calls it. A kind without a row is an
 ---operator without parameters. What a kind is (activation, pooling ...) stands in the
 ---table of operators.
+local brief = require("lunette.base.text").brief
 local core = require "lunette.core"
 
 local M = {}
@@ -43,7 +44,7 @@ local function whole(layer, key, pairs_too)
   local list = pairs_too and type(value) == "table" and value or { value }
   for _, v in ipairs(list) do
     if not math.tointeger(v) or v < 1 then
-      M.fail(layer, "%s is a whole number from 1 on, got %s", key, tostring(v))
+      M.fail(layer, "%s is a whole number from 1 on, got %s", key, brief(v))
     end
   end
   if #list == 0 or #list > 2 then M.fail(layer, "%s is a number or a pair", key) end
@@ -61,7 +62,7 @@ local function conv_params(layer, shape)
   whole(layer, "filters")
   whole(layer, "kernel", true)
   if not math.tointeger(groups) or groups < 1 then
-    M.fail(layer, "groups is a whole number from 1 on, got %s", tostring(groups))
+    M.fail(layer, "groups is a whole number from 1 on, got %s", brief(groups))
   end
   if c % groups ~= 0 or layer.filters % groups ~= 0 then
     M.fail(layer, "%d groups do not divide %d channels and %d filters", groups, c,

@@ -1,3 +1,4 @@
+local blame = require "lunette.base.blame"
 local method = require("lunette.explain.method").new
 local opt = require("lunette.base.options").opt
 
@@ -6,8 +7,8 @@ local opt = require("lunette.base.options").opt
 local function channel_of(value, channel, layer)
   local k, count = math.tointeger(channel), value:dim(2)
   if not k or k < 1 or k > count then
-    error(("activation: layer '%s' has channels 1 .. %d, not %s"):format(layer.name,
-          count, tostring(channel)), 0)
+    blame(("activation: layer '%s' has channels 1 .. %d, not %s"):format(layer.name,
+          count, tostring(channel)))
   end
   return value:narrow { dim = 2, start = k, length = 1 }:sum { dims = { 2 } }
 end
@@ -29,7 +30,7 @@ return method {
   },
   explain = function(run, o)
     local value, message = run:activation(o.layer.name)
-    if not value then error("activation: " .. message, 0) end
+    if not value then blame("activation: " .. message) end
     -- values of its own: the run's must not change with them
     if not o.channel then return value:clone() end
     return channel_of(value, o.channel, o.layer)

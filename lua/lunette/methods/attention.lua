@@ -1,3 +1,4 @@
+local blame = require "lunette.base.blame"
 local method = require("lunette.explain.method").new
 local opt = require("lunette.base.options").opt
 local tokens = require "lunette.explain.tokens"
@@ -11,8 +12,8 @@ local function chosen(net, which)
     if which == i or net:layer(which) == attention.layer then return attention end
   end
   local text = "attention: layer is \"last\", 1 .. %d or one of '%s' ... '%s', not '%s'"
-  error(text:format(#list, list[1].layer.name, list[#list].layer.name,
-                    tostring(which)), 0)
+  blame(text:format(#list, list[1].layer.name, list[#list].layer.name,
+                    tostring(which)))
 end
 
 
@@ -24,8 +25,8 @@ local function row_of(token, grid)
      and x <= grid.w then
     return grid.skip + (y - 1) * grid.w + x
   end
-  error(("attention: token is \"class\" or {row, column} of %d x %d patches"):format(
-    grid.h, grid.w), 0)
+  blame(("attention: token is \"class\" or {row, column} of %d x %d patches"):format(
+    grid.h, grid.w))
 end
 
 

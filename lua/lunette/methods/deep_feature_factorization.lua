@@ -1,3 +1,4 @@
+local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local factorise = require "lunette.explain.factorise"
 local method = require("lunette.explain.method").new
@@ -80,7 +81,7 @@ return method {
   finish = finish,
   explain = function(run, o)
     local A, message = run:activation(o.layer.name)
-    if not A then error("deep_feature_factorization: " .. message, 0) end
+    if not A then blame("deep_feature_factorization: " .. message) end
     A = A:detach()
     local grid = tokens.grid_of(run.net, o.layer)
     if grid then A = tokens.map(A, grid) end

@@ -1,3 +1,4 @@
+local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local layers = require "lunette.layers"
 local method = require("lunette.explain.method").new
@@ -41,7 +42,7 @@ end
 local function contrastive(run, o)
   local at = classifier_input(run)
   if not at or at == "input" then
-    error("excitation_backprop: contrast needs a layer before the last weighted one", 0)
+    blame("excitation_backprop: contrast needs a layer before the last weighted one")
   end
   local more, against = { table.unpack(o.modifiers) }, { table.unpack(o.modifiers) }
   against[#against + 1] = negated
@@ -79,8 +80,8 @@ return method {
     local grid = tokens.grid_of(run.net, o.layer)
     if grid then r = tokens.map(r, grid) end
     if r:dim() ~= 4 then
-      error(("excitation_backprop: layer '%s' has no height and width"):format(
-            o.layer.name), 0)
+      blame(("excitation_backprop: layer '%s' has no height and width"):format(
+            o.layer.name))
     end
     local map = r:sum { dims = { 2 } }
     map = map:reshape { map:dim(1), r:dim(3), r:dim(4) }

@@ -1,3 +1,4 @@
+local blame = require "lunette.base.blame"
 local cam = require("lunette.explain.cam").new
 local opt = require("lunette.base.options").opt
 local scores = require "lunette.score"
@@ -52,7 +53,7 @@ return cam {
   },
   score = function(run, o)
     local score = scores.resolve(o.score, run)
-    if not score.classes then error("finer_cam: the score must be a class", 0) end
+    if not score.classes then blame("finer_cam: the score must be a class") end
     if type(score.classes) ~= "table" then score.classes = { score.classes } end
     return finer(score, o.ranks, o.alpha)
   end,

@@ -1,3 +1,4 @@
+local blame = require "lunette.base.blame"
 local method = require("lunette.explain.method").new
 local opt = require("lunette.base.options").opt
 
@@ -16,7 +17,7 @@ return method {
   keeps = function(_, o) return o.layer end,
   explain = function(run, o)
     local value, message = run:activation(o.layer.name)
-    if not value then error("gradient_x_activation: " .. message, 0) end
+    if not value then blame("gradient_x_activation: " .. message) end
     return value:detach() * run:gradient { score = o.score, modifiers = o.modifiers,
                                            wrt = o.layer.name }
   end,

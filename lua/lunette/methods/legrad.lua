@@ -1,3 +1,4 @@
+local blame = require "lunette.base.blame"
 local layers = require "lunette.layers"
 local method = require("lunette.explain.method").new
 local opt = require("lunette.base.options").opt
@@ -12,8 +13,8 @@ local function head_of(run, last)
     if layer.index > last.index and layer.index <= run.output_layer.index then
       for _, from in ipairs(layer.from) do
         if not inside[from] then
-          error(("legrad: layer '%s' behind the last block reads '%s' too"):format(
-                layer.name, from), 0)
+          blame(("legrad: layer '%s' behind the last block reads '%s' too"):format(
+                layer.name, from))
         end
       end
       list[#list + 1], inside[layer.name] = layer, true
@@ -74,10 +75,10 @@ return method {
   explain = function(run, o)
     local list, total = tokens.needed("legrad", run.net), nil
     local last = list[#list].block
-    if not last then error("legrad: its blocks end in no sum of tokens", 0) end
+    if not last then blame("legrad: its blocks end in no sum of tokens") end
     if o.from > #list then
-      error(("legrad: from is %d, there are %d layers of attention"):format(o.from,
-            #list), 0)
+      blame(("legrad: from is %d, there are %d layers of attention"):format(o.from,
+            #list))
     end
     local head = head_of(run, last)
     for i = o.from, #list do

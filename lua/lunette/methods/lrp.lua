@@ -1,3 +1,4 @@
+local blame = require "lunette.base.blame"
 local composite_of = require "lunette.explain.composite"
 local method = require("lunette.explain.method").new
 local opt = require("lunette.base.options").opt
@@ -6,7 +7,7 @@ local relevance = require "lunette.explain.relevance"
 
 local function check_composite(what)
   local ok, message = pcall(composite_of, what)
-  return not ok and tostring(message) or nil
+  return not ok and blame.bare(message) or nil
 end
 
 

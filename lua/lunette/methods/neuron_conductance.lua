@@ -1,4 +1,5 @@
 local apply = require "lunette.modifiers.apply"
+local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local layer_paths = require "lunette.explain.layer_paths"
 local method = require("lunette.explain.method").new
@@ -21,8 +22,8 @@ local function mask_of(unit, layer)
   local at, shape = type(unit) == "table" and unit or { unit }, layer.shape
   for d, n in ipairs(at) do
     if n > (shape[d] or 1) then
-      error(("neuron_conductance: layer '%s' is (%s), it has no unit %s"):format(
-            layer.name, table.concat(shape, ","), table.concat(at, ",")), 0)
+      blame(("neuron_conductance: layer '%s' is (%s), it has no unit %s"):format(
+            layer.name, table.concat(shape, ","), table.concat(at, ",")))
     end
   end
   local mask = core.zeros(1, table.unpack(shape))

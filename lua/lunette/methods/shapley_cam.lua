@@ -1,4 +1,5 @@
 local apply = require "lunette.modifiers.apply"
+local blame = require "lunette.base.blame"
 local cam = require("lunette.explain.cam").new
 local core = require "lunette.core"
 local gradient = require "lunette.base.gradient"
@@ -75,8 +76,8 @@ local function hessian_product(run, A, o, layer)
   local function slope(v) return (gradient(f, v)) end
   if is_linear(slope, z) then return A * 0 end
   if z:size() // z:dim(1) > MOST then
-    error(("shapley_cam: the score bends in %d values of '%s', a backward pass each; "
-      .. "at most %d"):format(z:size() // z:dim(1), scored, MOST), 0)
+    blame(("shapley_cam: the score bends in %d values of '%s', a backward pass each; "
+      .. "at most %d"):format(z:size() // z:dim(1), scored, MOST))
   end
   local u = gain(run, A, z, how)
   local size = u:stats().l2

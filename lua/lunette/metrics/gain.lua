@@ -1,3 +1,4 @@
+local blame = require "lunette.base.blame"
 local covered = require "lunette.explain.covered"
 local metric = require("lunette.explain.metric").new
 
@@ -13,8 +14,8 @@ return metric {
   value = function(map, case, o)
     local whole, under = covered.scores(map, case, o)
     if whole < 0 or whole > 1 + 1e-6 then
-      error(("gain: a score of %g is no probability; leave `modifiers` out"):format(
-            whole), 0)
+      blame(("gain: a score of %g is no probability; leave `modifiers` out"):format(
+            whole))
     end
     return whole < 1 and math.max(0, under - whole) / (1 - whole) or 0
   end,

@@ -1,4 +1,5 @@
 local asking = require "lunette.explain.asking"
+local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local metric = require("lunette.explain.metric").new
 local masks = require "lunette.explain.masks"
@@ -35,7 +36,7 @@ return metric {
   value = function(map, case, o)
     local n, h, w = o.cells, map:dim(1), map:dim(2)
     if n > h or n > w then
-      error(("mu_fidelity: %d cells a side for a map of %d x %d"):format(n, h, w), 0)
+      blame(("mu_fidelity: %d cells a side for a map of %d x %d"):format(n, h, w))
     end
     local go = math.max(1, math.floor(o.share * n * n + 0.5))
     local rows, labels = core.ones(o.runs, n * n), cells(n, h, w)

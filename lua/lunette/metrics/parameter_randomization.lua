@@ -1,5 +1,6 @@
 local alike = require "lunette.explain.alike"
 local asking = require "lunette.explain.asking"
+local blame = require "lunette.base.blame"
 local copies = require "lunette.explain.copies"
 local core = require "lunette.core"
 local metric = require("lunette.explain.metric").new
@@ -11,7 +12,7 @@ local function networks(net, o)
   local names, k = o.layers or copies.weighted(net), 0
   if o.how == "given" then names = { "given" } end
   if o.how == "given" and type(o.params) ~= "table" then
-    error('parameter_randomization: how = "given" wants `params`, tensors by name', 0)
+    blame('parameter_randomization: how = "given" wants `params`, tensors by name')
   end
   return function()
     k = k + 1

@@ -1,6 +1,7 @@
 ---VGG (Simonyan & Zisserman 2014, configurations A, B, D, E): 3x3 convolutions
 ---in five blocks, each ending in a 2x2 max pool, then three dense layers.
 ---Names as Keras has them; aliases as torchvision has them.
+local blame = require "lunette.base.blame"
 local M = {}
 
 ---Convolutions a block.
@@ -56,8 +57,8 @@ local function windows(n, side)
   for k = 0, side - 1 do
     local from, to = k * n // side, ((k + 1) * n + side - 1) // side
     if from ~= k * stride or to - from ~= kernel then
-      error(("vgg: a map of %d cannot be averaged to %d places by windows that are "
-        .. "alike"):format(n, side), 0)
+      blame(("vgg: a map of %d cannot be averaged to %d places by windows that are "
+        .. "alike"):format(n, side))
     end
   end
   return kernel, stride

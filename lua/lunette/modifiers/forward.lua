@@ -1,4 +1,5 @@
 ---Forward modifiers: which layer is scored.
+local blame = require "lunette.base.blame"
 local row = require("lunette.modifiers.modifier").row
 
 local M = {}
@@ -23,7 +24,7 @@ local by_layer = row {
   make = function(p)
     return { target = function(net)
       local layer, message = net:activated(p.layer)
-      if not layer then error(message, 0) end
+      if not layer then blame(message) end
       return layer
     end }
   end,
@@ -41,7 +42,7 @@ local by_layer = row {
 ---@return lunette.Modifier
 function M.extract(name)
   if type(name) ~= "string" then
-    error("extract: expected a layer's name, got " .. type(name), 2)
+    blame("extract: expected a layer's name, got " .. type(name))
   end
   return by_layer(name)
 end

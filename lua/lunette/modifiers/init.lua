@@ -4,6 +4,7 @@
 ---nothing is cloned and nothing stays behind. Each counts the nodes it changed; zero
 ---is an error.
 local between = require "lunette.modifiers.between"
+local blame = require "lunette.base.blame"
 local modifier = require "lunette.modifiers.modifier"
 local named = require "lunette.modifiers.named"
 local on_layers = require "lunette.modifiers.on"
@@ -39,8 +40,8 @@ end
 local function entries_of(spec)
   local list = {}
   for i, e in ipairs(spec) do
-    list[i] = type(e) == "table" and entry_of(e) or error(("modifier '%s': entry %d: "
-      .. "expected { on = layers, rule = rule }"):format(spec.name or "?", i), 3)
+    list[i] = type(e) == "table" and entry_of(e) or blame(("modifier '%s': entry %d: "
+      .. "expected { on = layers, rule = rule }"):format(spec.name or "?", i))
   end
   return list
 end
@@ -71,7 +72,7 @@ function M.new(spec)
   local rule = given.backward or given.rule
   local found = given.on == nil and is_named(rule) or on_layers.is(given.on)
   if not found or not is_rule[type(rule)] then
-    error("modifier: expected { name =, on = kind or layer, backward = function }", 2)
+    blame("modifier: expected { name =, on = kind or layer, backward = function }")
   end
   return modifier.row { name = name, on = given.on, rule = rule, takes = given.takes }
 end
@@ -92,8 +93,8 @@ end
 function M.each(t, how)
   local known = { mean = true, max = true, min = true, sum = true }
   if not known[how] then
-    error(('each: expected "mean", "max", "min" or "sum", got %s'):format(
-          tostring(how)), 2)
+    blame(('each: expected "mean", "max", "min" or "sum", got %s'):format(
+          tostring(how)))
   end
   local shape, n = { t:dim(1) }, t:dim(1)
   for d = 2, t:dim() do shape[d] = 1 end

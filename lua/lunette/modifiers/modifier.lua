@@ -1,5 +1,6 @@
 ---What a modifier is: a row with a name, the layers it is about, a backward rule or a
 ---scored layer, and the parameters it takes.
+local blame = require "lunette.base.blame"
 local options = require "lunette.base.options"
 
 local M = {}
@@ -73,7 +74,7 @@ local function by_name(row, given)
   end
   for key in pairs(given) do
     if not known[key] then
-      error(("%s; it has no '%s'"):format(expected(row), tostring(key)), 0)
+      blame(("%s; it has no '%s'"):format(expected(row), tostring(key)))
     end
   end
   return named
@@ -92,7 +93,7 @@ local function parameters(row, given)
       text[#text + 1] = p.type == "string" and v
         or v and ("%s=%.14g"):format(key, v) -- as it was typed
     end
-    if v == nil then error(expected(row), 0) end
+    if v == nil then blame(expected(row)) end
     params[key] = v
   end
   return params, table.concat(text, ",")
@@ -124,7 +125,7 @@ end
 
 function Parametric.__call(row, given)
   local ok, m = pcall(M.with, row, given)
-  if not ok then error(m, 2) end
+  if not ok then blame(m) end
   return m
 end
 

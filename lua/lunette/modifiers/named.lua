@@ -1,5 +1,6 @@
 ---The modifiers by name: rows that Lua has, and the engine's rules; what a text or a
 ---list stands for.
+local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local modifier = require "lunette.modifiers.modifier"
 local suggest = require "lunette.base.suggest"
@@ -82,13 +83,13 @@ end
 function M.of(what)
   if modifier.is(what) then return what end
   if type(what) ~= "string" then
-    error(("modifier: expected a name or a modifier, got %s"):format(type(what)), 0)
+    blame(("modifier: expected a name or a modifier, got %s"):format(type(what)))
   end
   local m = modifier.parse(what, function(name) return by_name[name] end)
   if m then return m end
-  error(("modifier '%s' not found%s (there are: %s)"):format(what,
+  blame(("modifier '%s' not found%s (there are: %s)"):format(what,
         suggest.after(what:match "^[%w_]+" or what, M.names()),
-        table.concat(M.usage(), ", ")), 0)
+        table.concat(M.usage(), ", ")))
 end
 
 
@@ -100,7 +101,7 @@ function M.list(what)
   local list = {}
   for i, m in ipairs(what) do list[i] = M.of(m) end
   if #list == 0 and next(what) ~= nil then
-    error("modifiers are a list: { \"linear\", \"guided\" }", 0)
+    blame("modifiers are a list: { \"linear\", \"guided\" }")
   end
   return list
 end

@@ -9,6 +9,7 @@ local suggest = require "lunette.base.suggest"
 
 local M = {}
 local parts_of = setmetatable({}, { __mode = "k" }) -- net -> its parts
+local net_of = setmetatable({}, { __mode = "k" }) -- layer -> its network
 
 -- Groups that one name is in: "a.b.c.d" is in three. Names out of files have no other
 -- bound on that than their length.
@@ -163,7 +164,16 @@ end
 ---Makes the parts those of a network.
 ---@param net lunette.Net
 ---@param parts table
-function M.give(net, parts) parts_of[net] = parts end
+function M.give(net, parts)
+  parts_of[net] = parts
+  for _, layer in ipairs(parts.list) do net_of[layer] = net end
+end
+
+
+---The network that a layer is part of.
+---@param layer lunette.Layer
+---@return lunette.Net?
+function M.net_of(layer) return net_of[layer] end
 
 
 ---@param net lunette.Net

@@ -26,7 +26,10 @@ local states = setmetatable({}, { __mode = "k" }) -- run -> its state
 ---@param run lunette.Run
 ---@return lunette.RunState
 function M.state_of(run)
-  return states[run] or blame "the run was released"
+  if states[run] then return states[run] end
+  local own = type(run) == "table" and (getmetatable(run) or {}).__name == "lunette.Run"
+  blame(own and "the run was released"
+        or "a run's method is called with a colon, as in run:top(5)")
 end
 
 
@@ -205,20 +208,36 @@ local function first_kept(net, keep)
 end
 
 
+---What was given in place of an input.
+local function kind_of(x)
+  if options.is_tensor(x) then return "(" .. table.concat(x:shape(), ",") .. ")" end
+  return (getmetatable(x) or {}).__name == "lunette.Run" and "a run" or type(x)
+end
+
+
 ---Raises unless x is a batch for the network, or for the layers after `start`.
 ---@param net lunette.Net
 ---@param x any
 ---@param start? lunette.Layer
 function M.check_input(net, x, start)
   local want = table.concat(start and start.shape or net.input, ",")
-  local got = (getmetatable(x) or {}).__name == "lunette.Run" and "a run" or type(x)
-  if options.is_tensor(x) then
-    local shape = x:shape()
-    if shape[1] > 0 and table.concat(shape, ",", 2) == want then return end
-    got = "(" .. table.concat(shape, ",") .. ")"
+  local shape = options.is_tensor(x) and x:shape()
+  if shape and shape[1] > 0 and table.concat(shape, ",", 2) == want then return end
+  blame(("%s%s wants a tensor (N,%s), got %s%s"):format(net.name,
+        start and " after " .. start.name or "", want, kind_of(x),
+        start and "" or "; net:images makes one from paths or pictures"))
+end
+
+
+---Raises where there is no input because what should have made it gave nil, message.
+---@param net lunette.Net
+---@param x any
+---@param message any   what came beside it
+function M.check_given(net, x, message)
+  if x == nil and type(message) == "string" then
+    blame(("%s: the input is nil: %s (assert(net:images ...) stops there)"):format(
+          net.name, message))
   end
-  blame(("%s%s wants a tensor (N,%s), got %s"):format(net.name,
-        start and " after " .. start.name or "", want, got))
 end
 
 

@@ -1,11 +1,14 @@
 ---Networks: an ordered graph of named layers (plain data), their parameters,
 ---and how pictures become their input. `net(arch)` builds one from a table of
 ---layers; `lu.load` also gives it weights.
+local blame = require "lunette.base.blame"
 local build = require "lunette.net.build"
 local core = require "lunette.core"
 local graphs = require "lunette.net.graph"
+local Layer = require "lunette.net.layer"
 local layers = require "lunette.layers"
 local suggest = require "lunette.base.suggest"
+local types = require "lunette.base.types"
 require "lunette.tensors"
 
 ---@class lunette.Layer
@@ -15,7 +18,7 @@ require "lunette.tensors"
 ---@field shape integer[]    output, without the batch dimension
 ---@field params table[]     {{name, key, shape, frozen, shared}, ...}
 ---@field aliases string[]   other names: torchvision's, the paper's
-local Layer = {}
+---@field weight? lunette.Tensor   and every other parameter by its key: bias ...
 
 ---@class lunette.Net
 ---@field name string
@@ -47,7 +50,7 @@ local function check_size(input)
     ok = ok and math.tointeger(d) and d > 0
   end
   if not ok then
-    error("a network needs `input = {C,H,W}`, or {values}: 1 to 5 whole numbers", 3)
+    blame("a network needs `input = {C,H,W}`, or {values}: 1 to 5 whole numbers")
   end
 end
 
@@ -58,14 +61,14 @@ local arch_keys = { name = true, input = true, layers = true, outputs = true,
 
 local function check_arch(arch)
   if type(arch) ~= "table" or type(arch.layers) ~= "table" then
-    error("a network is a table with `input` and `layers`", 3)
+    blame("a network is a table with `input` and `layers`")
   end
   for key in pairs(arch) do
     if not arch_keys[key] then
       local list = {}
       for name in pairs(arch_keys) do list[#list + 1] = name end
-      error(("a network has no '%s'%s"):format(tostring(key),
-            suggest.after(tostring(key), list)), 3)
+      blame(("a network has no '%s'%s"):format(tostring(key),
+            suggest.after(tostring(key), list)))
     end
   end
   check_size(arch.input)
@@ -104,12 +107,18 @@ end
 -- names ------------------------------------------------------------------------
 
 
+---The parts of a network, of which a method is called.
+local function own_parts(net)
+  return types.check_self(net, Net, "net:NAME") or parts(net)
+end
+
+
 ---All layers in order, or those whose name or kind contains `pattern`.
 ---@param pattern? string   plain text
 ---@return lunette.Layer[]
 function Net:layers(pattern)
   local found = {}
-  for _, layer in ipairs(parts(self).list) do
+  for _, layer in ipairs(own_parts(self).list) do
     if not pattern or layer.name:find(pattern, 1, true)
        or layer.kind:find(pattern, 1, true) then
       found[#found + 1] = layer
@@ -123,7 +132,7 @@ Net.find = Net.layers
 
 ---Layer names in order.
 ---@return string[]
-function Net:names() return parts(self).names end
+function Net:names() return own_parts(self).names end
 
 
 ---Groups of layers, in alphabetical order: "layer4" where there is a layer
@@ -134,7 +143,7 @@ function Net:names() return parts(self).names end
 ---@return string[]
 function Net:groups()
   local list = {}
-  for name in pairs(parts(self).groups) do list[#list + 1] = name end
+  for name in pairs(own_parts(self).groups) do list[#list + 1] = name end
   table.sort(list)
   return list
 end
@@ -145,7 +154,7 @@ end
 ---@param name string
 ---@return boolean
 function Net:has(name)
-  local p = parts(self)
+  local p = own_parts(self)
   return (p.by_name[name] or p.by_alias[name] or p.groups[name]) ~= nil
 end
 
@@ -155,7 +164,7 @@ end
 ---@param name string
 ---@return lunette.Layer? layer, string? message
 function Net:layer(name)
-  local p = parts(self)
+  local p = own_parts(self)
   local layer = p.by_name[name] or p.by_alias[name] or p.groups[name]
   if layer then return layer end
   local known = self:groups()
@@ -172,7 +181,7 @@ end
 ---@param name string
 ---@return lunette.Layer? layer, string? message
 function Net:activated(name)
-  local p = parts(self)
+  local p = own_parts(self)
   local layer, message = self:layer(name)
   if not layer then return nil, message end
   local readers = p.readers[layer.name]
@@ -189,7 +198,7 @@ end
 ---that. tf-keras-vis looks there by default.
 ---@return lunette.Layer?
 function Net:last_conv()
-  local list = parts(self).list
+  local list = own_parts(self).list
   for i = #list, 1, -1 do
     if list[i].kind == "conv2d" then return (self:activated(list[i].name)) end
   end
@@ -230,7 +239,7 @@ end
 ---  print(net:last_map().name)
 ---@return lunette.Layer?
 function Net:last_map()
-  local p = parts(self)
+  local p = own_parts(self)
   local set = behind_output(p, self)
   for i = #p.list, 1, -1 do
     local layer, s = p.list[i], p.list[i].shape
@@ -249,7 +258,7 @@ end
 ---@return integer total, integer frozen
 function Net:count_params()
   local total, frozen = 0, 0
-  for _, layer in ipairs(parts(self).list) do
+  for _, layer in ipairs(own_parts(self).list) do
     for _, q in ipairs(layer.params) do
       local n = q.shared and 0 or layers.product(q.shape)
       total = total + n
@@ -276,7 +285,7 @@ end
 ---@return lunette.Net self
 function Net:init(seed)
   local stream = 0
-  for _, layer in ipairs(parts(self).list) do
+  for _, layer in ipairs(own_parts(self).list) do
     for _, q in ipairs(layer.params) do
       stream = stream + 1
       if q.shared then
@@ -301,8 +310,8 @@ function Net:params_of(layer)
   for _, q in ipairs(layer.params) do
     local t = self.params[q.name]
     if not t then
-      error(("network '%s' has no weights (parameter '%s'); load some with "
-             .. "lu.load, or net:init()"):format(self.name, q.name), 0)
+      blame(("network '%s' has no weights (parameter '%s'); load some with "
+             .. "lu.load, or net:init()"):format(self.name, q.name))
     end
     found[q.key] = t
   end
@@ -318,7 +327,7 @@ end
 local function check_file(net)
   local ok, message = true, nil
   if net.weights_file then ok, message = net.weights_file:unchanged() end
-  if not ok then error(message, 3) end
+  if not ok then blame(message) end
 end
 
 
@@ -333,6 +342,7 @@ end
 ---@param opts? lunette.RunOptions
 ---@return lunette.Run
 function Net:run(x, opts)
+  types.check_self(self, Net, "net:run")
   check_file(self)
   return require("lunette.net.run").new(self, x, opts)
 end
@@ -345,7 +355,7 @@ end
 ---@return lunette.Run
 function Net:run_from(name, activation, opts)
   local layer, message = self:activated(name)
-  if not layer then error(message, 2) end
+  if not layer then blame(message) end
   check_file(self)
   return require("lunette.net.run").new(self, activation, opts, layer)
 end
@@ -371,6 +381,7 @@ end
 ---@return lunette.Tensor? images, string? message   (N,C,H,W) with .pictures, .names
 ---  (paths) and .titles (names without folder and suffix)
 function Net:images(what)
+  types.check_self(self, Net, "net:images")
   local list, names = fallback_pictures(self, what)
   if not list then return nil, names end
   local images, message = require("lunette.picture.image").batch(self, list)

@@ -58,9 +58,10 @@ end
 ---@param start? lunette.Layer   run_from: x is what this layer put out
 ---@return lunette.Run
 local function new(net, x, opts, start)
+  forward.check_given(net, x, opts)
+  forward.check_input(net, x, start)
   opts = options.check("run", opts, { modifiers = {}, keep = true, watch = false,
                                       beside = false })
-  forward.check_input(net, x, start)
   local mods = named.list(opts.modifiers)
   local outputs, changed = forward.outputs(net, mods)
   local st, values = forward.compute(net, x, opts, start, outputs)

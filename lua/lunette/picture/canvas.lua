@@ -6,6 +6,8 @@
 ---  c:row("image", images)
 ---  c:row("Grad-CAM", maps, { overlay = images, colormap = "jet" })
 ---  assert(c:save "out/gradcam.png")
+local blame = require "lunette.base.blame"
+local brief = require("lunette.base.text").brief
 local colormap = require "lunette.picture.colormap"
 local core = require "lunette.core"
 local files = require "lunette.base.files"
@@ -15,6 +17,7 @@ local options = require "lunette.base.options"
 local painter = require "lunette.picture.painter"
 local panels = require "lunette.picture.panels"
 local pictures = require "lunette.picture.image"
+local types = require "lunette.base.types"
 
 ---@class lunette.Canvas
 local Canvas = {}
@@ -29,7 +32,7 @@ local function colour_of(text)
   local colour = colours[text] or hex and tonumber(hex, 16)
   if colour then return colour end
   error(("canvas: background '%s' is no colour; use white, black or #rrggbb"):format(
-        tostring(text)), 0)
+        brief(text)), 0)
 end
 
 
@@ -50,14 +53,14 @@ local function whole(name, value, least, most)
   local n = math.tointeger(value)
   if not n or n < least or n > most then
     error(("canvas: %s must be a whole number from %d to %d, got %s"):format(name,
-          least, most, tostring(value)), 0)
+          least, most, brief(value)), 0)
   end
   return n
 end
 
 
 local function new_canvas(opts)
-  local o = options.check("canvas", opts, canvas_options, 0)
+  local o = options.check("canvas", opts, canvas_options)
   if o.columns then o.columns = whole("columns", o.columns, 1, 1000) end
   if o.cell then o.cell = whole("cell", o.cell, 8, 4096) end
   return setmetatable({
@@ -122,7 +125,7 @@ end
 
 
 local function check_row_options(opts)
-  local o = options.check("row", opts, row_options, 0)
+  local o = options.check("row", opts, row_options)
   if (o.vmin or o.vmax) and not (o.vmin and o.vmax) then
     error("row: vmin and vmax go together", 0)
   end
@@ -161,11 +164,12 @@ end
 ---@param opts? lunette.RowOptions
 ---@return lunette.Canvas self
 function Canvas:row(title, what, opts)
+  types.check_self(self, Canvas, "canvas:row")
   if title ~= nil and type(title) ~= "string" then
     title, what, opts = "", title, what
   end
   local ok, row = pcall(make_row, self, title or "", what, opts)
-  if not ok then error(row, 2) end
+  if not ok then blame(row) end
   self.rows[#self.rows + 1] = row
   return self
 end
@@ -262,7 +266,7 @@ local plain
 
 local function plain_table(list, depth)
   local meta = getmetatable(list)
-  if depth > 8 or meta and meta.__tostring then return tostring(list) end
+  if depth > 8 or meta and meta.__tostring then return brief(list) end
   local size, copy = 0, {}
   for _ in pairs(list) do size = size + 1 end
   for key, value in pairs(list) do
@@ -277,7 +281,7 @@ function plain(value, depth)
   local kind = type(value)
   if kind == "table" then return plain_table(value, depth or 0) end
   local odd = kind == "number" and (value ~= value or math.abs(value) == math.huge)
-  if odd or kind == "userdata" or kind == "function" then return tostring(value) end
+  if odd or kind == "userdata" or kind == "function" then return brief(value) end
   return value
 end
 
@@ -339,7 +343,8 @@ end
 ---@param path string   .png, .jpg, .jpeg or .bmp; missing folders are made
 ---@return string? path, string? message
 function Canvas:save(path)
-  if type(path) ~= "string" or path == "" then error("canvas: save wants a path", 2) end
+  types.check_self(self, Canvas, "canvas:save")
+  if type(path) ~= "string" or path == "" then blame("canvas: save wants a path") end
   local format, message = pictures.format_of(path)
   if not format then return nil, message end
   local bytes
@@ -366,7 +371,7 @@ end
 ---@return lunette.Canvas
 local function canvas(opts)
   local ok, made = pcall(new_canvas, opts)
-  if not ok then error(made, 2) end
+  if not ok then blame(made) end
   return made
 end
 

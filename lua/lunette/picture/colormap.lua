@@ -1,5 +1,6 @@
 ---Colour maps: 256 RGB triples each, made from a few control points. All are
 ---within 2/255 of matplotlib's maps of the same names.
+local blame = require "lunette.base.blame"
 local M = {}
 
 -- A map is 33 control points, hexadecimal RGB, joined by Catmull-Rom splines.
@@ -150,7 +151,7 @@ end
 function M.define(name, points)
   if type(points) ~= "table" or #points < 2 or points[1][1] ~= 0
      or points[#points][1] ~= 1 then
-    error("a colour map is {{0, r, g, b}, ..., {1, r, g, b}}", 2)
+    blame("a colour map is {{0, r, g, b}, ..., {1, r, g, b}}")
   end
   if not (splines[name] or lines[name] or name == "jet") then
     names[#names + 1] = name
@@ -169,7 +170,7 @@ end
 function M.apply(map, name, lo, hi)
   local core = require "lunette.core"
   local colours, message = M.get(name or "viridis")
-  if not colours then error(message, 2) end
+  if not colours then blame(message) end
   local least, greatest = core.image.range(map)
   local image = core.image.colormap(map, colours, lo or least, hi or greatest)
   return core.image.to_planes({ image })[1]

@@ -1,9 +1,12 @@
----Pictures in: reading JPEG, PNG and BMP, resizing as Pillow does, and turning
----them into a network's input. A picture is a tensor (3,H,W), red first, of
----whole numbers 0..255; a batch for a network is (N,3,H,W), preprocessed.
+---Pictures in and out: reading JPEG, PNG and BMP, resizing as Pillow does, turning
+---them into a network's input; writing them, and moving ones as GIF. A picture is a
+---tensor (3,H,W), red first, of whole numbers 0..255; a batch for a network is
+---(N,3,H,W), preprocessed.
+local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local files = require "lunette.base.files"
 local fit = require "lunette.picture.fit"
+local options = require "lunette.base.options"
 local preprocessing = require "lunette.picture.preprocessing"
 local shapes = require "lunette.base.shapes"
 local types = require "lunette.base.types"
@@ -29,7 +32,7 @@ function M.to_image(picture)
   local c = #shape == 3 and shape[1] or #shape == 2 and 1
   if c == 3 then return core.image.from_planes(picture) end
   if c ~= 1 then
-    error(("a picture is a tensor (3,H,W), this is %s"):format(shapes.text(shape)), 3)
+    blame(("a picture is a tensor (3,H,W), this is %s"):format(shapes.text(shape)))
   end
   local h, w = shape[#shape - 1], shape[#shape]
   local rgb = core.zeros(3, h, w)
@@ -82,7 +85,7 @@ end
 ---@return table|string info         {format, width, height, channels, depth,
 ---  orientation, alpha, cmyk}, or the message
 function M.load(path)
-  if type(path) ~= "string" then error("image.load: a path expected", 2) end
+  if type(path) ~= "string" then blame("image.load: a path expected") end
   local image, info = read_image(path)
   if not image then return nil, info end
   return M.from_image(image), info
@@ -124,6 +127,40 @@ function M.save(path, picture, title)
   local format, message = M.format_of(path)
   if not format then return nil, message end
   return files.write(path, M.to_image(picture):encode(format, meta))
+end
+
+
+-- moving pictures --------------------------------------------------------------
+
+
+---Writes pictures of one size as a GIF that shows them one after the other, for ever.
+---Every frame has 256 colours of its own; one with no more keeps them exactly.
+---Example:
+---  local frames = {}
+---  for i = 1, 4 do frames[i] = lu.full(60 * i, 3, 16, 16) end
+---  assert(lu.image.animate("out/brighter.gif", frames, { seconds = 0.1 }))
+---@param path string   .gif; a missing folder is made
+---@param frames (lunette.Tensor|userdata)[]   (3,H,W) or grey (H,W) of 0..255, or what
+---  `canvas:render` gives
+---@param opts? { seconds?: number, last?: number }   how long a frame stands (0.2),
+---  and the last one (1.5); 0.02 .. 600
+---@return string? path, string? message
+function M.animate(path, frames, opts)
+  local o = options.check("animate", opts, {
+    seconds = options.opt.number(0.2, "a frame", 0.02, 600),
+    last = options.opt.number(1.5, "the last frame", 0.02, 600) })
+  if type(path) ~= "string" or type(frames) ~= "table" or #frames == 0 then
+    blame("animate: a path and a list of pictures expected")
+  end
+  if not path:lower():find "[^/]%.gif$" then
+    return nil, ("'%s': moving pictures are written as .gif"):format(path)
+  end
+  local images, delays = {}, {}
+  for i, frame in ipairs(frames) do
+    images[i] = M.to_image(frame)
+    delays[i] = math.floor((i == #frames and o.last or o.seconds) * 100 + 0.5)
+  end
+  return files.write(path, core.image.gif(images, delays))
 end
 
 
@@ -201,7 +238,7 @@ end
 ---@return lunette.Tensor x          (N,3,H,W), with x.pictures: what it shows,
 ---  (3,H,W) of 0..255 each
 function M.preprocess(what, spec, size)
-  spec = preprocessing.spec(spec, 2)
+  spec = preprocessing.spec(spec)
   size = size or spec.size
   local images, pictures = {}, {}
   for i, picture in ipairs(list_of(what)) do
@@ -212,7 +249,7 @@ function M.preprocess(what, spec, size)
     end
     pictures[i] = M.from_image(images[i])
   end
-  if #images == 0 then error("preprocess: no pictures given", 2) end
+  if #images == 0 then blame("preprocess: no pictures given") end
   local x = planes(images, spec)
   x.pictures = pictures
   return x
@@ -224,7 +261,7 @@ end
 ---@param spec string|lunette.Preprocessing
 ---@return lunette.Tensor[] pictures   (3,H,W), 0..255
 function M.deprocess(x, spec)
-  spec = preprocessing.spec(spec, 2)
+  spec = preprocessing.spec(spec)
   local pictures = {}
   for i, one in ipairs(list_of(x)) do
     pictures[i] = M.from_image(core.image.from_planes(one, spec))
@@ -239,7 +276,7 @@ local function paths_of(what)
     return paths_of(what.image or what.images)
   end
   if type(what) ~= "table" and type(what) ~= "userdata" then
-    error("images: paths or pictures expected", 3)
+    blame("images: paths or pictures expected")
   end
   return list_of(what)
 end
@@ -298,6 +335,9 @@ local function images_of(list, orient)
     names[i] = type(item) == "string" and item or "picture " .. i
     if type(item) == "string" then
       image, message = read_image(item, orient)
+    elseif not types.is_image(item) and not options.is_tensor(item) then
+      blame(("images: %s of the list is a %s; a path or a picture (3,H,W) of 0..255 is "
+             .. "expected"):format(names[i], type(item)))
     else
       warn_of_dark(names[i], item)
     end

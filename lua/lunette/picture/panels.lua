@@ -216,7 +216,7 @@ end
 ---@param o table     options of canvas:row
 function M.scale(row, o)
   row.normalize = o.normalize or (row.signed and "symmetric" or "minmax")
-  options.choice("row: normalize", row.normalize, M.normalizations, 0)
+  options.choice("row: normalize", row.normalize, M.normalizations)
   for i, c in ipairs(row.cells) do
     c.lo, c.hi = cell_span(row, c, i, o.percentile)
   end
@@ -240,7 +240,7 @@ function M.row(title, what, o, columns)
           type(what)), 0)
   end
   local kind = o.kind or kind_of(what, columns)
-  options.choice("row: kind", kind, { "picture", "map" }, 0)
+  options.choice("row: kind", kind, { "picture", "map" })
   local names = not types.is_image(what) and what.names or nil
   local row = { title = title, kind = kind, cells = {}, names = names }
   if kind == "picture" then

@@ -1,4 +1,5 @@
 ---Preprocessing as data: from a picture's bytes to a network's input.
+local blame = require "lunette.base.blame"
 local options = require "lunette.base.options"
 local suggest = require "lunette.base.suggest"
 
@@ -87,13 +88,13 @@ local function full_spec(what)
     for key, value in pairs(mode) do base[key] = value end
   end
   for key, value in pairs(given) do base[key] = value end
-  local spec = options.check("preprocessing", base, defaults, 0)
-  options.choice("preprocessing: order", spec.order, { "rgb", "bgr" }, 0)
-  options.choice("preprocessing: fit", spec.fit, { "stretch", "crop", "pad" }, 0)
+  local spec = options.check("preprocessing", base, defaults)
+  options.choice("preprocessing: order", spec.order, { "rgb", "bgr" })
+  options.choice("preprocessing: fit", spec.fit, { "stretch", "crop", "pad" })
   check_range(spec)
   spec.mean, spec.std = check_triple("mean", spec.mean), check_triple("std", spec.std)
   spec.filter = spec.filter or (spec.fit == "stretch" and "nearest" or "bilinear")
-  options.choice("preprocessing: filter", spec.filter, filters, 0)
+  options.choice("preprocessing: filter", spec.filter, filters)
   spec.bgr = spec.order == "bgr"
   return spec
 end
@@ -101,11 +102,10 @@ end
 
 ---Every field of a preprocessing, from a mode's name or a table.
 ---@param what string|lunette.Preprocessing
----@param level? integer   who is to blame: 1, the caller; 2, who called that
 ---@return table spec   with all fields set
-function M.spec(what, level)
+function M.spec(what)
   local ok, spec = pcall(full_spec, what)
-  if not ok then error(spec, (level or 1) + 1) end
+  if not ok then blame(spec) end
   return spec
 end
 

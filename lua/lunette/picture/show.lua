@@ -1,9 +1,13 @@
 ---show(x): tensors, channels, maps, pictures and canvases in the terminal, or as a
 ---PNG file.
+local blame = require "lunette.base.blame"
 local core = require "lunette.core"
-local drawn = require "lunette.picture.drawn"
 local options = require "lunette.base.options"
 local say = require("lunette.base.text").say
+local sheets = require "lunette.picture.sheet"
+local tiles_of = require "lunette.picture.tiles"
+
+local class_of = tiles_of.class_of
 
 local defaults = { columns = false, colormap = false, each = false, most = 256,
                    file = false }
@@ -15,102 +19,6 @@ local defaults = { columns = false, colormap = false, each = false, most = 256,
 ---  for explanations each its own)
 ---@field most? integer      tiles at most (256)
 ---@field file? string       write a PNG there instead
-
-
--- tiles: {image} or {map =} ------------------------------------------------------
-
-
-local function meta_name(x)
-  local meta = debug.getmetatable(x)
-  return type(meta) == "table" and rawget(meta, "__name") or nil
-end
-
-
-local function picture(t)
-  return { image = require("lunette.picture.image").to_image(t) }
-end
-
-
----Filters of a first layer: three channels as colours, each filter stretched.
-local function filter(t)
-  local s = t:stats()
-  local wide = s.max > s.min and 255 / (s.max - s.min) or 0
-  return picture((t - s.min) * wide)
-end
-
-
-local function add_maps(tiles, t, most)
-  tiles.total = (tiles.total or 0) + #t
-  for i = 1, math.min(#t, most) do tiles[#tiles + 1] = { map = t[i] } end
-end
-
-
-local function add_batch(tiles, t, most)
-  local n, c, h = t:dim(1), t:dim(2), t:dim(3)
-  if drawn.kind(t) == "map" and c > 1 then
-    tiles.each = true
-    return add_maps(tiles, drawn.planes(t), most)
-  end
-  if c == 1 then return add_maps(tiles, t:view(n, h, t:dim(4)), most) end
-  if c == 3 and h <= 16 and not t.story then
-    tiles.total = n
-    for i = 1, math.min(n, most) do tiles[i] = filter(t[i]) end
-    return
-  end
-  if drawn.kind(t) == "picture" then
-    for i = 1, math.min(n, most) do tiles[#tiles + 1] = picture(t[i]) end
-    return
-  end
-  if n > 1 then tiles.note = ("image 1 of %d"):format(n) end
-  tiles.what = "channels"
-  add_maps(tiles, t[1], most)
-end
-
-
-local add
-
-
-local function add_tensor(tiles, t, most)
-  local n = t:dim()
-  if type(t.pictures) == "table" and #t.pictures > 0 then
-    for _, p in ipairs(t.pictures) do tiles[#tiles + 1] = picture(p) end
-  elseif n == 2 then
-    tiles[#tiles + 1] = { map = t }
-  elseif n == 3 and drawn.kind(t) == "picture" then
-    tiles[#tiles + 1] = picture(t)
-  elseif n == 3 then
-    tiles.each = tiles.each or t.story ~= nil
-    if not t.story and #t > 1 then tiles.what = "channels" end
-    add_maps(tiles, t, most)
-  elseif n == 4 then
-    add_batch(tiles, t, most)
-  else
-    error(("show: a tensor of %d dimensions is no picture; pick a part of it, as in "
-           .. "show(x[1])"):format(n), 0)
-  end
-end
-
-
-function add(tiles, x, most)
-  local name = meta_name(x)
-  if name == "lunette.tensor" then
-    add_tensor(tiles, x, most)
-  elseif name == "lunette.image" then
-    tiles[#tiles + 1] = { image = x }
-  elseif name == "lunette.Canvas" then
-    tiles[#tiles + 1] = { image = assert(x:render()) }
-  elseif name == "lunette.Run" then
-    add(tiles, x.images, most)
-  elseif type(x) == "table" and name == nil and #x > 0 then
-    for _, part in ipairs(x) do add(tiles, part, most) end
-  elseif name == "lunette.Layer" then
-    error(("show: a layer is no picture; show(run.%s) draws what it put out"):format(
-          x.name), 0)
-  else
-    error(("show: cannot draw %s; tensors, pictures, maps and canvases it can"):format(
-          name or type(x)), 0)
-  end
-end
 
 
 -- colours ----------------------------------------------------------------------
@@ -159,59 +67,6 @@ local function colour(tiles, o)
 end
 
 
--- layout -----------------------------------------------------------------------
-
-
----Columns and the side of a tile so that n tiles fill width x height best.
-local function grid(n, tile_w, tile_h, width, height, columns, gap)
-  local best_columns, best = 1, 0
-  for c = columns or 1, columns or n do
-    local rows = -(-n // c)
-    local s = math.min((width - gap * (c - 1)) / (c * tile_w),
-                       (height - gap * (rows - 1)) / (rows * tile_h))
-    if s > best then best_columns, best = c, s end
-  end
-  return best_columns, best
-end
-
-
-local function sized(image, w, h)
-  local iw, ih = image:size()
-  if iw == w and ih == h then return image end
-  return image:resize(w, h, (w >= 2 * iw) and "nearest" or "bilinear")
-end
-
-
----How many tiles can be told apart in that room: at least `least` pixels each.
-local function fitting(tiles, width, height, least, gap)
-  local n = #tiles
-  local w, h = tiles[1].image:size()
-  while n > 1 do
-    local _, s = grid(n, w, h, width, height, nil, gap)
-    if s * math.min(w, h) >= math.min(least, math.min(w, h)) then break end
-    n = n > 16 and n - n // 8 or n - 1
-  end
-  return n
-end
-
-
----One image of all tiles.
-local function compose(tiles, n, o, width, height, gap)
-  local w, h = tiles[1].image:size()
-  local columns, s = grid(n, w, h, width, height, o.columns or nil, gap)
-  if s >= 2 then s = math.floor(s) end
-  local tw, th = math.max(1, math.floor(w * s)), math.max(1, math.floor(h * s))
-  local rows = -(-n // columns)
-  columns = math.min(columns, n)
-  local sheet = core.image.new(columns * (tw + gap) - gap, rows * (th + gap) - gap)
-  for i = 1, n do
-    local x, y = (i - 1) % columns * (tw + gap), (i - 1) // columns * (th + gap)
-    sheet:paste(sized(tiles[i].image, tw, th), x, y)
-  end
-  return sheet
-end
-
-
 -- text instead of pictures -------------------------------------------------------
 
 
@@ -247,7 +102,7 @@ end
 
 ---Vectors as bars, and where the largest values are; nil for anything else.
 local function vectors(t)
-  if meta_name(t) ~= "lunette.tensor" or t:size() == 0 or not is_flat(t) then
+  if class_of(t) ~= "lunette.tensor" or t:size() == 0 or not is_flat(t) then
     return nil
   end
   local out, list = {}, t:dim() == 1 and { t } or {}
@@ -283,23 +138,33 @@ local function caption(tiles, n, lo, hi, each)
 end
 
 
--- the function -----------------------------------------------------------------
+-- drawing ----------------------------------------------------------------------
+
+
+local GUTTER = 5 -- columns of text
+
+
+local function numbered(tiles) return tiles[1].label ~= nil and #tiles > 1 end
 
 
 local function write(x, tiles, o)
-  if meta_name(x) == "lunette.Canvas" then
+  if class_of(x) == "lunette.Canvas" then
     say("wrote " .. assert(x:save(o.file)))
     return
   end
   local w, h = tiles[1].image:size()
   local scale = math.max(1, math.min(8, 224 // math.max(w, h)))
-  local columns = o.columns or math.ceil((#tiles) ^ 0.5)
+  local columns = o.columns or tiles.columns or math.ceil((#tiles) ^ 0.5)
   local rows = -(-#tiles // columns)
-  local sheet = compose(tiles, #tiles, { columns = columns }, columns * (w * scale + 2),
-                        rows * (h * scale + 2), 2)
+  local strip = numbered(tiles) and w * scale >= 20 and sheets.STRIP or 0
+  local sheet = sheets.compose(tiles, #tiles, { gap = 2, strip = strip,
+    width = columns * (w * scale + 2), height = rows * (h * scale + 2 + strip) },
+    columns)
   local format = assert(require("lunette.picture.image").format_of(o.file))
-  assert(require("lunette.base.files").write(o.file, sheet:encode(format)))
-  say("wrote " .. o.file)
+  assert(require("lunette.base.files").write(o.file, sheet.image:encode(format)))
+  local total = math.max(tiles.total or #tiles, #tiles)
+  local count = count_text(#tiles, total, tiles.what)
+  say(("wrote %s%s"):format(o.file, count and ": " .. count or ""))
 end
 
 
@@ -311,21 +176,79 @@ local function not_drawn(tiles)
 end
 
 
+---Pixels for the picture on this terminal. A map by itself takes no more than half of
+---the screen.
+local function size_for(tiles, small)
+  local width, height = require("lunette.picture.term").room()
+  if small then width = width // 2 end
+  if small or #tiles == 1 and tiles[1].map then height = height // 2 end
+  return width, height
+end
+
+
+---Room for tiles on this terminal, and the fewest pixels in which one can be told from
+---others: where the screen has pixels, numbers stand above the tiles, else before them.
+local function room_for(tiles, kind, small)
+  local width, height = size_for(tiles, small)
+  if require("lunette.picture.term").in_pixels(kind) then
+    return { width = width, height = height, gap = 2,
+             strip = numbered(tiles) and sheets.STRIP or 0 }, 24
+  end
+  local gutter = numbered(tiles) and GUTTER or 0
+  return { width = width - gutter, height = height, gap = 1, strip = 0,
+           even = true }, 10
+end
+
+
+---As many tiles as can be told apart on this terminal, as one picture; their number.
+local function layout(tiles, kind, o)
+  local room, least = room_for(tiles, kind, o.small)
+  local columns = o.columns or tiles.columns or nil
+  local n = sheets.fitting(tiles, room, least, columns)
+  if tiles.columns and n < tiles.columns then columns = nil end
+  return sheets.compose(tiles, n, room, columns), n
+end
+
+
+---The numbers of each row's first tile before its line, where tiles have no strip.
+local function with_numbers(text, tiles, sheet, n)
+  local out, line = {}, 0
+  for row in text:gmatch "[^\n]*\n" do
+    local at, first = 2 * line / sheet.step, nil
+    if at == math.floor(at) and at * sheet.columns < n then
+      first = tiles[math.floor(at) * sheet.columns + 1].label
+    end
+    out[#out + 1] = ("%4s "):format(first or "") .. row
+    line = line + 1
+  end
+  return table.concat(out)
+end
+
+
+---Draws tiles; gives the number of lines of the terminal that this took, or nil where
+---nothing is drawn.
 local function draw(tiles, o)
   local term = require "lunette.picture.term"
   local kind = term.kind()
   if kind == "ascii" then o.colormap = o.colormap or "gray" end
   local lo, hi, each = colour(tiles, o)
-  if not kind then return not_drawn(tiles) end
-  local width, height = term.room()
-  if o.small then width, height = width // 2, height // 2 end
-  local pixels = term.in_pixels(kind)
-  local gap = pixels and 2 or 1
-  local n = fitting(tiles, width, height, pixels and 24 or 10, gap)
-  io.stdout:write(term.encode(compose(tiles, n, o, width, height, gap)))
-  local text = caption(tiles, n, lo, hi, each)
-  if text ~= "" then say(text) end
+  if not kind then
+    not_drawn(tiles)
+    return nil
+  end
+  local sheet, n = layout(tiles, kind, o)
+  local text = term.encode(sheet.image, kind, o.id)
+  if not term.in_pixels(kind) and numbered(tiles) then
+    text = with_numbers(text, tiles, sheet, n)
+  end
+  io.stdout:write(text)
+  local said = caption(tiles, n, lo, hi, each)
+  if said ~= "" then say(said) end
+  return term.lines(sheet.image, kind) + (said ~= "" and 1 or 0)
 end
+
+
+-- the function -----------------------------------------------------------------
 
 
 local function options_of(file, opts)
@@ -333,20 +256,22 @@ local function options_of(file, opts)
   if file ~= nil and type(file) ~= "string" then
     error(("show: expected a file name or options, got %s"):format(type(file)), 0)
   end
-  local o = options.check("show", opts, defaults, 0)
+  local o = options.check("show", opts, defaults)
   o.file = file or o.file
   return o
 end
 
 
----Draws a tensor, the channels of an activation, maps, pictures, a canvas, or a list
----of them in the terminal; or writes it as a PNG file.
+---Draws a tensor, the channels of an activation, maps, pictures, a canvas, a layer's
+---kernels (those that see colours in the network's own), or a list of them in the
+---terminal; or writes it as a PNG file.
 ---Caveat: channels share one colour scale, so quiet channels look dark; give
 ---  { each = true } to see them, and do not compare brightness then.
 ---Example:
 ---  local net = lu.load "glyphs"
 ---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
 ---  show(run:activation(net:last_map().name))
+---  show(net.block1_conv1)
 ---@param x any
 ---@param file? string|lunette.ShowOptions   a PNG file to write instead
 ---@param opts? lunette.ShowOptions
@@ -359,26 +284,77 @@ local function show(x, file, opts)
       return
     end
     local tiles = {}
-    add(tiles, x, o.most)
+    tiles_of.add(tiles, x, o.most)
     if #tiles == 0 then error("show: nothing to draw", 0) end
-    if not o.file then return draw(tiles, o) end
+    if not o.file then
+      draw(tiles, o)
+      return
+    end
     colour(tiles, o)
     write(x, tiles, o)
   end)
-  if not ok then error(message, 2) end
+  if not ok then blame(message) end
 end
 
 
 ---For the REPL: a map half as large, after its numbers.
 local function small(x)
   local tiles = {}
-  add(tiles, x, 8)
+  tiles_of.add(tiles, x, 8)
   local lo, hi = core.image.range(x)
   if #tiles == 0 or lo == hi then return end
   draw(tiles, { small = true, columns = false, colormap = false, each = true })
 end
 
 
-return setmetatable({ show = show, small = small }, {
+local pictures_shown = 0 -- a number for the next of kitty's pictures that are replaced
+
+
+---A place on the terminal for something that changes while it is watched: every call of
+---the function draws its argument where the last one was, with a line about it.
+---@return fun(x: any, note?: string)
+local function place()
+  local lines = 0
+  pictures_shown = pictures_shown + 1
+  local id = pictures_shown
+  return function(x, note)
+    local tiles = { note = note }
+    tiles_of.add(tiles, x, defaults.most)
+    if lines > 0 then io.stdout:write(("\27[%dA\r\27[J"):format(lines)) end
+    lines = draw(tiles, { columns = false, colormap = false, id = id }) or 0
+    io.stdout:flush()
+  end
+end
+
+
+---A `show` for scripts that run where nobody looks: every call writes a file of its
+---own, BASE-1.png, BASE-2.png ...; vectors are printed. With a file's name it writes
+---there.
+---Example:
+---  local show = lu.show_into "out/example"
+---  show(lu.uniform(8, 8))
+---@param base string
+---@return fun(x: any, file?: string|lunette.ShowOptions, opts?: lunette.ShowOptions)
+local function into(base)
+  if type(base) ~= "string" or base == "" then
+    blame("show_into: expected the beginning of the files' names")
+  end
+  local count = 0
+  return function(x, file, opts)
+    local o = {}
+    for key, value in pairs(type(file) == "table" and file or opts or {}) do
+      o[key] = value
+    end
+    if type(file) == "string" then o.file = file end
+    if not o.file and not vectors(x) then
+      count = count + 1
+      o.file = ("%s-%d.png"):format(base, count)
+    end
+    return show(x, o)
+  end
+end
+
+
+return setmetatable({ show = show, small = small, place = place, into = into }, {
   __call = function(_, ...) return show(...) end,
 })

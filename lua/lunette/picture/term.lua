@@ -89,11 +89,17 @@ function M.in_pixels(kind)
 end
 
 
----The same in pixels; terminals that do not say have cells of 8 x 16.
+---Pixels of a character; terminals that do not say have 8 x 16.
+local function cell()
+  local columns, rows, across, down = core.term_size(1)
+  return (across or 0) > 0 and across / columns or 8,
+         (down or 0) > 0 and down / rows or 16
+end
+
+
+---The same in pixels.
 local function room_in_pixels(columns, rows)
-  local _, _, across, down = core.term_size(1)
-  local cell_w = (across or 0) > 0 and across / columns or 8
-  local cell_h = (down or 0) > 0 and down / rows or 16
+  local cell_w, cell_h = cell()
   return math.floor(math.min(columns * cell_w, 960)),
          math.floor(math.max(64, math.min((rows - 4) * cell_h, 640)))
 end
@@ -108,6 +114,18 @@ function M.room()
   if M.in_pixels(kind) then return room_in_pixels(columns, rows) end
   if kind == "ascii" then return math.min(columns, 80), math.min(2 * rows - 8, 48) end
   return math.min(columns, 120), math.max(12, math.min(2 * (rows - 4), 96))
+end
+
+
+---Lines of the terminal that a picture takes.
+---@param image userdata
+---@param kind string
+---@return integer
+function M.lines(image, kind)
+  local _, h = image:size()
+  if not M.in_pixels(kind) then return (h + 1) // 2 end
+  local _, cell_h = cell()
+  return math.ceil(h / cell_h)
 end
 
 
@@ -133,14 +151,16 @@ function M.base64(s)
 end
 
 
-local draw = {}
+local draw = { sixel = require "lunette.picture.sixel" }
 
----PNG in pieces of 4096 bytes (kitty's limit); q=2: it shall not answer.
-function draw.kitty(image)
+---PNG in pieces of 4096 bytes (kitty's limit); q=2: it shall not answer. A picture
+---with a number takes the place of the last one of that number.
+function draw.kitty(image, id)
   local data, out = M.base64(image:png()), {}
   for at = 1, #data, 4096 do
     local more = at + 4096 <= #data and 1 or 0
     local head = at == 1 and "a=T,f=100,q=2," or ""
+    if at == 1 and id then head = head .. ("i=%d,p=1,"):format(id) end
     out[#out + 1] = ("\27_G%sm=%d;%s\27\\"):format(head, more, data:sub(at, at + 4095))
   end
   return table.concat(out) .. "\n"
@@ -232,105 +252,6 @@ function draw.ascii(image)
 end
 
 
--- sixels -----------------------------------------------------------------------
-
-
-local bayer = { { 0, 8, 2, 10 }, { 12, 4, 14, 6 }, { 3, 11, 1, 9 }, { 15, 7, 13, 5 } }
-
-
----Colours as they are while there are at most 256; else a 6x7x6 cube, dithered.
-local function palette_of(image, w, h)
-  local seen, list, pixels = {}, {}, {}
-  for y = 0, h - 1 do
-    for x = 0, w - 1 do
-      local r, g, b = image:get(x, y)
-      local v = r << 16 | g << 8 | b
-      if not seen[v] then
-        list[#list + 1] = v
-        seen[v] = #list - 1
-        if #list > 256 then return nil end
-      end
-      pixels[y * w + x] = seen[v]
-    end
-  end
-  return list, pixels
-end
-
-
-local function cube(image, w, h)
-  local list, pixels = {}, {}
-  for i = 0, 251 do
-    local r, g, b = i // 42, i // 6 % 7, i % 6
-    list[i + 1] = (r * 51) << 16 | (g * 255 // 6) << 8 | b * 51
-  end
-  for y = 0, h - 1 do
-    for x = 0, w - 1 do
-      local r, g, b = image:get(x, y)
-      local noise = (bayer[y % 4 + 1][x % 4 + 1] + 0.5) / 16
-      local i = math.min(5, math.floor(r / 51 + noise))
-      local j = math.min(6, math.floor(g * 6 / 255 + noise))
-      local k = math.min(5, math.floor(b / 51 + noise))
-      pixels[y * w + x] = i * 42 + j * 6 + k
-    end
-  end
-  return list, pixels
-end
-
-
----Which of six rows have a colour, for each colour: mask by column.
-local function masks_of(pixels, w, y, rows)
-  local masks = {}
-  for dy = 0, rows - 1 do
-    local bit, from = 1 << dy, (y + dy) * w
-    for x = 0, w - 1 do
-      local c = pixels[from + x]
-      local mask = masks[c]
-      if not mask then
-        mask = {}
-        masks[c] = mask
-      end
-      mask[x] = (mask[x] or 0) | bit
-    end
-  end
-  return masks
-end
-
-
----Six rows: for each colour in them one line of characters, runs counted.
-local function band(pixels, w, y, rows, out)
-  for c, mask in pairs(masks_of(pixels, w, y, rows)) do
-    out[#out + 1] = "#" .. c
-    local x = 0
-    while x < w do
-      local v, from = mask[x] or 0, x
-      repeat x = x + 1 until x >= w or (mask[x] or 0) ~= v
-      local n, char = x - from, string.char(63 + v)
-      out[#out + 1] = n > 3 and ("!%d%s"):format(n, char) or char:rep(n)
-    end
-    out[#out + 1] = "$"
-  end
-  out[#out + 1] = "-"
-end
-
-
----Sixels have their colours in 0..100.
-local function per_cent(byte) return (byte * 100 + 127) // 255 end
-
-
-function draw.sixel(image)
-  local w, h = image:size()
-  local list, pixels = palette_of(image, w, h)
-  if not list then list, pixels = cube(image, w, h) end
-  local out = { ('\27Pq"1;1;%d;%d'):format(w, h) }
-  for i, v in ipairs(list) do
-    out[#out + 1] = ("#%d;2;%d;%d;%d"):format(i - 1, per_cent(v >> 16),
-      per_cent(v >> 8 & 255), per_cent(v & 255))
-  end
-  for y = 0, h - 1, 6 do band(pixels, w, y, math.min(6, h - y), out) end
-  return table.concat(out) .. "\27\\\n"
-end
-
-
 -- chafa ------------------------------------------------------------------------
 
 
@@ -376,12 +297,13 @@ end
 ---The picture as text for a terminal of that kind.
 ---@param image userdata   8-bit image of core.image
 ---@param kind? string     default: what this terminal can
+---@param id? integer      kitty: of a picture that is replaced
 ---@return string? text    nil where nothing is drawn
-function M.encode(image, kind)
+function M.encode(image, kind, id)
   kind = kind or M.kind()
   if not kind then return nil end
   local real = kind == "chafa" and colours() or kind
-  return chafa_draws(kind) and chafa(image, real) or draw[real](image)
+  return chafa_draws(kind) and chafa(image, real) or draw[real](image, id)
 end
 
 return M

@@ -2,6 +2,7 @@
 local docs = require "lunette.repl.docs"
 local exports = require "lunette.repl.exports"
 local suggest = require "lunette.base.suggest"
+local topics = require "lunette.repl.topics"
 
 local M = {}
 
@@ -128,6 +129,7 @@ local function operator_page(name)
       .. "   (by position, or by name in a table)"
   end
   out[#out + 1] = "backward rules: " .. table.concat(info.rules, ", ")
+  out[#out + 1] = wrap(topics.as_layer(name), "", "  ")
   return table.concat(out, "\n")
 end
 
@@ -299,6 +301,8 @@ end
 
 
 local function by_name(name)
+  local topic = topics.page(name, M.page)
+  if topic then return topic end
   local found = exports.named(name)
   if #found == 0 then
     local layer = layer_named(name)
@@ -356,6 +360,9 @@ Lunette explains what a convolutional network looked at.
 
   help(x)  help "gradcam"  ?gradcam  about a function, a layer, a topic
   apropos "cam"                      names and texts with that word
+  help "kinds"  help "node"          layers' fields; what a backward rule is given
+  net.block1_conv1.weight            a parameter; show(net.block1_conv1): the kernels
+  save "exp.lua"                     this session as a script; traceback()
   $ ls                               a command of the shell
   _  _1 .. _9                        the last results; `;` at the end: silent
 Ctrl-C stops a computation, Ctrl-D leaves.]]

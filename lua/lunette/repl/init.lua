@@ -1,9 +1,12 @@
 ---The REPL: reads Lua, runs it, prints what comes out. On a terminal with line
 ---editing, history, completion and pictures; on a pipe a plain filter.
 ---  require("lunette.repl").start { script = path, args = {...} } -> exit code
+local chunks = require "lunette.repl.chunk"
 local core = require "lunette.core"
 local printer = require "lunette.repl.print"
+local record = require "lunette.repl.record"
 local session = require "lunette.repl.session"
+local unknown = require "lunette.repl.unknown"
 
 local M = {}
 
@@ -52,40 +55,12 @@ local function remember(value, bytes)
 end
 
 
----Local variables of a command become the session's: what is pasted line by line
----works. Called at the end of each chunk, where they are still alive.
-function M.keep()
-  local i = 1
-  while true do
-    local name, value = debug.getlocal(2, i)
-    if not name then return end
-    if not name:find "^%(" then rawset(_G, name, value) end
-    i = i + 1
-  end
-end
-
-local keep_call = "\n;require'lunette.repl'.keep()"
-
-
--- compiling --------------------------------------------------------------------
-
-
-local function incomplete(message)
-  return message ~= nil and message:find "<eof>'?$" ~= nil
-end
-
-
----A chunk for what was typed: an expression, else statements.
----@return function? chunk, string? message, boolean? expression
-local function compile(code, name)
-  local bare = code:gsub("^%s*=", "", 1)
-  local f = load("return " .. bare, name, "t")
-  if f then return f, nil, true end
-  f = load(code .. keep_call, name, "t")
-  if f then return f end
-  local message
-  f, message = load(code, name, "t")
-  return f, message
+---An assignment that took nil from a `nil, message`: says the message.
+local function tell_nil(target, message)
+  message = ("%s is nil: %s"):format(target, printer.escape(message, "\n\t"))
+  io.stdout:flush()
+  io.stderr:write(state.interactive and paint("33", message) or "lunette: " .. message,
+                  "\n")
 end
 
 
@@ -109,30 +84,29 @@ local function report_cost(seconds)
 end
 
 
----The line of the session that a message speaks of, to be shown below it.
+---The line of the session that a message speaks of, its number, and whether it is one
+---of several.
 local function source_line(message)
   local n, line = message:match "in%[(%d+)%]:(%d+):"
-  local source = n and state.sources[tonumber(n)]
-  if not source or not source:find "\n" then return nil end
-  local i = 0
-  for text in (source .. "\n"):gmatch "(.-)\n" do
+  local source, i = n and state.sources[tonumber(n)], 0
+  for text in ((source or "") .. "\n"):gmatch "(.-)\n" do
     i = i + 1
-    if i == tonumber(line) then
-      return ("  %d | %s"):format(i, printer.escape(text, "\t"))
-    end
+    if i == tonumber(line) then return text, i, source:find "\n" ~= nil end
   end
   return nil
 end
 
 
 ---@param message any
-local function report_error(message)
+---@param trace? string
+local function report_error(message, trace)
   local text = type(message) == "string" and message or printer.text(message)
-  local line = source_line(text)
+  local line, at, several = source_line(text)
+  local hint = line and unknown.hint(text, line)
+  if hint then text = text .. "; " .. hint end
   -- one line typed, one line wrong: its place says nothing
-  if not line then text = text:gsub("in%[%d+%]:1: ", "") end
-  -- `return f(x)` is a tail call: blame for its arguments falls on this file
-  text = text:gsub("^[^\n]-lunette/repl%.lua:%d+: ", "")
+  if not several then text = text:gsub("in%[%d+%]:1: ", "") end
+  session.trace = trace
   io.stdout:flush()
   text = printer.escape(text, "\n\t")
   if state.interactive then
@@ -140,7 +114,9 @@ local function report_error(message)
   else
     io.stderr:write("lunette: ", text, "\n")
   end
-  if line then io.stderr:write(line, "\n") end
+  if several then
+    io.stderr:write(("  %d | %s\n"):format(at, printer.escape(line, "\t")))
+  end
   io.stderr:flush()
   state.failed = true
 end
@@ -183,7 +159,7 @@ local function command(f, ...)
   if result[1] then
     report_cost(core.clock() - begun)
   elseif result[1] == false then
-    report_error(result[2])
+    report_error(result[2], result[3])
     report_cost(core.clock() - begun)
   else
     result = {}
@@ -196,14 +172,17 @@ end
 local function evaluate(f, expression, silent, code)
   local before = core.memory().live
   local values = table.pack(f())
-  if not expression and values.n == 0 then return end
+  if not expression and values.n == 0 then return nil end
   local bytes = math.max(0, core.memory().live - before)
   local reuse = code:find "^%s*_%d?%s*;?%s*$"
   for i = values.n, 1, -1 do
     if values[i] ~= nil and not reuse then remember(values[i], bytes) end
   end
-  if silent then return end
+  if silent then return values.n end
   for i = 1, values.n do print_value(values[i]) end
+  local hint = values.n == 1 and values[1] == nil and unknown.of_nil(code)
+  if hint then out(paint("2", hint)) end
+  return values.n
 end
 
 
@@ -233,9 +212,11 @@ function M.run(code)
   if state.interactive and shorthand(code) then return end
   state.count = state.count + 1
   state.sources[state.count] = code
-  local f, message, expression = compile(code, ("=in[%d]"):format(state.count))
+  local f, message, expression = chunks.compile(code, ("=in[%d]"):format(state.count),
+                                                tell_nil)
   if not f then return report_error(message) end
-  command(evaluate, f, expression, is_silent(code), code)
+  local ok, results = command(evaluate, f, expression, is_silent(code), code)
+  if ok then record.add(code, results) end
 end
 
 
@@ -254,8 +235,8 @@ local function read_code(read)
     if line == nil then return code end
     code = code and code .. "\n" .. line or line
     if code:find "^%s*[?$!]" then return code end
-    local f, message = compile(code, "=in")
-    if f or not incomplete(message) then return code end
+    local f, message = chunks.compile(code, "=in", tell_nil)
+    if f or not chunks.is_incomplete(message) then return code end
   end
 end
 
@@ -342,7 +323,9 @@ local function run_startup_file()
   f:close()
   local chunk, message = loadfile(path, "t")
   if not chunk then return report_error(message) end
-  command(chunk)
+  if command(chunk) then
+    record.add(("dofile %q"):format(path), nil, "the start-up file")
+  end
 end
 
 
@@ -355,11 +338,11 @@ local function run_script(path, args)
     return nil
   end
   code = code:gsub("^#[^\n]*", "")
-  local chunk = load(code .. keep_call, "@" .. path, "t")
+  local chunk = load(code .. chunks.keep_call, "@" .. path, "t")
   if not chunk then chunk, message = load(code, "@" .. path, "t") end
   if not chunk then return report_error(message) end
   _G.arg = { [0] = path, table.unpack(args) } -- luacheck: ignore 122
-  command(chunk, table.unpack(args))
+  if command(chunk, table.unpack(args)) then record.add(code, nil, path) end
   return 0
 end
 

@@ -29,6 +29,34 @@ function commands.apropos(word)
 end
 
 
+---Writes what was typed and went well as a script that runs by itself: bare
+---expressions are printed, and `show` writes pictures beside it.
+---Example:
+---  save "out/exp.lua" -- then: lunette out/exp.lua
+---@param path string   .lua
+function commands.save(path)
+  if type(path) ~= "string" or not path:find "[^/]%.lua$" then
+    error("save: expected a name that ends in .lua; canvas:save writes pictures, "
+          .. "lu.save networks", 2)
+  end
+  local text, message = require("lunette.repl.record").script((path:gsub("%.lua$", "")))
+  if text then text, message = require("lunette.base.files").write(path, text) end
+  print(text and "wrote " .. path or message)
+end
+
+
+---The traceback of the last error, the first time that one was raised on top.
+M.trace = nil
+
+
+---Prints where the last error came from: the calls that led to it.
+---Example:
+---  traceback()
+function commands.traceback()
+  print(M.trace or "there was no error yet")
+end
+
+
 M.commands = commands
 exports.add_commands(commands)
 
@@ -42,7 +70,8 @@ docs.stands_for[show] = function() return require("lunette.picture.show").show e
 ---Puts the commands and `lu` where the session's code finds them.
 ---@param env table   _G
 function M.install(env)
-  env.help, env.apropos, env.show = commands.help, commands.apropos, show
+  for name, f in pairs(commands) do env[name] = env[name] or f end
+  env.help, env.show = commands.help, show
   env.lu = env.lu or require "lunette"
 end
 

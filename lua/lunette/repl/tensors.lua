@@ -1,7 +1,9 @@
----Tensors as the REPL prints them: shape, range and corners, never all of one.
+---Tensors as the REPL prints them: shape, range, and values as numpy prints them.
 local escape = require("lunette.base.text").escape
 
 local M = {}
+
+local LINES = 10
 
 
 local function short(v)
@@ -10,48 +12,6 @@ local function short(v)
   local a = math.abs(v)
   if a >= 1e5 or a < 1e-3 then return ("%.2e"):format(v) end
   return (("%.4f"):format(v):sub(1, v < 0 and 7 or 6):gsub("%.$", ""))
-end
-
-
----Places of a dimension that are shown: three at each end.
-local function places(n)
-  local list = {}
-  for i = 1, n do
-    if n <= 7 or i <= 3 or i > n - 3 then list[#list + 1] = i end
-    if n > 7 and i == 3 then list[#list + 1] = false end
-  end
-  return list
-end
-
-
-local function row_text(t, lead, row)
-  local cells, index = {}, { table.unpack(lead) }
-  if row then index[#index + 1] = row end
-  for _, i in ipairs(places(t:dim(t:dim()))) do
-    if i then
-      index[#index + 1] = i
-      cells[#cells + 1] = ("%9s"):format(short(t:get(table.unpack(index))))
-      index[#index] = nil
-    else
-      cells[#cells + 1] = "  ..."
-    end
-  end
-  return "  " .. table.concat(cells, " ")
-end
-
-
----The corners of the first matrix of a tensor.
-local function corners(t)
-  local n, lead, out = t:dim(), {}, {}
-  for d = 1, n - 2 do lead[d] = 1 end
-  if n == 1 then return row_text(t, {}) end
-  if n > 2 then
-    out[1] = ("  [%s]"):format(table.concat(lead, ","))
-  end
-  for _, i in ipairs(places(t:dim(n - 1))) do
-    out[#out + 1] = i and row_text(t, lead, i) or "        ..."
-  end
-  return table.concat(out, "\n")
 end
 
 
@@ -84,7 +44,18 @@ local function story_line(story)
 end
 
 
----A tensor at the top: its line, its story, the corners of its first matrix.
+---The first lines of an array; `print` writes all of them.
+local function first_lines(text)
+  local lines = {}
+  for line in (text .. "\n"):gmatch "(.-)\n" do lines[#lines + 1] = line end
+  local more = #lines - LINES
+  if more <= 2 then return text end
+  lines[LINES + 1] = (" ... %d more lines; print(x) writes them"):format(more)
+  return table.concat(lines, "\n", 1, LINES + 1)
+end
+
+
+---A tensor at the top: its line, its story, its values.
 ---@param t lunette.Tensor
 ---@return string
 function M.text(t)
@@ -93,7 +64,9 @@ function M.text(t)
   local out = { M.line(t) }
   local story = t.story
   if type(story) == "table" then out[#out + 1] = story_line(story) end
-  if #shape > 0 and t:size() > 1 then out[#out + 1] = corners(t) end
+  if #shape > 0 and t:size() > 1 then
+    out[#out + 1] = first_lines(require("lunette.tensors.text").array(t))
+  end
   return table.concat(out, "\n")
 end
 

@@ -133,10 +133,12 @@ end
 
 ---The value of a chain such as `run.block1_conv1[3]`, or nil.
 ---@param chain string
+---@param lookup? table<string, any>   local variables, over the globals
 ---@return any
-function M.evaluate(chain)
+function M.evaluate(chain, lookup)
   local first, rest = chain:match "^([%a_][%w_]*)(.*)$"
-  local v = first and rawget(_G, first)
+  local v = lookup and first and lookup[first]
+  if v == nil and first then v = rawget(_G, first) end
   while v ~= nil and rest and rest ~= "" do v, rest = step(v, rest) end
   return v
 end
@@ -176,6 +178,9 @@ function M.names_in(v)
   if methods[class] then add_keys(methods[class](), found) end
   add_layers(v, class, found)
   if type(v) == "table" then add_keys(v, found) end
+  if class == "layer" and not getmetatable(v).some then
+    for _, q in ipairs(rawget(v, "params")) do found[q.key] = "userdata" end
+  end
   add_keys(own_fields(v, class), found)
   for _, t in ipairs(class == nil and parents(v) or {}) do add_keys(t, found) end
   return found

@@ -1,5 +1,6 @@
 ---Class ids of samples from what people write: ids, numerals, names, "predicted".
 local blame = require "lunette.base.blame"
+local brief = require("lunette.base.text").brief
 local probability = require "lunette.score.probability"
 
 local M = {}
@@ -44,7 +45,7 @@ local function id_of(run, what)
   local id = math.tointeger(number)
   if id then return id end
   if number then
-    blame(("score: expected a class id or name, got %s"):format(tostring(what)))
+    blame(("score: expected a class id or name, got %s"):format(brief(what)))
   end
   local found, message = require("lunette.score.labels").find(what, run.net)
   return found or blame(message)

@@ -8,6 +8,7 @@
 ---
 ---  local one = lu.score.resolve(what, run):take(i)
 local blame = require "lunette.base.blame"
+local brief = require("lunette.base.text").brief
 local classes = require "lunette.score.classes"
 local core = require "lunette.core"
 local is_tensor = require("lunette.base.options").is_tensor
@@ -92,7 +93,7 @@ end
 ---@return lunette.Score
 function M.segment(mask, class)
   if not is_tensor(mask) or mask:dim() < 2 or mask:dim() > 3 then
-    blame("segment: expected a mask (H,W) or (N,H,W), got " .. tostring(mask))
+    blame("segment: expected a mask (H,W) or (N,H,W), got " .. brief(mask))
   end
   local score = M.new("segment", under(mask))
   score.parts = { M.categorical(class) }
@@ -144,7 +145,7 @@ end
 function M.binary(value)
   check_binary(value)
   local many = type(value) == "table"
-  local text = many and "one each" or tostring(value)
+  local text = many and "one each" or brief(value)
   local score = M.new("binary(" .. text .. ")", signed(many and value or { value }))
   score.rows = many and function(i) return signed { value[i] } end or nil
   return score

@@ -3,6 +3,7 @@
 ---  labels.find("hen")        --> 8
 ---  labels.name(33)           --> "loggerhead"
 ---  labels.find("turtle")     --> nil, "class 'turtle' is ambiguous: ..."
+local blame = require "lunette.base.blame"
 local suggest = require "lunette.base.suggest"
 
 local M = {}
@@ -177,7 +178,7 @@ end
 ---@return string? message            unknown: the nearest names; ambiguous: all
 function M.find(name, what)
   if type(name) ~= "string" and math.type(name) ~= "integer" then
-    error(("labels.find: expected a name or a number, got %s"):format(type(name)), 2)
+    blame(("labels.find: expected a name or a number, got %s"):format(type(name)))
   end
   local names, message = M.of(what)
   if not names then return nil, message end

@@ -27,7 +27,9 @@ function M.class_text(what)
     end
     words[i] = tostring(c)
   end
-  if #words == 0 then blame "score: no class is given" end
+  if #words == 0 then
+    blame 'score: no class is given; it is an id or a name, or a list: { 8, "kite" }'
+  end
   return table.concat(words, ",")
 end
 

@@ -1,6 +1,7 @@
 ---Products and likenesses. `t:matmul` multiplies batches; `t:svd` and `t:eigh`
 ---decompose one matrix.
 local blame = require "lunette.base.blame"
+local brief = require("lunette.base.text").brief
 local core = require "lunette.core"
 local dims = require "lunette.tensors.dims"
 local rank_correlation = require "lunette.tensors.rank_correlation"
@@ -74,7 +75,7 @@ local function parse(text, n)
   for term in (inputs or ""):gmatch "[^,]+" do terms[#terms + 1] = term end
   if not inputs or #terms ~= n then
     blame(("einsum: '%s' for %d tensor%s; written like \"ij,jk->ik\""):format(
-          tostring(text), n, n == 1 and "" or "s"))
+          brief(text), n, n == 1 and "" or "s"))
   end
   return terms, out
 end

@@ -65,4 +65,13 @@ setmetatable(core.methods, {
   __pairs = function() return next, M.all() end,
 })
 
+
+---`print` and `tostring` of a tensor: its shape and range, and its values as numpy
+---prints them.
+local meta = debug.getmetatable(core.zeros(1))
+local short = meta.__tostring
+
+function meta.__tostring(t) return require "lunette.tensors.text".text(t, short) end
+
+
 return M

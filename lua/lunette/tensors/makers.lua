@@ -1,5 +1,6 @@
 ---Tensors from a few numbers, in addition to the core's zeros, ones, full and range.
 local blame = require "lunette.base.blame"
+local brief = require("lunette.base.text").brief
 local core = require "lunette.core"
 
 local made = {}
@@ -16,7 +17,7 @@ local made = {}
 function made.linspace(from, to, n)
   n = n or 50
   if math.type(n) ~= "integer" or n < 1 then
-    blame("linspace: how many is a whole number from 1, not " .. tostring(n))
+    blame("linspace: how many is a whole number from 1, not " .. brief(n))
   end
   if n == 1 then return core.full(from, 1) end
   local share = core.range(0, n - 1) * (1 / (n - 1))

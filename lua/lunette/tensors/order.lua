@@ -2,6 +2,7 @@
 ---count from 1. As everywhere in Lunette the largest comes first; `descending = false`
 ---is numpy's order. NaN comes last in both.
 local blame = require "lunette.base.blame"
+local brief = require("lunette.base.text").brief
 local core = require "lunette.core"
 local dims = require "lunette.tensors.dims"
 local options = require "lunette.base.options"
@@ -29,7 +30,7 @@ end
 ---@param o? { descending?: boolean }     true
 ---@return lunette.Tensor index, lunette.Tensor values
 function M.argsort(t, d, o)
-  o = options.check("argsort", o, { descending = true }, 3)
+  o = options.check("argsort", o, { descending = true })
   if d == nil and o.descending then return core.argsort(t) end
   local x = d == nil and t:reshape { shape = { t:size() } } or t
   local rows, back = dims.rows(x, dims.one("argsort", x, d or 1))
@@ -67,7 +68,7 @@ end
 function M.top(t, k, d)
   k = k or 5
   if math.type(k) ~= "integer" or k < 1 then
-    blame("top: how many is a whole number from 1, not " .. tostring(k))
+    blame("top: how many is a whole number from 1, not " .. brief(k))
   end
   if d then
     d = dims.one("top", t, d)

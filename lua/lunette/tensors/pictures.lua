@@ -2,6 +2,7 @@
 ---windows, pasting. All have gradients.
 local blame = require "lunette.base.blame"
 local blur = require "lunette.tensors.blur"
+local brief = require("lunette.base.text").brief
 local core = require "lunette.core"
 local options = require "lunette.base.options"
 
@@ -30,7 +31,7 @@ function M.resize(t, h, w, opts)
   opts = opts or {}
   local modes = { nearest = 0, bilinear = 1, bicubic = 2 }
   local mode = modes[opts.mode or "bilinear"]
-  if not mode then error("resize: no mode '" .. tostring(opts.mode) .. "'", 2) end
+  if not mode then blame("resize: no mode '" .. tostring(opts.mode) .. "'") end
   local x, flat = t, t:dim() == 3
   if flat then x = t:reshape { shape = { t:dim(1), 1, t:dim(2), t:dim(3) } } end
   local y = x:interpolate { size = { h, w }, mode = mode,
@@ -65,9 +66,9 @@ end
 ---@param o? { edge?: "nearest"|"zero"|"reflect" }   what lies outside: "nearest"
 ---@return lunette.Tensor
 function M.gaussian_blur(t, sigma, o)
-  o = options.check("gaussian_blur", o, { edge = "nearest" }, 3)
+  o = options.check("gaussian_blur", o, { edge = "nearest" })
   if type(sigma) ~= "number" or not (sigma >= 0 and sigma < 1e4) then
-    blame("gaussian_blur: sigma is a number of pixels from 0, not " .. tostring(sigma))
+    blame("gaussian_blur: sigma is a number of pixels from 0, not " .. brief(sigma))
   end
   local x, back = as_pictures("gaussian_blur", t)
   return back(blur(x, sigma, o.edge))
@@ -83,12 +84,12 @@ end
 ---  the value beyond the border (mirrored)
 ---@return lunette.Tensor
 function M.rotate(t, degrees, o)
-  o = options.check("rotate", o, { scale = 1, outside = false }, 3)
+  o = options.check("rotate", o, { scale = 1, outside = false })
   if type(degrees) ~= "number" then
-    blame("rotate: an angle in degrees, not " .. tostring(degrees))
+    blame("rotate: an angle in degrees, not " .. brief(degrees))
   end
   if type(o.scale) ~= "number" or o.scale <= 0 or o.scale ~= o.scale then
-    blame("rotate: scale is a number above 0, not " .. tostring(o.scale))
+    blame("rotate: scale is a number above 0, not " .. brief(o.scale))
   end
   local x, back = as_pictures("rotate", t)
   local c = math.cos(math.rad(degrees)) / o.scale
@@ -104,7 +105,7 @@ end
 ---@param o? { stride?: integer, padding?: integer }   1, 0
 ---@return lunette.Tensor
 function M.unfold(t, kernel, o)
-  o = options.check("unfold", o, { stride = 1, padding = 0 }, 3)
+  o = options.check("unfold", o, { stride = 1, padding = 0 })
   local kh, kw = kernel, kernel
   if type(kernel) == "table" then kh, kw = kernel[1], kernel[2] end
   if math.type(kh) ~= "integer" or math.type(kw) ~= "integer" or kh < 1 or kw < 1 then
@@ -130,7 +131,7 @@ end
 ---@param o? { add?: boolean }
 ---@return lunette.Tensor
 function M.paste(t, part, row, column, o)
-  o = options.check("paste", o, { add = false }, 3)
+  o = options.check("paste", o, { add = false })
   local nd, before, after = t:dim(), {}, {}
   if part:dim() ~= nd then blame "paste: a part of as many dimensions" end
   for d = 1, nd do before[d], after[d] = 0, 0 end

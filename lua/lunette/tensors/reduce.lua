@@ -3,6 +3,7 @@
 ---{ keepdims = false } and those that a function names. All have gradients but
 ---histogram, any and all.
 local blame = require "lunette.base.blame"
+local brief = require("lunette.base.text").brief
 local core = require "lunette.core"
 local dims = require "lunette.tensors.dims"
 local options = require "lunette.base.options"
@@ -14,7 +15,7 @@ local M = core.methods
 local function arguments(what, t, d, o, defaults)
   defaults = defaults or {}
   defaults.keepdims = false
-  o = options.check(what, o, defaults, 4)
+  o = options.check(what, o, defaults)
   local list = dims.list(what, t, d)
   local n = 1
   for _, i in ipairs(list) do n = n * t:dim(i) end
@@ -67,7 +68,7 @@ function M.norm(t, d, o)
   local list, all = arguments("norm", t, d, o, { p = 2 })
   local p, how = all.p, flags(list, all)
   if type(p) ~= "number" or p <= 0 or p ~= p then
-    blame("norm: p is a number above 0, not " .. tostring(p))
+    blame("norm: p is a number above 0, not " .. brief(p))
   end
   if p == 1 then return t:abs():sum(how) end
   if p == math.huge then return t:abs():max(how) end
@@ -135,7 +136,7 @@ end
 ---@return lunette.Tensor
 function M.quantile(t, q, d, o)
   if type(q) ~= "number" or not (q >= 0 and q <= 1) then
-    blame("quantile: a share from 0 to 1, not " .. tostring(q))
+    blame("quantile: a share from 0 to 1, not " .. brief(q))
   end
   local list, all = arguments("quantile", t, d, o)
   local rows, back = dims.fold(t, list, all.keepdims)
@@ -184,9 +185,9 @@ end
 ---@return lunette.Tensor counts, lunette.Tensor edges   (bins), (bins + 1)
 function M.histogram(t, bins, o)
   bins = bins or 10
-  o = options.check("histogram", o, { range = false }, 3)
+  o = options.check("histogram", o, { range = false })
   if math.type(bins) ~= "integer" or bins < 1 then
-    blame("histogram: bins are a whole number from 1, not " .. tostring(bins))
+    blame("histogram: bins are a whole number from 1, not " .. brief(bins))
   end
   local x = t:detach():view(t:size())
   local fine = x:isfinite()

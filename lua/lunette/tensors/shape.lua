@@ -1,6 +1,7 @@
 ---Shapes: joining, cutting, dropping and adding dimensions, and regions t[{...}].
 ---Everything that reads has a gradient.
 local blame = require "lunette.base.blame"
+local brief = require("lunette.base.text").brief
 local core = require "lunette.core"
 local dims = require "lunette.tensors.dims"
 local shapes = require "lunette.base.shapes"
@@ -69,13 +70,13 @@ function M.split(t, size, d)
     lengths = {}
     for at = 1, n, size do lengths[#lengths + 1] = math.min(size, n - at + 1) end
   elseif type(size) ~= "table" then
-    blame("split: a length from 1 or a list of lengths, not " .. tostring(size))
+    blame("split: a length from 1 or a list of lengths, not " .. brief(size))
   end
   local sum, list = 0, {}
   for i, length in ipairs(lengths) do
     if math.type(length) ~= "integer" or length < 0 or sum + length > n then
       blame(("split: piece %d of %s, where %d of %d are left"):format(i,
-            tostring(length), n - sum, n))
+            brief(length), n - sum, n))
     end
     list[i], sum = t:narrow(d, sum + 1, length), sum + length
   end
@@ -90,7 +91,7 @@ end
 ---@return lunette.Tensor[]
 function M.chunk(t, n, d)
   if math.type(n) ~= "integer" or n < 1 then
-    blame("chunk: how many is a whole number from 1, not " .. tostring(n))
+    blame("chunk: how many is a whole number from 1, not " .. brief(n))
   end
   d = dims.one("chunk", t, d or 1)
   return M.split(t, math.max(1, -(-t:dim(d) // n)), d)
@@ -105,7 +106,7 @@ function M.select(t, d, i)
   d = dims.one("select", t, d)
   local n = t:dim(d)
   if math.type(i) ~= "integer" or i == 0 or math.abs(i) > n then
-    blame(("select: index %s of dimension %d, which has %d"):format(tostring(i), d, n))
+    blame(("select: index %s of dimension %d, which has %d"):format(brief(i), d, n))
   end
   local x = t:narrow(d, i < 0 and n + 1 + i or i, 1)
   return t:dim() == 1 and x or x:squeeze(d)
@@ -125,7 +126,7 @@ function M.tile(t, ...)
   for i, n in ipairs(times) do
     local d = x:dim() - #times + i
     if math.type(n) ~= "integer" or n < 1 then
-      blame("tile: times are whole numbers from 1, not " .. tostring(n))
+      blame("tile: times are whole numbers from 1, not " .. brief(n))
     end
     local all = {}
     for k = 1, n do all[k] = x end
@@ -157,7 +158,7 @@ end
 function M.unsqueeze(t, d)
   local most = t:dim() + 1
   if math.type(d) ~= "integer" or d == 0 or math.abs(d) > most then
-    blame(("unsqueeze: dimension %s of 1 to %d"):format(tostring(d), most))
+    blame(("unsqueeze: dimension %s of 1 to %d"):format(brief(d), most))
   end
   local shape = t:shape()
   table.insert(shape, d < 0 and most + 1 + d or d, 1)
@@ -193,7 +194,7 @@ local function bounds(part, d, n)
   local from, to = named(part, n)
   if math.type(from) ~= "integer" or math.type(to) ~= "integer" then
     blame(("dimension %d: an index, {} for all or {first, last}, not %s"):format(d,
-          type(part) == "table" and ("{%s,%s}"):format(from, to) or tostring(part)))
+          type(part) == "table" and ("{%s,%s}"):format(from, to) or brief(part)))
   end
   local a, b = from < 0 and n + 1 + from or from, to < 0 and n + 1 + to or to
   if a < 1 or b > n or b < a then

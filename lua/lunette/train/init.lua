@@ -1,6 +1,7 @@
 ---Training: losses on a tape, optimisers, a schedule, and a loop that keeps
 ---checkpoints, so that a run which is killed goes on as if nothing had happened,
 ---bit for bit.
+local blame = require "lunette.base.blame"
 local checkpoint = require "lunette.base.checkpoint"
 local core = require "lunette.core"
 local layers = require "lunette.layers"
@@ -25,12 +26,12 @@ function M.cross_entropy(logits, target)
     return (log_p * target):sum() * (-1 / n)
   end
   if #target ~= n then
-    error(("cross_entropy: %d classes for %d samples"):format(#target, n), 2)
+    blame(("cross_entropy: %d classes for %d samples"):format(#target, n))
   end
   local index = {}
   for i, id in ipairs(target) do
     if id < 0 or id >= k then
-      error(("cross_entropy: class %s is outside 0 .. %d"):format(id, k - 1), 2)
+      blame(("cross_entropy: class %s is outside 0 .. %d"):format(id, k - 1))
     end
     index[i] = { id + 1 }
   end

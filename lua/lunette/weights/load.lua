@@ -1,4 +1,5 @@
 ---lu.load: a network with its weights, from a safetensors file or a name.
+local blame = require "lunette.base.blame"
 local entry_of = require "lunette.weights.entry"
 local core = require "lunette.core"
 local json = require "lunette.base.json"
@@ -297,17 +298,17 @@ local function check_options(opts)
   local report = type(opts) == "table" and opts.sha256 and opts.family
   if opts == nil or report then return end
   if type(opts) ~= "table" then
-    error(("load: takes a name or a path, and options, got a %s too"):format(
-          type(opts)), 3)
+    blame(("load: takes a name or a path, and options, got a %s too"):format(
+          type(opts)))
   end
   for key in pairs(opts) do
     if key ~= "side" and key ~= "input" and key ~= "slide" then
-      error(("load: no option '%s'%s; what a network is stands in its file"):format(
+      blame(("load: no option '%s'%s; what a network is stands in its file"):format(
             tostring(key), require("lunette.base.suggest").after(tostring(key),
-            { "side", "input", "slide" })), 3)
+            { "side", "input", "slide" })))
     end
   end
-  if not (opts.side or opts.input) then error("load: slide needs side or input", 3) end
+  if not (opts.side or opts.input) then blame("load: slide needs side or input") end
 end
 
 
@@ -330,7 +331,7 @@ end
 ---@return lunette.Net? net, string? message
 function M.load(what, opts)
   if type(what) ~= "string" then
-    error(("load: expected a name or a path, got %s"):format(type(what)), 2)
+    blame(("load: expected a name or a path, got %s"):format(type(what)))
   end
   check_options(opts)
   if opts and opts.sha256 then opts = nil end -- the report of an import

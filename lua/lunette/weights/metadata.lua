@@ -1,5 +1,6 @@
 ---What a weights file says beside its tensors: the graph, what pictures go through,
 ---what the classes are called. All of it is text that anybody may have written.
+local blame = require "lunette.base.blame"
 local graphs = require "lunette.net.graph"
 local json = require "lunette.base.json"
 local preprocessing = require "lunette.picture.preprocessing"
@@ -16,7 +17,7 @@ local function read_preprocessing(text)
   if text:find "^%s*{" then spec = json.decode(text) end
   if not spec then return nil, "preprocessing is no JSON" end
   local ok, message = pcall(preprocessing.spec, spec)
-  if not ok then return nil, (message:gsub("^[^\n]-%.lua:%d+: ", "")) end
+  if not ok then return nil, blame.bare(message) end
   return spec
 end
 

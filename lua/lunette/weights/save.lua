@@ -1,4 +1,5 @@
 ---lu.save: a network and its weights in one file, from which lu.load makes it again.
+local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local metadata = require "lunette.weights.metadata"
 local nets = require "lunette.net"
@@ -21,7 +22,7 @@ local options = require "lunette.base.options"
 ---@return true? ok, string? message
 local function save(net, path, opts)
   if getmetatable(net) ~= nets.Net or type(path) ~= "string" then
-    error("save: expected a network and a path", 2)
+    blame("save: expected a network and a path")
   end
   opts = options.check("save", opts, { half = false, meta = {} })
   local list = {}

@@ -1,5 +1,6 @@
 ---A network for pictures of another size than its file says: its graph with another
 ---input, where that means the same, and a dense head slid over larger pictures.
+local blame = require "lunette.base.blame"
 local layers = require "lunette.layers"
 local nets = require "lunette.net"
 
@@ -127,7 +128,7 @@ end
 ---Why the changed graph makes no network of the same parameters, or nil.
 local function problem(old, graph)
   local ok, new, why = pcall(nets.new, graph)
-  if not ok then return tostring(new) end
+  if not ok then return blame.bare(new) end
   return new and obstacle(old, new) or not new and why or nil
 end
 
