@@ -33,8 +33,12 @@ local function expression(code, name)
   local f = load("return " .. bare, name, "t")
   if not f then return nil end
   local inside = bare:gsub(";%s*$", "")
-  return load(("return (function(...) return ... end)(%s\n)"):format(inside), name, "t")
-    or f
+  for _, stop in ipairs { ")", "\n)" } do -- the second one after a comment
+    local whole = load("return (function(...) return ... end)(" .. inside .. stop, name,
+                       "t")
+    if whole then return whole end
+  end
+  return f
 end
 
 

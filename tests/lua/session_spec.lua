@@ -1,0 +1,276 @@
+-- What a session tells: values lost beside nil, names that mean nothing, where an error
+-- came from, what it comes to as a script; and that misuse is blamed on the user's
+-- line.
+local core = require "lunette.core"
+local lu = require "lunette"
+local t = dofile "tests/lua/support.lua"
+
+local folder, done = t.folder()
+teardown(done)
+
+
+---What a session on a pipe prints; errors too.
+local function session(input, arguments)
+  t.spit(folder .. "/input", input)
+  local code, text = t.shell(("cd '%s' && LUNETTE_GRAPHICS=off '%s/lunette' %s < input")
+    :format(folder, t.root(), arguments or ""))
+  return text, code
+end
+
+
+---What a script says when it fails, and its exit code.
+local function script(text)
+  t.spit(folder .. "/mine.lua", text)
+  local code, said = t.program("mine.lua", folder)
+  return said, code
+end
+
+
+describe("a session", function()
+  it("says the message that came beside a nil", function()
+    assert.matches("net is nil: .*nosuch", (session "net = lu.load 'nosuch'\n"))
+    assert.matches("a.b is nil: gone",
+                   (session "a = {}\na.b = (function() return nil, 'gone' end)()\n"))
+    assert.equal("", (session "x = nil\ny = 5\nlocal z = 'text'\n"))
+    assert.equal("2\t3\n", (session "x = 2; y = 3\nprint(x, y)\n"))
+  end)
+
+  it("keeps lines and values of assignments", function()
+    local text = session "x =\n  nope.y\n"
+    assert.matches("2 |   nope.y", text)
+    assert.equal("7\n", (session "local x = (function() return 7, 8 end)()\nx\n"))
+    assert.equal("3\n4\n", (session "(function() return 3, 4 end)() -- two of them\n"))
+  end)
+
+  for typed, hint in pairs {
+    ["net.block1_conv11"] = "net %(a net%) has no 'block1_conv11'; did you mean 'blo",
+    ["run.block1_cnv1"] = "run %(a run%) has no 'block1_cnv1'; did you mean 'block1_co",
+    ["lu.salency"] = "lu has no 'salency'; did you mean 'saliency'",
+    ["lu.salency(run)"] = "lu has no 'salency'; did you mean 'saliency'",
+    ["lu.score.uint(1)"] = "lu.score has no 'uint'; did you mean 'unit'",
+    ["run.images:shpae()"] = "run.images %(a tensor%) has no 'shpae'; did you mean 's",
+    ["net.block1_conv1.weigt:size()"] = "has no 'weigt'; did you mean 'weight'",
+    ["gradcam(run)"] = "did you mean 'lu.gradcam'",
+    ["saliensy(run)"] = "did you mean 'lu.saliency'",
+    ["run.images[{ 1, 5 }]"] = "5",
+  } do
+    it("suggests for " .. typed, function()
+      local said = session("net = lu.load 'glyphs'\nrun = net:run(lu.zeros(1, 3, 224, "
+        .. "224))\n" .. typed .. "\n")
+      assert.matches(hint, said)
+    end)
+  end
+
+  it("prints where the last error came from", function()
+    local text = session "function f() error 'deep' end\nf()\ntraceback()\n"
+    assert.matches("stack traceback", text)
+    assert.matches("in%[1%]:1: in function 'f'", text)
+  end)
+
+  it("names the line of a call that is the whole input", function()
+    local text = session "lu.score.of({})\n"
+    assert.equal("lunette: score: no class", text:sub(1, 24))
+  end)
+
+  it("becomes a script that runs and writes pictures", function()
+    local text = session [[
+local net = lu.load "glyphs"
+x = net:images(lu.glyphs.default_images(1).images)
+run = net:run(x);
+run:top(1)[1][1].name
+lu.nothing()
+_ .. "!"
+show(lu.gradcam(run))
+help "gradcam"
+for i = 1, 2 do
+  print("line", i)
+end
+save "exp.lua"
+]]
+    assert.matches("wrote exp.lua", text)
+    local saved = t.read(folder .. "/exp.lua")
+    assert.is_nil(saved:find("nothing", 1, true))
+    assert.is_nil(saved:find("help", 1, true))
+    local code, said = t.program("exp.lua", folder)
+    assert.equal(0, code, said)
+    local name = said:match "^(%w+)\n"
+    assert.equal(("%s\n%s!\nwrote exp-1.png\nline\t1\nline\t2\n"):format(name, name),
+                 said)
+    assert.truthy(lu.image.load(folder .. "/exp-1.png"))
+  end)
+
+  it("refuses to be saved as what is no script", function()
+    assert.matches("ends in .lua", (session "x = 1\nsave 'x.png'\n"))
+    assert.matches("nothing was typed", (session "save 'x.lua'\n"))
+  end)
+
+  it("helps with kinds, nodes, recipes, the library", function()
+    local text = session 'help "kinds"\nhelp "node"\nhelp "recipes"\nhelp(lu)\n'
+      .. session 'help "conv2d"\n'
+    for _, words in ipairs { "conv2d +filters, kernel %(bias", "node:backward%(dy",
+                             "copies", "lu.features.dead", "lu.gradcam ",
+                             'as a layer: { "NAME", "conv2d"' } do
+      assert.matches(words, text)
+    end
+  end)
+end)
+
+
+describe("a script", function()
+  it("is told what a name may have meant", function()
+    local said, code = script "local lu = require 'lunette'\nlocal x = lu.ones(2)\n"
+    assert.equal(0, code, said)
+    said = script "local lu = require 'lunette'\nlocal x = lu.ones(2)\nx:shpae()\n"
+    assert.matches("mine.lua:3: .*did you mean 'shape'", said)
+    said = script "local lu = require 'lunette'\nprint(lu.salency(1))\n"
+    assert.matches("mine.lua:2: .*did you mean 'saliency'", said)
+  end)
+end)
+
+
+-- Forty mistakes: what is said of each, at the script's own line.
+local mistakes = {
+  { "lu.saliency(net, 'hen.jpg')", "got string; net:images makes one" },
+  { "lu.saliency('hen.jpg')", "a network and its input, or a run, got string" },
+  { "lu.saliency(lu.load 'nosuch', x)", "assert%(lu.load" },
+  { "lu.saliency(net, net:images { 'no.jpg' })", "no.jpg.*assert%(net:images" },
+  { "net:run(x[1])", "wants a tensor %(N,3,224,224%), got %(3,224,224%)" },
+  { "net:run(x[1], { height = 3 })", "wants a tensor %(N,3,224,224%)" },
+  { "net.run(x)", "call it with a colon, net:run" },
+  { "net.images { 'a.png' }", "call it with a colon" },
+  { "run.top(5)", "called with a colon, as in run:top" },
+  { "net:run(x, { modifers = {} })", "did you mean 'modifiers'" },
+  { "lu.saliency(run, { dialect = 'keras-vis' })", "did you mean 'tf%-keras%-vis'" },
+  { "lu.saliency(run, { smooth_samples = 0.5 })", "a whole number from 0 on, got 0.5" },
+  { "lu.saliency(run, { smooth_samples = 2, smooth_noise = -1 })", "0 on, got %-1" },
+  { "lu.saliency(run, { samples = 3 })", "unknown option 'samples'" },
+  { "lu.gradcam(run, { layer = 'block5_conv4' })", "did you mean 'block5_conv" },
+  { "lu.gradcam(run, { layer = 'flatten' })", "no height and width; choose" },
+  { "lu.gradcam(run, { score = 'dsic' })", "did you mean 'disc'" },
+  { "lu.gradcam(run, { score = true })", "a score or a function, got boolean" },
+  { "lu.gradcam(run, { score = 999 })", "999" },
+  { "lu.gradcam(run, { score = lu.score })", "an id or a name, or a list" },
+  { "lu.gradcam(run, { score = lu.score.unit })", "call it" },
+  { "lu.gradcam(run, { modifiers = lu.modifiers })", "a list" },
+  { "lu.gradcam(run, { modifiers = { 'Guided' } })", "did you mean 'guided'" },
+  { "lu.saliency(run, { modifiers = { 'guided_backprop' } })", "did you mean 'guided" },
+  { "lu.activation(run, { layer = 'block5_conv3', channel = 0 })", "channels 1 .. 64" },
+  { "x[0] = 1", "outside 1 .. 2" }, { "x[0] + 1", "outside 1 .. 2" },
+  { "lu.zeros(2, 3) + lu.zeros(4, 5)", "%(2, 3%).*%(4, 5%)", true },
+  { "lu.ones(3):view(2, 2)", "" }, { "lu.ones(3):sum(5)", "must be %-1 to 1" },
+  { "lu.normal(4, 3, 'x')", "the shape comes first" },
+  { "lu.canvas { colums = 3 }", "did you mean 'columns'" },
+  { "lu.canvas { columns = 1 }:row('a', x)", "2 cells, the canvas 1 columns" },
+  { "lu.canvas():row('a', x, { kind = 'pictures' })", "" },
+  { "lu.canvas():save 'x.gif'", "png, .jpg", true },
+  { "net:images { { 'a.png' } }", "picture 1 of the list is a table" },
+  { "lu.metrics.energy(lu.ones(1, 2, 2))", "mask" },
+  { "lu.lrp(run, { composite = 'epsilon_pls' })", "did you mean 'epsilon_plus'" },
+  { "lu.features.patches(net, 'block9', x.pictures)", "not found" },
+  { "lu.show(lu.score)", "cannot draw" },
+  { "lu.show(net.flatten)", "has no kernels" },
+  { "local r = net:run(x) r:release() lu.saliency(r)", "was released" },
+  { "lu.activation_maximization(net, {})", "no score; give" },
+  { "lu.image.animate('x.png', { lu.ones(3, 4, 4) })", "written as .gif", true },
+}
+
+
+describe("a mistake is told at the user's line:", function()
+  local net = assert(lu.load "glyphs")
+  local x = assert(net:images(lu.glyphs.default_images(2).images))
+  local names = setmetatable({ net = net, x = x, run = net:run(x) }, { __index = _G })
+  names.lu = lu
+
+  for _, m in ipairs(mistakes) do
+    it(m[1], function()
+      local form = "\n\nlocal a, b = %s\nreturn a, b"
+      local f = load(form:format(m[1]), "@mine.lua", "t", names)
+        or assert(load("\n\n" .. m[1], "@mine.lua", "t", names))
+      local result
+      local _ = t.warnings(function() result = table.pack(pcall(f)) end)
+      if m[3] and result[1] then -- routine failures give nil, message
+        assert.is_nil(result[2])
+        return assert.matches(m[2], result[3])
+      end
+      assert.is_false(result[1], "no error")
+      assert.matches("^mine.lua:3: ", result[2])
+      assert.matches(m[2], result[2])
+    end)
+  end
+end)
+
+
+describe("units", function()
+  it("that answer to no picture are found", function()
+    local net = t.net()
+    net.params["conv1.bias"]:fill_(0)
+    net.params["conv1.weight"][4] = net.params["conv1.weight"][4] * 0
+    net.params["conv1.bias"][4] = -1
+    local pictures = {}
+    for i = 1, 3 do pictures[i] = core.uniform(i, 0, 3, 12, 12) * 255 end
+    local dead, most = lu.features.dead(net, "conv1", pictures, { batch = 2 })
+    local run = net:run(assert(net:images(pictures)))
+    local want = run:activation("conv1"):max { dims = { 1, 3, 4 } }:view(6)
+    assert.is_true(t.same(want, most))
+    local expected = {}
+    for k = 1, 6 do
+      if want[k] <= 0 then expected[#expected + 1] = k end
+    end
+    assert.same(expected, dead)
+    assert.equal(4, dead[#dead] and 4)
+    assert.equal(6, #lu.features.dead(net, "conv1", pictures, { above = 1e9 }))
+  end)
+end)
+
+
+describe("show", function()
+  local tiles_of = require "lunette.picture.tiles"
+
+  local function tiles(x)
+    local list = {}
+    tiles_of.add(list, x, 256)
+    return list
+  end
+
+  it("draws kernels in the network's colours, numbered", function()
+    local arch = { input = { 3, 8, 8 }, preprocessing = "caffe",
+                   layers = { { "conv", "conv2d", filters = 5, kernel = 3 } } }
+    local net = assert(lu.net(arch)):init(1)
+    local w = net.conv.weight
+    assert.is_true(w:shares(net.params["conv.weight"]))
+    w:fill_(0)
+    w[2][1]:fill_(1) -- the first channel of caffe's networks is blue
+    local list = tiles(net.conv)
+    assert.equal(5, #list)
+    assert.equal("filters", list.what)
+    assert.equal(2, list[2].label)
+    assert.same({ 0, 0, 255 }, { list[2].image:get(1, 1) })
+    arch.preprocessing = "torch"
+    net = assert(lu.net(arch)):init(1)
+    net.conv.weight:fill_(0)
+    net.conv.weight[2][1]:fill_(1)
+    assert.same({ 255, 0, 0 }, { tiles(net.conv)[2].image:get(1, 1) })
+    assert.equal(5, net.conv.bias:size())
+    assert.is_nil(net.conv.nothing)
+  end)
+
+  it("draws other kernels a row a filter, and says how many of how many", function()
+    local net = t.net()
+    local list = tiles(net.conv2)
+    assert.equal(48, #list)
+    assert.equal(6, list.columns)
+    assert.matches("1 .. 8 of 8.*1 .. 6 of 6", list.note)
+    assert.matches("no kernels", t.message(tiles, net.relu1))
+    assert.matches("no weights yet", t.message(tiles, assert(lu.net(net.graph)).conv1))
+  end)
+
+  it("writes files numbered one by one for scripts", function()
+    local shows = lu.show_into(folder .. "/shown")
+    shows(lu.uniform(8, 8))
+    shows(lu.uniform(2, 8, 8), { columns = 1 })
+    shows(lu.uniform(8, 8), folder .. "/named.png")
+    for _, name in ipairs { "shown-1", "shown-2", "named" } do
+      assert.truthy(core.image.load(("%s/%s.png"):format(folder, name)), name)
+    end
+  end)
+end)
