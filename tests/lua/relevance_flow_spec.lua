@@ -308,7 +308,8 @@ describe("transformers", function()
   for _, name in ipairs { "attn_lrp", "cp_lrp" } do
     it(name .. " is the modified gradient times the values", function()
       local twin = of_gradient(name == "cp_lrp")
-      for _, at in ipairs { "input", "Add", "/blocks/blocks.1/Add_1", "blocks.2.norm1" } do
+      local places = { "input", "Add", "/blocks/blocks.1/Add_1", "blocks.2.norm1" }
+      for _, at in ipairs(places) do
         local got = lu.relevance.at(run, { scores = { 1, 4 }, at = at, composite = name,
                                            from = "logit", exact = true })
         local g = run:gradient { scores = { 1, 4 }, wrt = at, exact = true,

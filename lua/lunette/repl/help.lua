@@ -182,11 +182,19 @@ function M.entry_of(x)
 end
 
 
+---Is an exported value a part of the library with a header of its own?
+local function is_module(x)
+  local module = type(x.value) == "table" and module_of(x.name)
+  return module and docs.all().modules[module] ~= nil
+end
+
+
 ---Page of a function or of another exported value.
 local function export_page(x)
   local op = (x.name:find "^tensor:" or x.name:find "^core%.ops")
     and operator_page(x.short)
   if op then return op end
+  if is_module(x) then return M.module_page(x.name, x.value) end
   local e = M.entry_of(x)
   if e then return M.page(e, x.name) end
   if type(x.value) == "table" then return M.module_page(x.name, x.value) end
@@ -195,8 +203,14 @@ end
 
 
 local function first_sentence(text)
-  local flat = text:gsub("%s+", " ")
-  return flat:match "^(.-%.)%s" or flat
+  local flat, at = text:gsub("%s+", " "), 1
+  while true do
+    local _, stop = flat:find("%.%s", at)
+    if not stop then return flat end
+    -- "Zhang et al. 2016" goes on
+    if not flat:sub(1, stop):find "et al%.%s$" then return flat:sub(1, stop - 1) end
+    at = stop + 1
+  end
 end
 
 
@@ -325,7 +339,8 @@ end
 ---@param x any   a name, a function, a layer, a network, a run ...
 ---@return string? text, string? message
 function M.text(x)
-  if x == nil then return M.overview end
+  if x == nil then return topics.overview end
+  if rawequal(x, package.loaded.lunette) then return M.module_page("lu", x) end
   x = docs.real(x)
   if type(x) == "string" then
     local page = by_name(x)
@@ -343,29 +358,6 @@ function M.text(x)
   if e then return M.page(e) end
   return nil, "there is no help about this " .. type(x)
 end
-
-
-M.overview = [[
-Lunette explains what a convolutional network looked at.
-
-  net = lu.load "glyphs"             a network (comes with Lunette); or a file
-  net                                its layers
-  net.block2_conv1                   one layer; TAB completes names
-  x = net:images { "picture.png" }   pictures, as the network wants them
-  run = net:run(x)                   one forward pass: prints the top classes
-  run.block2_conv1                   what a layer put out
-  show(run.block2_conv1)             drawn, a tile a channel
-  map = lu.gradcam(run)              an explanation; show(map), show(map, "map.png")
-  run:stats()  run:compare(other)    layer by layer
-
-  help(x)  help "gradcam"  ?gradcam  about a function, a layer, a topic
-  apropos "cam"                      names and texts with that word
-  help "kinds"  help "node"          layers' fields; what a backward rule is given
-  net.block1_conv1.weight            a parameter; show(net.block1_conv1): the kernels
-  save "exp.lua"                     this session as a script; traceback()
-  $ ls                               a command of the shell
-  _  _1 .. _9                        the last results; `;` at the end: silent
-Ctrl-C stops a computation, Ctrl-D leaves.]]
 
 
 ---Names and first sentences in which a word occurs.

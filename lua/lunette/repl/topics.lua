@@ -6,6 +6,30 @@ local docs = require "lunette.repl.docs"
 local M = {}
 
 
+---How to begin.
+M.overview = [[
+Lunette explains what a convolutional network looked at.
+
+  net = lu.load "glyphs"             a network (comes with Lunette); or a file
+  net                                its layers
+  net.block2_conv1                   one layer; TAB completes names
+  x = net:images { "picture.png" }   pictures, as the network wants them
+  run = net:run(x)                   one forward pass: prints the top classes
+  run.block2_conv1                   what a layer put out
+  show(run.block2_conv1)             drawn, a tile a channel
+  map = lu.gradcam(run)              an explanation; show(map), show(map, "map.png")
+  run:stats()  run:compare(other)    layer by layer
+
+  help(x)  help "gradcam"  ?gradcam  about a function, a layer, a topic
+  apropos "cam"                      names and texts with that word
+  help "kinds"  help "node"          layers' fields; what a backward rule is given
+  net.block1_conv1.weight            a parameter; show(net.block1_conv1): the kernels
+  save "exp.lua"                     this session as a script; traceback()
+  $ ls                               a command of the shell
+  _  _1 .. _9                        the last results; `;` at the end: silent
+Ctrl-C stops a computation, Ctrl-D leaves.]]
+
+
 local function kinds() return require("lunette.layers.kinds").kinds end
 
 
