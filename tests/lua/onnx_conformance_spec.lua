@@ -3,12 +3,10 @@
 -- inputs: every input but the first of floats is made an initializer. A network's
 -- values have a batch: a test's first dimension is that, or where the operator mixes
 -- it, a value like the others.
-local fold = require "lunette.weights.import.onnx.fold"
 local lu = require "lunette"
-local model = require "lunette.weights.import.onnx.model"
 local onnx = require "lunette.weights.import.onnx"
-local program = require "lunette.weights.import.program"
 local t = dofile "tests/lua/support.lua"
+local writer = dofile "tests/lua/onnx_writer.lua"
 
 local data = "/usr/share/libonnx-testdata/data/"
 local names = t.shared .. "/models/onnx/CONFORMANCE.txt"
@@ -117,15 +115,6 @@ local function set(name, kind)
 end
 
 
-local function lines_of(file)
-  local lines = assert(program.run { "list", file })
-  for _, f in ipairs(lines) do
-    for i = 2, #f do f[i] = program.unescape(f[i]) end
-  end
-  return lines
-end
-
-
 ---Names of the graph's inputs that are no initializers.
 local function inputs_of(bytes)
   local own, list = {}, {}
@@ -187,14 +176,6 @@ local function flat(x)
 end
 
 
----A parameter's numbers, in the order that the network wants.
-local function numbers_of(p, m)
-  if p.data then return p.data end
-  local c = fold.make(p.view, assert(model.values(m, p.source.index), "not listed"))
-  return fold.transpose(c, p.perm).data
-end
-
-
 ---Every output of the file, computed or known.
 local function check_outputs(run, known, outputs, wants)
   local at, net = 0, run.net
@@ -213,11 +194,7 @@ end
 
 ---Runs the file with its first dimension as the batch, or as a value.
 local function run_as(mode, lines, live, wants)
-  local arch, params, m = onnx.read(lines, { tensor = mode })
-  local net = assert(lu.net((assert(arch, params)))):init(1)
-  for _, p in ipairs(params) do
-    net.params[p.name] = lu.tensor(numbers_of(p, m)):reshape(table.unpack(p.shape))
-  end
+  local net, m = writer.net(lines, { tensor = mode })
   local batch = mode == "whole" and 1 or live.shape[1]
   local x = lu.tensor(live.data):view(batch, table.unpack(net.input))
   check_outputs(net:run(x), onnx.constants(lines, { tensor = mode }), m.outputs, wants)
@@ -242,13 +219,13 @@ end
 local function check(name)
   local path, wants, why = folder .. "/model.onnx", {}, {}
   local live = prepared(name, path)
-  local lines = lines_of(path)
+  local lines = writer.lines(path)
   for i, pb in ipairs(set(name, "output")) do wants[i] = tensor_of(pb) end
   for _, mode in ipairs { "batched", "whole", "known", "constant" } do
     local ok, message
     if mode == "constant" then
       prepared(name, path, true)
-      lines = lines_of(path)
+      lines = writer.lines(path)
     end
     if mode == "known" or mode == "constant" then
       ok, message = pcall(constants, lines, wants)

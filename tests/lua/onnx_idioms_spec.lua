@@ -5,9 +5,6 @@
 local core = require "lunette.core"
 local fold = require "lunette.weights.import.onnx.fold"
 local lu = require "lunette"
-local model = require "lunette.weights.import.onnx.model"
-local onnx = require "lunette.weights.import.onnx"
-local program = require "lunette.weights.import.program"
 local t = dofile "tests/lua/support.lua"
 local writer = dofile "tests/lua/onnx_writer.lua"
 
@@ -28,29 +25,12 @@ end
 local function scalar(v) return { {}, { v + 0.0 } } end
 
 
-local function lines_of(graph)
-  local path = folder .. "/twin.onnx"
-  writer.write(path, graph)
-  local lines = assert(program.run { "list", path })
-  for _, f in ipairs(lines) do
-    for i = 2, #f do f[i] = program.unescape(f[i]) end
-  end
-  return lines
-end
-
-
 ---The network of a graph, with its parameters.
 local function net_of(graph, without)
-  local arch, params, m = onnx.read(lines_of(graph), { without = without,
-    tensor = #graph.input[2] < 4 and "batched" or nil })
-  local net = assert(lu.net((assert(arch, params)))):init(1)
-  for _, p in ipairs(params) do
-    local c = p.data and fold.make({ #p.data }, p.data)
-      or fold.make(p.view, assert(model.values(m, p.source.index)))
-    local data = p.data and c.data or fold.transpose(c, p.perm).data
-    net.params[p.name] = lu.tensor(data):reshape(table.unpack(p.shape))
-  end
-  return net
+  local path = folder .. "/twin.onnx"
+  writer.write(path, graph)
+  return (writer.net(writer.lines(path), { without = without,
+    tensor = #graph.input[2] < 4 and "batched" or nil }))
 end
 
 

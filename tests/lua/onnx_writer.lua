@@ -5,7 +5,14 @@
 --     nodes = { { "Conv", { "x", "w" }, "y", { strides = { 1, 1 } },
 --                 name = "/c/Conv" } },
 --     outputs = { "y" } })
--- Attributes: whole numbers, lists of them, text, and writer.float(v).
+-- Attributes: whole numbers, lists of them, text, and writer.float(v). And reads them:
+--   local net = writer.net(writer.lines(path), { without = { all = true } })
+local fold = require "lunette.weights.import.onnx.fold"
+local lu = require "lunette"
+local model = require "lunette.weights.import.onnx.model"
+local onnx = require "lunette.weights.import.onnx"
+local program = require "lunette.weights.import.program"
+
 local M = {}
 
 
@@ -90,6 +97,37 @@ function M.write(path, m)
   local f <close> = assert(io.open(path, "wb"))
   f:write(whole(1, 8), bytes(7, graph),
           bytes(8, bytes(1, "") .. whole(2, m.opset or 13)))
+end
+
+
+---What lunette-import lists of a file, as the importer takes it.
+function M.lines(path)
+  local lines = assert(program.run { "list", path })
+  for _, f in ipairs(lines) do
+    for i = 2, #f do f[i] = program.unescape(f[i]) end
+  end
+  return lines
+end
+
+
+---A parameter's numbers, in the order that the network wants.
+local function numbers_of(p, m)
+  if p.data then return p.data end
+  local c = fold.make(p.view, assert(model.values(m, p.source.index), "not listed"))
+  return fold.transpose(c, p.perm).data
+end
+
+
+---The network of a listing, with its parameters, and what else was read.
+---@param opts? table   of the importer
+---@return lunette.Net net, table model
+function M.net(lines, opts)
+  local arch, params, m = onnx.read(lines, opts)
+  local net = assert(lu.net((assert(arch, params)))):init(1)
+  for _, p in ipairs(params) do
+    net.params[p.name] = lu.tensor(numbers_of(p, m)):reshape(table.unpack(p.shape))
+  end
+  return net, m
 end
 
 return M

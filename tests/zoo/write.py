@@ -73,4 +73,5 @@ def main(folder, names):
         print(name, count, flush=True)
 
 
-main(sys.argv[1], sys.argv[2:])
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])
