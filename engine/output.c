@@ -316,6 +316,19 @@ static int place_all(lun_output *const *set, int n, lun_err *err) {
   return status;
 }
 
+void lun_output_tensor(lun_output *out, const lun_tensor *t, lun_dtype dtype) {
+  uint16_t half[1024];
+  if (dtype != LUN_F16) {
+    lun_output_put(out, t->data, sizeof(float) * (size_t)t->size);
+    return;
+  }
+  for (int64_t i = 0; i < t->size; i += 1024) {
+    int n = t->size - i < 1024 ? (int)(t->size - i) : 1024;
+    for (int k = 0; k < n; k++) half[k] = lun_float_to_half(t->data[i + k]);
+    lun_output_put(out, half, 2 * (size_t)n);
+  }
+}
+
 int lun_output_commit(lun_output *const *set, int n, lun_err *err) {
   LUN_TRY(each(set, n, finish, err));
   return place_all(set, n, err);

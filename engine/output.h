@@ -19,6 +19,8 @@ int lun_output_open(lun_output **out, const char *path, size_t buffer,
                     lun_err *err);
 /* Appends n bytes.  A failure is kept until lun_output_commit tells it. */
 void lun_output_put(lun_output *out, const void *bytes, size_t n);
+/* Appends a tensor's values, as float32 or, with LUN_F16, as float16. */
+void lun_output_tensor(lun_output *out, const lun_tensor *t, lun_dtype dtype);
 /* Puts every file of a set in its place, after all are whole and synced; where
 ** one cannot be, none is: old files come back, new names go.  (Only SIGKILL or
 ** a power cut between the renames themselves leaves some old files beside new

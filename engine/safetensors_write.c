@@ -69,19 +69,6 @@ static char *header_text(int n, const char *const *names,
   return text;
 }
 
-static void put_values(lun_output *out, const lun_tensor *t, lun_dtype dtype) {
-  uint16_t half[1024];
-  if (dtype != LUN_F16) {
-    lun_output_put(out, t->data, sizeof(float) * (size_t)t->size);
-    return;
-  }
-  for (int64_t i = 0; i < t->size; i += 1024) {
-    int n = t->size - i < 1024 ? (int)(t->size - i) : 1024;
-    for (int k = 0; k < n; k++) half[k] = lun_float_to_half(t->data[i + k]);
-    lun_output_put(out, half, 2 * (size_t)n);
-  }
-}
-
 /* Header padded with spaces so that the values start on a cache line. */
 static void put_header(lun_output *out, const char *text) {
   size_t n = strlen(text), padded = (n + 8 + 63) / 64 * 64 - 8;
@@ -106,7 +93,7 @@ int lun_weights_write(const char *path, int n, const char *const *names,
   status = lun_output_open(&out, path, OUT_BUFFER, err);
   if (status == LUN_OK) {
     put_header(out, text);
-    for (int i = 0; i < n; i++) put_values(out, tensors[i], dtype);
+    for (int i = 0; i < n; i++) lun_output_tensor(out, tensors[i], dtype);
     status = lun_output_commit(&out, 1, err);
   }
   lun_output_free(out);

@@ -4,10 +4,10 @@ local lfs = require "lfs"
 
 -- From the bottom to the top: a folder knows itself and those before it. Folders of
 -- one list know nothing of each other.
-local lua_folders = { "base", "tensors", "picture", "layers",
+local lua_folders = { "base", "tensors", "trace", "picture", "layers",
                       { "score", "modifiers" }, "net", "models", "weights", "explain",
-                      "methods", "metrics", "train", "features", "glyphs", "commands",
-                      "", "repl" }
+                      "methods", "onnx", "metrics", "train", "features", "glyphs",
+                      "commands", "", "repl" }
 local c_folders = { "engine/kernels", "engine", "engine/ops",
                     { "engine/picture", "engine/import" }, "engine/bind" }
 

@@ -85,6 +85,9 @@ int64_t lunL_offset(lua_State *L, const lun_tensor *t, int arg);
 /* Reads a shape: numbers from arg on, or one list at arg. Returns ndim. */
 int lunL_checkshape(lua_State *L, int arg, int64_t *dim);
 
+/* Pushes an operator's attributes by name; those that are not set are left out. */
+int lunL_pushattrs(lua_State *L, const lun_op *op, const double *attr);
+
 /* Collects garbage when the core's soft limit is crossed. */
 void lunL_reserve(lua_State *L, size_t bytes);
 /* An interruption is about to be raised: interrupt.c's part of lunL_raise. */
@@ -105,6 +108,7 @@ int lunL_open_tensor(lua_State *L);  /* core.methods */
 int lunL_open_make(lua_State *L);    /* core.tensor, core.zeros ... */
 int lunL_open_order(lua_State *L);   /* core.argmax, core.argsort */
 int lunL_open_ops(lua_State *L);     /* core.ops, and methods of tensors */
+int lunL_open_op_info(lua_State *L); /* core.op_info */
 int lunL_open_algebra(lua_State *L); /* decompositions */
 int lunL_open_inplace(lua_State *L); /* methods that change in place */
 int lunL_open_tape(lua_State *L);

@@ -149,6 +149,7 @@ int luaopen_lunette_core(lua_State *L) {
   lunL_open_make(L);
   lunL_open_order(L);
   lunL_open_ops(L);
+  lunL_open_op_info(L);
   lunL_open_algebra(L);
   lunL_open_inplace(L);
   lunL_open_tape(L);

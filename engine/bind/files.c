@@ -34,36 +34,65 @@ static outputs *new_set(lua_State *L, int n) {
   return set;
 }
 
-/* A text without a NUL at {..., [k] = } of the table on top; stays pushed. */
-static const char *part(lua_State *L, int at, int k, size_t *n) {
-  if (lua_rawgeti(L, at, k) != LUA_TSTRING)
-    luaL_argerror(L, 1, "a list of {path, bytes} expected");
-  return lua_tolstring(L, -1, n);
+static int refuse(lua_State *L) {
+  return luaL_argerror(L, 1, "a list of {path, bytes} expected");
 }
 
-/* Opens and fills output i; both strings stay on the stack meanwhile. */
+/* Appends the tensor on top of the stack. */
+static void put_tensor(lua_State *L, lun_output *out, lun_dtype dtype) {
+  lun_output_tensor(out, lunL_checktensor(L, lua_gettop(L)), dtype);
+}
+
+/* Appends what is on top of the stack: a text, a tensor, which is float32, or
+** {half = tensor}, which becomes float16. */
+static void put_part(lua_State *L, lun_output *out) {
+  size_t n;
+  const char *bytes;
+  if (lua_type(L, -1) == LUA_TSTRING) {
+    bytes = lua_tolstring(L, -1, &n);
+    lun_output_put(out, bytes, n);
+  } else if (lunL_testbox(L, -1)) {
+    put_tensor(L, out, LUN_F32);
+  } else if (lua_istable(L, -1) &&
+             lua_getfield(L, -1, "half") == LUA_TUSERDATA) {
+    put_tensor(L, out, LUN_F16);
+    lua_pop(L, 1);
+  } else {
+    refuse(L);
+  }
+}
+
+/* Opens and fills output i; its path and bytes stay on the stack meanwhile. */
 static int put(lua_State *L, outputs *set, int i, lun_err *err) {
-  size_t length, n;
-  const char *path, *bytes;
-  if (lua_rawgeti(L, 1, i + 1) != LUA_TTABLE)
-    return luaL_argerror(L, 1, "a list of {path, bytes} expected");
-  path = part(L, lua_gettop(L), 1, &length);
-  bytes = part(L, lua_gettop(L) - 1, 2, &n);
+  size_t length;
+  const char *path;
+  int list;
+  if (lua_rawgeti(L, 1, i + 1) != LUA_TTABLE) return refuse(L);
+  if (lua_rawgeti(L, -1, 1) != LUA_TSTRING) return refuse(L);
+  path = lua_tolstring(L, -1, &length);
   if (strlen(path) != length)
     return lun_fail(err, LUN_EARG, "path '%s' has a NUL character", path);
+  list = lua_rawgeti(L, -2, 2) == LUA_TTABLE;
+  if (!list && lua_type(L, -1) != LUA_TSTRING) return refuse(L);
   LUN_TRY(lun_output_open(&set->out[i], path, 0, err));
-  lun_output_put(set->out[i], bytes, n);
-  lua_pop(L, 3);
+  if (!list) put_part(L, set->out[i]);
+  for (int k = 1; list && lua_rawgeti(L, -1, k) != LUA_TNIL; k++) {
+    put_part(L, set->out[i]);
+    lua_pop(L, 1);
+  }
+  lua_settop(L, 2); /* the list, and the set */
   return LUN_OK;
 }
 
 /* core.write_files{{path, bytes}, ...} -> true, or nil and a message: all are
-** written whole, or none */
+** written whole, or none.  The bytes are a text, or a list of texts and tensors
+** (put_part). */
 static int write_files(lua_State *L) {
   lun_err err;
   outputs *set;
   int n, status = LUN_OK;
   luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
   n = (int)lua_rawlen(L, 1);
   luaL_argcheck(L, n <= 1000, 1, "more than 1000 files");
   set = new_set(L, n);

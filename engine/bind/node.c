@@ -59,26 +59,6 @@ int lunL_pushvalue(lua_State *L, const lunL_node *b, int id,
   return 1;
 }
 
-/* Attributes as a table by name. */
-static int push_attrs(lua_State *L, const lun_node *n) {
-  lua_newtable(L);
-  for (const lun_attrdef *a = n->op->attrs; a && a->name; a++) {
-    if (a->words) {
-      lua_pushstring(L, a->words[(int)n->attr[a->at]]);
-    } else if (a->count == 1) {
-      lua_pushnumber(L, n->attr[a->at]);
-    } else {
-      lua_newtable(L);
-      for (int i = 0; i < a->count && n->attr[a->at + i] > LUN_UNSET; i++) {
-        lua_pushnumber(L, n->attr[a->at + i]);
-        lua_seti(L, -2, i + 1);
-      }
-    }
-    lua_setfield(L, -2, a->name);
-  }
-  return 1;
-}
-
 static int push_inputs(lua_State *L, const lunL_node *b, const lun_node *n) {
   lua_newtable(L);
   for (int i = 0; i < n->nin; i++) {
@@ -108,7 +88,7 @@ static int index_operator(lua_State *L, const lunL_node *b, const lun_node *n,
   if (strcmp(key, "input_shape") == 0)
     return push_shape(L, n->in[0], b->copies);
   if (strcmp(key, "inputs") == 0) return push_inputs(L, b, n);
-  if (strcmp(key, "attrs") == 0) return push_attrs(L, n);
+  if (strcmp(key, "attrs") == 0) return lunL_pushattrs(L, n->op, n->attr);
   if (strcmp(key, "forward") == 0)
     return lua_pushcfunction(L, lunL_node_forward), 1;
   if (strcmp(key, "backward") == 0)

@@ -18,7 +18,8 @@ typedef struct call {
   int arg[LUN_MAXIN]; /* stack index of every input; 0: left out */
   int nin;
   double attr[LUN_MAXATTR];
-  int name; /* stack slot of the layer's name, or of nil */
+  int name;   /* stack slot of the layer's name, or of nil */
+  int tracer; /* stack slot of who takes the call over (traced.lua), or 0 */
   unsigned flags;
 } call;
 
@@ -120,15 +121,27 @@ static void box_number(lua_State *L, int arg) {
   lua_replace(L, arg);
 }
 
+/* Is the value a tracing tensor?  Pushes what takes calls with it over, if so. */
+static int push_tracer(lua_State *L, int arg) {
+  return lua_type(L, arg) == LUA_TTABLE &&
+         luaL_getmetafield(L, arg, "__operator") != LUA_TNIL;
+}
+
+static int is_traced(lua_State *L, const call *c, int arg) {
+  if (!c->tracer || !push_tracer(L, arg)) return 0;
+  lua_pop(L, 1);
+  return 1;
+}
+
 /* Inputs from the stack; returns the first argument after them. */
 static int take_inputs(lua_State *L, call *c, int top) {
   int arg = 1;
   for (; arg <= top && c->nin < c->op->max_in; arg++) {
-    if (c->nin < c->op->min_in && lua_type(L, arg) == LUA_TNUMBER)
-      box_number(L, arg);
+    int number = c->nin < c->op->min_in && lua_type(L, arg) == LUA_TNUMBER;
+    if (number && !c->tracer) box_number(L, arg);
     if (lua_isnil(L, arg) && c->nin >= c->op->min_in)
       c->arg[c->nin++] = 0;
-    else if (lunL_testbox(L, arg))
+    else if (lunL_testbox(L, arg) || number || is_traced(L, c, arg))
       c->arg[c->nin++] = arg;
     else
       break;
@@ -189,6 +202,32 @@ static int compute(lua_State *L, const call *c, lunL_tensor *b, lun_err *err) {
   return LUN_OK;
 }
 
+/* Finds the tracing tensor among the operands, if there is one. */
+static void find_tracer(lua_State *L, call *c, int top) {
+  for (int arg = 1; arg <= top && arg <= c->op->max_in && !c->tracer; arg++)
+    if (push_tracer(L, arg)) c->tracer = lua_gettop(L);
+}
+
+/* tracer(operator, inputs, attributes, name) -> what it answers.  Numbers are
+** inputs as they are, one that is left out is false. */
+static int trace(lua_State *L, const call *c) {
+  luaL_checkstack(L, 8, "a traced call");
+  lua_pushvalue(L, c->tracer);
+  lua_pushstring(L, c->op->name);
+  lua_createtable(L, c->nin, 0);
+  for (int i = 0; i < c->nin; i++) {
+    if (c->arg[i])
+      lua_pushvalue(L, c->arg[i]);
+    else
+      lua_pushboolean(L, 0);
+    lua_rawseti(L, -2, i + 1);
+  }
+  lunL_pushattrs(L, c->op, c->attr);
+  lua_pushvalue(L, c->name);
+  lua_call(L, 4, 1);
+  return 1;
+}
+
 static int apply(lua_State *L) {
   call c;
   int top = lua_gettop(L), arg;
@@ -197,10 +236,12 @@ static int apply(lua_State *L) {
   int status;
   memset(&c, 0, sizeof c);
   c.op = lua_touserdata(L, lua_upvalueindex(1));
+  find_tracer(L, &c, top);
   arg = take_inputs(L, &c, top);
   lua_pushnil(L);
   c.name = lua_gettop(L);
   take_attrs(L, &c, arg, top);
+  if (c.tracer) return trace(L, &c);
   b = lunL_newtensor(L);
   lunL_reserve(L, 0);
   status = compute(L, &c, b, &err);
@@ -262,78 +303,6 @@ static int op_shape(lua_State *L) {
   return 1;
 }
 
-/* Pushes {attribute = {its words}} of the attributes that are words. */
-static void push_words(lua_State *L, const lun_op *op) {
-  lua_newtable(L);
-  for (const lun_attrdef *a = op->attrs; a && a->name; a++) {
-    if (!a->words) continue;
-    lua_newtable(L);
-    for (int i = 0; a->words[i]; i++) {
-      lua_pushstring(L, a->words[i]);
-      lua_seti(L, -2, i + 1);
-    }
-    lua_setfield(L, -2, a->name);
-  }
-}
-
-/* The parameters of a rule, in order: {{name, default} ...}. */
-static void push_parameters(lua_State *L, const lun_rule *r) {
-  int n = 0;
-  lua_newtable(L);
-  for (const lun_attrdef *a = r->attrs; a && a->name; a++) {
-    lua_createtable(L, 2, 0);
-    lua_pushstring(L, a->name);
-    lua_seti(L, -2, 1);
-    if (a->fallback > LUN_UNSET) {
-      lua_pushnumber(L, a->fallback);
-      lua_seti(L, -2, 2);
-    }
-    lua_seti(L, -2, ++n);
-  }
-}
-
-/* core.op_info(name) -> {doc =, is =, inputs = {least, most}, attrs = {names},
-** words = {attribute = {words}}, rules = {names},
-** parameters = {[rule] = {{name, default} ...}}} */
-static int op_info(lua_State *L) {
-  const lun_op *op = lun_op_find(luaL_checkstring(L, 1));
-  int n = 0;
-  if (!op) return 0;
-  lua_createtable(L, 0, 7);
-  lua_pushstring(L, op->doc);
-  lua_setfield(L, -2, "doc");
-  lua_pushstring(L, lun_op_is(op));
-  lua_setfield(L, -2, "is");
-  lua_createtable(L, 2, 0);
-  lua_pushinteger(L, op->min_in);
-  lua_seti(L, -2, 1);
-  lua_pushinteger(L, op->max_in);
-  lua_seti(L, -2, 2);
-  lua_setfield(L, -2, "inputs");
-  lua_newtable(L);
-  for (const lun_attrdef *a = op->attrs; a && a->name; a++) {
-    lua_pushstring(L, a->name);
-    lua_seti(L, -2, ++n);
-  }
-  lua_setfield(L, -2, "attrs");
-  push_words(L, op);
-  lua_setfield(L, -2, "words");
-  lua_newtable(L);
-  n = 0;
-  for (const lun_rule *r = op->rules; r && r->name; r++) {
-    lua_pushstring(L, r->name);
-    lua_seti(L, -2, ++n);
-  }
-  lua_setfield(L, -2, "rules");
-  lua_newtable(L);
-  for (const lun_rule *r = op->rules; r && r->name; r++) {
-    push_parameters(L, r);
-    lua_setfield(L, -2, r->name);
-  }
-  lua_setfield(L, -2, "parameters");
-  return 1;
-}
-
 static const struct {
   const char *event, *op;
 } events[] = {
@@ -368,8 +337,6 @@ int lunL_open_ops(lua_State *L) {
   }
   lua_setfield(L, -4, "ops");
   lua_pop(L, 2);
-  lua_pushcfunction(L, op_info);
-  lua_setfield(L, -2, "op_info");
   lua_pushcfunction(L, op_shape);
   lua_setfield(L, -2, "shape");
   return 0;

@@ -27,6 +27,8 @@ end
 -- networks
 lazy.load = from("weights.load", "load")
 lazy.save = function() return require "lunette.weights.save" end
+lazy.export = from("onnx.export", "export")
+lazy.bake = from("onnx.bake", "bake")
 lazy.net = function()
   local new = require("lunette.net").new
   ---Builds a network from a table of layers.

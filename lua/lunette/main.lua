@@ -6,6 +6,8 @@ usage: lunette                             the REPL
        lunette explain IMAGE...            explain pictures (see explain --help)
        lunette summary MODEL               print a network's layers
        lunette import FILE                 turn a model file into ours
+       lunette export MODEL                write a network as an ONNX file
+       lunette bake METHOD MODEL           the same, with a map among its outputs
        lunette methods [NAME...]           the methods: paper, cost, dialects
        lunette metrics [NAME...]           the metrics: what maps are judged by
        lunette models [get NAME]           models known and installed
@@ -26,8 +28,9 @@ local function elsewhere(path)
 end
 package.path, package.cpath = elsewhere(package.path), elsewhere(package.cpath)
 
-local commands = { explain = true, summary = true, import = true, models = true,
-                   methods = true, metrics = true, demo = true }
+local commands = { explain = true, summary = true, import = true, export = true,
+                   bake = true, models = true, methods = true, metrics = true,
+                   demo = true }
 
 
 local function complain(message)

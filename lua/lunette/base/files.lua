@@ -61,7 +61,8 @@ end
 ---Writes a set of files: all of them whole, or none. Old files stay until the new ones
 ---are on the disk, missing folders are made, links are followed, and what is no regular
 ---file (/dev/null, /dev/stdout, a FIFO) is written to as it is.
----@param list { [1]: string, [2]: string }[]   path and bytes of each
+---@param list { [1]: string, [2]: string|any[] }[]   path and bytes of each, or a list
+---  of parts (core.write_files)
 ---@return true? ok, string? message
 function M.write_set(list)
   for _, entry in ipairs(list) do

@@ -41,7 +41,8 @@ function core.write_weights(path, tensors, dtype, meta) end
 
 ---Writes a set of files: all of them whole, or none. Old files stay until then, links
 ---are followed, what is no regular file (/dev/null, a FIFO) is written to as it is.
----@param list { [1]: string, [2]: string }[]   path and bytes of each
+---@param list { [1]: string, [2]: string|any[] }[]   path and bytes of each: a text, or
+---  a list of texts, tensors (their float32) and { half = tensor } (float16)
 ---@return true? ok, string? message
 function core.write_files(list) end
 

@@ -67,4 +67,25 @@ function M.of(what, net, x)
         .. type(what))
 end
 
+
+
+---Baselines that do not depend on the picture.
+local fixed = { zero = true, noise = true, black = true }
+
+
+---The baseline (1,C,H,W) of pictures that are not known yet; raises for one that
+---depends on them.
+---@param what any
+---@param net lunette.Net
+---@param shape integer[]   (C,H,W)
+---@return lunette.Tensor
+function M.of_one(what, net, shape)
+  if type(what) == "function" or type(what) == "string" and named[what]
+     and not fixed[what] then
+    error(("baseline '%s' depends on the picture, which is not known here"):format(
+          type(what) == "string" and what or "function"), 0)
+  end
+  return M.of(what, net, core.zeros(1, table.unpack(shape)))
+end
+
 return M

@@ -164,6 +164,7 @@ local function explain(row, run, o)
     end), { raw = false, dialect = o.dialect }
   end
   local cam, facts = at_layer(row, run, o, o.layer)
+  if run.traced then return cam end
   local s = cam:stats()
   facts = facts or {}
   facts.raw_min, facts.raw_max = s.min, s.max

@@ -20,6 +20,7 @@ local options = require "lunette.base.options"
 local scores = require "lunette.score"
 local several = require "lunette.explain.several"
 local tokens = require "lunette.explain.tokens"
+local traced = require "lunette.explain.traced"
 local work = require "lunette.explain.work"
 local opt = options.opt
 
@@ -42,6 +43,8 @@ local M = {}
 ---@field measured? boolean  stands in the table of truth
 ---@field walks_to_layer? boolean  its gradients go back to `layer` and no further, so
 ---  that only rules after it count
+---@field traced? fun(run: lunette.TracedRun, o: table): lunette.Traced   instead of
+---  explain where the map is baked into a file (lu.bake)
 ---@field flags? table<string, string>  names on the command line, where shorter
 ---@field dialects string[]  those that it has, the default first
 ---@field file? string       where it was written, of those of the library
@@ -401,11 +404,19 @@ local function warn_if_flat(row, map, raw, o, run)
 end
 
 
+---The map of a run on tracing tensors (lunette.onnx.run), as operators; no story.
+---@param run lunette.TracedRun
+---@param opts? table
+---@return lunette.Traced map
+function Method:trace(run, opts) return traced(self, run, opts, resolve) end
+
+
 ---@param subject lunette.Net|lunette.Run
 ---@param x lunette.Tensor|table   (N,C,H,W) for a network; options for a run
 ---@param opts? table
 ---@return lunette.Tensor map
 function Method.__call(row, subject, x, opts)
+  if subject.traced then return row:trace(subject, x) end
   local run, o, made = prepare(row, subject, x, opts)
   local _ <close> = made and run or nil
   o.scores = several.scores(row, run, o)

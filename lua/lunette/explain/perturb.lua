@@ -237,11 +237,30 @@ function M.each(run, spec, use)
 end
 
 
+---The same of a run on tracing tensors: all masks of all pictures are one batch.
+local function traced_values(run, spec)
+  local masks = masks_of(spec, 1)
+  local x = spec.from and run:activation(spec.from.name) or run.images
+  if spec.baseline and spec.baseline ~= "zero" then
+    error("masks with a baseline cannot be traced", 0)
+  end
+  local m, shape = masks.get(1, masks.count), x:shape()
+  local n, rest = shape[1], { table.unpack(shape, 2) }
+  local copies = x:reshape { n, 1, table.unpack(rest) }
+    * m:reshape { 1, table.unpack(m:shape()) }
+  local part = run:copies(copies:reshape { n * masks.count, table.unpack(rest) },
+                          masks.count, spec.from)
+  return part:values(spec.score, { modifiers = spec.modifiers })
+    :reshape { n, masks.count }
+end
+
+
 ---The scores of all masked pictures.
 ---@param run lunette.Run
 ---@param spec lunette.Perturbation   as many masks for every image
 ---@return lunette.Tensor values   (N,M)
 function M.values(run, spec)
+  if run.traced then return traced_values(run, spec) end
   local all = core.zeros(run:count(), masks_of(spec, 1).count)
   over(run, spec, function(o, image, i)
     know(run, o, image, image.masks.count)

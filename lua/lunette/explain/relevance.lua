@@ -62,10 +62,10 @@ end
 M.from = { "one_hot", "logit", "output", "contrast" }
 
 
----Sum of all values of a sample.
+---Sum of all values of a sample, (N,1).
 local function sum_of(output)
   return output:reshape { output:dim(1), output:size() // output:dim(1) }:sum {
-    dims = { 2 } }
+    dims = { 2 }, keepdims = true }
 end
 
 
@@ -235,7 +235,8 @@ local function walk(run, o, with_flow)
   local mods = modifiers_of(run, o.composite, named.list(o.modifiers), o.canonise)
   local list, flows = {}, with_flow and {} or false
   for i, s in ipairs(o.scores or { o.score or "predicted" }) do
-    list[i] = seed_score(scores.resolve(s, run), o.from)
+    s = run.traced and run:resolve(s) or scores.resolve(s, run)
+    list[i] = seed_score(s, o.from)
   end
   local found = { run:gradient { scores = list, wrt = o.at, modifiers = mods,
                                  exact = o.exact, flows = flows } }

@@ -1,4 +1,5 @@
 local baselines = require "lunette.explain.baselines"
+local core = require "lunette.core"
 local method = require("lunette.explain.method").new
 local opt = require("lunette.base.options").opt
 local paths = require "lunette.explain.paths"
@@ -15,6 +16,25 @@ local function mean_gradient(run, o, b)
     fold = sampling.weighted(weights),
     make = function(i, s) return b[i] + (x[i] - b[i]) * alphas[s] end,
   }, o)
+end
+
+
+---The same of a run on tracing tensors: all points of all pictures are one batch.
+local function traced(run, o)
+  local x, alphas, weights = run.images, paths.rules[o.rule](o.steps)
+  local shape = x:shape()
+  local n, count, rest = shape[1], #alphas, { table.unpack(shape, 2) }
+  local ones = { 1, count }
+  for d = 1, #rest do ones[d + 2] = 1 end
+  local function along(list) return core.tensor(list):reshape { shape = ones } end
+  local b = baselines.of_one(o.baseline, run.net, rest)
+  local off = (x - b):reshape { n, 1, table.unpack(rest) }
+  local points = off * along(alphas) + b:reshape { 1, 1, table.unpack(rest) }
+  local part = run:copies(points:reshape { n * count, table.unpack(rest) }, count)
+  local g = part:gradient { score = o.score, modifiers = o.modifiers }
+  g = g:reshape { n, count, table.unpack(rest) } * along(weights)
+  g = g:sum { dims = { 2 } }
+  return o.multiply and (x - b) * g or g
 end
 
 
@@ -50,4 +70,5 @@ return method {
     local whole = (run.images - b) * g
     return o.multiply and whole or g, { delta = perturb.delta(run, o, whole, b) }
   end,
+  traced = traced,
 }

@@ -22,6 +22,12 @@ local function warn_of_leak(flow)
 end
 
 
+local function asked(o)
+  return { score = o.score, composite = o.composite, from = o.from,
+           canonise = o.canonise, modifiers = o.modifiers }
+end
+
+
 ---Layer-wise relevance propagation (Bach et al. 2015): the score is handed back through
 ---the network so that, but for what goes into biases and stabilisers, nothing of it is
 ---lost; where more than 5 % is lost at one layer, a warning names it, and
@@ -48,11 +54,10 @@ return method {
     canonise = opt.flag(true, "batch norms are part of the layer before them"),
   },
   explain = function(run, o)
-    local given = { score = o.score, composite = o.composite, from = o.from,
-                    canonise = o.canonise, modifiers = o.modifiers }
-    local flow, r = relevance.flow(run, given)
+    local flow, r = relevance.flow(run, asked(o))
     return r, { relevance_kept = flow.start ~= 0 and flow.reached / flow.start or nil,
                 relevance_lost_at = math.abs(flow.start) > 1e-6 and warn_of_leak(flow)
                   or nil }
   end,
+  traced = function(run, o) return relevance.at(run, asked(o)) end,
 }

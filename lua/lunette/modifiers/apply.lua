@@ -4,6 +4,7 @@ local layers = require "lunette.layers"
 local modifier = require "lunette.modifiers.modifier"
 local on_layers = require "lunette.modifiers.on"
 local options = require "lunette.base.options"
+local trace = require "lunette.trace"
 
 local M = {}
 
@@ -12,7 +13,7 @@ local M = {}
 ---inputs may be answered by a list of gradients, whose shapes the engine checks.
 local function check_answer(layer, node, dx)
   if type(dx) == "table" and #layer.from > 1 and #dx == #layer.from then return end
-  if not options.is_tensor(dx) then
+  if not options.is_tensor(dx) and not trace.is(dx) then
     error(("returned %s, expected a tensor: the gradient of its input"):format(
           type(dx)), 0)
   end

@@ -222,8 +222,8 @@ local function scaled_sum(rule, s, t)
     local a <close> = node.inputs[1] * s + t
     local b <close> = node.inputs[2] * s
     local z <close> = a + b
-    local sign <close> = z:ge(0) - 0.5
-    local q <close> = dy / z:add_(sign, 2 * epsilon)
+    local stable <close> = z + (z:ge(0) - 0.5) * (2 * epsilon)
+    local q <close> = dy / stable
     return { a * q, b * q }
   end
 end

@@ -26,6 +26,20 @@ Modifier.__name = "lunette.Modifier"
 function Modifier.__tostring(m) return "modifier " .. m.name end
 
 
+---The rule as a formula, as it is written into files by lu.bake: it is run once on
+---tracing tensors, where a branch on values is refused with its line. x is what a layer
+---reads, y what it puts out, dy the gradient (or relevance) of y, W and b its weights;
+---[a > b] is 1 where that holds, else 0.
+---Example:
+---  print(lu.modifiers.guided:trace())
+---  print(lu.modifiers.epsilon_plus:trace "conv2d")
+---@param kind? string   of layer; nil: of each that the rule is about
+---@return string
+function Modifier:trace(kind)
+  return require("lunette.modifiers.formula").of(self, kind)
+end
+
+
 -- modifiers with parameters can be called: lu.modifiers.rectified { leak = 0.1 }
 local Parametric = { __index = Modifier, __name = Modifier.__name,
                      __tostring = Modifier.__tostring }

@@ -5,6 +5,7 @@ local copies = require "lunette.weights.import.copies"
 local graphs = require "lunette.net.graph"
 local json = require "lunette.base.json"
 local keras = require "lunette.weights.import.keras"
+local metadata = require "lunette.weights.metadata"
 local modules = require "lunette.weights.import.modules"
 local nets = require "lunette.net"
 local program = require "lunette.weights.import.program"
@@ -87,6 +88,18 @@ local function outside_of(model, file)
 end
 
 
+---What a file that Lunette exported says of its network: preprocessing, labels ...; of
+---others nothing, and of ours no more than can be read.
+local function own_metadata(meta)
+  if not meta.lunette_model then return {} end
+  local own = {}
+  for key, value in pairs(meta) do own[key] = value end
+  own.class_names, own.lunette_graph = nil, nil -- for others; the nodes say that
+  local found, message = metadata.read(own)
+  return found and own, message
+end
+
+
 ---@param found table    a listing
 ---@param file string
 ---@param opts table     of the import
@@ -106,7 +119,12 @@ function M.onnx(found, file, opts)
   found.outside, message = outside_of(model, file)
   if message then return nil, message end
   found.model, found.family, found.arch, found.params = arch.name, "onnx", arch, params
-  found.meta = {}
+  found.meta, message = own_metadata(model.meta)
+  if not found.meta then return nil, message end
+  local name = not opts.name and found.meta.lunette_model
+  if name and #name <= 200 and name:find "^[%w][%w_.%- ]*$" then
+    found.model, arch.name = name, name
+  end
   return found
 end
 

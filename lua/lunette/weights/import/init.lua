@@ -253,7 +253,8 @@ end
 
 ---What is written beside the tensors: strings only, as the format wants.
 local function metadata_of(found, job)
-  local own = found.family == "ours" and found.meta or {}
+  local says = found.family == "ours" or found.family == "onnx"
+  local own = says and found.meta or {}
   local known = job.known or {}
   local meta = {
     lunette_model = found.model,

@@ -64,10 +64,13 @@ return function(Build)
   end
 
 
-  ---The value in the order that operators want: ONNX's own, the batch first.
+  ---The value in the order that operators want: ONNX's own, the batch first. Where that
+  ---is what a Transpose made of it, the layer that moves values has its name.
   ---@param x table live
   ---@param want? integer[]   another order
   function Build:ordered(x, want)
+    local own = not want and x.turned
+    if own and x.moved then return x.moved end
     want = want or Build.natural(x, #x.shape)
     if Build.same(x.order, want) then return x end
     local dims = { Build.batched(x) and 0 or 1 }
@@ -75,7 +78,11 @@ return function(Build)
     if dims[1] ~= 1 then
       self:fail("the batch is not the first dimension where it has to be")
     end
-    return self:step("order", "permute", { x }, { dims = dims }, want)
+    if not own then
+      return self:step("order", "permute", { x }, { dims = dims }, want)
+    end
+    x.moved = self:add(own, "permute", { x }, { dims = dims }, want)
+    return x.moved
   end
 
 

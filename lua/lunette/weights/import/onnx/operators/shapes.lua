@@ -44,7 +44,8 @@ function M.Transpose(b, x)
     order[i], shape[i] = v.order[a], v.shape[a]
   end
   if moves(b, shape, order) then return b:layer("permute", { v }, { dims = order }) end
-  return { layer = v.layer, spec = v.spec, shape = shape, order = order }
+  return { layer = v.layer, spec = v.spec, shape = shape, order = order,
+           turned = b.own }
 end
 
 
@@ -224,11 +225,12 @@ end
 
 function M.Slice(b, x)
   local v = live(b, x, 1)
-  for _, s in ipairs(slices(b, x, v)) do
+  local all = slices(b, x, v)
+  for _, s in ipairs(all) do
     local axis, from, count, step = table.unpack(s)
     if count == 0 then b:fail("nothing is left of axis %d", axis - 1) end
     if step == 1 then
-      v = narrow(b, v, axis, from + 1, count)
+      v = narrow(b, v, axis, from + 1, count, #all == 1)
     else
       if v.order[axis] == 1 then b:fail("it takes pictures out of the batch") end
       local index = {}

@@ -1,0 +1,221 @@
+---From what was traced to nodes of ONNX: every value that is asked for, and what it is
+---computed from, by the columns of operators/.
+local blame = require "lunette.base.blame"
+local is_tensor = require("lunette.base.types").is_tensor
+local graphs = require "lunette.onnx.graph"
+local trace = require "lunette.trace"
+
+local M = {}
+
+---@class lunette.OnnxEmitter
+---@field graph lunette.OnnxGraph
+---@field own string     name of the value that is being written
+---@field names table<lunette.Traced, string>
+local Emitter = {}
+Emitter.__index = Emitter
+
+---What does not depend on the picture and has no more numbers is computed now.
+local FOLDED = 1024
+
+
+---@param graph lunette.OnnxGraph
+---@return lunette.OnnxEmitter
+function M.new(graph)
+  return setmetatable({ graph = graph, names = {}, owners = {} }, Emitter)
+end
+
+
+-- what columns say -------------------------------------------------------------------
+
+
+---A node on the way to the value: its output's name.
+---@param op string
+---@param inputs (string|false)[]
+---@param attrs? table
+---@return string
+function Emitter:step(op, inputs, attrs)
+  local name = self.graph:name(self.own .. "." .. op:lower())
+  self.graph:node(op, inputs, attrs, { name })
+  return name
+end
+
+
+---The node whose output is the value.
+---@param op string
+---@param inputs (string|false)[]
+---@param attrs? table
+---@return string
+function Emitter:out(op, inputs, attrs)
+  local name = self.own
+  if self.owners[name] ~= self.value then name = self.graph:name(name) end
+  self.graph:node(op, inputs, attrs, { name })
+  return name
+end
+
+
+function Emitter:ints(list, shape) return self.graph:ints(list, shape) end
+function Emitter:number(x, scalar) return self.graph:number(x, scalar) end
+
+
+---A tensor of the column's own.
+function Emitter:tensor(t, word)
+  return self.graph:tensor(t, self.own .. "." .. word)
+end
+
+
+---Raises with the layer's name.
+---@param message string
+function Emitter:fail(message, ...)
+  blame(("%s '%s': "):format(self.value.op, self.value.label or self.own)
+    .. message:format(...))
+end
+
+
+---A shape as ONNX's operators take it: the name of a list, in which the batch is copied
+---from the input (0) where it has it in the same place, or what remains (-1).
+---@param dims integer[]
+---@param from? integer[]   of the input
+---@return string
+function Emitter:shape(dims, from)
+  local list, open = {}, 0
+  for i, d in ipairs(dims) do
+    list[i] = d
+    if d % trace.BATCH == 0 and d > 0 then
+      list[i], open = from and from[i] == d and 0 or -1, open + 1
+    end
+  end
+  local left = 0
+  for _, d in ipairs(list) do if d == -1 then left = left + 1 end end
+  if left > 1 then self:fail("its shape has two dimensions that are not known") end
+  return self:ints(list)
+end
+
+
+---How many pictures there are, times `times`: a list of one number.
+---@param times integer
+---@return string
+function Emitter:batch(times)
+  local g = self.graph
+  local key = "batch " .. times
+  if not g.known[key] then
+    local own = self.own
+    self.own = "batch"
+    if times ~= 1 then
+      g.known[key] = self:step("Mul", { self:batch(1), self:ints { times } })
+    elseif g.opset >= 15 then
+      g.known[key] = self:step("Shape", { g.picture }, { start = 0, ["end"] = 1 })
+    else
+      local all = self:step("Shape", { g.picture })
+      g.known[key] = self:step("Gather", { all, self:ints { 0 } })
+    end
+    self.own = own
+  end
+  return g.known[key]
+end
+
+
+---A shape whose batch is computed: the name of a list.
+---@param dims integer[]
+---@return string
+function Emitter:whole_shape(dims)
+  local parts, run, open = {}, {}, false
+  local function close()
+    if #run > 0 then parts[#parts + 1], run = self:ints(run), {} end
+  end
+  for _, d in ipairs(dims) do
+    if d % trace.BATCH == 0 and d > 0 then
+      close()
+      parts[#parts + 1], open = self:batch(d // trace.BATCH), true
+    else
+      run[#run + 1] = d
+    end
+  end
+  close()
+  if not open then return parts[1] end
+  if #parts == 1 then return parts[1] end
+  return self:step("Concat", parts, { axis = 0 })
+end
+
+
+-- values -----------------------------------------------------------------------------
+
+
+local function constant(self, t)
+  if not is_tensor(t.value) then return self.graph:number(t.value) end
+  return self.graph:tensor(t.value, t.name or "constant")
+end
+
+
+---The last value of a layer has its name; others have that and their operator.
+local function own_name(self, t)
+  if t.label and self.owners[t.label] == t then return t.label end
+  return (t.label or t.section or "map") .. "." .. t.op
+end
+
+
+local function write(self, t)
+  if t.op == "constant" then return constant(self, t) end
+  if t.op == "detach" then return self.names[t.inputs[1]] end
+  self.own, self.value = own_name(self, t), t
+  if not t.live and trace.size(t) <= FOLDED then
+    return self.graph:tensor(trace.known(t), self.own)
+  end
+  local inputs = {}
+  for i, x in ipairs(t.inputs) do inputs[i] = x and self.names[x] or false end
+  local columns = require "lunette.onnx.operators"
+  local op = t.op == "backward" and "back_" .. t.attrs.op or t.op
+  local column = columns[op] or self:fail("ONNX has no way to say it")
+  return column(self, t, inputs)
+end
+
+
+---Everything that values are computed from and that is not written yet, in order; what
+---is folded needs nothing.
+local function missing(self, list)
+  local set, order, work = {}, {}, { table.unpack(list) }
+  while #work > 0 do
+    local t = table.remove(work)
+    if not set[t] and not self.names[t] then
+      set[t], order[#order + 1] = true, t
+      local folded = not t.live and t.op ~= "constant" and trace.size(t) <= FOLDED
+      for _, x in ipairs(folded and {} or t.inputs) do
+        if x then work[#work + 1] = x end
+      end
+    end
+  end
+  table.sort(order, function(a, b) return a.id < b.id end)
+  return order
+end
+
+
+---Writes values, and what they are computed from; their names.
+---@param list lunette.Traced[]
+---@return string[]
+function Emitter:write(list)
+  local order, names = missing(self, list), {}
+  for _, t in ipairs(order) do
+    if t.label then
+      self.owners[t.label], self.graph.taken[t.label] = t, true
+    end
+  end
+  for _, t in ipairs(order) do self.names[t] = write(self, t) end
+  for i, t in ipairs(list) do names[i] = self.names[t] end
+  return names
+end
+
+
+---Dimensions as an input or output has them: the batch is N, other multiples are open.
+---@param dims integer[]
+---@return (integer|string|false)[]
+function M.dimensions(dims)
+  local list = {}
+  for i, d in ipairs(dims) do
+    list[i] = d
+    if d % trace.BATCH == 0 then list[i] = d == trace.BATCH and "N" or false end
+  end
+  return list
+end
+
+M.FLOAT, M.INT64 = graphs.FLOAT, graphs.INT64
+
+return M

@@ -1,0 +1,278 @@
+---An ONNX model while it is made: nodes, initializers, inputs, outputs; and its file.
+local core = require "lunette.core"
+local files = require "lunette.base.files"
+local wire = require "lunette.onnx.wire"
+
+local M = {}
+
+---@class lunette.OnnxGraph
+---@field opset integer
+---@field half boolean       weights as float16, each followed by a Cast
+---@field nodes lunette.Wire[]
+---@field initializers table[]
+---@field inputs lunette.Wire[]
+---@field outputs lunette.Wire[]
+---@field meta string[][]    key and value
+local Graph = {}
+Graph.__index = Graph
+
+---Kinds of numbers, as ONNX counts them.
+M.FLOAT, M.INT64, M.BOOL, M.HALF = 1, 7, 9, 10
+
+---The opsets that can be written, and the version of the file format that each wants.
+M.OPSETS = { [13] = 7, [14] = 7, [15] = 8, [16] = 8, [17] = 8 }
+
+---A file of protobuf is at most so long; weights beyond that stand in one of their own.
+M.MOST = 2 ^ 31 - 2 ^ 20
+
+---Weights of fewer numbers stay in the file and in float32.
+local SMALL = 256
+
+
+---@param opts { opset?: integer, half?: boolean }
+---@return lunette.OnnxGraph
+function M.new(opts)
+  return setmetatable({ opset = opts.opset or 17, half = opts.half or false, nodes = {},
+    initializers = {}, inputs = {}, outputs = {}, meta = {}, taken = {}, known = {},
+    counts = {} }, Graph)
+end
+
+
+---A name that no value has yet.
+---@param base string
+---@return string
+function Graph:name(base)
+  local name, n = base, self.counts[base] or 1
+  while self.taken[name] do
+    n = n + 1
+    name = ("%s_%d"):format(base, n)
+  end
+  self.counts[base] = n
+  self.taken[name] = true
+  return name
+end
+
+
+-- nodes ------------------------------------------------------------------------------
+
+
+local FLOAT, INT, STRING, FLOATS, INTS = 1, 2, 3, 6, 7
+
+---An attribute: whole numbers, other numbers, texts, or a list of numbers.
+local function attribute(name, value)
+  local a = wire.new():text(1, name)
+  if type(value) == "string" then return a:text(4, value):int(20, STRING) end
+  if math.type(value) == "integer" then return a:int(3, value):int(20, INT) end
+  if type(value) == "number" then return a:float(2, value):int(20, FLOAT) end
+  local whole = true
+  for _, v in ipairs(value) do whole = whole and math.type(v) == "integer" end
+  for _, v in ipairs(value) do
+    if whole then a:int(8, v) else a:float(7, v) end
+  end
+  return a:int(20, whole and INTS or FLOATS)
+end
+
+
+---Adds a node.
+---@param op string
+---@param inputs (string|false)[]   names; false: left out
+---@param attrs? table<string, any>
+---@param outputs string[]          names, of Graph:name
+---@param name? string              of the node (that of its first output)
+function Graph:node(op, inputs, attrs, outputs, name)
+  local node = wire.new()
+  for _, x in ipairs(inputs) do node:text(1, x or "") end
+  for _, y in ipairs(outputs) do node:text(2, y) end
+  node:text(3, name or outputs[1]):text(4, op)
+  local keys = {}
+  for key in pairs(attrs or {}) do keys[#keys + 1] = key end
+  table.sort(keys)
+  for _, key in ipairs(keys) do node:message(5, attribute(key, attrs[key])) end
+  self.nodes[#self.nodes + 1] = node
+end
+
+
+-- constants --------------------------------------------------------------------------
+
+
+---@param name string   of Graph:name
+---@param shape integer[]
+---@param kind integer
+---@param data string|lunette.Tensor   bytes, or values
+function Graph:initializer(name, shape, kind, data)
+  self.initializers[#self.initializers + 1] = { name = name, shape = shape, kind = kind,
+                                                data = data }
+end
+
+
+---The name of a list of whole numbers; equal ones are written once.
+---@param list integer[]
+---@param shape? integer[]   {} for a single number without dimensions
+---@return string
+function Graph:ints(list, shape)
+  shape = shape or { #list }
+  local text = table.concat(list, "_")
+  local key = "ints " .. text .. "/" .. #shape
+  if not self.known[key] then
+    local bytes = {}
+    for i, n in ipairs(list) do bytes[i] = string.pack("<i8", math.tointeger(n)) end
+    self.known[key] = self:name("int." .. (#text > 0 and #text < 40 and text or "list"))
+    self:initializer(self.known[key], shape, M.INT64, table.concat(bytes))
+  end
+  return self.known[key]
+end
+
+
+---The name of a number of one dimension, or of none.
+---@param x number
+---@param scalar? boolean
+---@return string
+function Graph:number(x, scalar)
+  local key = ("number %.17g%s"):format(x, scalar and "" or " in a list")
+  if not self.known[key] then
+    self.known[key] = self:name(("float.%.9g"):format(x))
+    self:initializer(self.known[key], scalar and {} or { 1 }, M.FLOAT,
+                     string.pack("<f", x))
+  end
+  return self.known[key]
+end
+
+
+---A tensor under a name; as float16 it is made float32 again by a Cast.
+---@param t lunette.Tensor
+---@param base string
+---@return string name
+function Graph:tensor(t, base)
+  if self.known[t] then return self.known[t] end
+  local name = self:name(base)
+  self.known[t] = name
+  if self.half and t:size() >= SMALL then
+    local stored = self:name(base .. ".half")
+    self:initializer(stored, t:shape(), M.HALF, t)
+    self:node("Cast", { stored }, { to = M.FLOAT }, { name })
+  else
+    self:initializer(name, t:shape(), M.FLOAT, t)
+  end
+  return name
+end
+
+
+-- inputs and outputs -----------------------------------------------------------------
+
+
+---{ name, type, shape }: dimensions are numbers, or names where they are open.
+local function value_info(name, kind, dims)
+  local shape = wire.new()
+  for _, d in ipairs(dims) do
+    local one = wire.new()
+    if math.type(d) == "integer" then one:int(1, d) elseif d then one:text(2, d) end
+    shape:message(1, one)
+  end
+  local tensor = wire.new():int(1, kind):message(2, shape)
+  return wire.new():text(1, name):message(2, wire.new():message(1, tensor))
+end
+
+
+---@param name string
+---@param kind integer
+---@param dims (integer|string)[]
+function Graph:input(name, kind, dims)
+  self.inputs[#self.inputs + 1] = value_info(name, kind, dims)
+end
+
+
+---@param name string
+---@param kind integer
+---@param dims (integer|string|false)[]   false: not known
+function Graph:output(name, kind, dims)
+  self.outputs[#self.outputs + 1] = value_info(name, kind, dims)
+end
+
+
+-- the file ---------------------------------------------------------------------------
+
+
+---The weights that are written: how long they are.
+local function bytes_of(t)
+  if type(t.data) == "string" then return #t.data end
+  return t.data:size() * (t.kind == M.HALF and 2 or 4)
+end
+
+
+local function entry(key, value) return wire.new():text(1, key):text(2, value) end
+
+
+---A TensorProto. `at`: where its values stand in the file of that name.
+local function tensor_proto(t, file, at)
+  local w = wire.new()
+  for _, d in ipairs(t.shape) do w:int(1, d) end
+  w:int(2, t.kind):text(8, t.name)
+  if file then
+    w:message(13, entry("location", file)):message(13, entry("offset", tostring(at)))
+      :message(13, entry("length", tostring(bytes_of(t))))
+    return w:int(14, 1)
+  end
+  if type(t.data) == "string" then return w:text(9, t.data) end
+  return w:values(9, t.data, t.kind == M.HALF)
+end
+
+
+---Initializers in the file itself, or in one beside it, aligned as pages are.
+local function put_tensors(self, graph, beside)
+  local parts, at = {}, 0
+  for _, t in ipairs(self.initializers) do
+    if beside and type(t.data) ~= "string" then
+      local gap = -at % 4096
+      if gap > 0 then parts[#parts + 1] = ("\0"):rep(gap) end
+      at = at + gap
+      graph:message(5, tensor_proto(t, beside, at))
+      parts[#parts + 1] = t.kind == M.HALF and { half = t.data } or t.data
+      at = at + bytes_of(t)
+    else
+      graph:message(5, tensor_proto(t))
+    end
+  end
+  return parts
+end
+
+
+---The whole model.
+local function model(self, name, graph)
+  local version = core.build().version
+  local opset = wire.new():text(1, ""):int(2, self.opset)
+  local w = wire.new():int(1, M.OPSETS[self.opset]):text(2, "lunette")
+    :text(3, version):message(7, graph:text(2, name)):message(8, opset)
+  for _, m in ipairs(self.meta) do w:message(14, entry(m[1], m[2])) end
+  return w
+end
+
+
+---@return integer   bytes of all weights
+function Graph:weight_bytes()
+  local total = 0
+  for _, t in ipairs(self.initializers) do total = total + bytes_of(t) end
+  return total
+end
+
+
+---Writes the model: one file, or, where protobuf's 2 GB would not do, two, of which the
+---second, PATH.data, holds the weights; whole or not at all.
+---@param path string
+---@param name string   of the graph
+---@return integer? bytes, string? message
+function Graph:write(path, name)
+  local beside = self:weight_bytes() > M.MOST and path:match "[^/]*$" .. ".data" or nil
+  local graph = wire.new()
+  for _, node in ipairs(self.nodes) do graph:message(1, node) end
+  local parts = put_tensors(self, graph, beside)
+  for _, v in ipairs(self.inputs) do graph:message(11, v) end
+  for _, v in ipairs(self.outputs) do graph:message(12, v) end
+  local w = model(self, name, graph)
+  local set = { { path, w } }
+  if beside then set[2] = { path .. ".data", parts } end
+  local ok, message = files.write_set(set)
+  if not ok then return nil, message end
+  return w.bytes + (beside and self:weight_bytes() or 0)
+end
+
+return M

@@ -1,0 +1,88 @@
+---Poolings, and the way back through the largest of a window.
+local common = require "lunette.trace.back.common"
+
+local M = {}
+
+
+---@param attrs table   of ours
+---@return table        of ONNX
+local function window(attrs)
+  local before, after = common.padding(attrs)
+  local kernel = { common.pair(attrs, "kernel") }
+  local found = { kernel_shape = kernel, pads = { before[1], before[2], after[1],
+                  after[2] }, strides = { common.pair(attrs, "stride", kernel) },
+                  ceil_mode = math.tointeger(attrs.ceil_mode) }
+  local dilation = { common.pair(attrs, "dilation", 1) }
+  if dilation[1] ~= 1 or dilation[2] ~= 1 then found.dilations = dilation end
+  return found
+end
+
+
+function M.max_pool2d(e, t, x) return e:out("MaxPool", x, window(t.attrs)) end
+
+
+function M.avg_pool2d(e, t, x)
+  local attrs = window(t.attrs)
+  if attrs.dilations then e:fail("ONNX has it with dilation from opset 19 on alone") end
+  attrs.count_include_pad = math.tointeger(t.attrs.count_include_pad)
+  return e:out("AveragePool", x, attrs)
+end
+
+
+for op, name in pairs { global_avg_pool = "GlobalAveragePool",
+                        global_max_pool = "GlobalMaxPool" } do
+  M[op] = function(e, _, x) return e:out(name, x) end
+end
+
+
+-- the way back -----------------------------------------------------------------------
+
+
+---Every `step`-th row and column of the windows, from row a and column b on.
+local function part(e, x, a, b, step)
+  return e:step("Slice", { x, e:ints { a, b }, e:ints { 1 << 31, 1 << 31 },
+                           e:ints { 2, 3 }, e:ints { step[1], step[2] } })
+end
+
+
+---Windows that overlap would write to one place twice: they are taken in groups that do
+---not.
+local function in_groups(e, zeros, at, dy, groups)
+  local sum
+  for a = 0, groups[1] - 1 do
+    for b = 0, groups[2] - 1 do
+      local flat = e:ints { -1 }
+      local y = e:step("ScatterElements", { zeros,
+        e:step("Reshape", { part(e, at, a, b, groups), flat }),
+        e:step("Reshape", { part(e, dy, a, b, groups), flat }) }, { axis = 0 })
+      sum = sum and e:step("Add", { sum, y }) or y
+    end
+  end
+  return sum
+end
+
+
+---Where the largest of every window lies MaxPool says; dy is put there.
+function M.back_max_pool2d(e, t, x)
+  local attrs = window(t.attrs.attrs)
+  local at = e.graph:name(e.own .. ".indices")
+  e.graph:node("MaxPool", { x[2] }, attrs, { e.graph:name(e.own .. ".again"), at })
+  local shape, flat = e:step("Shape", { x[2] }), e:ints { -1 }
+  local size = e:step("ReduceProd", { shape }, { axes = { 0 }, keepdims = 1 })
+  local zeros = e:step("Expand", { e:number(0), size })
+  local groups, overlap = {}, false
+  for i = 1, 2 do
+    local reach = (attrs.kernel_shape[i] - 1) * (attrs.dilations or { 1, 1 })[i] + 1
+    groups[i] = -(-reach // attrs.strides[i])
+    overlap = overlap or groups[i] > 1
+  end
+  if overlap and e.graph.opset < 16 then
+    return e:out("Reshape", { in_groups(e, zeros, at, x[1], groups), shape })
+  end
+  local y = e:step("ScatterElements", { zeros, e:step("Reshape", { at, flat }),
+    e:step("Reshape", { x[1], flat }) }, { axis = 0,
+    reduction = overlap and "add" or nil })
+  return e:out("Reshape", { y, shape })
+end
+
+return M

@@ -1,0 +1,169 @@
+---Functions of one value and of several, comparisons, reductions.
+local core = require "lunette.core"
+local reduced = require("lunette.trace.back.common").reduced
+
+local FLOAT = 1
+
+local M = {}
+
+
+-- one value --------------------------------------------------------------------------
+
+
+for op, name in pairs { relu = "Relu", sigmoid = "Sigmoid", tanh = "Tanh", neg = "Neg",
+                        abs = "Abs", exp = "Exp", log = "Log", sqrt = "Sqrt",
+                        sin = "Sin", cos = "Cos", erf = "Erf", floor = "Floor",
+                        ceil = "Ceil", round = "Round", sign = "Sign",
+                        reciprocal = "Reciprocal", identity = "Identity",
+                        dropout = "Identity" } do
+  M[op] = function(e, _, x) return e:out(name, x) end
+end
+
+
+function M.leaky_relu(e, t, x)
+  return e:out("LeakyRelu", x, { alpha = t.attrs.slope + 0.0 })
+end
+
+function M.elu(e, t, x) return e:out("Elu", x, { alpha = t.attrs.alpha + 0.0 }) end
+
+function M.relu6(e, _, x)
+  return e:out("Clip", { x[1], e:number(0, true), e:number(6, true) })
+end
+
+function M.clamp(e, t, x)
+  local lo, hi = t.attrs.min, t.attrs.max
+  return e:out("Clip", { x[1], lo and e:number(lo, true) or false,
+                         hi and e:number(hi, true) or nil })
+end
+
+function M.square(e, _, x) return e:out("Pow", { x[1], e:number(2, true) }) end
+
+function M.softplus(e, t, x)
+  local beta = t.attrs.beta
+  if beta == 1 then return e:out("Softplus", x) end
+  local y = e:step("Softplus", { e:step("Mul", { x[1], e:number(beta) }) })
+  return e:out("Div", { y, e:number(beta) })
+end
+
+function M.silu(e, _, x) return e:out("Mul", { x[1], e:step("Sigmoid", x) }) end
+
+function M.hard_sigmoid(e, t, x)
+  return e:out("HardSigmoid", x, { alpha = t.attrs.alpha + 0.0,
+                                   beta = t.attrs.beta + 0.0 })
+end
+
+function M.hard_swish(e, _, x)
+  if e.graph.opset >= 14 then return e:out("HardSwish", x) end
+  return e:out("Mul", { x[1], e:step("HardSigmoid", x, { alpha = 1 / 6, beta = 0.5 }) })
+end
+
+
+---x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2
+local function gelu_tanh(e, x)
+  local y = e:step("Mul", { e:step("Pow", { x, e:number(3, true) }), e:number(0.044715) })
+  y = e:step("Mul", { e:step("Add", { x, y }), e:number((2 / math.pi) ^ 0.5) })
+  y = e:step("Add", { e:step("Tanh", { y }), e:number(1) })
+  return e:out("Mul", { e:step("Mul", { x, e:number(0.5) }), y })
+end
+
+
+-- x (1 + erf(x / sqrt 2)) / 2, as torch writes it
+function M.gelu(e, t, x)
+  if t.attrs.approximate == "tanh" then return gelu_tanh(e, x[1]) end
+  local y = e:step("Erf", { e:step("Div", { x[1], e:number(2 ^ 0.5) }) })
+  y = e:step("Mul", { x[1], e:step("Add", { y, e:number(1) }) })
+  return e:out("Mul", { y, e:number(0.5) })
+end
+
+function M.log1p(e, _, x)
+  return e:out("Log", { e:step("Add", { x[1], e:number(1) }) })
+end
+
+function M.expm1(e, _, x)
+  return e:out("Sub", { e:step("Exp", x), e:number(1) })
+end
+
+
+-- two values -------------------------------------------------------------------------
+
+
+for op, name in pairs { add = "Add", sub = "Sub", mul = "Mul", div = "Div", pow = "Pow",
+                        maximum = "Max", minimum = "Min" } do
+  M[op] = function(e, _, x) return e:out(name, x) end
+end
+
+
+---Truth as numbers, 1 or 0.
+local function numbers(e, truth) return e:out("Cast", { truth }, { to = FLOAT }) end
+
+for op, name in pairs { gt = "Greater", lt = "Less", ge = "GreaterOrEqual",
+                        le = "LessOrEqual", eq = "Equal" } do
+  M[op] = function(e, _, x) return numbers(e, e:step(name, x)) end
+end
+
+function M.ne(e, _, x)
+  return numbers(e, e:step("Not", { e:step("Equal", x) }))
+end
+
+
+---Numbers as truth: what is not 0.
+local function truth(e, x) return e:step("Cast", { x }, { to = 9 }) end
+
+function M.where(e, _, x) return e:out("Where", { truth(e, x[1]), x[2], x[3] }) end
+
+
+-- the angle of (x = b, y = a): atan(a / b), and half a turn where b < 0
+function M.atan2(e, _, x)
+  local a, b, zero, pi = x[1], x[2], e:number(0), e:number(math.pi)
+  local angle = e:step("Atan", { e:step("Div", { a, b }) })
+  local left = e:step("Less", { b, zero })
+  local down = e:step("Less", { a, zero })
+  local turned = e:step("Where", { down, e:step("Sub", { angle, pi }),
+                                   e:step("Add", { angle, pi }) })
+  local both = e:step("And", { e:step("Equal", { a, zero }),
+                               e:step("Equal", { b, zero }) })
+  return e:out("Where", { both, zero, e:step("Where", { left, turned, angle }) })
+end
+
+
+-- reductions -------------------------------------------------------------------------
+
+
+---Axes from 0, and whether ONNX's result has another shape than ours.
+local function axes_of(t)
+  local set, axes, n = reduced { inputs = { t.inputs[1] }, attrs = t.attrs }, {}, 0
+  for d = 1, t.inputs[1]:dim() do
+    if set[d] then axes[#axes + 1] = d - 1 end
+    n = d
+  end
+  return axes, t.attrs.keepdims == 0 and #axes == n
+end
+
+
+local function reduction(name, by_input)
+  return function(e, t, x)
+    local axes, all = axes_of(t)
+    local make = all and e.step or e.out
+    local attrs, inputs = { keepdims = math.tointeger(t.attrs.keepdims) }, { x[1] }
+    if by_input then inputs[2] = e:ints(axes) else attrs.axes = axes end
+    local y = make(e, name, inputs, attrs)
+    return all and e:out("Reshape", { y, e:ints { 1 } }) or y
+  end
+end
+
+M.sum = reduction("ReduceSum", true)
+M.mean, M.max = reduction "ReduceMean", reduction "ReduceMax"
+M.min = reduction "ReduceMin"
+
+
+-- classes: whole numbers (N), and 1 at their places (N,K) ----------------------------
+
+
+function M.argmax(e, _, x) return e:out("ArgMax", x, { axis = 1, keepdims = 0 }) end
+
+function M.one_hot(e, t, x)
+  local values = e:tensor(core.range(0, 1), "values")
+  return e:out("OneHot", { x[1], e:ints { t:dim(2) }, values }, { axis = -1 })
+end
+
+return M

@@ -1,0 +1,251 @@
+---A run on tracing tensors: what methods ask of a run, written down. Its values are
+---those of the network as it will stand in the file.
+local apply = require "lunette.modifiers.apply"
+local blame = require "lunette.base.blame"
+local forward = require "lunette.net.forward"
+local gradient = require "lunette.trace.gradient"
+local named = require "lunette.modifiers.named"
+local network = require "lunette.onnx.network"
+local options = require "lunette.base.options"
+local score_class = require "lunette.score.score"
+local scores = require "lunette.score"
+local seeds = require "lunette.onnx.seed"
+local trace = require "lunette.trace"
+
+local M = {}
+
+---@class lunette.TracedRun: lunette.Run
+---@field traced true
+---@field values_of table<string, lunette.Traced>   by layer, and "input"
+---@field prefix string   of the names of its layers in the file
+local Run = { __name = "lunette.TracedRun", traced = true }
+Run.__index = Run
+
+
+---@param net lunette.Net            of network.copy
+---@param values table<string, lunette.Traced>   what is known: "input", or a layer
+---@param mods lunette.Modifier[]    forward ones: which layer is scored
+---@param prefix? string
+---@return lunette.TracedRun
+function M.new(net, values, mods, prefix)
+  local outputs, changed = forward.outputs(net, mods)
+  local run = { net = net, images = values.input, values_of = values,
+                modifiers = mods, changed = changed, prefix = prefix or "",
+                output_layer = outputs[1].layer, output_layers = {},
+                output_names = {}, outputs = {}, gradients = {} }
+  local names = {}
+  for i, output in ipairs(outputs) do
+    run.output_names[i], names[i] = output.name, output.layer.name
+    run.output_layers[output.name] = output.layer
+  end
+  network.forward(net, values, names, prefix)
+  for _, output in ipairs(outputs) do
+    run.outputs[output.name] = values[output.layer.name]
+  end
+  run.output = values[outputs[1].layer.name]
+  return setmetatable(run, Run)
+end
+
+
+-- values -----------------------------------------------------------------------------
+
+
+function Run.count() return trace.BATCH end
+
+function Run.release() end
+
+
+---@param name string
+---@return lunette.Traced? value, string? message
+function Run:preactivation(name)
+  local layer, message = self.net:layer(name)
+  if not layer then return nil, message end
+  if not self.values_of[layer.name] then
+    network.forward(self.net, self.values_of, { layer.name }, self.prefix)
+  end
+  return self.values_of[layer.name]
+end
+
+
+---@param name string
+---@return lunette.Traced? value, string? message
+function Run:activation(name)
+  if name == "input" then return self.images end
+  local layer, message = self.net:activated(name)
+  if not layer then return nil, message end
+  return self:preactivation(layer.name)
+end
+
+
+-- gradients --------------------------------------------------------------------------
+
+
+---The scored layer under the modifiers, and its value.
+local function scored(run, score, mods)
+  local layer = run.output_layers[score.output or run.output_names[1]]
+  local target = apply.target(run.net, layer, mods, run)
+  if score.layer then target = assert(run.net:activated(score.layer)) end
+  return run:preactivation(target.name), target
+end
+
+
+---The layers between a value and the scored one, as modifiers want them.
+local function between(run, first, last)
+  local list = {}
+  for _, layer in ipairs(run.net:layers()) do
+    local value = run.values_of[layer.name]
+    if value and value.id > first and value.id <= last then
+      list[#list + 1] = { layer = layer, id = value.id }
+    end
+  end
+  return list
+end
+
+
+local function wanted_of(run, wrt, exact)
+  local list, first = {}, math.huge
+  for i, name in ipairs(type(wrt) == "table" and wrt or { wrt }) do
+    local value, message
+    if exact and name ~= "input" then
+      value, message = run:preactivation(name)
+    else
+      value, message = run:activation(name)
+    end
+    if not value then blame(message) end
+    list[i], first = value, math.min(first, value.id)
+  end
+  return list, first
+end
+
+
+---The same question has the same answer, whoever asks: methods share gradients.
+local function key_of(opts, score, wanted)
+  local parts = { tostring(score.classes or score), score.output or "",
+                  score.layer or "" }
+  for _, m in ipairs(opts.modifiers) do
+    parts[#parts + 1] = ("%s %p"):format(m.name, m)
+  end
+  for _, w in ipairs(wanted) do parts[#parts + 1] = w.id end
+  return table.concat(parts, "|")
+end
+
+
+local defaults = { score = false, scores = false, wrt = "input", modifiers = {},
+                   exact = false, reduce = false, flows = false }
+
+
+---The gradient of a score: see lunette.Run's.
+---@param opts? lunette.GradientOptions
+---@return lunette.Traced ...   one for each `wrt`
+function Run:gradient(opts)
+  opts = options.check("gradient", opts, defaults)
+  opts.modifiers = named.list(opts.modifiers)
+  local list = opts.scores or { opts.score or "predicted" }
+  if #list > 1 then blame "a file that is baked explains one score" end
+  local score = self:resolve(list[1])
+  if score.spread then blame "a score of several layers cannot be baked" end
+  local y, layer = scored(self, score, opts.modifiers)
+  local wanted, first = wanted_of(self, opts.wrt, opts.exact)
+  local key = key_of(opts, score, wanted)
+  if not self.gradients[key] then
+    local rules = apply.rules(self, between(self, first, y.id), opts.modifiers)
+    local seed = trace.within("score", seeds.of_score, self, score, y, layer)
+    self.gradients[key] = gradient.of(y, seed, wanted, rules)
+  end
+  local grads = { table.unpack(self.gradients[key]) }
+  for i, g in ipairs(grads) do
+    grads[i] = g or trace.filled(0, wanted[i]:shape())
+    if opts.reduce then
+      grads[i] = grads[i]:mean { dims = { 3, 4 }, keepdims = true }
+    end
+  end
+  return table.unpack(grads)
+end
+
+
+---A score whose classes are found where the file is run, also as part of others.
+---@param what any
+---@return lunette.Score
+function Run:resolve(what)
+  local score, fields = scores.of(what), {}
+  if score.classes then
+    fields.fn = function(output, run, own, layer)
+      local seed = seeds.of_score(run, own, output, layer)
+      return (output * seed):reshape { output:dim(1), output:size() // output:dim(1) }
+        :sum { dims = { 2 } }
+    end
+  end
+  return score_class.changed(score, fields, function(part)
+    return self:resolve(part)
+  end)
+end
+
+
+---The value of a score (N): the class's output.
+---@param score any   or { scores = list of one }
+---@param opts? { modifiers?: any[] }
+---@return lunette.Traced
+function Run:values(score, opts)
+  local several = score_class.several(score)
+  score = self:resolve(several and several[1] or score)
+  local y, layer = scored(self, score, named.list(opts and opts.modifiers or {}))
+  local v = trace.within("score", score.fn, y, self, score, layer)
+  return v:reshape { y:dim(1), v:size() // y:dim(1) }:mean { dims = { 2 } }
+end
+
+
+-- copies -----------------------------------------------------------------------------
+
+
+---Every picture's value, `count` times one after the other.
+local function repeated(t, count)
+  local shape = t:shape()
+  local one, all = { shape[1], 1, table.unpack(shape, 2) }, { shape[1], count }
+  table.move(shape, 2, #shape, 3, all)
+  shape[1] = shape[1] * count
+  return t:reshape { shape = one }:expand { shape = all }:reshape { shape = shape }
+end
+
+
+---What a layer's followers read that does not depend on it.
+local function beside(run, start, count, values)
+  local follows = { [start] = true }
+  for _, layer in ipairs(run.net:layers()) do
+    for _, from in ipairs(layer.from) do
+      follows[layer.name] = follows[layer.name] or follows[from]
+    end
+  end
+  for _, layer in ipairs(run.net:layers()) do
+    for _, from in ipairs(follows[layer.name] and layer.from or {}) do
+      local value = not follows[from] and not values[from] and run.values_of[from]
+      if value then values[from] = repeated(value, count) end
+    end
+  end
+end
+
+
+---The run of `count` copies of every picture, or of a layer's values, each with the
+---class of its picture.
+---@param x lunette.Traced    (N count, ...)
+---@param count integer
+---@param from? lunette.Layer
+---@return lunette.TracedRun
+function Run:copies(x, count, from)
+  local values = { [from and from.name or "input"] = x }
+  if from then beside(self, from.name, count, values) end
+  self.made = (self.made or 0) + 1
+  local part = M.new(self.net, values, self.modifiers,
+                     ("%scopies%d."):format(self.prefix, self.made))
+  part.of, part.times = self, count
+  return part
+end
+
+
+---The seed of a run of copies is that of its pictures, repeated.
+function Run:seed_of_copies(what, output, layer)
+  local own = self.of.values_of[layer.name]
+  return repeated(seeds.of_class(self.of, what, own, layer), self.times)
+    :reshape { shape = output:shape() }
+end
+
+return M

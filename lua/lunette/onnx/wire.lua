@@ -1,0 +1,96 @@
+---Protobuf, as ONNX files are written: messages as lists of texts and tensors, so that
+---weights are written from where they lie.
+local M = {}
+
+---@class lunette.Wire
+---@field bytes integer   how long it is
+---@field [integer] any   texts, tensors, { half = tensor }
+local Wire = {}
+Wire.__index = Wire
+
+local VARINT, BYTES = 0, 2
+
+
+---An empty message.
+---@return lunette.Wire
+function M.new() return setmetatable({ bytes = 0 }, Wire) end
+
+
+---A whole number; negative ones take ten bytes.
+---@param n integer
+---@return string
+function M.varint(n)
+  local list = {}
+  repeat
+    local low = n & 0x7f
+    n = n >> 7
+    list[#list + 1] = string.char(n ~= 0 and low | 0x80 or low)
+  until n == 0
+  return table.concat(list)
+end
+
+
+local function put(w, part, bytes)
+  w[#w + 1], w.bytes = part, w.bytes + bytes
+end
+
+
+local function key(w, field, kind, rest)
+  local text = M.varint(field << 3 | kind) .. (rest or "")
+  put(w, text, #text)
+end
+
+
+---@param field integer
+---@param n integer
+---@return lunette.Wire self
+function Wire:int(field, n)
+  key(self, field, VARINT, M.varint(math.tointeger(n)))
+  return self
+end
+
+
+---@param field integer
+---@param x number   written as float32
+---@return lunette.Wire self
+function Wire:float(field, x)
+  key(self, field, 5, string.pack("<f", x))
+  return self
+end
+
+
+---@param field integer
+---@param s string   text or bytes
+---@return lunette.Wire self
+function Wire:text(field, s)
+  key(self, field, BYTES, M.varint(#s))
+  put(self, s, #s)
+  return self
+end
+
+
+---A message inside; it is not to be changed afterwards.
+---@param field integer
+---@param other lunette.Wire
+---@return lunette.Wire self
+function Wire:message(field, other)
+  key(self, field, BYTES, M.varint(other.bytes))
+  table.move(other, 1, #other, #self + 1, self)
+  self.bytes = self.bytes + other.bytes
+  return self
+end
+
+
+---The values of a tensor, little-endian, as float32 or float16.
+---@param field integer
+---@param t lunette.Tensor
+---@param half? boolean
+---@return lunette.Wire self
+function Wire:values(field, t, half)
+  local bytes = t:size() * (half and 2 or 4)
+  key(self, field, BYTES, M.varint(bytes))
+  put(self, half and { half = t } or t, bytes)
+  return self
+end
+
+return M

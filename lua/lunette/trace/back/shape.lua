@@ -1,0 +1,150 @@
+---Ways back of what moves values: views, parts, borders, resizing.
+local common = require "lunette.trace.back.common"
+local core = require "lunette.core"
+
+local M = {}
+
+
+local function as_it_lay(n, dy) return dy:reshape { shape = n.inputs[1]:shape() } end
+
+M.reshape, M.flatten = as_it_lay, as_it_lay
+
+local function as_it_is(_, dy) return dy end
+
+M.identity, M.dropout = as_it_is, as_it_is
+
+
+function M.permute(n, dy)
+  local back, nd = {}, dy:dim()
+  for i, d in ipairs(n.attrs.dims) do
+    back[math.tointeger(d < 0 and d + nd + 1 or d)] = i
+  end
+  return dy:permute { dims = back }
+end
+
+
+function M.expand(n, dy) return common.unbroadcast(dy, n.inputs[1]) end
+
+
+local function axis(d, nd) return math.tointeger(d < 0 and d + nd + 1 or d) end
+
+
+function M.concat(n, dy, i)
+  local d, start = axis(n.attrs.dim, dy:dim()), 1
+  for k = 1, i - 1 do start = start + n.inputs[k]:dim(d) end
+  return dy:narrow { dim = d, start = start, length = n.inputs[i]:dim(d) }
+end
+
+
+function M.narrow(n, dy)
+  local x, before, after = n.inputs[1], {}, {}
+  local d = axis(n.attrs.dim, dy:dim())
+  for k = 1, dy:dim() do before[k], after[k] = 0, 0 end
+  local start = math.tointeger(n.attrs.start)
+  before[d] = (start < 0 and start + x:dim(d) + 1 or start) - 1
+  after[d] = x:dim(d) - before[d] - dy:dim(d)
+  return dy:pad { before = before, after = after }
+end
+
+
+---A border that repeats or mirrors adds up what it took, along each dimension.
+function M.pad(n, dy)
+  local x, mode = n.inputs[1], n.attrs.mode
+  for d = 1, x:dim() do
+    local before, after = n.attrs.before[d] or 0, n.attrs.after[d] or 0
+    if before + after > 0 and mode == 0 then
+      dy = dy:narrow { dim = d, start = before + 1, length = x:dim(d) }
+    elseif before + after > 0 then
+      dy = common.along(dy, d, common.eye(x:dim(d)):pad { before = { 0, before },
+        after = { 0, after }, mode = mode })
+    end
+  end
+  return dy
+end
+
+
+function M.roll(n, dy)
+  local back = {}
+  for i, s in ipairs(n.attrs.shift) do back[i] = -s end
+  return dy:roll { shift = back }
+end
+
+
+function M.flip(n, dy) return dy:flip { dims = n.attrs.dims } end
+
+
+---Where an order is given, back into the old one; else what was taken several times
+---adds up.
+function M.index_select(n, dy, i)
+  if i > 1 then return nil end
+  local x, index = n.inputs[1], n.inputs[2]:totable()
+  local d, back = axis(n.attrs.dim, dy:dim()), {}
+  for at, from in ipairs(index) do back[math.tointeger(from)] = at end
+  if #back == x:dim(d) and #index == #back then
+    return dy:index_select(core.tensor(back), { dim = d })
+  end
+  return common.along(dy, d, common.eye(x:dim(d)):index_select(core.tensor(index),
+                                                              { dim = 2 }))
+end
+
+
+function M.gather(n, dy, i)
+  if i > 1 then return nil end
+  return (n.inputs[1] * 0):scatter_add(n.inputs[2], dy, { dim = n.attrs.dim })
+end
+
+
+function M.scatter_add(n, dy, i)
+  if i == 2 then return nil end
+  return i == 1 and dy or dy:gather(n.inputs[2], { dim = n.attrs.dim })
+end
+
+
+-- resizing: a matrix an axis ----------------------------------------------------------
+
+
+---What interpolation makes of every place of an axis: (from,to).
+---@param from integer
+---@param to integer
+---@param attrs table   mode, align_corners
+---@return lunette.Tensor
+function M.axis_matrix(from, to, attrs)
+  local one = common.eye(from):reshape { shape = { from, 1, 1, from } }
+  return one:interpolate { size = { 1, to }, mode = attrs.mode,
+                           align_corners = attrs.align_corners }
+    :reshape { shape = { from, to } }
+end
+
+
+function M.interpolate(n, dy)
+  local x = n.inputs[1]
+  for d = 3, 4 do
+    if x:dim(d) ~= dy:dim(d) then
+      dy = common.along(dy, d, M.axis_matrix(x:dim(d), dy:dim(d), n.attrs))
+    end
+  end
+  return dy
+end
+
+
+---What a warp makes of every place of a plane: (h w, h w).
+---@param h integer
+---@param w integer
+---@param attrs table   of affine
+---@return lunette.Tensor
+function M.plane_matrix(h, w, attrs)
+  local one = common.eye(h * w):reshape { shape = { h * w, 1, h, w } }
+  return one:affine { matrix = attrs.matrix, mirror = attrs.mirror, value = 0 }
+    :reshape { shape = { h * w, h * w } }
+end
+
+
+function M.affine(n, dy)
+  local x = n.inputs[1]
+  local h, w = x:dim(3), x:dim(4)
+  local flat = dy:reshape { shape = { x:dim(1), x:dim(2), h * w } }
+  return common.along(flat, 3, M.plane_matrix(h, w, n.attrs))
+    :reshape { shape = x:shape() }
+end
+
+return M

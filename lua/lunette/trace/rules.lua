@@ -1,0 +1,318 @@
+---The engine's backward rules, in operators: what engine/ops/activation.c and
+---relevance.c say as formulas, on tensors and on tracing tensors. A rule gets the node,
+---{ op =, inputs =, attrs =, output = }, the gradient (or relevance) dy of its output,
+---its parameters, and the numbers of the inputs that want theirs; it returns these by
+---number.
+local back = require "lunette.trace.back"
+local blame = require "lunette.base.blame"
+local core = require "lunette.core"
+local group_of = require("lunette.trace.back.pooling").group_of
+local common = require "lunette.trace.back.common"
+local trace = require "lunette.trace"
+
+local M = {}
+
+
+---dx of every wanted input, from dy, by the operator's own way back.
+local function plain(n, dy, wanted)
+  local list = {}
+  for _, i in ipairs(wanted) do
+    local way = back[n.op]
+    if not way then blame(n.op .. ": its way back is not known") end
+    list[i] = way(n, dy, i)
+  end
+  return list
+end
+
+M.plain = function(n, dy, _, wanted) return plain(n, dy, wanted) end
+
+
+-- the relu family --------------------------------------------------------------------
+
+
+function M.guided(n, dy, _, wanted) return plain(n, dy:relu(), wanted) end
+function M.rectified(_, dy) return { dy:relu() } end
+function M.deconvnet(_, dy) return { dy:relu() } end
+function M.identity(_, dy) return { dy } end
+
+function M.leak(n, dy, p)
+  return { dy * (n.output:gt(0) * (1 - p.leak) + p.leak) }
+end
+
+function M.beta_smooth(n, dy, p) return { dy * (n.inputs[1] * p.beta):sigmoid() } end
+
+
+-- shares of what was summed ----------------------------------------------------------
+
+
+---R / (z + sign(z) epsilon), the sign of 0 being 1.
+local function quotient(dy, z, p)
+  local epsilon = p.epsilon
+  if (p.norm_scale or 0) ~= 0 then
+    local dims = {}
+    for d = 2, z:dim() do dims[d - 1] = d end
+    epsilon = z:square():mean { dims = dims, keepdims = true }:sqrt() * epsilon
+  end
+  local sign = z:ge(0) * 2 - 1
+  if (p.clip or 0) ~= 0 then return dy / (z:abs():maximum(epsilon) * sign) end
+  return dy / (z + sign * epsilon)
+end
+
+
+---Values that cannot be below 0, as far as operators tell.
+local at_least_0 = { relu = true, relu6 = true, sigmoid = true, softmax = true,
+                     exp = true, square = true, abs = true, softplus = true }
+local keeps_sign = { max_pool2d = true, avg_pool2d = true, global_avg_pool = true,
+                     global_max_pool = true, reshape = true, flatten = true,
+                     permute = true, identity = true, dropout = true, narrow = true,
+                     concat = true, mean = true, sum = true, max = true, min = true,
+                     expand = true, add = true, mul = true, maximum = true }
+
+local function nonnegative(x)
+  if not trace.is(x) then return x:min():item() >= 0 end
+  if at_least_0[x.op] then return true end
+  if not x.live then return trace.known(x):min():item() >= 0 end
+  if not keeps_sign[x.op] then return false end
+  for _, input in ipairs(x.inputs) do
+    if not nonnegative(input) then return false end
+  end
+  return true
+end
+
+
+local function positive(t) return t:relu() end
+local function negative(t) return t:minimum(0) end
+local function raised(by) return function(t) return t + t:relu() * by end end
+local function lowered(by) return function(t) return t + t:minimum(0) * by end end
+
+
+---The operator over other values.
+local function forward(n, x, w, b)
+  if n.op == "matmul" then return core.ops.matmul(x, w, n.attrs) end
+  return core.ops[n.op](x, w, b, n.attrs)
+end
+
+
+---Its way back to what it read, with other weights.
+local function input_back(n, q, w)
+  return back[n.op]({ op = n.op, inputs = { n.inputs[1], w }, attrs = n.attrs }, q, 1)
+end
+
+
+local function bias_of(n, p) return p.bias ~= 0 and n.inputs[3] or nil end
+
+
+---The values split by sign, each part with its weights.
+local function split(n, of_positive, of_negative)
+  local x, w = n.inputs[1], n.inputs[2]
+  if nonnegative(x) then return { { x, of_positive(w) } } end
+  return { { positive(x), of_positive(w) }, { negative(x), of_negative(w) } }
+end
+
+
+local function sum_forward(n, parts, bias)
+  local z = forward(n, parts[1][1], parts[1][2], bias)
+  return parts[2] and z + forward(n, parts[2][1], parts[2][2]) or z
+end
+
+
+local function sum_back(n, q, parts)
+  local r = parts[1][1] * input_back(n, q, parts[1][2])
+  return parts[2] and r + parts[2][1] * input_back(n, q, parts[2][2]) or r
+end
+
+
+function M.epsilon(n, dy, p, wanted)
+  if n.op == "batch_norm" then return M.norm(n, dy, p, wanted) end
+  if n.op == "layer_norm" then return M.of_layer_norm(n, dy, p) end
+  local x, w = n.inputs[1], n.inputs[2]
+  local z = forward(n, x, w, bias_of(n, p))
+  return { x * input_back(n, quotient(dy, z, p), w) }
+end
+
+
+---r is held fixed: R_in = x r (g - mean g), g = R / stab(y) gamma.
+function M.of_layer_norm(n, dy, p)
+  local x = n.inputs[1]
+  local dims, gamma = group_of(n)
+  local function mean(t) return t:mean { dims = dims, keepdims = true } end
+  local deviation = (mean((x - mean(x)):square()) + n.attrs.eps):sqrt()
+  local g = quotient(dy, n.output, p)
+  if gamma then g = g * gamma end
+  return { x / deviation * (g - mean(g)) }
+end
+
+
+function M.z_plus(n, dy, p)
+  local parts, b = split(n, positive, negative), bias_of(n, p)
+  local z = sum_forward(n, parts, b and positive(b))
+  return { sum_back(n, quotient(dy, z, p), parts) }
+end
+
+
+function M.w_plus(n, dy, p)
+  local x, w = n.inputs[1], positive(n.inputs[2])
+  local z = forward(n, x, w, bias_of(n, p))
+  return { x * input_back(n, quotient(dy, z, p), w) }
+end
+
+
+function M.gamma_captum(n, dy, p)
+  local x, w = n.inputs[1], raised(p.gamma)(n.inputs[2])
+  local z = forward(n, x, w, bias_of(n, p))
+  return { x * input_back(n, quotient(dy, z, p), w) }
+end
+
+
+function M.alpha_beta(n, dy, p)
+  local b, total = bias_of(n, p), nil
+  local halves = { { positive, negative, p.alpha }, { negative, positive, -p.beta } }
+  for k, f in ipairs(halves) do
+    local parts = split(n, f[1], f[2])
+    local z = sum_forward(n, parts, b and (k == 1 and positive or negative)(b))
+    local r = sum_back(n, quotient(dy, z, p), parts) * f[3]
+    total = total and total + r or r
+  end
+  return { total }
+end
+
+
+function M.gamma(n, dy, p)
+  local b, up, down = bias_of(n, p), raised(p.gamma), lowered(p.gamma)
+  local z, total = n.output, nil
+  for k, f in ipairs { { up, down }, { down, up } } do
+    local parts = split(n, f[1], f[2])
+    local zk = sum_forward(n, parts, b and f[1](b))
+    local q = quotient(dy, zk, p) * (k == 1 and z:gt(0) or z:lt(0))
+    local r = sum_back(n, q, parts)
+    total = total and total + r or r
+  end
+  return { total }
+end
+
+
+---The shape of what a layer reads, of one picture where it is of a batch.
+local function shape_of_one(n)
+  local shape = n.inputs[1]:shape()
+  if shape[1] % trace.BATCH == 0 then shape[1] = 1 end
+  return shape
+end
+
+
+---A picture (1,C,H,W) whose channels hold the numbers of a bound.
+local function bound(n, list)
+  local x = n.inputs[1]
+  local values, shape, one = {}, shape_of_one(n), {}
+  for d = 1, x:dim() do one[d] = d == 2 and x:dim(2) or 1 end
+  for c = 1, x:dim(2) do
+    values[c] = type(list) == "number" and list or c <= 3 and list[c] or list[1]
+  end
+  return core.tensor(values):reshape { shape = one }, shape
+end
+
+
+function M.z_box(n, dy, p)
+  local x, w, z, r = n.inputs[1], n.inputs[2], nil, nil
+  local low, shape = bound(n, p.low)
+  local high = bound(n, p.high)
+  low, high = trace.of(low):expand(shape), trace.of(high):expand(shape)
+  local parts = { { x, w, 1 }, { low, positive(w), -1 }, { high, negative(w), -1 } }
+  for _, part in ipairs(parts) do
+    local zk = forward(n, part[1], part[2])
+    z = z and z - zk or zk
+  end
+  local q = quotient(dy, z, p)
+  for _, part in ipairs(parts) do
+    local rk = part[1] * input_back(n, q, part[2]) * part[3]
+    r = r and r + rk or rk
+  end
+  return { r }
+end
+
+
+---R_in = V' (R / stab(V 1 + c))
+local function without_input(n, dy, p, v, c)
+  local z = forward(n, trace.filled(1, shape_of_one(n)), v, c)
+  return { input_back(n, quotient(dy, z, p), v) }
+end
+
+function M.w_square(n, dy, p)
+  local b = bias_of(n, p)
+  return without_input(n, dy, p, n.inputs[2]:square(), b and b:square())
+end
+
+function M.flat(n, dy, p) return without_input(n, dy, p, n.inputs[2] * 0 + 1) end
+
+
+---By what was summed: x times the gradient for R / stab(z).
+function M.norm(n, dy, p, wanted)
+  local list = plain(n, quotient(dy, n.output, p), wanted)
+  for _, i in ipairs(wanted) do list[i] = list[i] and n.inputs[i] * list[i] end
+  return list
+end
+
+
+---How much of a product's relevance operand i gets.
+local function share(n, p, i)
+  local first = p.first
+  if not first then
+    local a, b = n.inputs[1], n.inputs[2]
+    local alone = trace.is(a) and trace.is(b)
+    first = alone and not b.live and 1 or alone and not a.live and 0 or 0.5
+  end
+  return i == 1 and first or 1 - first
+end
+
+function M.uniform(n, dy, p, wanted)
+  if n.op ~= "matmul" then
+    local list = {}
+    for _, i in ipairs(wanted) do
+      list[i] = common.unbroadcast(dy * share(n, p, i), n.inputs[i])
+    end
+    return list
+  end
+  local list = plain(n, quotient(dy, n.output, p), wanted)
+  for _, i in ipairs(wanted) do list[i] = n.inputs[i] * list[i] * share(n, p, i) end
+  return list
+end
+
+
+---Softmax by Taylor's first terms: x (R - y sum R).
+function M.taylor(n, dy)
+  local along = { dims = { n.attrs.dim }, keepdims = true }
+  return { n.inputs[1] * (dy - n.output * dy:sum(along)) }
+end
+
+
+-- by name ----------------------------------------------------------------------------
+
+
+---A rule's parameters: those given, by name or in order, and defaults.
+local function parameters(op, name, given)
+  local p = {}
+  for i, row in ipairs(core.op_info(op).parameters[name] or {}) do
+    local v = given[row[1]]
+    if v == nil then v = given[i + 1] end
+    p[row[1]] = v == nil and row[2] or v
+  end
+  return p
+end
+
+
+---The gradients of some inputs by a rule of the engine.
+---@param rule string|table   "guided", { "leak", leak = 0.1 }
+---@param n table             the node
+---@param dy lunette.Traced
+---@param wanted integer[]    numbers of inputs
+---@return table<integer, lunette.Traced>
+function M.apply(rule, n, dy, wanted)
+  local given = type(rule) == "table" and rule or { rule }
+  local name, has = given[1], false
+  for _, known in ipairs(core.op_info(n.op).rules) do has = has or known == name end
+  if not has or not M[name] then
+    blame(("%s: the rule '%s' cannot be traced"):format(n.op, tostring(name)))
+  end
+  return M[name](n, dy, parameters(n.op, name, given), wanted)
+end
+
+return M

@@ -1,0 +1,78 @@
+-- ONNX Runtime for tests: node with onnxruntime-node, where there is one. The package's
+-- folder (.../node_modules) is said by LUNETTE_ORT.
+local core = require "lunette.core"
+local json = require "lunette.base.json"
+
+local M = { modules = os.getenv "LUNETTE_ORT" }
+
+---Why there is none, or nil.
+M.missing = not M.modules
+  and "needs ONNX Runtime: LUNETTE_ORT=FOLDER/node_modules, with onnxruntime-node"
+  or nil
+
+
+local function spit(path, bytes)
+  local f = assert(io.open(path, "wb"))
+  f:write(bytes)
+  f:close()
+end
+
+
+local function slurp(path)
+  local f = assert(io.open(path, "rb"))
+  local bytes = f:read "a"
+  f:close()
+  return bytes
+end
+
+
+---A tensor, or a list of whole numbers, as a file.
+local function feed(x, path)
+  if type(x) == "table" then
+    local list = {}
+    for i, v in ipairs(x) do list[i] = string.pack("<i8", v) end
+    spit(path, table.concat(list))
+    return { type = "int64", dims = { #x }, file = path }
+  end
+  spit(path, x:bytes())
+  return { type = "float32", dims = x:shape(), file = path }
+end
+
+
+local function read(output)
+  local bytes, list, shape = slurp(output.file), {}, {}
+  for k = 1, #bytes // 4 do list[k] = string.unpack("<f", bytes, 4 * k - 3) end
+  for i, d in ipairs(output.dims) do shape[i] = math.tointeger(d) end
+  if #shape == 0 then shape[1] = 1 end
+  return core.tensor(list):reshape { shape = shape }
+end
+
+
+---Runs files: { model =, inputs = { name = tensor or list of whole numbers },
+---times = }.
+---@param folder string   for what is written on the way
+---@param jobs table[]
+---@return table[]   { [output] = tensor, ms = list }, or { error = text }
+function M.run(folder, jobs)
+  local list = {}
+  for i, job in ipairs(jobs) do
+    local inputs = {}
+    for name, x in pairs(job.inputs) do
+      inputs[name] = feed(x, ("%s/%d.%s.bin"):format(folder, i, name))
+    end
+    list[i] = { model = job.model, inputs = inputs, times = job.times,
+                out = ("%s/out%d"):format(folder, i) }
+  end
+  spit(folder .. "/jobs.json", json.encode(list))
+  assert(os.execute(("NODE_PATH='%s' node tests/onnx/ort.js '%s/jobs.json'"):format(
+         M.modules, folder)))
+  local found = {}
+  for i, job in ipairs(list) do
+    local answer = json.decode(slurp(job.out .. ".json"))
+    found[i] = { error = answer.error, ms = answer.ms }
+    for name, output in pairs(answer.outputs or {}) do found[i][name] = read(output) end
+  end
+  return found
+end
+
+return M
