@@ -70,7 +70,6 @@ return function(Build)
   ---@param want? integer[]   another order
   function Build:ordered(x, want)
     local own = not want and x.turned
-    if own and x.moved then return x.moved end
     want = want or Build.natural(x, #x.shape)
     if Build.same(x.order, want) then return x end
     local dims = { Build.batched(x) and 0 or 1 }
@@ -78,11 +77,10 @@ return function(Build)
     if dims[1] ~= 1 then
       self:fail("the batch is not the first dimension where it has to be")
     end
-    if not own then
+    if not own or self.shapes[own] then -- the name is had already
       return self:step("order", "permute", { x }, { dims = dims }, want)
     end
-    x.moved = self:add(own, "permute", { x }, { dims = dims }, want)
-    return x.moved
+    return self:add(own, "permute", { x }, { dims = dims }, want)
   end
 
 
@@ -92,7 +90,8 @@ return function(Build)
     for i, d in ipairs(x.order) do
       if i ~= at then order[#order + 1], shape[#shape + 1] = d, x.shape[i] end
     end
-    return { layer = x.layer, spec = x.spec, shape = shape, order = order }
+    return { layer = x.layer, spec = x.spec, shape = shape, order = order,
+             turned = x.turned }
   end
 
 
