@@ -28,13 +28,14 @@ end
 -- what columns say -------------------------------------------------------------------
 
 
----A node on the way to the value: its output's name.
+---A node on the way to the value: its output's name, written as torch writes the
+---operators inside a module, "/conv1/Mul".
 ---@param op string
 ---@param inputs (string|false)[]
 ---@param attrs? table
 ---@return string
 function Emitter:step(op, inputs, attrs)
-  local name = self.graph:name(self.own .. "." .. op:lower())
+  local name = self.graph:name(("/%s/%s"):format(self.own, op))
   self.graph:node(op, inputs, attrs, { name })
   return name
 end

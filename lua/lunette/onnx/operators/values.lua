@@ -60,7 +60,8 @@ end
 
 ---x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2
 local function gelu_tanh(e, x)
-  local y = e:step("Mul", { e:step("Pow", { x, e:number(3, true) }), e:number(0.044715) })
+  local cube = e:step("Pow", { x, e:number(3, true) })
+  local y = e:step("Mul", { cube, e:number(0.044715) })
   y = e:step("Mul", { e:step("Add", { x, y }), e:number((2 / math.pi) ^ 0.5) })
   y = e:step("Add", { e:step("Tanh", { y }), e:number(1) })
   return e:out("Mul", { e:step("Mul", { x, e:number(0.5) }), y })

@@ -77,10 +77,12 @@ return function(Build)
     if dims[1] ~= 1 then
       self:fail("the batch is not the first dimension where it has to be")
     end
-    if not own or self.shapes[own] then -- the name is had already
+    if not own or self.shapes[own.name] then -- the name is had already
       return self:step("order", "permute", { x }, { dims = dims }, want)
     end
-    return self:add(own, "permute", { x }, { dims = dims }, want)
+    local y = self:add(own.name, "permute", { x }, { dims = dims }, want)
+    self.origin[y.spec].node = own.node
+    return y
   end
 
 

@@ -45,7 +45,7 @@ function M.Transpose(b, x)
   end
   if moves(b, shape, order) then return b:layer("permute", { v }, { dims = order }) end
   return { layer = v.layer, spec = v.spec, shape = shape, order = order,
-           turned = b.own }
+           turned = { name = b.own, node = b.node } }
 end
 
 
