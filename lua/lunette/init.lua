@@ -64,6 +64,7 @@ lazy.activation_maximization = from("features.activation_maximization", "run")
 -- pictures
 lazy.image = from "picture.image"
 lazy.canvas = from "picture.canvas"
+lazy.trust = from("trust", "of")
 lazy.mosaic = function() return require "lunette.picture.mosaic" end
 lazy.colormap = from "picture.colormap"
 lazy.npy = from "picture.npy"
@@ -107,6 +108,25 @@ lazy.warn = function()
   ---Warnings go through this function; replace it to collect them.
   ---@param message string
   return function(message) require "lunette.base.warn"(message) end
+end
+
+
+local methods = require("lunette.core").methods
+
+---Checks of maps that a method made, in words, worst first: does another class give
+---another map, do other weights, do its pixels matter more than the same shape
+---elsewhere, is it steady, does it add up? The method is called some ten times again.
+---Caveat: a map that passes is not right by that.
+---Example:
+---  local net = lu.load "glyphs"
+---  local map = lu.gradcam(net, net:images(lu.glyphs.default_images(1).images))
+---  print(map:trust { classes = 2, shifts = 2 })
+---@param run? lunette.Run   of the pictures, where the map does not know them
+---@param opts? table        classes, shifts, steps, samples, full, seed, batch; method,
+---  with, score for a map that does not say what made it
+---@return lunette.Trust     printed, or :lines(i)
+function methods.trust(map, run, opts)
+  return require("lunette.trust").of(map, run, opts)
 end
 
 

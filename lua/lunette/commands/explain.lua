@@ -55,6 +55,8 @@ local function parser_for(row)
   p:option("--scale", "1 or 2"):default(1):convert(tonumber)
   p:option("--threads", "threads"):convert(tonumber)
   p:flag("--raw", "signed values, not normalised")
+  p:flag("--trust", "check the map: another class, other weights, its pixels, noise; "
+         .. "what is found is said, and drawn under it")
   flags.add(p, row)
   return p
 end
@@ -168,11 +170,21 @@ local function captions(run, map, k)
 end
 
 
+---What checks of the maps found, below the captions.
+local function add_trust(list, report, n)
+  local texts = report and report:captions() or {}
+  for i = 1, report and n or 0 do
+    list[i] = (list[i] and list[i] .. "\n" or "") .. texts[i]
+  end
+  return list
+end
+
+
 ---A row of maps, or one for every class of several.
-local function add_rows(canvas, run, shown, map, title, opts)
+local function add_rows(canvas, run, shown, map, title, opts, report)
   local n, maps = run:count(), map.story.maps or 1
   for k = 1, maps do
-    opts.captions = captions(run, map, k)
+    opts.captions = add_trust(captions(run, map, k), report, n)
     local some = maps > 1 and shown:rows((k - 1) * n + 1, k * n) or shown
     some.story = map.story
     canvas:row(k == 1 and title or "", some, opts)
@@ -182,13 +194,14 @@ end
 
 ---Laid over the picture where the method's row says so, and where the map has as many
 ---values as a layer.
-local function draw(o, run, map, path)
+local function draw(o, run, map, path, report)
   local canvas = require "lunette.picture.canvas" {
     columns = run:count(), scale = o.scale,
     title = ("%s: %s"):format(run.net.name, o.method) }
   canvas:row("image", run.images)
   local title = o.method .. (map.story.layer and " " .. map.story.layer or "")
-  local opts, draws = { colormap = o.colormap }, methods[o.method].draws
+  local opts = { colormap = o.colormap, wrap = report ~= nil }
+  local draws = methods[o.method].draws
   local shown = map
   if draws == "overlay" or draws == "channels" then
     local h, w = run.net.input[2], run.net.input[3]
@@ -199,7 +212,7 @@ local function draw(o, run, map, path)
     shown.story = map.story
     opts.overlay, opts.colormap = run.images.pictures, o.colormap or "jet"
   end
-  add_rows(canvas, run, shown, map, title, opts)
+  add_rows(canvas, run, shown, map, title, opts, report)
   return canvas:save(path)
 end
 
@@ -236,6 +249,16 @@ local function say_lost(share)
 end
 
 
+---Checks the maps where that is asked for, and says what is found.
+local function check_trust(o, run, map)
+  if not o.trust then return nil end
+  local report = require("lunette.trust").of(map, run)
+  text.say(tostring(report))
+  map.story.trust = report.images
+  return report
+end
+
+
 ---What --side asks of the network: "448" or "300x500".
 local function size_of(o)
   if not o.side then return nil end
@@ -264,13 +287,14 @@ return function(args)
   local map = methods[o.method](run, method_options(o, run))
   text.say(headline(o, run, map.story))
   say_lost(map.story.negative_share)
+  local report = check_trust(o, run, map)
   local path = o.out
   if is_folder(path) then
     path = require("lunette.commands.output_name").choose(path, images.names, o,
       map.story)
   end
   local ok
-  ok, message = draw(o, run, map, path)
+  ok, message = draw(o, run, map, path, report)
   if not ok then return fail(74, message) end
   text.say("wrote " .. path)
   return 0

@@ -8,7 +8,7 @@ local ops = core.ops
 
 local M = {}
 
-local CLOSE, MOST = 1e-6, 2000 -- relative residual, rounds
+local MOST = 2000 -- rounds
 
 local kernel = core.tensor { { 1 / 12, 1 / 6, 1 / 12 }, { 1 / 6, 0, 1 / 6 },
                              { 1 / 12, 1 / 6, 1 / 12 } }:view(1, 1, 3, 3)
@@ -22,14 +22,15 @@ local function around(t) return ops.conv2d(t, kernel, { padding = 1 }) end
 local function each(t) return t:sum { dims = { 2, 3, 4 }, keepdims = 1 } end
 
 
----Solves A v = b, where A v = (degree v - around(v)) on removed pixels, from v on.
-local function solve(v, b, gone, degree)
+---Solves A v = b, where A v = (degree v - around(v)) on removed pixels, from v on,
+---until the residual is `close` of b.
+local function solve(v, b, gone, degree, close)
   local function apply(t) return (degree * t - around(t)) * gone end
   local tiny = core.full(1e-30, 1)
   local r = b - apply(v)
   local z = r / degree
   local p, rho = z, each(r * z)
-  local goal = each(b * b / degree):maximum(tiny) * (CLOSE * CLOSE)
+  local goal = each(b * b / degree):maximum(tiny) * (close * close)
   for _ = 1, MOST do
     if rho:le(goal):min():item() > 0 then break end
     local q = apply(p)
@@ -48,10 +49,12 @@ end
 ---Pictures whose removed pixels are filled in.
 ---@param x lunette.Tensor       (k,C,H,W), or (1,C,H,W) for all masks
 ---@param removed lunette.Tensor (k,1,H,W): 1 where a pixel is removed, not everywhere
----@param noise? number          deviation of normal noise that filled pixels get (0)
----@param seed? integer
+---@param o? { noise?: number, seed?: integer, close?: number }   deviation of normal
+---  noise that filled pixels get (0); relative residual at which the sum is solved
+---  (1e-6)
 ---@return lunette.Tensor        (k,C,H,W)
-function M.linear(x, removed, noise, seed)
+function M.linear(x, removed, o)
+  o = o or {}
   local k, c, h, w = removed:dim(1), x:dim(2), x:dim(3), x:dim(4)
   local shape = { k, c, h, w }
   local all = x:expand { shape = shape }:reshape { k * c, 1, h, w }
@@ -62,9 +65,10 @@ function M.linear(x, removed, noise, seed)
   local count = each(1 - gone):maximum(core.ones(1))
   local mean = each(kept) / count
   local b = around((all - mean) * (1 - gone)) * gone
-  local filled = solve(core.zeros(k * c, 1, h, w), b, gone, degree) + mean
-  if noise and noise > 0 then
-    filled = filled + core.normal(seed or 0, 0, k * c, 1, h, w) * noise
+  local filled = solve(core.zeros(k * c, 1, h, w), b, gone, degree,
+                       o.close or 1e-6) + mean
+  if (o.noise or 0) > 0 then
+    filled = filled + core.normal(o.seed or 0, 0, k * c, 1, h, w) * o.noise
   end
   return (kept + filled * gone):reshape(shape)
 end

@@ -28,13 +28,14 @@ end
 ---The score's changes, one a percentile.
 ---@param map lunette.Tensor   (H,W): the largest go first
 ---@param case lunette.Case
----@param o table              score, modifiers, batch, percentiles, noise, seed
+---@param o table              score, modifiers, batch, percentiles, noise, seed, close
 ---@return number[]
 function M.changes(map, case, o)
   local removed = M.removed(map, o.percentiles)
   local values = asking.scores(case, o, #o.percentiles, function(first, k)
     return impute.linear(asking.picture(case), removed:rows(first, first + k - 1),
-                         o.noise, o.seed + first)
+                         { noise = o.noise, seed = o.seed + first,
+                           close = o.close })
   end)
   local clean = asking.clean(case, o)
   for k, v in ipairs(values) do values[k] = v - clean end

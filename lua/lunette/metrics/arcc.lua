@@ -16,6 +16,8 @@ return metric {
     "score", "modifiers", "batch", "seed", "method", "with",
     percentiles = opt.any({ 20, 40, 60, 80 }, "of the map, where pixels are removed",
                           road.check_percentiles),
+    close = opt.number(1e-6, "relative residual at which the filling is solved", 1e-7,
+                       0.1),
     noise = opt.number(0.01, "deviation of the noise on filled pixels", 0),
   },
   value = function(map, case, o)

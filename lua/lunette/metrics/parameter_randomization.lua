@@ -10,6 +10,7 @@ local opt = require("lunette.base.options").opt
 ---Networks to ask, in order: { layer that is the last to be drawn anew, network }.
 local function networks(net, o)
   local names, k = o.layers or copies.weighted(net), 0
+  if o.how == "together" then names = { names } end
   if o.how == "given" then names = { "given" } end
   if o.how == "given" and type(o.params) ~= "table" then
     blame('parameter_randomization: how = "given" wants `params`, tensors by name')
@@ -21,6 +22,10 @@ local function networks(net, o)
       local other = copies.copy(net)
       for name, value in pairs(o.params) do other.params[name] = value end
       return "given", other
+    end
+    if o.how == "together" then
+      return table.concat(names[k], " "), copies.redraw(copies.copy(net), names[k],
+                                                        o.seed)
     end
     if o.how == "independent" then
       return names[k], copies.redraw(copies.copy(net), { names[k] }, o.seed)
@@ -71,8 +76,8 @@ return metric {
   paper = "Adebayo et al. 2018, Sanity checks for saliency maps",
   options = {
     "score", "modifiers", "batch", "seed", "method", "with",
-    how = opt.choice("cascading", { "cascading", "independent", "given" },
-      "layers from the output down to this one, this one alone, or `params`"),
+    how = opt.choice("cascading", { "cascading", "independent", "together", "given" },
+      "layers from the output down to this one, this one alone, all, or `params`"),
     layers = opt.any(false, "a list of layers' names, instead of all with weights"),
     params = opt.any(false, "of your own by name, with how = \"given\""),
     likeness = opt.choice("ssim", alike.names, "ssim of block means, or a correlation "

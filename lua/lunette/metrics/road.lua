@@ -23,6 +23,8 @@ return metric {
     percentiles = opt.any({ 20, 40, 60, 80 }, "of the map: pixels from there up go",
                           road.check_percentiles),
     order = opt.choice("combined", { "combined", "morf", "lerf" }, "which is given"),
+    close = opt.number(1e-6, "relative residual at which the filling is solved", 1e-7,
+                       0.1),
     noise = opt.number(0.01, "deviation of the noise on filled pixels, in the units of "
       .. "the network's input", 0),
   },

@@ -77,7 +77,7 @@ end
 local row_options = {
   kind = false, colormap = false, overlay = false, alpha = 0.5, normalize = false,
   percentile = 99, vmin = false, vmax = false, shared = false, colorbar = true,
-  captions = false, grey = false, interpolate = false,
+  captions = false, wrap = false, grey = false, interpolate = false,
 }
 
 ---@class lunette.RowOptions
@@ -94,6 +94,7 @@ local row_options = {
 ---@field shared? boolean      one scale for the whole row
 ---@field colorbar? boolean    with tick numbers, right of the row (default true)
 ---@field captions? string[]   below each cell; "\n" begins a new line
+---@field wrap? boolean       captions are broken at spaces, not cut off
 ---@field interpolate? string  filter for maps: "nearest", "bilinear", "bicubic" ...
 
 
@@ -151,7 +152,7 @@ local function make_row(self, title, what, opts)
   end
   if o.overlay then add_overlay(self, row, o.overlay) end
   row.alpha, row.grey, row.interpolate = o.alpha, o.grey, o.interpolate or nil
-  row.captions, row.percentile = o.captions or nil, o.percentile
+  row.captions, row.wrap, row.percentile = o.captions or nil, o.wrap, o.percentile
   return row
 end
 

@@ -88,12 +88,14 @@ local function fit(text, size, room, most)
 end
 
 
----Lines of a caption, broken where it says so.
-local function caption_block(text, size, room)
+---Lines of a caption, broken where it says so; with `wraps` also where one is too long.
+local function caption_block(text, size, room, wraps)
   local block = { size = size, lines = {} }
   for line in (text .. "\n"):gmatch "(.-)\n" do
-    if #block.lines == MOST_LINES then break end
-    block.lines[#block.lines + 1] = elide(line, size, room)
+    for _, part in ipairs(wraps and wrap(line, size, room, MOST_LINES) or { line }) do
+      if #block.lines == MOST_LINES then break end
+      block.lines[#block.lines + 1] = elide(part, size, room)
+    end
   end
   block.height = #block.lines * height_of(size)
   return block
@@ -272,7 +274,7 @@ local function measure_captions(row, place, u)
   for i, c in ipairs(row.cells) do
     local text = row.captions and row.captions[i]
     if text and text ~= "" then
-      c.caption = caption_block(text, CAPTION * u, place.cell)
+      c.caption = caption_block(text, CAPTION * u, place.cell, row.wrap)
       row.caption_height = math.max(row.caption_height, c.caption.height + 2 * u)
     end
   end

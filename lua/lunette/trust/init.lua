@@ -1,0 +1,187 @@
+---Which map to believe: the cheap checks beside a map, in plain words, worst first,
+---never one number. `map:trust()` and `lunette explain --trust`.
+local checks = require "lunette.trust.checks"
+local options = require "lunette.base.options"
+local opt = options.opt
+local subject = require "lunette.trust.subject"
+
+local M = {}
+
+---Options of map:trust.
+M.options = {
+  classes = opt.count(5, "other classes that are asked: the runner-up, some at random"),
+  shifts = opt.count(5, "places that the map is moved to, for comparison"),
+  steps = opt.count(5, "until half of the picture is gone"),
+  samples = opt.count(4, "pictures with faint noise"),
+  full = opt.flag(false, "9 classes, 19 places, 10 steps, where nothing else is said"),
+  seed = opt.count(0, "of the random numbers", math.mininteger),
+  batch = opt.quiet(opt.count(16, "pictures at a time")),
+  method = require("lunette.explain.metric").shared.method,
+  with = require("lunette.explain.metric").shared.with,
+  score = opt.score("predicted", "of a map that does not say what it explains"),
+}
+
+
+-- reports -----------------------------------------------------------------------------
+
+---@class lunette.Trust
+---@field images lunette.TrustCheck[][]   the checks of every map, worst first
+local Trust = {}
+Trust.__index = Trust
+Trust.__name = "lunette.Trust"
+
+local order = { fail = 1, weak = 2, unjudged = 3, pass = 4 }
+
+
+---How many checks failed, in words: that none did is no proof.
+local function summary(list)
+  local count = { fail = 0, weak = 0, unjudged = 0, pass = 0 }
+  for _, c in ipairs(list) do count[c.verdict] = count[c.verdict] + 1 end
+  local judged = #list - count.unjudged
+  if count.fail > 0 then
+    return ("%d of %d checks failed."):format(count.fail, judged)
+  end
+  if judged == 0 then return "Not judged." end
+  local doubt = count.weak > 0 and (", %d in doubt"):format(count.weak) or ""
+  return "No check failed" .. doubt .. "."
+end
+
+
+---The lines of map i: what the checks say, worst first.
+---@param i? integer   1
+---@return string[]
+function Trust:lines(i)
+  local lines = {}
+  for n, c in ipairs(self.images[i or 1]) do lines[n] = c.text end
+  table.insert(lines, 1, summary(self.images[i or 1]))
+  return lines
+end
+
+
+local marks = { fail = "fails", weak = "doubtful", unjudged = "not judged",
+                pass = "passes" }
+
+
+---What the checks say in few words, to be drawn below the pictures: one text a map.
+---@return string[]
+function Trust:captions()
+  local texts = {}
+  for i, list in ipairs(self.images) do
+    local lines = { summary(list) }
+    for _, c in ipairs(list) do
+      lines[#lines + 1] = ("%s: %s"):format(marks[c.verdict], c.short)
+    end
+    texts[i] = table.concat(lines, "\n")
+  end
+  return texts
+end
+
+
+function Trust:__tostring()
+  local out = {}
+  for i = 1, #self.images do
+    out[i] = (#self.images > 1 and ("map %d: "):format(i) or "")
+      .. table.concat(self:lines(i), "\n  ")
+  end
+  return table.concat(out, "\n")
+end
+
+
+-- checks ------------------------------------------------------------------------------
+
+
+---The checks of one map, worst first; equal ones in the order in which they are made.
+local function judge(s)
+  local list = {}
+  if s:is_flat() then
+    list[1] = checks.nothing(s)
+  else
+    for _, check in ipairs(checks.list) do list[#list + 1] = check(s) end
+  end
+  list[#list + 1] = checks.prediction(s)
+  for n, c in ipairs(list) do c.place = n end
+  table.sort(list, function(a, b)
+    if order[a.verdict] ~= order[b.verdict] then
+      return order[a.verdict] < order[b.verdict]
+    end
+    return a.place < b.place
+  end)
+  for _, c in ipairs(list) do c.place = nil end
+  return list
+end
+
+
+---What the caller asks for, or what the map says that it explains.
+local function score_of(map, opts)
+  if opts.score ~= nil then return opts.score end
+  local told = (map.story or {}).classes
+  if type(told) == "table" and told[1] then return told end
+  return map.origin and map.origin.opts.score
+end
+
+
+local function check_options(map, opts)
+  local o = options.check("trust", opts, M.options, 4)
+  for key, many in pairs { classes = 9, shifts = 19, steps = 10 } do
+    if o.full and (opts or {})[key] == nil then o[key] = many end
+  end
+  local story = map.story or {}
+  if (story.maps or 1) > 1 then
+    error("trust: these are maps of several classes; ask for one (score), or for each "
+          .. "by itself", 4)
+  end
+  o.modifiers, o.shared, o.story = {}, {}, story
+  o.score = require("lunette.score").of(score_of(map, opts or {}) or o.score)
+  return o
+end
+
+
+---The run of the map's own pictures, where the caller gives none.
+local function run_of(map, given)
+  local origin = map.origin
+  if given then return given end
+  if not origin then
+    error("trust: this map does not say what made it; give the run and { method = }", 3)
+  end
+  local run = origin.net:run(origin.images, { modifiers = origin.run_modifiers })
+  return run, run
+end
+
+
+local function check_shapes(map, run)
+  if map:dim() < 3 or map:dim(1) ~= run:count() then
+    error(("trust: maps (N,H,W) of the run's %d pictures are wanted, got (%s)"):format(
+          run:count(), table.concat(map:shape(), ",")), 4)
+  end
+  if #run.images:shape() ~= 4 then
+    error("trust: the network's input has no height and width", 3)
+  end
+end
+
+
+---Checks maps: does another class give another map, do other weights, do its pixels
+---matter more than the same shape elsewhere, is it steady, does it add up?
+---@param map lunette.Tensor    (N,H,W) or (N,C,H,W)
+---@param run? lunette.Run      of the pictures, where the map does not know them
+---@param opts? table           of M.options
+---@return lunette.Trust
+function M.of(map, run, opts)
+  if opts == nil and type(run) == "table" and getmetatable(run) == nil then
+    run, opts = nil, run
+  end
+  local o = check_options(map, opts)
+  local given, made <close> = run_of(map, run)
+  run = given or made
+  check_shapes(map, run)
+  local report = setmetatable({ images = {} }, Trust)
+  for i = 1, run:count() do
+    o.image = i
+    local s = subject.new(map, run, i, o)
+    report.images[i] = judge(s)
+    s.run:release()
+    collectgarbage()
+  end
+  return report
+end
+
+return M

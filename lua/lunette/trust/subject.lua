@@ -1,0 +1,97 @@
+---What all checks of one map share: the picture, the method that is called again, and
+---the map's own noise floor: how alike it is to its maps of the same picture under
+---faint noise.
+local again = require "lunette.explain.again"
+local alike = require "lunette.explain.alike"
+local core = require "lunette.core"
+local classes = require "lunette.score.classes"
+
+local M = {}
+
+local FAINT = 2 / 255 -- deviation of the noise, as a share of the input's range
+
+---@class lunette.TrustSubject
+---@field run lunette.Run         of the picture alone
+---@field x lunette.Tensor        (1,C,H,W)
+---@field own lunette.Tensor      (H,W), the map, channels summed
+---@field map lunette.Tensor      as it came
+---@field again lunette.Again
+---@field class? integer          that the map explains, where its score is of a class
+---@field name string             of what it explains
+---@field near number[]           likeness to the maps under faint noise
+---@field overlap number[]        share of the largest tenth that stays there
+---@field o table                 options of the check
+local Subject = {}
+Subject.__index = Subject
+
+
+---The plane and its block means, for comparing.
+local function tenth(map)
+  local blocks = alike.blocks(map)
+  return blocks, math.max(1, blocks:size() // 10)
+end
+
+
+---Maps of noisy copies against the map.
+local function measure_noise(s)
+  local stats, shape = s.x:stats(), { table.unpack(s.x:shape(), 2) }
+  local size = FAINT * (stats.max - stats.min)
+  local own, k = tenth(s.own)
+  s.near, s.overlap = {}, {}
+  s.again:each(1, s.o.samples, s.o.batch, function(first, count)
+    local batch = core.zeros(count, table.unpack(shape))
+    for n = 1, count do
+      batch[n] = s.x[1] + core.normal(s.o.seed, first + n - 1, shape) * size
+    end
+    return batch
+  end, function(n, map)
+    map = alike.plane(map)
+    s.near[n] = alike.of("ssim", s.own, map)
+    s.overlap[n] = alike.overlap(own, (tenth(map)), k)
+  end)
+end
+
+
+---The picture of image i, with its map.
+---@param map lunette.Tensor   (N,...), of a method of Lunette's or with o.method
+---@param run lunette.Run
+---@param i integer
+---@param o table
+---@return lunette.TrustSubject
+function M.new(map, run, i, o)
+  local made = again.new("trust", map, run, o)
+  made.score = made:score_of(run:count() > 1 and i or nil)
+  local x = run.images:rows(i):clone()
+  x.pictures = run.images.pictures and { run.images.pictures[i] }
+  made.run = run.net:run(x, { modifiers = made.run_modifiers })
+  local ids = classes.of(made.score, made.run)
+  local s = setmetatable({ run = made.run, x = x, map = map[i]:detach(), again = made,
+                           own = alike.plane(map[i]:detach()), o = o,
+                           class = ids and ids[1] }, Subject)
+  s.name = s.class and require("lunette.score.labels").name(s.class, run.net)
+    or made.score.name
+  measure_noise(s)
+  return s
+end
+
+
+---Is the map the same everywhere?
+---@return boolean
+function Subject:is_flat()
+  local s = self.own:stats()
+  return s.min == s.max
+end
+
+
+---The middle value of a list.
+---@param list number[]
+---@return number
+function M.median(list)
+  local sorted = table.move(list, 1, #list, 1, {})
+  table.sort(sorted)
+  local n = #sorted
+  if n == 0 then return 0 end
+  return (sorted[(n + 1) // 2] + sorted[n // 2 + 1]) / 2
+end
+
+return M

@@ -1,0 +1,171 @@
+-- The trust line: maps that ignore the class or the weights are told, maps that lie
+-- elsewhere too, and nothing is said of what cannot be judged.
+local core = require "lunette.core"
+local lu = require "lunette"
+local t = dofile "tests/lua/support.lua"
+
+local net = lu.load "glyphs"
+if not net then
+  describe("trust", function() pending "needs the network 'glyphs'" end)
+  return
+end
+
+local scenes = lu.glyphs.scenes { n = 2, seed = 77 }
+local x = net:images { scenes.images[1], scenes.images[2] }
+local run = net:run(x)
+local few = { classes = 3, shifts = 3, steps = 3, samples = 2 }
+
+
+---The verdicts of map i, by check.
+local function verdicts(report, i)
+  local found = {}
+  for _, c in ipairs(report.images[i]) do found[c.name] = c.verdict end
+  return found
+end
+
+
+---An explainer that gives these maps, whatever is asked.
+local function fixed(maps)
+  return function(r)
+    return maps:rows(1, 1):expand { shape = { r:count(), 224, 224 } }
+  end
+end
+
+
+describe("map:trust", function()
+  it("passes Grad-CAM, and says so with numbers, never as a proof", function()
+    local map = lu.gradcam(net, x, { modifiers = { "linear" }, score = scenes.labels })
+    local report = map:trust(few)
+    for i = 1, 2 do
+      local v = verdicts(report, i)
+      assert.same({ "pass", "pass", "pass" }, { v.class, v.weights, v.steady })
+      assert.not_equal("fail", v.pixels)
+    end
+    local text = tostring(report)
+    assert.matches("map 1: No check failed", text)
+    assert.matches("similarity 0%.%d%d; to itself under faint noise", text)
+    assert.is_nil(text:find "trustworthy" or text:find "score")
+    assert.matches("\npasses: another class: similarity", report:captions()[1])
+  end)
+
+  it("tells that guided saliency does not answer the question", function()
+    local map = lu.saliency(net, x, { modifiers = { "linear", "guided" } })
+    local report = map:trust(few)
+    for i = 1, 2 do
+      assert.equal("fail", verdicts(report, i).class)
+      assert.equal("class", report.images[i][1].name) -- the worst stands first
+      assert.matches("why " .. scenes.names[scenes.labels[i] + 1],
+                     report.images[i][1].text)
+    end
+  end)
+
+  it("fails edges for class and weights", function()
+    local report = lu.control("edges", run):trust(run, { classes = 3, shifts = 2,
+      samples = 2, steps = 2, method = function(r) return lu.control("edges", r) end })
+    local v = verdicts(report, 1)
+    assert.equal("fail", v.class)
+    assert.equal("fail", v.weights)
+    assert.matches("2 of 4 checks failed", tostring(report))
+    local numbers = report.images[1][1]
+    assert.near(1, numbers.likeness, 1e-6) -- edges are the same for every class
+  end)
+
+  -- A large flat object that is filled in smoothly from its own rim is still there: its
+  -- mask need not beat every place. Small ones must.
+  it("passes a small object's pixels, and neither noise nor another place", function()
+    local more = lu.glyphs.scenes { n = 6, seed = 77 }
+    local good, passed = more.masks:gaussian_blur(4), 0
+    for i = 1, 6 do
+      local one = net:run((net:images { more.images[i] }))
+      local o = { classes = 1, samples = 1, shifts = 5, score = more.labels[i] }
+      local function judge(map)
+        o.method = fixed(map)
+        return verdicts(map:trust(one, o), 1).pixels
+      end
+      local verdict = judge(good:rows(i))
+      assert.not_equal("fail", verdict)
+      passed = passed + (verdict == "pass" and 1 or 0)
+      assert.not_equal("pass", judge(core.uniform(3, i, 1, 224, 224)))
+      local away = good:rows(i):roll { shift = { 0, 100, 100 } }
+      assert.equal("fail", judge((away - good:rows(i)):relu()))
+    end
+    assert.is_true(passed >= 3, passed .. " of 6")
+  end)
+
+  it("says the same for any batch", function()
+    local o = { modifiers = { "linear" }, score = scenes.labels }
+    local map = lu.gradcam(net, x, o)
+    local a = map:trust { classes = 2, shifts = 2, steps = 2, samples = 3, batch = 1 }
+    local b = map:trust { classes = 2, shifts = 2, steps = 2, samples = 3, batch = 7 }
+    assert.equal(tostring(a), tostring(b))
+    local one = lu.gradcam(net, x:rows(2), { modifiers = { "linear" },
+                                             score = scenes.labels[2] })
+    local alone = one:trust { classes = 2, shifts = 2, steps = 2, samples = 3 }
+    assert.same(a:lines(2), alone:lines(1))
+  end)
+
+  it("judges nothing where the map is the same everywhere", function()
+    local map = core.zeros(1, 224, 224)
+    local report = map:trust(net:run(x:rows(1)), { samples = 1, method = fixed(map),
+                                                  score = scenes.labels[1] })
+    assert.matches("^Not judged.\n  Nothing here speaks for", tostring(report))
+  end)
+
+  it("says first that the network says something else", function()
+    local other = (scenes.labels[1] + 1) % 10
+    local map = lu.gradcam(net, x:rows(1), { modifiers = { "linear" }, score = other })
+    local report = map:trust { classes = 1, shifts = 1, steps = 1, samples = 1 }
+    assert.matches("The network says " .. scenes.names[scenes.labels[1] + 1],
+                   tostring(report))
+  end)
+
+  it("leaves out what a score has no answer to", function()
+    local unit = lu.score.unit("block3_relu3", 4)
+    local map = lu.saliency(net, x:rows(1), { score = unit })
+    local v = verdicts(map:trust { samples = 1 }, 1)
+    assert.equal("unjudged", v.class)
+    assert.equal("unjudged", v.pixels)
+    assert.is_truthy(v.weights)
+  end)
+
+  it("works on other networks and maps of a layer's size", function()
+    for _, make in ipairs { t.net, t.graph } do
+      local small = make()
+      local input = t.input(small, 1)
+      local map = lu.saliency(small, input, { modifiers = { "linear" } })
+      assert.equal(1, #map:trust(few).images)
+      local raw = lu.gradcam(small, input, { modifiers = { "linear" }, raw = true })
+      assert.equal(1, #raw:trust(few).images)
+    end
+  end)
+
+  it("refuses what it cannot judge, naming it", function()
+    assert.matches("does not say what made it", t.message(core.ones(1, 4, 4).trust,
+                                                          core.ones(1, 4, 4)))
+    local several = lu.gradcam(net, x:rows(1), { top = 2, modifiers = { "linear" } })
+    assert.matches("several classes", t.message(several.trust, several))
+    local map = lu.gradcam(net, x:rows(1), { modifiers = { "linear" } })
+    assert.matches("of the run's 2 pictures", t.message(map.trust, map, run))
+    assert.matches("unknown option 'clases'; did you mean 'classes'",
+                   t.message(map.trust, map, { clases = 3 }))
+  end)
+end)
+
+
+describe("lunette explain --trust", function()
+  local folder, done = t.folder()
+  teardown(done)
+
+  it("prints the line, keeps the numbers and draws them", function()
+    assert(lu.image.save(folder .. "/a.png", scenes.images[1]))
+    local command = "explain a.png --model glyphs --trust -o b.png"
+    local code, text = t.program(command, folder)
+    assert.equal(0, code, text)
+    assert.matches("No check failed", text)
+    assert.matches("Depends on what the upper layers learned %(similarity", text)
+    local record = require("lunette.base.json").decode(t.read(folder .. "/b.json"))
+    local first = record.rows[2].story.trust[1]
+    assert.is_true(#first >= 4)
+    assert.matches("passes: other weights", record.rows[2].captions[1])
+  end)
+end)
