@@ -10,6 +10,7 @@ local again = require "lunette.explain.again"
 local blame = require "lunette.base.blame"
 local options = require "lunette.base.options"
 local opt = options.opt
+require "lunette.tensors" -- whose methods the metrics use
 
 local M = {}
 
