@@ -65,6 +65,7 @@ lazy.activation_maximization = from("features.activation_maximization", "run")
 lazy.image = from "picture.image"
 lazy.canvas = from "picture.canvas"
 lazy.trust = from("trust", "of")
+lazy.rank = from("rank", "run")
 lazy.mosaic = function() return require "lunette.picture.mosaic" end
 lazy.colormap = from "picture.colormap"
 lazy.npy = from "picture.npy"

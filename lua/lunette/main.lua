@@ -10,6 +10,7 @@ usage: lunette                             the REPL
        lunette bake METHOD MODEL           the same, with a map among its outputs
        lunette methods [NAME...]           the methods: paper, cost, dialects
        lunette metrics [NAME...]           the metrics: what maps are judged by
+       lunette rank [PICTURES...]          methods by metrics over many pictures
        lunette models [get NAME]           models known and installed
        lunette --version | --help]]
 
@@ -30,7 +31,7 @@ package.path, package.cpath = elsewhere(package.path), elsewhere(package.cpath)
 
 local commands = { explain = true, summary = true, import = true, export = true,
                    bake = true, models = true, methods = true, metrics = true,
-                   demo = true }
+                   rank = true, demo = true }
 
 
 local function complain(message)

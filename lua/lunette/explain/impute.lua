@@ -46,6 +46,25 @@ local function solve(v, b, gone, degree, close)
 end
 
 
+---A first guess: what is missing is taken from the picture at half the size, and what
+---is missing there from a quarter (pull and push, Gortler et al. 1996).
+---@param values lunette.Tensor   (M,1,H,W), 0 where nothing is known
+---@param known lunette.Tensor    0 and 1
+local function guess(values, known)
+  local h, w = values:dim(3), values:dim(4)
+  if h < 2 or w < 2 or known:min():item() > 0 then return values end
+  local even = { after = { 0, 0, h % 2, w % 2 } }
+  local half = { kernel = 2, stride = 2 }
+  local weight = known:pad(even):avg_pool2d(half)
+  local some = weight:gt(0)
+  local mean = values:pad(even):avg_pool2d(half) / (weight + (1 - some))
+  local filled = guess(mean, some):resize(h + h % 2, w + w % 2)
+  local inside = filled:narrow { dim = 3, start = 1, length = h }
+    :narrow { dim = 4, start = 1, length = w }
+  return values + inside * (1 - known)
+end
+
+
 ---Pictures whose removed pixels are filled in.
 ---@param x lunette.Tensor       (k,C,H,W), or (1,C,H,W) for all masks
 ---@param removed lunette.Tensor (k,1,H,W): 1 where a pixel is removed, not everywhere
@@ -64,9 +83,9 @@ function M.linear(x, removed, o)
   -- the surface's differences from the kept pixels' mean: b is small where that is near
   local count = each(1 - gone):maximum(core.ones(1))
   local mean = each(kept) / count
-  local b = around((all - mean) * (1 - gone)) * gone
-  local filled = solve(core.zeros(k * c, 1, h, w), b, gone, degree,
-                       o.close or 1e-6) + mean
+  local off = (all - mean) * (1 - gone)
+  local first = guess(off, 1 - gone) * gone
+  local filled = solve(first, around(off) * gone, gone, degree, o.close or 1e-6) + mean
   if (o.noise or 0) > 0 then
     filled = filled + core.normal(o.seed or 0, 0, k * c, 1, h, w) * o.noise
   end

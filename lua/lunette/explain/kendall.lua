@@ -57,6 +57,7 @@ return function(a, b)
   local swaps, sorted = count_swaps(second)
   local ties_b = tied_pairs(sorted, function(x, y) return x == y end)
   local all = n * (n - 1) // 2
-  local sizes = math.sqrt(all - ties_a) * math.sqrt(all - ties_b)
+  local sizes = ties_a == ties_b and all - ties_a -- no rounding where both tie alike
+    or math.sqrt(all - ties_a) * math.sqrt(all - ties_b)
   return sizes > 0 and (all - ties_a - ties_b + both - 2 * swaps) / sizes or 0
 end

@@ -1,0 +1,99 @@
+---Who takes part in a ranking: methods with their default options, with a backward rule
+---after a colon ("gradcam:guided"), and control maps, which know nothing of the
+---network.
+local controls = require "lunette.explain.controls"
+local drawn = require "lunette.picture.drawn"
+local methods = require "lunette.methods"
+local rows = require "lunette.base.rows"
+
+local M = {}
+
+---@class lunette.Entrant
+---@field name string
+---@field control boolean
+---@field explain fun(run: lunette.Run, o: table): lunette.Tensor   (N,H,W) of the
+---  picture's size
+
+
+---One plane a picture, of the picture's size.
+local function finished(map, run)
+  map = drawn.planes(map:detach())
+  local s = run.images:shape()
+  if map:dim(2) ~= s[3] or map:dim(3) ~= s[4] then map = map:resize(s[3], s[4]) end
+  return map
+end
+
+
+---`linear` where the network ends in probabilities.
+local function modifiers_of(row, run, rule)
+  local layers = run.net:layers()
+  local kind, list = layers[#layers].kind, {}
+  if kind == "softmax" or kind == "log_softmax" then list[1] = "linear" end
+  list[#list + 1] = rule
+  return row.options.modifiers and list or nil
+end
+
+
+local function of_row(name, row, rule)
+  return { name = name, control = false, explain = function(run, o)
+    local opts = { modifiers = modifiers_of(row, run, rule) }
+    if row.options.score then opts.score = o.score end
+    if row.options.progress then opts.progress = o.progress or false end
+    return finished(row(run, opts), run)
+  end }
+end
+
+
+local function of_control(name)
+  return { name = name, control = true, explain = function(run)
+    return controls.control(name, run)
+  end }
+end
+
+
+local is_control = {}
+for _, name in ipairs(controls.names) do is_control[name] = true end
+
+
+---Why a method takes no part, or nil.
+local function unfit(row, run)
+  if row.draws == "picture" or row.draws == "channels" then
+    return "draws no map of the picture"
+  end
+  local tokens = require("lunette.explain.tokens").attentions(run.net)
+  if row.family == "attention" and #tokens == 0 then return "needs attention" end
+  return nil
+end
+
+
+---All methods that draw a map of this network's pictures, the rules that change the
+---question, and the controls.
+---@param run lunette.Run
+---@return string[]
+function M.all(run)
+  local list = {}
+  for _, name in ipairs(rows.names(methods)) do
+    if not unfit(methods[name], run) then list[#list + 1] = name end
+  end
+  for _, name in ipairs { "gradcam:guided", "gradcam:rectified", "saliency:guided",
+                          "saliency:rectified" } do
+    list[#list + 1] = name
+  end
+  for _, name in ipairs(controls.names) do list[#list + 1] = name end
+  return list
+end
+
+
+---The one of that name; nil and what is wrong.
+---@param name string
+---@return lunette.Entrant? entrant, string? message
+function M.of(name)
+  if is_control[name] then return of_control(name) end
+  local method, rule = name:match "^([^:]+):?(.*)$"
+  local row = methods[method or name]
+  if row then return of_row(name, row, rule ~= "" and rule or nil) end
+  return nil, ("method '%s' not found%s"):format(name,
+    require("lunette.base.suggest").after(name, rows.names(methods)))
+end
+
+return M

@@ -1,0 +1,70 @@
+---A folder of one's own as the pictures of a ranking, with masks where there are any.
+local lfs = require "lfs"
+
+local M = {}
+
+local formats = { png = true, jpg = true, jpeg = true, bmp = true }
+
+
+---The pictures of a folder, sorted; of a file that file.
+---@param path string
+---@return string[]? paths, string? message
+function M.list(path)
+  local mode = lfs.attributes(path, "mode")
+  if mode == "file" then return { path } end
+  if mode ~= "directory" then return nil, ("no picture or folder '%s'"):format(path) end
+  local found = {}
+  for name in lfs.dir(path) do
+    local suffix = name:match "%.(%w+)$"
+    if suffix and formats[suffix:lower()] then
+      found[#found + 1] = path .. "/" .. name
+    end
+  end
+  table.sort(found)
+  if #found == 0 then
+    return nil, ("no pictures (.png, .jpg, .jpeg, .bmp) in folder '%s'"):format(path)
+  end
+  return found
+end
+
+
+local function stem(path) return path:match "[^/]*$":gsub("%.%w+$", "") end
+
+
+---The mask of a picture (1,H,W): the file of its name in the masks' folder, brought to
+---the network's size as the picture is; the object is what is brighter than half.
+local function mask_of(net, path, masks)
+  for suffix in pairs(formats) do
+    local name = ("%s/%s.%s"):format(masks, stem(path), suffix)
+    if lfs.attributes(name, "mode") == "file" then
+      local images, message = net:images { image = { name }, filter = "nearest" }
+      if not images then return nil, message end
+      local levels = images.pictures[1]
+      local grey = levels:mean { dims = { 1 } }
+      return grey:gt(127.5):view(1, levels:dim(2), levels:dim(3))
+    end
+  end
+  return nil
+end
+
+
+---@param net lunette.Net
+---@param paths string[]
+---@param masks? string   a folder of pictures of the same names, white on the object
+---@return lunette.RankSource
+function M.source(net, paths, masks)
+  local told = ("%d pictures from %s%s"):format(#paths, paths[1],
+    masks and ", masks in " .. masks or "")
+  return { count = #paths, name = told, get = function(i)
+    local x, message = net:images { paths[i] }
+    if not x then error(message, 0) end
+    local mask, wrong = nil, nil
+    if masks then mask, wrong = mask_of(net, paths[i], masks) end
+    if wrong then error(wrong, 0) end
+    local some = mask and mask:sum():item() > 0 and mask:mean():item() < 1
+    return { name = paths[i], x = x, mask = some and mask or nil }
+  end }
+end
+
+
+return M

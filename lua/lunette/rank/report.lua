@@ -1,0 +1,265 @@
+---A ranking as tables: means with intervals, places, who fails sanity, how far the
+---measures agree.
+local bootstrap = require "lunette.rank.bootstrap"
+local chart = require "lunette.rank.chart"
+local measures = require "lunette.rank.measures"
+
+local M = {}
+
+local DRAWS = 1000
+local SAME = 0.05 -- a likeness nearer to the noise floor: the map did not notice
+
+---@class lunette.RankReport
+---@field pictures integer
+---@field measures lunette.Measure[]      those that have values
+---@field means table<string, table>      by measure and method
+---@field order string[]                  methods, the best by the first measure first
+---@field failed table<string, string[]>  method -> the sanity checks that it fails
+---@field controls table<string, boolean>
+---@field note string
+local Report = {}
+Report.__index = Report
+
+
+---The raw rows as values[measure][method][picture number].
+local function tabulated(rows)
+  local t = { methods = {}, measures = {}, pictures = 0, values = {} }
+  local number, known = {}, {}
+  for _, r in ipairs(rows) do
+    if not number[r.picture] then
+      t.pictures = t.pictures + 1
+      number[r.picture] = t.pictures
+    end
+    if not known[r.method] then
+      known[r.method] = true
+      t.methods[#t.methods + 1] = r.method
+    end
+    local one = t.values[r.measure] or {}
+    t.values[r.measure] = one
+    one[r.method] = one[r.method] or {}
+    one[r.method][number[r.picture]] = r.value
+  end
+  return t
+end
+
+
+---The sanity checks that each method fails: its map for another class, or with other
+---weights, is as near as under faint noise.
+local function failures(means)
+  local failed, floor = {}, means.noise or {}
+  for measure, words in pairs { random_logit = "class",
+                                parameter_randomization = "weights" } do
+    for method, m in pairs(means[measure] or {}) do
+      local noise = floor[method] and floor[method].mean or 1
+      if m.mean >= noise - SAME then
+        failed[method] = failed[method] or {}
+        table.insert(failed[method], words)
+      end
+    end
+  end
+  for _, list in pairs(failed) do table.sort(list) end
+  return failed
+end
+
+
+---What has values, in the order of measures.lua; seconds last.
+local function present(t)
+  local list = {}
+  for _, m in ipairs(measures.list) do
+    if t.values[m.name] then list[#list + 1] = m end
+  end
+  if t.values.seconds then
+    list[#list + 1] = { name = "seconds", title = "seconds a map", group = "time",
+                        better = "lower" }
+  end
+  return list
+end
+
+
+---@param rows table[]                       of lunette.RankValues
+---@param controls table<string, boolean>
+---@param o? { seed?: integer, note?: string }
+---@return lunette.RankReport
+function M.new(rows, controls, o)
+  o = o or {}
+  local t = tabulated(rows)
+  local draws = bootstrap.draws(t.pictures, DRAWS, o.seed or 0)
+  local self = setmetatable({ pictures = t.pictures, measures = present(t), means = {},
+                              controls = controls, note = o.note or "" }, Report)
+  for _, m in ipairs(self.measures) do
+    self.means[m.name] = bootstrap.means(t, m.name, draws)
+    local names = m.better and bootstrap.rank(self.means[m.name], m.better)
+    self.order = self.order or names
+  end
+  self.order = self.order or t.methods
+  self.failed = failures(self.means)
+  return self
+end
+
+
+local function number(v)
+  local size = math.abs(v)
+  return size >= 100 and ("%.0f"):format(v) or size >= 10 and ("%.1f"):format(v)
+    or ("%.2f"):format(v)
+end
+
+
+local function cell(m)
+  if not m then return "" end
+  return ("%s [%s, %s]"):format(number(m.mean), number(m.low), number(m.high))
+end
+
+
+---The names of a table's rows: methods first, those that fail sanity below them, the
+---controls last; each part by the first measure.
+---@return string[]
+function Report:rows()
+  local parts = { {}, {}, {} }
+  for _, name in ipairs(self.order) do
+    local part = self.controls[name] and 3 or self.failed[name] and 2 or 1
+    table.insert(parts[part], name)
+  end
+  local list = {}
+  for _, part in ipairs(parts) do table.move(part, 1, #part, #list + 1, list) end
+  return list
+end
+
+
+---The table of means with intervals.
+---@return string
+function Report:markdown()
+  local head, line = { "| method |" }, { "| --- |" }
+  for _, m in ipairs(self.measures) do
+    local arrow = { higher = " ↑", lower = " ↓" }
+    head[#head + 1] = (" %s%s |"):format(m.title, arrow[m.better] or "")
+    line[#line + 1] = " ---: |"
+  end
+  local out = { table.concat(head) .. " fails |", table.concat(line) .. " --- |" }
+  for _, name in ipairs(self:rows()) do
+    local shown = self.controls[name] and "*" .. name .. "*" or name
+    local text = { ("| %s |"):format(shown) }
+    for _, m in ipairs(self.measures) do
+      text[#text + 1] = (" %s |"):format(cell(self.means[m.name][name]))
+    end
+    local failed = table.concat(self.failed[name] or {}, ", ")
+    out[#out + 1] = table.concat(text) .. (" %s |"):format(failed)
+  end
+  return table.concat(out, "\n")
+end
+
+
+---Who is first, with the interval of its place, and who cannot be told from it, a line
+---a measure.
+---@return string
+function Report:leaders()
+  local out = { "| measure | first | place of 95 % of draws | not surely behind it |",
+                "| --- | --- | --- | --- |" }
+  for _, m in ipairs(self.measures) do
+    local means = m.better and self.means[m.name]
+    local best
+    for _, name in ipairs(means and self.order or {}) do
+      local here = means[name] and not self.controls[name]
+      if here and (not best or means[name].place < means[best].place) then
+        best = name
+      end
+    end
+    if best then out[#out + 1] = self:leader_line(m, best) end
+  end
+  return table.concat(out, "\n")
+end
+
+
+---@private
+function Report:leader_line(m, best)
+  local means, near = self.means[m.name], {}
+  for _, name in ipairs(self.order) do
+    local here = name ~= best and means[name]
+    if here and not bootstrap.differ(means[best], means[name]) then
+      near[#near + 1] = name
+    end
+  end
+  local shown = table.concat(near, ", ", 1, math.min(#near, 6))
+  if #near > 6 then shown = ("%s and %d more"):format(shown, #near - 6) end
+  return ("| %s | %s | %g to %g | %s |"):format(m.title, best, means[best].place_low,
+    means[best].place_high, shown)
+end
+
+
+---Kendall's tau-b of two measures over the methods, with its interval, as a cell.
+---@private
+function Report:agreement_cell(a, b)
+  local sign = a.better == b.better and 1 or -1
+  local tau, low, high = bootstrap.agreement(self.means[a.name], self.means[b.name],
+                                             sign)
+  return low and (" %.2f [%.2f, %.2f] |"):format(tau, low, high) or "  |"
+end
+
+
+---Kendall's tau-b between every two measures over the methods, with intervals.
+---@return string
+function Report:agreement()
+  local list = {}
+  for _, m in ipairs(self.measures) do
+    if m.better and m.group ~= "time" then list[#list + 1] = m end
+  end
+  local head, line = "| |", "| --- |"
+  for k = 2, #list do
+    head, line = head .. (" %s |"):format(list[k].title), line .. " ---: |"
+  end
+  local out = { head, line }
+  for i = 1, #list - 1 do
+    local text = ("| %s |"):format(list[i].title)
+    for k = 2, #list do
+      text = text .. (k > i and self:agreement_cell(list[i], list[k]) or "  |")
+    end
+    out[#out + 1] = text
+  end
+  return table.concat(out, "\n")
+end
+
+
+---The means as CSV: method, measure, mean, low, high, place, its ends, share of draws
+---in which it is first, checks that it fails.
+---@return string
+function Report:csv()
+  local out = { "method,measure,mean,low,high,place,place_low,place_high,first,fails" }
+  for _, name in ipairs(self:rows()) do
+    for _, m in ipairs(self.measures) do
+      local v = self.means[m.name][name]
+      if v then
+        out[#out + 1] = ("%s,%s,%.6g,%.6g,%.6g,%s,%s,%s,%s,%s"):format(name, m.name,
+          v.mean, v.low, v.high, v.place or "", v.place_low or "", v.place_high or "",
+          v.first and ("%.3f"):format(v.first) or "",
+          table.concat(self.failed[name] or {}, " "))
+      end
+    end
+  end
+  return table.concat(out, "\n") .. "\n"
+end
+
+
+---Measures that the chart has room for, one or two of a group.
+local charted = { energy = true, auc_roc = true, energy_other = true, deletion = true,
+                  insertion = true, road = true, random_logit = true,
+                  parameter_randomization = true, seconds = true }
+
+
+---The chart as an image.
+---@param title string
+---@return userdata
+function Report:chart(title)
+  local bars, panels = {}, {}
+  for k, name in ipairs(self:rows()) do
+    bars[k] = { name = name, control = self.controls[name],
+                failed = self.failed[name] ~= nil }
+  end
+  for _, m in ipairs(self.measures) do
+    if charted[m.name] then
+      panels[#panels + 1] = { title = m.title, better = m.better,
+                              means = self.means[m.name] }
+    end
+  end
+  return chart.draw(title, bars, panels)
+end
+
+return M

@@ -1,0 +1,220 @@
+-- Rankings: intervals and places against closed forms, values that are taken up again,
+-- controls that end where they must, tables and the chart.
+local bootstrap = require "lunette.rank.bootstrap"
+local core = require "lunette.core"
+local lu = require "lunette"
+local report = require "lunette.rank.report"
+local t = dofile "tests/lua/support.lua"
+local values = require "lunette.rank.values"
+
+local folder, done = t.folder()
+teardown(done)
+
+
+---A table of one measure: values by method.
+local function table_of(list)
+  local names, n = {}, 0
+  for name, v in pairs(list) do names[#names + 1], n = name, #v end
+  table.sort(names)
+  return { methods = names, measures = { "m" }, pictures = n, values = { m = list } }
+end
+
+
+describe("bootstrap", function()
+  local normal = core.normal(1, 1, 400):totable()
+
+  it("has the interval of a mean: 1.96 deviations over the root of n", function()
+    local draws = bootstrap.draws(400, 1000, 0)
+    local one = bootstrap.means(table_of { a = normal }, "m", draws).a
+    local mean, square = 0, 0
+    for _, v in ipairs(normal) do
+      mean, square = mean + v / 400, square + v * v / 400
+    end
+    local half = 1.96 * math.sqrt(square - mean * mean) / 20
+    assert.near(mean, one.mean, 1e-9)
+    -- of 1000 draws the ends have a deviation of about 4 % of the half width
+    assert.near(mean - half, one.low, 0.15 * half)
+    assert.near(mean + half, one.high, 0.15 * half)
+  end)
+
+  it("pairs differences: two methods with the same noise are told apart", function()
+    local better, same = {}, {}
+    for k, v in ipairs(normal) do better[k], same[k] = v + 0.01, v end
+    local means = bootstrap.means(table_of { a = normal, b = better, c = same }, "m",
+                                  bootstrap.draws(400, 300, 0))
+    assert.is_true(bootstrap.differ(means.a, means.b))
+    assert.is_false(bootstrap.differ(means.a, means.c))
+    assert.is_true(means.a.high > means.b.low) -- though their intervals overlap
+    assert.same({ "b", "a", "c" }, bootstrap.rank(means, "higher"))
+    assert.same({ 1, 1, 1 }, { means.b.place, means.b.place_low, means.b.place_high })
+    assert.same({ 2.5, 2.5 }, { means.a.place, means.c.place }) -- equal ones share
+    assert.near(1, means.b.first, 1e-9)
+    assert.same({ "a", "c", "b" }, bootstrap.rank(means, "lower"))
+  end)
+
+  it("has Kendall's tau of the methods' means", function()
+    local draws = bootstrap.draws(2, 10, 0)
+    local rising = table_of { x = { 1, 1 }, y = { 2, 2 }, z = { 3, 3 } }
+    local falling = table_of { x = { 3, 3 }, y = { 2, 2 }, z = { 1, 1 } }
+    local a = bootstrap.means(rising, "m", draws)
+    local b = bootstrap.means(falling, "m", draws)
+    assert.same({ -1, -1, -1 }, { bootstrap.agreement(a, b, 1) })
+    assert.equal(1, (bootstrap.agreement(a, b, -1))) -- one of them is better low
+  end)
+
+  it("draws the same for a seed, and others for another", function()
+    assert.same(bootstrap.draws(9, 3, 5), bootstrap.draws(9, 3, 5))
+    local a, b = bootstrap.draws(9, 1, 5)[1], bootstrap.draws(9, 1, 6)[1]
+    assert.not_equal(table.concat(a), table.concat(b))
+  end)
+end)
+
+
+describe("values", function()
+  it("are taken up again, without a line that was cut off", function()
+    local path = folder .. "/v.csv"
+    local one = assert(values.open(path, "this work"))
+    one:append("a, b", "gradcam", { { measure = "energy", value = 0.25 } })
+    one:append("c", "gradcam", { { measure = "energy", value = 1 / 3 } })
+    local f = io.open(path, "a")
+    f:write "d,gradcam,ener"
+    f:close()
+    local two = assert(values.open(path, "this work"))
+    assert.equal(2, #two.rows)
+    assert.is_true(two:has("a, b", "gradcam") and two:has("c", "gradcam"))
+    assert.is_false(two:has("d", "gradcam"))
+    assert.near(1 / 3, two.rows[2].value, 1e-9)
+    two:append("d", "gradcam", { { measure = "energy", value = 1 } })
+    assert.equal(3, #values.open(path, "this work").rows)
+    local none, message = values.open(path, "other work")
+    assert.is_nil(none)
+    assert.matches("holds values of other work:\n.*this work\nthis one is\n"
+                   .. ".*other work", message)
+  end)
+end)
+
+
+local net = lu.load "glyphs"
+if not net then
+  describe("rank", function() pending "needs the network 'glyphs'" end)
+  return
+end
+
+local few = { "energy", "auc_roc", "random_logit", "parameter_randomization", "noise" }
+
+
+local function rank(opts, count)
+  local source = require("lunette.glyphs.cases").source { count = count or 4 }
+  opts.measures = opts.measures or few
+  return lu.rank(net, source, opts)
+end
+
+
+describe("a ranking", function()
+  it("has noise last, and edges and noise fail sanity", function()
+    local r = rank { methods = { "random", "gradcam", "edges", "hirescam" } }
+    local rows = r:rows()
+    assert.equal("random", rows[4])
+    assert.equal("edges", rows[3])
+    assert.same({ "class", "weights" }, r.failed.edges)
+    assert.same({ "class", "weights" }, r.failed.random)
+    assert.is_nil(r.failed.gradcam)
+    assert.is_true(r.means.energy.gradcam.low > r.means.energy.random.high)
+    assert.matches("| %*edges%* |.*| class, weights |", r:markdown())
+    local guided = rank { methods = { "saliency:guided", "gradcam" } }
+    assert.same({ "class" }, guided.failed["saliency:guided"])
+    assert.same({ "gradcam", "saliency:guided" }, guided:rows()) -- below the line
+  end)
+
+  it("is the same in pieces, by the metrics themselves", function()
+    local path, maps = folder .. "/pieces.csv", folder .. "/maps"
+    local o = { methods = { "gradcam", "centre" }, measures = { "energy", "auc_roc" } }
+    local whole = rank(o)
+    o.values, o.maps, o.seconds = path, maps, 1e-6
+    local work = select(2, rank(o))
+    assert.is_true(work.stopped) -- no time, nothing done
+    o.seconds = 0
+    local r = rank(o, 2)
+    assert.equal(2, r.pictures)
+    r = rank(o, 4)
+    assert.near(whole.means.energy.gradcam.mean, r.means.energy.gradcam.mean, 1e-8)
+    assert.same(whole:rows(), r:rows())
+    -- from the maps that it wrote, scene by scene
+    local sum, n = 0, 0
+    for i = 1, 4 do
+      local name = ("%s/scene_%d-gradcam.npy"):format(maps, i)
+      local map = t.exists(name) and assert(lu.npy.read(name))
+      if map then
+        local s = lu.glyphs.scenes { n = 1, first = i, seed = 2000,
+                                     objects = 2 - i % 2 }
+        sum, n = sum + lu.metrics.energy(map, s.masks[1]), n + 1
+      end
+    end
+    assert.equal(r.pictures, n)
+    assert.near(sum / n, r.means.energy.gradcam.mean, 1e-7) -- CSV has nine digits
+  end)
+
+  it("leaves out what takes too long, or cannot be called", function()
+    local _, work = rank({ methods = { "occlusion", "gradcam:guided" }, budget = 0.05,
+                           measures = { "energy" } }, 1)
+    assert.matches("takes more than 0.05 seconds", work.left_out.occlusion)
+    assert.matches("method 'gradcm' not found; did you mean 'gradcam'",
+                   t.message(rank, { methods = { "gradcm" } }))
+    assert.matches("'energie' is none of", t.message(rank, { measures = { "energie" },
+                                                             methods = { "gradcam" } }))
+  end)
+end)
+
+
+describe("lunette rank", function()
+  it("writes values, tables and a chart, and goes on", function()
+    local command = "rank --methods gradcam,edges --measures energy,deletion --count 2 "
+      .. "-o ranked"
+    local code, text = t.program(command, folder)
+    assert.equal(0, code, text)
+    assert.matches("| gradcam | 0%.%d%d %[", text)
+    local page = t.read(folder .. "/ranked/rank.md")
+    assert.matches("# Methods ranked on glyphs", page)
+    assert.matches("Kendall's tau%-b", page)
+    assert.matches("gradcam,energy,0%.", t.read(folder .. "/ranked/summary.csv"))
+    assert.equal("\137PNG", t.read(folder .. "/ranked/rank.png"):sub(1, 4))
+    local before = t.read(folder .. "/ranked/values.csv")
+    assert.equal(0, (t.program(command, folder)))
+    assert.equal(before, t.read(folder .. "/ranked/values.csv"))
+  end)
+
+  it("takes a folder of pictures, with masks", function()
+    local scenes = lu.glyphs.scenes { n = 2, seed = 9 }
+    for i = 1, 2 do
+      local mask = core.zeros(3, 224, 224)
+      for c = 1, 3 do mask[c] = scenes.masks[i] * 255 end
+      assert(lu.image.save(("%s/in/p%d.png"):format(folder, i), scenes.images[i]))
+      assert(lu.image.save(("%s/masks/p%d.png"):format(folder, i), mask))
+    end
+    local code, text = t.program("rank in --masks masks --methods gradcam --measures "
+      .. "energy,deletion -o of_folder", folder)
+    assert.equal(0, code, text)
+    assert.matches("energy inside", text)
+    code, text = t.program("rank no_such_folder", folder)
+    assert.equal(66, code)
+    assert.matches("no picture or folder 'no_such_folder'", text)
+  end)
+end)
+
+
+describe("a report", function()
+  it("of raw rows alone needs no network", function()
+    local rows = {}
+    for p = 1, 8 do
+      for method, base in pairs { good = 0.8, bad = 0.2 } do
+        rows[#rows + 1] = { picture = "p" .. p, method = method, measure = "energy",
+                            value = base + 0.01 * p }
+      end
+    end
+    local r = report.new(rows, {})
+    assert.same({ "good", "bad" }, r:rows())
+    assert.matches("| energy inside | good | 1 to 1 |  |", r:leaders())
+    local w, h = r:chart("two"):size()
+    assert.is_true(w > 150 and h > 100)
+  end)
+end)
