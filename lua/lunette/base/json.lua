@@ -1,6 +1,7 @@
 ---JSON in a fixed form: keys in byte order, numbers that read back as the same bits
 ---whatever the locale, arrays that stay arrays. jansson writes the scalars and reads.
 local core = require "lunette.core"
+local before = require("lunette.base.text").before
 local utf8_text = require("lunette.base.text").utf8
 
 local M = {}
@@ -19,16 +20,6 @@ M.null = core.json.decode "null"
 ---@param list? T
 ---@return T list
 function M.array(list) return setmetatable(list or {}, Array) end
-
-
----Byte by byte: `<` of strings would follow the locale.
-local function before(a, b)
-  for i = 1, math.min(#a, #b) do
-    local x, y = a:byte(i), b:byte(i)
-    if x ~= y then return x < y end
-  end
-  return #a < #b
-end
 
 
 ---The number of entries of a list without holes, nil when the table is none.

@@ -75,6 +75,19 @@ function M.brief(v)
 end
 
 
+---Is a before b, byte by byte? (`<` of strings would follow the locale.)
+---@param a string
+---@param b string
+---@return boolean
+function M.before(a, b)
+  for i = 1, math.min(#a, #b) do
+    local x, y = a:byte(i), b:byte(i)
+    if x ~= y then return x < y end
+  end
+  return #a < #b
+end
+
+
 ---Prints lines on standard output, as `print` does, with what is no text escaped.
 ---@param ... any
 function M.say(...)

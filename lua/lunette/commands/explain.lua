@@ -1,10 +1,15 @@
 ---`lunette explain IMAGE...`: which classes, and where the network looked.
 local cli = require "lunette.commands.cli"
+local draw = require "lunette.commands.explain.draw"
 local flags = require "lunette.commands.method_flags"
+local inputs = require "lunette.commands.inputs"
 local lfs = require "lfs"
 local methods = require "lunette.methods"
+local report_of = require("lunette.commands.explain.report").new
 local rows = require "lunette.base.rows"
 local text = require "lunette.base.text"
+
+local MOST_ON_CANVAS = 16 -- pictures
 
 
 ---The row of the method that the arguments name: its options are flags, so it is known
@@ -29,29 +34,54 @@ local function say_whose(message)
 end
 
 
-local function parser_for(row)
-  local p = cli.parser("lunette explain",
-    "Prints the five most probable classes and draws an explanation.", say_whose)
-  p:epilog("Every method has options of its own: lunette explain --method NAME --help")
-  local names = rows.names(methods)
-  p:argument("image", "pictures (JPEG, PNG, BMP); none: examples"):args "*"
-  p:option("-m --model", "installed model, or a model file (default: vgg16)")
+---What is explained, and where it goes.
+local function add_files(p)
+  p:argument("image", "pictures (JPEG, PNG, BMP), or folders of them; none: examples")
+    :args "*"
+  p:option("--list", "a file of paths, one a line; - is standard input")
+  p:option("--match", "of folders the files of such names: '*_0?.png' (default: those "
+           .. "that end as pictures do)")
+  p:option("-o --out", "picture (.png) or folder"):default "out/"
+  p:flag("--each", ("a canvas for every picture, as for more than %d; else one for all"
+                    ):format(MOST_ON_CANVAS))
+  p:option("--save", "what is written beside a picture: npy, json (default: both; "
+           .. "beside each of many nothing)")
+  p:flag("--keep-going", "pictures that cannot be read are told, listed in "
+         .. "OUT/errors.jsonl and left out; the exit code is then 3")
+  p:flag("--json", "a line of JSON for every picture instead of text")
+  p:flag("--quiet", "say nothing but what fails")
+end
+
+
+---What of pictures reaches the network.
+local function add_pictures(p)
   p:option("--side", "pictures of this size instead of the network's own: 448, or "
            .. "300x500")
-  p:option("--method", "how: " .. flags.enumerate(names)):argname "<method>"
-    :default "gradcam"
-  p:option("-c --class", "class id or name (default: the most probable)")
-  p:option("--modifier", "backward rule (may be repeated): "
-           .. flags.enumerate(require("lunette.modifiers").usage())):count "*"
-  local dialects = #row.dialects > 0 and row.dialects or { row.name .. " has one only" }
-  p:option("--dialect", "whose numbers: " .. flags.enumerate(dialects))
-  p:option("-o --out", "picture (.png) or folder"):default "out/"
-  p:option("--colormap", "jet, viridis, magma, ... (default jet for overlays)")
   p:option("--fit", "how a photograph gets the network's size: stretch, crop, pad "
     .. "(default: as the weights were evaluated)"):choices { "stretch", "crop", "pad" }
   p:option("--filter", "how it is resized"):choices { "nearest", "box", "bilinear",
     "hamming", "bicubic", "lanczos" }
   p:flag("--orient", "turn photographs as their EXIF orientation says")
+end
+
+
+local function parser_for(row)
+  local p = cli.parser("lunette explain",
+    "Prints the five most probable classes and draws an explanation.", say_whose)
+  p:epilog("Every method has options of its own: lunette explain --method NAME --help")
+  add_files(p)
+  p:option("-m --model", "installed model, or a model file (default: vgg16)")
+  p:option("--method", "how: " .. flags.enumerate(rows.names(methods)))
+    :argname "<method>":default "gradcam"
+  p:option("-c --class", "class id or name (default: the most probable)")
+  p:option("--modifier", "backward rule (may be repeated): "
+           .. flags.enumerate(require("lunette.modifiers").usage())):count "*"
+  local dialects = #row.dialects > 0 and row.dialects or { row.name .. " has one only" }
+  p:option("--dialect", "whose numbers: " .. flags.enumerate(dialects))
+  add_pictures(p)
+  p:option("--colormap", "jet, viridis, magma, ... (default jet for overlays)")
+  p:option("--scale-by", "what the last colour stands for: minmax, symmetric, or "
+           .. "percentile:99 (default where a map is not laid over its picture)")
   p:option("--scale", "1 or 2"):default(1):convert(tonumber)
   p:option("--threads", "threads"):convert(tonumber)
   p:flag("--raw", "signed values, not normalised")
@@ -70,19 +100,29 @@ local function options(args)
     parser:error(("method '%s' not found%s (there are: %s)"):format(name,
       require("lunette.base.suggest").after(name, names), table.concat(names, ", ")))
   end
-  local o = parser:parse(args)
-  if not o.model then
-    local note
-    o.model, note = require("lunette.commands.defaults").model "vgg16"
-    if note then text.complain(note) end
-  end
-  return o
+  return parser:parse(args)
 end
 
 
 local function fail(code, message)
   text.complain(message)
   return code
+end
+
+
+---The network where none was named. The embedded one stands in where no pictures were
+---named either: of a photograph its opinion means nothing.
+---@return string? model, string? message
+local function default_model(named)
+  local name, note = require("lunette.commands.defaults").model "vgg16"
+  if not note then return name end
+  if named then
+    return nil, "no network named, and no weights of vgg16 on this machine: `lunette "
+      .. "models get vgg16` fetches them, `lunette import FILE` takes a file you have, "
+      .. "--model NAME or FILE is another network (`lunette models` lists what is here)"
+  end
+  text.complain(note)
+  return name
 end
 
 
@@ -102,6 +142,33 @@ local function check_out(out)
 end
 
 
+---Sets o.beside: which files beside a picture are wanted. A message where --save or
+-----scale-by is none.
+local function check_output(o)
+  if o.scale_by and not draw.scale_of(o.scale_by) then
+    return ("--scale-by %s: minmax, symmetric or percentile:NUMBER (above 0, to 100)"
+      ):format(o.scale_by)
+  end
+  local known = { png = true, npy = true, json = true }
+  for word in (o.save or ""):gmatch "[^,]+" do
+    if not known[word] then return ("--save %s: npy, json"):format(o.save) end
+    o.beside = o.beside or {}
+    o.beside[word] = true
+  end
+  return nil
+end
+
+
+---Whether every picture gets a canvas; nil and a message where that cannot go where it
+---should.
+local function wants_each(o, count)
+  if count <= MOST_ON_CANVAS and not (o.each and count > 0) then return false end
+  if is_folder(o.out) then return true end
+  return nil, ("--out %s is one picture, for at most %d without --each, here %d: give "
+    .. "a folder"):format(o.out, MOST_ON_CANVAS, count)
+end
+
+
 ---Flags that the chosen method has no use for, as a message, or nil.
 local function check_method(o)
   local row = methods[o.method]
@@ -118,29 +185,8 @@ local function check_method(o)
 end
 
 
----The classes of every picture, or nil where the network has none.
-local function classes_of(run, k)
-  local ok, list = pcall(run.top, run, k)
-  return ok and list or nil, list
-end
-
-
-local function print_top(run, names)
-  local list, message = classes_of(run, 5)
-  if not list then
-    text.say((message:gsub("^top: ", "")) .. "; --class N means its channel N, from 0")
-  end
-  for i, row in ipairs(list or {}) do
-    text.say(names[i])
-    for _, c in ipairs(row) do
-      text.say("  " .. require("lunette.net.report").class_text(c, run:kind()))
-    end
-  end
-end
-
-
 ---What the method is called with. A softmax is left out: its gradient says less.
-local function method_options(o, run)
+local function method_options(o, run, class)
   local row, kind = methods[o.method], run.output_layer.kind
   local opts = flags.read(o, row)
   opts.dialect, opts.raw = o.dialect, o.raw or nil
@@ -149,113 +195,33 @@ local function method_options(o, run)
   if kind == "softmax" or kind == "log_softmax" then mods[1] = "linear" end
   for _, m in ipairs(o.modifier) do mods[#mods + 1] = m end
   opts.modifiers = mods
-  if not opts.classes and not opts.top then opts.score = o.class or "predicted" end
+  if opts.classes or opts.top then return opts end
+  opts.score = class or o.class or "predicted"
   return opts
 end
 
 
----The class of each map with its probability, or its value where it has none; of the
----k-th maps of the pictures, where every picture has several.
-local function captions(run, map, k)
-  local list, p, first = {}, run:probabilities(), ((k or 1) - 1) * run:count()
-  for i, row in ipairs(map.story.classes and classes_of(run, math.maxinteger) or {}) do
-    for _, c in ipairs(row) do
-      if c.class == map.story.classes[first + i] then
-        list[i] = p and ("%s  %.1f %%"):format(c.name, 100 * c.probability)
-          or ("%s  %.4g"):format(c.name, c.score)
-      end
-    end
-  end
-  return list
+---Pictures as the options want them.
+local function load(net, o, list, fallback)
+  return net:images { image = list, fit = o.fit, filter = o.filter, orient = o.orient,
+                      fallback = fallback }
 end
 
 
----What checks of the maps found, below the captions.
-local function add_trust(list, report, n)
-  local texts = report and report:captions() or {}
-  for i = 1, report and n or 0 do
-    list[i] = (list[i] and list[i] .. "\n" or "") .. texts[i]
+---The pictures that were named, or else examples; with --keep-going without those that
+---cannot be read.
+local function pictures_of(net, o, list, report)
+  local good = {}
+  for _, input in ipairs(list) do
+    local ok, message = true, nil
+    if o.keep_going then ok, message = load(net, o, { input.path }) end
+    if ok then good[#good + 1] = input.path else report:failed(input.path, message) end
   end
-  return list
-end
-
-
----A row of maps, or one for every class of several.
-local function add_rows(canvas, run, shown, map, title, opts, report)
-  local n, maps = run:count(), map.story.maps or 1
-  for k = 1, maps do
-    opts.captions = add_trust(captions(run, map, k), report, n)
-    local some = maps > 1 and shown:rows((k - 1) * n + 1, k * n) or shown
-    some.story = map.story
-    canvas:row(k == 1 and title or "", some, opts)
-  end
-end
-
-
----Laid over the picture where the method's row says so, and where the map has as many
----values as a layer.
-local function draw(o, run, map, path, report)
-  local canvas = require "lunette.picture.canvas" {
-    columns = run:count(), scale = o.scale,
-    title = ("%s: %s"):format(run.net.name, o.method) }
-  canvas:row("image", run.images)
-  local title = o.method .. (map.story.layer and " " .. map.story.layer or "")
-  local opts = { colormap = o.colormap, wrap = report ~= nil }
-  local draws = methods[o.method].draws
-  local shown = map
-  if draws == "overlay" or draws == "channels" then
-    local h, w = run.net.input[2], run.net.input[3]
-    shown = require("lunette.picture.drawn").planes(map)
-    if shown:dim(2) ~= h or shown:dim(3) ~= w then
-      shown = shown:resize(h, w, { align_corners = true })
-    end
-    shown.story = map.story
-    opts.overlay, opts.colormap = run.images.pictures, o.colormap or "jet"
-  end
-  add_rows(canvas, run, shown, map, title, opts, report)
-  return canvas:save(path)
-end
-
-
----The pictures that were named, or else examples.
-local function pictures_of(net, o)
-  return net:images { image = o.image, fit = o.fit, filter = o.filter,
-                      orient = o.orient, fallback = function()
+  if #list > 0 and #good == 0 then return nil, "none of the pictures can be read" end
+  return load(net, o, good, function()
     local pictures, classes, names = require("lunette.commands.defaults").pictures(net)
     return pictures, pictures and names or classes
-  end }
-end
-
-
----One line that says what was drawn.
-local function headline(o, run, story)
-  local line = o.method .. " of " .. run.net.name
-  if story.layer then line = line .. ", layer " .. story.layer end
-  local several = type(story.score) == "table" and table.concat(story.score, " ")
-  if story.score then line = line .. ", score " .. (several or story.score) end
-  for _, name in ipairs(story.modifiers or {}) do
-    local n = (story.changed_nodes or {})[name]
-    line = line .. ", " .. name .. (n and n > 1 and (" (%d nodes)"):format(n) or "")
-  end
-  return line
-end
-
-
----What relu threw away of a class activation map, where that is worth a line.
-local function say_lost(share)
-  if type(share) ~= "number" or share < 0.005 then return end
-  text.say(("%.0f %% of the map was negative, against the class; --raw shows "
-            .. "it"):format(100 * share))
-end
-
-
----Checks the maps where that is asked for, and says what is found.
-local function check_trust(o, run, map)
-  if not o.trust then return nil end
-  local report = require("lunette.trust").of(map, run)
-  text.say(tostring(report))
-  map.story.trust = report.images
-  return report
+  end)
 end
 
 
@@ -269,33 +235,90 @@ local function size_of(o)
 end
 
 
----@param args string[]
----@return integer exit code
-return function(args)
-  local o = options(args)
-  if o.threads then require("lunette.core").threads(o.threads) end
-  local size, bad_size = size_of(o)
-  local wrong = check_out(o.out) or check_method(o) or bad_size
-  if wrong then return fail(64, wrong) end
-  local net, message = require("lunette.weights.load").load(o.model, size)
-  if not net then return fail(66, message) end
-  local images
-  images, message = pictures_of(net, o)
+---All pictures on one canvas.
+local function explain_together(net, o, list, report)
+  local images, message = pictures_of(net, o, list, report)
   if not images then return fail(66, message) end
   local run = net:run(images)
-  print_top(run, images.names)
+  report:top(run)
   local map = methods[o.method](run, method_options(o, run))
-  text.say(headline(o, run, map.story))
-  say_lost(map.story.negative_share)
-  local report = check_trust(o, run, map)
-  local path = o.out
+  report:headline(o, net, map.story)
+  report:lost(map.story.negative_share)
+  local checks = report:check(o, run, map)
+  local path, folder = o.out, nil
   if is_folder(path) then
+    folder = path
     path = require("lunette.commands.output_name").choose(path, images.names, o,
       map.story)
   end
-  local ok
-  ok, message = draw(o, run, map, path, report)
+  local ok, written
+  ok, message, written = draw.canvas(o, run, map, checks):save(path, o.beside)
   if not ok then return fail(74, message) end
-  text.say("wrote " .. path)
-  return 0
+  report:wrote(run, map, path, written)
+  if o.keep_going and folder then ok, message = report:write_errors(folder) end
+  if not ok then return fail(74, message) end
+  return #report.bad > 0 and 3 or 0
+end
+
+
+---A canvas for every picture.
+local function explain_each(net, o, list, report)
+  o.beside = o.beside or {}
+  return require("lunette.commands.explain.each").run({
+    net = net, o = o, report = report, fail = fail, chosen = o.model,
+    load = function(paths) return load(net, o, paths) end,
+    explain = function(run, class)
+      return methods[o.method](run, method_options(o, run, class))
+    end,
+  }, list)
+end
+
+
+---What is wrong with the options, as a message, or nil; and the size they ask for.
+local function check(o)
+  local size, bad_size = size_of(o)
+  return check_out(o.out) or check_method(o) or check_output(o) or bad_size, size
+end
+
+
+---The pictures' paths, none where none were named.
+---@return lunette.Input[]? list, string? message
+local function find_inputs(o)
+  local list, message = inputs.find(o.image, { list = o.list, match = o.match,
+    out = is_folder(o.out) and o.out or nil })
+  if list and #list == 0 and (#o.image > 0 or o.list) then
+    return nil, "there are no pictures: " .. (o.list or table.concat(o.image, " "))
+  end
+  return list, message
+end
+
+
+---@return lunette.Net? net, string? message
+local function find_net(o, count, size)
+  local name, message = o.model, nil
+  if not name then name, message = default_model(count > 0) end
+  if not name then return nil, message end
+  return require("lunette.weights.load").load(name, size)
+end
+
+
+---@param args string[]
+---@return integer code   0; 3 pictures were left out; 64 usage, 66 no such network or
+---  picture, 74 cannot write
+return function(args)
+  local o = options(args)
+  if o.threads then require("lunette.core").threads(o.threads) end
+  local wrong, size = check(o)
+  if wrong then return fail(64, wrong) end
+  local list, message = find_inputs(o)
+  if not list then return fail(66, message) end
+  local each
+  each, message = wants_each(o, #list)
+  if each == nil then return fail(64, message) end
+  local net
+  net, message = find_net(o, #list, size)
+  if not net then return fail(66, message) end
+  local report = report_of(o)
+  if each then return explain_each(net, o, list, report) end
+  return explain_together(net, o, list, report)
 end

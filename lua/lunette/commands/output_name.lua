@@ -38,24 +38,101 @@ end
 local function word(s) return (tostring(s):gsub("[^%w._+-]", "_"):sub(1, 60)) end
 
 
+---The name without a suffix of what explains a photograph: its own name, the method,
+---the class and the rules.
+local function stem(name, more, o)
+  local base = name:match "([^/]*)$":gsub("%.%w+$", "") .. more
+  local parts = { word(base), o.method }
+  if o.class then parts[#parts + 1] = "class-" .. word(o.class) end
+  for _, rule in ipairs(o.modifier) do parts[#parts + 1] = word(rule) end
+  parts[#parts + 1] = o.fit
+  return table.concat(parts, "_")
+end
+
+
 ---@param folder string
 ---@param names string[]     the photographs
 ---@param o { method: string, class?: string, modifier: string[] }
 ---@param story table        of the map
 ---@return string path
 function M.choose(folder, names, o, story)
-  local base = (names[1] or "scene"):match "([^/]*)$":gsub("%.%w+$", "")
-  if #names > 1 then base = ("%s+%d"):format(base, #names - 1) end
-  local parts = { word(base), o.method }
-  if o.class then parts[#parts + 1] = "class-" .. word(o.class) end
-  for _, rule in ipairs(o.modifier) do parts[#parts + 1] = word(rule) end
-  parts[#parts + 1] = o.fit
-  local stem = ("%s/%s"):format(folder:gsub("/+$", ""), table.concat(parts, "_"))
+  local more = #names > 1 and ("+%d"):format(#names - 1) or ""
+  local base = ("%s/%s"):format(folder:gsub("/+$", ""),
+                                stem(names[1] or "scene", more, o))
   story = json.decode(json.encode(story)) -- as it reads back
   for i = 1, math.maxinteger do
-    local path = i == 1 and stem .. ".png" or ("%s-%d.png"):format(stem, i)
+    local path = i == 1 and base .. ".png" or ("%s-%d.png"):format(base, i)
     if not files.exists(path) or is_of(path, story) then return path end
   end
+end
+
+
+---Options that a name says itself, or that change nothing of what is written.
+local unsaid = {}
+for key in ([[method class modifier fit out image list match json quiet each keep_going
+  save beside threads model flag_layer]]):gmatch "%S+" do
+  unsaid[key] = true
+end
+
+
+---Network and layer, and a few digits for all other options that were given, so that
+---what differs in them does not replace each other; "" where none were.
+---@param o table   the command's options
+---@param chosen string?   the network, where one was named
+local function tail(o, chosen)
+  local parts, keys = {}, {}
+  if chosen then
+    parts[1] = "_" .. word(chosen:match "([^/]*)$":gsub("%.%w+$", ""))
+  end
+  if o.flag_layer then parts[#parts + 1] = "_" .. word(o.flag_layer) end
+  for key, value in pairs(o) do
+    local given = type(value) ~= "table" and value and not unsaid[key]
+    if given and not (key == "scale" and value == 1) then
+      keys[#keys + 1] = key .. "=" .. tostring(value)
+    end
+  end
+  if #keys == 0 then return table.concat(parts) end
+  table.sort(keys)
+  local sum = 5381
+  for c in table.concat(keys, "\n"):gmatch "." do
+    sum = (sum * 33 + c:byte()) & 0xFFFFFF
+  end
+  return table.concat(parts) .. ("_%06x"):format(sum)
+end
+
+
+---A name that is not taken yet: STEM.png, STEM-2.png ...
+local function free(base, taken)
+  local path, n = base .. ".png", 1
+  while taken[path] do
+    n = n + 1
+    path = ("%s-%d.png"):format(base, n)
+  end
+  taken[path] = true
+  return path
+end
+
+
+---The file of every picture of many: by its name, in the folders that it has below the
+---one that was named; a second one of a name gets -2.
+---@param inputs lunette.Input[]
+---@param o table          the command's options
+---@param chosen? string   the network, where one was named
+---@return string[]? paths, string? message   where one would replace a picture
+function M.each(inputs, o, chosen)
+  local paths, taken, own = {}, {}, {}
+  for _, input in ipairs(inputs) do own[input.path] = true end
+  local root, more = o.out:gsub("/+$", ""), tail(o, chosen)
+  for i, input in ipairs(inputs) do
+    local folder = input.below == "" and root or root .. "/" .. input.below
+    local path = free(("%s/%s%s"):format(folder, stem(input.path, "", o), more), taken)
+    if own[path] then
+      return nil, ("'%s' would be replaced, and is to be explained: give another --out"
+        ):format(path)
+    end
+    paths[i] = path
+  end
+  return paths
 end
 
 return M

@@ -319,13 +319,13 @@ end
 
 
 ---The files beside a picture: BASE-ROW.npy with the raw values of every row of maps,
----BASE.json with how they were made.
-local function companions(self, path)
+---BASE.json with how they were made; those that are wanted.
+local function companions(self, path, wanted)
   local base = path:gsub("%.%w+$", "")
   local set, rows, taken = {}, {}, {}
   for i, row in ipairs(self.rows) do
     local arrays = {}
-    if row.kind == "map" then
+    if row.kind == "map" and wanted.npy then
       arrays = arrays_of(row, base .. "-" .. slug(row.title, i, taken))
     end
     for _, a in ipairs(arrays) do
@@ -333,7 +333,7 @@ local function companions(self, path)
     end
     rows[i] = tell_row(row, arrays)
   end
-  set[#set + 1] = { base .. ".json", tell(self, path, rows) }
+  if wanted.json then set[#set + 1] = { base .. ".json", tell(self, path, rows) } end
   return set
 end
 
@@ -342,8 +342,10 @@ end
 ---row of maps and BASE.json with how they were made: all of them whole, or none. A
 ---device or FIFO gets a PNG alone.
 ---@param path string   .png, .jpg, .jpeg or .bmp; missing folders are made
+---@param beside? { npy?: boolean, json?: boolean }   which of them (both)
 ---@return string? path, string? message
-function Canvas:save(path)
+---@return string[]? files   all that were written, the picture last
+function Canvas:save(path, beside)
   types.check_self(self, Canvas, "canvas:save")
   if type(path) ~= "string" or path == "" then blame("canvas: save wants a path") end
   local format, message = pictures.format_of(path)
@@ -351,12 +353,15 @@ function Canvas:save(path)
   local bytes
   bytes, message = self:encode(format)
   if not bytes then return nil, message end
-  local set = files.is_special(path) and {} or companions(self, path)
+  local set = files.is_special(path) and {}
+    or companions(self, path, beside or { npy = true, json = true })
   set[#set + 1] = { path, bytes }
   local ok
   ok, message = files.write_set(set)
   if not ok then return nil, message end
-  return path
+  local names = {}
+  for i, entry in ipairs(set) do names[i] = entry[1] end
+  return path, nil, names
 end
 
 

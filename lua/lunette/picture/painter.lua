@@ -217,10 +217,11 @@ local function bar_of(row, u)
   local list, power = ticks.of(row.lo, row.hi, most)
   local w = 0
   for _, t in ipairs(list) do w = math.max(w, width_of(TICK * u, t.text)) end
-  local label = row.relative and "relative" or power
+  local label = row.meaning or power
+  label = label and fit(label, TICK * u, row.height, 2)
   return { ticks = list, text_width = w, label = label,
            width = (BAR_GAP + BAR + TICK_LENGTH + 3) * u + w
-                   + (label and height_of(TICK * u) + 2 * u or 0) }
+                   + (label and label.height + 2 * u or 0) }
 end
 
 
@@ -246,9 +247,8 @@ local function draw_bar(im, row, x, y, h, u, ink)
     im:text(x + w + (TICK_LENGTH + 3) * u, base, TICK * u, ink.soft, t.text)
   end
   if bar.label then
-    local block = { size = TICK * u, lines = { bar.label } }
-    draw_turned(im, block, x + w + (TICK_LENGTH + 5) * u + bar.text_width, y + h // 2,
-                ink.soft)
+    draw_turned(im, bar.label, x + w + (TICK_LENGTH + 5) * u + bar.text_width,
+                y + h // 2, ink.soft)
   end
 end
 

@@ -196,10 +196,36 @@ local function one_scale(cells)
 end
 
 
+---What the first and last colour stand for, where the scale is each map's own.
+local own_scale = {
+  minmax = "0 .. 1: %s map's least .. greatest value",
+  max = "1.0: %s map's largest |value|",
+  symmetric = "1.0: %s map's largest |value|",
+  percentile = "1.0: percentile %%g of %s map's |values|",
+  none = "relative",
+}
+
+
+---What the numbers of the row's colour bar mean, or nil where they are the values as
+---the method gives them.
+local function meaning_of(row, percentile)
+  local whose = #row.cells == 1 and "the" or "each"
+  if row.relative then
+    return own_scale[row.normalize]:format(whose):format(percentile)
+  end
+  local story = row.story or {}
+  if story.normalize == true and not story.raw and not row.signed then
+    return ("1.0: %s map's greatest value"):format(whose)
+  end
+  return nil
+end
+
+
 ---What the row's colour bar spans: values, or shares where every cell has a
----scale of its own.
+---scale of its own, or its values are cut at a percentile.
 local function bar_span(row)
   row.relative = not one_scale(row.cells)
+    or row.normalize == "percentile" and not row.shared
   if not row.relative then
     row.lo, row.hi = row.cells[1].lo, row.cells[1].hi
     return
@@ -224,7 +250,9 @@ function M.scale(row, o)
   for _, c in ipairs(row.cells) do
     c.lo, c.hi = o.vmin or c.lo, o.vmax or c.hi
   end
+  row.shared = o.shared or o.vmin ~= nil and o.vmin ~= false
   bar_span(row)
+  row.meaning = meaning_of(row, o.percentile)
 end
 
 

@@ -1,0 +1,133 @@
+---The canvas of `lunette explain`: pictures above their maps, each with the class that
+---it explains.
+local methods = require "lunette.methods"
+
+local M = {}
+
+
+---The classes of every picture, or nil and why the network has none.
+---@param run lunette.Run
+---@param k integer   the most probable
+---@return table[][]? list, string? message
+function M.classes(run, k)
+  local ok, list = pcall(run.top, run, k)
+  if ok then return list end
+  return nil, (tostring(list):gsub("^top: ", ""))
+end
+
+
+---What map `at` explains, where that is a class: its id, name, and what it comes to.
+---@param run lunette.Run
+---@param map lunette.Tensor
+---@param all table[][]?   all classes of every picture
+---@param at integer       of the maps, whose k-th n are the k-th of every picture
+---@return table?
+function M.class_of(run, map, all, at)
+  local id = (map.story.classes or {})[at]
+  if not id then return nil end
+  for _, c in ipairs(all and all[(at - 1) % run:count() + 1] or {}) do
+    if c.class == id then return c end
+  end
+  return { class = id, name = "channel " .. id }
+end
+
+
+---What a map without a class shows: a score of one's own, or nothing that was asked.
+local function other_subject(story)
+  if not story.score then return "no class: " .. story.method .. " asks for none" end
+  local name = type(story.score) == "table" and story.score[1] or story.score
+  return tostring(name)
+end
+
+
+---The class of each map with its probability, or its value where it has none; of the
+---k-th maps of the pictures, where every picture has several.
+local function captions(run, map, k)
+  local list, all = {}, M.classes(run, math.maxinteger)
+  for i = 1, run:count() do
+    local c = M.class_of(run, map, all, (k - 1) * run:count() + i)
+    if not c then
+      list[i] = other_subject(map.story)
+    elseif c.probability then
+      list[i] = ("%s  %.1f %%"):format(c.name, 100 * c.probability)
+    else
+      list[i] = c.score and ("%s  %.4g"):format(c.name, c.score) or c.name
+    end
+  end
+  return list
+end
+
+
+---What checks of the maps found, below the captions.
+local function add_checks(list, checks, n)
+  local texts = checks and checks:captions() or {}
+  for i = 1, checks and n or 0 do list[i] = list[i] .. "\n" .. texts[i] end
+  return list
+end
+
+
+---A row of maps, or one for every class of several.
+local function add_rows(canvas, run, shown, map, title, opts, checks)
+  local n, maps = run:count(), map.story.maps or 1
+  for k = 1, maps do
+    opts.captions = add_checks(captions(run, map, k), checks, n)
+    local some = maps > 1 and shown:rows((k - 1) * n + 1, k * n) or shown
+    some.story = map.story
+    canvas:row(k == 1 and title or "", some, opts)
+  end
+end
+
+
+---From "percentile:99" to options of a canvas' row; nil where it is none.
+---@param text string
+---@return { normalize: string, percentile?: number }?
+function M.scale_of(text)
+  if text == "minmax" or text == "symmetric" then return { normalize = text } end
+  local p = tonumber(text:match "^percentile:([%d.]+)$")
+  if p and p > 0 and p <= 100 then
+    return { normalize = "percentile", percentile = p }
+  end
+  return nil
+end
+
+
+---How the values become colours. A saliency map has a few values that are far larger
+---than all others: from least to greatest it is black on photographs.
+local function row_options(o, draws)
+  local by = o.scale_by or (draws == "map" and "percentile:99" or nil)
+  local opts = by and M.scale_of(by) or {}
+  opts.colormap = o.colormap
+  return opts
+end
+
+
+---The canvas of a run's maps. Laid over the picture where the method's row says so, and
+---where the map has as many values as a layer.
+---@param o table           the command's options
+---@param run lunette.Run
+---@param map lunette.Tensor
+---@param checks? table   what checks of the maps found
+---@return lunette.Canvas
+function M.canvas(o, run, map, checks)
+  local canvas = require "lunette.picture.canvas" {
+    columns = run:count(), scale = o.scale,
+    title = ("%s: %s"):format(run.net.name, o.method) }
+  canvas:row("image", run.images)
+  local title = o.method .. (map.story.layer and " " .. map.story.layer or "")
+  local draws = methods[o.method].draws
+  local opts, shown = row_options(o, draws), map
+  opts.wrap = checks ~= nil
+  if draws == "overlay" or draws == "channels" then
+    local h, w = run.net.input[2], run.net.input[3]
+    shown = require("lunette.picture.drawn").planes(map)
+    if shown:dim(2) ~= h or shown:dim(3) ~= w then
+      shown = shown:resize(h, w, { align_corners = true })
+    end
+    shown.story = map.story
+    opts.overlay, opts.colormap = run.images.pictures, o.colormap or "jet"
+  end
+  add_rows(canvas, run, shown, map, title, opts, checks)
+  return canvas
+end
+
+return M

@@ -1,0 +1,191 @@
+---What `lunette explain` says: text, or with --json a line for every picture; with
+-----quiet nothing but failures. What could not be explained is kept for the end.
+local draw = require "lunette.commands.explain.draw"
+local files = require "lunette.base.files"
+local json = require "lunette.base.json"
+local text = require "lunette.base.text"
+local warn = require "lunette.base.warn"
+
+---@class lunette.ExplainReport
+---@field bad table[]   {picture =, error =} of each that could not be explained
+local Report = {}
+Report.__index = Report
+
+
+---@param o { json?: boolean, quiet?: boolean }
+---@return lunette.ExplainReport
+function Report.new(o)
+  return setmetatable({ json = o.json, silent = o.quiet or o.json, quiet = o.quiet,
+                        bad = {}, told = {} }, Report)
+end
+
+
+---A line of text for people.
+---@param line string
+function Report:say(line)
+  if not self.silent then text.say(line) end
+end
+
+
+local function put_line(record)
+  io.stdout:write(json.encode(record), "\n")
+  io.stdout:flush()
+end
+
+
+---Numbers that JSON lacks as text.
+local function number(v)
+  if v and (v ~= v or v == math.huge or v == -math.huge) then return tostring(v) end
+  return v
+end
+
+
+---A class of `run:top()` as JSON has it.
+local function class_record(c)
+  return { class = c.class, name = c.name, probability = number(c.probability),
+           score = number(c.score) }
+end
+
+
+---The classes that the maps of picture i explain.
+local function explained(run, map, i)
+  local list, n = json.array {}, run:count()
+  local all = draw.classes(run, math.maxinteger)
+  for k = 1, map.story.maps or 1 do
+    local c = draw.class_of(run, map, all, (k - 1) * n + i)
+    if c then list[#list + 1] = class_record(c) end
+  end
+  return list
+end
+
+
+---The line of picture i: its keys are in byte order, as everywhere.
+local function record(run, map, i, written)
+  local top, story = json.array {}, map.story
+  for k, c in ipairs((draw.classes(run, 5) or {})[i] or {}) do
+    top[k] = class_record(c)
+  end
+  return { picture = run.images.names[i], model = run.net.name, method = story.method,
+           layer = story.layer, explained = explained(run, map, i), top = top,
+           files = json.array { table.unpack(written) } }
+end
+
+
+---The five most probable classes of every picture of a run.
+---@param run lunette.Run
+function Report:top(run)
+  if self.silent then return end
+  local list, message = draw.classes(run, 5)
+  if not list then
+    text.say(message .. "; --class N means its channel N, from 0")
+  end
+  for i, row in ipairs(list or {}) do
+    text.say(run.images.names[i])
+    for _, c in ipairs(row) do
+      text.say("  " .. require("lunette.net.report").class_text(c, run:kind()))
+    end
+  end
+end
+
+
+---What was written for the pictures of a run.
+---@param run lunette.Run
+---@param map lunette.Tensor
+---@param path string        the picture
+---@param written string[]   all files
+function Report:wrote(run, map, path, written)
+  self:say("wrote " .. path)
+  if not self.json or self.quiet then return end
+  for i = 1, run:count() do put_line(record(run, map, i, written)) end
+end
+
+
+---A picture that could not be explained.
+---@param picture string
+---@param message string
+function Report:failed(picture, message)
+  local entry = { picture = picture, error = message }
+  self.bad[#self.bad + 1] = entry
+  if self.json and not self.quiet then put_line(entry) end
+  text.complain(message)
+end
+
+
+---Calls f; each warning is told once, with the picture that it came with first.
+---@param picture string
+---@param f function
+---@param ... any
+---@return any ...   what f returns
+function Report:collecting(picture, f, ...)
+  local sink = warn.sink
+  warn.sink = function(message)
+    if not self.told[message] and not self.quiet then
+      sink(("%s: %s"):format(picture, message))
+    end
+    self.told[message] = (self.told[message] or 0) + 1
+  end
+  local result = table.pack(pcall(f, ...))
+  warn.sink = sink
+  if not result[1] then error(result[2], 0) end
+  return table.unpack(result, 2, result.n)
+end
+
+
+---One line that says what was drawn.
+---@param o table
+---@param net lunette.Net
+---@param story table
+function Report:headline(o, net, story)
+  local line = o.method .. " of " .. net.name
+  if story.layer then line = line .. ", layer " .. story.layer end
+  local several = type(story.score) == "table" and table.concat(story.score, " ")
+  if story.score then line = line .. ", score " .. (several or story.score) end
+  for _, name in ipairs(story.modifiers or {}) do
+    local n = (story.changed_nodes or {})[name]
+    line = line .. ", " .. name .. (n and n > 1 and (" (%d nodes)"):format(n) or "")
+  end
+  self:say(line)
+end
+
+
+---What relu threw away of a class activation map, where that is worth a line.
+---@param share any
+function Report:lost(share)
+  if type(share) ~= "number" or share < 0.005 then return end
+  self:say(("%.0f %% of the map was negative, against the class; --raw shows "
+            .. "it"):format(100 * share))
+end
+
+
+---Checks the maps where that is asked for, and says what is found.
+---@param o table
+---@param run lunette.Run
+---@param map lunette.Tensor   its story gets what is found
+---@return table? checks       of `lunette.trust`
+function Report:check(o, run, map)
+  if not o.trust then return nil end
+  local checks = require("lunette.trust").of(map, run)
+  self:say(tostring(checks))
+  map.story.trust = checks.images
+  return checks
+end
+
+
+---Writes what could not be explained to FOLDER/errors.jsonl; where all could, a list of
+---an earlier call goes.
+---@param folder string
+---@return true? ok, string? message
+function Report:write_errors(folder)
+  local path = folder:gsub("/+$", "") .. "/errors.jsonl"
+  if #self.bad == 0 then
+    os.remove(path)
+    return true
+  end
+  local lines = {}
+  for i, entry in ipairs(self.bad) do lines[i] = json.encode(entry) .. "\n" end
+  local ok, message = files.write(path, table.concat(lines))
+  if ok then self:say("wrote " .. path) end
+  return ok and true, message
+end
+
+return Report
