@@ -122,7 +122,9 @@ Bar.__close = Bar.done
 ---The cost of a layer for one sample, in multiplications. Writing an output value
 ---counts as 200 of them for a convolution or dense layer, as 20 for all others
 ---(measured).
-local function cost(layer)
+---@param layer lunette.Layer
+---@return number
+function M.cost(layer)
   local n, values = 1, 1
   for _, d in ipairs(layer.shape) do values = values * d end
   local weight = layer.params[1]
@@ -144,7 +146,7 @@ function M.layers(net, names, samples)
   local weights, total = {}, 0
   for _, layer in ipairs(net:layers()) do
     if names[layer.name] then
-      local n = cost(layer) * samples
+      local n = M.cost(layer) * samples
       weights[layer.name], total = n, total + n
     end
   end

@@ -187,7 +187,7 @@ end
 ---@param layer? { name: string }   the gradient goes back to it and no further
 function M.tell_changed(o, part, layer)
   o.changed = o.changed
-    or require("lunette.explain.method").changed_nodes(part, o.modifiers, layer)
+    or require("lunette.explain.story").changed_nodes(part, o.modifiers, layer)
 end
 
 

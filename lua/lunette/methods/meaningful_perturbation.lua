@@ -23,7 +23,7 @@ end
 
 ---Where the climb begins: outside the smallest disk in the middle that takes away 99 %
 ---of what the whole baseline takes from the score; edges blurred.
-local function start_of(run, i, o)
+local function start_of(run, i, o, base)
   local h, w = run.images:dim(3), run.images:dim(4)
   local rows, columns = -(-h // o.cell), -(-w // o.cell)
   if o.start == "ones" then return core.ones(1, 1, rows, columns) end
@@ -31,7 +31,7 @@ local function start_of(run, i, o)
   for r = 1, 32 do list[r] = step * r end
   local falls = core.zeros(#list + 2)
   perturb.each(run, { only = i, score = o.score, modifiers = o.modifiers,
-    baseline = o.baseline, name = "a disk", progress = false,
+    baseline = base, name = "a disk", progress = false,
     masks = { count = #list + 2, get = function(first, k)
       local all = core.zeros(k, 1, h, w)
       for n = 1, k do
@@ -81,9 +81,8 @@ end
 
 
 ---The loss's gradient, downhill as the optimiser climbs.
-local function objective(run, i, o, score)
+local function objective(run, i, o, score, base)
   local x, h, w = run.images:rows(i), run.images:dim(3), run.images:dim(4)
-  local base = baselines.of(o.baseline, run.net, run.images):rows(i)
   local forward = apply.forward(o.modifiers, run)
   return function(m, t)
     local u = core.uniform(o.seed, t, 2)
@@ -146,14 +145,14 @@ return method {
     if o.cell == 0 then o.cell = math.max(1, math.floor(math.min(h, w) / 28 + 0.5)) end
     local how = { forward = apply.forward(o.modifiers, run) }
     local starts = {}
-    for i = 1, n do starts[i] = start_of(run, i, o) end
+    for i = 1, n do starts[i] = start_of(run, i, o, base) end
     local bar <close> = progress.start("meaningful_perturbation", n * o.steps,
                                        o.progress)
     for i = 1, n do
       local own, known = loop:take(i)[loop.k], loop:of(i, function() return {} end)
       local m = optimise { x = starts[i], steps = o.steps,
         rate = o.rate, step = "adam", kept = known,
-        gradient = loop:measured(objective(run, i, o, own)),
+        gradient = loop:measured(objective(run, i, o, own, base:rows(i))),
         project = function(mask) return mask:clamp(0, 1) end,
         watch = function() loop:tick() bar:add(1) end, progress = false }
       local mask = enlarged(m, o, h, w)

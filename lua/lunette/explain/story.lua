@@ -1,0 +1,112 @@
+---Stories: what a map says of how it was made.
+local apply = require "lunette.modifiers.apply"
+local classes = require "lunette.score.classes"
+local core = require "lunette.core"
+local forward = require "lunette.net.forward"
+local options = require "lunette.base.options"
+local several = require "lunette.explain.several"
+
+local M = {}
+
+
+---How many nodes each modifier changed: the forward ones in the run, the backward
+---ones in this call.
+---@return table<string, integer>   empty where there are no modifiers
+function M.changed_nodes(run, list, layer)
+  -- copies are run instead of this one, and no gradient asked of them
+  if forward.is_released(run) then return run.changed end
+  local first = layer and run:node(layer.name)
+  local nodes = forward.nodes(run, first and first.id)
+  local _, changed = apply.rules(run, nodes, list)
+  for name, n in pairs(run.changed) do changed[name] = n end
+  return changed
+end
+
+
+---A value of an option as a story tells it.
+function M.told(value)
+  if options.is_tensor(value) then
+    return ("tensor (%s)"):format(table.concat(value:shape(), ","))
+  end
+  if type(value) == "function" then return "function" end
+  if type(value) ~= "table" then return value end
+  if value.name then return value.name end
+  local list = {}
+  for i, v in ipairs(value) do list[i] = M.told(v) end
+  return list
+end
+
+
+---Is the option told elsewhere, or of no effect?
+local function told_apart(key, option)
+  return option.type == "score" or key == "modifiers" or option.effect == false
+    or several.options[key] ~= nil
+end
+
+
+---What a row's own options were; false and empty ones are not told.
+local function tell_options(row, o, story)
+  for key, option in pairs(row.options) do
+    local apart = told_apart(key, option)
+      or o.raw and (key == "dialect" or key == "normalize")
+    local value = o[key]
+    local said = value ~= nil and value ~= false
+      or option.type == "flag" and option.default
+    if said and not apart then story[key] = M.told(value) end
+  end
+end
+
+
+---@return string[]
+local function modifier_names(list)
+  local names = {}
+  for i, m in ipairs(list) do names[i] = m.name end
+  return names
+end
+
+
+---Score, classes and modifiers, where the method has them.
+local function tell_score(row, run, o, story)
+  if row.options.modifiers then
+    local layer = o.layer and o.layer.name and row.walks_to_layer and o.layer or nil
+    local changed = o.changed or M.changed_nodes(run, o.modifiers, layer)
+    story.modifiers = modifier_names(o.modifiers)
+    story.changed_nodes = next(changed) and changed or nil
+  end
+  if row.options.score and o.scores then
+    several.tell(run, o, story)
+  elseif row.options.score then
+    story.score, story.classes = o.score.name, classes.of(o.score, run)
+  end
+end
+
+
+---Attaches what is needed to make the map again.
+---@param row lunette.Method
+---@param map lunette.Tensor
+---@param run lunette.Run
+---@param o table       the call's options
+---@param facts table   the method's own; false takes a key out
+---@return lunette.Tensor map
+function M.tell(row, map, run, o, facts)
+  local build = core.build()
+  local story = {
+    method = row.name, draws = row.draws, model = run.net.name, weights = run.net.path,
+    weights_sha256 = run.net.meta.source_sha256, output = run.output_layer.name,
+    version = build.version, commit = build.commit, isa = build.isa,
+    images = run.images.names,
+  }
+  for key, value in pairs(run.images.prepared or {}) do story[key] = value end
+  tell_options(row, o, story)
+  tell_score(row, run, o, story)
+  for key, value in pairs(facts) do
+    if value == false then value = nil end
+    story[key] = value
+  end
+  map.story = story
+  map.origin = { row = row, opts = o.given, net = run.net, images = run.images,
+                 run_modifiers = run.modifiers }
+  return map
+end
+
+return M
