@@ -208,7 +208,7 @@ end)
 describe("an output without a name", function()
   it("is refused, not the root folder", function()
     for _, words in ipairs { "explain tests/x.png --model glyphs -o ''", "demo -o ''",
-        t.root() .. "/scripts/saliency.lua --out ''" } do
+        ("'%s/scripts/saliency.lua' --out ''"):format(t.root()) } do
       check(words, 64, "%-%-out is empty")
     end
   end)

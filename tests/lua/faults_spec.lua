@@ -8,11 +8,11 @@ local t = dofile "tests/lua/support.lua"
 
 local root = t.root()
 local build = os.getenv "LUNETTE_BUILD" or root .. "/build/release"
-local library = build .. "/fault.so"
 local sanitized = build:find "sanitize" ~= nil -- two allocators do not go together
 local thorough = os.getenv "FAULTS" == "all"
 
 local folder, done
+local library, forget -- a copy: LD_PRELOAD ends a path at a blank
 
 
 local function quote(s) return "'" .. s:gsub("'", "'\\''") .. "'" end
@@ -22,10 +22,11 @@ local function quote(s) return "'" .. s:gsub("'", "'\\''") .. "'" end
 ---@return integer code, string said
 local function lunette(words, before)
   return t.shell(("cd %s && export OPENBLAS_NUM_THREADS=1 LUNETTE_BUILD=%s "
-    .. "LUA_PATH_5_4=%s LUA_CPATH_5_4=%s; %s lua5.4 %s/lua/lunette/main.lua %s"):format(
+    .. "LUA_PATH_5_4=%s LUA_CPATH_5_4=%s; %s lua5.4 %s %s"):format(
     quote(folder), quote(build),
     quote(root .. "/lua/?.lua;" .. root .. "/lua/?/init.lua;;"),
-    quote(build .. "/?.so;;"), before or "", root, words))
+    quote(build .. "/?.so;;"), before or "", quote(root .. "/lua/lunette/main.lua"),
+    words))
 end
 
 
@@ -50,8 +51,8 @@ local commands = {
               out = { "out-gradcam_block5_relu3.npy", "out.json", "out.png" } },
   save = { words = "-e \"assert(lu.save(assert(lu.load 'glyphs'), 'w.safetensors'))\"",
            out = { "w.safetensors" } },
-  import = { words = "import --force -o k.safetensors " .. root
-                     .. "/tests/data/import/keras.h5",
+  import = { words = "import --force -o k.safetensors "
+                     .. quote(root .. "/tests/data/import/keras.h5"),
              out = { "k.safetensors" } },
 }
 
@@ -60,6 +61,11 @@ local whole = {} -- what is in each file after a good run
 
 setup(function()
   folder, done = t.folder()
+  library, forget = t.folder()
+  library = library .. "/fault.so"
+  if t.exists(build .. "/fault.so") then
+    t.spit(library, t.read(build .. "/fault.so"))
+  end
   t.spit(folder .. "/in.png", core.image.new(40, 40):png())
   for _, c in pairs(commands) do
     local code, said = lunette(c.words)
@@ -69,7 +75,10 @@ setup(function()
     clear()
   end
 end)
-teardown(function() done() end)
+teardown(function()
+  done()
+  forget()
+end)
 before_each(clear)
 
 
@@ -286,7 +295,7 @@ describe("two writers of one file", function()
   it("leave one whole file", function()
     for _, key in ipairs { "save", "import", "explain" } do
       local c = commands[key]
-      local program = ("lua5.4 %s/lua/lunette/main.lua"):format(root)
+      local program = "lua5.4 " .. quote(root .. "/lua/lunette/main.lua")
       lunette(c.words .. " & " .. (program .. " " .. c.words .. " & "):rep(2) .. "wait")
       assert(check_files(c, key))
       clear()

@@ -32,7 +32,7 @@ end
 ---Example:
 ---  local net = lu.load "glyphs"
 ---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
----  show(lu.occlusion(run, { window = 16, stride = 8, modifiers = { "linear" } }))
+---  show(lu.occlusion(run, { window = 32, stride = 32, modifiers = { "linear" } }))
 return method {
   name = "occlusion", family = "perturbation",
   draws = "map", flat = "no window changes the score",
