@@ -75,7 +75,9 @@ describe("the stub of the C part", function()
   it("says of operators what the engine says", function()
     local stub = stub_entries()
     for name in pairs(core.ops) do
-      local text = stub["Tensor:" .. name].text:gsub("%s+", " ")
+      local e = stub["Tensor:" .. name]
+      assert.truthy(e, name .. " is not in the stub")
+      local text = e.text:gsub("%s+", " ")
       assert.equal((core.op_info(name).doc:gsub("%s+", " ")), text)
     end
   end)

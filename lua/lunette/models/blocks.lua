@@ -21,13 +21,37 @@ end
 function Blocks.new() return setmetatable({ layers = {}, last = "input" }, Blocks) end
 
 
+local first_only = false -- while Blocks.first looks for a layer
+
+
+local function has_weights(layer) return layer.filters or layer.units end
+
+
 ---Adds a layer; gives its name.
 ---@param layer table
 ---@return string
 function Blocks:add(layer)
   self.layers[#self.layers + 1] = layer
   self.last = layer[1]
+  if first_only and has_weights(layer) then error(layer, 0) end
   return self.last
+end
+
+
+---The first convolution or dense layer of an architecture. A table of Blocks is built
+---no further than that: there are seventy architectures, some of a thousand layers.
+---@param build fun(): table
+---@return table? layer   as lu.net takes it
+function Blocks.first(build)
+  first_only = true
+  local ok, made = pcall(build)
+  first_only = false
+  if not ok and type(made) == "table" then return made end
+  if not ok then error(made, 0) end
+  for _, layer in ipairs(made.layers) do
+    if has_weights(layer) then return layer end
+  end
+  return nil
 end
 
 

@@ -44,6 +44,21 @@ function M.architecture(name)
 end
 
 
+local firsts = {}
+
+
+---Names of the first layer with weights of an architecture, its aliases included.
+---@param name string   of `names`
+---@return string[]
+function M.first_names(name)
+  if not firsts[name] then
+    local layer = require("lunette.models.blocks").first(M[name]) or {}
+    firsts[name] = { layer[1], table.unpack(layer.aliases or {}) }
+  end
+  return firsts[name]
+end
+
+
 return setmetatable(M, { __index = function(_, name)
   return type(name) == "string" and M.architecture(name) or nil
 end })

@@ -91,12 +91,6 @@ function families.mobilenet(shape)
 end
 
 
----Options of an architecture of these families; of the others the names tell.
-local function options_of(name, shape)
-  return families[name] and families[name](shape) or nil
-end
-
-
 -- the last activation --------------------------------------------------------------
 
 
@@ -138,26 +132,12 @@ local function has_top(arch)
 end
 
 
----Is the first layer with weights there? Saves making networks in vain.
-local function begins(arch, mods)
-  for _, spec in ipairs(arch.layers) do
-    if spec.filters or spec.units then
-      for name in pairs(all_names { layers = { spec } }) do
-        if mods.by_name[name] then return true end
-      end
-      return false
-    end
-  end
-  return false
-end
-
-
 ---Candidates that are no VGG: { name =, options =, assumed = }.
 local function others(mods, given, into)
   for _, name in ipairs(models.names) do
-    if not given.arch or given.arch == name then
-      local arch = models[name]()
-      local opts = begins(arch, mods) and options_of(name, shapes_by(arch, mods))
+    local asked = not given.arch or given.arch == name
+    if asked and families[name] and tables.begins(name, mods) then
+      local opts = families[name](shapes_by(models[name](), mods))
       if opts then
         for key, v in pairs(origin_options(name, mods, given)) do opts[key] = v end
         into[#into + 1] = { name = name, options = opts, assumed = {} }
@@ -262,14 +242,9 @@ function M.anchors()
   anchors = {}
   local seen = {}
   for _, name in ipairs(models.names) do
-    for _, spec in ipairs(models[name]().layers) do
-      if spec.filters or spec.units then
-        for _, n in ipairs { spec[1], table.unpack(spec.aliases or {}) } do
-          if not seen[n] then anchors[#anchors + 1] = n .. ".weight" end
-          seen[n] = true
-        end
-        break
-      end
+    for _, n in ipairs(models.first_names(name)) do
+      if not seen[n] then anchors[#anchors + 1] = n .. ".weight" end
+      seen[n] = true
     end
   end
   return anchors

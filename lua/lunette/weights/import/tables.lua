@@ -266,11 +266,24 @@ local function is_asked(name, given)
 end
 
 
+---Is an architecture's first layer with weights among the modules? Saves building the
+---others.
+---@param name string
+---@param mods { by_name: table }
+---@return boolean
+function M.begins(name, mods)
+  for _, n in ipairs(models.first_names(name)) do
+    if mods.by_name[n] then return true end
+  end
+  return false
+end
+
+
 ---Compares an architecture's layers before the head with the modules: `wrong` counts
 ---those that are missing or unknown. Nil where its first layer is missing.
 local function compared(name, mods)
+  if not M.begins(name, mods) then return nil end
   local arch = models[name]()
-  if not first_of(arch, mods) then return nil end
   local used, missing = body_of(arch, place_of_head(arch), mods)
   local _, _, strange = rest_of(mods, used, name)
   return { name = name, used = used, wrong = missing + strange,
