@@ -8,6 +8,7 @@ local metadata = require "lunette.weights.metadata"
 local nets = require "lunette.net"
 local network = require "lunette.onnx.network"
 local options = require "lunette.base.options"
+local preprocessing = require "lunette.picture.preprocessing"
 
 local M = {}
 
@@ -32,6 +33,14 @@ function M.check_opset(what, opset)
 end
 
 
+---Every field of a network's preprocessing, for programs that know no modes' names.
+local function preprocessing_spec(net)
+  local spec = preprocessing.spec(net.preprocessing)
+  return json.encode { order = spec.order, scale = spec.scale, mean = spec.mean,
+                       std = spec.std, fit = spec.fit, filter = spec.filter }
+end
+
+
 ---What others cannot see in the nodes: preprocessing, classes, whose network it is.
 ---@param graph lunette.OnnxGraph
 ---@param net lunette.Net
@@ -39,6 +48,7 @@ function M.describe(graph, net)
   local meta, keys = metadata.of(net), {}
   local names = net.labels and labels.of(net)
   meta.lunette_graph, meta.lunette_turned = nil, nil -- the nodes say that
+  meta.preprocessing_spec = net.preprocessing and preprocessing_spec(net)
   meta.class_names = names and #names > 0 and json.encode(names) or nil
   for key in pairs(meta) do keys[#keys + 1] = key end
   table.sort(keys)

@@ -27,6 +27,7 @@ M.BATCH = 999983
 ---@field dims integer[]
 ---@field live boolean         depends on the picture, or on how many there are
 ---@field label? string        the layer that it is the value of
+---@field readers? integer      layers that read it
 ---@field section? string      what it was made for, for names
 ---@field value? lunette.Tensor|number   of a constant
 ---@field name? string         of a leaf or a constant
@@ -173,6 +174,7 @@ function Traced.__operator(op, inputs, attrs, label)
     list[i] = x and M.of(x)
     dims[i] = x and list[i].dims
     live = live or x and list[i].live
+    if x and label then list[i].readers = (list[i].readers or 0) + 1 end
   end
   local shape = shape_of(op, dims, attrs)
   return new { op = op, inputs = list, attrs = attrs, dims = shape, label = label,

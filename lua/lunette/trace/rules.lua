@@ -177,13 +177,27 @@ function M.alpha_beta(n, dy, p)
 end
 
 
+---Runtimes compute these in one pass with a sum behind them: who reads what they put
+---out before the sum makes them round otherwise.
+local joined = { conv2d = true, batch_norm = true, linear = true,
+                 conv_transpose2d = true }
+
+---W x, and what it is compared with for the sign of W x + b: the node's own output has
+---other readers, see `joined`.
+local function with_bias_apart(n)
+  local b = n.inputs[3]
+  if not b or n.op == "linear" then return n.output, 0 end
+  return forward(n, n.inputs[1], n.inputs[2]), -b:reshape { 1, b:size(), 1, 1 }
+end
+
+
 function M.gamma(n, dy, p)
   local b, up, down = bias_of(n, p), raised(p.gamma), lowered(p.gamma)
-  local z, total = n.output, nil
+  local z, level, total = with_bias_apart(n)
   for k, f in ipairs { { up, down }, { down, up } } do
     local parts = split(n, f[1], f[2])
     local zk = sum_forward(n, parts, b and f[1](b))
-    local q = quotient(dy, zk, p) * (k == 1 and z:gt(0) or z:lt(0))
+    local q = quotient(dy, zk, p) * (k == 1 and z:gt(level) or z:lt(level))
     local r = sum_back(n, q, parts)
     total = total and total + r or r
   end
@@ -244,10 +258,22 @@ end
 function M.flat(n, dy, p) return without_input(n, dy, p, n.inputs[2] * 0 + 1) end
 
 
+local function is_joined(x) return joined[x.op] and x.readers == 1 end
+
+
+---The inputs of a sum of two, one of them as what the sum has more than the other.
+local function summands(n)
+  local a, b, y = n.inputs[1], n.inputs[2], n.output
+  if n.op ~= "add" or not trace.is(y) then return n.inputs end
+  if is_joined(a) and common.same_shape(a, y) then return { y - b, b } end
+  return { a, is_joined(b) and common.same_shape(b, y) and y - a or b }
+end
+
+
 ---By what was summed: x times the gradient for R / stab(z).
 function M.norm(n, dy, p, wanted)
-  local list = plain(n, quotient(dy, n.output, p), wanted)
-  for _, i in ipairs(wanted) do list[i] = list[i] and n.inputs[i] * list[i] end
+  local list, inputs = plain(n, quotient(dy, n.output, p), wanted), summands(n)
+  for _, i in ipairs(wanted) do list[i] = list[i] and inputs[i] * list[i] end
   return list
 end
 

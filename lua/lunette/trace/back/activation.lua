@@ -75,10 +75,11 @@ function M.erf(n, dy)
   return dy * 1.1283791670955 * (-n.inputs[1]:square()):exp()
 end
 
+-- at `max` itself nothing passes, of which the engine says 1: so the output will do
 function M.clamp(n, dy)
-  local x, lo, hi = n.inputs[1], n.attrs.min, n.attrs.max
-  if lo then dy = dy * x:ge(lo) end
-  if hi then dy = dy * x:le(hi) end
+  local lo, hi = n.attrs.min, n.attrs.max
+  if lo then dy = dy * n.inputs[1]:ge(lo) end
+  if hi then dy = dy * n.output:lt(hi) end
   return dy
 end
 

@@ -94,7 +94,8 @@ local function own_metadata(meta)
   if not meta.lunette_model then return {} end
   local own = {}
   for key, value in pairs(meta) do own[key] = value end
-  own.class_names, own.lunette_graph = nil, nil -- for others; the nodes say that
+  -- for others; the nodes say that
+  own.class_names, own.preprocessing_spec, own.lunette_graph = nil, nil, nil
   local found, message = metadata.read(own)
   return found and own, message
 end
