@@ -19,10 +19,12 @@
 #include <string.h>
 
 enum {
-  PLACES = 256,  /* most places of a tile, about */
-  OUTPUTS = 128, /* most output channels of a job */
-  JOBS = 32,     /* wished for one image, so that many cores find work */
-  SLACK = 64,    /* floats that the last vector may reach over */
+  PLACES = 256,     /* most places of a tile, about */
+  DEPTHWISE = 4096, /* ... of a channel by itself */
+  OUTPUTS = 128,    /* most output channels of a job */
+  DEPTH = 256,      /* channels of a one-tap kernel multiplied at a time */
+  JOBS = 32,        /* wished for one image, so that many cores find work */
+  SLACK = 64,       /* floats that the last vector may reach over */
 };
 
 typedef struct gather_job {
@@ -46,6 +48,9 @@ typedef struct gather_job {
 static int mini(int a, int b) { return a < b ? a : b; }
 
 static int ceil_div(int a, int b) { return (a + b - 1) / b; }
+
+/* Every channel by itself: one row of weights, as long as the kernel. */
+static int is_depthwise(const lun_gather *g) { return g->c == 1 && g->k == 1; }
 
 /* to[i] = row y of the plane at column x + i*step; 0 outside. */
 static void copy_row(const lun_gather *g, const float *plane, int y, int x,
@@ -114,25 +119,55 @@ static void store(const gather_job *j, int64_t chan, int k, int v, int u, int n,
   }
 }
 
+/* The tile and the outputs of a job. */
+typedef struct tile {
+  int u, v, nr, nc; /* places: the first, rows, columns */
+  int np;           /* places of the strip, rows `pitch` apart */
+  int k0, nk;       /* outputs */
+  int64_t chan;     /* image and group */
+  int group;
+} tile;
+
+static tile tile_of(const gather_job *j, int64_t job) {
+  const lun_gather *g = j->g;
+  tile t = {.k0 = (int)(job % j->blocks) * j->block};
+  int64_t rest = job / j->blocks;
+  t.u = (int)(rest % j->across) * j->cols;
+  t.v = (int)(rest / j->across % j->down) * j->rows;
+  t.chan = rest / j->across / j->down;
+  t.group = (int)(t.chan % g->groups);
+  t.nk = mini(j->block, g->k - t.k0);
+  t.nr = mini(j->rows, g->oh - t.v);
+  t.nc = mini(j->cols, g->ow - t.u);
+  t.np = (t.nr - 1) * j->pitch + t.nc;
+  return t;
+}
+
+static void store_tile(const gather_job *j, const tile *t, const float *m,
+                       int ms) {
+  const lun_gather *g = j->g;
+  int64_t first = t->chan * g->k + t->k0;
+  for (int k = 0; k < t->nk; k++)
+    for (int r = 0; r < t->nr; r++)
+      store(j, first + k, t->group * g->k + t->k0 + k, t->v + r, t->u, t->nc,
+            m + (ptrdiff_t)k * ms + r * j->pitch);
+}
+
 static void run_tile(void *arg, int64_t job) {
   const gather_job *j = arg;
   const lun_gather *g = j->g;
-  int k0 = (int)(job % j->blocks) * j->block, width = j->isa->panel;
-  int64_t rest = job / j->blocks;
-  int u = (int)(rest % j->across) * j->cols;
-  int v = (int)(rest / j->across % j->down) * j->rows;
-  int64_t chan = rest / j->across / j->down; /* image and group */
-  int group = (int)(chan % g->groups), nk = mini(j->block, g->k - k0);
-  int nr = mini(j->rows, g->oh - v), nc = mini(j->cols, g->ow - u);
-  int np = (nr - 1) * j->pitch + nc, ms = ceil_div(np, width) * width;
+  tile t = tile_of(j, job);
+  int width = j->isa->panel, ms = ceil_div(t.np, width) * width;
   float *strip = j->scratch + (size_t)lun_worker() * j->each;
   float *m = strip + g->c * j->plane + SLACK;
-  copy_strip(j, j->in + chan * g->c * g->ih * g->iw, v, u, strip);
-  for (int p = 0; p < np; p += width) {
-    lun_product product = {.rows = nk,
-                           .nk = mini(width, np - p),
+  const float *w = j->w + ((ptrdiff_t)t.group * g->k + t.k0) * j->ws;
+  copy_strip(j, j->in + t.chan * g->c * g->ih * g->iw, t.v, t.u, strip);
+  if (is_depthwise(g)) j->isa->taps(w, g->taps, strip, j->at, m, t.np);
+  for (int p = 0; p < t.np && !is_depthwise(g); p += width) {
+    lun_product product = {.rows = t.nk,
+                           .nk = mini(width, t.np - p),
                            .depth = g->c * g->taps,
-                           .a = j->w + ((ptrdiff_t)group * g->k + k0) * j->ws,
+                           .a = w,
                            .as = j->ws,
                            .b = strip + p,
                            .at = j->at,
@@ -140,11 +175,63 @@ static void run_tile(void *arg, int64_t job) {
                            .ms = ms};
     j->isa->mul(&product);
   }
-  for (int k = 0; k < nk; k++)
-    for (int r = 0; r < nr; r++) {
-      store(j, chan * g->k + k0 + k, group * g->k + k0 + k, v + r, u, nc,
-            m + (ptrdiff_t)k * ms + r * j->pitch);
+  store_tile(j, &t, m, ms);
+}
+
+/* ---- one tap ------------------------------------------------------------ */
+
+/* What channel c gives np places of the tile at (v, u), in panels: place p lies at
+** to[p / panel * step + p % panel]. */
+static void pack_channel(const gather_job *j, const float *plane, int v, int u,
+                         int np, float *line, float *to, ptrdiff_t step) {
+  const lun_gather *g = j->g;
+  int width = j->isa->panel, y = v * g->isy + j->y0, x = u * g->isx + j->x0;
+  const float *from = line;
+  if (g->isx == 1 && g->oh == 1 && y == 0 && x >= 0 &&
+      x + ceil_div(np, width) * width <= g->iw) {
+    from = plane + x; /* the places lie side by side */
+  } else {
+    for (int p = 0; p < np; p += j->pitch, y += g->isy)
+      copy_row(g, plane, y, x, g->isx, mini(j->pitch, np - p), line + p);
+    for (int p = np; p % width; p++) line[p] = 0.0f;
+  }
+  for (int p = 0; p < np; p += width, to += step)
+    memcpy(to, from + p, (size_t)width * sizeof *to);
+}
+
+/* run_tile for kernels of one tap: a matrix product.  Channels are taken DEPTH at a
+** time, so that what is multiplied stays in the second-level cache and a panel of it
+** in the first; the sums go on where they were. */
+static void run_pointwise(void *arg, int64_t job) {
+  const gather_job *j = arg;
+  const lun_gather *g = j->g;
+  tile t = tile_of(j, job);
+  int width = j->isa->panel, ms = ceil_div(t.np, width) * width;
+  float *strip = j->scratch + (size_t)lun_worker() * j->each;
+  float *line = strip + (ptrdiff_t)mini(g->c, DEPTH) * ms, *m = line + ms;
+  const float *in = j->in + t.chan * g->c * g->ih * g->iw;
+  for (int c0 = 0, nd; c0 < g->c; c0 += nd) {
+    nd = mini(DEPTH, g->c - c0);
+    ptrdiff_t step = (ptrdiff_t)nd * width;
+    for (int c = 0; c < nd; c++)
+      pack_channel(j, in + (ptrdiff_t)(c0 + c) * g->ih * g->iw, t.v, t.u, t.np,
+                   line, strip + (ptrdiff_t)c * width, step);
+    for (int p = 0; p < t.np; p += width) {
+      lun_product product = {
+          .rows = t.nk,
+          .nk = mini(width, t.np - p),
+          .depth = nd,
+          .add = c0 > 0,
+          .a = j->w + ((ptrdiff_t)t.group * g->k + t.k0) * j->ws + c0,
+          .as = j->ws,
+          .b = strip + p / width * step,
+          .at = j->at,
+          .m = m + p,
+          .ms = ms};
+      j->isa->mul(&product);
     }
+  }
+  store_tile(j, &t, m, ms);
 }
 
 typedef struct weights_job {
@@ -191,10 +278,12 @@ static void range(const int *v, int n, int *least, int *span) {
 static void partition(gather_job *j) {
   const lun_gather *g = j->g;
   int spany, spanx, width = j->isa->panel;
+  int jobs = mini(JOBS, 4 * lun_threads()); /* more copy more of the input */
   range(g->ty, g->taps, &j->y0, &spany);
   range(g->tx, g->taps, &j->x0, &spanx);
-  int most = ceil_div(ceil_div(g->oh * g->ow, JOBS), width) * width;
+  int most = ceil_div(ceil_div(g->oh * g->ow, jobs), width) * width;
   most = mini(most < 96 ? 96 : most, PLACES);
+  if (is_depthwise(g) && g->groups >= jobs) most = DEPTHWISE;
   j->across = ceil_div(g->ow, PLACES);
   j->cols = ceil_div(ceil_div(g->ow, j->across), width) * width;
   if (j->across == 1 || j->cols > g->ow) j->cols = g->ow;
@@ -207,7 +296,7 @@ static void partition(gather_job *j) {
   j->pitch = j->cols + spanx / g->isx;
   j->plane = (ptrdiff_t)j->ny * j->nx * j->prows * j->pitch;
   j->blocks = ceil_div(g->k, OUTPUTS);
-  while (j->down * j->across * j->blocks < JOBS && j->blocks * 32 < g->k) {
+  while (j->down * j->across * j->blocks < jobs && j->blocks * 32 < g->k) {
     j->blocks++;
   }
   j->block = ceil_div(g->k, j->blocks);
@@ -266,17 +355,25 @@ int lun_gather_run(lun_gather *g, const lun_conv *s, int back, const float *in,
   j.ws = back ? ct + 16 : ct;
   size_t table = (size_t)(2 * ct + 16) / 16 * 16; /* in floats */
   size_t weights = back ? (size_t)(g->groups * g->k * j.ws) : 0;
-  j.each = (size_t)(g->c * j.plane + SLACK) +
-           (size_t)j.block * (j.rows * j.pitch + SLACK);
+  int pointwise = g->taps == 1 && !is_depthwise(g);
+  size_t places = (size_t)(j.rows * j.pitch + SLACK);
+  j.each = (pointwise ? (size_t)(mini(g->c, DEPTH) + 1) * places
+                      : (size_t)(g->c * j.plane + SLACK)) +
+           (size_t)j.block * places;
   float *mem = lun_malloc((table + weights + j.each * lun_threads()) * 4);
   if (!mem) return lun_fail(err, LUN_ENOMEM, "convolution: no scratch memory");
   j.at = (ptrdiff_t *)(void *)mem;
   j.scratch = mem + table + weights;
-  offsets(&j);
+  if (pointwise)
+    for (int c = 0; c < mini(g->c, DEPTH); c++)
+      j.at[c] = (ptrdiff_t)c * j.isa->panel;
+  else
+    offsets(&j);
   if (back) st = transpose_weights(&j, s, w, mem + table);
   if (st == LUN_OK) {
     int64_t tiles = (int64_t)g->n * g->groups * j.down * j.across;
-    st = lun_parallel(tiles * j.blocks, run_tile, &j);
+    st = lun_parallel(tiles * j.blocks, pointwise ? run_pointwise : run_tile,
+                      &j);
   }
   lun_free(mem);
   return st ? lun_fail(err, st, "interrupted") : LUN_OK;

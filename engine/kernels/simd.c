@@ -72,6 +72,9 @@ static void sum_rows(double *restrict acc, const float *restrict v,
     for (int64_t i = 0; i < len; i++) acc[i] += (double)v[i];
 }
 
+#include "simd_math.h" /* uses choose of simd_epilogue.h */
+#include "simd_taps.h"
+
 #include "simd_dense.h"
 #include "simd_pool.h"
 #include "simd_wino.h"
@@ -96,6 +99,10 @@ const lun_simd CAT(lun_simd_, ISA) = {
     .wino_out = wino_out,
     .direct3x3 = direct3x3,
     .mul = mul,
+    .taps = taps,
+    .exp = exp_row,
+    .sigmoid = sigmoid_row,
+    .normal_cdf = normal_cdf_row,
     .epilogue = epilogue_row,
     .transpose = transpose_rows,
     .dense_rows = dense_rows,

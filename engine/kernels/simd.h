@@ -139,6 +139,14 @@ typedef struct lun_simd {
   ** LUN_DIRECT_ROWS rows from y0 on.  Scratch: lun_direct3x3_scratch floats. */
   void (*direct3x3)(const lun_wino *j, int n, int y0, float *scratch);
   void (*mul)(const lun_product *p);
+  /* m[i] = sum over t < taps of a[t] b[at[t] + i], i < n; reads and writes up to a
+  ** whole vector behind n. */
+  void (*taps)(const float *a, int taps, const float *b, const ptrdiff_t *at,
+               float *m, int n);
+  /* y[i] = a function of x[i], i < n; x may be y. */
+  void (*exp)(const float *x, float *y, int64_t n);
+  void (*sigmoid)(const float *x, float *y, int64_t n);
+  void (*normal_cdf)(const float *x, float *y, int64_t n);
   /* out[at + p] = the epilogue of m[p], p < np, of one channel. */
   void (*epilogue)(const lun_epilogue *e, float *out, int64_t at, int np,
                    const float *m, float bias);

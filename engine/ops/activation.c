@@ -17,6 +17,7 @@
 ** applied in the pass of the layer before which the unit stands.  beta_smooth
 ** says needs_input.
 */
+#include "../kernels/simd.h"
 #include "relevance.h"
 #include "span.h"
 
@@ -75,6 +76,53 @@ static const lun_attrdef leak_attrs[] = {
   static int id##_forward(lun_node *n, lun_err *err) {                         \
     return span_forward(n, id##_span, err);                                    \
   }
+
+/* Values that a function of the instruction set works out at once. */
+enum { PART = 256 };
+
+/* y[i] = a function of x[i], or its slope there. */
+typedef void vector_fn(const float *x, float *y, int64_t n);
+
+static void by_parts(vector_fn *fn, const span *s, int64_t lo, int64_t hi) {
+  for (int64_t i = lo, n; i < hi; i += n) {
+    n = hi - i < PART ? hi - i : PART;
+    fn(s->in + i, s->to + i, n);
+  }
+}
+
+static void back_by_parts(vector_fn *slope, int guided, const span *s,
+                          int64_t base, int64_t lo, int64_t hi) {
+  float f[PART];
+  for (int64_t i = lo, n; i < hi; i += n) {
+    const float *dy = s->dy + base + i;
+    float *dx = s->to + base + i;
+    n = hi - i < PART ? hi - i : PART;
+    slope(s->in + i, f, n);
+    OPS_IVDEP for (int64_t k = 0; k < n; k++) {
+      float d = guided && dy[k] < 0 ? 0.0f : dy[k]; /* a NaN stays one */
+      dx[k] = d * f[k];
+    }
+  }
+}
+
+/* An operator of these two functions: id##_forward, id##_back. */
+#define VECTOR_BACK(id, rule, guided)                                          \
+  static void id##_##rule##_span(void *arg, int64_t base, int64_t lo,          \
+                                 int64_t hi) {                                 \
+    back_by_parts(id##_slopes, guided, arg, base, lo, hi);                     \
+  }                                                                            \
+  static int id##_##rule(const lun_back *b, lun_err *err) {                    \
+    return span_back(b, id##_##rule##_span, err);                              \
+  }
+#define VECTOR_FUNCTION(id)                                                    \
+  static void id##_span(void *arg, int64_t base, int64_t lo, int64_t hi) {     \
+    (void)base;                                                                \
+    by_parts(id##_values, arg, lo, hi);                                        \
+  }                                                                            \
+  static int id##_forward(lun_node *n, lun_err *err) {                         \
+    return span_forward(n, id##_span, err);                                    \
+  }                                                                            \
+  VECTOR_BACK(id, back, 0)
 
 /* A member of the relu family: shut, or nearly, below 0. */
 #define RELU_LIKE(id, F, B)                                                    \
@@ -149,7 +197,18 @@ RELU_LIKE(relu6, 0.0f > x ? 0.0f : (x > 6.0f ? 6.0f : x),
           x > 0 && x < 6.0f ? g : 0.0f)
 OPERATOR(relu6, "relu6(x): min(max(x, 0), 6)", NULL, ops_same);
 
-SIGMOIDAL(sigmoid, logistic(x), (g * y * (1.0f - y)))
+static void sigmoid_values(const float *x, float *y, int64_t n) {
+  lun_simd_now()->sigmoid(x, y, n);
+}
+SPAN_BACK(sigmoid_back, (g * y * (1.0f - y)))
+static void sigmoid_span(void *arg, int64_t base, int64_t lo, int64_t hi) {
+  (void)base;
+  by_parts(sigmoid_values, arg, lo, hi);
+}
+static int sigmoid_forward(lun_node *n, lun_err *err) {
+  return span_forward(n, sigmoid_span, err);
+}
+OPS_RULES(sigmoid, RELEVANCE_IDENTITY);
 OPERATOR(sigmoid, "sigmoid(x): 1 / (1 + exp(-x))", NULL, ops_same);
 
 SIGMOIDAL(tanh, tanhf(x), (g * (1.0f - y * y)))
@@ -176,33 +235,79 @@ OPERATOR(elu, "elu(x, alpha): x where x > 0, else alpha (exp(x) - 1)",
          elu_attrs, positive);
 
 /* (x s)' = s + x s (1 - s) */
-static float silu_slope(float x) {
-  float s = logistic(x);
-  return s * (1.0f + x * (1.0f - s));
+static void silu_values(const float *x, float *y, int64_t n) {
+  float f[PART];
+  lun_simd_now()->sigmoid(x, f, n);
+  for (int64_t i = 0; i < n; i++) y[i] = x[i] * f[i];
 }
-RELU_LIKE(silu, (x * logistic(x)), (g * silu_slope(x)))
+static void silu_slopes(const float *x, float *d, int64_t n) {
+  lun_simd_now()->sigmoid(x, d, n);
+  for (int64_t i = 0; i < n; i++) d[i] *= 1.0f + x[i] * (1.0f - d[i]);
+}
+VECTOR_FUNCTION(silu)
+VECTOR_BACK(silu, guided, 1)
+OPS_RULES(silu, {.name = "guided", .back = silu_guided}, COMMON_RULES);
 OPERATOR(silu, "silu(x): x sigmoid(x)", NULL, ops_same);
 
 /* Phi(x) = (1 + erf(x / sqrt 2)) / 2;  gelu = x Phi;  gelu' = Phi + x phi */
-static float normal_cdf(float x) {
-  return 0.5f * (1.0f + erff(x * 0.70710678f));
+static void gelu_values(const float *x, float *y, int64_t n) {
+  float f[PART];
+  lun_simd_now()->normal_cdf(x, f, n);
+  for (int64_t i = 0; i < n; i++) y[i] = x[i] * f[i];
 }
-static float gelu_slope(float x) {
-  return normal_cdf(x) + x * 0.39894228f * expf(-0.5f * x * x);
+static void gelu_slopes(const float *x, float *d, int64_t n) {
+  float f[PART];
+  lun_simd_now()->normal_cdf(x, d, n);
+  for (int64_t i = 0; i < n; i++) f[i] = -0.5f * x[i] * x[i];
+  lun_simd_now()->exp(f, f, n);
+  for (int64_t i = 0; i < n; i++) d[i] += x[i] * 0.39894228f * f[i];
 }
 
-/* With u = c (x + k x^3): (1 + tanh u) / 2 + x (1 - tanh^2 u) c (1 + 3 k x^2) / 2 */
+/* By tanh, with u = c (x + k x^3):
+** (1 + tanh u) / 2 + x (1 - tanh^2 u) c (1 + 3 k x^2) / 2
+** and tanh u = 2 sigmoid(2u) - 1, so that (1 + tanh u) / 2 = sigmoid(2u). */
 static const float gelu_c = 0.79788456f, gelu_k = 0.044715f;
-static float gelu_tanh(float x) {
-  return tanhf(gelu_c * (x + gelu_k * x * x * x));
+static void gelu_gates(const float *x, float *f, int64_t n) {
+  for (int64_t i = 0; i < n; i++)
+    f[i] = 2.0f * gelu_c * (x[i] + gelu_k * x[i] * x[i] * x[i]);
+  lun_simd_now()->sigmoid(f, f, n);
 }
-static float gelu_tanh_slope(float x) {
-  float t = gelu_tanh(x);
-  return 0.5f * (1.0f + t) +
-         0.5f * x * (1.0f - t * t) * gelu_c * (1.0f + 3.0f * gelu_k * x * x);
+static void gelu_tanh_values(const float *x, float *y, int64_t n) {
+  float f[PART];
+  gelu_gates(x, f, n);
+  for (int64_t i = 0; i < n; i++) y[i] = x[i] * f[i];
 }
-RELU_LIKE(gelu, p > 0 ? 0.5f * x * (1.0f + gelu_tanh(x)) : (x * normal_cdf(x)),
-          p > 0 ? g * gelu_tanh_slope(x) : (g * gelu_slope(x)))
+static void gelu_tanh_slopes(const float *x, float *d, int64_t n) {
+  gelu_gates(x, d, n);
+  for (int64_t i = 0; i < n; i++) {
+    float bend = 2.0f * gelu_c * (1.0f + 3.0f * gelu_k * x[i] * x[i]);
+    d[i] += x[i] * d[i] * (1.0f - d[i]) * bend;
+  }
+}
+
+static void gelu_span(void *arg, int64_t base, int64_t lo, int64_t hi) {
+  const span *s = arg;
+  (void)base;
+  by_parts(s->p > 0 ? gelu_tanh_values : gelu_values, s, lo, hi);
+}
+static int gelu_forward(lun_node *n, lun_err *err) {
+  return span_forward(n, gelu_span, err);
+}
+static void gelu_back_span(void *arg, int64_t base, int64_t lo, int64_t hi) {
+  const span *s = arg;
+  back_by_parts(s->p > 0 ? gelu_tanh_slopes : gelu_slopes, 0, s, base, lo, hi);
+}
+static void gelu_guided_span(void *arg, int64_t base, int64_t lo, int64_t hi) {
+  const span *s = arg;
+  back_by_parts(s->p > 0 ? gelu_tanh_slopes : gelu_slopes, 1, s, base, lo, hi);
+}
+static int gelu_back(const lun_back *b, lun_err *err) {
+  return span_back(b, gelu_back_span, err);
+}
+static int gelu_guided(const lun_back *b, lun_err *err) {
+  return span_back(b, gelu_guided_span, err);
+}
+OPS_RULES(gelu, {.name = "guided", .back = gelu_guided}, COMMON_RULES);
 
 static const char *const approximations[] = {"none", "tanh", NULL};
 static const lun_attrdef gelu_attrs[] = {

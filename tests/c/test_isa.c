@@ -6,6 +6,7 @@
 
 #include "../../engine/kernels/simd.h"
 
+#include <math.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -86,9 +87,9 @@ static void tables_are_their_own(void) {
     CHECK((s->panel == 32) == (strcmp(s->name, "avx512") == 0), "%s: %d",
           s->name, s->panel);
     CHECK(s->wino_in && s->wino_weights && s->wino_mul && s->wino_out &&
-              s->direct3x3 && s->mul && s->epilogue && s->transpose &&
-              s->dense_rows && s->dense_cols && s->maxpool2x2 &&
-              s->maxpool2x2_back,
+              s->direct3x3 && s->mul && s->taps && s->exp && s->sigmoid &&
+              s->normal_cdf && s->epilogue && s->transpose && s->dense_rows &&
+              s->dense_cols && s->maxpool2x2 && s->maxpool2x2_back,
           "%s: a function is missing", s->name);
     if (first)
       CHECK(s->wino_mul != first->wino_mul && s->mul != first->mul &&
@@ -141,6 +142,50 @@ static void layers_get_their_kernels(void) {
   }
 }
 
+/* Functions of values against the C library's in double precision.  Absolute and
+** relative: float32 keeps 1.2e-7 of a value; exp loses as much again to its argument. */
+static void functions_of_values(void) {
+  enum { COUNT = 1003, ODD = 7 };
+  static float x[COUNT], y[3][COUNT];
+  float edge[ODD] = {NAN, -HUGE_VALF, HUGE_VALF, -1e30f, 1e30f, -88.5f, 0},
+        e[3][ODD];
+  for (int i = 0; i < COUNT; i++) x[i] = (float)(i - 501) * 0.03f;
+  for (int k = 0; lun_isa_name(k); k++) {
+    double off[3] = {0};
+    lun_isa_set(lun_isa_name(k));
+    const lun_simd *s = lun_simd_now();
+    s->exp(x, y[0], COUNT), s->sigmoid(x, y[1], COUNT),
+        s->normal_cdf(x, y[2], COUNT);
+    for (int i = 0; i < COUNT; i++) {
+      double v = (double)x[i],
+             want[3] = {exp(v), 1 / (1 + exp(-v)), erfc(-v / sqrt(2)) / 2};
+      for (int f = 0; f < 3; f++) {
+        double d = fabs((double)y[f][i] - want[f]);
+        if (f < 2) d /= want[f];
+        if (d > off[f]) off[f] = d;
+      }
+    }
+    CHECK(off[0] < 4e-7 && off[1] < 4e-7 && off[2] < 4e-7,
+          "%s: off by %g %g %g", s->name, off[0], off[1], off[2]);
+    s->exp(edge, e[0], ODD), s->sigmoid(edge, e[1], ODD);
+    s->normal_cdf(edge, e[2], ODD);
+    for (int f = 0; f < 3; f++) {
+      CHECK(isnan(e[f][0]), "%s: NaN became %g", s->name, (double)e[f][0]);
+      CHECK(e[f][1] < 1e-37f && e[f][1] >= 0, "%s: %d of -inf", s->name, f);
+      CHECK(e[f][3] < 1e-37f && e[f][5] < 1e-37f, "%s: %d far below", s->name,
+            f);
+      CHECK(f == 0 ? e[f][2] > 1e38f : e[f][2] == 1, "%s: %d of inf", s->name,
+            f);
+      CHECK(f == 0 ? e[f][6] == 1 : e[f][6] == 0.5f, "%s: %d of 0", s->name, f);
+    }
+    /* a value has the same bits wherever it stands, and in place */
+    s->normal_cdf(x + 5, y[0], 3), s->exp(x, x, COUNT);
+    CHECK(memcmp(y[0], y[2] + 5, 3 * sizeof(float)) == 0, "%s: bits", s->name);
+    for (int i = 0; i < COUNT; i++) x[i] = (float)(i - 501) * 0.03f;
+  }
+  lun_isa_set(NULL);
+}
+
 /* LUNETTE_ISA is read where the first kernel runs: in a process of its own. */
 static int in_a_child(const char *value, const char *expected) {
   int status = -1;
@@ -179,6 +224,7 @@ int main(int argc, char **argv) {
     TEST(what_is_named_runs());
     TEST(tables_are_their_own());
     TEST(layers_get_their_kernels());
+    TEST(functions_of_values());
   }
   DONE("isa");
 }

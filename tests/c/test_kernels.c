@@ -205,7 +205,9 @@ static void general_shapes(void) {
 /* ---- same bits ---------------------------------------------------------- */
 
 /* Layers of every plan: whole, panels (of one and two chunks of channels), few
-** outputs and few inputs of winograd.c, gathers of all kinds (1x1, strided, grouped). */
+** outputs and few inputs of winograd.c, gathers of all kinds (1x1, also of more
+** channels than are multiplied at a time, strided, grouped, depthwise, also of more
+** places than a tile has). */
 static int every_plan(int i, lun_conv *s) {
   static const lun_conv all[] = {
       {3, 20, 29, 33, 48, 3, 3, 0, 0, 1, 1, 1, 1, 1, 1, 1},
@@ -216,6 +218,12 @@ static int every_plan(int i, lun_conv *s) {
       {3, 48, 15, 14, 130, 1, 1, 0, 0, 1, 1, 1, 1, 0, 0, 1},
       {3, 16, 28, 28, 40, 3, 3, 0, 0, 2, 2, 1, 1, 1, 1, 1},
       {3, 8, 19, 17, 12, 5, 5, 0, 0, 1, 1, 1, 1, 2, 2, 4},
+      {2, 300, 9, 11, 20, 1, 1, 0, 0, 1, 1, 1, 1, 0, 0, 1},
+      {2, 270, 13, 8, 24, 1, 1, 0, 0, 2, 2, 1, 1, 0, 0, 1},
+      {1, 34, 12, 60, 20, 1, 1, 0, 0, 1, 1, 1, 1, 1, 0, 2},
+      {2, 40, 15, 17, 40, 7, 7, 0, 0, 1, 1, 1, 1, 3, 3, 40},
+      {2, 36, 16, 19, 36, 5, 5, 0, 0, 2, 2, 1, 1, 2, 2, 36},
+      {1, 32, 70, 66, 32, 3, 3, 0, 0, 1, 1, 1, 1, 1, 1, 32},
   };
   if (i >= (int)(sizeof all / sizeof *all)) return 0;
   *s = naive_shape(all[i], all[i].pt, all[i].pl);
