@@ -6,8 +6,8 @@ local lfs = require "lfs"
 -- one list know nothing of each other.
 local lua_folders = { "base", "tensors", "trace", "picture", "layers",
                       { "score", "modifiers" }, "net", "models", "weights", "explain",
-                      "methods", "onnx", "metrics", "trust", "rank", "train",
-                      "features", "glyphs", "commands", "", "repl" }
+                      "methods", "onnx", "metrics", "attack", "trust", "rank",
+                      "train", "features", "glyphs", "commands", "", "repl" }
 local c_folders = { "engine/kernels", "engine", "engine/ops",
                     { "engine/picture", "engine/import" }, "engine/bind" }
 

@@ -64,6 +64,7 @@ lazy.activation_maximization = from("features.activation_maximization", "run")
 -- pictures
 lazy.image = from "picture.image"
 lazy.canvas = from "picture.canvas"
+lazy.attack = from "attack"
 lazy.trust = from("trust", "of")
 lazy.rank = from("rank", "run")
 lazy.mosaic = function() return require "lunette.picture.mosaic" end

@@ -1,0 +1,84 @@
+---What an attack makes smaller: the lead of a picture's class over the next one; with a
+---target the next one's lead over the target. Below 0 the attack has succeeded. Logits
+---are asked: behind a saturated softmax there is no gradient.
+local core = require "lunette.core"
+local named = require "lunette.modifiers.named"
+local probability = require "lunette.score.probability"
+local scores = require "lunette.score"
+
+local M = {}
+
+
+---`linear` where the network ends in probabilities.
+---@param net lunette.Net
+---@return lunette.Modifier[]
+function M.modifiers(net)
+  local layers = net:layers()
+  local kind = probability.kind(net, layers[#layers])
+  return named.list(kind ~= "values" and { "linear" } or {})
+end
+
+
+local function one_hot(classes, n, count)
+  local hot = core.zeros(n, count)
+  for i = 1, n do hot:set(i, classes[i] + 1, 1) end
+  return hot
+end
+
+
+---The lead of classes, one a sample of the batch.
+local function lead(classes)
+  return scores.new("lead", function(output)
+    local n, count = output:dim(1), output:dim(2)
+    local hot = one_hot(classes, n, count)
+    local own = (output * hot):sum { dims = { 2 }, keepdims = 1 }
+    return own - (output + hot * -1e30):max { dims = { 2 }, keepdims = 1 }
+  end)
+end
+
+
+---@class lunette.Goal
+---@field classes integer[]    of the pictures; with `targeted` the targets
+---@field targeted boolean
+local Goal = {}
+Goal.__index = Goal
+
+
+---@param classes integer[]
+---@param target? integer
+---@return lunette.Goal
+function M.goal(classes, target)
+  local list = {}
+  for i, class in ipairs(classes) do list[i] = target or class end
+  return setmetatable({ classes = list, targeted = target ~= nil }, Goal)
+end
+
+
+---The goal of some of the pictures: numbers in the batch.
+---@param places integer[]
+---@return lunette.Goal
+function Goal:take(places)
+  local list = {}
+  for k, i in ipairs(places) do list[k] = self.classes[i] end
+  return setmetatable({ classes = list, targeted = self.targeted }, Goal)
+end
+
+
+---Values (one a picture) and their gradient by the input: of what is to become small.
+---@param net lunette.Net
+---@param x lunette.Tensor      (N,C,H,W)
+---@param with_gradient boolean
+---@return number[] values, lunette.Tensor? gradient
+function Goal:ask(net, x, with_gradient)
+  local run <close> = net:run(x, { modifiers = M.modifiers(net),
+                                   keep = with_gradient })
+  if run.output:dim() ~= 2 or run.output:dim(2) < 2 then
+    error("attack: the network's output is no list of classes", 0)
+  end
+  local score, sign = lead(self.classes), self.targeted and -1 or 1
+  local values = (run:values(score) * sign):view(x:dim(1)):totable()
+  if not with_gradient then return values end
+  return values, run:gradient { score = score } * sign
+end
+
+return M

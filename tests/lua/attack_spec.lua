@@ -1,0 +1,225 @@
+-- Attacks: on a linear network against closed forms, in levels, within their ball; the
+-- curve falls; an explanation is moved further than by noise.
+local core = require "lunette.core"
+local lu = require "lunette"
+local space = require "lunette.attack.space"
+local t = dofile "tests/lua/support.lua"
+
+
+---z = W x + b of 3 x 4 x 4 values and three classes; about the middle of all levels.
+local function linear(preprocessing)
+  local net = assert(lu.net { name = "linear", input = { 3, 4, 4 },
+    preprocessing = preprocessing or { mean = { 0.5, 0.4, 0.3 },
+      std = { 0.25, 0.5, 1 }, order = "rgb", scale = 1 / 255 },
+    layers = { { "flatten", "flatten" }, { "out", "linear", units = 3 } } }):init(3)
+  return net
+end
+
+local net = linear()
+local levels = core.uniform(4, 1, 4, 3, 4, 4) * 60 + 100
+local x = space.of(net):input(levels)
+
+
+---The predicted class, and of every other one: its lead, and the weights' difference in
+---levels.
+local function leads(i)
+  local run = net:run(x:rows(i))
+  local z, w = run.output:detach()[1], net.params["out.weight"]
+  local own, list = z:argmax(), {}
+  for k = 1, 3 do
+    if k ~= own then
+      local d = (w[own] - w[k]):view(1, 3, 4, 4) * space.of(net).slope
+      list[#list + 1] = { lead = z[own] - z[k], l1 = d:abs():sum():item(),
+                          l2 = d:stats().l2 }
+    end
+  end
+  return list
+end
+
+
+---The smallest eps that changes the label of picture i.
+local function threshold(i, norm)
+  local least = math.huge
+  for _, one in ipairs(leads(i)) do
+    least = math.min(least, one.lead / one[norm])
+  end
+  return least
+end
+
+
+describe("levels", function()
+  it("are those of the file, whatever the preprocessing", function()
+    for _, p in ipairs { "caffe", "torch", "tf" } do
+      local other = linear(p)
+      local picture = (core.uniform(1, 1, 3, 4, 4) * 255):round()
+      local input = lu.image.preprocess({ picture }, p, { 4, 4 })
+      local s = space.of(other)
+      local mine = s:levels(input)
+      if p == "caffe" then -- blue first, as the network has it
+        mine = mine:flip { dims = { 2 } }
+      end
+      assert.is_true((mine[1] - picture):abs():stats().max < 1e-3, p)
+      assert.is_true(s:input(s:levels(input)):distance(input) < 1e-6)
+    end
+  end)
+end)
+
+
+describe("on a linear network", function()
+  it("PGD succeeds beyond the distance to the next boundary, not before", function()
+    for i = 1, 4 do
+      for norm, key in pairs { linf = "l1", l2 = "l2" } do
+        local eps = threshold(i, key)
+        local o = { norm = norm, start = false, steps = 40 }
+        o.eps = 1.02 * eps
+        assert.equal(1, lu.attack.pgd(net, x:rows(i), o).share, norm)
+        o.eps = 0.98 * eps
+        local a = lu.attack.pgd(net, x:rows(i), o)
+        assert.equal(0, a.share, norm)
+        assert.is_true(a[norm][1] <= o.eps * 1.0001)
+        assert.is_true(a.lead[1] > 0)
+      end
+    end
+  end)
+
+  it("FGSM is PGD of one step from the picture", function()
+    local a = lu.attack.fgsm(net, x, { eps = 3 })
+    local b = lu.attack.pgd(net, x, { eps = 3, steps = 1, step = 3, start = false })
+    assert.is_true(a.levels:same(b.levels))
+    assert.is_true((a.levels - levels):abs():stats().max <= 3.001)
+  end)
+
+  it("nothing moves without eps, and wrong pictures do not count", function()
+    local a = lu.attack.pgd(net, x, { eps = 0 })
+    assert.equal(0, a.share)
+    assert.is_true((a.levels - levels):abs():stats().max < 1e-3)
+    local run, wrong = net:run(x), {}
+    for i = 1, 4 do wrong[i] = (run.output:detach()[i]:argmax() - 1 + 1) % 3 end
+    local b = lu.attack.pgd(net, x, { eps = 50, classes = wrong })
+    assert.equal(0, b.share)
+    assert.is_nil(next(b.success))
+  end)
+
+  it("goes to a target", function()
+    local now = net:run(x:rows(1)).output:detach()[1]:argmax() - 1
+    for target = 0, 2 do
+      if target ~= now then
+        local a = lu.attack.pgd(net, x:rows(1), { eps = 200, target = target })
+        assert.equal(target, net:run(a.input).output:detach()[1]:argmax() - 1)
+        assert.equal(1, a.share)
+      end
+    end
+  end)
+
+  it("stays in 0 .. 255, and tells what whole levels keep", function()
+    local a = lu.attack.pgd(net, x, { eps = 300 })
+    local s = a.levels:stats()
+    assert.is_true(s.min >= 0 and s.max <= 255)
+    assert.equal(1, a.rounded)
+    local eps = threshold(1, "l1") -- too little for whole levels
+    local b = lu.attack.pgd(net, x:rows(1), { eps = math.min(0.4, 1.02 * eps),
+                                              start = false })
+    local whole = space.of(net):input(b.levels:round())
+    local label = net:run(whole).output:detach()[1]:argmax()
+    local own = net:run(x:rows(1)).output:detach()[1]:argmax()
+    assert.equal(label ~= own and 1 or 0, b.rounded)
+  end)
+
+  it("a picture alone is attacked as in a batch", function()
+    local o = { eps = 4, start = false, steps = 5 }
+    local all = lu.attack.pgd(net, x, o)
+    for i = 1, 4 do
+      assert.is_true(all.levels[i]:same(lu.attack.pgd(net, x:rows(i), o).levels[1]))
+    end
+  end)
+
+  it("one perturbation serves many pictures, and is asked of others", function()
+    local many = space.of(net):input(core.uniform(5, 1, 16, 3, 4, 4) * 60 + 100)
+    local a = lu.attack.universal(net, many, { eps = 60, target = 1 })
+    assert.is_true(a.share > 0.9, tostring(a.share))
+    assert.is_true(a.v:abs():stats().max <= 60)
+    assert.is_true(lu.attack.laid(net, x, a.v, { target = 1 }).share > 0.9)
+    assert.equal(0, lu.attack.laid(net, x, a.v * 0).share)
+  end)
+
+  it("a few pixels of any colour may do", function()
+    local o = { pixels = 8, population = 20, generations = 20 }
+    local a = lu.attack.pixels(net, x:rows(1), o)
+    local moved = (a.levels - levels:rows(1)):abs():max { dims = { 2 } }:gt(1e-3)
+    assert.is_true(moved:sum():item() <= 8)
+    assert.is_true(a.lead[1] < lu.attack.pgd(net, x:rows(1), { eps = 0 }).lead[1])
+  end)
+end)
+
+
+describe("the curve", function()
+  it("never rises, begins at all, and noise is weaker", function()
+    local small = t.net()
+    local pictures = space.of(small):input(core.uniform(3, 1, 6, 3, 12, 12) * 255)
+    local rows = lu.attack.curve(small, pictures, { 0, 1, 4, 32 }, { steps = 6 })
+    assert.equal(1, rows[1].robust)
+    for k = 2, #rows do
+      assert.is_true(rows[k].robust <= rows[k - 1].robust)
+      assert.is_true(rows[k].robust <= rows[k].noise)
+    end
+    assert.is_true(rows[4].robust < 1)
+  end)
+end)
+
+
+describe("misuse", function()
+  it("is told", function()
+    assert.matches("class 7 is none of linear's 3",
+                   t.message(lu.attack.pgd, net, x, { target = 7 }))
+    assert.matches("2 classes for 4 pictures",
+                   t.message(lu.attack.fgsm, net, x, { classes = { 1, 2 } }))
+    assert.matches("unknown option 'epsilon'",
+                   t.message(lu.attack.fgsm, net, x, { epsilon = 2 }))
+    assert.matches("a side of 24 in pictures of 4 x 4",
+                   t.message(lu.attack.patch, net, x))
+    local maps = assert(lu.net { input = { 3, 4, 4 }, layers = {
+      { "conv", "conv2d", filters = 2, kernel = 1 } } }):init(1)
+    assert.matches("no list of classes", t.message(lu.attack.fgsm, maps, x))
+  end)
+end)
+
+
+local glyphs = lu.load "glyphs"
+if not glyphs then
+  describe("scenes", function() pending "needs the network 'glyphs'" end)
+  return
+end
+
+describe("scenes", function()
+  local scenes = lu.glyphs.scenes { n = 4, seed = 321 }
+  local input = lu.glyphs.input(scenes.images)
+
+  it("fall to PGD where noise of the same size does nothing", function()
+    local o = { classes = scenes.labels, eps = 8, steps = 8 }
+    local a = lu.attack.pgd(glyphs, input, o)
+    local n = lu.attack.noise(glyphs, input, { classes = scenes.labels, eps = 8 })
+    assert.is_true(a.share > 0.7 and n.share < 0.3, ("%g, %g"):format(a.share, n.share))
+    assert.is_true(a.linf[1] <= 8.001)
+  end)
+
+  it("a patch works where it was not trained", function()
+    local a = lu.attack.patch(glyphs, input, { classes = scenes.labels, side = 64,
+                                               steps = 20, rate = 20, batch = 4 })
+    assert.same({ 3, 64, 64 }, a.patch:shape())
+    assert.is_true(a.share > 0, "no picture fell")
+  end)
+
+  it("maps move further than by noise while the label stays", function()
+    local one = input:rows(1)
+    local function explain(run, o)
+      return lu.saliency(run, { score = o.score, modifiers = { "linear" } })
+    end
+    local a = lu.attack.explanation(glyphs, one, explain, { eps = 8, steps = 25 })
+    assert.is_true(a.likeness < a.noise, ("%g, noise %g"):format(a.likeness, a.noise))
+    local d = (a.levels - space.of(glyphs):levels(one)):abs():stats().max
+    assert.is_true(d <= 8.001)
+    local label = glyphs:run(space.of(glyphs):input(a.levels)).output:detach()[1]
+      :argmax() - 1
+    assert.equal(a.class, label)
+  end)
+end)
