@@ -1,10 +1,10 @@
 /*
 ** affine.c - maps turned, enlarged or sheared about their centre, bilinear.
 **
-** The output at p, counted from the centre ((H-1)/2, (W-1)/2), is the input at M p:
-**   M = | a b |   rows first, as `matrix` = {a, b, c, d}
-**       | c d |
-** so that M = R(-t) / s turns by t and enlarges by s.  What lies outside is `value`,
+** The output at p, counted from the centre ((H-1)/2, (W-1)/2), is the input at M p + s:
+**   M = | a b |   rows first, as `matrix` = {a, b, c, d}; s is `shift` = {rows,
+**       | c d |   columns}
+** so that M = R(-t) / k turns by t and enlarges by k.  What lies outside is `value`,
 ** or with `mirror` the picture again, dcba|abcd|dcba as scipy's 'reflect'.  The
 ** gradient is the transposed sum: every output gives dy back to its four inputs.
 */
@@ -13,12 +13,13 @@
 
 #include "relevance.h"
 
-enum { MATRIX = 0, VALUE = 4, MIRROR = 5 };
+enum { MATRIX = 0, VALUE = 4, MIRROR = 5, SHIFT = 6 };
 
 static const lun_attrdef attrs[] = {
     {.name = "matrix", .at = MATRIX, .count = 4, .fallback = LUN_UNSET},
     {.name = "value", .at = VALUE, .count = 1, .fallback = 0},
     {.name = "mirror", .at = MIRROR, .count = 1, .fallback = 0},
+    {.name = "shift", .at = SHIFT, .count = 2, .fallback = 0},
     {.name = NULL},
 };
 
@@ -33,11 +34,15 @@ static int infer(lun_node *n, lun_err *err) {
     if (!ops_given(n, i) || !(fabs(n->attr[i]) <= most))
       return ops_fail(n, err, LUN_EARG,
                       "'matrix' is four numbers of at most %g", most);
+  for (int i = SHIFT; i < SHIFT + 2; i++)
+    if (!(fabs(n->attr[i]) <= most))
+      return ops_fail(n, err, LUN_EARG, "'shift' is two numbers of at most %g",
+                      most);
   return ops_same(n, err);
 }
 
 typedef struct warp {
-  const double *m;
+  const double *m, *shift;
   int64_t h, w, planes; /* planes: of one copy */
   int mirror;
   float value;
@@ -48,6 +53,7 @@ typedef struct warp {
 static warp measure(const lun_node *n, const float *from, float *to) {
   const lun_tensor *x = n->in[0];
   return (warp){.m = n->attr + MATRIX,
+                .shift = n->attr + SHIFT,
                 .h = x->dim[2],
                 .w = x->dim[3],
                 .planes = x->dim[0] * x->dim[1],
@@ -88,6 +94,7 @@ static inline void source(const warp *k, int64_t y, int64_t x, pair *rows,
                           pair *columns) {
   double cy = (double)(k->h - 1) / 2, cx = (double)(k->w - 1) / 2;
   double dy = (double)y - cy, dx = (double)x - cx;
+  cy += k->shift[0], cx += k->shift[1];
   *rows = pair_at(k->m[0] * dy + k->m[1] * dx + cy, k->h, k->mirror);
   *columns = pair_at(k->m[2] * dy + k->m[3] * dx + cx, k->w, k->mirror);
 }
@@ -140,7 +147,7 @@ static int affine_back(const lun_back *b, lun_err *err) {
 
 OPS_RULES(affine, RELEVANCE_NORM);
 OPS_OPERATOR(affine,
-             "affine(x (N,C,H,W), matrix, value, mirror): the output at p from "
-             "the centre is x at M p, bilinear; outside it is value, or "
-             "mirrored",
+             "affine(x (N,C,H,W), matrix, value, mirror, shift): the output at "
+             "p from the centre is x at M p + shift, bilinear; outside it is "
+             "value, or mirrored",
              1, 1, .attrs = attrs, .infer = infer);

@@ -186,6 +186,7 @@ static const oprow oprows[] = {
     {"affine", "matrix=0.8,0.3,-0.4,1.1", "2,2,5,4"},
     {"affine", "matrix=1.9,0.2,0.1,2.2 value=0.5", "1,2,4,5"},
     {"affine", "matrix=1.9,0.7,-3.1,2.2 mirror=1", "1,3,4,3"},
+    {"affine", "matrix=0.9,0.2,-0.2,0.9 shift=1.3,-0.6 value=0.5", "1,2,4,5"},
 };
 
 enum { OPROWS = sizeof oprows / sizeof *oprows };

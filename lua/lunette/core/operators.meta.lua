@@ -181,8 +181,8 @@ function Tensor:identity(...) end
 ---@return lunette.Tensor
 function Tensor:index_select(...) end
 
----affine(x (N,C,H,W), matrix, value, mirror): the output at p from the centre is x at M
----p, bilinear; outside it is value, or mirrored
+---affine(x (N,C,H,W), matrix, value, mirror, shift): the output at p from the centre is
+---x at M p + shift, bilinear; outside it is value, or mirrored
 ---@param ... any   other operands, then attributes by position or in a table
 ---@return lunette.Tensor
 function Tensor:affine(...) end

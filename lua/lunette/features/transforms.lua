@@ -99,6 +99,24 @@ function M.centre(x, h, w)
 end
 
 
+---Several moves in one pass over the picture, on grey: by up to `first` pixels, then
+---one of the scales, one of the angles, then by up to `last` pixels; about the centre,
+---in each direction half as far.
+---@param o { first: integer, scales: number[], angles: number[], last: integer }
+function M.together(o)
+  local function shift(random, n) return n / 2 - whole(random, 0, n) end
+  return function(x, random)
+    local y, z = shift(random, o.first), shift(random, o.first)
+    local s = 1 / o.scales[whole(random, 1, #o.scales)]
+    local angle = math.rad(o.angles[whole(random, 1, #o.angles)])
+    local down, right = shift(random, o.last), shift(random, o.last)
+    local c, d = math.cos(angle) * s, math.sin(angle) * s
+    return x:affine { matrix = { c, d, -d, c }, value = 0.5,
+                      shift = { -y - c * down - d * right, -z + d * down - c * right } }
+  end
+end
+
+
 ---Lucid's standard moves, for pictures of that height.
 ---@param side integer
 ---@return function[]
@@ -108,8 +126,8 @@ function M.standard(side)
   for i = -5, 5 do scales[#scales + 1] = 1 + i / 50 end
   for i = -10, 10 do angles[#angles + 1] = i end
   for _ = 1, 5 do angles[#angles + 1] = 0 end
-  return { M.pad(n, math.max(1, n * 2 // 3)), M.scale(scales), M.rotate(angles),
-           M.jitter(math.max(1, n // 3)) }
+  return { M.together { first = math.max(1, n * 2 // 3), scales = scales,
+                        angles = angles, last = math.max(1, n // 3) } }
 end
 
 
