@@ -7,6 +7,7 @@ local gradient = require "lunette.base.gradient"
 local input = require "lunette.features.input"
 local modifiers = require "lunette.modifiers"
 local scores = require "lunette.score"
+local shape = require "lunette.tensors.shape"
 local transforms = require "lunette.features.transforms"
 local warn = require "lunette.base.warn"
 
@@ -29,29 +30,56 @@ local function peaks(g)
 end
 
 
----Where a picture gets no gradient, because no relu on the way is active, the gradient
----that goes through closed relus where it is positive: it opens them.
-local function revive(walk, run, score, g)
-  local alive, rules = peaks(g), { "rectified" }
-  if alive:stats().min > 0 then return g end
-  table.move(walk, 1, #walk, 2, rules)
-  local forced = run:gradient { score = score, modifiers = rules }
+---The numbers of the pictures that get no gradient.
+local function dead_of(g)
+  local most, list = peaks(g), {}
   for i = 1, g:dim(1) do
-    if alive[i] == 0 then g:rows(i):copy_(forced:rows(i)) end
+    if most[i] == 0 then list[#list + 1] = i end
   end
+  return list
+end
+
+
+---The same pictures by themselves: a run, and their score.
+local function run_of(o, x, list)
+  local rows, wanted = {}, {}
+  for i, n in ipairs(list) do
+    rows[i], wanted[i] = x:rows(n), o.scores[(n - 1) % #o.scores + 1]
+  end
+  local score = #wanted == 1 and wanted[1] or scores.each(wanted)
+  local forward = M.run_modifiers(o, score)
+  return o.net:run(shape.concat(rows, 1), { modifiers = forward }),
+         o.gate == "loss" and -score or score
+end
+
+
+---Where a picture gets no gradient, because no relu on the way is active, the gradient
+---that goes through closed relus where it is positive: it opens them. A few of many
+---pictures are run again by themselves, which costs less than all of them once more.
+local function revive(o, x, walk, run, score, g)
+  local dead, rules = dead_of(g), { "rectified" }
+  if #dead == 0 then return g end
+  table.move(walk, 1, #walk, 2, rules)
+  local few = 2 * #dead < g:dim(1)
+  local forced
+  if few then
+    local own <close>, wanted = run_of(o, x, dead)
+    forced = own:gradient { score = wanted, modifiers = rules }
+  else
+    forced = run:gradient { score = score, modifiers = rules }
+  end
+  for i, n in ipairs(dead) do g:rows(n):copy_(forced:rows(few and i or n)) end
   return g
 end
 
 
 ---A picture that no gradient reaches will stay what it is.
 local function warn_of_dead(o, g)
-  local most = peaks(g)
-  for i = 1, #o.scores do
-    if most[i] == 0 then
-      warn(("activation_maximization: picture %d gets no gradient: %s is not active on "
-        .. "it, and a relu stops what would make it so; another seed, or modifiers = "
-        .. "{ \"rectified\" }, may find a way"):format(i, o.scores[i].name))
-    end
+  for _, i in ipairs(dead_of(g)) do
+    if i > #o.scores then break end -- a further view of one that was named
+    warn(("activation_maximization: picture %d gets no gradient: %s is not active on "
+      .. "it, and a relu stops what would make it so; another seed, or modifiers = "
+      .. "{ \"rectified\" }, may find a way"):format(i, o.scores[i].name))
   end
 end
 
@@ -64,7 +92,7 @@ local function ascent(o, x, score)
   local values = run:values(score, { modifiers = walk })
   if o.gate == "loss" then score = -score end
   local g = run:gradient { score = score, modifiers = walk }
-  if o.row.revives then g = revive(walk, run, score, g) end
+  if o.row.revives then g = revive(o, x, walk, run, score, g) end
   if not o.began then warn_of_dead(o, g) end
   o.began = true
   return o.gate == "loss" and -g or g, values
