@@ -1,10 +1,11 @@
 """Writes hostile and damaged model files for tests/lua/import_spec.lua, and networks of
 torchvision where that is installed.
 
-    python3 model_files.py FIXTURES OUT
+    python3 model_files.py FIXTURES OUT [networks]
 
 FIXTURES is tests/data/import (see fixtures.py). OUT/bad gets the bad files, made with
-Python alone; OUT the torchvision networks, half precision, with their logits.
+Python alone; with `networks` OUT gets those of torchvision, half precision, with their
+logits.
 Debian's python3-torch 1.13, python3-torchvision 0.14.
 """
 import array
@@ -161,10 +162,9 @@ def bad_others():
         open(BAD + name + ".bin", "wb").write(data)
 
 
-bad_torch()
-bad_safetensors()
-bad_others()
-try:
+if "networks" in sys.argv[3:]:
     torchvision_files()
-except ImportError:
-    pass
+else:
+    bad_torch()
+    bad_safetensors()
+    bad_others()
