@@ -317,7 +317,7 @@ function Method:trace(run, opts) return traced(self, run, opts, resolve) end
 ---@param opts? table
 ---@return lunette.Tensor map
 function Method.__call(row, subject, x, opts)
-  if subject.traced then return row:trace(subject, x) end
+  if type(subject) == "table" and subject.traced then return row:trace(subject, x) end
   local run, o, made = prepare(row, subject, x, opts)
   local _ <close> = made and run or nil
   o.scores = several.scores(row, run, o)
