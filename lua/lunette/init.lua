@@ -67,6 +67,7 @@ lazy.canvas = from "picture.canvas"
 lazy.attack = from "attack"
 lazy.trust = from("trust", "of")
 lazy.rank = from("rank", "run")
+lazy.choose = from("rank.choose", "choose")
 lazy.mosaic = function() return require "lunette.picture.mosaic" end
 lazy.colormap = from "picture.colormap"
 lazy.npy = from "picture.npy"

@@ -11,6 +11,7 @@ usage: lunette                             the REPL
        lunette methods [NAME...]           the methods: paper, cost, dialects
        lunette metrics [NAME...]           the metrics: what maps are judged by
        lunette rank [PICTURES...]          methods by metrics over many pictures
+       lunette choose [PICTURES...]        method and options, searched by a metric
        lunette models [get NAME]           models known and installed
        lunette --version | --help]]
 
@@ -31,7 +32,7 @@ package.path, package.cpath = elsewhere(package.path), elsewhere(package.cpath)
 
 local commands = { explain = true, summary = true, import = true, export = true,
                    bake = true, models = true, methods = true, metrics = true,
-                   rank = true, demo = true }
+                   rank = true, choose = true, demo = true }
 
 
 local function complain(message)

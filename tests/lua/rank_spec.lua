@@ -166,6 +166,59 @@ describe("a ranking", function()
 end)
 
 
+describe("a choice", function()
+  local choose = require "lunette.rank.choose"
+
+  local function choice(opts)
+    return lu.choose(net, require("lunette.glyphs.cases").source { count = 4 }, opts)
+  end
+
+  it("finds what a ranking would have first, and says how sure it is", function()
+    local c = choice { measure = "energy", methods = { "random_cam", "gradcam" } }
+    assert.equal("gradcam", c.best.method)
+    assert.equal(c.finalists[1].name, c.best.name)
+    local all = 0
+    for k, f in ipairs(c.finalists) do
+      assert.is_true(f.low <= f.mean and f.mean <= f.high)
+      if k > 1 then assert.is_true(f.mean <= c.finalists[k - 1].mean) end
+      all = all + f.first
+    end
+    assert.near(1, all, 0.01) -- ties share no draw: hardly any
+    assert.equal(c.tried, #require("lunette.rank.candidates").all(net,
+      { "random_cam", "gradcam" }))
+    local low = choice { measure = "energy_other", methods = { "gradcam" } }
+    assert.equal("lower", low.measure.better)
+    assert.is_true(low.finalists[1].mean <= low.finalists[#low.finalists].mean)
+  end)
+
+  it("is a call that gives that map", function()
+    assert.equal("lu.gradcam(net, x, { layer = \"a\" })",
+      choose.call { method = "gradcam", opts = { layer = "a" } })
+    assert.equal('lu.saliency(net, x, { modifiers = { "linear", "guided" } })',
+      choose.call { method = "saliency", opts = { modifier = "guided" } })
+    assert.equal("lu.lrp(net, x)", choose.call { method = "lrp", opts = {} })
+  end)
+
+  it("keeps to its time, and says what it cannot do", function()
+    local begun = core.clock()
+    local c = choice { measure = "energy", seconds = 0.5 }
+    assert.is_true(core.clock() - begun < 20) -- a map that was begun is finished
+    assert.is_true(c.left > 0)
+    assert.matches("does not say which end", t.message(choice, { measure = "noise" }))
+    assert.matches("'gradcm' not found; did you mean 'gradcam'",
+                   t.message(choice, { methods = { "gradcm" } }))
+  end)
+
+  it("is printed on the command line", function()
+    local command = "choose --measure energy --methods gradcam -n 2"
+    local code, text = t.program(command, folder)
+    assert.equal(0, code, text)
+    assert.matches("lu.gradcam%(net, x", text)
+    assert.matches("surely", text)
+  end)
+end)
+
+
 describe("lunette rank", function()
   it("writes values, tables and a chart, and goes on", function()
     local command = "rank --methods gradcam,edges --measures energy,deletion --count 2 "

@@ -34,13 +34,33 @@ local function modifiers_of(row, run, rule)
 end
 
 
-local function of_row(name, row, rule)
-  return { name = name, control = false, explain = function(run, o)
+---Explains by a row with options of one's own.
+local function explainer(row, rule, own)
+  return function(run, o)
     local opts = { modifiers = modifiers_of(row, run, rule) }
+    for key, v in pairs(own or {}) do opts[key] = v end
     if row.options.score then opts.score = o.score end
     if row.options.progress then opts.progress = o.progress or false end
     return finished(row(run, opts), run)
-  end }
+  end
+end
+
+
+local function of_row(name, row, rule)
+  return { name = name, control = false, explain = explainer(row, rule) }
+end
+
+
+---A method with options, of which `modifier` is a backward rule.
+---@param method string
+---@param opts table
+---@return fun(run: lunette.Run, o: table): lunette.Tensor
+function M.with(method, opts)
+  local own, rule = {}, nil
+  for key, v in pairs(opts) do
+    if key == "modifier" then rule = v else own[key] = v end
+  end
+  return explainer(methods[method], rule, own)
 end
 
 

@@ -1,0 +1,62 @@
+---The pictures of `lunette rank` and `lunette choose`: scenes whose objects are known,
+---or folders, with masks.
+local M = {}
+
+
+---Adds what names a network and pictures to a parser.
+function M.arguments(p)
+  p:argument("picture", "pictures or folders (default: scenes that the embedded "
+             .. "network knows, with masks)"):args "*"
+  p:option("-m --model", "network"):default "glyphs"
+  p:option("--masks", "folder of masks, named as the pictures, white on the object")
+  p:option("-n --count", "scenes, or at most so many pictures"):convert(tonumber)
+  p:option("--seed", "of the scenes"):default(2000):convert(tonumber)
+end
+
+
+---Words of a list with commas; nil where none was given.
+---@param list? string
+---@return string[]?
+function M.words(list)
+  if not list then return nil end
+  local found = {}
+  for word in list:gmatch "[^,%s]+" do found[#found + 1] = word end
+  return found
+end
+
+
+---All pictures that were named, folders opened.
+local function paths_of(o)
+  local all = {}
+  for _, path in ipairs(o.picture) do
+    local list, message = require("lunette.rank.pictures").list(path)
+    if not list then return nil, message end
+    table.move(list, 1, #list, #all + 1, all)
+  end
+  if o.count then all = table.move(all, 1, math.min(#all, o.count), 1, {}) end
+  return all
+end
+
+
+---The pictures that the arguments name; nil and what is wrong.
+---@param net lunette.Net
+---@param o table   of the parser
+---@return lunette.RankSource? source, string? message
+function M.source(net, o)
+  if #o.picture > 0 then
+    local paths, message = paths_of(o)
+    if not paths then return nil, message end
+    return require("lunette.rank.pictures").source(net, paths, o.masks)
+  end
+  local glyphs, labels = require "lunette.glyphs", require "lunette.score.labels"
+  local side = ("3,%d,%d"):format(glyphs.side, glyphs.side)
+  local names = table.concat(labels.of(net) or {}, ",")
+  local known = names == table.concat(glyphs.names, ",")
+  if table.concat(net.input, ",") ~= side or not known then
+    return nil, ("%s does not know the scenes that are drawn here; name pictures or a "
+                 .. "folder"):format(net.name)
+  end
+  return require("lunette.glyphs.cases").source { count = o.count or 20, seed = o.seed }
+end
+
+return M

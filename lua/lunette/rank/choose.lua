@@ -1,0 +1,210 @@
+---Which method, with which options? A search by one measure under a time budget: all
+---candidates on a few pictures, the better half on more, and so on (successive halving,
+---Jamieson & Talwalkar 2016); at the end how sure the choice is.
+local bootstrap = require "lunette.rank.bootstrap"
+local candidates = require "lunette.rank.candidates"
+local core = require "lunette.core"
+local entrants = require "lunette.rank.entrants"
+local measures = require "lunette.rank.measures"
+local options = require "lunette.base.options"
+local progress = require "lunette.base.progress"
+local warn = require "lunette.base.warn"
+local opt = options.opt
+
+local M = {}
+
+M.options = {
+  measure = opt.any("deletion", "by which measure of a ranking", function(v)
+    return type(v) ~= "string" and "a measure's name" or nil
+  end),
+  methods = opt.any(false, "a list of names: these alone"),
+  seconds = opt.number(60, "for the whole search", 0.1),
+  first = opt.count(2, "pictures that all candidates are asked"),
+  budget = opt.number(2, "processor seconds a map, at most", 0),
+  seed = opt.count(0, "of the bootstrap", math.mininteger),
+  progress = opt.quiet(opt.any(true, "false: no bar")),
+}
+
+
+---@class lunette.Choice
+---@field best lunette.Candidate
+---@field measure lunette.Measure
+---@field finalists { name: string, mean: number, low: number, high: number, n: integer,
+---  first: number, candidate: lunette.Candidate }[]   the best first
+---@field tried integer        candidates
+---@field left integer         that gave no value: no time, or they cannot be called
+---@field near string[]        not surely worse than the best
+
+
+local function measure_of(name)
+  options.choice("choose: measure", name, measures.names(), 0)
+  for _, m in ipairs(measures.list) do
+    if m.name == name then
+      if m.better then return m end
+      error(("choose: %s does not say which end is the good one"):format(name), 0)
+    end
+  end
+end
+
+
+---One candidate's value for one picture; nil where it cannot be called or takes too
+---long.
+local function ask(work, c, case)
+  local begun = os.clock()
+  local function watch()
+    if os.clock() - begun > work.budget then error("too long", 0) end
+  end
+  local run <close> = work.net:run(case.x)
+  local class = case.class or run:top(1)[1][1].class
+  local explain = entrants.with(c.method, c.opts)
+  local ok, value = pcall(function()
+    local map = explain(run, { score = class, progress = watch })
+    watch()
+    return work.measure.value { map = map, run = run, class = class, mask = case.mask,
+                                other = case.other, explain = explain }
+  end)
+  if not ok and tostring(value):find "interrupted" then error(value, 0) end
+  return ok and value or nil
+end
+
+
+---Asks the candidates that are left about picture p, until there is no more time.
+local function round(work, list, p)
+  local case = work.source.get(p)
+  local needs = work.measure.mask
+  if needs and not case[needs] then return end
+  local sink = warn.sink
+  warn.sink = function() end
+  for _, c in ipairs(list) do
+    if core.clock() > work.stop then break end
+    if not c.failed then
+      local ok, value = pcall(ask, work, c, case)
+      if not ok then
+        warn.sink = sink
+        error(value, 0)
+      end
+      if value then c.values[p] = value else c.failed = true end
+    end
+  end
+  warn.sink = sink
+end
+
+
+---The mean of the values that a candidate has.
+local function mean_of(c)
+  local sum, n = 0, 0
+  for _, v in pairs(c.values) do sum, n = sum + v, n + 1 end
+  return n > 0 and sum / n or nil, n
+end
+
+
+---The better half; those that were asked about fewer pictures than others are behind.
+local function halved(work, list)
+  local sign, alive = work.measure.better == "lower" and -1 or 1, {}
+  local most = 0
+  for _, c in ipairs(list) do most = math.max(most, (select(2, mean_of(c)))) end
+  for _, c in ipairs(list) do
+    local _, n = mean_of(c)
+    if not c.failed and n == most and n > 0 then alive[#alive + 1] = c end
+  end
+  table.sort(alive, function(a, b)
+    local x, y = mean_of(a), mean_of(b)
+    if x ~= y then return sign * x > sign * y end
+    return a.name < b.name
+  end)
+  return table.move(alive, 1, math.max(math.min(3, #alive), #alive // 2), 1, {}), alive
+end
+
+
+---Picture by picture fewer candidates, until time or pictures end.
+local function narrowed(work, list, o)
+  local count = work.source.count
+  local bar <close> = progress.start("choose", count, o.progress)
+  for p = 1, count do
+    if core.clock() > work.stop then break end
+    round(work, list, p)
+    if p >= math.min(o.first, count) and core.clock() <= work.stop then
+      list = (halved(work, list))
+    end
+    bar:add(1)
+    collectgarbage()
+  end
+  return list
+end
+
+
+---The finalists with intervals, how often each is first, and who is not surely worse.
+local function judged(work, list, tried)
+  local t = { methods = {}, pictures = work.source.count, values = { m = {} } }
+  local by = {}
+  for k, c in ipairs(list) do
+    t.methods[k], t.values.m[c.name], by[c.name] = c.name, c.values, c
+  end
+  local draws = bootstrap.draws(t.pictures, 500, work.seed)
+  local means = bootstrap.means(t, "m", draws)
+  local order = bootstrap.rank(means, work.measure.better)
+  local best = order[1]
+  local choice = { measure = work.measure, finalists = {}, near = {}, tried = tried,
+                   best = { name = by[best].name, method = by[best].method,
+                            opts = by[best].opts } }
+  for k, name in ipairs(order) do
+    local m = means[name]
+    local _, n = mean_of(by[name])
+    choice.finalists[k] = { name = name, mean = m.mean, low = m.low, high = m.high,
+                            first = m.first, n = n, candidate = by[name] }
+    if k > 1 and not bootstrap.differ(means[best], m) then
+      choice.near[#choice.near + 1] = name
+    end
+  end
+  return choice
+end
+
+
+---Searches.
+---Example:
+---  local net = lu.load "glyphs"
+---  local scenes = require("lunette.glyphs.cases").source { count = 2 }
+---  local choice = lu.choose(net, scenes, { measure = "energy", seconds = 20,
+---                                          methods = { "gradcam" } })
+---  print(choice.best.name, choice.finalists[1].mean)
+---@param net lunette.Net
+---@param source lunette.RankSource
+---@param opts? table   of M.options
+---@return lunette.Choice
+function M.choose(net, source, opts)
+  local o = options.check("choose", opts, M.options, 3)
+  local all = candidates.all(net, o.methods or nil)
+  for _, c in ipairs(all) do c.values = {} end
+  local work = { net = net, source = source, measure = measure_of(o.measure),
+                 budget = o.budget, stop = core.clock() + o.seconds, seed = o.seed }
+  local _, alive = halved(work, narrowed(work, all, o))
+  if #alive == 0 then
+    error(("choose: no candidate could be measured by %s%s"):format(o.measure,
+      work.measure.mask and "; it needs masks" or ""), 2)
+  end
+  local tried = 0
+  for _, c in ipairs(all) do tried = tried + (next(c.values) and 1 or 0) end
+  local choice = judged(work, table.move(alive, 1, math.min(8, #alive), 1, {}), tried)
+  choice.left = #all - tried
+  return choice
+end
+
+
+---The call that a choice stands for, as a script has it.
+---@param c lunette.Candidate
+---@return string
+function M.call(c)
+  local list = {}
+  for key, v in pairs(c.opts) do
+    if key == "modifier" then
+      list[#list + 1] = ('modifiers = { "linear", "%s" }'):format(v)
+    else
+      local value = type(v) == "string" and '"' .. v .. '"' or tostring(v)
+      list[#list + 1] = ("%s = %s"):format(key, value)
+    end
+  end
+  if #list == 0 then return ("lu.%s(net, x)"):format(c.method) end
+  return ("lu.%s(net, x, { %s })"):format(c.method, table.concat(list, ", "))
+end
+
+return M
