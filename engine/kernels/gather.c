@@ -236,13 +236,14 @@ static void run_pointwise(void *arg, int64_t job) {
 
 typedef struct weights_job {
   const lun_gather *g;
+  const lun_simd *isa;
   const float *w;
   float *out;
   ptrdiff_t ws;
   int kk;
 } weights_job;
 
-enum { WEIGHT_ROWS = 16 };
+enum { WEIGHT_ROWS = 64 };
 
 /* Rows W[k][c][tap] of a gradient's gather from the layer's weights (OIHW),
 ** where the gather's c is the layer's output: WEIGHT_ROWS rows of one group, whose
@@ -253,6 +254,11 @@ static void transposed_rows(void *arg, int64_t job) {
   int64_t per_group = ceil_div(g->k, WEIGHT_ROWS), group = job / per_group;
   int k0 = (int)(job % per_group) * WEIGHT_ROWS,
       k1 = mini(g->k, k0 + WEIGHT_ROWS);
+  if (j->kk == 1 && g->taps == 1) {
+    j->isa->transpose(j->w + group * g->c * g->k + k0, g->k, g->c, k1 - k0,
+                      j->out + (group * g->k + k0) * j->ws, j->ws);
+    return;
+  }
   for (int c = 0; c < g->c; c++)
     for (int k = k0; k < k1; k++) {
       const float *w = j->w + ((group * g->c + c) * g->k + k) * j->kk;
@@ -331,7 +337,7 @@ static void flatten(lun_gather *g) {
 static int transpose_weights(gather_job *j, const lun_conv *s, const float *w,
                              float *room) {
   const lun_gather *g = j->g;
-  weights_job t = {g, w, room, j->ws, s->kh * s->kw};
+  weights_job t = {g, j->isa, w, room, j->ws, s->kh * s->kw};
   j->w = room;
   return lun_parallel((int64_t)g->groups * ceil_div(g->k, WEIGHT_ROWS),
                       transposed_rows, &t);

@@ -67,6 +67,15 @@ int lun_linear_backward_params(const lun_linear *s, const float *x,
                                const float *dy, float *dw, float *db,
                                lun_err *err);
 
+typedef struct lun_rows {
+  int64_t rows, in, out;
+  int in_out; /* w is (in, out), not (out, in) */
+} lun_rows;
+
+/* y (rows, out) = x (rows, in) w', for many rows (rows.c). */
+int lun_rows_product(const lun_rows *s, const float *x, const float *w,
+                     float *y, lun_err *err);
+
 /* c (m, n) = a (m, k) b (k, n), with a or b transposed in memory when asked.
 ** The only user of BLAS besides the tests' references (gemm.c). */
 int lun_gemm(int ta, int tb, int64_t m, int64_t n, int64_t k, const float *a,

@@ -26,7 +26,7 @@ INLINE vec at_most(vec x, float hi) {
 ** e^x = 2^k e^r with k the whole number nearest to x / log 2, |r| <= log 2 / 2, and
 ** e^r by its series to r^7, of which |r|^8 / 8! < 6e-9 is left.  log 2 is taken off in
 ** two parts, the first of few bits, so that r is exact.  Adding 1.5 * 2^23 leaves k in
-** the lowest bits.  Below -87 the result is e^-87, 1.6e-38.
+** the lowest bits.  Below -87 the result is 0, and not a subnormal number.
 */
 INLINE vec exp_of(vec x) {
   const float magic = 12582912.0f;
@@ -42,8 +42,8 @@ INLINE vec exp_of(vec x) {
   p = p * r + 1.0f;
   p = p * r + 1.0f;
   vec power = (vec)((ivec)p + ((ivec)t << 23));
-  ivec number = x == x;
-  return choose(number, power, x);
+  ivec number = x == x, seen = x >= -87.0f;
+  return choose(number, keep(power, seen), x);
 }
 
 INLINE vec sigmoid_of(vec x) { return 1.0f / (1.0f + exp_of(-x)); }

@@ -1,7 +1,7 @@
 /*
 ** linear.c - linear: dense layers, their weights in either order.  Of inputs with
 ** more than two dimensions the last one is meant: what stands before it are rows,
-** many for each picture, and the product is BLAS' (tokens of a transformer).
+** many for each picture (tokens of a transformer).
 */
 #include <string.h>
 
@@ -87,25 +87,12 @@ static void finish_row(void *arg, int64_t row) {
     y[i] = lun_gate_at(j->gate, row * j->size + i, y[i]);
 }
 
-/* y (rows, out) = x (rows, in) op(w), a picture at a time: BLAS rounds a row
-** differently in products of different heights, and a picture's result must not
-** depend on its batch. */
-static int many_products(const lun_node *n, int copies, int tw, int64_t in,
-                         int64_t out, const float *x, float *y, lun_err *err) {
-  int64_t pictures = n->in[0]->dim[0] * copies;
-  int64_t rows = rows_of(n) / n->in[0]->dim[0];
-  for (int64_t i = 0; i < pictures; i++)
-    LUN_TRY(lun_gemm(0, tw, rows, out, in, x + i * rows * in, n->in[1]->data,
-                     y + i * rows * out, err));
-  return LUN_OK;
-}
-
 static int many_forward(lun_node *n, lun_tensor *out, int relu, lun_err *err) {
   int64_t rows = rows_of(n);
   lun_linear s = layer(n, 0);
   row_job j = {out->data, weighted_bias(n), NULL, s.out, relu};
-  LUN_TRY(many_products(n, 1, !s.in_out, s.in, s.out, n->in[0]->data, out->data,
-                        err));
+  lun_rows p = {rows, s.in, s.out, s.in_out};
+  LUN_TRY(lun_rows_product(&p, n->in[0]->data, n->in[1]->data, out->data, err));
   if (!j.bias && !relu) return LUN_OK;
   return ops_units(n, rows, s.out, finish_row, &j, err);
 }
@@ -115,8 +102,8 @@ static int many_back(const lun_back *b, lun_err *err) {
   int64_t rows = rows_of(n) * b->copies;
   lun_linear s = layer(n, 0);
   row_job j = {b->dx[0], NULL, b->gate, s.in, 0};
-  LUN_TRY(
-      many_products(n, b->copies, s.in_out, s.out, s.in, b->dy, b->dx[0], err));
+  lun_rows p = {rows, s.out, s.in, !s.in_out}; /* the same weights, seen back */
+  LUN_TRY(lun_rows_product(&p, b->dy, n->in[1]->data, b->dx[0], err));
   return b->gate ? ops_units(n, rows, s.in, finish_row, &j, err) : LUN_OK;
 }
 

@@ -4,6 +4,7 @@
 */
 #include <math.h>
 
+#include "../kernels/simd.h"
 #include "relevance.h"
 
 static const lun_attrdef attrs[] = {
@@ -53,10 +54,27 @@ static double partition(const lines *l, const float *x, float *max) {
   return sum;
 }
 
+/* The same of a line whose values lie side by side. */
+static void softmax_row(const float *x, float *y, int64_t len) {
+  double sum = 0;
+  float max = x[0], scale;
+  for (int64_t i = 1; i < len; i++)
+    if (x[i] > max) max = x[i];
+  for (int64_t i = 0; i < len; i++) y[i] = x[i] - max;
+  lun_simd_now()->exp(y, y, len);
+  for (int64_t i = 0; i < len; i++) sum += (double)y[i];
+  scale = (float)(1 / sum);
+  for (int64_t i = 0; i < len; i++) y[i] *= scale;
+}
+
 static void softmax_line(void *arg, int64_t line) {
   const lines *l = arg;
   int64_t at = start(l, line);
   const float *x = l->x + at;
+  if (l->step == 1) {
+    softmax_row(x, l->to + at, l->len);
+    return;
+  }
   float max, scale = (float)(1 / partition(l, x, &max));
   for (int64_t i = 0; i < l->len; i++)
     l->to[at + i * l->step] = expf(x[i * l->step] - max) * scale;

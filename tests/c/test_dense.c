@@ -187,6 +187,29 @@ static void gemm_is_naive(void) {
   dense_free(&d);
 }
 
+/* More rows, inputs and outputs than a job takes, and a last panel that is not full;
+** the same bits for a row alone and for any number of threads. */
+static void rows_are_naive(void) {
+  enum { ROWS = 260, IN = 300, OUT = 205 };
+  dense d = dense_new(ROWS, IN, OUT), e = dense_new(1, IN, OUT);
+  int before = lun_threads();
+  naive_linear_forward(ROWS, IN, OUT, d.x, d.w, NULL, d.ref, 0);
+  EACH_SET EACH_LAYOUT {
+    lun_rows s = {ROWS, IN, OUT, in_out};
+    const float *w = in_out ? d.w_in_out : d.w;
+    lun_set_threads(3);
+    lun_rows_product(&s, d.x, w, d.y, NULL);
+    DENSE_NEAR(d.y, ROWS * OUT, "rows", &d);
+    lun_set_threads(1);
+    s.rows = 1;
+    lun_rows_product(&s, d.x + 255 * IN, w, e.y, NULL);
+    CHECK(!memcmp(d.y + 255 * OUT, e.y, OUT * 4), "%s: a row alone", lun_isa());
+  }
+  lun_set_threads(before);
+  dense_free(&d);
+  dense_free(&e);
+}
+
 static void interruption_is_reported(void) {
   dense d = dense_new(2, 300, 40);
   lun_interrupt(1);
@@ -206,6 +229,7 @@ int main(void) {
     TEST(each_set(dense_bits_are_fixed));
     TEST(interruption_is_reported());
     TEST(gemm_is_naive());
+    TEST(rows_are_naive());
   }
   DONE("dense layers");
 }
