@@ -324,7 +324,10 @@ static int tostring(lua_State *L) {
   }
   {
     char buf[160];
-    snprintf(buf, sizeof buf, "Tensor %s min %.4g max %.4g", text, lo, hi);
+    if (lo > hi) /* no value is a number */
+      snprintf(buf, sizeof buf, "Tensor %s all NaN", text);
+    else
+      snprintf(buf, sizeof buf, "Tensor %s min %.4g max %.4g", text, lo, hi);
     lua_pushstring(L, buf);
   }
   return 1;

@@ -12,6 +12,19 @@ local function refusal(layers, input)
 end
 
 
+describe("a class id", function()
+  it("has a name, and is no position", function()
+    local net = assert(lu.load "glyphs")
+    local run = net:run(assert(net:images(lu.glyphs.default_images(1).images)))
+    local top = run:top(1)[1][1]
+    assert.equal(top.name, net:label(top.class))
+    assert.equal(top.class + 1, math.tointeger((run:probabilities()[1]:argmax())))
+    assert.is_nil((net:label(10)))
+    assert.matches("from 0, not disc", select(2, pcall(net.label, net, "disc")))
+  end)
+end)
+
+
 describe("pictures", function()
   local net = assert(lu.net { name = "tiny", input = { 3, 4, 4 }, layers = {
     { "flat", "flatten" }, { "out", "linear", units = 2 } } })

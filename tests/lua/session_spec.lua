@@ -147,6 +147,8 @@ local mistakes = {
   { "lu.gradcam(run, { layer = 'block5_conv4' })", "did you mean 'block5_conv" },
   { "lu.gradcam(run, { layer = 'flatten' })", "no height and width; choose" },
   { "lu.gradcam(run, { score = 'dsic' })", "did you mean 'disc'" },
+  { "lu.gradcam(run, {}, {})", "one argument more" },
+  { "lu.gradcam(net, x, {}, 3)", "one argument more" },
   { "lu.gradcam(run, { score = true })", "a score or a function, got boolean" },
   { "lu.gradcam(run, { score = 999 })", "999" },
   { "lu.gradcam(run, { score = lu.score })", "an id or a name, or a list" },

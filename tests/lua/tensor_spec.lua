@@ -141,6 +141,8 @@ describe("a tensor", function()
     assert.equal("Tensor (1, 3) min -1 max 2\n[[ 2. -1.  0.]]",
                  tostring(lu.tensor { { 2, -1, 0 } }))
     assert.equal("Tensor (0) empty", tostring(lu.zeros(0)))
+    assert.matches("^Tensor %(3%) all NaN\n", tostring(lu.full(0 / 0, 3)))
+    assert.matches("^Tensor %(2%) min 1 max 1\n", tostring(lu.tensor { 0 / 0, 1 }))
   end)
 end)
 

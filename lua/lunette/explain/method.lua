@@ -248,12 +248,19 @@ local function new_run(row, net, x, o)
 end
 
 
+local function too_many(row)
+  blame(("%s takes a network, its input and options, or a run and options: there is "
+         .. "one argument more"):format(row.name))
+end
+
+
 ---Splits (run, opts) from (net, x, opts); fills and checks the options.
 ---@return lunette.Run run, table o, boolean made   made: ours to release
 local function prepare(row, subject, x, opts)
   local net, ours = subject, true
   if is_run(subject) then
     net, ours = subject.net, false
+    if x ~= nil and opts ~= nil then too_many(row) end
     if opts == nil then opts = x end
   elseif getmetatable(subject) ~= require("lunette.net").Net then
     blame(("%s: expected a network and its input, or a run, got %s%s"):format(row.name,
@@ -316,7 +323,8 @@ function Method:trace(run, opts) return traced(self, run, opts, resolve) end
 ---@param x lunette.Tensor|table   (N,C,H,W) for a network; options for a run
 ---@param opts? table
 ---@return lunette.Tensor map
-function Method.__call(row, subject, x, opts)
+function Method.__call(row, subject, x, opts, ...)
+  if select("#", ...) > 0 then too_many(row) end
   if type(subject) == "table" and subject.traced then return row:trace(subject, x) end
   local run, o, made = prepare(row, subject, x, opts)
   local _ <close> = made and run or nil

@@ -1,4 +1,7 @@
 ---What a network and a layer look like in print. Adds net:summary() and tostring.
+local blame = require "lunette.base.blame"
+local brief = require("lunette.base.text").brief
+local labels = require "lunette.score.labels"
 local layers = require "lunette.layers"
 local escape = require("lunette.base.text").escape
 
@@ -90,11 +93,30 @@ function M.layer(layer)
 end
 
 
+---The name of a class. Ids count from 0, as the data set counts them; positions in a
+---tensor count from 1, so that `argmax` says one more.
+---Example:
+---  local net = lu.load "glyphs"
+---  local x = net:images(lu.glyphs.default_images(1).images)
+---  local at = net:run(x):probabilities()[1]:argmax()
+---  print(net:label(at - 1))
+---@param net lunette.Net
+---@param id integer   from 0
+---@return string? name, string? message
+function M.label(net, id)
+  if math.type(id) ~= "integer" then
+    blame("label: a class id is a whole number from 0, not " .. brief(id))
+  end
+  return labels.name(id, net)
+end
+
+
 ---Adds these to the classes.
 ---@param Net table
 ---@param Layer table
 function M.install(Net, Layer)
   Net.summary, Net.__tostring, Net.__name = M.summary, M.summary, "lunette.Net"
+  Net.label = M.label
   Layer.__tostring, Layer.__name = M.layer, "lunette.Layer"
 end
 
