@@ -272,6 +272,36 @@ describe("a class that is an input of the file", function()
 end)
 
 
+describe("the example for Node", function()
+  ---The grey values of a binary PGM.
+  local function read_pgm(path)
+    local width, height, values = t.read(path):match "^P5\n(%d+) (%d+)\n255\n(.*)$"
+    local list = { values:byte(1, -1) }
+    assert.equal(width * height, #list)
+    return core.tensor(list):reshape { math.tointeger(height), math.tointeger(width) }
+  end
+
+  it("draws the map of lu.gradcam", function()
+    local net = assert(lu.load "glyphs")
+    local file, picture = folder .. "/glyphs.onnx", folder .. "/scene.bmp"
+    assert(lu.bake(net, file, "gradcam", { modifiers = { "linear" } }))
+    assert(lu.image.save(picture, lu.glyphs.default_images(2).images[2]))
+    local code, text = t.shell(("NODE_PATH='%s' node examples/onnx/explain.js '%s' '%s' "
+      .. "'%s/map.pgm' 2>&1"):format(ort.modules, file, picture, folder))
+    assert.equal(0, code, text)
+    local x, want
+    t.warnings(function()
+      x = assert(net:images(picture))
+      want = lu.gradcam(net, x, { modifiers = { "linear" } })[1] * 255
+    end)
+    local top = net:run(x):top(1)[1][1]
+    assert.matches("class " .. top.class .. " " .. top.name, text)
+    -- the last bit of a byte
+    assert.is_true((read_pgm(folder .. "/map.pgm") - want):abs():max():item() < 1.5)
+  end)
+end)
+
+
 local golden = t.shared .. "/golden/onnx"
 if not t.exists(golden .. "/resnet18_op11.safetensors") then
   describe("the reference networks", function() pending "needs shared/golden/onnx" end)
