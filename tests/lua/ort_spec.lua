@@ -286,8 +286,8 @@ describe("the example for Node", function()
     local file, picture = folder .. "/glyphs.onnx", folder .. "/scene.bmp"
     assert(lu.bake(net, file, "gradcam", { modifiers = { "linear" } }))
     assert(lu.image.save(picture, lu.glyphs.default_images(2).images[2]))
-    local code, text = t.shell(("NODE_PATH='%s' node examples/onnx/explain.js '%s' '%s' "
-      .. "'%s/map.pgm' 2>&1"):format(ort.modules, file, picture, folder))
+    local code, text = t.shell(("NODE_PATH='%s' node examples/onnx/explain.js '%s' "
+      .. "'%s' '%s/map.pgm'"):format(ort.modules, file, picture, folder))
     assert.equal(0, code, text)
     local x, want
     t.warnings(function()
@@ -298,6 +298,37 @@ describe("the example for Node", function()
     assert.matches("class " .. top.class .. " " .. top.name, text)
     -- the last bit of a byte
     assert.is_true((read_pgm(folder .. "/map.pgm") - want):abs():max():item() < 1.5)
+  end)
+end)
+
+
+describe("the example page", function()
+  local web = ort.modules .. "/onnxruntime-web/dist"
+  if not t.exists(web .. "/ort.wasm.min.js")
+     or not t.exists(ort.modules .. "/@sparticuz/chromium/package.json") then
+    pending "needs onnxruntime-web, puppeteer-core, @sparticuz/chromium in LUNETTE_ORT"
+    return
+  end
+
+  it("explains a picture in a browser, and asks nobody else for anything", function()
+    local net, site = assert(lu.load "glyphs"), folder .. "/site"
+    local file, picture = folder .. "/page.onnx", folder .. "/page.png"
+    assert(lu.bake(net, file, "gradcam", { modifiers = { "linear" } }))
+    assert(lu.image.save(picture, lu.glyphs.default_images(2).images[2]))
+    local code, text = t.shell(("mkdir '%s' && cp examples/onnx/page.html '%s/'"
+      .. "ort.wasm.min.js '%s/'ort-wasm-simd-threaded.mjs "
+      .. "'%s/'ort-wasm-simd-threaded.wasm '%s'"):format(site, web, web, web, site))
+    assert.equal(0, code, text)
+    code, text = t.shell(("TMPDIR='%s' NODE_PATH='%s' node tests/onnx/page.mjs '%s' "
+      .. "'%s' '%s'"):format(folder, ort.modules, site, file, picture))
+    assert.equal(0, code, text)
+    assert.matches("^triangle, %d+ ms\n", text)
+    local asked = 0
+    for address in text:gmatch "\n(%w+://[^\n]+)" do
+      asked = asked + 1
+      assert.matches("^http://127%.0%.0%.1:", address)
+    end
+    assert.is_true(asked >= 4)
   end)
 end)
 
