@@ -23,8 +23,9 @@ local canvas = lu.canvas { columns = #images, titles = images.titles,
                            title = "Backward rules, " .. net.name }
 canvas:row("image", images)
 for _, rule in ipairs { "guided", "rectified", squash } do
-  canvas:row(tostring(rule.name or rule), lu.saliency(run,
-    { score = lu.score.categorical(args.classes), modifiers = { rule } }))
+  local map = lu.saliency(run, { score = lu.score.categorical(args.classes),
+                                 modifiers = { rule } })
+  canvas:row(tostring(rule.name or rule), map, { captions = map.story.class_names })
 end
 assert(canvas:save(args.out))
 print("wrote " .. args.out)

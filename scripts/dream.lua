@@ -3,6 +3,8 @@
 --   lunette scripts/dream.lua --classes hen,kite --dialect maco
 --   lunette scripts/dream.lua --layer fire5.concat --image photo.jpg   (deep dream)
 -- `--every 32` writes the canvas while it grows; Ctrl-C leaves the last one there.
+-- `--gallery 64 --layer block4_conv3 photos/*.jpg`: a layer's first units, each beside
+-- the parts of these pictures that excite it most (none given: those we have).
 -- `--gif out/dream.gif` keeps what it looked like every few steps, as a moving picture.
 -- `--checkpoint FILE` is written every 32 steps; the same call goes on from it.
 local lu = require "lunette"
@@ -10,10 +12,21 @@ local lu = require "lunette"
 local args = lu.cli {
   "dream.lua [image ...]", model = "vgg16", layer = "", units = "", classes = "",
   dialect = "lucid", steps = 256, every = 0, seed = 0, starts = 1, diversity = 0.0,
-  checkpoint = "", out = "out/dream.png", gif = "", scale = 1,
+  checkpoint = "", out = "out/dream.png", gif = "", gallery = 0,
+  scale = 1,
 }
 
 local net = assert(lu.load(args.model))
+local function draw_gallery()
+  local canvas = lu.features.gallery(net, args.layer, { units = args.gallery,
+    pictures = #args.image > 0 and args.image or assert(args.fallback(net)),
+    dialect = args.dialect, steps = args.steps, seed = args.seed })
+  print("wrote " .. assert(canvas:save(args.out)))
+  os.exit(0)
+end
+
+
+if args.gallery > 0 then draw_gallery() end
 local scores, names = {}, {}
 
 
@@ -28,11 +41,11 @@ for k in args.units:gmatch "%d+" do
   want(unit, ("%s, unit %s"):format(args.layer, k))
 end
 for class in args.classes:gmatch "[^,]+" do want(lu.score.of(class), class) end
-if #scores == 0 and args.layer ~= "" then
-  want(lu.score.energy(args.layer), args.layer)
-end
 if #scores == 0 then
-  error("say what the pictures are for: --classes, or --layer with --units", 0)
+  if args.layer == "" then
+    error("say what the pictures are for: --classes, or --layer with --units", 0)
+  end
+  want(lu.score.energy(args.layer), args.layer)
 end
 
 

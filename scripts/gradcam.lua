@@ -21,8 +21,9 @@ for _, rule in ipairs { "vanilla", "guided", "rectified" } do
     print(("%s: as vanilla, no layer between %s and the score has such a rule"):format(
           rule, layer))
   else
-    canvas:row(rule, lu.gradcam(run, { score = score, layer = layer,
-      modifiers = { rule } }), { overlay = images.pictures, colormap = "jet" })
+    local map = lu.gradcam(run, { score = score, layer = layer, modifiers = { rule } })
+    canvas:row(rule, map, { overlay = images.pictures, colormap = "jet",
+                            captions = map.story.class_names })
   end
 end
 assert(canvas:save(args.out))

@@ -16,8 +16,9 @@ local canvas = lu.canvas { columns = #images, titles = images.titles,
                            scale = args.scale, title = "Saliency, " .. net.name }
 canvas:row("image", images)
 for _, rule in ipairs { "vanilla", "guided", "rectified" } do
-  canvas:row(rule, lu.saliency(run, { score = score, modifiers = { rule },
-    smooth_samples = args.samples, smooth_noise = args.noise }))
+  local map = lu.saliency(run, { score = score, modifiers = { rule },
+    smooth_samples = args.samples, smooth_noise = args.noise })
+  canvas:row(rule, map, { captions = map.story.class_names })
 end
 assert(canvas:save(args.out))
 print("wrote " .. args.out)

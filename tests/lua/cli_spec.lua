@@ -159,6 +159,26 @@ describe("scripts/", function()
     end
   end)
 
+  it("explain what is predicted of pictures without a word of classes", function()
+    local script = ("'%s/scripts/saliency.lua'"):format(t.root())
+    check(script .. " 'a picture.png' --model tiny.safetensors --out own.png", 0, "wrote")
+    local row = require("lunette.base.json").decode(t.read(folder .. "/own.json")).rows[2]
+    assert.equal("categorical(predicted)", row.story.score)
+    assert.equal(1, #row.story.class_names)
+    assert.same(row.story.class_names, row.captions)
+  end)
+
+  it("dream.lua draws units, a moving picture, a gallery", function()
+    local script = ("'%s/scripts/dream.lua'"):format(t.root())
+    local few = " --model tiny.safetensors --layer conv_1_1 --steps 2 "
+    check(script .. few .. "--units 1,3 --out d.png --gif d.gif", 0, "wrote d.gif")
+    assert.equal("GIF89a", t.read(folder .. "/d.gif"):sub(1, 6))
+    check(script .. few .. "--gallery 2 --out g.png 'a picture.png'", 0, "wrote g.png")
+    check(script .. " --model tiny.safetensors --gallery 2 --out g.png 'a picture.png'",
+          70, "layer '' not found")
+    check(script .. " --model tiny.safetensors", 70, "say what the pictures are for")
+  end)
+
   it("stay under 40 lines and open with a sentence", function()
     for _, name in ipairs { "saliency", "gradcam", "summary", "custom_modifier" } do
       local text = t.read("scripts/" .. name .. ".lua")

@@ -11,7 +11,7 @@ local meaning = {
   fit = "stretch, crop or pad (default: as the weights were evaluated)",
   filter = "how photographs are resized: nearest, bilinear, bicubic ...",
   orient = "turn photographs as their EXIF orientation says",
-  classes = "class ids or names, one for all pictures or one each",
+  classes = "class ids or names, one for all pictures or one each; predicted for yours",
   class = "class id or name, or predicted",
   out = "where the picture goes",
   layer = "layer name or alias",
@@ -29,6 +29,7 @@ local meaning = {
   diversity = "how much those are pushed apart",
   checkpoint = "a file from which the same call goes on",
   gif = "a moving picture of how it came about",
+  gallery = "how many units of the layer, each with patches of real pictures",
 }
 
 
@@ -145,6 +146,14 @@ local function fall_back(args, spec)
 end
 
 
+---Are there pictures of the user's own, and no word about their classes? The default
+---classes are those of the default pictures.
+local function has_own_pictures(args, spec)
+  local own = type(args.image) == "table" and #args.image > 0
+  return own and (spec.classes or "") ~= "" and not args.given.classes
+end
+
+
 ---Pictures where none were named, for `net:images(args)`. They are ours, so are their
 ---classes, unless the user has said which.
 local function add_fallback(args)
@@ -181,6 +190,7 @@ function M.options(spec, argv)
   end
   M.record = { script = script:match "[^/]*$", options = {} }
   fall_back(args, spec)
+  if has_own_pictures(args, spec) then args.classes = "predicted" end
   add_fallback(args)
   for _, name in ipairs(names) do M.record.options[name] = args[name] end
   return args

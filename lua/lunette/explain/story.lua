@@ -65,6 +65,14 @@ local function modifier_names(list)
 end
 
 
+---What the classes are called, one each; nil where the score is of none.
+local function class_names(net, ids)
+  local names = ids and {}
+  for i, id in ipairs(ids or {}) do names[i] = net:label(id) or "class " .. id end
+  return names
+end
+
+
 ---Score, classes and modifiers, where the method has them.
 local function tell_score(row, run, o, story)
   if row.options.modifiers then
@@ -77,6 +85,7 @@ local function tell_score(row, run, o, story)
     several.tell(run, o, story)
   elseif row.options.score then
     story.score, story.classes = o.score.name, classes.of(o.score, run)
+    story.class_names = class_names(run.net, story.classes)
   end
 end
 

@@ -155,7 +155,8 @@ end
 ---@return lunette.Canvas
 function M.gallery(net, name, opts)
   local o, others = gallery_options(opts)
-  local layer = assert(net:activated(name))
+  local layer, message = net:activated(name)
+  if not layer then blame("gallery: " .. message) end
   local units = unit_list(o.units, layer.shape[1])
   local finds = o.pictures and M.patches(net, name, o.pictures,
     { units = units, count = o.count, progress = others.progress })
