@@ -267,7 +267,7 @@ install: all  ## put the program and the library under PREFIX
 	install -m 644 docs/lunette.1 '$(MAN)/'
 	install -m 644 LICENSE $(wildcard docs/*.md) '$(DOC)/'
 	install -m 644 $(wildcard docs/methods/*.md) '$(DOC)/methods/'
-	install -m 644 $(wildcard examples/*) '$(DOC)/examples/'
+	install -m 644 $(wildcard examples/*.*) '$(DOC)/examples/'
 uninstall:  ## take it away again
 	rm -rf '$(CMOD)/lunette' '$(LMOD)/lunette' '$(SHARE)' '$(LIBEXEC)' '$(BINDIR)/lunette' \
 	  '$(INCLUDE)/lunette.h' '$(INCLUDE)/lunette' '$(LIB)'/liblunette.* \

@@ -161,8 +161,10 @@ describe("scripts/", function()
 
   it("explain what is predicted of pictures without a word of classes", function()
     local script = ("'%s/scripts/saliency.lua'"):format(t.root())
-    check(script .. " 'a picture.png' --model tiny.safetensors --out own.png", 0, "wrote")
-    local row = require("lunette.base.json").decode(t.read(folder .. "/own.json")).rows[2]
+    check(script .. " 'a picture.png' --model tiny.safetensors --out own.png", 0,
+          "wrote own.png")
+    local told = require("lunette.base.json").decode(t.read(folder .. "/own.json"))
+    local row = told.rows[2]
     assert.equal("categorical(predicted)", row.story.score)
     assert.equal(1, #row.story.class_names)
     assert.same(row.story.class_names, row.captions)
