@@ -400,8 +400,24 @@ describe("a metric that asks the method again", function()
       small:run(pictures:rows(1)), { method = "saliency" }))
     assert.matches("sum or choose the channels",
       t.message(lu.metrics.deletion, pictures, r))
-    assert.matches("give the map of the picture's size",
-      t.message(lu.metrics.pixel_flipping, core.ones(2, 3, 3), r))
+    for name, row in pairs(lu.metrics) do
+      if row.family == "faithfulness" and not row.any_size then
+        local o = row.needs == "method" and { method = "saliency" } or nil
+        local small_map = core.ones(2, 3, 3)
+        assert.matches(name .. ": the map is %(2,3,3%), the pictures %(2,3,12,12%): "
+          .. "give maps of the pictures' size, map:resize%(12, 12%)",
+          t.message(row, small_map, r, o))
+      end
+    end
+    assert.matches("infidelity: draws are tensors %(K,3,12,12%), got %(2,3,4,4%)",
+      t.message(lu.metrics.infidelity, map, r, { draws = core.ones(2, 3, 4, 4) }))
+    assert.matches("draws are tensors", t.message(lu.metrics.sensitivity_max, map, r,
+      { method = "saliency", draws = core.ones(2, 3, 4, 4) }))
+    assert.matches("indices from 0 to 431, got %-5 to %-5",
+      t.message(lu.metrics.faithfulness_correlation, map, r,
+                { subsets = core.full(-5, 2, 3) }))
+    assert.matches("labels are %(3,3%), the map %(12,12%)",
+      t.message(lu.metrics.irof, map, r, { labels = core.ones(3, 3) }))
     assert.matches("no weights to draw anew", t.message(
       lu.metrics.parameter_randomization, map, r, { method = "saliency",
                                                     layers = { "relu1" } }))

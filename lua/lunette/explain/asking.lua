@@ -110,6 +110,21 @@ function M.for_channels(map, case)
 end
 
 
+---Raises where perturbations (K,C,H,W) of one's own are not of the picture's shape.
+---@param what string
+---@param draws lunette.Tensor|false
+---@param case lunette.Case
+function M.check_draws(what, draws, case)
+  if not draws then return end
+  local s = case.run.images:shape()
+  local ok = require("lunette.base.options").is_tensor(draws)
+  local d = ok and draws:shape() or {}
+  if #d == #s and table.concat(d, ",", 2) == table.concat(s, ",", 2) then return end
+  error(("%s: draws are tensors (K,%s), got %s"):format(what, table.concat(s, ",", 2),
+        ok and "(" .. table.concat(d, ",") .. ")" or type(draws)), 0)
+end
+
+
 ---The area under a curve of equal steps, from 0 to 1: trapezoids.
 ---@param curve number[]
 ---@return number

@@ -23,6 +23,8 @@ local M = {}
 ---@field better? "higher"|"lower"   which end is the good one, where there is one
 ---@field paper? string
 ---@field channels? boolean    maps with channels, (N,C,H,W), will do
+---@field any_size? boolean    of the faithfulness family: maps of another size than the
+---  picture will do
 ---@field options? table       name -> option; entries without a key name shared options
 ---@field value fun(map: lunette.Tensor, other: any, o: table): number, any ...
 ---  of one map (H,W); what it gives after the number comes as further lists
@@ -156,6 +158,17 @@ local function check_run(what, map, run)
 end
 
 
+---Metrics that change pixels in the map's order need a map of the picture's size.
+local function check_size(row, map, run)
+  if row.family ~= "faithfulness" or row.any_size then return end
+  local s, n = run.images:shape(), map:dim()
+  if #s == 4 and map:dim(n - 1) == s[3] and map:dim(n) == s[4] then return end
+  error(("%s: the map is %s, the pictures %s: give maps of the pictures' size, "
+         .. "map:resize(%d, %d)"):format(row.name, text(map), text(run.images),
+        s[3] or 0, s[4] or 0), 4)
+end
+
+
 ---What the value function gets for map i besides it.
 local others_of = {
   mask = function(what, map, mask)
@@ -173,12 +186,14 @@ local others_of = {
     end
     return function(i) return part(other:detach(), map, i) end
   end,
-  run = function(what, map, run)
+  run = function(what, map, run, _, row)
     check_run(what, map, run)
+    check_size(row, map, run)
     return function(i) return { run = run, i = i } end
   end,
-  method = function(what, map, run, o)
+  method = function(what, map, run, o, row)
     check_run(what, map, run)
+    check_size(row, map, run)
     local made = again.new(what, map, run, o)
     return function(i) return { run = run, i = i, again = made } end
   end,
@@ -218,7 +233,7 @@ function Metric.__call(row, map, other, opts)
   check_map(row, map)
   local o = options.check(row.name, opts, row.options)
   resolve(o, map, opts)
-  local get = row.needs and others_of[row.needs](row.name, map, other, o)
+  local get = row.needs and others_of[row.needs](row.name, map, other, o, row)
   map = map:detach()
   local n, sum, lists = map:dim() > 2 and map:dim(1) or 1, 0, {}
   for i = 1, n do

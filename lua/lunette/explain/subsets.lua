@@ -35,6 +35,23 @@ function M.in_order(map, size)
 end
 
 
+---Subsets that a caller gives: indices from 0, one subset a row.
+---@param what string
+---@param given lunette.Tensor   (runs, size)
+---@param n integer              values of the picture
+---@return number[][]            from 1
+function M.given(what, given, n)
+  local ok = require("lunette.base.options").is_tensor(given) and given:dim() == 2
+  local s = ok and given:stats()
+  if not ok or s.min < 0 or s.max >= n then
+    local got = s and (", got %g to %g"):format(s.min, s.max) or ""
+    error(("%s: subsets are a tensor (runs, size) of indices from 0 to %d%s"):format(
+          what, n - 1, got), 0)
+  end
+  return (given + 1):totable()
+end
+
+
 ---Masks that are 0 on a subset and 1 elsewhere, of the picture's shape.
 ---@param list number[][]
 ---@param shape integer[]   (C,H,W)

@@ -16,7 +16,7 @@ local opt = require("lunette.base.options").opt
 ---  print((lu.metrics.completeness(map, run, { modifiers = { "linear" } })))
 return metric {
   name = "completeness", needs = "run", family = "faithfulness", better = "lower",
-  channels = true, title = "completeness error",
+  channels = true, any_size = true, title = "completeness error",
   paper = "Sundararajan et al. 2017, Axiomatic attribution for deep networks",
   options = {
     "score", "modifiers", "batch",

@@ -23,7 +23,8 @@ return metric {
   },
   value = function(map, case, o)
     local full = asking.for_channels(map, case)
-    local list = o.subsets and (o.subsets + 1):totable()
+    local list = o.subsets
+      and subsets.given("faithfulness_correlation", o.subsets, full:size())
       or subsets.random(o.seed, o.runs, o.subset, full:size())
     local falls = asking.masked(case, o, subsets.masks(list, full:shape()))
     local clean = asking.clean(case, o)

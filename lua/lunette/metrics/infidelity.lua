@@ -37,6 +37,7 @@ return metric {
     draws = opt.any(false, "perturbations (K,C,H,W) of your own"),
   },
   value = function(map, case, o)
+    asking.check_draws("infidelity", o.draws, case)
     local x, full = asking.picture(case), asking.for_channels(map, case)
     local count, sums = o.draws and o.draws:dim(1) or o.samples, {}
     local scores = asking.scores(case, o, count, function(first, k)

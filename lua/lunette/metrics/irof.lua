@@ -22,6 +22,10 @@ return metric {
   value = function(map, case, o)
     local labels = o.labels
       or superpixels.slic(superpixels.picture(case.run, case.i), o.segments)
+    if labels:size() ~= map:size() then
+      error(("irof: labels are (%s), the map (%s)"):format(
+            table.concat(labels:shape(), ","), table.concat(map:shape(), ",")), 0)
+    end
     local means = patches.means(map, labels)
     local curve = patches.curve(case, o, labels, means, #means)
     local first = curve[1]
