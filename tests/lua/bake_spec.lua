@@ -300,6 +300,23 @@ describe("a baked file", function()
 end)
 
 
+describe("a baked file of a fixed class", function()
+  it("is a network that can be loaded, where its operators are ours", function()
+    local net, path = t.graph(2), fresh()
+    local x, opts = t.input(net, 2, 5), { modifiers = { "linear" }, class = 1 }
+    assert(lu.bake(net, path, "lrp", opts))
+    local loaded = assert(lu.load(path))
+    local run, want = loaded:run(x), nil
+    t.warnings(function()
+      want = lu.lrp(net, x, { modifiers = { "linear" }, score = 1 })
+    end)
+    assert.is_true(run.output:same(net:run(x).output))
+    local map = run.outputs[run.output_names[2]]
+    assert.is_true(map:distance(want) < 1e-6)
+  end)
+end)
+
+
 describe("modifier:trace", function()
   it("prints a rule as a formula", function()
     assert.equal("relu:\n  dx = relu(dy) * [y > 0]", lu.modifiers.guided:trace())

@@ -272,6 +272,29 @@ describe("a class that is an input of the file", function()
 end)
 
 
+describe("layers of any name", function()
+  it("are no other values' of the file", function()
+    local net = assert(lu.net { name = "odd", input = { 3, 8, 8 }, layers = {
+      { "map", "conv2d", filters = 4, kernel = 3, padding = 1 }, { "class", "relu" },
+      { "a/b c\"", "conv2d", filters = 4, kernel = 3, padding = 1 },
+      { "int.1", "relu" }, { "float.2", "square" }, { "batch", "global_avg_pool" },
+      { "score", "flatten" }, { "back.map", "linear", units = 3 },
+      { "map.mul", "softmax" } } }):init(1)
+    local x, path, opts = t.input(net, 2, 5), folder .. "/odd.onnx",
+      { modifiers = { "linear" } }
+    local report = assert(lu.bake(net, path, { "gradcam", "recipro_cam",
+      { "recipro_cam", modifiers = {} }, { "integrated_gradients", steps = 3 } }, opts))
+    assert.same({ "map_gradcam", "map_recipro_cam", "map_recipro_cam2",
+                  "map_integrated_gradients" }, report.maps)
+    local got = ort.run(folder, { { model = path, inputs = { input = x } } })[1]
+    assert.is_nil(got.error)
+    assert.is_true(off(got.map_gradcam, lu.gradcam(net, x, opts)) < 1e-5)
+    assert.is_true(off(got.map_recipro_cam2, lu.recipro_cam(net, x)) < 1e-5)
+    assert.is_true(got["map.mul"]:distance(net:run(x).output) < 1e-6)
+  end)
+end)
+
+
 describe("the example for Node", function()
   ---The grey values of a binary PGM.
   local function read_pgm(path)

@@ -85,11 +85,15 @@ local function put_class(e, graph, jobs)
 end
 
 
----Gives a value that is written the name of an output.
+---Gives a value that is written the name of an output, or, where a layer has that, one
+---like it.
+---@return string name
 local function put_output(e, graph, value, name, kind)
   local written = e:write({ value })[1]
-  graph:node("Identity", { written }, nil, { graph:name(name) }, "output." .. name)
+  name = graph:name(name)
+  graph:node("Identity", { written }, nil, { name }, "output." .. name)
   graph:output(name, kind, emit.dimensions(value.dims))
+  return name
 end
 
 
@@ -144,8 +148,7 @@ function M.bake(net, path, what, opts)
   local maps = trace_jobs(copy, values, jobs)
   put_class(e, graph, jobs)
   for i, map in ipairs(maps) do
-    put_output(e, graph, map, jobs[i].name, emit.FLOAT)
-    names[i] = jobs[i].name
+    names[i] = put_output(e, graph, map, jobs[i].name, emit.FLOAT)
   end
   if e.class then put_output(e, graph, e.class, "class", emit.INT64) end
   local bytes, message = graph:write(path, net.name)

@@ -3,6 +3,7 @@
 local blame = require "lunette.base.blame"
 local is_tensor = require("lunette.base.types").is_tensor
 local graphs = require "lunette.onnx.graph"
+local shapes = require "lunette.base.shapes"
 local trace = require "lunette.trace"
 
 local M = {}
@@ -138,6 +139,43 @@ function Emitter:whole_shape(dims)
 end
 
 
+-- masks ------------------------------------------------------------------------------
+
+
+---What comparisons are in ONNX.
+M.comparisons = { gt = "Greater", lt = "Less", ge = "GreaterOrEqual",
+                  le = "LessOrEqual", eq = "Equal" }
+
+
+---The comparisons that a factor is made of: x times 1 or 0 is one Where, not a product
+---with numbers that had to be made first. Nil: it is no such factor.
+---@param t lunette.Traced
+---@return lunette.Traced[]?
+function M.mask_of(t)
+  local x, by = t.inputs[1], t.inputs[2]
+  if t.op ~= "mul" or not by.live or not shapes.same(x.dims, t.dims) then return nil end
+  if M.comparisons[by.op] then return { by } end
+  local a, b = by.inputs[1], by.inputs[2]
+  if by.op == "mul" and M.comparisons[a.op] and M.comparisons[b.op] then
+    return { a, b }
+  end
+  return nil
+end
+
+
+---What a value is computed from in the file.
+local function read_by(t)
+  if not t.live and t.op ~= "constant" and trace.size(t) <= FOLDED then return {} end
+  local mask = M.mask_of(t)
+  if not mask then return t.inputs end
+  local list = { t.inputs[1] }
+  for _, comparison in ipairs(mask) do
+    table.move(comparison.inputs, 1, 2, #list + 1, list)
+  end
+  return list
+end
+
+
 -- values -----------------------------------------------------------------------------
 
 
@@ -178,8 +216,7 @@ local function missing(self, list)
     local t = table.remove(work)
     if not set[t] and not self.names[t] then
       set[t], order[#order + 1] = true, t
-      local folded = not t.live and t.op ~= "constant" and trace.size(t) <= FOLDED
-      for _, x in ipairs(folded and {} or t.inputs) do
+      for _, x in ipairs(read_by(t)) do
         if x then work[#work + 1] = x end
       end
     end
@@ -189,16 +226,23 @@ local function missing(self, list)
 end
 
 
+---Keeps the names of layers for their last values, where nothing else has them yet.
+local function reserve(self, order)
+  local own, taken = {}, self.graph.taken
+  for _, t in ipairs(order) do
+    if t.label and (own[t.label] or not taken[t.label]) then
+      own[t.label], taken[t.label], self.owners[t.label] = true, true, t
+    end
+  end
+end
+
+
 ---Writes values, and what they are computed from; their names.
 ---@param list lunette.Traced[]
 ---@return string[]
 function Emitter:write(list)
   local order, names = missing(self, list), {}
-  for _, t in ipairs(order) do
-    if t.label then
-      self.owners[t.label], self.graph.taken[t.label] = t, true
-    end
-  end
+  reserve(self, order)
   for _, t in ipairs(order) do self.names[t] = write(self, t) end
   for i, t in ipairs(list) do names[i] = self.names[t] end
   return names

@@ -188,7 +188,7 @@ function M.affine(e, t, x)
   local y = e:step("MatMul", { flat, e:tensor(matrix, "matrix") })
   local value = t.attrs.value or 0
   if value ~= 0 and t.attrs.mirror == 0 then -- what lies outside
-    local inside = core.ones(1, 1, h, w):affine { matrix = t.attrs.matrix, value = 0 }
+    local inside = ways_back.warped(core.ones(1, 1, h, w), t.attrs)
     y = e:step("Add", { y, e:tensor((1 - inside):reshape { 1, 1, h * w } * value,
                                     "outside") })
   end

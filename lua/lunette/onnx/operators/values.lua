@@ -1,5 +1,6 @@
 ---Functions of one value and of several, comparisons, reductions.
 local core = require "lunette.core"
+local emit = require "lunette.onnx.emit"
 local reduced = require("lunette.trace.back.common").reduced
 
 local FLOAT = 1
@@ -88,17 +89,29 @@ end
 -- two values -------------------------------------------------------------------------
 
 
-for op, name in pairs { add = "Add", sub = "Sub", mul = "Mul", div = "Div", pow = "Pow",
+for op, name in pairs { add = "Add", sub = "Sub", div = "Div", pow = "Pow",
                         maximum = "Max", minimum = "Min" } do
   M[op] = function(e, _, x) return e:out(name, x) end
+end
+
+
+---A product with 1 or 0 is a choice.
+function M.mul(e, t, x)
+  local mask, truth = emit.mask_of(t), nil
+  if not mask then return e:out("Mul", x) end
+  for _, c in ipairs(mask) do
+    local one = e:step(emit.comparisons[c.op], { e.names[c.inputs[1]],
+                                                 e.names[c.inputs[2]] })
+    truth = truth and e:step("And", { truth, one }) or one
+  end
+  return e:out("Where", { truth, x[1], e:number(0) })
 end
 
 
 ---Truth as numbers, 1 or 0.
 local function numbers(e, truth) return e:out("Cast", { truth }, { to = FLOAT }) end
 
-for op, name in pairs { gt = "Greater", lt = "Less", ge = "GreaterOrEqual",
-                        le = "LessOrEqual", eq = "Equal" } do
+for op, name in pairs(emit.comparisons) do
   M[op] = function(e, _, x) return numbers(e, e:step(name, x)) end
 end
 

@@ -127,6 +127,18 @@ function M.interpolate(n, dy)
 end
 
 
+---A warp with 0 for what lies outside, which is linear.
+---@param x lunette.Tensor   (N,C,h,w)
+---@param attrs table        of affine
+---@return lunette.Tensor
+function M.warped(x, attrs)
+  local linear = {}
+  for key, v in pairs(attrs) do linear[key] = v end
+  linear.value = 0
+  return x:affine(linear)
+end
+
+
 ---What a warp makes of every place of a plane: (h w, h w).
 ---@param h integer
 ---@param w integer
@@ -134,8 +146,7 @@ end
 ---@return lunette.Tensor
 function M.plane_matrix(h, w, attrs)
   local one = common.eye(h * w):reshape { shape = { h * w, 1, h, w } }
-  return one:affine { matrix = attrs.matrix, mirror = attrs.mirror, value = 0 }
-    :reshape { shape = { h * w, h * w } }
+  return M.warped(one, attrs):reshape { shape = { h * w, h * w } }
 end
 
 
