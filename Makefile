@@ -82,10 +82,10 @@ $(MOD): $(BIND_O) $(CORE) $(FLAGS)
 	$(Q)$(CC) -shared $(OPT.$(CONFIG)) $(LINK.$(CONFIG)) $(LDFLAGS) -Wl,--exclude-libs,ALL -o $@ $(filter %.o %.a,$^) $(CORE_LIBS)
 # The core for programs in C: what lunette.h and picture.h declare.
 VERSION := $(shell sed -n 's/^.define LUN_VERSION "\(.*\)"/\1/p' engine/lunette.h)
-SHARED  := $(BUILD)/liblunette.so.$(VERSION)
+SOLIB   := $(BUILD)/liblunette.so.$(VERSION)
 SONAME  := liblunette.so.$(firstword $(subst ., ,$(VERSION)))
-all: $(SHARED)
-$(SHARED): $(CORE) $(FLAGS)
+all: $(SOLIB)
+$(SOLIB): $(CORE) $(FLAGS)
 	$(call say,LD)
 	$(Q)$(CC) -shared $(OPT.$(CONFIG)) $(LINK.$(CONFIG)) $(LDFLAGS) -Wl,-soname,$(SONAME) \
 	  -Wl,--whole-archive $(CORE) -Wl,--no-whole-archive -o $@ $(CORE_LIBS)
@@ -259,8 +259,8 @@ install: all  ## put the program and the library under PREFIX
 	install -m 644 engine/lunette.h '$(INCLUDE)/'
 	install -m 644 engine/picture/picture.h '$(INCLUDE)/lunette/'
 	install -m 644 $(CORE) '$(LIB)/liblunette.a'
-	install -m 755 $(SHARED) '$(LIB)/'
-	ln -sf $(notdir $(SHARED)) '$(LIB)/$(SONAME)'
+	install -m 755 $(SOLIB) '$(LIB)/'
+	ln -sf $(notdir $(SOLIB)) '$(LIB)/$(SONAME)'
 	ln -sf $(SONAME) '$(LIB)/liblunette.so'
 	sed 's|@VERSION@|$(VERSION)|' lunette.pc.in > '$(LIB)/pkgconfig/lunette.pc'
 	chmod 644 '$(LIB)/pkgconfig/lunette.pc'
