@@ -4,6 +4,12 @@ local suggest = require "lunette.base.suggest"
 
 
 describe("labels", function()
+  it("are found by their WordNet ids", function()
+    assert.equal(8, labels.find "n01514859")
+    assert.equal(8, labels.find("n01514859", "imagenet"))
+    assert.is_nil((labels.find "n99999999"))
+  end)
+
   it("are the 1000 names of ImageNet by id", function()
     local names = labels.of()
     assert.are.equal(1000, #names)

@@ -362,6 +362,8 @@ describe("misuse", function()
     ["piece 2 of 3, where 2 of 3 are left"] = function() x:split({ 1, 3 }, 2) end,
     ["pieces of 2 in all, of 3"] = function() x:split({ 2 }, 2) end,
     ["index 4 of dimension 2, which has 3"] = function() x:select(2, 4) end,
+    ["index 0 of dimension 2, which has 3"] = function() x:select(2, 0) end,
+    ["index 1.5 of dimension 2, which has 3"] = function() x:select(2, 1.5) end,
     ["dimension 1 of %(2,3%) is not 1"] = function() x:squeeze(1) end,
     ["tensor 2 is %(3,2%), the first is %(2,3%)"] = function()
       lu.stack { x, lu.zeros(3, 2) }
@@ -386,6 +388,37 @@ describe("misuse", function()
       assert.matches("tensors_spec.lua:%d+:", message)
     end)
   end
+end)
+
+
+describe("printed", function()
+  it("as numpy prints them, what is no number in line with the others", function()
+    local array = require("lunette.tensors.text").array
+    assert.equal("[ 1.5    nan  -inf 10.25]",
+                 array(lu.tensor { 1.5, 0 / 0, -1 / 0, 10.25 }))
+    assert.equal("[ 1.e+10     nan -1.e-05]", array(lu.tensor { 1e10, 0 / 0, -1e-5 }))
+  end)
+end)
+
+
+describe("pictures", function()
+  it("are resized to the nearest pixel where that is asked for", function()
+    local x = lu.tensor { { { 1, 2 }, { 3, 4 } } }
+    assert.same({ { { 1, 1, 2, 2 }, { 1, 1, 2, 2 }, { 3, 3, 4, 4 }, { 3, 3, 4, 4 } } },
+                x:resize(4, 4, { mode = "nearest" }):totable())
+  end)
+
+  it("are scaled by their range and eps", function()
+    assert.same({ { 0, 0.5 }, { 0, 0.75 } },
+                lu.tensor({ { 1, 3 }, { -1, 5 } }):normalize(2):totable())
+    assert.same({ { 0, 0 } }, lu.tensor({ { 4, 4 } }):normalize():totable())
+  end)
+
+  it("are cut into windows, one beside the other by itself", function()
+    local u = lu.range(1, 9):view(1, 1, 3, 3):unfold(2)
+    assert.same({ { { 1, 2, 4, 5 }, { 2, 3, 5, 6 }, { 4, 5, 7, 8 }, { 5, 6, 8, 9 } } },
+                u:totable())
+  end)
 end)
 
 

@@ -280,3 +280,62 @@ describe("a training", function()
     assert.is_true(last < 0.05 * first)
   end)
 end)
+
+
+describe("an optimiser", function()
+  ---A step in doubles, as the rows' comments have it: what x loses, of rate 1.
+  local function rms(rho, inside)
+    return function(g, s)
+      s.v = rho * (s.v or 0) + (1 - rho) * g * g
+      return g / (inside and math.sqrt(s.v + 1e-7) or math.sqrt(s.v) + 1e-7)
+    end
+  end
+  local function moments(g, s)
+    s.m = 0.9 * (s.m or 0) + 0.1 * g
+    s.v = 0.999 * (s.v or 0) + 0.001 * g * g
+  end
+  local formulas = {
+    sgd = function(g) return g end,
+    momentum = function(g, s)
+      s.v = s.v and 0.9 * s.v + 0.1 * g or g
+      return s.v
+    end,
+    rmsprop = rms(0.999, true), rmsprop_outside = rms(0.999, false),
+    rmsprop_95 = rms(0.95, true),
+    adam = function(g, s, t)
+      moments(g, s)
+      return s.m / (1 - 0.9 ^ t) / (math.sqrt(s.v / (1 - 0.999 ^ t)) + 1e-8)
+    end,
+    adam_keras = function(g, s, t)
+      moments(g, s)
+      return math.sqrt(1 - 0.999 ^ t) / (1 - 0.9 ^ t) * s.m / (math.sqrt(s.v) + 1e-7)
+    end,
+    nadam = function(g, s, t)
+      moments(g, s)
+      local ahead = 0.9 * s.m / (1 - 0.9 ^ (t + 1)) + 0.1 * g / (1 - 0.9 ^ t)
+      return ahead / (math.sqrt(s.v / (1 - 0.999 ^ t)) + 1e-7)
+    end,
+  }
+  local optimisers = require "lunette.base.optimisers"
+
+  for name, row in pairs(optimisers.rows) do
+    it("steps by its formula: " .. name, function()
+      local step = assert(formulas[name], "no formula of " .. name .. " in this test")
+      -- the last two are small enough for every epsilon to show
+      local gradients = { { 0.5, -2, 1e-4, 1e-6 }, { 1, 0.25, -3e-4, 2e-6 },
+                          { -0.1, 4, 2e-4, -1e-6 } }
+      local x = lu.zeros(4)
+      local kept, states = optimisers.state(name, x), {}
+      for t, list in ipairs(gradients) do
+        row.take(x, lu.tensor(list), kept, { rate = 0.125, step = t })
+        for i, g in ipairs(list) do
+          local s = states[i] or { x = 0, way = 0 }
+          local d = 0.125 * step(g, s, t)
+          states[i], s.x, s.way = s, s.x - d, s.way + math.abs(d)
+          -- float32: some ten roundings of what was moved so far
+          assert.near(s.x, x[i], 1e-6 * s.way + 1e-30)
+        end
+      end
+    end)
+  end
+end)

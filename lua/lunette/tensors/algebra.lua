@@ -128,6 +128,7 @@ local function ordered(t, term, letters)
 end
 
 
+---The letters of `term` that `other` has, or with keep = false those that it has not.
 local function without(term, other, keep)
   return (term:gsub(".", function(c)
     return (other:find(c, 1, true) ~= nil) == keep and c or ""
