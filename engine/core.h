@@ -17,6 +17,9 @@ void lun_mapping_close(lun_mapping *m);
 /* LUN_EIO when the file is no longer what was mapped. */
 int lun_mapping_unchanged(const lun_mapping *m, lun_err *err);
 
+/* SHA-256 of n bytes as 64 hexadecimal digits (sha256.c). */
+void lun_sha256(const void *bytes, size_t n, char hex[65]);
+
 /* Gives a deferred tensor its (uninitialised) values. */
 int lun_tensor_allocate(lun_tensor *t, lun_err *err);
 /* The sum of n floats, in double: eight sums side by side, so that additions need not

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../core.h"
 #include "../output.h"
 #include "bind.h"
 
@@ -121,7 +122,18 @@ static int flush_output(lua_State *L) {
   return 2;
 }
 
+/* core.sha256(bytes) -> 64 hexadecimal digits */
+static int sha256(lua_State *L) {
+  char hex[65];
+  size_t n;
+  const char *bytes = luaL_checklstring(L, 1, &n);
+  lun_sha256(bytes, n, hex);
+  lua_pushstring(L, hex);
+  return 1;
+}
+
 static const luaL_Reg functions[] = {
+    {"sha256", sha256},
     {"write_files", write_files},
     {"flush_output", flush_output},
     {NULL, NULL},

@@ -5,9 +5,13 @@
 ** until the command has ended: a `pcall` on the way catches the error, and
 ** the next instruction raises it again.  Its cleaning up (`__close`) gets a
 ** grace of GRACE instructions once.
+**
+** A scheduler asks by SIGTERM, SIGUSR1 or a timer: that ends what core.protect
+** runs in the same way, and the program asks core.stop_asked what it was.
 */
 #include <signal.h>
 #include <string.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -164,6 +168,51 @@ static int catch_signals(lua_State *L) {
   return 0;
 }
 
+/* ---- being asked to stop ------------------------------------------------- */
+
+static volatile sig_atomic_t stop_asked; /* the signal; 0: none yet */
+
+/* A scheduler's wish, or the deadline: ends what core.protect runs, and nothing
+** else.  It stays: what is begun later is interrupted at once. */
+static void on_stop(int sig) {
+  stop_asked = sig;
+  if (ctrl.depth == 0) return;
+  lun_interrupt(1);
+  lua_sethook(ctrl.L, interrupt_hook,
+              LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+}
+
+/* core.catch_stop([seconds]) */
+static int catch_stop(lua_State *L) {
+  static const int asks[] = {SIGTERM, SIGUSR1, SIGALRM};
+  lua_Number seconds = luaL_optnumber(L, 1, 0);
+  struct itimerval timer;
+  struct sigaction a;
+  luaL_argcheck(L, seconds >= 0 && seconds < 1e9, 1, "seconds expected");
+  if (!ctrl.L) return luaL_error(L, "catch_stop needs catch_signals first");
+  memset(&a, 0, sizeof a);
+  a.sa_handler = on_stop;
+  a.sa_flags = SA_RESTART; /* a write on its way goes on */
+  for (size_t i = 0; i < sizeof asks / sizeof *asks; i++)
+    sigaction(asks[i], &a, NULL);
+  memset(&timer, 0, sizeof timer);
+  timer.it_value.tv_sec = (time_t)seconds;
+  timer.it_value.tv_usec =
+      (suseconds_t)((seconds - (lua_Number)timer.it_value.tv_sec) * 1e6);
+  setitimer(ITIMER_REAL, &timer, NULL);
+  return 0;
+}
+
+/* core.stop_asked() -> what has asked, or nil */
+static int stop_was_asked(lua_State *L) {
+  int sig = stop_asked;
+  if (sig == 0) return 0;
+  lua_pushstring(L, sig == SIGTERM   ? "SIGTERM"
+                    : sig == SIGUSR1 ? "SIGUSR1"
+                                     : "deadline");
+  return 1;
+}
+
 /* Forgets an interruption: answered, or too late to stop anything. */
 static int interrupt_clear(lua_State *L) {
   int was = lun_interrupted();
@@ -208,6 +257,7 @@ static int protect(lua_State *L) {
   lua_pushcfunction(L, with_traceback);
   lua_insert(L, 1);
   ctrl.depth++;
+  if (stop_asked) on_stop(stop_asked);
   status = lua_pcall(L, n - 1, LUA_MULTRET, 1);
   ctrl.depth--;
   cut = ctrl.depth == 0 ? interrupt_clear(L) : lun_interrupted();
@@ -241,6 +291,8 @@ static const luaL_Reg functions[] = {
     {"catch_signals", catch_signals},
     {"protect", protect},
     {"interrupted_at", interrupted_at},
+    {"catch_stop", catch_stop},
+    {"stop_asked", stop_was_asked},
     {NULL, NULL},
 };
 

@@ -139,6 +139,16 @@ function core.catch_signals(on) end
 ---@return number?
 function core.interrupted_at() end
 
+---From now on SIGTERM, SIGUSR1 and the end of `seconds` do not end the process: what
+---runs inside core.protect is interrupted, all else goes on and asks core.stop_asked.
+---Needs core.catch_signals.
+---@param seconds? number   nil: no end
+function core.catch_stop(seconds) end
+
+---What has asked this process to stop.
+---@return string?   "SIGTERM", "SIGUSR1", or "deadline"
+function core.stop_asked() end
+
 ---Runs f as one command of a session: Ctrl-C ends it, whatever it catches itself.
 ---@param f function
 ---@param ... any

@@ -185,16 +185,13 @@ local function check_method(o)
 end
 
 
----What the method is called with. A softmax is left out: its gradient says less.
+---What the method is called with.
 local function method_options(o, run, class)
-  local row, kind = methods[o.method], run.output_layer.kind
+  local row = methods[o.method]
   local opts = flags.read(o, row)
   opts.dialect, opts.raw = o.dialect, o.raw or nil
   if not row.options.score then return opts end
-  local mods = {}
-  if kind == "softmax" or kind == "log_softmax" then mods[1] = "linear" end
-  for _, m in ipairs(o.modifier) do mods[#mods + 1] = m end
-  opts.modifiers = mods
+  opts.modifiers = require "lunette.explain.unsoftened"(run.output_layer, o.modifier)
   if opts.classes or opts.top then return opts end
   opts.score = class or o.class or "predicted"
   return opts

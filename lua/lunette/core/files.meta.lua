@@ -46,6 +46,11 @@ function core.write_weights(path, tensors, dtype, meta) end
 ---@return true? ok, string? message
 function core.write_files(list) end
 
+---SHA-256 of some bytes.
+---@param bytes string
+---@return string   64 hexadecimal digits
+function core.sha256(bytes) end
+
 ---Whether all that was printed has arrived.
 ---@return true? ok, string? message
 function core.flush_output() end
