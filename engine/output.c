@@ -170,8 +170,7 @@ static int open_direct(lun_output *o) {
 
 /* ---- writing ------------------------------------------------------------ */
 
-/* write() without its signals: a closed pipe and a size limit are errors. */
-static ssize_t quiet_write(int fd, const uint8_t *p, size_t n) {
+ssize_t lun_quiet_write(int fd, const void *p, size_t n) {
   const struct timespec none = {0, 0};
   sigset_t set, old, before;
   ssize_t k;
@@ -192,7 +191,7 @@ static ssize_t quiet_write(int fd, const uint8_t *p, size_t n) {
 
 static void write_out(lun_output *o, const uint8_t *p, size_t n) {
   while (n > 0 && !o->problem) {
-    ssize_t k = quiet_write(o->fd, p, n);
+    ssize_t k = lun_quiet_write(o->fd, p, n);
     if (k > 0)
       p += k, n -= (size_t)k;
     else if (k == 0 || errno != EINTR || lun_interrupted())

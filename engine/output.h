@@ -11,6 +11,8 @@
 
 #include "lunette.h"
 
+#include <sys/types.h>
+
 typedef struct lun_output lun_output;
 
 /* Begins to write `path` through a buffer of that many bytes (0: 64 KiB).
@@ -27,6 +29,8 @@ void lun_output_tensor(lun_output *out, const lun_tensor *t, lun_dtype dtype);
 ** ones; and a failure there, on a file system that cannot exchange two names.)
 */
 int lun_output_commit(lun_output *const *set, int n, lun_err *err);
+/* write() without its signals: a closed pipe and a size limit are errors. */
+ssize_t lun_quiet_write(int fd, const void *p, size_t n);
 /* Forgets an output; without commit nothing of it remains.  NULL is fine. */
 void lun_output_free(lun_output *out);
 

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../output.h"
 #include "bind.h"
 
 #define PROCESS_T "lunette.process"
@@ -53,7 +54,7 @@ static int give_input(process *p, const char *text, size_t n) {
                : open("/dev/null", O_RDONLY | O_CLOEXEC);
   if (p->in < 0) return errno;
   while (n > 0) {
-    ssize_t put = write(p->in, text, n);
+    ssize_t put = lun_quiet_write(p->in, text, n);
     if (put < 0 && errno != EINTR) return errno;
     if (put > 0) text += put, n -= (size_t)put;
   }

@@ -304,3 +304,25 @@ describe("a weights file in use", function()
     assert(tensor(2, 2):relu()) -- and life goes on
   end)
 end)
+
+
+describe("numbers written as text", function()
+  it("in a file's graph are refused in words", function()
+    local lu = require "lunette"
+    local folder, done = t.folder()
+    for _, graph in ipairs {
+      '{"input":["3",8,8],"layers":[{"name":"r","kind":"relu"}]}',
+      '{"input":{"1":3},"layers":[{"name":"r","kind":"relu"}]}',
+      '{"input":[3,8,8],"layers":[{"name":"c","kind":"conv2d","filters":"4"}]}',
+      '{"input":[3,8,8],"layers":[{"name":"m","kind":"mul","from":["input",'
+        .. '{"param":"g","shape":["3",1,1]}]}]}' } do
+      local path = folder .. "/g.safetensors"
+      assert(core.write_weights(path, {}, "f32", { lunette_model = "x",
+        lunette_graph = graph, preprocessing = '{"mode":"tf"}' }))
+      local net, message = lu.load(path)
+      assert.is_nil(net)
+      assert.is_nil(message:find "%.lua:%d", message)
+    end
+    done()
+  end)
+end)

@@ -328,7 +328,8 @@ describe("layer activation", function()
     assert.matches("layer 'conv7' not found", of { layer = "conv7" })
     assert.matches("not part of this run", of { layer = "softmax" })
     assert.matches("channels 1 .. 6, not 7", of { layer = "conv1", channel = 7 })
-    assert.matches("channels 1 .. 6, not 1.5", of { layer = "conv1", channel = 1.5 })
+    assert.matches("channel is a whole number from 1 on, got 1.5",
+                   of { layer = "conv1", channel = 1.5 })
     assert.matches("unknown option 'chanel'", of { chanel = 1 })
   end)
 

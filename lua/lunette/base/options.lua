@@ -8,6 +8,11 @@ local suggest = require "lunette.base.suggest"
 
 local M = {}
 
+local MOST_COUNT = 1 << 20 -- copies, steps, masks: more would take days, or all memory
+
+---@return boolean
+M.is_tensor = require("lunette.base.types").is_tensor
+
 
 -- options that describe themselves ----------------------------------------------
 
@@ -18,11 +23,14 @@ local M = {}
 ---@field text string      its meaning, in a few words
 ---@field least? number
 ---@field most? number
+---@field cap? integer     of a count without `most`
 ---@field list? string[]   of a choice
 ---@field check? fun(value: any): string?   a message where the value will not do
 ---@field spatial? boolean  of a layer: it must have height and width
 ---@field many? boolean    of a layer: a list of them will do too
 ---@field effect? boolean  false: the values of the result do not depend on it
+---@field maybe? boolean   false will do, too
+---@field shapes? string[][]   of a tensor: the words of each shape that it may have
 local Option = {}
 Option.__index = Option
 Option.__name = "lunette.Option"
@@ -57,14 +65,16 @@ function opt.number(default, text, least, most)
 end
 
 
----A whole number from `least` (1) to `most`.
+---A whole number from `least` (1) to `most`; a million where that is left open.
 ---@param default integer
 ---@param text string   its meaning, for help
 ---@param least? integer
 ---@param most? integer
 ---@return lunette.Option
 function opt.count(default, text, least, most)
-  return new("count", default, text, { least = least or 1, most = most })
+  least = least or 1
+  return new("count", default, text, { least = least, most = most,
+             cap = least > math.mininteger and MOST_COUNT or nil })
 end
 
 
@@ -108,6 +118,33 @@ function opt.baseline(default, text) return new("baseline", default, text) end
 ---@return lunette.Option
 function opt.any(default, text, check)
   return new("any", default, text, { check = check })
+end
+
+
+---False, or a tensor of the caller's own. The words of its shape are N, C, H, W, which
+---are those of the pictures, names of other options, which are what it has at least, or
+---letters that may be anything: "(samples,C,H,W)", "(K) or (N,K)".
+---@param shape string
+---@param meaning string    for help
+---@return lunette.Option
+function opt.tensor(shape, meaning)
+  local shapes = {}
+  for words in shape:gmatch "%b()" do
+    local list = {}
+    for word in words:gmatch "[%w_]+" do list[#list + 1] = word end
+    shapes[#shapes + 1] = list
+  end
+  return new("tensor", false, shape .. ": " .. meaning,
+             { shapes = shapes, shape = shape })
+end
+
+
+---The same option, or false: not given.
+---@param option lunette.Option
+---@return lunette.Option
+function opt.maybe(option)
+  option.default, option.maybe = false, true
+  return option
 end
 
 
@@ -182,11 +219,11 @@ end
 
 function checks.count(o, value)
   if type(value) ~= "number" then return "is a number" end
-  local n = math.tointeger(value)
-  if n and n >= o.least and n <= (o.most or n) then return nil end
-  local range = o.most and ("%d to %d"):format(o.least, o.most)
-    or ("%d on"):format(o.least)
-  if o.least == math.mininteger then return "is a whole number", brief(value) end
+  local n, most = math.tointeger(value), o.most or o.cap
+  if n and n >= o.least and n <= (most or n) then return nil end
+  if not most then return "is a whole number", brief(value) end
+  local beyond = o.most or n and n > most
+  local range = (beyond and "%d to %d" or "%d on"):format(o.least, most)
   return "is a whole number from " .. range, brief(value)
 end
 
@@ -207,10 +244,23 @@ function checks.layer(o, value)
 end
 
 
+function checks.tensor(o, value)
+  if value == false then return nil end
+  if not M.is_tensor(value) then
+    return ("is false or a tensor %s"):format(o.shape), brief(value)
+  end
+  for _, words in ipairs(o.shapes) do
+    if #words == value:dim() then return nil end
+  end
+  return "is a tensor " .. o.shape, ("one of shape (%s)"):format(
+    table.concat(value:shape(), ","))
+end
+
+
 function checks.any(o, value)
   local message = o.check and o.check(value)
   if not message then return nil end
-  return "is " .. message, type(value) == "string" and value or type(value)
+  return "is " .. message, brief(value)
 end
 
 
@@ -218,6 +268,7 @@ end
 local function check_value(what, key, option, value)
   local check = checks[option.type]
   local wrong, got = nil, nil
+  if option.maybe and value == false then return end
   if check then wrong, got = check(option, value) end
   if not wrong then return end
   if option.type == "choice" then blame(("%s: %s: %s"):format(what, key, got)) end
@@ -271,10 +322,6 @@ function M.check(what, opts, defaults)
   end
   return full
 end
-
-
----@return boolean
-M.is_tensor = require("lunette.base.types").is_tensor
 
 
 ---Checks that `value` is a whole number of at least `least`.

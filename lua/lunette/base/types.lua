@@ -1,4 +1,4 @@
----What a value is, of those that C made.
+---What a value is.
 local blame = require "lunette.base.blame"
 
 local M = {}
@@ -12,6 +12,14 @@ end
 ---@param value any
 ---@return boolean
 function M.is_tensor(value) return is_class(value, "lunette.tensor") end
+
+
+---Is it a whole number from 1 on? A text of one is none; math.tointeger takes it.
+---@param value any
+---@return boolean
+function M.is_count(value)
+  return type(value) == "number" and math.tointeger(value) ~= nil and value >= 1
+end
 
 
 ---An image of the engine's own (8-bit, for drawing); pictures of users are tensors.

@@ -61,7 +61,12 @@ end
 function M.of(what, net, x)
   if type(what) == "function" then what = what(x) end
   if is_tensor(what) then return of_tensor(what, x) end
-  if type(what) == "number" then return core.full(what, x:shape()) end
+  if type(what) == "number" then
+    if what ~= what or math.abs(what) > 3e38 then
+      blame("baseline: a number is finite, got " .. tostring(what))
+    end
+    return core.full(what, x:shape())
+  end
   if type(what) == "string" then return of_name(what, net, x) end
   blame("baseline: expected a name, a number, a tensor or a function, got "
         .. type(what))
@@ -82,8 +87,8 @@ local fixed = { zero = true, noise = true, black = true }
 function M.of_one(what, net, shape)
   if type(what) == "function" or type(what) == "string" and named[what]
      and not fixed[what] then
-    error(("baseline '%s' depends on the picture, which is not known here"):format(
-          type(what) == "string" and what or "function"), 0)
+    blame(("baseline '%s' depends on the picture, which is not known here"):format(
+          type(what) == "string" and what or "function"))
   end
   return M.of(what, net, core.zeros(1, table.unpack(shape)))
 end

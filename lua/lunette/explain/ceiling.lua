@@ -22,10 +22,12 @@ local units = { K = 1 << 10, M = 1 << 20, G = 1 << 30, T = 1 << 40 }
 ---@param what string|number|false
 ---@return integer? bytes
 function M.bytes(what)
-  if type(what) == "number" then return what >= 1 and math.floor(what) or nil end
-  local number, unit = tostring(what):match "^%s*([%d.]+)%s*([KMGT]?)i?B?%s*$"
-  number = tonumber(number)
-  return number and number > 0 and math.floor(number * (units[unit] or 1)) or nil
+  local number, unit = what, nil
+  if type(what) ~= "number" then
+    number, unit = tostring(what):match "^%s*([%d.]+)%s*([KMGT]?)i?B?%s*$"
+  end
+  local bytes = (tonumber(number) or 0) * (units[unit] or 1)
+  return bytes >= 1 and bytes < 2 ^ 62 and math.floor(bytes) or nil
 end
 
 

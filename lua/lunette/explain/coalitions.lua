@@ -1,10 +1,10 @@
 ---Values of coalitions of segments: which segments stay, the others taking the
 ---baseline's values. Rows are lists of 0 and 1.
+local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local fit = require "lunette.explain.least_squares"
 local masks = require "lunette.explain.masks"
-local options = require "lunette.base.options"
-local opt = options.opt
+local opt = require("lunette.base.options").opt
 local perturb = require "lunette.explain.perturb"
 local segments = require "lunette.explain.segments"
 
@@ -28,9 +28,7 @@ end
 
 
 ---Coalitions of the caller's own instead of drawn ones.
-M.given = opt.any(false, "(S,M) of 0 and 1: of your own", function(v)
-  return v and not options.is_tensor(v) and "a tensor" or nil
-end)
+M.given = opt.tensor("(S,M)", "0 and 1, of your own")
 
 
 ---The labels that a call's option means.
@@ -49,6 +47,11 @@ end
 ---@param use? function         as perturb.each has it
 ---@return lunette.Tensor values   (N,R)
 function M.values(run, o, labels, rows, name, use)
+  local count = segments.count(labels)
+  if rows:dim(2) ~= count then
+    blame(("%s: coalitions are of %d segments, there are %d"):format(name, rows:dim(2),
+          count))
+  end
   local spec = { masks = masks.coalitions(labels, rows), score = o.score,
     modifiers = o.modifiers, baseline = o.baseline, batch = o.batch, name = name,
     progress = o.progress }

@@ -7,6 +7,7 @@ local image = require "lunette.picture.image"
 local options = require "lunette.base.options"
 local relevance = require "lunette.explain.relevance"
 local scores = require "lunette.score"
+local types = require "lunette.base.types"
 
 local M = {}
 
@@ -89,7 +90,7 @@ function M.maps(run, opts)
   local o = options.check("concepts.maps", opts, given)
   local r, list = at_layer(run, o), {}
   for i, k in ipairs(o.channels or {}) do
-    if not math.tointeger(k) or k < 1 or k > r:dim(2) then
+    if not types.is_count(k) or k > r:dim(2) then
       blame(("concepts: layer '%s' has channels 1 .. %d, not %s"):format(o.layer,
             r:dim(2), tostring(k)))
     end

@@ -281,6 +281,7 @@ end
 ---@return lunette.Tensor map, table facts
 function M.explain(run, o, wrt)
   local list = type(o.baseline) == "table" and o.baseline or { o.baseline }
+  if #list == 0 then blame("baseline: the list is empty") end
   local map, delta = nil, {}
   for b, what in ipairs(list) do
     local base = baselines.of(what, run.net, run.images)

@@ -1,5 +1,6 @@
 ---Gradients averaged over random points between pictures and baselines, times their
 ---difference: expected gradients and GradientSHAP.
+local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local baselines = require "lunette.explain.baselines"
 local options = require "lunette.base.options"
@@ -9,19 +10,14 @@ local sampling = require "lunette.explain.sampling"
 local M = {}
 
 
-local function tensor_or_nothing(v)
-  return v and not options.is_tensor(v) and "a tensor" or nil
-end
-
 ---Options of both.
 M.options = {
   "score", "modifiers", "progress", "seed", "batch",
   samples = opt.count(25, "random points"),
   baselines = opt.any({ "zero", "mean", "blur" }, "a list of baselines, or a tensor "
     .. "(B,C,H,W), of which each point takes one"),
-  alphas = opt.any(false, "(samples): places of your own, from 0 to 1",
-                   tensor_or_nothing),
-  index = opt.any(false, "(samples): baselines of your own, from 0", tensor_or_nothing),
+  alphas = opt.tensor("(samples)", "places of your own, from 0 to 1"),
+  index = opt.tensor("(samples)", "baselines of your own, from 0"),
 }
 
 
@@ -39,6 +35,7 @@ local function all_of(what, run)
   end
   local list = {}
   for b, one in ipairs(what) do list[b] = baselines.of(one, run.net, run.images) end
+  if #list == 0 then blame("baselines: the list is empty") end
   return list
 end
 
@@ -57,6 +54,9 @@ local function points(run, o)
       local noise = o.draws and o.draws[s]
         or sampling.noise(o.seed + 1, s, shape)
       noisy = noise * o.sigma + noisy
+    end
+    if not list[b + 1] then
+      blame(("index: baseline %d of %d, which count from 0"):format(b, #list))
     end
     return list[b + 1][i], o.alphas and o.alphas[s] or u[2], noisy
   end

@@ -24,6 +24,19 @@ function M.options(own)
 end
 
 
+---Raises where there would be more cells than pixels.
+---@param run lunette.Run
+---@param o table        with `cells`
+---@param name string
+function M.check(run, o, name)
+  local side = math.min(run.images:dim(3), run.images:dim(4))
+  if o.cells > side then
+    blame(("%s: %d cells a side are more than the picture's %d pixels"):format(name,
+          o.cells, side))
+  end
+end
+
+
 ---@param run lunette.Run
 ---@param o table
 ---@param rows lunette.Tensor   (R, cells * cells), 0 .. 1: how much of a cell stays
@@ -33,10 +46,6 @@ end
 ---@return table facts
 function M.explain(run, o, rows, name, of)
   local n, h, w = run:count(), run.images:dim(3), run.images:dim(4)
-  if o.cells > math.min(h, w) then
-    blame(("%s: %d cells a side are more than the picture's %d pixels"):format(name,
-          o.cells, math.min(h, w)))
-  end
   local scores = perturb.values(run, { masks = masks.cells(rows, o.cells, h, w),
     score = o.score, modifiers = o.modifiers, baseline = o.baseline, batch = o.batch,
     name = name, progress = o.progress })

@@ -3,7 +3,8 @@
 ---  local inner = require "lunette.explain.inner" (function()
 ---    return require "lunette.methods"
 ---  end)
-local opt = require("lunette.base.options").opt
+local options = require "lunette.base.options"
+local opt = options.opt
 
 ---@class lunette.Inner
 ---@field option lunette.Option   which method
@@ -35,7 +36,9 @@ return function(methods)
     end),
     map = function(run, o, score)
       local row = methods()[o.of]
-      local map = row(run, options_of(row, o, score))
+      local opts = options_of(row, o, score)
+      options.check("with: " .. row.name, opts, row.options, 0)
+      local map = row(run, opts)
       o.changed = o.changed or map.story.changed_nodes or {}
       return map
     end,

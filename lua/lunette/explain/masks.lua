@@ -3,6 +3,7 @@
 ---are, `masks.get(first, k)` makes k of them.
 local blame = require "lunette.base.blame"
 local core = require "lunette.core"
+local is_tensor = require("lunette.base.types").is_tensor
 
 local M = {}
 
@@ -23,6 +24,16 @@ function M.tensor(t)
   return { count = s[1], get = function(first, k)
     return t:narrow { dim = 1, start = first, length = k }
   end }
+end
+
+
+---What an option of masks is, where a value is none: false, masks of this module, or a
+---tensor; nil for these.
+---@return string?
+function M.refuse(what)
+  if not what or type(what) == "table" and what.get then return nil end
+  if is_tensor(what) and what:dim() == 3 then return nil end
+  return "false, masks or a tensor (M,H,W)"
 end
 
 
@@ -167,6 +178,10 @@ end
 ---@return lunette.Masks
 function M.random(o)
   local H, W, n = o.height, o.width, o.cells
+  if n > math.min(H, W) then
+    blame(("masks: %d cells a side are more than the picture's %d pixels"):format(n,
+          math.min(H, W)))
+  end
   local c, d = -(-H // n), -(-W // n)
   local bh, bw = -(-(H + c) // n), -(-(W + d) // n)
   local function grid_of(m)

@@ -13,6 +13,7 @@
 local apply = require "lunette.modifiers.apply"
 local blame = require "lunette.base.blame"
 local forward = require "lunette.net.forward"
+local given = require "lunette.explain.given"
 local named = require "lunette.modifiers.named"
 local options = require "lunette.base.options"
 local scores = require "lunette.score"
@@ -78,7 +79,9 @@ M.families = { "gradient", "path", "cam", "attention", "perturbation", "layer",
 ---Options that many methods have, by name.
 M.shared = {
   score = opt.score("predicted", "class id or name, predicted, or a score"),
-  modifiers = opt.any({}, "backward rules and linear: names or modifiers"),
+  modifiers = opt.any({}, "backward rules and linear: names or modifiers", function(v)
+    return v == false and "a list of names or modifiers" or nil
+  end),
   normalize = opt.flag(true, "min-max per image"),
   progress = opt.quiet(opt.any(true, "false: no bar; or a function(done, total)")),
   batch = opt.quiet(opt.count(8, "copies at a time")),
@@ -328,6 +331,7 @@ function Method.__call(row, subject, x, opts, ...)
   if type(subject) == "table" and subject.traced then return row:trace(subject, x) end
   local run, o, made = prepare(row, subject, x, opts)
   local _ <close> = made and run or nil
+  given.check(row, run, o)
   o.scores = several.scores(row, run, o)
   local at_work <close> = work.open(run, row, o)
   local _ = at_work

@@ -2,16 +2,16 @@
 ---a grid, SLIC superpixels, or labels of one's own (organs).
 local blame = require "lunette.base.blame"
 local core = require "lunette.core"
-local is_tensor = require("lunette.base.options").is_tensor
 local masks = require "lunette.explain.masks"
 local opt = require("lunette.base.options").opt
+local types = require "lunette.base.types"
 
 local M = {}
 
 ---The option of methods over segments.
 M.option = opt.any(7, 'n: a grid of n x n; "slic:50": about 50 superpixels; or a '
   .. "tensor (H,W) of labels", function(v)
-  local ok = is_tensor(v) or math.tointeger(v) and v >= 1
+  local ok = types.is_tensor(v) or types.is_count(v)
     or type(v) == "string" and (v == "slic" or v:find "^slic:[1-9]%d*$")
   return not ok and 'a whole number from 1, "slic:COUNT", or a tensor (H,W) of labels'
     or nil
@@ -44,7 +44,7 @@ end
 function M.of(what, run)
   local h, w = run.images:dim(3), run.images:dim(4)
   if type(what) == "string" then return slic(what, run) end
-  if not is_tensor(what) then return grid(math.tointeger(what), h, w) end
+  if not types.is_tensor(what) then return grid(math.tointeger(what), h, w) end
   local s = what:shape()
   if #s == 2 and s[1] == h and s[2] == w then return what end
   blame(("segments: labels are (%s), the picture is (%d,%d)"):format(

@@ -69,6 +69,10 @@ end
 ---@param sigma integer  pixels: how smooth
 ---@return lunette.SmoothMasks
 function M.new(h, w, step, sigma)
+  if step > math.max(h, w) or sigma > math.max(h, w) then
+    blame(("step and sigma are pixels of a picture of %d x %d, not %d and %d"):format(h,
+          w, step, sigma))
+  end
   local pad, radius = 1 + -(-2 * sigma // step), 1 + -(-sigma // step)
   local high, wide = sizes(h, step, pad, radius), sizes(w, step, pad, radius)
   if high.out < h + sigma or wide.out < w + sigma then

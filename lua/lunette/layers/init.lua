@@ -11,6 +11,7 @@ local brief = require("lunette.base.text").brief
 local core = require "lunette.core"
 local kinds = require "lunette.layers.kinds"
 local suggest = require "lunette.base.suggest"
+local types = require "lunette.base.types"
 
 local M = { kinds = kinds.kinds }
 local fail = kinds.fail
@@ -93,7 +94,7 @@ local function check_operand(layer, entry)
     fail(layer, "a parameter among its inputs is { param = name, shape = {...} }")
   end
   local shape, ok = entry.shape, type(entry.shape) == "table"
-  for _, d in ipairs(ok and shape or {}) do ok = ok and math.tointeger(d) and d > 0 end
+  for _, d in ipairs(ok and shape or {}) do ok = ok and types.is_count(d) end
   if not ok or #shape == 0 or #shape > 6 then
     fail(layer, "its parameter '%s' needs `shape = {...}`", entry.param)
   end

@@ -5,6 +5,7 @@
 ---table of operators.
 local brief = require("lunette.base.text").brief
 local core = require "lunette.core"
+local types = require "lunette.base.types"
 
 local M = {}
 
@@ -43,7 +44,7 @@ local function whole(layer, key, pairs_too)
   local value = layer[key]
   local list = pairs_too and type(value) == "table" and value or { value }
   for _, v in ipairs(list) do
-    if not math.tointeger(v) or v < 1 then
+    if not types.is_count(v) then
       M.fail(layer, "%s is a whole number from 1 on, got %s", key, brief(v))
     end
   end
@@ -61,7 +62,7 @@ local function conv_params(layer, shape)
   local c, groups = shape[1], layer.groups or 1
   whole(layer, "filters")
   whole(layer, "kernel", true)
-  if not math.tointeger(groups) or groups < 1 then
+  if not types.is_count(groups) then
     M.fail(layer, "groups is a whole number from 1 on, got %s", brief(groups))
   end
   if c % groups ~= 0 or layer.filters % groups ~= 0 then

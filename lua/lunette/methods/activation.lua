@@ -26,7 +26,7 @@ return method {
   paper = "captum, LayerActivation",
   options = {
     layer = opt.layer("last", "whose activated output"),
-    channel = opt.any(false, "one channel (from 1); default: all"),
+    channel = opt.maybe(opt.count(1, "one channel (from 1); default: all")),
   },
   explain = function(run, o)
     local value, message = run:activation(o.layer.name)

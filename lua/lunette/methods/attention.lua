@@ -2,6 +2,7 @@ local blame = require "lunette.base.blame"
 local method = require("lunette.explain.method").new
 local opt = require("lunette.base.options").opt
 local tokens = require "lunette.explain.tokens"
+local types = require "lunette.base.types"
 
 
 ---The attention that an option names: by its number, by the layer's name, or the last.
@@ -21,8 +22,7 @@ end
 local function row_of(token, grid)
   if token == "class" then return 1 end
   local y, x = table.unpack(type(token) == "table" and token or {})
-  if math.tointeger(y) and math.tointeger(x) and y >= 1 and x >= 1 and y <= grid.h
-     and x <= grid.w then
+  if types.is_count(y) and types.is_count(x) and y <= grid.h and x <= grid.w then
     return grid.skip + (y - 1) * grid.w + x
   end
   blame(("attention: token is \"class\" or {row, column} of %d x %d patches"):format(

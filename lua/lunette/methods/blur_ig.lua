@@ -31,7 +31,7 @@ return method {
   options = {
     "score", "modifiers", "progress", "batch",
     steps = opt.count(100, "blurs on the path"),
-    max_sigma = opt.number(50, "the strongest, in pixels", 0),
+    max_sigma = opt.number(50, "the strongest, in pixels", 0, 1000),
     sqrt = opt.flag(false, "sigma grows as a root"),
   },
   keeps = sampling.keeps,

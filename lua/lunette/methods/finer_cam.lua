@@ -2,6 +2,15 @@ local blame = require "lunette.base.blame"
 local cam = require("lunette.explain.cam").new
 local opt = require("lunette.base.options").opt
 local scores = require "lunette.score"
+local types = require "lunette.base.types"
+
+
+local function is_list_of_ranks(v)
+  for _, rank in ipairs(type(v) == "table" and v or { false }) do
+    if rank ~= 0 and not types.is_count(rank) then return "a list of ranks" end
+  end
+  return nil
+end
 
 
 ---The classes at those ranks of |z - z_c|, nearest first; rank 0 is c itself.
@@ -24,6 +33,9 @@ local function finer(score, ranks, alpha)
     local mask = core.zeros(n, k)
     for i = 1, n do
       local class = inner.classes[#inner.classes == 1 and 1 or i]
+      if class < 0 or class >= k then
+        blame(("finer_cam: class %d is outside 0 .. %d"):format(class, k - 1))
+      end
       for _, c in ipairs(nearest(z[i], class, ranks)) do mask:set(i, c, 1) end
     end
     local p = output:softmax(2) * mask
@@ -49,7 +61,7 @@ return cam {
   options = {
     alpha = opt.number(1, "how much of the neighbours is taken away"),
     ranks = opt.any({ 1, 2, 3 }, "which neighbours, by nearness of their scores",
-      function(v) return type(v) ~= "table" and "a list of ranks" or nil end),
+      is_list_of_ranks),
   },
   score = function(run, o)
     local score = scores.resolve(o.score, run)

@@ -57,6 +57,7 @@ return method {
   },
   keeps = sampling.keeps,
   explain = function(run, o)
+    grids.check(run, o, "hsic")
     local rows = core.uniform(o.seed, 1, o.designs, o.cells * o.cells):lt(0.5)
     return grids.explain(run, o, rows, "hsic", function(values)
       return dependence(rows, values)

@@ -129,9 +129,9 @@ return method {
     l1 = opt.number(1e-4, "what each blurred cell costs", 0),
     tv = opt.number(0.01, "what the mask's edges cost", 0),
     beta = opt.number(3, "the edges' power", 1),
-    cell = opt.count(0, "pixels a side of a mask's cell; 0: 8 of 224", 0),
-    sigma = opt.number(0.625, "of the blur of the enlarged mask, in cells", 0),
-    jitter = opt.count(4, "pixels by which the picture moves, less one", 1),
+    cell = opt.count(0, "pixels a side of a mask's cell; 0: 8 of 224", 0, 1024),
+    sigma = opt.number(0.625, "of the blur of the enlarged mask, in cells", 0, 16),
+    jitter = opt.count(4, "pixels by which the picture moves, less one", 1, 4096),
     start = opt.choice("disk", { "disk", "ones" }, "where it begins: outside the "
       .. "smallest disk that hides the class, or nothing blurred"),
   },

@@ -6,12 +6,13 @@ local method = require("lunette.explain.method").new
 local opt = require("lunette.base.options").opt
 local sampling = require "lunette.explain.sampling"
 local scores = require "lunette.score"
+local types = require "lunette.base.types"
 
 
 local function check_unit(v)
   local list = type(v) == "table" and v or { v }
   for _, n in ipairs(list) do
-    if not math.tointeger(n) or n < 1 then return "whole numbers from 1" end
+    if not types.is_count(n) then return "whole numbers from 1" end
   end
   return #list ~= 1 and #list ~= 3 and "a channel from 1, or {channel, y, x}" or nil
 end

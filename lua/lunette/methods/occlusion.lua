@@ -4,12 +4,13 @@ local method = require("lunette.explain.method").new
 local opt = require("lunette.base.options").opt
 local perturb = require "lunette.explain.perturb"
 local sampling = require "lunette.explain.sampling"
+local types = require "lunette.base.types"
 
 
 local function whole_or_pair(v)
   local list = type(v) == "table" and v or { v }
   for _, n in ipairs(list) do
-    if not math.tointeger(n) or n < 1 then return "a whole number from 1, or {h, w}" end
+    if not types.is_count(n) then return "a whole number from 1, or {h, w}" end
   end
   return (#list < 1 or #list > 2) and "one number or {h, w}" or nil
 end

@@ -1,7 +1,7 @@
+local blame = require "lunette.base.blame"
 local cam = require("lunette.explain.cam").new
 local core = require "lunette.core"
-local options = require "lunette.base.options"
-local opt = options.opt
+local opt = require("lunette.base.options").opt
 
 ---Random CAM: channel weights drawn from -1 .. 1. A control: a method that looks no
 ---better than this explains nothing.
@@ -13,14 +13,16 @@ local opt = options.opt
 return cam {
   name = "random_cam", paper = "pytorch-grad-cam, RandomCAM: a control", options = {
     seed = opt.count(0, "of the weights", math.mininteger),
-    weights = opt.any(false, "(K) or (N,K): weights of your own", function(w)
-      return w and not options.is_tensor(w) and "a tensor" or nil
-    end),
+    weights = opt.tensor("(K) or (N,K)", "weights of your own"),
   },
   weights = function(A, _, _, o)
     local k = A:dim(2)
     -- the same for all images: none depends on its place among others
     local w = o.weights or core.uniform(o.seed, 0, 1, k) * 2 - 1
+    if w:dim(w:dim()) ~= k then
+      blame(("random_cam: weights are of %d channels, the layer has %d"):format(
+            w:dim(w:dim()), k))
+    end
     return w:view(w:size() // k, k, 1, 1)
   end,
 }

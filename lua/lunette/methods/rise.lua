@@ -35,7 +35,7 @@ return method {
     cells = opt.count(7, "cells of a mask's grid, a side", 2),
     keep = opt.number(0.5, "probability that a cell stays", 0, 1),
     over = opt.choice("keep", { "keep", "count", "mean", "masks" }, "divided by"),
-    masks = opt.any(false, "(M,H,W): of your own"),
+    masks = opt.any(false, "(M,H,W): of your own", masking.refuse),
     batch = opt.quiet(opt.count(16, "masked pictures at a time")),
   },
   flags = { count = "masks-count" },

@@ -1,8 +1,8 @@
+local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local coalitions = require "lunette.explain.coalitions"
 local method = require("lunette.explain.method").new
-local options = require "lunette.base.options"
-local opt = options.opt
+local opt = require("lunette.base.options").opt
 local sampling = require "lunette.explain.sampling"
 local segments = require "lunette.explain.segments"
 
@@ -45,12 +45,26 @@ local function exact(value, m)
 end
 
 
+---An order of the caller's, from 1; raises where it does not name every segment once.
+local function given_order(row, m)
+  local order, there = (row + 1):totable(), {}
+  for _, k in ipairs(order) do there[k] = true end
+  for k = 1, m do
+    if not there[k] or #order ~= m then
+      blame(("shapley: each row of permutations is an order of the %d segments, 0 to %d"
+        ):format(m, m - 1))
+    end
+  end
+  return order
+end
+
+
 ---Orders of the segments, from 1: given (from 0), or drawn.
 local function orders(o, m)
   local list = {}
   if o.permutations then
     for p = 1, o.permutations:dim(1) do
-      list[p] = (o.permutations[p] + 1):totable()
+      list[p] = given_order(o.permutations[p], m)
     end
     return list
   end
@@ -104,9 +118,7 @@ return method {
     "seed",
     exact = opt.count(8, "all coalitions up to that many segments", 0, 20),
     samples = opt.count(25, "orders"),
-    permutations = opt.any(false, "(P,M): orders of your own, from 0", function(v)
-      return v and not options.is_tensor(v) and "a tensor" or nil
-    end),
+    permutations = opt.tensor("(P,M)", "orders of your own, from 0"),
   },
   keeps = sampling.keeps,
   explain = function(run, o)

@@ -2,8 +2,7 @@ local inner = require "lunette.explain.inner" (function()
   return require "lunette.methods"
 end)
 local method = require("lunette.explain.method").new
-local options = require "lunette.base.options"
-local opt = options.opt
+local opt = require("lunette.base.options").opt
 local sampling = require "lunette.explain.sampling"
 
 
@@ -31,11 +30,6 @@ local function maker(run, o)
 end
 
 
-local function check_draws(v)
-  return v and not options.is_tensor(v) and "a tensor (samples,C,H,W)" or nil
-end
-
-
 ---SmoothGrad and its kin (Smilkov et al. 2017; Adebayo et al. 2018): any method over
 ---noisy copies of the picture: the mean of its maps, the mean of their squares, or
 ---their variance (VarGrad). `of` names the method, `with` its options.
@@ -56,8 +50,8 @@ return method {
     how = opt.choice("mean", { "mean", "mean_square", "variance" }, "what is kept"),
     samples = opt.count(25, "noisy copies"),
     noise = opt.number(0.15, "sigma as a share of each image's range", 0),
-    sigma = opt.any(false, "sigma itself"),
-    draws = opt.any(false, "(samples,C,H,W): normal noise of your own", check_draws),
+    sigma = opt.maybe(opt.number(0, "sigma itself", 0)),
+    draws = opt.tensor("(samples,C,H,W)", "normal noise of your own"),
     last_clean = opt.flag(false, "the last copy is the picture itself"),
   },
   keeps = sampling.keeps,

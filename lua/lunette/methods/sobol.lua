@@ -53,6 +53,7 @@ return method {
   },
   keeps = sampling.keeps,
   explain = function(run, o)
+    grids.check(run, o, "sobol")
     local d = o.cells * o.cells
     local rows = designs(o.designs, d, o.seed)
     return grids.explain(run, o, rows, "sobol", function(values)

@@ -1,8 +1,7 @@
 local core = require "lunette.core"
 local integrated = require "lunette.methods.integrated_gradients"
 local method = require("lunette.explain.method").new
-local options = require "lunette.base.options"
-local opt = options.opt
+local opt = require("lunette.base.options").opt
 local progress = require "lunette.base.progress"
 local sampling = require "lunette.explain.sampling"
 local superpixels = require "lunette.explain.superpixels"
@@ -200,11 +199,6 @@ local function labels_of(run, o, i)
 end
 
 
-local function check_tensor(v)
-  return v and not options.is_tensor(v) and "a tensor" or nil
-end
-
-
 ---XRAI (Kapishnikov et al. 2019): regions instead of pixels: segments of the picture at
 ---six scales (Felzenszwalb's graph) are taken one by one, that with the highest mean
 ---attribution over its new pixels first, and every pixel gets that mean. The
@@ -234,9 +228,8 @@ return method {
                       "where they lie"),
     min_diff = opt.count(50, "new pixels that a segment must bring", 0),
     dilate = opt.count(5, "pixels by which segments grow", 0),
-    labels = opt.any(false, "(S,H,W) or (N,S,H,W): segments of your own", check_tensor),
-    base = opt.any(false, "(N,H,W) or (N,C,H,W): an attribution of your own",
-                   check_tensor),
+    labels = opt.tensor("(H,W), (S,H,W) or (N,S,H,W)", "segments of your own"),
+    base = opt.tensor("(N,H,W) or (N,C,H,W)", "an attribution of your own"),
     rank = opt.flag(false, "the segments' ranks, from 1, not their means"),
   },
   keeps = sampling.keeps,

@@ -2,6 +2,7 @@
 ---the metadata of a weights file (`lunette_graph`). What a file says is checked and
 ---bounded here; what its layers mean is the business of lu.net.
 local json = require "lunette.base.json"
+local types = require "lunette.base.types"
 
 local M = {}
 
@@ -24,7 +25,7 @@ end
 local function is_list(v, most, check)
   if type(v) ~= "table" or #v > most then return false end
   for i, one in pairs(v) do
-    if not math.tointeger(i) or i < 1 or i > #v or not check(one) then return false end
+    if not types.is_count(i) or i > #v or not check(one) then return false end
   end
   return true
 end
@@ -110,10 +111,8 @@ end
 
 
 local function read_input(input)
-  local ok, size = is_list(input, 5, math.tointeger), 1
-  for _, d in ipairs(ok and input or {}) do
-    ok, size = ok and d > 0, size * d
-  end
+  local ok, size = is_list(input, 5, types.is_count), 1
+  for _, d in ipairs(ok and input or {}) do size = size * d end
   if not ok or #input == 0 or size > MOST_INPUT then return nil end
   return copy(input)
 end

@@ -47,7 +47,7 @@ end
 local function check_size(input)
   local ok = type(input) == "table" and #input >= 1 and #input <= 5
   for _, d in ipairs(ok and input or {}) do
-    ok = ok and math.tointeger(d) and d > 0
+    ok = ok and types.is_count(d)
   end
   if not ok then
     blame("a network needs `input = {C,H,W}`, or {values}: 1 to 5 whole numbers")

@@ -80,7 +80,39 @@ function M.trim(keep)
 end
 
 
----A copy in our format of a file of any other that can be imported.
+-- a copy -----------------------------------------------------------------------------
+
+
+---A name for a copy that is wanted once, below $TMPDIR or /tmp.
+local function passing_name()
+  local name, folder = os.tmpname(), os.getenv "TMPDIR"
+  os.remove(name)
+  local there = folder and folder:find "^/" and lfs.attributes(folder, "mode")
+  return there == "directory" and folder .. "/" .. name:match "[^/]+$" or name
+end
+
+
+---Imports for this time only, after a line that says so and why.
+local function import_once(path, opts, why)
+  text.complain(("importing %s for this time only: %s"):format(path, why))
+  opts.out = passing_name()
+  local out, report = require "lunette.weights.import"(path, opts)
+  if not out then return nil, report end
+  return out, nil, true
+end
+
+
+---Why there is no cache to import into.
+local function without_cache(side)
+  if side then return "a side is asked for" end
+  local folder = M.folder()
+  return folder and ("the cache %s cannot be made"):format(folder)
+    or "there is no cache, as HOME names no folder (see XDG_CACHE_HOME)"
+end
+
+
+---A copy in our format of a file of any other that can be imported. Without a cache, or
+---where that cannot be written, it is made for this time only.
 ---@param path string
 ---@param side? integer|integer[]   where the file leaves the size open; such a copy is
 ---  for this time only
@@ -93,23 +125,24 @@ function M.copy_of(path, side)
   end
   local sums, message = import.program.digests(path, { "sha256" })
   if not sums then return nil, ("%s: %s"):format(path, message) end
-  local copy, once = place(path, sums.sha256, side), false
+  local copy = place(path, sums.sha256, side)
   if copy and files.exists(copy) then return copy end
-  local found
+  local found, out, report
   found, message = import.list(path)
   if not found then return nil, ("%s: %s"):format(path, message) end
-  if copy and not files.mkdir((files.split(copy))) then copy = nil end
-  if copy then
-    text.complain(("importing %s into the cache (%s)"):format(path, copy))
-  else
-    copy, once = os.tmpname(), true
-    os.remove(copy)
+  local opts = { out = copy, force = true, side = side, resized = true }
+  if not copy or not files.mkdir((files.split(copy))) then
+    return import_once(path, opts, without_cache(side))
   end
-  local out, report = import(path, { out = copy, force = true, side = side,
-                                      resized = true })
-  if not out then return nil, report end
-  if not once then M.trim(out) end
-  return out, nil, once or report.outside
+  text.complain(("importing %s into the cache (%s)"):format(path, copy))
+  out, report = import(path, opts)
+  if out then
+    M.trim(out)
+    return out, nil, report.outside
+  end
+  local at = report:find(copy .. " cannot be written", 1, true)
+  if not at then return nil, report end
+  return import_once(path, opts, report:sub(at))
 end
 
 return M

@@ -3,6 +3,7 @@
 local blame = require "lunette.base.blame"
 local layers = require "lunette.layers"
 local nets = require "lunette.net"
+local types = require "lunette.base.types"
 
 local M = {}
 
@@ -17,7 +18,7 @@ local fixed = { index_select = true, narrow = true, gather = true, interpolate =
 local function is_size(size)
   local ok = type(size) == "table" and #size == 3
   for _, d in ipairs(ok and size or {}) do
-    ok = ok and math.tointeger(d) and d >= 1 and d <= 2 ^ 14
+    ok = ok and types.is_count(d) and d <= 2 ^ 14
   end
   return ok
 end

@@ -122,7 +122,10 @@ function M.write(job, params, meta)
   local head, bytes = header(order, meta, dtype, width)
   local lines, problem = program.run({ "write", job.file, job.out, job.outside },
                                      plan(order, head, dtype))
-  if not lines then return nil, problem end
+  if not lines then
+    return nil, (problem:gsub("^write: ", job.out:gsub("%%", "%%%%")
+      .. " cannot be written: "))
+  end
   return 8 + #head + bytes
 end
 
