@@ -175,6 +175,11 @@ describe("modifiers that change nothing", function()
   end)
 
   it("belong to forward or to backward", function()
+    local apply = require "lunette.modifiers.apply"
+    local named = require "lunette.modifiers.named"
+    local back = apply.backward(named.list { "linear", "guided", "rectified:leak=0.1" })
+    assert.same({ "guided", "rectified(leak=0.1)" }, { back[1].name, back[2].name })
+    assert.equal(2, #back)
     local net = t.net()
     assert.matches("'guided' is about backward",
                    t.message(net.run, net, t.input(net), { modifiers = { "guided" } }))
