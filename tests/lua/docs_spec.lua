@@ -170,12 +170,17 @@ describe("examples of the doc comments", function()
 
   local folder, remove = terminal.folder()
   teardown(remove)
-  local count, output = 0, nil
+  local count, code, output = 0, nil, nil
 
   ---Runs all examples in one process, when the first is asked for.
+  local function run_all()
+    if code then return end
+    code, output = terminal.shell(("env -u LUNETTE_GRAPHICS %s "
+      .. "tests/lua/examples.lua %s %d 2>&1"):format(terminal.program, folder, count))
+  end
+
   local function said(i)
-    output = output or select(2, terminal.shell(("env -u LUNETTE_GRAPHICS %s "
-      .. "tests/lua/examples.lua %s %d 2>&1"):format(terminal.program, folder, count)))
+    run_all()
     local f = io.open(("%s/%d.said"):format(folder, i), "r")
     if not f then return "the process ended before it: " .. output:sub(-2000) end
     local text = f:read "a"
@@ -198,5 +203,9 @@ describe("examples of the doc comments", function()
     end
   end
 
-  it("are there", function() assert.is_true(count >= 5 and docs.all() ~= nil) end)
+  it("are there, and leave nothing behind", function()
+    assert.is_true(count >= 5 and docs.all() ~= nil)
+    run_all()
+    assert.equal(0, code, output:sub(-2000)) -- under the sanitizer: no leak
+  end)
 end)
