@@ -7,12 +7,12 @@
 ---  local path, report = import("vgg16.h5", { out = "vgg16.safetensors" })
 ---
 ---Reading happens in a confined process; see docs/formats.md.
+local beside = require "lunette.weights.import.beside"
 local copies = require "lunette.weights.import.copies"
 local described = require "lunette.weights.import.described"
 local files = require "lunette.base.files"
 local foreign = require "lunette.weights.import.foreign"
 local given_of = require "lunette.weights.import.options"
-local graphs = require "lunette.net.graph"
 local json = require "lunette.base.json"
 local labels_of = require "lunette.weights.import.labels"
 local last = require "lunette.weights.import.last"
@@ -206,77 +206,6 @@ local function identify(file, given)
 end
 
 
--- metadata -------------------------------------------------------------------------
-
-
-local origin_preprocessing = { keras = "caffe", torch = "torch", onnx = "torch" }
-
-
----torchvision's networks whose pretrained weights turn pictures into -1..1 themselves.
-local transforms_input = { googlenet = true, inception_v3 = true }
-
-
-local function text_of(value)
-  return type(value) == "table" and json.encode(value) or value
-end
-
-
----What pictures go through by the habit of those who use such names, which is said.
-local function habit(found)
-  local own = found.arch.preprocessing
-  local is_own = transforms_input[found.model] or found.model:find "_cifar$"
-  local usual = found.family == "torch" and is_own and own
-    or origin_preprocessing[found.family] or own
-  local title = type(usual) == "table" and (usual.mode or "its own") or usual
-  found.assumed[#found.assumed + 1] = ("preprocessing: %s, the habit of such files "
-    .. "(--preprocessing)"):format(title)
-  return usual
-end
-
-
----What pictures go through. What the user says comes first, then what the file itself,
----its description or its checksum tells.
-local function preprocessing(found, job, own)
-  local said = job.opts.preprocessing or own.preprocessing
-    or job.known and job.known.preprocessing or found.preprocessing
-  if not said and found.family == "ours" then said = found.arch.preprocessing end
-  return text_of(said or habit(found))
-end
-
-
----Names of the classes: the user's, the file's own, those of the architecture.
-local function labels(found, job, own)
-  local ours = found.options.top ~= false and found.arch.labels or nil
-  return text_of(job.opts.labels) or own.labels or text_of(ours)
-end
-
-
----What is written beside the tensors: strings only, as the format wants.
-local function metadata_of(found, job)
-  local says = found.family == "ours" or found.family == "onnx"
-  local own = says and found.meta or {}
-  local known = job.known or {}
-  local meta = {
-    lunette_model = found.model,
-    preprocessing = preprocessing(found, job, own),
-    labels = labels(found, job, own),
-    label_ids = text_of(job.opts.label_ids),
-    weights_name = job.opts.name or known.name,
-    licence = known.licence,
-    source = job.file:match "([^/]+)$",
-    source_sha256 = job.sums.sha256,
-    source_md5 = job.sums.md5,
-  }
-  if job.known then found.assumed = {} end
-  meta.assumed = #found.assumed > 0 and table.concat(found.assumed, "; ") or nil
-  if job.opts.labels then own.label_ids = nil end -- of other names
-  for key, value in pairs(own) do meta[key] = meta[key] or value end
-  meta.lunette_graph = graphs.encode(found.arch)
-  meta.lunette_turned = nil -- the graph says that
-  return meta
-end
-
-
 -- the way in -----------------------------------------------------------------------
 
 
@@ -348,7 +277,7 @@ function M.recognise(list, meta)
     conv10_padding = math.tointeger(tonumber(meta.conv10_padding)),
   })
   if not hit then return nil, message end
-  if hit.family ~= "ours" then hit.arch.preprocessing = habit(hit) end
+  if hit.family ~= "ours" then hit.arch.preprocessing = beside.habit(hit) end
   return hit
 end
 
@@ -358,7 +287,7 @@ local function write_out(job, found, given)
   local ok, message = finish(found, given)
   if not ok then return nil, message end
   write.lay_out(found.params, found.arch)
-  local meta = metadata_of(found, job)
+  local meta = beside.of(found, job)
   ok, message = metadata.read(meta) -- what is written can be loaded
   if not ok then return nil, message end
   local bytes
