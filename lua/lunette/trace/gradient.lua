@@ -51,7 +51,10 @@ function M.plain(t, dy, i)
     blame(("%s '%s': its way back is not known (lua/lunette/trace/back)"):format(t.op,
           title(t)))
   end
-  local dx, why = way(trace.node(t), dy, i)
+  local node = trace.node(t)
+  node.inputs = {}
+  for k, x in ipairs(t.inputs) do node.inputs[k] = trace.apart(x) end
+  local dx, why = way(node, dy, i)
   if why then
     blame(("%s '%s': the way back to its %s cannot be traced"):format(t.op, title(t),
           why))

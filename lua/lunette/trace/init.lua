@@ -28,6 +28,7 @@ M.BATCH = 999983
 ---@field live boolean         depends on the picture, or on how many there are
 ---@field label? string        the layer that it is the value of
 ---@field readers? integer      layers that read it
+---@field again? lunette.Traced   the same, see M.apart
 ---@field section? string      what it was made for, for names
 ---@field value? lunette.Tensor|number   of a constant
 ---@field name? string         of a leaf or a constant
@@ -199,6 +200,29 @@ end
 ---@return table node   { op =, inputs =, attrs =, output = }
 function M.node(t)
   return { op = t.op, inputs = t.inputs, attrs = t.attrs, output = t }
+end
+
+
+---The two parts of what is a sum in the end, or nil: a sum, tokens times weights.
+local function parts_of(x)
+  if x.op == "add" then return x.inputs[1], x.inputs[2] end
+  if x.op ~= "linear" or #x.dims < 3 or not x.inputs[3] then return nil end
+  return core.ops.linear(x.inputs[1], x.inputs[2], nil, x.attrs), x.inputs[3]
+end
+
+
+---A sum that one layer of the network reads, computed once more as a difference, to
+---the bit: runtimes compute the sum and that layer in one pass (gelu, layer norm) as long as
+---nothing else reads it. Other values are what they are.
+---@param x any
+---@return any
+function M.apart(x)
+  if not M.is(x) or not x.label or x.readers ~= 1 then return x end
+  if not x.again then
+    local a, b = parts_of(x)
+    x.again = a and core.ops.sub(M.apart(a), core.ops.neg(M.apart(b))) or x
+  end
+  return x.again
 end
 
 

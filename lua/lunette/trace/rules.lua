@@ -125,15 +125,16 @@ end
 function M.epsilon(n, dy, p, wanted)
   if n.op == "batch_norm" then return M.norm(n, dy, p, wanted) end
   if n.op == "layer_norm" then return M.of_layer_norm(n, dy, p) end
-  local x, w = n.inputs[1], n.inputs[2]
-  local z = forward(n, x, w, bias_of(n, p))
+  local x, w, b = n.inputs[1], n.inputs[2], bias_of(n, p)
+  local tokens = b and n.op == "linear" and x:dim() > 2 -- see trace.apart
+  local z = tokens and forward(n, x, w) - -b or forward(n, x, w, b)
   return { x * input_back(n, quotient(dy, z, p), w) }
 end
 
 
 ---r is held fixed: R_in = x r (g - mean g), g = R / stab(y) gamma.
 function M.of_layer_norm(n, dy, p)
-  local x = n.inputs[1]
+  local x = trace.apart(n.inputs[1])
   local dims, gamma = group_of(n)
   local function mean(t) return t:mean { dims = dims, keepdims = true } end
   local deviation = (mean((x - mean(x)):square()) + n.attrs.eps):sqrt()
@@ -270,8 +271,18 @@ local function summands(n)
 end
 
 
+---A sum of tokens, read apart from what is joined with it.
+local function tokens_apart(n)
+  local y = n.output
+  if n.op ~= "add" or not trace.is(y) or y:dim() ~= 3 then return n end
+  return { op = n.op, attrs = n.attrs, output = trace.apart(y),
+           inputs = { trace.apart(n.inputs[1]), trace.apart(n.inputs[2]) } }
+end
+
+
 ---By what was summed: x times the gradient for R / stab(z).
 function M.norm(n, dy, p, wanted)
+  n = tokens_apart(n)
   local list, inputs = plain(n, quotient(dy, n.output, p), wanted), summands(n)
   for _, i in ipairs(wanted) do list[i] = list[i] and inputs[i] * list[i] end
   return list
