@@ -203,17 +203,19 @@ function M.node(t)
 end
 
 
----The two parts of what is a sum in the end, or nil: a sum, tokens times weights.
+---The two parts of what is a sum of tokens in the end (a sum, tokens times weights), or
+---nil: it is none.
 local function parts_of(x)
+  if #x.dims ~= 3 then return nil end
   if x.op == "add" then return x.inputs[1], x.inputs[2] end
-  if x.op ~= "linear" or #x.dims < 3 or not x.inputs[3] then return nil end
+  if x.op ~= "linear" or not x.inputs[3] then return nil end
   return core.ops.linear(x.inputs[1], x.inputs[2], nil, x.attrs), x.inputs[3]
 end
 
 
----A sum that one layer of the network reads, computed once more as a difference, to
----the bit: runtimes compute the sum and that layer in one pass (gelu, layer norm) as long as
----nothing else reads it. Other values are what they are.
+---A sum of tokens that one layer of the network reads, computed once more as a
+---difference, to the bit: runtimes compute the sum and that layer in one pass (gelu,
+---layer norm) as long as nothing else reads it. Other values are what they are.
 ---@param x any
 ---@return any
 function M.apart(x)
