@@ -188,6 +188,22 @@ describe("a checkpoint", function()
     assert.equal(0, (counted(net, function() lu.rise(net, x, opts) end)))
   end)
 
+  it("that is damaged, though it says that it is this call's, is refused", function()
+    local json = require "lunette.base.json"
+    local file = assert(core.weights(opts.checkpoint))
+    local head = json.decode(file:meta().lunette_checkpoint)
+    file:release()
+    local value = core.ones(2)
+    for _, about in ipairs { 7, {}, { numbers = 3 }, { numbers = { ["1/1"] = 2 } },
+                             { numbers = { ["/"] = 2 } } } do
+      head.about = about
+      assert(core.write_weights(opts.checkpoint, { { "1/1/x", value } }, "f32",
+                                { lunette_checkpoint = json.encode(head) }))
+      assert.matches("no whole checkpoint: remove the file",
+                     t.message(lu.rise, net, x, opts))
+    end
+  end)
+
   it("that is damaged or cannot be written is an error", function()
     t.spit(opts.checkpoint, "no such thing")
     assert.matches("rise.safetensors", t.message(lu.rise, net, x, opts))

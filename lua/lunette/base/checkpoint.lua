@@ -44,6 +44,9 @@ local function open(path, identity)
     return nil, ("%s holds another checkpoint: %s; this one is %s; remove the file to "
       .. "begin anew"):format(path, tostring(other), identity)
   end
+  if type(head.about) ~= "table" then
+    return nil, path .. " is no whole checkpoint: remove the file to begin anew"
+  end
   return file, head.about
 end
 

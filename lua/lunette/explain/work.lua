@@ -112,6 +112,7 @@ local function flatten(value, name, tensors, numbers)
 end
 
 
+---Puts a value into tables within `root`; false where its name leads through a value.
 local function put(root, name, value)
   local at, last = root, nil
   for key in name:gmatch "[^/]+" do
@@ -119,10 +120,13 @@ local function put(root, name, value)
     if last then
       at[last] = at[last] or {}
       at = at[last]
+      if type(at) ~= "table" then return false end
     end
     last = key
   end
+  if last == nil or type(at[last]) == "table" then return false end
   at[last] = value
+  return true
 end
 
 
@@ -160,9 +164,13 @@ end
 local function take_up(work)
   local tensors, about = checkpoint.load(work.path, work.identity)
   if not tensors then blame(about) end
-  local root = {}
-  for name, value in pairs(about.numbers) do put(root, name, value) end
-  for name, value in pairs(tensors) do put(root, name, value) end
+  local root, whole = {}, type(about.numbers) == "table"
+  for _, values in ipairs(whole and { about.numbers, tensors } or {}) do
+    for name, value in pairs(values) do whole = whole and put(root, name, value) end
+  end
+  if not whole then
+    blame(work.path .. " is no whole checkpoint: remove the file to begin anew")
+  end
   work.found = root
 end
 
