@@ -163,3 +163,20 @@ describe("a text on a picture", function()
     assert(os.clock() - begun < 5, "took " .. os.clock() - begun .. " s")
   end)
 end)
+
+
+describe("what is no file", function()
+  it("is read up to a limit, and a folder not at all", function()
+    local files = require "lunette.base.files"
+    local text, message = files.read "/dev/zero"
+    assert.is_nil(text)
+    assert.matches("is no file, and gives more than 64 MB", message)
+    assert.equal("", files.read "/dev/null")
+    text, message = files.read "."
+    assert.is_nil(text)
+    assert.matches("Is a directory", message)
+    local labels, why = require "lunette.weights.import.labels".read "/dev/zero"
+    assert.is_nil(labels)
+    assert.matches("more than 64 MB", why)
+  end)
+end)

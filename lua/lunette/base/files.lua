@@ -4,6 +4,8 @@ local lfs = require "lfs"
 
 local M = {}
 
+local MOST_STREAM = 64 << 20
+
 
 ---The folder part of a path ("." when it has none) and the rest.
 ---@param path string
@@ -85,13 +87,34 @@ function M.write(path, bytes)
 end
 
 
+---What a device or a pipe gives, which may have no end: at most MOST_STREAM bytes.
+local function read_stream(f)
+  local parts, size = {}, 0
+  while true do
+    local part, message = f:read(1 << 16)
+    if not part then
+      if message then return nil, message end
+      return table.concat(parts)
+    end
+    parts[#parts + 1], size = part, size + #part
+    if size > MOST_STREAM then
+      return nil, ("it is no file, and gives more than %d MB"):format(MOST_STREAM >> 20)
+    end
+  end
+end
+
+
 ---@param path string
 ---@return string? bytes, string? message
 function M.read(path)
   local f, message = io.open(path, "rb")
   if not f then return nil, message end
   local bytes
-  bytes, message = f:read "a"
+  if lfs.attributes(path, "mode") == "file" then
+    bytes, message = f:read "a"
+  else
+    bytes, message = read_stream(f)
+  end
   f:close()
   if not bytes then return nil, ("cannot read '%s': %s"):format(path, message) end
   return bytes
