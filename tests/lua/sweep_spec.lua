@@ -266,6 +266,39 @@ describe("a sweep whose processes are killed", function()
     assert.equal(sums "one", sums "four")
   end)
 
+  it("runs as an array of Slurm, where it is put back into the queue", function()
+    local program = require("lunette.base.paths").program
+    local root = select(2, t.shell "id -u"):match "^0"
+    if not (root and program "sbatch" and program "munged") then
+      return pending "needs root, Slurm and munge (Debian's slurm-wlm, munge)"
+    end
+    t.spit(folder .. "/array.lua", "return { methods = { 'gradcam', "
+      .. "{ 'rise', count = 1500, class = 1 } } }")
+    local words = "sweep --script array.lua -m tiny.safetensors --list good.txt --out "
+    t.program(words .. "alone", folder)
+    t.spit(folder .. "/array.sh", ([[cd '%s'
+      '%s/lunette' %s array --shard 0/2 --print-slurm >job.sh
+      job=$(sbatch --parsable -o array-%%a.txt job.sh)
+      for i in $(seq 400); do [ -e array/list.txt ] && break; sleep 0.05; done
+      for i in 0 1; do scancel --batch --signal=TERM ${job}_$i; done
+      for i in $(seq 400); do
+        [ -z "$(squeue -h)" ] && break
+        # Slurm lets what was put back wait for two minutes
+        for id in $(squeue -h -r -t PD -o %%i); do
+          scontrol update JobId=$id StartTime=now
+        done
+        sleep 0.2
+      done]]):format(folder, t.root(), words))
+    local code, text = t.other(("'%s/tests/slurm' '%s' bash '%s/array.sh'"):format(
+      t.root(), folder, folder))
+    assert.equal(0, code, text)
+    local said = t.read(folder .. "/array-0.txt") .. t.read(folder .. "/array-1.txt")
+    assert.matches("stopped by SIGTERM; run it again to go on", said)
+    assert.matches("[1-9]%d* made, %d+ there, 0 errors", said)
+    assert.equal(merge("alone", 0), merge("array", 0))
+    assert.equal(sums "alone", sums "array")
+  end)
+
   it("leaves whole results where the disk is full", function()
     -- a file cannot be larger than this: what is written fails as on a full disk
     local code, text = t.shell(("cd '%s' && ulimit -f 3 && '%s/lunette' sweep --script "
