@@ -194,7 +194,7 @@ describe("a sweep that is asked to stop", function()
       begun=$(date +%%s%%N); wait $child; code=$?
       echo "$code $(( ($(date +%%s%%N) - begun) / 1000000 ))"]]
     t.spit(folder .. "/rise.lua",
-      "return { methods = { { 'rise', count = 2000000, class = 1 } } }")
+      "return { methods = { { 'rise', count = 1000000, class = 1 } } }")
     local _, text = t.shell(script:format(folder, t.root(), out, more, ask))
     local code, milliseconds = text:match "(%d+) (%d+)%s*$"
     return tonumber(code), tonumber(milliseconds) / 1000, t.read(folder .. "/said")
