@@ -52,7 +52,7 @@ describe("a session", function()
     ["net.block1_conv1.weigt:size()"] = "has no 'weigt'; did you mean 'weight'",
     ["gradcam(run)"] = "did you mean 'lu.gradcam'",
     ["saliensy(run)"] = "did you mean 'lu.saliency'",
-    ["run.images[{ 1, 5 }]"] = "5",
+    ["run.images[{ 1, 5 }]"] = "index 5 is outside 1 .. 3 %(x%[{ 1, 5 }%] is row 1",
   } do
     it("suggests for " .. typed, function()
       local said = session("net = lu.load 'glyphs'\nrun = net:run(lu.zeros(1, 3, 224, "

@@ -189,6 +189,13 @@ local function named(part, n)
 end
 
 
+local function outside(from, to, d, n)
+  local what = from == to and ("index %d"):format(from) or ("%d to %d"):format(from, to)
+  blame(("dimension %d: %s is outside 1 .. %d (x[{ 1, 5 }] is row 1, column 5; "
+         .. "x[{ { 1, 5 } }] rows 1 to 5)"):format(d, what, n))
+end
+
+
 ---First and last index of a part of a dimension of n.
 local function bounds(part, d, n)
   local from, to = named(part, n)
@@ -198,7 +205,7 @@ local function bounds(part, d, n)
   end
   local a, b = from < 0 and n + 1 + from or from, to < 0 and n + 1 + to or to
   if a < 1 or b > n or b < a then
-    blame(("dimension %d: %d to %d is outside 1 .. %d"):format(d, from, to, n))
+    outside(from, to, d, n)
   end
   return a, b
 end
