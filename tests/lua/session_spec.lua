@@ -156,7 +156,7 @@ local mistakes = {
   { "lu.gradcam(run, { modifiers = lu.modifiers })", "a list" },
   { "lu.gradcam(run, { modifiers = { 'Guided' } })", "did you mean 'guided'" },
   { "lu.saliency(run, { modifiers = { 'guided_backprop' } })", "did you mean 'guided" },
-  { "lu.activation(run, { layer = 'block5_conv3', channel = 0 })", "channels 1 .. 64" },
+  { "lu.activation(run, { layer = 'block5_conv3', channel = 0 })", "from 1 on, got 0" },
   { "x[0] = 1", "outside 1 .. 2" }, { "x[0] + 1", "outside 1 .. 2" },
   { "lu.zeros(2, 3) + lu.zeros(4, 5)", "%(2, 3%).*%(4, 5%)", true },
   { "lu.ones(3):view(2, 2)", "" }, { "lu.ones(3):sum(5)", "must be %-1 to 1" },
