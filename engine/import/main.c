@@ -119,12 +119,14 @@ static int digest(const task *t, lun_err *err) {
 /* ---- the child ---------------------------------------------------------- */
 
 /* Listing reads headers only: a fixed, short time.  The rest, and an archive that
-** may have to be unpacked, is given what a slow disk needs, 16 MB a second. */
+** may have to be unpacked, is given what a slow disk needs, 16 MB a second; a plan
+** may write a gigabyte of one number beside that (ConstantOfShape in ONNX). */
 static int confine(const task *t, lun_err *err) {
   int listing = strcmp(t->verb, "list") == 0;
   imp_limits l = {.memory = MEMORY, .out = {t->part.fd, t->scratch}};
   int reads = !listing || t->scratch >= 0;
   l.cpu_seconds = 0.7 + (reads ? (double)t->size / 16e6 : 0);
+  if (strcmp(t->verb, "write") == 0) l.cpu_seconds += 3;
   l.file_bytes = reads ? ((int64_t)1 << 40) : MAX_LISTING;
   /* Libraries read their settings now; later they could not. */
   LUN_TRY(imp_hdf5_start(err));

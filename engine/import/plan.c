@@ -5,6 +5,7 @@
 **   header N                      then N bytes of JSON and a newline
 **   tensor INDEX VIEW PERM NAME   one for every tensor, in the file's order
 **   literal N                     instead: N float32 that follow, and a newline
+**   same N                        instead: N times the float32 that follows
 **   end
 **
 ** INDEX and NAME are those of the listing.  VIEW splits the tensor's axes
@@ -141,22 +142,48 @@ static int header(text *s, const char *count, imp_out *out, lun_err *err) {
   return LUN_OK;
 }
 
-/* Numbers that the plan brings itself: a tensor of no file. */
-static int literal(const imp_file *f, text *s, const char *count,
-                   lun_dtype dtype, imp_out *out, lun_err *err) {
+/* Most numbers that are one: 4 GiB of them. */
+#define MOST_SAME (1ull << 30)
+
+/* n float32 in memory: a tensor of no file. */
+static int in_memory(const imp_file *f, const void *p, size_t n,
+                     lun_dtype dtype, imp_out *out, lun_err *err) {
   imp_tensor t = {.name = "of the plan", .dtype = IMP_F32, .type = "F32"};
-  unsigned long long n = strtoull(count, NULL, 10);
   imp_view v = {.ndim = 1};
-  if (n == 0 || n >= (unsigned long long)(s->end - s->p) / 4)
-    return bad("no numbers", err);
   t.width = 4;
   t.size = v.dim[0] = (int64_t)n;
   t.ndim = 1;
   t.dim[0] = t.size;
   t.stride[0] = v.stride[0] = 1;
-  t.memory = s->p;
-  s->p += 4 * n + 1; /* and the newline */
+  t.memory = p;
   return imp_copy(f, &t, &v, dtype, out, err);
+}
+
+/* Numbers that the plan brings itself. */
+static int literal(const imp_file *f, text *s, const char *count,
+                   lun_dtype dtype, imp_out *out, lun_err *err) {
+  unsigned long long n = strtoull(count, NULL, 10);
+  const char *p = s->p;
+  if (n == 0 || n >= (unsigned long long)(s->end - s->p) / 4)
+    return bad("no numbers", err);
+  s->p += 4 * n + 1; /* and the newline */
+  return in_memory(f, p, (size_t)n, dtype, out, err);
+}
+
+static int same(const imp_file *f, text *s, const char *count, lun_dtype dtype,
+                imp_out *out, lun_err *err) {
+  enum { PART = 16384 };
+  float part[PART];
+  unsigned long long n = strtoull(count, NULL, 10);
+  if (n == 0 || n > MOST_SAME || s->end - s->p < 5)
+    return bad("no numbers", err);
+  for (int i = 0; i < PART; i++) memcpy(part + i, s->p, 4);
+  s->p += 4 + 1;
+  for (size_t k; n > 0; n -= k) {
+    k = n < PART ? (size_t)n : PART;
+    LUN_TRY(in_memory(f, part, k, dtype, out, err));
+  }
+  return LUN_OK;
 }
 
 static int follow(const imp_file *f, text *s, imp_out *out, lun_err *err) {
@@ -173,6 +200,8 @@ static int follow(const imp_file *f, text *s, imp_out *out, lun_err *err) {
       LUN_TRY(one_tensor(f, buf + 7, dtype, out, err));
     else if (strncmp(buf, "literal ", 8) == 0)
       LUN_TRY(literal(f, s, buf + 8, dtype, out, err));
+    else if (strncmp(buf, "same ", 5) == 0)
+      LUN_TRY(same(f, s, buf + 5, dtype, out, err));
     else if (strcmp(buf, "dtype F32") != 0)
       return bad("an unknown line", err);
   }

@@ -147,6 +147,30 @@ describe("the zoo", function()
 end)
 
 
+-- Graphs of the public zoo whose weights are all one number, by ConstantOfShape: every
+-- output is the same. VGG19, AlexNet and ZFNet (140 to 570 MB) are left out.
+describe("graphs with constant weights", function()
+  local all = { light_densenet121 = 0.460955, light_inception_v1 = 0.001,
+                light_inception_v2 = 0.001, light_resnet50 = 0.001,
+                light_shufflenet = 0.001, light_squeezenet = 0.001 }
+  if not t.exists(zoo .. "light/light_resnet50.onnx") then
+    pending "models/onnx/light: no reference material"
+    return
+  end
+  for name, want in pairs(all) do
+    it(name, function()
+      local path = assert(import(zoo .. "light/" .. name .. ".onnx",
+        { out = folder .. "/net.safetensors", side = 224, resized = true,
+          force = true }))
+      local net = assert(lu.load(path))
+      local y = net:run(t.input(net), { keep = false }).output:stats()
+      assert.near(want, y.min, 1e-5)
+      assert.near(want, y.max, 1e-5)
+    end)
+  end
+end)
+
+
 describe("lu.load", function()
   it("takes an ONNX file as it is", function()
     local path = zoo .. "squeezenet1_1_op11.onnx"

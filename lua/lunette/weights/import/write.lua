@@ -95,7 +95,10 @@ end
 local function plan(params, head, dtype)
   local lines = { "dtype " .. dtype, "header " .. #head, head }
   for _, p in ipairs(params) do
-    if p.data then
+    if p.same then
+      lines[#lines + 1] = ("same %d"):format(count(p.shape))
+      lines[#lines + 1] = string.pack("<f", p.same)
+    elseif p.data then
       local bytes = {}
       for i, v in ipairs(p.data) do bytes[i] = string.pack("<f", v) end
       lines[#lines + 1] = ("literal %d"):format(#p.data)

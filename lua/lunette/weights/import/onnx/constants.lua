@@ -234,10 +234,24 @@ function M.Range(_, x)
 end
 
 
+local MOST_SAME = 2 ^ 28 -- numbers that are all one value
+
+---A weight that is one value everywhere, which is not written out; nil: it is small.
+local function all_same(shape, value)
+  local n = 1.0
+  for _, d in ipairs(shape) do n = n * d end
+  if n <= 2 ^ 12 or n > MOST_SAME or value.whole then return nil end
+  for _, d in ipairs(shape) do if d < 1 then return nil end end
+  return { const = true, shape = { table.unpack(shape) }, same = value.data[1] }
+end
+
+
 function M.ConstantOfShape(attrs, x, tensor)
   local shape, out = x[1].data, {}
-  local n = fold.bounded(shape)
   local value = attrs.value and tensor(attrs.value[1]) or fold.make({ 1 }, { 0.0 })
+  local large = all_same(shape, value)
+  if large then return large end
+  local n = fold.bounded(shape)
   for i = 1, n do out[i] = value.data[1] end
   return fold.make({ table.unpack(shape) }, out, value.whole)
 end

@@ -4,7 +4,7 @@ local model = require "lunette.weights.import.onnx.model"
 
 ---A constant in another shape or order: its numbers stay where they are.
 local function like(c, shape, perm)
-  return { const = true, shape = shape, data = c.data, whole = c.whole,
+  return { const = true, shape = shape, data = c.data, whole = c.whole, same = c.same,
            source = c.source, view = c.view, perm = perm or c.perm }
 end
 
@@ -63,7 +63,9 @@ return function(Build)
   ---Keeps a constant as parameter `key` of layer `name`, in this shape.
   function Build:keep(name, key, c, shape)
     local p = { name = name .. "." .. key, shape = shape }
-    if c.source and not (c.whole and c.data) then
+    if c.same then
+      p.same = c.same
+    elseif c.source and not (c.whole and c.data) then
       p.source, p.view, p.perm = c.source, c.view, c.perm
     elseif c.data then
       p.data = c.data
@@ -111,6 +113,7 @@ return function(Build)
   function Build.turned(_, c, perm)
     if c.data then return fold.transpose(c, perm) end
     local shape = permuted(c.shape, perm)
+    if c.same then return like(c, shape) end
     local natural = Build.same(c.perm, Build.identity(#c.perm))
     local parts = natural and groups(c.view, c.shape)
     if parts then
