@@ -158,7 +158,11 @@ describe("many pictures", function()
   end)
 
   it("never replace each other, nor what they explain", function()
+    assert(lfs.mkdir(folder .. "/mine"))
+    t.spit(folder .. "/mine/errors.jsonl", "of somebody else\n")
     explain "few --each -o mine"
+    assert.equal("of somebody else\n", t.read(folder .. "/mine/errors.jsonl"))
+    os.remove(folder .. "/mine/errors.jsonl")
     explain "few --each -o mine --method saliency"
     explain "few --each -o mine -l conv_1_1"
     explain "few --each -o mine --scale-by percentile:90"

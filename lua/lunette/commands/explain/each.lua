@@ -56,7 +56,8 @@ local function finish(job, done, begun, story)
   if story then report:headline(o, job.net, story) end
   report:say(("%d pictures explained, %d could not be, in %.1f s"):format(done,
     #report.bad, core.clock() - begun))
-  local ok, message = report:write_errors(o.out)
+  local ok, message = true, nil
+  if o.keep_going then ok, message = report:write_errors(o.out) end
   if not ok then
     require("lunette.base.text").complain(message)
     return CANNOT_WRITE
