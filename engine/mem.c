@@ -171,13 +171,13 @@ static void drop_to(size_t held, size_t bytes, int klass) {
   }
 }
 
-/* Live and cached bytes that are held at most when a block of `bytes` is to come from
-** the system: a quarter more than was ever live.  A pass that is repeated needs a tenth
-** more (by classes); what lies beyond are blocks of sizes that come no more. */
-static size_t enough(size_t bytes) {
-  size_t most =
-      pool.n.live + bytes > pool.most ? pool.n.live + bytes : pool.most;
-  return most + most / 4 < LITTLE ? LITTLE : most + most / 4;
+/* Bytes that may be held, live and cached: `quarters` quarters more than was ever
+** live, with `bytes` more to come. */
+static size_t enough(size_t bytes, int quarters) {
+  size_t live = pool.n.live + bytes;
+  size_t most = live > pool.most ? live : pool.most;
+  size_t held = most + most / 4 * (size_t)quarters;
+  return held < LITTLE ? LITTLE : held;
 }
 
 static head *take(size_t bytes) {
@@ -191,7 +191,7 @@ static head *take(size_t bytes) {
   }
   if (pool.ceiling && pool.n.live + pool.n.cached + rounded > pool.ceiling)
     trim();
-  drop_to(enough(rounded), rounded, -1);
+  drop_to(enough(rounded, 2), rounded, -1);
   h = from_system(rounded);
   if (!h && pool.n.cached) { /* the pool may hold what is missing */
     trim();
@@ -269,6 +269,13 @@ void lun_mem_reset_peak(void) {
 void lun_mem_trim(void) {
   pthread_mutex_lock(&pool.lock);
   trim();
+  pthread_mutex_unlock(&pool.lock);
+}
+
+/* A pass that is repeated holds a tenth more than is live at a time, by classes. */
+void lun_mem_settle(void) {
+  pthread_mutex_lock(&pool.lock);
+  drop_to(enough(0, 1), 0, -1);
   pthread_mutex_unlock(&pool.lock);
 }
 

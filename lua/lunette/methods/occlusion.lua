@@ -40,7 +40,7 @@ return method {
   paper = "Zeiler & Fergus 2014, Visualizing and understanding convolutional networks",
   options = {
     "score", "modifiers", "progress",
-    batch = opt.quiet(opt.count(16, "covered pictures at a time")),
+    batch = opt.quiet(opt.count(12, "covered pictures at a time")),
     window = opt.any(15, "side of the window, or {h, w}", whole_or_pair),
     stride = opt.any(8, "from one window to the next, or {h, w}", whole_or_pair),
     baseline = opt.baseline("zero", "zero, mean, blur, noise, black, a number, tensor"),
