@@ -387,3 +387,27 @@ describe("a folded layer", function()
     for _, row in ipairs(idioms.rows) do assert.is_string(row.what) end
   end)
 end)
+
+
+describe("LRN", function()
+  for _, size in ipairs { 1, 2, 3, 4, 6 } do
+    it("of size " .. size .. " sums the channels that ONNX names", function()
+      local net = net_of { input = { "x", { 1, 7, 6, 6 } }, outputs = { "y" }, nodes = {
+        { "LRN", { "x" }, "y", { size = size, alpha = writer.float(0.7),
+          beta = writer.float(0.6), bias = writer.float(1.5) } } } }
+      local x = core.normal(4, 0, 2, 7, 6, 6)
+      local y = net:run(x).output
+      for n = 1, 2 do
+        for at = 1, 7 do
+          local first, last = at - (size - 1) // 2, at + size // 2 -- floor and ceil
+          local sum = x[n][at] * 0
+          for k = math.max(1, first), math.min(7, last) do
+            sum = sum + x[n][k] * x[n][k]
+          end
+          local want = x[n][at] / (sum * (0.7 / size) + 1.5) ^ 0.6
+          assert.is_true(y[n][at]:distance(want) < 1e-6)
+        end
+      end
+    end)
+  end
+end)

@@ -265,10 +265,16 @@ function M.BatchNormalization(b, x)
 end
 
 
+---A window of even size has its longer half behind in ONNX, and before in `lrn`: there
+---the channels are taken from the last to the first.
 function M.LRN(b, x)
-  return b:layer("lrn", { b:ordered(live(b, x, 1)) }, {
-    size = attr(b, "size", "i"), alpha = attr(b, "alpha", "f", 1e-4),
-    beta = attr(b, "beta", "f", 0.75), k = attr(b, "bias", "f", 1) })
+  local v, size = b:ordered(live(b, x, 1)), attr(b, "size", "i")
+  local attrs = { size = size, alpha = attr(b, "alpha", "f", 1e-4),
+                  beta = attr(b, "beta", "f", 0.75), k = attr(b, "bias", "f", 1) }
+  if size % 2 == 1 then return b:layer("lrn", { v }, attrs) end
+  local last_first = b:step("last_first", "flip", { v }, { dims = { 2 } }, v.order)
+  local y = b:step("lrn", "lrn", { last_first }, attrs, v.order)
+  return b:layer("flip", { y }, { dims = { 2 } }, v.order)
 end
 
 
