@@ -16,6 +16,18 @@ local run = net:run(x)
 local few = { classes = 3, shifts = 3, steps = 3, samples = 2 }
 
 
+---A test of many forwards: minutes under the sanitizer, which sees the same code in the
+---others.
+local function long(name, f)
+  it(name, function()
+    if (os.getenv "LUNETTE_BUILD" or ""):find "sanitize" then
+      return pending "too slow under the sanitizer"
+    end
+    f()
+  end)
+end
+
+
 ---The verdicts of map i, by check.
 local function verdicts(report, i)
   local found = {}
@@ -48,7 +60,7 @@ describe("map:trust", function()
     assert.matches("\npasses: another class: similarity", report:captions()[1])
   end)
 
-  it("tells that guided saliency does not answer the question", function()
+  long("tells that guided saliency does not answer the question", function()
     local map = lu.saliency(net, x, { modifiers = { "linear", "guided" } })
     local report = map:trust(few)
     for i = 1, 2 do
@@ -59,7 +71,7 @@ describe("map:trust", function()
     end
   end)
 
-  it("fails edges for class and weights", function()
+  long("fails edges for class and weights", function()
     local report = lu.control("edges", run):trust(run, { classes = 3, shifts = 2,
       samples = 2, steps = 2, method = function(r) return lu.control("edges", r) end })
     local v = verdicts(report, 1)
@@ -72,7 +84,7 @@ describe("map:trust", function()
 
   -- A large flat object that is filled in smoothly from its own rim is still there: its
   -- mask need not beat every place. Small ones must.
-  it("passes a small object's pixels, and neither noise nor another place", function()
+  long("passes a small object's pixels, and neither noise nor another place", function()
     local more = lu.glyphs.scenes { n = 6, seed = 77 }
     local good, passed = more.masks:gaussian_blur(4), 0
     for i = 1, 6 do
@@ -92,7 +104,7 @@ describe("map:trust", function()
     assert.is_true(passed >= 3, passed .. " of 6")
   end)
 
-  it("says the same for any batch", function()
+  long("says the same for any batch", function()
     local o = { modifiers = { "linear" }, score = scenes.labels }
     local map = lu.gradcam(net, x, o)
     local a = map:trust { classes = 2, shifts = 2, steps = 2, samples = 3, batch = 1 }
