@@ -18,10 +18,11 @@ local function quote(s) return "'" .. s:gsub("'", "'\\''") .. "'" end
 local function lunette(words, variables, around)
   local preload = os.getenv "LD_PRELOAD"
   local line = ("env -i PATH=/usr/bin:/bin LUNETTE_BUILD=%s LUA_PATH_5_4=%s "
-    .. "LUA_CPATH_5_4=%s OPENBLAS_NUM_THREADS=1 %s %s lua5.4 %s/lua/lunette/main.lua %s"
+    .. "LUA_CPATH_5_4=%s OPENBLAS_NUM_THREADS=1 %s %s lua5.4 %s %s"
     ):format(quote(build), quote(root .. "/lua/?.lua;" .. root .. "/lua/?/init.lua;;"),
     quote(build .. "/?.so;;"), preload and "LD_PRELOAD=" .. preload
-    .. " ASAN_OPTIONS=detect_leaks=0" or "", variables or "", root, words)
+    .. " ASAN_OPTIONS=detect_leaks=0" or "", variables or "",
+    quote(root .. "/lua/lunette/main.lua"), words)
   if around then line = around:format(quote(line)) end
   return t.shell(("cd %s && %s"):format(quote(folder), line))
 end
