@@ -6,6 +6,9 @@ local core = require "lunette.core"
 local here = debug.getinfo(1, "S").source:match "^@(.*)/tests/lua/[^/]*$" or "."
 local M = { shared = os.getenv "LUNETTE_SHARED" or "../shared", project = here }
 
+---Is this the build under AddressSanitizer, which is ten times slower?
+M.sanitized = (os.getenv "LUNETTE_BUILD" or ""):find "sanitize" ~= nil
+
 
 function M.exists(path)
   local f = io.open(path, "rb")

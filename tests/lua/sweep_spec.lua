@@ -7,7 +7,7 @@ local t = dofile "tests/lua/support.lua"
 
 local folder, done
 local PICTURES = 12
-local sanitized = (os.getenv "LUNETTE_BUILD" or ""):find "sanitize" ~= nil
+local sanitized = t.sanitized
 local whole -- what merge says of `one`
 
 

@@ -49,12 +49,8 @@ end
 ---@return integer code   0, 64 usage, 66 no such network or picture
 return function(args)
   local o = parser():parse(args)
-  if o.threads then require("lunette.core").threads(o.threads) end
-  local net, message = require("lunette.weights.load").load(o.model)
-  if not net then return fail(66, message) end
-  local source
-  source, message = pictures.source(net, o)
-  if not source then return fail(66, message) end
+  local net, source = pictures.open(o)
+  if not net then return fail(66, source) end
   local ok, choice = pcall(choose.choose, net, source, { measure = o.measure,
     methods = pictures.words(o.methods), seconds = o.seconds, budget = o.budget })
   if not ok then

@@ -1,7 +1,7 @@
 ---Which pictures a command is about: files, folders with all that is below them, and
 ---lists of paths, in one order on every machine.
-local before = require("lunette.base.text").before
 local files = require "lunette.base.files"
+local folders = require "lunette.base.folders"
 local lfs = require "lfs"
 
 local M = {}
@@ -9,8 +9,6 @@ local M = {}
 ---@class lunette.Input
 ---@field path string
 ---@field below string   the folder below the one that was named: "a/b", "" for none
-
-local pictures = { jpg = true, jpeg = true, png = true, bmp = true }
 
 
 ---A shell's pattern as one of Lua's: `*` any text, `?` one character.
@@ -23,9 +21,7 @@ end
 ---What is said of a file's name: that it matches, or, where no pattern was given, that
 ---it ends as pictures do.
 local function test_of(glob)
-  if not glob then
-    return function(name) return pictures[(name:match "%.(%w+)$" or ""):lower()] end
-  end
+  if not glob then return folders.is_picture end
   local pattern = pattern_of(glob)
   return function(name) return name:find(pattern) ~= nil end
 end
@@ -34,19 +30,6 @@ end
 local function same_file(a, b)
   local x, y = lfs.attributes(a), lfs.attributes(b)
   return x ~= nil and y ~= nil and x.ino == y.ino and x.dev == y.dev
-end
-
-
----The names in a folder, sorted; nil and a message.
-local function names_in(folder)
-  local ok, iterate, handle = pcall(lfs.dir, folder)
-  if not ok then return nil, ("cannot read folder '%s'"):format(folder) end
-  local names = {}
-  for name in iterate, handle do
-    if name ~= "." and name ~= ".." then names[#names + 1] = name end
-  end
-  table.sort(names, before)
-  return names
 end
 
 
@@ -69,7 +52,7 @@ end
 ---Adds what is below a folder. Links to files are followed, links to folders are not;
 ---hidden folders and the one that is written to are left out.
 function walk(list, folder, below, o)
-  local names, message = names_in(folder)
+  local names, message = folders.names(folder)
   if not names then return nil, message end
   for _, name in ipairs(names) do
     local path = (folder == "/" and "" or folder) .. "/" .. name

@@ -67,12 +67,8 @@ end
 ---@return integer code   0, 64 usage, 66 no such network or picture, 74 cannot write
 return function(args)
   local o = parser():parse(args)
-  if o.threads then require("lunette.core").threads(o.threads) end
-  local net, message = require("lunette.weights.load").load(o.model)
-  if not net then return fail(66, message) end
-  local source
-  source, message = pictures.source(net, o)
-  if not source then return fail(66, message) end
+  local net, source = pictures.open(o)
+  if not net then return fail(66, source) end
   local report, work = rank.run(net, source, { methods = pictures.words(o.methods),
     measures = pictures.words(o.measures), budget = o.budget, seconds = o.seconds,
     maps = o.maps,
@@ -81,8 +77,7 @@ return function(args)
     return fail(66, "no picture was measured: the network names none of their objects")
   end
   text.say(report:markdown())
-  local ok
-  ok, message = write_all(o, net, source, report, work)
+  local ok, message = write_all(o, net, source, report, work)
   if not ok then return fail(74, message) end
   text.say(("wrote %s/rank.md, rank.png, summary.csv, values.csv%s"):format(o.out,
     work.stopped and "; there is more to do: call it again" or ""))

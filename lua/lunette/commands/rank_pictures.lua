@@ -59,4 +59,17 @@ function M.source(net, o)
   return require("lunette.glyphs.cases").source { count = o.count or 20, seed = o.seed }
 end
 
+---What a command's arguments name.
+---@param o table   of the parser
+---@return lunette.Net? net, lunette.RankSource|string source   or a message
+function M.open(o)
+  if o.threads then require("lunette.core").threads(o.threads) end
+  local net, message = require("lunette.weights.load").load(o.model)
+  if not net then return nil, message end
+  local source
+  source, message = M.source(net, o)
+  if not source then return nil, message end
+  return net, source
+end
+
 return M

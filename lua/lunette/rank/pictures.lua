@@ -1,9 +1,10 @@
 ---A folder of one's own as the pictures of a ranking, with masks where there are any.
+local folders = require "lunette.base.folders"
 local lfs = require "lfs"
 
 local M = {}
 
-local formats = { png = true, jpg = true, jpeg = true, bmp = true }
+local suffixes = { "png", "jpg", "jpeg", "bmp" } -- of masks
 
 
 ---The pictures of a folder, sorted; of a file that file.
@@ -13,14 +14,12 @@ function M.list(path)
   local mode = lfs.attributes(path, "mode")
   if mode == "file" then return { path } end
   if mode ~= "directory" then return nil, ("no picture or folder '%s'"):format(path) end
+  local names, message = folders.names(path)
+  if not names then return nil, message end
   local found = {}
-  for name in lfs.dir(path) do
-    local suffix = name:match "%.(%w+)$"
-    if suffix and formats[suffix:lower()] then
-      found[#found + 1] = path .. "/" .. name
-    end
+  for _, name in ipairs(names) do
+    if folders.is_picture(name) then found[#found + 1] = path .. "/" .. name end
   end
-  table.sort(found)
   if #found == 0 then
     return nil, ("no pictures (.png, .jpg, .jpeg, .bmp) in folder '%s'"):format(path)
   end
@@ -34,7 +33,7 @@ local function stem(path) return path:match "[^/]*$":gsub("%.%w+$", "") end
 ---The mask of a picture (1,H,W): the file of its name in the masks' folder, brought to
 ---the network's size as the picture is; the object is what is brighter than half.
 local function mask_of(net, path, masks)
-  for suffix in pairs(formats) do
+  for _, suffix in ipairs(suffixes) do
     local name = ("%s/%s.%s"):format(masks, stem(path), suffix)
     if lfs.attributes(name, "mode") == "file" then
       local images, message = net:images { image = { name }, filter = "nearest" }
