@@ -27,15 +27,21 @@ local about = { score = { "class", "score" }, classes = { "class", "score" },
                 modifiers = { "modifier" } }
 
 
----Ends a call that takes long: what was asked for is really being done.
+---Ends a call that takes long: what was asked for is really being done. The clock may
+---also run out once the call has ended, before the hook is taken away: the outer pcall.
 local function limited(f, ...)
   local start = os.clock()
   debug.sethook(function()
     if os.clock() - start > 0.03 then error("long", 0) end
   end, "", 5000)
-  local result = table.pack(pcall(f, ...))
+  local ended, ok, message = pcall(function(...)
+    local ok, message = pcall(f, ...)
+    debug.sethook()
+    return ok, message
+  end, ...)
+  if ended then return ok, message end
   debug.sethook()
-  return table.unpack(result, 1, 2)
+  return false, ok
 end
 
 
