@@ -163,7 +163,7 @@ local function traced(net, x, method, opts, leaves)
   local copy = network.copy(net)
   local run = runs.new(copy, { input = network.picture(copy) },
                        apply.forward(named.list(opts.modifiers or {})))
-  local map = lu.methods[method]:trace(run, opts)
+  local map = lu.methods[method](run, opts)
   local values = { input = x }
   for key, v in pairs(leaves or {}) do values[key] = v end
   return evaluate.run({ map }, values, x:dim(1))[1]

@@ -1,11 +1,8 @@
 ---`lunette explain IMAGE...`: which classes, and where the network looked.
 local cli = require "lunette.commands.cli"
-local draw = require "lunette.commands.explain.draw"
 local flags = require "lunette.commands.method_flags"
-local inputs = require "lunette.commands.inputs"
 local lfs = require "lfs"
 local methods = require "lunette.methods"
-local report_of = require("lunette.commands.explain.report").new
 local rows = require "lunette.base.rows"
 local text = require "lunette.base.text"
 
@@ -143,8 +140,9 @@ end
 
 
 ---Sets o.beside: which files beside a picture are wanted. A message where --save or
------scale-by is none.
+---`--scale-by` is none.
 local function check_output(o)
+  local draw = require "lunette.commands.explain.draw"
   if o.scale_by and not draw.scale_of(o.scale_by) then
     return ("--scale-by %s: minmax, symmetric or percentile:NUMBER (above 0, to 100)"
       ):format(o.scale_by)
@@ -234,6 +232,7 @@ end
 
 ---All pictures on one canvas.
 local function explain_together(net, o, list, report)
+  local draw = require "lunette.commands.explain.draw"
   local images, message = pictures_of(net, o, list, report)
   if not images then return fail(66, message) end
   local run = net:run(images)
@@ -281,6 +280,7 @@ end
 ---The pictures' paths, none where none were named.
 ---@return lunette.Input[]? list, string? message
 local function find_inputs(o)
+  local inputs = require "lunette.commands.inputs"
   local list, message = inputs.find(o.image, { list = o.list, match = o.match,
     out = is_folder(o.out) and o.out or nil })
   if list and #list == 0 and (#o.image > 0 or o.list) then
@@ -315,7 +315,7 @@ return function(args)
   local net
   net, message = find_net(o, #list, size)
   if not net then return fail(66, message) end
-  local report = report_of(o)
+  local report = require("lunette.commands.explain.report").new(o)
   if each then return explain_each(net, o, list, report) end
   return explain_together(net, o, list, report)
 end

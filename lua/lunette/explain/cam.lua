@@ -10,8 +10,6 @@
 local blame = require "lunette.base.blame"
 local method = require "lunette.explain.method"
 local opt = require("lunette.base.options").opt
-local principal = require "lunette.explain.principal"
-local tokens = require "lunette.explain.tokens"
 
 local M = {}
 
@@ -74,6 +72,7 @@ local needs = {
 ---What a layer put out and what the variant needs of it; tokens as the map over which
 ---they lie, without those that are no patches.
 local function values_of(row, run, o, layer)
+  local tokens = require "lunette.explain.tokens"
   local A, message = run:activation(layer.name)
   if not A then blame(message) end
   local grid, means = tokens.grid_of(run.net, layer), row.needs == "means"
@@ -98,7 +97,7 @@ local function at_layer(row, run, o, layer)
     each, facts = row.weights(A, g, run, o, layer)
     each = A * each
   end
-  if o.eigen_smooth then each = principal.first(each) end
+  if o.eigen_smooth then each = require("lunette.explain.principal").first(each) end
   return each:sum { dims = { 2 } }, facts
 end
 

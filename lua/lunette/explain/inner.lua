@@ -37,7 +37,7 @@ return function(methods)
     map = function(run, o, score)
       local row = methods()[o.of]
       local opts = options_of(row, o, score)
-      options.check("with: " .. row.name, opts, row.options, 0)
+      options.check("with: " .. row.name, opts, row.options)
       local map = row(run, opts)
       o.changed = o.changed or map.story.changed_nodes or {}
       return map

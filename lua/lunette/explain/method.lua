@@ -1,6 +1,5 @@
 ---What a method is: a row that says its options, what it draws and what it keeps, and
----one function. What all methods share is here: a network and pictures or a run;
----options and their checks; dialects; warnings. (What a map tells: story.lua.)
+---one function. What a call of it does is in call.lua, what its map tells in story.lua.
 ---
 ---  return method {
 ---    name = "input_x_gradient", draws = "map",
@@ -10,19 +9,9 @@
 ---      return run.images * g
 ---    end,
 ---  }
-local apply = require "lunette.modifiers.apply"
 local blame = require "lunette.base.blame"
-local forward = require "lunette.net.forward"
-local given = require "lunette.explain.given"
-local named = require "lunette.modifiers.named"
-local options = require "lunette.base.options"
-local scores = require "lunette.score"
-local several = require "lunette.explain.several"
-local story = require "lunette.explain.story"
-local tokens = require "lunette.explain.tokens"
-local traced = require "lunette.explain.traced"
-local work = require "lunette.explain.work"
-local opt = options.opt
+local opt = require("lunette.base.options").opt
+local shared = require "lunette.explain.shared"
 
 local M = {}
 
@@ -68,25 +57,18 @@ Method.signature = {
 function Method.__tostring(row) return "method " .. row.name end
 
 
--- rows ---------------------------------------------------------------------------
+---@param subject lunette.Net|lunette.Run
+---@param x lunette.Tensor|table   (N,C,H,W) for a network; options for a run
+---@param opts? table
+---@return lunette.Tensor map
+function Method.__call(row, subject, x, opts, ...)
+  return require("lunette.explain.call").run(row, subject, x, opts, ...)
+end
 
 
 ---What methods look at, in the order in which listings have them.
 M.families = { "gradient", "path", "cam", "attention", "perturbation", "layer",
                "relevance" }
-
-
----Options that many methods have, by name.
-M.shared = {
-  score = opt.score("predicted", "class id or name, predicted, or a score"),
-  modifiers = opt.any({}, "backward rules and linear: names or modifiers", function(v)
-    return v == false and "a list of names or modifiers" or nil
-  end),
-  normalize = opt.flag(true, "min-max per image"),
-  progress = opt.quiet(opt.any(true, "false: no bar; or a function(done, total)")),
-  batch = opt.quiet(opt.count(8, "copies at a time")),
-  seed = opt.count(0, "of the random numbers", math.mininteger),
-}
 
 
 local function add(to, more)
@@ -99,16 +81,14 @@ local function expand(row)
   local full = {}
   for key, value in pairs(row.options or {}) do
     if math.type(key) == "integer" then
-      full[value] = M.shared[value]
+      full[value] = shared.named[value]
         or blame(("method '%s': no shared option '%s'"):format(row.name, value))
     else
       full[key] = value
     end
   end
-  if full.score then add(full, several.options) end
-  if full.score and full.progress then
-    add(full, work.options)
-  end
+  if full.score then add(full, shared.several) end
+  if full.score and full.progress then add(full, shared.work) end
   return full
 end
 
@@ -162,190 +142,6 @@ function M.new(spec)
     row.options.raw = opt.flag(false, "signed values as they come, not finished")
   end
   return setmetatable(row, Method)
-end
-
-
--- what a call is about -----------------------------------------------------------
-
-
-local function is_run(subject)
-  return getmetatable(subject) == require("lunette.net.run").Run
-end
-
-
----The default of `layer`: the last map; of a Vision Transformer the tokens that its
----last attention reads, since behind it the score depends on the class token alone.
----Where the caller names the dialect tf-keras-vis, the last convolution, as that
----program has it.
-local function default_layer(net, o)
-  local attentions = tokens.attentions(net)
-  if #attentions > 0 then return attentions[#attentions].tokens end
-  if o.given.dialect == "tf-keras-vis" then return net:last_conv() end
-  return net:last_map()
-end
-
-
----The layer that an option names, activated; raises for one that will not do.
----@param row lunette.Method
----@param net lunette.Net
----@param name string|false
----@param option lunette.Option
----@param o table
----@return lunette.Layer
-local function find_layer(row, net, name, option, o)
-  local layer, message
-  if name and name ~= "last" then
-    layer, message = net:activated(name)
-    if not layer then blame(row.name .. ": " .. message) end
-  else
-    layer = default_layer(net, o)
-    if not layer then
-      blame(("%s: %s has no convolution nor another map; give a layer"):format(row.name,
-            net.name))
-    end
-  end
-  if not option.spatial or tokens.grid_of(net, layer) then return layer end
-  if #layer.shape ~= 3 or layer.shape[2] * layer.shape[3] == 1 then
-    blame(("%s: layer '%s' has shape (%s), no height and width; choose a "
-           .. "convolution, for example '%s'"):format(row.name, layer.name,
-          table.concat(layer.shape, ","), (net:last_map() or {}).name or "?"))
-  end
-  return layer
-end
-
-
----Names become what they mean: layers, scores, modifiers.
-local function resolve(row, net, o)
-  for key, option in pairs(row.options) do
-    local value = o[key]
-    if option.type == "layer" and (value or option.default) then
-      if type(value) == "table" then
-        local list = {}
-        for i, name in ipairs(value) do
-          list[i] = find_layer(row, net, name, option, o)
-        end
-        o[key] = list
-      else
-        o[key] = find_layer(row, net, value, option, o)
-      end
-    elseif option.type == "score" and value ~= nil then
-      o[key] = scores.of(value)
-    end
-  end
-  o.modifiers = o.modifiers and named.list(o.modifiers)
-end
-
-
----A score that is a function, or made of one, may look at any layer of the run.
-local function looks_at_run(score)
-  return type(score) == "table" and score.fn ~= nil and not score.classes
-end
-
-
----A run of the call's forward modifiers that keeps what is wanted.
-local function new_run(row, net, x, o)
-  local chosen, keep = apply.forward(o.modifiers), nil
-  if row.keeps and not looks_at_run(o.score) then keep = row.keeps(net, o) end
-  if keep == false then return require("lunette.net.run").outline(net, x, chosen) end
-  return net:run(x, { modifiers = chosen, keep = keep and keep.name or true })
-end
-
-
-local function too_many(row)
-  blame(("%s takes a network, its input and options, or a run and options: there is "
-         .. "one argument more"):format(row.name))
-end
-
-
----Splits (run, opts) from (net, x, opts); fills and checks the options.
----@return lunette.Run run, table o, boolean made   made: ours to release
-local function prepare(row, subject, x, opts)
-  local net, ours = subject, true
-  if is_run(subject) then
-    net, ours = subject.net, false
-    if x ~= nil and opts ~= nil then too_many(row) end
-    if opts == nil then opts = x end
-  elseif getmetatable(subject) ~= require("lunette.net").Net then
-    blame(("%s: expected a network and its input, or a run, got %s%s"):format(row.name,
-          type(subject), subject == nil and " (assert(lu.load ...) says why)" or ""))
-  end
-  if ours then forward.check_given(net, x, opts) end
-  local o = options.check(row.name, opts, row.options)
-  o.given = opts or {}
-  resolve(row, net, o)
-  if not ours then return subject, o, false end
-  return new_run(row, net, x, o), o, true
-end
-
-
--- a call -------------------------------------------------------------------------
-
-
----Why the map of an image is the same everywhere.
-local function why_flat(row, raw, o, run, image)
-  local s = raw:stats()
-  if s.min == 0 and s.max == 0 and row.options.modifiers and not o.scores then
-    local why = require("lunette.explain.dead")(run, o, image)
-    if why then return why end
-  end
-  if s.min ~= s.max then
-    return ("before %s it lies between %.3g and %.3g; use raw = true to see it"):format(
-      o.relu and "relu" or "it was finished", s.min, s.max)
-  end
-  if row.flat then return row.flat end
-  return "no gradient reaches " .. (o.layer and story.told(o.layer) or "the picture")
-end
-
-
----Warns about maps that are the same everywhere, naming the likely cause, and about
----those that are no numbers.
-local function warn_if_flat(row, map, raw, o, run)
-  local warn = require "lunette.base.warn"
-  for n = 1, map:dim(1) do
-    local s, image = map:rows(n):stats(), (n - 1) % run:count() + 1
-    if not s.finite or not raw:rows(n):stats().finite then
-      warn(("%s: the map of image %d holds NaN or infinity"):format(row.name,
-           image))
-    elseif s.min == s.max then
-      warn(("%s: the map of image %d is %g everywhere; %s"):format(row.name, image,
-           s.min + 0.0, -- which makes -0 a plain 0
-           why_flat(row, raw:rows(n), o, run, image)))
-    end
-  end
-end
-
-
----The map of a run on tracing tensors (lunette.onnx.run), as operators; no story.
----@param run lunette.TracedRun
----@param opts? table
----@return lunette.Traced map
-function Method:trace(run, opts) return traced(self, run, opts, resolve) end
-
-
----@param subject lunette.Net|lunette.Run
----@param x lunette.Tensor|table   (N,C,H,W) for a network; options for a run
----@param opts? table
----@return lunette.Tensor map
-function Method.__call(row, subject, x, opts, ...)
-  if select("#", ...) > 0 then too_many(row) end
-  if type(subject) == "table" and subject.traced then return row:trace(subject, x) end
-  local run, o, made = prepare(row, subject, x, opts)
-  local _ <close> = made and run or nil
-  given.check(row, run, o)
-  o.scores = several.scores(row, run, o)
-  local at_work <close> = work.open(run, row, o)
-  local _ = at_work
-  local raw, facts
-  if o.scores then
-    raw, facts = several.explain(row, run, o)
-  else
-    raw, facts = row.explain(run, o)
-  end
-  local map, finish = raw, row.finish
-  if type(finish) == "table" then finish = finish[o.dialect] end
-  if finish and not o.raw then map = finish(raw, o, run) end
-  if row.flat ~= false then warn_if_flat(row, map, raw, o, run) end
-  return story.tell(row, map, run, o, facts or {})
 end
 
 return M

@@ -4,18 +4,10 @@
 local blame = require "lunette.base.blame"
 local classes = require "lunette.score.classes"
 local core = require "lunette.core"
-local opt = require("lunette.base.options").opt
 local scores = require "lunette.score"
 local work = require "lunette.explain.work"
 
 local M = {}
-
-
----Options of every method with a score.
-M.options = {
-  classes = opt.any(false, "several classes, names or scores, a map each: one forward"),
-  top = opt.count(0, "a map for each of the so many most probable classes", 0),
-}
 
 
 -- which scores ----------------------------------------------------------------------

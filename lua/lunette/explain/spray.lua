@@ -176,7 +176,7 @@ end
 ---@param opts? table           cells, neighbours, most, clusters, abs, seed
 ---@return lunette.Spray
 function M.spray(maps, opts)
-  local o = options.check("spray", opts, M.options, 3)
+  local o = options.check("spray", opts, M.options)
   if not options.is_tensor(maps) or maps:dim() < 3 or maps:dim(1) < 4 then
     error("spray: at least four maps (N,H,W) are wanted", 2)
   end

@@ -5,6 +5,7 @@ local core = require "lunette.core"
 local forward = require "lunette.net.forward"
 local options = require "lunette.base.options"
 local several = require "lunette.explain.several"
+local shared = require "lunette.explain.shared"
 
 local M = {}
 
@@ -40,7 +41,7 @@ end
 ---Is the option told elsewhere, or of no effect?
 local function told_apart(key, option)
   return option.type == "score" or key == "modifiers" or option.effect == false
-    or several.options[key] ~= nil
+    or shared.several[key] ~= nil
 end
 
 

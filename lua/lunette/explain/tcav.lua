@@ -157,7 +157,7 @@ end
 ---@param opts table   layer, class, runs, ridge, seed, batch
 ---@return lunette.Tcav
 function M.tcav(net, x, opts)
-  local o = options.check("tcav", opts, M.options, 3)
+  local o = options.check("tcav", opts, M.options)
   for _, name in ipairs { "concept", "random", "pictures" } do check(name, x[name]) end
   local concept, random = values_of(net, x.concept, o), values_of(net, x.random, o)
   local gradients = gradients_of(net, x.pictures, o)

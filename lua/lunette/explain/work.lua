@@ -10,24 +10,12 @@ local core = require "lunette.core"
 local options = require "lunette.base.options"
 local scores = require "lunette.score"
 local warn = require "lunette.base.warn"
-local opt = options.opt
 
 local M = {}
 
 local EVERY = 5 -- seconds from one checkpoint to the next
 
 local calls = setmetatable({}, { __mode = "k" }) -- run -> the call at work on it
-
-
----Options of methods whose work is long.
-M.options = {
-  memory = opt.quiet(opt.any(false, '"1G", "300M" or bytes: no more than that at a '
-    .. "time, however many copies", function(v)
-    return v and not ceilings.bytes(v) and 'a size such as "1G" or "300M"' or nil
-  end)),
-  checkpoint = opt.quiet(opt.any("", "a file from which an interrupted call goes on",
-    function(v) return type(v) ~= "string" and "a file's name" or nil end)),
-}
 
 
 -- what decides the numbers ----------------------------------------------------------

@@ -3,7 +3,6 @@
 ---kind of layer without a rule, whose gradient would lose relevance, is refused by
 ---name.
 local core = require "lunette.core"
-local layers = require "lunette.layers"
 
 local M = {}
 
@@ -49,7 +48,7 @@ end
 
 local function size_of(net, name)
   local layer = name ~= "input" and net:layer(name)
-  return layers.product(layer and layer.shape or net.input)
+  return require("lunette.layers").product(layer and layer.shape or net.input)
 end
 
 
@@ -77,6 +76,7 @@ end
 
 ---Is layer `name` made by a softmax, or a view of one?
 local function is_attention(net, name)
+  local layers = require "lunette.layers"
   while name ~= "input" do
     local layer = net:layer(name)
     if layer.kind == "softmax" then return true end
@@ -140,6 +140,7 @@ local by_gradient = { relu = true, concat = true, mean = true, max = true, min =
 
 local function hands_on(kind)
   if by_gradient[kind] then return true end
+  local layers = require "lunette.layers"
   for _, word in ipairs { "view", "selection", "padding", "dropout", "pooling" } do
     if layers.is(kind, word) then return true end
   end

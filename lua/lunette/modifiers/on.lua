@@ -9,7 +9,6 @@
 ---  { a, b, ... }       any of these
 ---  nothing             every layer whose operator has the rule
 local core = require "lunette.core"
-local layers = require "lunette.layers"
 local suggest = require "lunette.base.suggest"
 
 local M = {}
@@ -68,6 +67,7 @@ local function is_pattern(text) return text:find "[%^%$%%%*%+%?%[]" ~= nil end
 
 ---`on` a text: layers of that kind or name, or those whose name matches it.
 local function by_text(on, run)
+  local layers = require "lunette.layers"
   local layer = run.net:has(on) and run.net:layer(on)
   local name = layer and layer.name or on
   local pattern = not layer and is_pattern(on)
@@ -121,8 +121,8 @@ function M.explain_nothing(on, run, rule)
   if type(on) ~= "string" then
     return ("'%s' means no layer of this backward pass"):format(tostring(on))
   end
-  local layer = run.net:layer(on)
-  local known = {}
+  local layer, known = run.net:layer(on), {}
+  local layers = require "lunette.layers"
   for _, l in ipairs(run.net:layers()) do
     if l.kind == on or layers.is(l, on) then layer = l end
     known[#known + 1], known[#known + 2] = l.name, l.kind

@@ -3,8 +3,6 @@
 ---the engine's (engine/ops/relevance.c has their formulas): "epsilon", "z_plus",
 ---"alpha_beta", "gamma", "z_box", "w_square", "flat", "norm".
 local between = require "lunette.modifiers.between"
-local canonise = require "lunette.modifiers.canonise"
-local layers = require "lunette.layers"
 local row = require("lunette.modifiers.modifier").row
 local first = require("lunette.modifiers.on").first
 
@@ -101,7 +99,7 @@ end
 
 
 local function is_linear(layer)
-  return layers.is(layer, "weighted") or between.is_dense(layer)
+  return require("lunette.layers").is(layer, "weighted") or between.is_dense(layer)
 end
 
 
@@ -140,7 +138,9 @@ M.cp_lrp = of_transformers("cp_lrp",
 ---this one; `lu.lrp` has it as its option `canonise`.
 M.canonise = row {
   name = "canonise", doc = "LRP: batch norms folded into the layers before them",
-  rewrite = canonise.apply,
+  rewrite = function(...)
+    return require("lunette.modifiers.canonise").apply(...)
+  end,
 }
 
 

@@ -66,7 +66,7 @@ local function trace_jobs(net, values, jobs)
   for i, job in ipairs(jobs) do
     local mods = apply.forward(named.list(job.opts.modifiers or {}))
     job.run = run_of(known, net, values, mods)
-    maps[i] = trace.within(job.name, job.row.trace, job.row, job.run, job.opts)
+    maps[i] = trace.within(job.name, job.row, job.run, job.opts)
   end
   return maps
 end
@@ -103,7 +103,7 @@ local function shared_options(opts)
   for key, v in pairs(opts) do given[key] = v end
   given.opset, given.half, given.size, given.class = nil, nil, nil, nil
   if opts.size ~= nil then
-    options.choice("bake: size", opts.size, { "picture", "layer" }, 3)
+    options.choice("bake: size", opts.size, { "picture", "layer" })
     given.expand = opts.size == "picture"
   end
   return given

@@ -2,6 +2,7 @@
 ---those of the network as it will stand in the file.
 local apply = require "lunette.modifiers.apply"
 local blame = require "lunette.base.blame"
+local call = require "lunette.explain.call"
 local forward = require "lunette.net.forward"
 local gradient = require "lunette.trace.gradient"
 local named = require "lunette.modifiers.named"
@@ -246,6 +247,26 @@ function Run:seed_of_copies(what, output, layer)
   local own = self.of.values_of[layer.name]
   return repeated(seeds.of_class(self.of, what, own, layer), self.times)
     :reshape { shape = output:shape() }
+end
+
+
+-- methods ----------------------------------------------------------------------------
+
+
+---Options of several maps, or of long work: a file has one map, at once.
+local refused = { "classes", "top", "checkpoint" }
+
+
+---What a method makes of this run: its map, as operators, without a story.
+---@param row lunette.Method
+---@param opts? table
+---@return lunette.Traced map
+function Run:__explain(row, opts)
+  local o = call.options(row, self.net, opts)
+  for _, key in ipairs(refused) do
+    if o.given[key] then error(("%s: %s cannot be baked"):format(row.name, key), 0) end
+  end
+  return call.finish(row, (row.traced or row.explain)(self, o), o, self)
 end
 
 return M

@@ -37,7 +37,7 @@ M.options = {
 
 
 local function measure_of(name)
-  options.choice("choose: measure", name, measures.names(), 0)
+  options.choice("choose: measure", name, measures.names())
   for _, m in ipairs(measures.list) do
     if m.name == name then
       if m.better then return m end
@@ -172,7 +172,7 @@ end
 ---@param opts? table   of M.options
 ---@return lunette.Choice
 function M.choose(net, source, opts)
-  local o = options.check("choose", opts, M.options, 3)
+  local o = options.check("choose", opts, M.options)
   local all = candidates.all(net, o.methods or nil)
   for _, c in ipairs(all) do c.values = {} end
   local work = { net = net, source = source, measure = measure_of(o.measure),

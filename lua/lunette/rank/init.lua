@@ -58,7 +58,7 @@ end
 local function check_measures(names)
   local known = measures.names()
   for _, name in ipairs(names or {}) do
-    options.choice("rank: measure", name, known, 0)
+    options.choice("rank: measure", name, known)
   end
 end
 
@@ -226,7 +226,7 @@ end
 ---@param opts? table   of M.options
 ---@return lunette.RankReport report, lunette.RankWork work
 function M.run(net, source, opts)
-  local o = options.check("rank", opts, M.options, 3)
+  local o = options.check("rank", opts, M.options)
   check_measures(o.measures)
   local first <close> = net:run(source.get(1).x)
   local store, message

@@ -96,7 +96,7 @@ local function expand(jobs, spec, name, own)
   local mods = choices(has.modifiers, own.modifiers, spec.modifiers, {})
   if not has.modifiers then mods = {} end
   own.layer, own.class, own.modifiers = nil, nil, nil
-  options.check(row.name, own, has, 0)
+  options.check(row.name, own, has)
   for _, layer in ipairs(layers) do
     for _, class in ipairs(classes) do
       jobs[#jobs + 1] = { method = name, layer = layer or nil, class = class or nil,

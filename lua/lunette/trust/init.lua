@@ -121,7 +121,7 @@ end
 
 
 local function check_options(map, opts)
-  local o = options.check("trust", opts, M.options, 4)
+  local o = options.check("trust", opts, M.options)
   for key, many in pairs { classes = 9, shifts = 19, steps = 10 } do
     if o.full and (opts or {})[key] == nil then o[key] = many end
   end

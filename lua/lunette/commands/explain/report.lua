@@ -1,5 +1,5 @@
 ---What `lunette explain` says: text, or with --json a line for every picture; with
------quiet nothing but failures. What could not be explained is kept for the end.
+---`--quiet` nothing but failures. What could not be explained is kept for the end.
 local draw = require "lunette.commands.explain.draw"
 local files = require "lunette.base.files"
 local json = require "lunette.base.json"
