@@ -39,6 +39,7 @@ def conv(x, w, b, c, groups=1):
 
 
 def act(x, name):
+    if name == GELU_TANH: return F.gelu(x, approximate="tanh")
     return {None: lambda v: v, "linear": lambda v: v, "relu": F.relu, "sigmoid": torch.sigmoid, "tanh": torch.tanh,
             "softmax": lambda v: F.softmax(v, -1), "elu": F.elu, "selu": F.selu, "softplus": F.softplus,
             "softsign": F.softsign, "swish": F.silu, "silu": F.silu, "gelu": F.gelu, "exponential": torch.exp,
@@ -324,6 +325,9 @@ def dn(name, units, *reads, **c): return (name, D, dict(units=units, **c), *read
 def head(*extra): return [("flatten", "Flatten", {}), *extra, dn("answer", 4, activation="softmax")]
 
 
+GELU_TANH = {"class_name": "gelu", "config": {"approximate": True}}
+
+
 def activation(a): return {"shape": [6, 5, 3], "layers": [cv("conv", 4, activation=a), *head()]}
 
 
@@ -422,6 +426,7 @@ for a in ["elu", "selu", "softplus", "softsign", "swish", "gelu", "exponential",
           "hard_tanh", "soft_shrink", "hard_shrink", "tanh_shrink", "log_sigmoid", "squareplus", "sparse_sigmoid",
           "sparse_plus", "hard_silu", "leaky_relu"]:
     nets["act_" + a] = activation(a)
+nets["act_gelu_tanh"] = activation(GELU_TANH)
 
 IN_KERAS3 = {"plain", "one_sigmoid", "batch_norm", "mobile", "xception", "resnet", "dense", "normalized", "convnext",
              "nested", "sequence_in", "leaky", "act_hard_sigmoid", "outputs", "outputs_within", "first", "first_flat",

@@ -6,24 +6,10 @@ local t = dofile "tests/lua/support.lua"
 
 local net = t.net()
 local x = t.input(net, 2)
-local run = net:run(x, { modifiers = { "linear" } })
+local run = t.linear_run(net)
 local graph = t.graph()
 local gx = t.input(graph, 2)
 local logit = { modifiers = { "linear" } }
-
-
----A network without any non-linearity.
-local function linear_net()
-  return assert(lu.net { name = "flat", input = { 3, 6, 6 }, layers = {
-    { "c", "conv2d", filters = 4, kernel = 3, padding = 1 }, { "f", "flatten" },
-    { "out", "linear", units = 3 } } }):init(4)
-end
-
-
-local function score_of(n, batch, class)
-  local r <close> = n:run(batch, logit)
-  return r.output:detach():clone():narrow { dim = 2, start = class + 1, length = 1 }
-end
 
 
 describe("rows", function()
@@ -144,7 +130,7 @@ describe("integrated gradients", function()
       local map = lu.integrated_gradients(n, input, { score = 1, steps = 200,
         baseline = "blur", rule = "riemann_middle", modifiers = { "linear" } })
       local b = require("lunette.explain.baselines").of("blur", n, input)
-      local ends = score_of(n, input, 1) - score_of(n, b, 1)
+      local ends = t.score_of(n, input, 1) - t.score_of(n, b, 1)
       for i = 1, 2 do
         local sum, want = map[i]:sum():item(), ends[i][1]
         assert.near(want, sum, 0.01 * math.abs(want) + 1e-3)
@@ -196,7 +182,7 @@ end)
 
 describe("methods of the gradient", function()
   it("agree on a linear network", function()
-    local flat = linear_net()
+    local flat = t.linear_net()
     local input = t.input(flat, 2)
     local r = flat:run(input)
     local want = lu.input_x_gradient(r, { score = 1 })
@@ -263,7 +249,7 @@ describe("occlusion", function()
   it("is what a slow twin says, whatever the batch", function()
     local map = lu.occlusion(run, { score = 1, window = 5, stride = 3,
                                     baseline = 0.25 })
-    local clean = score_of(net, x, 1)
+    local clean = t.score_of(net, x, 1)
     local sum, count = core.zeros(2, 12, 12), core.zeros(2, 12, 12)
     for at_y = 0, 9, 3 do -- 7 / 3 rounded up, and one: the last is cut
       for at_x = 0, 9, 3 do
@@ -274,7 +260,7 @@ describe("occlusion", function()
             covered[i][c]:paste_(core.full(0.25, h, w), at_y + 1, at_x + 1)
           end
         end
-        local fall = clean - score_of(net, covered, 1)
+        local fall = clean - t.score_of(net, covered, 1)
         for i = 1, 2 do
           local window = core.zeros(12, 12)
           window:paste_(core.ones(h, w), at_y + 1, at_x + 1)

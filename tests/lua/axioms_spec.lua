@@ -36,12 +36,6 @@ local function crowded(seed)
 end
 
 
-local function score_of(net, batch, class, opts)
-  local r <close> = net:run(batch, opts)
-  return r.output:detach():clone():narrow { dim = 2, start = class + 1, length = 1 }
-end
-
-
 describe("DeepLIFT", function()
   it("is complete through sums, joins, gates, overlapping pools and a softmax",
      function()
@@ -52,7 +46,7 @@ describe("DeepLIFT", function()
       for _, opts in ipairs { logit, {} } do
         local map = lu.deeplift(net, x, { score = 2, baseline = base,
                                           modifiers = opts.modifiers })
-        local rise = score_of(net, x, 2, opts) - score_of(net, base, 2, opts)
+        local rise = t.score_of(net, x, 2, opts) - t.score_of(net, base, 2, opts)
         for i = 1, 2 do
           local got, want = map[i]:sum():item(), rise[i]:item()
           assert.is_true(math.abs(got - want) < 2e-5 * math.max(1, math.abs(want)))
@@ -233,7 +227,7 @@ describe("IDGI", function()
     local map = lu.idgi(net, x, { score = 1, steps = 1, baseline = base,
                                   modifiers = { "linear" } })
     local g = net:run(base, logit):gradient { score = 1 }
-    local rise = (score_of(net, x, 1, logit) - score_of(net, base, 1, logit)):item()
+    local rise = (t.score_of(net, x, 1) - t.score_of(net, base, 1)):item()
     local want = g:square() * (rise / g:square():sum():item())
     assert.is_true(map:distance(want) < 1e-5)
   end)

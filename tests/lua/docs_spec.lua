@@ -8,6 +8,7 @@ local docs = require "lunette.repl.docs"
 local exports = require "lunette.repl.exports"
 local help = require "lunette.repl.help"
 require "lunette.repl.session" -- whose commands are exports too
+local t = dofile "tests/lua/support.lua"
 local terminal = require "tests.lua.terminal"
 
 local function write(path, text)
@@ -159,7 +160,6 @@ end
 for _, name in ipairs { "ablationcam", "scorecam", "guided_ig" } do
   slow["lu." .. name] = true
 end
-local sanitized = (os.getenv "LUNETTE_BUILD" or ""):find "sanitize" ~= nil
 
 
 describe("examples of the doc comments", function()
@@ -194,7 +194,7 @@ describe("examples of the doc comments", function()
       count = count + 1
       local i = count
       -- attribution_spec runs the methods under the sanitizer, on small networks
-      local left_out = sanitized and slow[x.name]
+      local left_out = t.sanitized and slow[x.name]
       if not left_out then write(("%s/%d.lua"):format(folder, i), e.example .. "\n") end
       it("run: " .. x.name, function()
         if left_out then return pending "too slow under the sanitizer" end

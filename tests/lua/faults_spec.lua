@@ -8,7 +8,7 @@ local t = dofile "tests/lua/support.lua"
 
 local root = t.root()
 local build = os.getenv "LUNETTE_BUILD" or root .. "/build/release"
-local sanitized = build:find "sanitize" ~= nil -- two allocators do not go together
+local sanitized = t.sanitized -- two allocators do not go together
 local thorough = os.getenv "FAULTS" == "all"
 
 local folder, done

@@ -11,7 +11,6 @@ local support = dofile "tests/lua/support.lua"
 local shared = os.getenv("LUNETTE_SHARED") or "../shared"
 local formats = shared .. "/models/formats/"
 local fixtures = "tests/data/import/"
-local sanitized = (os.getenv("LUNETTE_BUILD") or ""):find("sanitize") ~= nil
 local quote = import.program.quote
 
 
@@ -499,7 +498,7 @@ describe("hostile and damaged files", function()
       -- timeout answers 124, the shell 128 and more of a process that a signal ends
       -- (out of its seconds); the sanitizer is an order of magnitude slower
       local _, text = shell(("ulimit -t %d; timeout 60 %s list %s"):format(
-        sanitized and 20 or 1, quote(program), path), true)
+        support.sanitized and 20 or 1, quote(program), path), true)
       assert.is_nil(text:find "code 1%d%d%s*$" or text:find("took too long", 1, true),
                     name .. ": " .. text)
     end

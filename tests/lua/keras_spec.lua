@@ -14,11 +14,6 @@ local function first(output)
 end
 
 
-local function read(path, key)
-  return assert(lu.npy.read(path .. "." .. key .. ".npy"))
-end
-
-
 describe("a Keras file", function()
   local folder = t.kept("keras", "tests/keras/write.py tests/keras/graph.py "
     .. "tests/keras/applications.py", "python3-torch python3-h5py",
@@ -40,17 +35,17 @@ describe("a Keras file", function()
         sha256 = ("0"):rep(64) } })
       assert.equal(out, path, tostring(report))
       local net = assert(lu.load(out))
-      local x = read(base, "x")
+      local x = t.beside(base, "x")
       local run = net:run(x)
       assert.is_nil(io.open(("%s.y%d.npy"):format(base, #net.outputs + 1)))
       local d
       for i, output_name in ipairs(net.outputs) do
-        local output, y = run.outputs[output_name], read(base, "y" .. i)
+        local output, y = run.outputs[output_name], t.beside(base, "y" .. i)
         assert.same(y:shape(), output:shape())
         d = output:detach():distance(y)
         assert.is_true(d < 1e-5, d)
       end
-      d = run:gradient({ score = first }):distance(read(base, "g"))
+      d = run:gradient({ score = first }):distance(t.beside(base, "g"))
       assert.is_true(d < 1e-4, d)
     end)
   end
@@ -108,8 +103,8 @@ describe("a Keras config", function()
       ["'elu' with alpha = 0.3"] = { class_name = "ELU", config = { alpha = 0.3 } },
       ["'relu' with max_value = 6"] = { class_name = "ReLU",
         config = { max_value = 6 } },
-      ["'gelu' with approximate = true"] = { class_name = "gelu",
-        config = { approximate = true } },
+      ["'gelu' with approximate = tanh"] = { class_name = "gelu",
+        config = { approximate = "tanh" } },
     } do
       assert.matches(words, layer { config = { name = "r", activation = activation } })
     end

@@ -6,21 +6,15 @@ local t = dofile "tests/lua/support.lua"
 
 local net = t.net()
 local x = t.input(net, 2)
-local linear = net:run(x, { modifiers = { "linear" } })
+local linear = t.linear_run(net)
 local graph = t.graph()
 local gx = t.input(graph, 2)
 local logit = { modifiers = { "linear" } }
 
 
-local function score_of(n, batch, class)
-  local r <close> = n:run(batch, logit)
-  return r.output:detach():clone():narrow { dim = 2, start = class + 1, length = 1 }
-end
-
-
 describe("layers", function()
   it("share out the score: integrated gradients and conductance", function()
-    local ends = score_of(graph, gx, 1) - score_of(graph, gx * 0, 1)
+    local ends = t.score_of(graph, gx, 1) - t.score_of(graph, gx * 0, 1)
     for _, method in ipairs { lu.layer_integrated_gradients, lu.conductance } do
       local map = method(graph, gx, { score = 1, layer = "sum_relu", steps = 200,
                                       modifiers = { "linear" } })

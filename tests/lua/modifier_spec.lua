@@ -4,11 +4,6 @@ local lu = require "lunette"
 local core = require "lunette.core"
 local t = dofile "tests/lua/support.lua"
 
-local function linear_run(net, n)
-  return net:run(t.input(net, n or 2), { modifiers = { "linear" } })
-end
-
-
 ---The backward pass step by step: conv and dense layers by their true gradient, every
 ---relu by `rule(dy, x)`.
 local function by_hand(run, class, rule)
@@ -38,7 +33,7 @@ local formulas = {
 describe("backward modifiers", function()
   for name, rule in pairs(formulas) do
     it(name .. " follows its formula", function()
-      local run = linear_run(t.net())
+      local run = t.linear_run(t.net())
       local g = run:gradient { score = 2, modifiers = { name } }
       -- the same sums in another order: a rounding or two a layer
       assert.is_true(g:distance(by_hand(run, 2, rule)) < 1e-6)
@@ -46,7 +41,7 @@ describe("backward modifiers", function()
     end)
 
     it(name .. " equals its Lua twin", function()
-      local run = linear_run(t.graph())
+      local run = t.linear_run(t.graph())
       local twin = lu.modifier { name = "twin", on = "relu",
         backward = function(node, dy) return rule(dy, node.input) end }
       local g = run:gradient { score = 2, modifiers = { name } }
@@ -79,7 +74,7 @@ describe("backward modifiers", function()
   end)
 
   it("combine: the last one for a node counts", function()
-    local run = linear_run(t.net())
+    local run = t.linear_run(t.net())
     local last = lu.modifier { on = "relu1", backward = "rectified" }
     local g = run:gradient { score = 1, modifiers = { "guided", last } }
     local nodes = { relu1 = formulas.rectified }
@@ -99,7 +94,7 @@ describe("backward modifiers", function()
   end)
 
   it("may be given alone, without a list", function()
-    local run = linear_run(t.net())
+    local run = t.linear_run(t.net())
     local g = run:gradient { score = 1, modifiers = { "guided" } }
     assert.is_true(t.same(g, (run:gradient { score = 1, modifiers = "guided" })))
     assert.is_true(t.same(g, (run:gradient { score = 1,
@@ -111,7 +106,7 @@ describe("backward modifiers", function()
 
   it("report how many nodes they changed", function()
     local net = t.net()
-    local run = linear_run(net)
+    local run = t.linear_run(net)
     local map = lu.saliency(run, { score = 1, modifiers = { "guided" } })
     assert.same({ linear = 1, guided = 3 }, map.story.changed_nodes)
     assert.same({ "guided" }, map.story.modifiers)
@@ -124,7 +119,7 @@ end)
 
 
 describe("modifiers that change nothing", function()
-  local run = linear_run(t.net())
+  local run = t.linear_run(t.net())
 
   it("are errors", function()
     local none = lu.modifier { name = "sig", on = "sigmoid", backward = "plain" }
@@ -188,7 +183,7 @@ end)
 
 
 describe("layers that a rule is about", function()
-  local run = linear_run(t.net())
+  local run = t.linear_run(t.net())
   local plain = run:gradient { score = 1 }
   local twice = function(node, dy) return node:backward(dy) * 2 end
 
@@ -259,7 +254,7 @@ end)
 
 describe("run:changes", function()
   it("says how many layers each modifier is about, before anything fails", function()
-    local run = linear_run(t.net())
+    local run = t.linear_run(t.net())
     assert.same({ guided = 3 }, run:changes "guided")
     assert.same({ guided = 1 }, run:changes("guided", "relu2"))
     assert.same({ guided = 0 }, run:changes("guided", "fc"))
@@ -289,7 +284,7 @@ describe("the engine's rules", function()
         assert.is_true(rule == "plain" or names[rule], rule)
       end
     end
-    local run = linear_run(t.net())
+    local run = t.linear_run(t.net())
     assert.is_true(t.same(
       run:gradient { score = 1, modifiers = { "leak:leak=0.25" } },
       (run:gradient { score = 1, modifiers = { "rectified:leak=0.25" } })))
@@ -333,7 +328,7 @@ end)
 
 
 describe("a composite", function()
-  local run = linear_run(t.net())
+  local run = t.linear_run(t.net())
   local g = run:gradient { score = 1 }
   local function times(k)
     return function(node, dy) return node:backward(dy) * k end

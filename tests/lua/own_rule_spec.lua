@@ -4,15 +4,11 @@ local lu = require "lunette"
 local core = require "lunette.core"
 local t = dofile "tests/lua/support.lua"
 
-local function linear_run(net, n)
-  return net:run(t.input(net, n or 2), { modifiers = { "linear" } })
-end
-
 
 describe("one's own rule", function()
   it("sees the node", function()
     local net = t.net()
-    local run, seen = linear_run(net), {}
+    local run, seen = t.linear_run(net), {}
     local function backward(node, dy)
       seen[#seen + 1] = { node.name, node.kind, table.concat(node.input:shape(), ","),
         table.concat(node.output:shape(), ","), table.concat(node.weight:shape(), ","),
@@ -34,7 +30,7 @@ describe("one's own rule", function()
   end)
 
   it("may use the operator's own rules", function()
-    local run = linear_run(t.net())
+    local run = t.linear_run(t.net())
     local mine = lu.modifier { on = "relu", backward = function(node, dy)
       return node:backward(dy, { rule = "leak", leak = 0.25 })
     end }
@@ -52,7 +48,7 @@ describe("one's own rule", function()
   end)
 
   it("goes by kind, by name and by alias", function()
-    local run = linear_run(t.net())
+    local run = t.linear_run(t.net())
     local function double(on)
       return lu.modifier { on = on, backward = function(node, dy)
         return node:backward(dy) * 2
@@ -73,7 +69,7 @@ describe("one's own rule", function()
   end)
 
   it("answers for layers of several inputs", function()
-    local run = linear_run(t.graph())
+    local run = t.linear_run(t.graph())
     local g = run:gradient { score = 1 }
     local split = lu.modifier { on = "sum", backward = function(_, dy)
       return { dy, dy }
@@ -98,7 +94,7 @@ end)
 
 describe("a rule that fails", function()
   local net = t.net()
-  local run = linear_run(net)
+  local run = t.linear_run(net)
   local before = run:gradient { score = 1 }
   local guided = run:gradient { score = 1, modifiers = { "guided" } }
 
@@ -181,7 +177,7 @@ describe("a rule that fails", function()
   end)
 
   it("may release the run it runs in", function()
-    local mine_run = linear_run(net)
+    local mine_run = t.linear_run(net)
     local mine = lu.modifier { on = "relu1", backward = function(_, dy)
       mine_run:release()
       collectgarbage()
@@ -198,7 +194,7 @@ describe("a rule that fails", function()
       kept[#kept + 1] = { node, dy, node.output, node.input }
       return dy * node.output:gt(0)
     end }
-    local r = linear_run(net)
+    local r = t.linear_run(net)
     r:gradient { score = 1, modifiers = { mine } }
     r:release()
     r = nil -- luacheck: ignore
@@ -214,7 +210,7 @@ end)
 
 describe("a rule in Lua", function()
   it("may have parameters of its own", function()
-    local run = linear_run(t.net())
+    local run = t.linear_run(t.net())
     local scale = lu.modifier { name = "scale", on = "relu", takes = { { "by", 2 } },
       backward = function(node, dy, p) return node:backward(dy) * p.by end }
     local g = run:gradient { score = 1 }

@@ -4,7 +4,6 @@ local lfs = require "lfs"
 local terminal = require "tests.lua.terminal"
 
 local quote = terminal.quote
-local sanitized = (os.getenv "LUNETTE_BUILD" or ""):find "sanitize" ~= nil
 
 -- What the sessions start with: a small network with the names of a large one.
 local startup = [[
@@ -322,7 +321,7 @@ describe("the REPL in a terminal", function()
     os.execute "sleep 1.2"
     t:key "C-c"
     local _, seconds = t:wait("interrupted", 10)
-    local most = (sanitized and 10 or 1) + 4 * echo
+    local most = (t.sanitized and 10 or 1) + 4 * echo
     assert.is_true(seconds < most, ("took %g of %g s"):format(seconds, most))
     t:run("lu.memory().live - before < 2^16", "\ntrue")
   end)

@@ -4,13 +4,9 @@ local lu = require "lunette"
 local core = require "lunette.core"
 local t = dofile "tests/lua/support.lua"
 
-local function linear_run(net, n)
-  return net:run(t.input(net, n or 2), { modifiers = { "linear" } })
-end
-
 
 describe("node:forward", function()
-  local run = linear_run(t.net())
+  local run = t.linear_run(t.net())
 
   it("gives the node's own output when nothing is given", function()
     for _, node in ipairs(t.nodes(run)) do
@@ -70,7 +66,7 @@ end)
 
 
 describe("node:backward with values of one's own", function()
-  local run = linear_run(t.net())
+  local run = t.linear_run(t.net())
 
   it("is the transpose of forward", function()
     -- <dy, W x> = <W' dy, x> for other weights, other inputs
@@ -163,7 +159,7 @@ describe("z+ written in Lua", function()
   -- inputs are not negative
   it("conserves relevance and needs no tape of its own", function()
     local net = t.net()
-    local run = linear_run(net)
+    local run = t.linear_run(net)
     local zplus = lu.modifier { name = "z_plus", on = { "conv2", "fc", "out" },
       backward = function(node, r)
         local w = node.weight:relu()
@@ -213,7 +209,7 @@ local writes = {
 
 describe("values of a run", function()
   local net = t.net()
-  local run = linear_run(net)
+  local run = t.linear_run(net)
   local before = run:gradient { score = 1 }
   local values = { "conv2", "relu1", "pool1", "fc", "flatten", "out" }
 
@@ -275,7 +271,7 @@ describe("values of a run", function()
 
   it("tell changed parameters", function()
     local own = t.net()
-    local r = linear_run(own)
+    local r = t.linear_run(own)
     local g = r:gradient { score = 1, wrt = "relu2" }
     own.params["conv2.weight"]:mul_(2)
     assert.is_true(t.same(g, (r:gradient { score = 1, wrt = "relu2" })))
@@ -286,7 +282,7 @@ describe("values of a run", function()
     end }
     assert.matches("conv2: .*changed since",
                    t.message(r.gradient, r, { score = 1, modifiers = { rule } }))
-    local again = linear_run(own) -- a new run reads the new ones
+    local again = t.linear_run(own) -- a new run reads the new ones
     assert.is_true(again:gradient { score = 1 }:distance(before) > 1e-3)
   end)
 
@@ -314,7 +310,7 @@ describe("values of a run", function()
   end)
 
   it("leave a gradient alone that two nodes share", function()
-    local graph = linear_run(t.graph())
+    local graph = t.linear_run(t.graph())
     local split = lu.modifier { on = "sum", backward = function(_, dy)
       return { dy, dy }
     end }

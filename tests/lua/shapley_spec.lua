@@ -6,22 +6,7 @@ local t = dofile "tests/lua/support.lua"
 
 local net = t.net()
 local x = t.input(net, 2)
-local run = net:run(x, { modifiers = { "linear" } })
-local logit = { modifiers = { "linear" } }
-
-
----A network without any non-linearity.
-local function linear_net()
-  return assert(lu.net { name = "flat", input = { 3, 6, 6 }, layers = {
-    { "c", "conv2d", filters = 4, kernel = 3, padding = 1 }, { "f", "flatten" },
-    { "out", "linear", units = 3 } } }):init(4)
-end
-
-
-local function score_of(n, batch, class)
-  local r <close> = n:run(batch, logit)
-  return r.output:detach():clone():narrow { dim = 2, start = class + 1, length = 1 }
-end
+local run = t.linear_run(net)
 
 
 describe("Shapley values and what estimates them", function()
@@ -44,7 +29,7 @@ describe("Shapley values and what estimates them", function()
   end
 
   it("share out the score's difference, exactly and by orders", function()
-    local ends = score_of(net, x, 1) - score_of(net, x * 0, 1)
+    local ends = t.score_of(net, x, 1) - t.score_of(net, x * 0, 1)
     for _, more in ipairs { {}, { exact = 0, samples = 3 } } do
       local story = lu.shapley(run, with(more)).story
       for i = 1, 2 do
@@ -105,7 +90,7 @@ describe("Shapley values and what estimates them", function()
   end)
 
   it("LIME of a score that is linear in the segments finds its coefficients", function()
-    local flat = linear_net()
+    local flat = t.linear_net()
     local input = t.input(flat, 1)
     local grid = { segments = 2, score = 0, samples = 40, fit = "linear" }
     local story = lu.lime(flat, input, grid).story

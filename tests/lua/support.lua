@@ -69,6 +69,14 @@ function M.net(seed, channels)
 end
 
 
+---A network without any non-linearity: (3,6,6) to 3 values.
+function M.linear_net()
+  return assert(lu.net { name = "flat", input = { 3, 6, 6 }, layers = {
+    { "c", "conv2d", filters = 4, kernel = 3, padding = 1 }, { "f", "flatten" },
+    { "out", "linear", units = 3 } } }):init(4)
+end
+
+
 ---A graph: two branches joined, a shortcut added, odd sizes, strides.
 function M.graph(seed)
   local net = assert(lu.net {
@@ -161,6 +169,25 @@ end
 ---n random inputs of a network, as photographs are after preprocessing.
 function M.input(net, n, seed)
   return core.normal(seed or 3, 0, { n or 1, table.unpack(net.input) })
+end
+
+
+---A run of n random inputs (2) whose softmax is left out.
+function M.linear_run(net, n)
+  return net:run(M.input(net, n or 2), { modifiers = { "linear" } })
+end
+
+
+---What a network puts out for a class, an input each: (N,1). `opts` are net:run's.
+function M.score_of(net, x, class, opts)
+  local run <close> = net:run(x, opts or { modifiers = { "linear" } })
+  return run.output:detach():clone():narrow { dim = 2, start = class + 1, length = 1 }
+end
+
+
+---The .npy file `key` that a script has written beside a model file.
+function M.beside(base, key)
+  return assert(lu.npy.read(("%s.%s.npy"):format(base, key)))
 end
 
 

@@ -4,7 +4,7 @@ local lu = require "lunette"
 local core = require "lunette.core"
 local t = dofile "tests/lua/support.lua"
 
-local sanitized = (os.getenv "LUNETTE_BUILD" or ""):find "san"
+local sanitized = t.sanitized
 
 
 ---Everything that an explanation computes, as one table of byte strings.

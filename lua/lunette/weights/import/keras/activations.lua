@@ -7,11 +7,20 @@ local function one(kind, attrs)
 end
 
 
----Keras 2: 0.2 x + 0.5, cut to 0 .. 1.
-local function hard_sigmoid_2(e, call, name, x)
-  local y = e:add(call, name .. "_slope", "mul", { x, 0.2 })
-  y = e:add(call, name .. "_shift", "add", { y, 0.5 })
-  return e:add(call, name, "clamp", { y }, { min = 0, max = 1 })
+---clamp(x/6 + 1/2, 0, 1); of Keras 2, clamp(x/5 + 1/2, 0, 1)
+local function hard_sigmoid(e, call, name, x)
+  return e:add(call, name, "hard_sigmoid", { x }, { alpha = e.keras3 and 1 / 6 or 0.2 })
+end
+
+
+---x Phi(x), or its approximation by tanh
+local function gelu(e, call, name, x, config)
+  local how = config.approximate or false
+  if type(how) ~= "boolean" then
+    e.fail(call, "its activation 'gelu' with approximate = %s is not supported",
+           tostring(how))
+  end
+  return e:add(call, name, "gelu", { x }, { approximate = how and "tanh" or "none" })
 end
 
 
@@ -81,14 +90,6 @@ local function sparse_plus(e, call, name, x)
 end
 
 
----clamp((x + 1) / 2, 0, 1)
-local function sparse_sigmoid(e, call, name, x)
-  local y = e:add(call, name .. "_half", "mul", { x, 0.5 })
-  y = e:add(call, name .. "_shift", "add", { y, 0.5 })
-  return e:add(call, name, "clamp", { y }, { min = 0, max = 1 })
-end
-
-
 ---log(sigmoid(x)) = -softplus(-x)
 local function log_sigmoid(e, call, name, x)
   local y = e:add(call, name .. "_minus", "neg", { x })
@@ -103,7 +104,7 @@ local function same(_, _, _, x) return x end
 local names = {
   linear = same, relu = one "relu", relu6 = one "relu6", sigmoid = one "sigmoid",
   tanh = one "tanh", softplus = one "softplus", elu = one("elu", { alpha = 1 }),
-  silu = one "silu", swish = one "silu", gelu = one "gelu", selu = selu,
+  silu = one "silu", swish = one "silu", gelu = gelu, selu = selu,
   softsign = softsign, mish = mish, exponential = one "exp",
   hard_silu = one "hard_swish", hard_swish = one "hard_swish",
   leaky_relu = one("leaky_relu", { slope = 0.2 }),
@@ -111,14 +112,21 @@ local names = {
   celu = one("elu", { alpha = 1 }), hard_tanh = one("clamp", { min = -1, max = 1 }),
   squareplus = squareplus, soft_shrink = soft_shrink, hard_shrink = hard_shrink,
   tanh_shrink = tanh_shrink, sparse_plus = sparse_plus, log_sigmoid = log_sigmoid,
-  sparse_sigmoid = sparse_sigmoid, hard_sigmoid = one "hard_sigmoid",
+  sparse_sigmoid = one("hard_sigmoid", { alpha = 0.5 }), hard_sigmoid = hard_sigmoid,
 }
+
+
+---What a config says of the activation besides its name.
+local function config_of(what)
+  local config = type(what) == "table" and what.config
+  return type(config) == "table" and config or {}
+end
 
 
 ---The name in what a config says: "relu", or { class_name =, config = }.
 local function name_of(what)
   if type(what) ~= "table" then return what end
-  local config = type(what.config) == "table" and what.config or {}
+  local config = config_of(what)
   local name = what.class_name == "function" and what.config or config.name
     or what.class_name
   if what.class_name and not names[name] then
@@ -131,8 +139,8 @@ end
 
 ---Parameters of an activation that is written as a layer, and what they are where they
 ---change nothing.
-local usual = { alpha = 1, negative_slope = 0, threshold = 0, approximate = false,
-                axis = -1, max_value = false }
+local usual = { alpha = 1, negative_slope = 0, threshold = 0, axis = -1,
+                max_value = false }
 
 
 ---Why an activation with parameters, or of somebody's own, is another than its name
@@ -141,7 +149,7 @@ local function other_than(what)
   if type(what) ~= "table" then return nil end
   local foreign = require("lunette.weights.import.keras.config").foreign(what)
   if foreign then return "is of somebody's own (" .. foreign .. ")" end
-  for key, value in pairs(type(what.config) == "table" and what.config or {}) do
+  for key, value in pairs(config_of(what)) do
     if usual[key] ~= nil and value ~= usual[key] then
       return ("with %s = %s is not supported"):format(key, tostring(value))
     end
@@ -165,7 +173,6 @@ function M.apply(e, call, name, x, what)
            (other:gsub("%c", "?")))
   end
   local f = names[key]
-  if key == "hard_sigmoid" and not e.keras3 then f = hard_sigmoid_2 end
   if not f then
     e.fail(call, "its activation '%s' is not supported",
            tostring(key or "?"):gsub("%c", "?"))
@@ -173,7 +180,7 @@ function M.apply(e, call, name, x, what)
   if key == "softmax" and #x.shape == 3 and e.first then
     e.fail(call, "a softmax over the width of pictures is not supported")
   end
-  return f(e, call, name, x)
+  return f(e, call, name, x, config_of(what))
 end
 
 return M
