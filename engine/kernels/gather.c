@@ -1,389 +1,14 @@
 /*
-** gather.c - convolutions of any kernel, stride, padding, dilation and
-** groups, and their gradients, as gathers (gather.h).
-**
-** A job is a tile of places and a block of output channels.  It copies what
-** the tile meets of every channel into a strip: zeros where the tile reaches
-** over the edge, and the columns and rows of every phase of the stride side
-** by side, so that neighbouring places meet neighbouring values.  Then tap t
-** of channel c is simply a row that begins at some offset of the strip, and
-** the product runs over a table of offsets: nothing is copied per tap.
-**
-** All sizes depend on the shapes alone, and every output is one chain of
-** fused multiply-adds in the order of (c, t), so that bits depend neither on
-** the batch nor on the threads.
+** gather.c - gathers (gather.h): those of a layer, and the values that they
+** read.
 */
 #include "simd.h"
 
-#include <stdlib.h>
 #include <string.h>
-
-enum {
-  PLACES = 256,     /* most places of a tile, about */
-  DEPTHWISE = 4096, /* ... of a channel by itself */
-  OUTPUTS = 128,    /* most output channels of a job */
-  DEPTH = 256,      /* channels of a one-tap kernel multiplied at a time */
-  JOBS = 32,        /* wished for one image, so that many cores find work */
-  SLACK = 64,       /* floats that the last vector may reach over */
-};
-
-typedef struct gather_job {
-  const lun_gather *g;
-  const lun_simd *isa;
-  const lun_epilogue *epilogue;
-  const float *in, *w; /* w: [groups][k][ws] */
-  float *out, *scratch;
-  ptrdiff_t *at; /* offset in the strip of (c, t) */
-  ptrdiff_t ws;
-  size_t each;       /* floats of scratch a worker */
-  int rows, cols;    /* places of a tile */
-  int down, across;  /* tiles */
-  int block, blocks; /* output channels of a job, blocks */
-  int y0, x0;        /* smallest ty, tx */
-  int ny, nx;        /* phases of the stride that any tap meets */
-  int prows, pitch;  /* rows and columns of one phase of the strip */
-  ptrdiff_t plane;   /* floats of one channel of the strip */
-} gather_job;
 
 static int mini(int a, int b) { return a < b ? a : b; }
 
 static int ceil_div(int a, int b) { return (a + b - 1) / b; }
-
-/* Every channel by itself: one row of weights, as long as the kernel. */
-static int is_depthwise(const lun_gather *g) { return g->c == 1 && g->k == 1; }
-
-/* to[i] = row y of the plane at column x + i*step; 0 outside. */
-static void copy_row(const lun_gather *g, const float *plane, int y, int x,
-                     int step, int n, float *to) {
-  int i = 0;
-  if (y < 0 || y >= g->ih) {
-    memset(to, 0, (size_t)n * sizeof *to);
-    return;
-  }
-  const float *row = plane + (ptrdiff_t)y * g->iw;
-  for (; i < n && x < 0; i++, x += step) to[i] = 0.0f;
-  int end = mini(n, i + (x < g->iw ? ceil_div(g->iw - x, step) : 0));
-  if (step == 1) {
-    memcpy(to + i, row + x, (size_t)(end - i) * sizeof *to);
-    i = end;
-  } else if (step == 2) {
-    for (; i < end; i++, x += 2) to[i] = row[x];
-  } else {
-    for (; i < end; i++, x += step) to[i] = row[x];
-  }
-  for (; i < n; i++) to[i] = 0.0f;
-}
-
-void lun_gather_copy(const lun_gather *g, const float *plane, int t, int p0,
-                     int np, float *col) {
-  for (int p = 0; p < np;) {
-    int v = (p0 + p) / g->ow, u = (p0 + p) % g->ow;
-    int run = mini(g->ow - u, np - p); /* places left in this row */
-    copy_row(g, plane, v * g->isy + g->ty[t], u * g->isx + g->tx[t], g->isx,
-             run, col + p);
-    p += run;
-  }
-}
-
-/* The strip of the tile at place (v, u): [c][phase][row][column]. */
-static void copy_strip(const gather_job *j, const float *in, int v, int u,
-                       float *strip) {
-  const lun_gather *g = j->g;
-  for (int c = 0; c < g->c; c++) {
-    const float *plane = in + (ptrdiff_t)c * g->ih * g->iw;
-    float *to = strip + c * j->plane;
-    for (int py = 0; py < j->ny; py++)
-      for (int px = 0; px < j->nx; px++)
-        for (int q = 0; q < j->prows; q++, to += j->pitch) {
-          copy_row(g, plane, (v + q) * g->isy + j->y0 + py,
-                   u * g->isx + j->x0 + px, g->isx, j->pitch, to);
-        }
-  }
-}
-
-/* Writes `n` places (v, u ...) of one output channel through the epilogue. */
-static void store(const gather_job *j, int64_t chan, int k, int v, int u, int n,
-                  const float *m) {
-  const lun_gather *g = j->g;
-  const lun_epilogue *e = j->epilogue;
-  float bias = e->bias ? e->bias[k] : 0.0f;
-  int64_t at = (chan * g->fh + g->oy + v * g->osy) * g->fw + g->ox + u * g->osx;
-  if (g->osx == 1) {
-    j->isa->epilogue(e, j->out, at, n, m, bias);
-    return;
-  }
-  for (int i = 0; i < n; i++, at += g->osx) {
-    float z = m[i] + bias;
-    if (e->relu && z < 0) z = 0.0f; /* NaN stays */
-    j->out[at] = e->gate ? lun_gate_at(e->gate, at, z) : z;
-  }
-}
-
-/* The tile and the outputs of a job. */
-typedef struct tile {
-  int u, v, nr, nc; /* places: the first, rows, columns */
-  int np;           /* places of the strip, rows `pitch` apart */
-  int k0, nk;       /* outputs */
-  int64_t chan;     /* image and group */
-  int group;
-} tile;
-
-static tile tile_of(const gather_job *j, int64_t job) {
-  const lun_gather *g = j->g;
-  tile t = {.k0 = (int)(job % j->blocks) * j->block};
-  int64_t rest = job / j->blocks;
-  t.u = (int)(rest % j->across) * j->cols;
-  t.v = (int)(rest / j->across % j->down) * j->rows;
-  t.chan = rest / j->across / j->down;
-  t.group = (int)(t.chan % g->groups);
-  t.nk = mini(j->block, g->k - t.k0);
-  t.nr = mini(j->rows, g->oh - t.v);
-  t.nc = mini(j->cols, g->ow - t.u);
-  t.np = (t.nr - 1) * j->pitch + t.nc;
-  return t;
-}
-
-static void store_tile(const gather_job *j, const tile *t, const float *m,
-                       int ms) {
-  const lun_gather *g = j->g;
-  int64_t first = t->chan * g->k + t->k0;
-  for (int k = 0; k < t->nk; k++)
-    for (int r = 0; r < t->nr; r++)
-      store(j, first + k, t->group * g->k + t->k0 + k, t->v + r, t->u, t->nc,
-            m + (ptrdiff_t)k * ms + r * j->pitch);
-}
-
-static void run_tile(void *arg, int64_t job) {
-  const gather_job *j = arg;
-  const lun_gather *g = j->g;
-  tile t = tile_of(j, job);
-  int width = j->isa->panel, ms = ceil_div(t.np, width) * width;
-  float *strip = j->scratch + (size_t)lun_worker() * j->each;
-  float *m = strip + g->c * j->plane + SLACK;
-  const float *w = j->w + ((ptrdiff_t)t.group * g->k + t.k0) * j->ws;
-  copy_strip(j, j->in + t.chan * g->c * g->ih * g->iw, t.v, t.u, strip);
-  if (is_depthwise(g)) j->isa->taps(w, g->taps, strip, j->at, m, t.np);
-  for (int p = 0; p < t.np && !is_depthwise(g); p += width) {
-    lun_product product = {.rows = t.nk,
-                           .nk = mini(width, t.np - p),
-                           .depth = g->c * g->taps,
-                           .a = w,
-                           .as = j->ws,
-                           .b = strip + p,
-                           .at = j->at,
-                           .m = m + p,
-                           .ms = ms};
-    j->isa->mul(&product);
-  }
-  store_tile(j, &t, m, ms);
-}
-
-/* ---- one tap ------------------------------------------------------------ */
-
-/* What channel c gives np places of the tile at (v, u), in panels: place p lies at
-** to[p / panel * step + p % panel]. */
-static void pack_channel(const gather_job *j, const float *plane, int v, int u,
-                         int np, float *line, float *to, ptrdiff_t step) {
-  const lun_gather *g = j->g;
-  int width = j->isa->panel, y = v * g->isy + j->y0, x = u * g->isx + j->x0;
-  const float *from = line;
-  if (g->isx == 1 && g->oh == 1 && y == 0 && x >= 0 &&
-      x + ceil_div(np, width) * width <= g->iw) {
-    from = plane + x; /* the places lie side by side */
-  } else {
-    for (int p = 0; p < np; p += j->pitch, y += g->isy)
-      copy_row(g, plane, y, x, g->isx, mini(j->pitch, np - p), line + p);
-    for (int p = np; p % width; p++) line[p] = 0.0f;
-  }
-  for (int p = 0; p < np; p += width, to += step)
-    memcpy(to, from + p, (size_t)width * sizeof *to);
-}
-
-/* run_tile for kernels of one tap: a matrix product.  Channels are taken DEPTH at a
-** time, so that what is multiplied stays in the second-level cache and a panel of it
-** in the first; the sums go on where they were. */
-static void run_pointwise(void *arg, int64_t job) {
-  const gather_job *j = arg;
-  const lun_gather *g = j->g;
-  tile t = tile_of(j, job);
-  int width = j->isa->panel, ms = ceil_div(t.np, width) * width;
-  float *strip = j->scratch + (size_t)lun_worker() * j->each;
-  float *line = strip + (ptrdiff_t)mini(g->c, DEPTH) * ms, *m = line + ms;
-  const float *in = j->in + t.chan * g->c * g->ih * g->iw;
-  for (int c0 = 0, nd; c0 < g->c; c0 += nd) {
-    nd = mini(DEPTH, g->c - c0);
-    ptrdiff_t step = (ptrdiff_t)nd * width;
-    for (int c = 0; c < nd; c++)
-      pack_channel(j, in + (ptrdiff_t)(c0 + c) * g->ih * g->iw, t.v, t.u, t.np,
-                   line, strip + (ptrdiff_t)c * width, step);
-    for (int p = 0; p < t.np; p += width) {
-      lun_product product = {
-          .rows = t.nk,
-          .nk = mini(width, t.np - p),
-          .depth = nd,
-          .add = c0 > 0,
-          .a = j->w + ((ptrdiff_t)t.group * g->k + t.k0) * j->ws + c0,
-          .as = j->ws,
-          .b = strip + p / width * step,
-          .at = j->at,
-          .m = m + p,
-          .ms = ms};
-      j->isa->mul(&product);
-    }
-  }
-  store_tile(j, &t, m, ms);
-}
-
-typedef struct weights_job {
-  const lun_gather *g;
-  const lun_simd *isa;
-  const float *w;
-  float *out;
-  ptrdiff_t ws;
-  int kk;
-} weights_job;
-
-enum { WEIGHT_ROWS = 64 };
-
-/* Rows W[k][c][tap] of a gradient's gather from the layer's weights (OIHW),
-** where the gather's c is the layer's output: WEIGHT_ROWS rows of one group, whose
-** kernels lie side by side. */
-static void transposed_rows(void *arg, int64_t job) {
-  const weights_job *j = arg;
-  const lun_gather *g = j->g;
-  int64_t per_group = ceil_div(g->k, WEIGHT_ROWS), group = job / per_group;
-  int k0 = (int)(job % per_group) * WEIGHT_ROWS,
-      k1 = mini(g->k, k0 + WEIGHT_ROWS);
-  if (j->kk == 1 && g->taps == 1) {
-    j->isa->transpose(j->w + group * g->c * g->k + k0, g->k, g->c, k1 - k0,
-                      j->out + (group * g->k + k0) * j->ws, j->ws);
-    return;
-  }
-  for (int c = 0; c < g->c; c++)
-    for (int k = k0; k < k1; k++) {
-      const float *w = j->w + ((group * g->c + c) * g->k + k) * j->kk;
-      float *out = j->out + (group * g->k + k) * j->ws + c * g->taps;
-      for (int t = 0; t < g->taps; t++) out[t] = w[g->tap[t]];
-    }
-}
-
-/* ---- plan --------------------------------------------------------------- */
-
-static void range(const int *v, int n, int *least, int *span) {
-  int lo = n ? v[0] : 0, hi = lo;
-  for (int i = 0; i < n; i++) {
-    if (v[i] < lo) lo = v[i];
-    if (v[i] > hi) hi = v[i];
-  }
-  *least = lo;
-  *span = hi - lo;
-}
-
-/* Whole rows of places while they are short; then blocks of outputs until
-** there are JOBS. */
-static void partition(gather_job *j) {
-  const lun_gather *g = j->g;
-  int spany, spanx, width = j->isa->panel;
-  int jobs = mini(JOBS, 4 * lun_threads()); /* more copy more of the input */
-  range(g->ty, g->taps, &j->y0, &spany);
-  range(g->tx, g->taps, &j->x0, &spanx);
-  int most = ceil_div(ceil_div(g->oh * g->ow, jobs), width) * width;
-  most = mini(most < 96 ? 96 : most, PLACES);
-  if (is_depthwise(g) && g->groups >= jobs) most = DEPTHWISE;
-  j->across = ceil_div(g->ow, PLACES);
-  j->cols = ceil_div(ceil_div(g->ow, j->across), width) * width;
-  if (j->across == 1 || j->cols > g->ow) j->cols = g->ow;
-  j->across = ceil_div(g->ow, j->cols);
-  j->rows = mini(g->oh, most > j->cols ? most / j->cols : 1);
-  j->down = ceil_div(g->oh, j->rows);
-  j->ny = mini(g->isy, spany + 1);
-  j->nx = mini(g->isx, spanx + 1);
-  j->prows = j->rows + spany / g->isy;
-  j->pitch = j->cols + spanx / g->isx;
-  j->plane = (ptrdiff_t)j->ny * j->nx * j->prows * j->pitch;
-  j->blocks = ceil_div(g->k, OUTPUTS);
-  while (j->down * j->across * j->blocks < jobs && j->blocks * 32 < g->k) {
-    j->blocks++;
-  }
-  j->block = ceil_div(g->k, j->blocks);
-  j->blocks = ceil_div(g->k, j->block);
-}
-
-static void offsets(const gather_job *j) {
-  const lun_gather *g = j->g;
-  ptrdiff_t *at = j->at;
-  for (int c = 0; c < g->c; c++)
-    for (int t = 0; t < g->taps; t++) {
-      int y = g->ty[t] - j->y0, x = g->tx[t] - j->x0;
-      int phase = y % g->isy * j->nx + x % g->isx;
-      *at++ = c * j->plane +
-              ((ptrdiff_t)phase * j->prows + y / g->isy) * j->pitch +
-              x / g->isx;
-    }
-}
-
-/* One row of an unpadded 1x1 kernel over a whole plane is one long row. */
-static void flatten(lun_gather *g) {
-  if (g->taps != 1 || g->ty[0] || g->tx[0] || g->isy != 1 || g->isx != 1 ||
-      g->osy != 1 || g->osx != 1 || g->oh != g->ih || g->ow != g->iw) {
-    return;
-  }
-  g->iw *= g->ih;
-  g->ow = g->fw = g->iw;
-  g->ih = g->oh = g->fh = 1;
-}
-
-/* A gradient sums over output channels: its weights are [input][output]. */
-static int transpose_weights(gather_job *j, const lun_conv *s, const float *w,
-                             float *room) {
-  const lun_gather *g = j->g;
-  weights_job t = {g, j->isa, w, room, j->ws, s->kh * s->kw};
-  j->w = room;
-  return lun_parallel((int64_t)g->groups * ceil_div(g->k, WEIGHT_ROWS),
-                      transposed_rows, &t);
-}
-
-/* out = the gather of in, with the layer's weights w. */
-int lun_gather_run(lun_gather *g, const lun_conv *s, int back, const float *in,
-                   const float *w, float *out, const lun_epilogue *epilogue,
-                   lun_err *err) {
-  gather_job j = {.g = g,
-                  .isa = lun_simd_now(),
-                  .epilogue = epilogue,
-                  .in = in,
-                  .out = out,
-                  .w = w};
-  ptrdiff_t ct = (ptrdiff_t)g->c * g->taps;
-  int st = LUN_OK;
-  if (g->oh <= 0 || g->ow <= 0 || g->n <= 0 || g->k <= 0) return LUN_OK;
-  flatten(g);
-  partition(&j);
-  j.ws = back ? ct + 16 : ct;
-  size_t table = (size_t)(2 * ct + 16) / 16 * 16; /* in floats */
-  size_t weights = back ? (size_t)(g->groups * g->k * j.ws) : 0;
-  int pointwise = g->taps == 1 && !is_depthwise(g);
-  size_t places = (size_t)(j.rows * j.pitch + SLACK);
-  j.each = (pointwise ? (size_t)(mini(g->c, DEPTH) + 1) * places
-                      : (size_t)(g->c * j.plane + SLACK)) +
-           (size_t)j.block * places;
-  float *mem = lun_malloc((table + weights + j.each * lun_threads()) * 4);
-  if (!mem) return lun_fail(err, LUN_ENOMEM, "convolution: no scratch memory");
-  j.at = (ptrdiff_t *)(void *)mem;
-  j.scratch = mem + table + weights;
-  if (pointwise)
-    for (int c = 0; c < mini(g->c, DEPTH); c++)
-      j.at[c] = (ptrdiff_t)c * j.isa->panel;
-  else
-    offsets(&j);
-  if (back) st = transpose_weights(&j, s, w, mem + table);
-  if (st == LUN_OK) {
-    int64_t tiles = (int64_t)g->n * g->groups * j.down * j.across;
-    st = lun_parallel(tiles * j.blocks, pointwise ? run_pointwise : run_tile,
-                      &j);
-  }
-  lun_free(mem);
-  return st ? lun_fail(err, st, "interrupted") : LUN_OK;
-}
 
 /* ---- gathers from layers ------------------------------------------------ */
 
@@ -455,4 +80,38 @@ int lun_gather_backward(lun_gather *g, const lun_conv *s, int py, int px,
     g->tap[g->taps++] = i;
   }
   return LUN_OK;
+}
+
+/* ---- what they read ----------------------------------------------------- */
+
+void lun_gather_row(const lun_gather *g, const float *plane, int y, int x,
+                    int step, int n, float *to) {
+  int i = 0;
+  if (y < 0 || y >= g->ih) {
+    memset(to, 0, (size_t)n * sizeof *to);
+    return;
+  }
+  const float *row = plane + (ptrdiff_t)y * g->iw;
+  for (; i < n && x < 0; i++, x += step) to[i] = 0.0f;
+  int end = mini(n, i + (x < g->iw ? ceil_div(g->iw - x, step) : 0));
+  if (step == 1) {
+    memcpy(to + i, row + x, (size_t)(end - i) * sizeof *to);
+    i = end;
+  } else if (step == 2) {
+    for (; i < end; i++, x += 2) to[i] = row[x];
+  } else {
+    for (; i < end; i++, x += step) to[i] = row[x];
+  }
+  for (; i < n; i++) to[i] = 0.0f;
+}
+
+void lun_gather_copy(const lun_gather *g, const float *plane, int t, int p0,
+                     int np, float *col) {
+  for (int p = 0; p < np;) {
+    int v = (p0 + p) / g->ow, u = (p0 + p) % g->ow;
+    int run = mini(g->ow - u, np - p); /* places left in this row */
+    lun_gather_row(g, plane, v * g->isy + g->ty[t], u * g->isx + g->tx[t],
+                   g->isx, run, col + p);
+    p += run;
+  }
 }

@@ -44,6 +44,10 @@ void lun_gather_free(lun_gather *g);
 int lun_gather_run(lun_gather *g, const lun_conv *s, int back, const float *in,
                    const float *w, float *out, const lun_epilogue *epilogue,
                    lun_err *err);
+/* to[i] = the value of row y of one channel's plane at column x + i*step, i < n;
+** 0 outside. */
+void lun_gather_row(const lun_gather *g, const float *plane, int y, int x,
+                    int step, int n, float *to);
 /* col[i] = the value of one channel's plane that tap t meets at place p0 + i,
 ** places counted row by row, i < np. */
 void lun_gather_copy(const lun_gather *g, const float *plane, int t, int p0,

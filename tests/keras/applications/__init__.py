@@ -1,0 +1,23 @@
+# The networks of keras.applications in their own shape, narrow and with few repeats: classes, names, order, paddings
+# and attributes are those that Keras' functions give. networks(keras) has them as Keras 2 or 3 would save them,
+# in the form that write.py wants: { shape, layers, kind }.
+from .convnext import convnext
+from .densenet import densenet
+from .efficientnet import efficientnet, efficientnet_v2
+from .inception import inception_v3, inception_resnet_v2
+from .mobilenet import mobilenet, mobilenet_v2, mobilenet_v3
+from .nasnet import nasnet
+from .resnet import resnet
+from .xception import xception
+
+
+def networks(keras):
+    return {
+        "xception_whole": xception(keras), "resnet50": resnet(keras, False), "resnet50_v2": resnet(keras, True),
+        "inception_v3": inception_v3(keras), "inception_resnet_v2": inception_resnet_v2(keras),
+        "mobilenet_v1": mobilenet(keras), "mobilenet_v2": mobilenet_v2(keras),
+        "mobilenet_v3_large": mobilenet_v3(keras, True), "mobilenet_v3_small": mobilenet_v3(keras, False),
+        "mobilenet_v3_minimal": mobilenet_v3(keras, True, True), "densenet121": densenet(keras), "nasnet": nasnet(keras),
+        "efficientnet_b0": efficientnet(keras), "efficientnet_v2_b0": efficientnet_v2(keras, True),
+        "efficientnet_v2_s": efficientnet_v2(keras, False), "convnext_tiny": convnext(keras),
+    }
