@@ -108,7 +108,7 @@ def run(cls, c, w, xs):
         "MaxPooling2D": lambda: pool(x, c, True), "AveragePooling2D": lambda: pool(x, c, False),
         "GlobalAveragePooling2D": lambda: x.mean((1, 2), keepdim=c.get("keepdims", False)),
         "GlobalMaxPooling2D": lambda: x.amax((1, 2), keepdim=c.get("keepdims", False)),
-        "Flatten": lambda: (nchw(x) if c.get("_planes") else x).reshape(x.shape[0], -1),
+        "Flatten": lambda: (nchw(x) if c.get("_planes") else nhwc(x) if c.get("data_format") == "channels_first" else x).reshape(x.shape[0], -1),
         "ZeroPadding2D": lambda: F.pad(x, (0, 0, c["padding"][1][0], c["padding"][1][1],
                                            c["padding"][0][0], c["padding"][0][1])),
         "Cropping2D": lambda: x[:, c["cropping"][0][0]:x.shape[1] - c["cropping"][0][1],
@@ -180,7 +180,8 @@ def slots(cls, c):
 
 
 # A network is { shape, layers }: layers read the one before unless they say so; "name:1" is the second output of a
-# network among them. `outputs` names several, `first` counts channels first.
+# network among them. `outputs` names several, `first` counts channels first throughout; a layer that says so itself
+# (`data_format`, or `axis` 1) does among others. `planes`: the picture is (C,H,W).
 def evaluate(net, x):
     values, last, kept = {"input": x}, x, []
     for name, cls, c, *reads in net["layers"]:
@@ -192,9 +193,12 @@ def evaluate(net, x):
             kept.append((name, inner))
         else:
             key = (id(net["layers"]), name)
+            first = c.get("data_format") == "channels_first" and cls != "Flatten" or c.get("axis") == 1 and xs[0].dim() == 4
+            if first: xs = [nhwc(v) for v in xs]
             if key not in weights:
                 weights[key] = make_weights(cls, c, xs)
             last = run(cls, c, weights[key], xs)
+            if first and last.dim() == 4: last = nchw(last)
             kept.append((name, weights[key]))
         values[name] = last
     return [values[n] for n in net.get("outputs", [net["layers"][-1][0]])], kept
@@ -319,7 +323,7 @@ def write3(path, net, kept):
     os.remove(h5)
 
 
-C, D = "Conv2D", "Dense"
+C, D, FIRST = "Conv2D", "Dense", "channels_first"
 def cv(name, filters, k=3, *reads, **c): return (name, C, dict(filters=filters, kernel_size=[k, k], **c), *reads)
 def dn(name, units, *reads, **c): return (name, D, dict(units=units, **c), *reads)
 def head(*extra): return [("flatten", "Flatten", {}), *extra, dn("answer", 4, activation="softmax")]
@@ -420,6 +424,27 @@ nets = {
     "average_uneven": {"shape": [9, 8, 3], "layers": [cv("a", 4, padding="same"), ("p1", "AveragePooling2D", {"pool_size": [4, 3],
                        "strides": [2, 2], "padding": "same"}), ("p2", "AveragePooling2D", {"pool_size": [2, 2], "strides": [1, 1], "padding": "same"}),
                        *head()]},
+    "to_first": {"shape": [7, 6, 3], "layers": [("to", "Permute", {"dims": [3, 1, 2]}), cv("a", 4, data_format=FIRST, padding="same"),
+                 ("bn", "BatchNormalization", {"axis": 1}), ("relu", "ReLU", {}), ("pool", "MaxPooling2D", {"pool_size": [2, 2], "strides": [1, 2],
+                 "data_format": FIRST}), ("back", "Permute", {"dims": [2, 3, 1]}), cv("b", 5, data_format="channels_last"), *head()]},
+    "from_planes": {"shape": [3, 7, 6], "planes": True, "layers": [("to", "Permute", {"dims": [2, 3, 1]}), cv("a", 4, data_format="channels_last",
+                    strides=[2, 1]), ("bn", "BatchNormalization", {"axis": -1}), ("drop", "Dropout", {}),
+                    ("gap", "GlobalAveragePooling2D", {"data_format": "channels_last"}), dn("answer", 4)]},
+    "planes_mixed": {"shape": [3, 7, 6], "planes": True, "layers": [cv("a", 4, data_format=FIRST), ("to", "Permute", {"dims": [2, 3, 1]}),
+                     ("s", "SeparableConv2D", {"filters": 5, "kernel_size": [3, 3], "data_format": "channels_last", "padding": "same"}),
+                     ("back", "Permute", {"dims": [3, 1, 2]}), ("add", "Concatenate", {"axis": 1}, ["a", "back"]), dn("over_width", 5),
+                     ("soft", "Softmax", {"axis": 1}), ("flatten", "Flatten", {"data_format": FIRST}), dn("answer", 4)]},
+    "unlike_orders": {"shape": [6, 6, 3], "layers": [cv("a", 6, data_format="channels_last", padding="same"), ("across", "Conv2D", {"filters": 4,
+                      "kernel_size": [3, 3], "data_format": FIRST, "activation": "relu"}), ("swap", "Permute", {"dims": [2, 1, 3]}),
+                      ("odd", "Permute", {"dims": [1, 3, 2]}), cv("b", 3, 2, data_format="channels_last"), ("flatten", "Flatten", {"data_format":
+                      FIRST}), ("bn", "BatchNormalization", {}), dn("answer", 4)]},
+    "along_height": {"shape": [6, 5, 3], "layers": [cv("a", 4), cv("b", 4), cv("c", 4, 3, ["a"]), ("tall", "Concatenate", {"axis": 1}, ["b", "c"]),
+                     ("wide", "Concatenate", {"axis": -2}, ["tall", "tall"]), *head()]},
+    "rescaled_planes": {"shape": [3, 6, 5], "planes": True, "layers": [("rescale", "Rescaling", {"scale": [[[0.5]], [[2.0]], [[1.5]]], "offset":
+                        [0.1, 0.2, 0.3, 0.4, 0.5]}), cv("a", 4, data_format=FIRST), *head()]},
+    "tokens": {"shape": [6, 6, 3], "layers": [cv("a", 8, 2, strides=[2, 2]), ("tokens", "Reshape", {"target_shape": [9, 8]}), dn("up", 12,
+               activation="gelu"), dn("weights", 8, activation="softmax"), ("mix", "Multiply", {}, ["weights", "tokens"]), ("turn", "Permute",
+               {"dims": [2, 1]}), dn("down", 4, activation="tanh"), ("flatten", "Flatten", {}), dn("answer", 4)]},
     "seg": {"shape": [6, 6, 3], "layers": [cv("a", 4, padding="same", activation="relu"), cv("classes", 5, 1, activation="softmax")]},
 }
 for a in ["elu", "selu", "softplus", "softsign", "swish", "gelu", "exponential", "hard_sigmoid", "mish", "tanh", "celu",
@@ -452,7 +477,7 @@ for keras in 2, 3:
         (one.mean((1, 2)) if one.dim() == 3 else one).sum().backward()
         p = os.path.join(out, "%s_%d" % (name, keras))
         for key, v in ("x", x), ("g", x.grad), *(("y%d" % (i + 1), y) for i, y in enumerate(ys)):
-            v = nchw(v) if v.dim() == 4 else v
+            v = nchw(v) if v.dim() == 4 and not (key in "xg" and net.get("planes")) else v
             np.save(p + "." + key + ".npy", np.ascontiguousarray(v.detach().numpy().astype("f4")))
         (write2 if keras == 2 else write3)(p + (".h5" if keras == 2 else ".keras"), net, kept)
         print("%s_%d%s" % (name, keras, ".h5" if keras == 2 else ".keras"))

@@ -3,7 +3,9 @@ local M = {}
 
 
 local function one(kind, attrs)
-  return function(e, call, name, x) return e:add(call, name, kind, { x }, attrs) end
+  return function(e, call, name, x, more)
+    return e:add(call, name, kind, { x }, more or attrs)
+  end
 end
 
 
@@ -177,8 +179,9 @@ function M.apply(e, call, name, x, what)
     e.fail(call, "its activation '%s' is not supported",
            tostring(key or "?"):gsub("%c", "?"))
   end
-  if key == "softmax" and #x.shape == 3 and e.first then
-    e.fail(call, "a softmax over the width of pictures is not supported")
+  if key == "softmax" or key == "log_softmax" then -- over the last axis
+    return f(e, call, name, e:laid_out(call, x, false), #x.shape == 2 and { dim = 3 }
+             or nil)
   end
   return f(e, call, name, x, config_of(what))
 end

@@ -1,10 +1,12 @@
 ---Our table of layers as it grows out of a Keras config: layers are added one by one,
 ---their shapes are the operators' own. Keras counts (H,W,C), we (C,H,W).
 ---
----A value is { name =, shape = }: the layer that puts it out, without the batch. What
----Keras has flattened is { flat = value, shape = { n } } until somebody reads it: a
----dense layer takes our order and has its weights permuted, others get Keras' order,
----which is (H,W,C) but where `planes` says (C,H,W).
+---A value is { name =, shape = }: the layer that puts it out, without the batch. Where
+---it has three axes, `first` says in which order: true, as Keras has them
+---(channels_first, or what a Permute made of them); else Keras' (H,W,C) is our (C,H,W).
+---Other values have Keras' axes. What Keras has flattened is { flat = value, shape =
+---{ n } } until somebody reads it: a dense layer takes our order and has its weights
+---permuted, others get Keras' order, which is (H,W,C) but where `planes` says (C,H,W).
 local layers = require "lunette.layers"
 
 local Emit = {}
@@ -17,12 +19,11 @@ local function fail(call, message, ...)
 end
 
 
----@param weights table          where tensors are found
----@param channels_first boolean the config counts (C,H,W)
+---@param weights table   where tensors are found
 ---@return table
-local function new(weights, channels_first)
-  return setmetatable({ layers = {}, params = {}, names = {}, weights = weights,
-                        first = channels_first }, Emit)
+local function new(weights)
+  return setmetatable({ weights = weights, layers = {}, params = {}, names = {} },
+                      Emit)
 end
 
 
@@ -45,14 +46,16 @@ end
 ---@param from any[]        values and numbers
 ---@param attrs? table
 ---@param shares? string    the layer whose parameters it has
----@return table value
+---@return table value      its axes in the order of the first input of three axes
 function Emit:add(call, name, kind, from, attrs, shares)
   local spec, shapes, entries = { name = self:free_name(name), kind = kind,
                                   shares = shares }, {}, {}
+  local first
   for key, value in pairs(attrs or {}) do spec[key] = value end
   for i, one in ipairs(from) do
     if type(one) == "table" and one.name then
       shapes[#shapes + 1] = one.shape
+      if first == nil and #one.shape == 3 then first = one.first end
       entries[i] = one.name
     else
       entries[i] = one
@@ -68,7 +71,28 @@ function Emit:add(call, name, kind, from, attrs, shares)
   end)
   if not ok then fail(call, "%s", (tostring(message):gsub("^layer '.-': ", ""))) end
   self.layers[#self.layers + 1] = spec
-  return { name = spec.name, shape = probe.shape }
+  return { name = spec.name, shape = probe.shape, first = first }
+end
+
+
+---The value in another order of axes.
+---@param dims integer[]   where each comes from, the batch with them
+---@param first boolean    the order that comes out
+function Emit:permuted(call, name, x, dims, first)
+  local y = self:add(call, name, "permute", { x }, { dims = dims })
+  y.first = first
+  return y
+end
+
+
+---The value with Keras' channels as the first of our axes, where Keras has them first
+---(`first`) or last. Others than those of three axes stay.
+---@param first boolean
+---@return table value
+function Emit:laid_out(call, x, first)
+  if #x.shape ~= 3 or (x.first or false) == first then return x end
+  return self:permuted(call, x.name .. (first and "_first" or "_last"), x,
+                       first and { 1, 3, 4, 2 } or { 1, 4, 2, 3 }, first)
 end
 
 

@@ -11,18 +11,37 @@ local M = {}
 local function fail(message, ...) error(message:format(...), 0) end
 
 
----Do the layers count (C,H,W)? Flatten says in which order it puts values, no more.
+---Which axis of the picture a call's channels come from, where it says so by
+---`data_format` or its axis; nil: it does not.
+local function channel_axis(call, axes)
+  local c = call.config
+  local format = call.class ~= "Flatten" and c.data_format
+  if format == "channels_first" then return axes[1] end
+  return format == "channels_last" and axes[3] or nil
+end
+
+
+---The picture's axes behind a call; nil where it makes others of them.
+local function axes_behind(call, axes)
+  if call.class == "Reshape" or call.class == "Flatten" then return nil end
+  local dims = call.class == "Permute" and call.config.dims
+  if type(dims) ~= "table" then return axes end
+  return { axes[dims[1]], axes[dims[2]], axes[dims[3]] }
+end
+
+
+---Does the picture have its channels as the first axis? So it is where the first layer
+---that says what it counts by takes that one for them, Permutes before it heeded.
 local function channels_first(model)
-  local first, last = false, false
+  local behind, start = {}, { 1, 2, 3 }
   for _, call in ipairs(model.calls) do
-    local format = call.class ~= "Flatten" and call.config.data_format
-    first = first or format == "channels_first"
-    last = last or format == "channels_last"
+    local axes = start
+    if call.inputs[1] ~= nil then axes = behind[call.inputs[1]] end
+    local axis = axes and channel_axis(call, axes)
+    if axis then return axis == 1 end
+    behind[call.name] = axes and axes_behind(call, axes)
   end
-  if first and last then
-    fail "some layers count channels first and others last, which is not supported"
-  end
-  return first
+  return false
 end
 
 
@@ -129,10 +148,10 @@ local function describe(model, meta, tensors, opts)
   if not shape then fail("%s", message) end
   local w = weights(tensors)
   w:by_order(model.calls, meta.layer_names or meta["layer_names:model_weights"] or "")
-  local e = emit(w, first)
+  local e = emit(w)
   e.keras3 = w.is_keras3
-  local outputs = output_names(model, e, build(model, e, { name = "input",
-                                                           shape = shape }))
+  local input = { name = "input", shape = shape, first = first }
+  local outputs = output_names(model, e, build(model, e, input))
   local left = w:left()
   if left then fail("tensor '%s' belongs to no layer of the config", left.name) end
   local last = e.layers[#e.layers].name

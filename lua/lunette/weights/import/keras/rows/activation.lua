@@ -3,7 +3,7 @@ local activations = require "lunette.weights.import.keras.activations"
 local common = require "lunette.weights.import.keras.rows.common"
 
 local M = {}
-local number, over_channels = common.number, common.over_channels
+local number, over_axis = common.number, common.over_axis
 
 
 function M.Activation(e, call, xs, c)
@@ -43,10 +43,9 @@ end
 
 function M.Softmax(e, call, xs, c)
   local x = e:real(call, xs[1])
-  if not over_channels(e, c.axis, x) then
-    e.fail(call, "a softmax over another axis than the channels")
-  end
-  return e:add(call, call.name, "softmax", { x })
+  local y = over_axis(e, call, x, c.axis)
+  if not y then e.fail(call, "a softmax over an axis that is no channel's") end
+  return e:add(call, call.name, "softmax", { y })
 end
 
 
@@ -56,7 +55,7 @@ function M.PReLU(e, call, xs)
   local alpha = e:find(call, { "alpha" }, 1)
   local s = alpha.shape
   local shape, view, perm = s, s, { 1 }
-  if #s == 3 and not e.first then
+  if #s == 3 and not x.first then
     shape, perm = { s[3], s[1], s[2] }, { 3, 1, 2 }
   elseif #s ~= 1 then
     perm = { 1, 2, 3 }

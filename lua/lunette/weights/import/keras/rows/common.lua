@@ -10,13 +10,15 @@ end
 
 
 ---A number of the config, or its default.
-function M.number(e, call, value, default)
+local function number(e, call, value, default)
   if value == nil then return default end
   if type(value) ~= "number" or value ~= value or math.abs(value) == math.huge then
     e.fail(call, "a number is expected, the config has something else")
   end
   return value
 end
+
+M.number = number
 
 
 ---Padding for "same": what is needed so that the output is ceil(input / stride).
@@ -32,25 +34,53 @@ function M.same_padding(size, kernel, stride, dilation)
 end
 
 
-function M.image(e, call, x)
+---The maps that a layer of pictures reads, in the order of axes that it counts by.
+---@param c table   its config: `data_format`
+---@return table value   (channels, height, width)
+function M.image(e, call, x, c)
   if #x.shape ~= 3 then
     e.fail(call, "reads (%s), expected height, width and channels",
            table.concat(x.shape, ", "))
   end
-  return x
+  if c.data_format == nil then return x end
+  return e:laid_out(call, x, c.data_format == "channels_first")
 end
 
 
----Is `axis` that of the channels?
-function M.over_channels(e, axis, x)
+---An axis of Keras, counted from 1: the last where the config says none.
+local function axis_of(e, call, x, axis)
+  local n = #x.shape
+  axis = math.tointeger(number(e, call, axis, n))
+  if axis and axis < 0 then axis = axis + n + 1 end
+  if not axis or axis < 1 or axis > n then
+    e.fail(call, "its axis is none of (%s)", table.concat(x.shape, ", "))
+  end
+  return axis
+end
+
+
+---The value with Keras' axis `axis` as channels: the first of ours. Nil where no order
+---of ours has it there: the middle one of three axes, one of two, or several at once.
+---@return table? value
+function M.over_axis(e, call, x, axis)
   if type(axis) == "table" then
-    if #axis ~= 1 then return false end
+    if #axis ~= 1 then return nil end
     axis = axis[1]
   end
-  if axis == nil then axis = -1 end
-  if #x.shape == 1 then return axis == -1 or axis == 1 end
-  if e.first then return axis == 1 or axis == -3 end
-  return axis == -1 or axis == 3
+  axis = axis_of(e, call, x, axis)
+  if #x.shape == 1 then return x end
+  if #x.shape ~= 3 or axis == 2 then return nil end
+  return e:laid_out(call, x, axis == 1)
+end
+
+
+---Which of our dimensions, the batch with them, an axis of Keras is: of (H,W,C) the
+---third, the fourth, the second.
+---@return integer
+function M.dim_of(e, call, x, axis)
+  axis = axis_of(e, call, x, axis)
+  if #x.shape ~= 3 or x.first then return axis + 1 end
+  return axis % 3 + 2
 end
 
 return M

@@ -4,7 +4,6 @@
 local common = require "lunette.weights.import.keras.rows.common"
 
 local M = {}
-local over_channels = common.over_channels
 
 for _, file in ipairs { "weighted", "normalisation", "activation", "pooling",
                         "shapes" } do
@@ -16,9 +15,16 @@ end
 -- several inputs -----------------------------------------------------------------
 
 
+---The values, all with the axes of the first that has three.
 local function all_real(e, call, xs)
-  local list = {}
+  local list, first = {}, nil
   for i, x in ipairs(xs) do list[i] = type(x) == "table" and e:real(call, x) or x end
+  for i, x in ipairs(list) do
+    if type(x) == "table" and #x.shape == 3 then
+      if first == nil then first = x.first or false end
+      list[i] = e:laid_out(call, x, first)
+    end
+  end
   return list
 end
 
@@ -45,16 +51,14 @@ end
 
 function M.Concatenate(e, call, xs, c)
   local list = all_real(e, call, xs)
-  if not over_channels(e, c.axis, list[1]) then
-    e.fail(call, "joins along another axis than the channels")
-  end
   if #list == 1 then return list[1] end
+  local dim = common.dim_of(e, call, list[1], c.axis)
   while #list > 16 do -- as many as the operator takes
     local some = table.move(list, 1, 16, 1, {})
     list = table.move(list, 17, #list, 2, {})
-    list[1] = e:add(call, call.name .. "_part", "concat", some, { dim = 2 })
+    list[1] = e:add(call, call.name .. "_part", "concat", some, { dim = dim })
   end
-  return e:add(call, call.name, "concat", list, { dim = 2 })
+  return e:add(call, call.name, "concat", list, { dim = dim })
 end
 
 

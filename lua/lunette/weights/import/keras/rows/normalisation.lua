@@ -2,7 +2,7 @@
 local common = require "lunette.weights.import.keras.rows.common"
 
 local M = {}
-local number, over_channels = common.number, common.over_channels
+local number, over_axis = common.number, common.over_axis
 
 
 local norm_slots = {
@@ -13,10 +13,8 @@ local norm_slots = {
 
 
 function M.BatchNormalization(e, call, xs, c)
-  local x = e:real(call, xs[1])
-  if not over_channels(e, c.axis, x) then
-    e.fail(call, "normalises another axis than the channels")
-  end
+  local x = over_axis(e, call, e:real(call, xs[1]), c.axis)
+  if not x then e.fail(call, "normalises another axis than the channels") end
   local n = x.shape[1]
   local y = e:add(call, call.name, "batch_norm", { x },
                   { eps = number(e, call, c.epsilon, 1e-3) }, call.shares)
@@ -36,8 +34,8 @@ end
 
 ---(x - mean) / sqrt(var + eps) over the channels of each place, gamma and beta.
 function M.LayerNormalization(e, call, xs, c)
-  local x = e:real(call, xs[1])
-  if not over_channels(e, c.axis, x) then
+  local x = over_axis(e, call, e:real(call, xs[1]), c.axis)
+  if not x then
     e.fail(call, "normalises other axes than the channels")
   elseif c.rms_scaling == true then
     e.fail(call, "rms_scaling is not supported")
@@ -61,7 +59,7 @@ end
 
 ---x * gamma, a number a channel (ConvNeXt).
 function M.LayerScale(e, call, xs)
-  local x = e:real(call, xs[1])
+  local x = e:laid_out(call, e:real(call, xs[1]), false)
   local n = x.shape[1]
   local shape = #x.shape == 3 and { n, 1, 1 } or { n }
   local y = e:add(call, call.name, "mul", { x, { param = "gamma", shape = shape } })
@@ -87,33 +85,42 @@ local function flat(e, call, value, n)
 end
 
 
----x * scale + offset with a number, or one for every channel.
-local function affine(e, call, x, scale, offset)
-  local n, y = x.shape[1], x
-  local shape = #x.shape == 3 and { n, 1, 1 } or { n }
-  local last = offset ~= 0 and "add" or "mul"
-  for _, part in ipairs { { "mul", scale, 1 }, { "add", offset, 0 } } do
-    local kind, v, none = table.unpack(part)
-    local name = kind == last and call.name or call.name .. "_scale"
-    if type(v) == "table" then
-      y = e:by_numbers(call, name, kind, y, v, shape)
-    elseif v ~= none then
-      y = e:add(call, name, kind, { y, v })
-    end
+---x * v or x + v: a number, a number for every channel, or nothing where it is `none`.
+local function by(e, call, name, kind, x, v, none)
+  if type(v) ~= "table" then
+    return v == none and x or e:add(call, name, kind, { x, v })
   end
-  return y
+  local n = x.shape[1]
+  return e:by_numbers(call, name, kind, x, v, #x.shape == 3 and { n, 1, 1 } or { n })
+end
+
+
+---The value with the axis as channels along which numbers differ ([a, b, c] are of the
+---last one, [[[a]], [[b]], [[c]]] of the first), and the numbers.
+local function along(e, call, x, numbers)
+  local lengths, longer, one = {}, nil, numbers
+  while type(one) == "table" do
+    lengths[#lengths + 1] = #one
+    one = one[1]
+  end
+  for i, n in ipairs(lengths) do
+    if n > 1 and longer then e.fail(call, "has numbers for several axes") end
+    if n > 1 then longer = i - #lengths - 1 end -- from the last one on
+  end
+  if longer then
+    x = over_axis(e, call, x, longer)
+      or e.fail(call, "has numbers for an axis that is no channel's")
+  end
+  return x, flat(e, call, numbers, x.shape[1])
 end
 
 
 function M.Rescaling(e, call, xs, c)
-  local x = e:real(call, xs[1])
-  local n = x.shape[1]
-  local scale = c.scale == nil and 1 or flat(e, call, c.scale, n)
-  local offset = c.offset == nil and 0 or flat(e, call, c.offset, n)
-  if e.first and (type(scale) == "table" or type(offset) == "table") then
-    e.fail(call, "a number for every column is not supported") -- the last axis
-  end
-  return affine(e, call, x, scale, offset)
+  local shifts = c.offset ~= nil and c.offset ~= 0
+  local x, v = along(e, call, e:real(call, xs[1]), c.scale == nil and 1 or c.scale)
+  x = by(e, call, shifts and call.name .. "_scale" or call.name, "mul", x, v, 1)
+  x, v = along(e, call, x, shifts and c.offset or 0)
+  return by(e, call, call.name, "add", x, v, 0)
 end
 
 
@@ -132,13 +139,13 @@ end
 
 ---(x - mean) / sqrt(variance): given in the config, or learned from data.
 function M.Normalization(e, call, xs, c)
-  local x = e:real(call, xs[1])
+  local x = over_axis(e, call, e:real(call, xs[1]), c.axis)
   if c.invert == true then e.fail(call, "`invert` is not supported") end
+  if not x then e.fail(call, "normalises another axis than the channels") end
   if c.mean ~= nil and c.variance ~= nil then
-    return affine(e, call, x, standardised(e, call, c, x.shape[1]))
-  end
-  if not over_channels(e, c.axis, x) then
-    e.fail(call, "normalises another axis than the channels")
+    local scale, offset = standardised(e, call, c, x.shape[1])
+    x = by(e, call, call.name .. "_scale", "mul", x, scale, 1)
+    return by(e, call, call.name, "add", x, offset, 0)
   end
   local n = x.shape[1]
   local y = e:add(call, call.name, "batch_norm", { x }, { eps = 1e-14 }, call.shares)

@@ -35,7 +35,7 @@ end
 
 
 function M.MaxPooling2D(e, call, xs, c)
-  local x = image(e, call, e:real(call, xs[1]))
+  local x = image(e, call, e:real(call, xs[1]), c)
   local attrs, before, after = pool_attrs(x, c)
   if before then -- with less than any number can be
     x = e:add(call, call.name .. "_pad", "pad", { x }, { value = -3.4e38,
@@ -73,7 +73,7 @@ end
 
 
 function M.AveragePooling2D(e, call, xs, c)
-  local x = image(e, call, e:real(call, xs[1]))
+  local x = image(e, call, e:real(call, xs[1]), c)
   local attrs, before, after = pool_attrs(x, c)
   if before then return average_uneven(e, call, x, attrs, before, after) end
   attrs.count_include_pad = false
@@ -83,7 +83,7 @@ end
 
 local function global(kind)
   return function(e, call, xs, c)
-    local x = image(e, call, e:real(call, xs[1]))
+    local x = image(e, call, e:real(call, xs[1]), c)
     if c.keepdims == true then return e:add(call, call.name, kind, { x }) end
     local y = e:add(call, call.name .. "_pool", kind, { x })
     return e:add(call, call.name, "flatten", { y })

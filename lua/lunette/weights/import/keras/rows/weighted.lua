@@ -38,10 +38,11 @@ end
 
 
 ---A convolution by a kernel (h,w,in,out) at `place`.
-local function conv(e, call, x, c, name, slots, place, shares)
+local function conv(e, call, value, c, name, slots, place, shares)
+  local x = image(e, call, value, c)
   local kernel = e:find(call, slots, place)
   local h, w, cin, out = table.unpack(check_kernel(e, call, kernel, 4))
-  local attrs = conv_attrs(e, call, image(e, call, x), c, { h, w })
+  local attrs = conv_attrs(e, call, x, c, { h, w })
   attrs.filters, attrs.groups = out, x.shape[1] // cin
   if attrs.groups * cin ~= x.shape[1] then
     e.fail(call, "its kernel is for %d channels, it reads %d", cin, x.shape[1])
@@ -57,10 +58,11 @@ end
 
 
 ---Each channel by itself, by a kernel (h,w,channels,multiplier).
-local function depthwise(e, call, x, c, name, shares)
+local function depthwise(e, call, value, c, name, shares)
+  local x = image(e, call, value, c)
   local kernel = e:find(call, { "depthwise_kernel", "kernel" }, 1)
   local h, w, cin, m = table.unpack(check_kernel(e, call, kernel, 4))
-  local attrs = conv_attrs(e, call, image(e, call, x), c, { h, w })
+  local attrs = conv_attrs(e, call, x, c, { h, w })
   if cin ~= x.shape[1] then
     e.fail(call, "its kernel is for %d channels, it reads %d", cin, x.shape[1])
   end
@@ -99,7 +101,7 @@ end
 function M.SeparableConv2D(e, call, xs, c)
   local shares = call.shares
   local first = { strides = c.strides, padding = c.padding, use_bias = false,
-                  dilation_rate = c.dilation_rate }
+                  dilation_rate = c.dilation_rate, data_format = c.data_format }
   local x = depthwise(e, call, e:real(call, xs[1]), first, call.name .. "_depthwise",
                       shares and shares .. "_depthwise")
   local y = conv(e, call, x, { use_bias = c.use_bias }, call.name,
@@ -139,13 +141,14 @@ function M.Dense(e, call, xs, c)
   local kernel = e:find(call, { "kernel" }, 1)
   check_kernel(e, call, kernel, 2)
   local x, from = e:flattened(call, xs[1])
+  x = e:laid_out(call, x, false) -- over the last axis
   local n, out = table.unpack(kernel.shape)
-  if x.shape[1] ~= n then
-    e.fail(call, "its kernel is for %d inputs, it reads %d", n, x.shape[1])
+  local reads = #x.shape == 3 and x.shape[1] or x.shape[#x.shape]
+  if reads ~= n then
+    e.fail(call, "its kernel is for %d inputs, it reads %d", n, reads)
   end
   local y
   if #x.shape == 3 then
-    if e.first then e.fail(call, "a dense layer over the width is not supported") end
     y = dense_over_maps(e, call, x, c, kernel)
   else
     y = e:add(call, call.name, "linear", { x }, { units = out,
