@@ -38,12 +38,25 @@ def conv(x, w, b, c, groups=1):
     return nhwc(F.conv2d(x, w, b, s, 0, d, groups))
 
 
+def relu(x, c):
+    t, most = c.get("threshold") or 0.0, c.get("max_value")
+    return torch.where(x >= t, x if most is None else x.clamp(max=most), (c.get("negative_slope") or 0.0) * (x - t))
+
+
+def sparsemax(x):  # by sorting, as its authors do
+    z, k = torch.sort(x, -1, descending=True)[0], torch.arange(1, x.shape[-1] + 1)
+    sums = z.cumsum(-1)
+    n = (1 + k * z > sums).sum(-1, keepdim=True)
+    return F.relu(x - (sums.gather(-1, n - 1) - 1) / n)
+
+
 def act(x, name):
     if name == GELU_TANH: return F.gelu(x, approximate="tanh")
+    if isinstance(name, dict): return run(name["class_name"], name["config"], [], [x])
     return {None: lambda v: v, "linear": lambda v: v, "relu": F.relu, "sigmoid": torch.sigmoid, "tanh": torch.tanh,
             "softmax": lambda v: F.softmax(v, -1), "elu": F.elu, "selu": F.selu, "softplus": F.softplus,
             "softsign": F.softsign, "swish": F.silu, "silu": F.silu, "gelu": F.gelu, "exponential": torch.exp,
-            "mish": F.mish, "relu6": F.relu6, "celu": F.celu, "hard_tanh": F.hardtanh, "soft_shrink": F.softshrink,
+            "mish": F.mish, "relu6": F.relu6, "celu": F.celu, "glu": F.glu, "sparsemax": sparsemax, "hard_tanh": F.hardtanh, "soft_shrink": F.softshrink,
             "hard_shrink": F.hardshrink, "tanh_shrink": F.tanhshrink, "log_sigmoid": F.logsigmoid,
             "squareplus": lambda v: (v + torch.sqrt(v * v + 4)) / 2, "sparse_sigmoid": lambda v: ((v + 1) / 2).clamp(0, 1),
             "sparse_plus": lambda v: torch.where(v <= -1, 0 * v, torch.where(v < 1, (v + 1) ** 2 / 4, v)), "leaky_relu": lambda v: F.leaky_relu(v, 0.2),
@@ -65,6 +78,10 @@ def pool(x, c, largest):
 
 
 def run(cls, c, w, xs):
+    if cls in ("Multiply", "Add", "Average"):  # what joins gives values of fewer axes ones in front
+        xs = [torch.as_tensor(v) for v in xs]
+        n = max(v.dim() for v in xs)
+        xs = [v.reshape(v.shape[0], *[1] * (n - v.dim()), *v.shape[1:]) if v.dim() else v for v in xs]
     x = xs[0]
     t = [torch.tensor(v).double() for v in w]
     if cls == "Conv2D":
@@ -87,7 +104,9 @@ def run(cls, c, w, xs):
         beta = t.pop(0) if c.get("center", True) else 0.0
         return (x - t[0]) / torch.sqrt(t[1] + c.get("epsilon", 1e-3)) * gamma + beta
     if cls == "LayerNormalization":
-        m, v = x.mean(-1, keepdim=True), x.var(-1, unbiased=False, keepdim=True)
+        axis = c.get("axis", -1)
+        axis = tuple(axis) if isinstance(axis, list) else axis
+        m, v = x.mean(axis, keepdim=True), x.var(axis, unbiased=False, keepdim=True)
         return (x - m) / torch.sqrt(v + c.get("epsilon", 1e-3)) * t[0] + t[1]
     if cls == "Normalization":
         if "mean" in c and c["mean"] is not None:
@@ -101,8 +120,8 @@ def run(cls, c, w, xs):
         return F.relu(x) + t[0] * torch.clamp(x, max=0)
     return {
         "Activation": lambda: act(x, c["activation"]),
-        "ReLU": lambda: F.leaky_relu(x, c.get("negative_slope") or 0.0) if not c.get("max_value")
-        else torch.clamp(x, 0, c["max_value"]),
+        "ReLU": lambda: relu(x, c),
+        "GlobalMaxPooling1D": lambda: x.amax(1), "GlobalAveragePooling1D": lambda: x.mean(1),
         "LeakyReLU": lambda: F.leaky_relu(x, c.get("alpha", c.get("negative_slope", 0.3))),
         "ELU": lambda: F.elu(x, c.get("alpha", 1.0)), "Softmax": lambda: F.softmax(x, -1),
         "MaxPooling2D": lambda: pool(x, c, True), "AveragePooling2D": lambda: pool(x, c, False),
@@ -158,7 +177,8 @@ def make_weights(cls, c, xs):
     if cls == "LayerScale":
         return [r(ch) + 1]
     if cls == "LayerNormalization":
-        return [r(ch) + 1, r(ch)]
+        size = x.shape[1:] if c.get("axis") == [1, 2, 3] else [ch]
+        return [r(*size) + 1, r(*size)]
     if cls == "Normalization" and c.get("mean") is None:
         return [r(ch), rng.uniform(0.5, 2, ch).astype("f4")]
     if cls == "PReLU":
@@ -324,6 +344,7 @@ def write3(path, net, kept):
 
 
 C, D, FIRST = "Conv2D", "Dense", "channels_first"
+LEAKY = {"class_name": "LeakyReLU", "config": {"name": "leaky_re_lu", "alpha": 0.15, "trainable": True, "dtype": "float32"}}
 def cv(name, filters, k=3, *reads, **c): return (name, C, dict(filters=filters, kernel_size=[k, k], **c), *reads)
 def dn(name, units, *reads, **c): return (name, D, dict(units=units, **c), *reads)
 def head(*extra): return [("flatten", "Flatten", {}), *extra, dn("answer", 4, activation="softmax")]
@@ -445,11 +466,24 @@ nets = {
     "tokens": {"shape": [6, 6, 3], "layers": [cv("a", 8, 2, strides=[2, 2]), ("tokens", "Reshape", {"target_shape": [9, 8]}), dn("up", 12,
                activation="gelu"), dn("weights", 8, activation="softmax"), ("mix", "Multiply", {}, ["weights", "tokens"]), ("turn", "Permute",
                {"dims": [2, 1]}), dn("down", 4, activation="tanh"), ("flatten", "Flatten", {}), dn("answer", 4)]},
+    "tokens_norm": {"shape": [6, 6, 3], "layers": [cv("a", 8, 2, strides=[2, 2]), ("tokens", "Reshape", {"target_shape": [-1, 8]}), ("ln",
+                    "LayerNormalization", {"axis": [2]}), dn("up", 6, activation="relu"), ("gap", "GlobalAveragePooling1D", {}), ("max",
+                    "GlobalMaxPooling1D", {}, ["up"]), ("both", "Concatenate", {}, ["gap", "max"]), dn("answer", 4)]},
+    "ranks": {"shape": [9, 8, 3], "layers": [cv("a", 6, padding="same"), ("gap", "GlobalAveragePooling2D", {}), dn("s1", 3, activation="relu"),
+              dn("s2", 6, activation="sigmoid"), ("mul", "Multiply", {}, ["a", "s2"]), *head()]},
+    "relus": {"shape": [9, 8, 3], "layers": [cv("a", 6), ("r", "ReLU", {"max_value": 2.0, "negative_slope": 0.1, "threshold": 0.0}), cv("b", 5),
+              ("r2", "ReLU", {"max_value": None, "negative_slope": 0.0, "threshold": 0.3}), cv("c", 5), ("r3", "ReLU", {"max_value": 1.5,
+              "negative_slope": 0.2, "threshold": 0.25}), *head()]},
+    "layers_as_activations": {"shape": [9, 8, 3], "layers": [cv("a", 6, activation=LEAKY), cv("b", 5, activation={"class_name": "ReLU",
+                              "module": "keras.layers", "config": {"name": "re_lu", "max_value": 1.0, "negative_slope": 0.0, "threshold": 0.0},
+                              "registered_name": None}), *head()]},
+    "norm_all": {"shape": [6, 6, 3], "layers": [cv("a", 8, 2), ("ln", "LayerNormalization", {"axis": [1, 2, 3]}), *head()]},
+    "sparse": {"shape": [6, 6, 3], "layers": [cv("a", 8, 2), ("f", "Flatten", {}), dn("x", 7, activation="sparsemax"), dn("y", 3)]},
     "seg": {"shape": [6, 6, 3], "layers": [cv("a", 4, padding="same", activation="relu"), cv("classes", 5, 1, activation="softmax")]},
 }
 for a in ["elu", "selu", "softplus", "softsign", "swish", "gelu", "exponential", "hard_sigmoid", "mish", "tanh", "celu",
           "hard_tanh", "soft_shrink", "hard_shrink", "tanh_shrink", "log_sigmoid", "squareplus", "sparse_sigmoid",
-          "sparse_plus", "hard_silu", "leaky_relu"]:
+          "sparse_plus", "hard_silu", "leaky_relu", "glu"]:
     nets["act_" + a] = activation(a)
 nets["act_gelu_tanh"] = activation(GELU_TANH)
 

@@ -3,9 +3,7 @@ local M = {}
 
 
 local function one(kind, attrs)
-  return function(e, call, name, x, more)
-    return e:add(call, name, kind, { x }, more or attrs)
-  end
+  return function(e, call, name, x) return e:add(call, name, kind, { x }, attrs) end
 end
 
 
@@ -100,6 +98,43 @@ local function log_sigmoid(e, call, name, x)
 end
 
 
+---a sigmoid(b) of the two halves of the last axis
+local function glu(e, call, name, x)
+  x = e:laid_out(call, x, false)
+  local dim = #x.shape == 2 and 3 or 2
+  local n = x.shape[dim - 1] // 2
+  if 2 * n ~= x.shape[dim - 1] then
+    e.fail(call, "glu halves its %d channels, an odd number", x.shape[dim - 1])
+  end
+  local a = e:add(call, name .. "_value", "narrow", { x },
+                  { dim = dim, start = 1, length = n })
+  local b = e:add(call, name .. "_gate", "narrow", { x },
+                  { dim = dim, start = n + 1, length = n })
+  b = e:add(call, name .. "_sigmoid", "sigmoid", { b })
+  return e:add(call, name, "mul", { a, b })
+end
+
+
+---max(x - t, 0) that sums to 1 (Martins & Astudillo 2016): x_i is among the values that
+---are left where the sum of max(x_j - x_i, 0) is less than 1.
+local function sparsemax(e, call, name, x)
+  if #x.shape ~= 1 then e.fail(call, "sparsemax is supported of vectors only") end
+  local n, step = x.shape[1], 0
+  local function add(kind, from, attrs)
+    step = step + 1
+    return e:add(call, name .. "_" .. step, kind, from, attrs)
+  end
+  local column = add("reshape", { x }, { shape = { n, 1 } })
+  local over = add("relu", { add("sub", { add("reshape", { x }, { shape = { 1, n } }),
+                                          column }) })
+  local left = add("lt", { add("sum", { over }, { dims = { 3 } }), 1 })
+  local count = add("sum", { left }, { dims = { 2 }, keepdims = true })
+  local sum = add("sum", { add("mul", { left, x }) }, { dims = { 2 }, keepdims = true })
+  local t = add("div", { add("sub", { sum, 1 }), count })
+  return e:add(call, name, "relu", { add("sub", { x, t }) })
+end
+
+
 local function same(_, _, _, x) return x end
 
 
@@ -115,6 +150,7 @@ local names = {
   squareplus = squareplus, soft_shrink = soft_shrink, hard_shrink = hard_shrink,
   tanh_shrink = tanh_shrink, sparse_plus = sparse_plus, log_sigmoid = log_sigmoid,
   sparse_sigmoid = one("hard_sigmoid", { alpha = 0.5 }), hard_sigmoid = hard_sigmoid,
+  glu = glu, sparsemax = sparsemax,
 }
 
 
@@ -160,6 +196,21 @@ local function other_than(what)
 end
 
 
+---Layers that are written where the name of an activation is expected.
+local is_layer = { ReLU = true, LeakyReLU = true, ELU = true, Softmax = true }
+
+
+---The row of such a layer, and what its config says; nil where it is none of Keras'.
+local function layer_of(what)
+  local class = type(what) == "table" and what.class_name
+  if not is_layer[class] or type(what.config) ~= "table"
+     or require("lunette.weights.import.keras.config").foreign(what) then
+    return nil
+  end
+  return require("lunette.weights.import.keras.rows.activation")[class], what.config
+end
+
+
 ---Applies an activation; `linear` and none are no layer.
 ---@param e table          see emit.lua
 ---@param call lunette.keras.Call
@@ -169,6 +220,10 @@ end
 ---@return table value
 function M.apply(e, call, name, x, what)
   if what == nil then return x end
+  local row, config = layer_of(what)
+  if row then
+    return row(e, { name = name, class = call.class }, { x }, config)
+  end
   local key, other = name_of(what), other_than(what)
   if other then
     e.fail(call, "its activation '%s' %s", tostring(key):gsub("%c", "?"),
@@ -180,8 +235,8 @@ function M.apply(e, call, name, x, what)
            tostring(key or "?"):gsub("%c", "?"))
   end
   if key == "softmax" or key == "log_softmax" then -- over the last axis
-    return f(e, call, name, e:laid_out(call, x, false), #x.shape == 2 and { dim = 3 }
-             or nil)
+    return e:add(call, name, key, { e:laid_out(call, x, false) },
+                 #x.shape == 2 and { dim = 3 } or nil)
   end
   return f(e, call, name, x, config_of(what))
 end

@@ -128,11 +128,11 @@ function Emit:constant(layer, key, data, shape)
 end
 
 
----A parameter of n ones or zeros.
-function Emit:fill(layer, key, n, one)
+---A parameter of ones or zeros.
+function Emit:fill(layer, key, shape, one)
   local data = {}
-  for i = 1, n do data[i] = one end
-  self:constant(layer, key, data, { n })
+  for i = 1, layers.product(shape) do data[i] = one end
+  self:constant(layer, key, data, shape)
 end
 
 

@@ -11,20 +11,33 @@ function M.Activation(e, call, xs, c)
 end
 
 
+---min(x, most) from the threshold on, slope (x - threshold) below it.
+local function relu_from(e, call, x, slope, threshold, most)
+  local name = call.name
+  local high = e:add(call, name .. "_from", "ge", { x, threshold })
+  local value = most and e:add(call, name .. "_most", "minimum", { x, most }) or x
+  if slope == 0 then return e:add(call, name, "mul", { high, value }) end
+  high = e:add(call, name .. "_high", "mul", { high, value })
+  local low = e:add(call, name .. "_less", "sub", { x, threshold })
+  low = e:add(call, name .. "_low", "minimum", { low, 0 })
+  low = e:add(call, name .. "_slope", "mul", { low, slope })
+  return e:add(call, name, "add", { high, low })
+end
+
+
 function M.ReLU(e, call, xs, c)
-  local x = e:real(call, xs[1])
+  local x, name = e:real(call, xs[1]), call.name
   local slope = number(e, call, c.negative_slope, 0)
-  if number(e, call, c.threshold, 0) ~= 0 then
-    e.fail(call, "a threshold is not supported")
+  local threshold = number(e, call, c.threshold, 0)
+  local most = c.max_value ~= false and number(e, call, c.max_value, nil) or nil
+  if threshold ~= 0 then return relu_from(e, call, x, slope, threshold, most) end
+  if slope ~= 0 then
+    if most then x = e:add(call, name .. "_most", "minimum", { x, most }) end
+    return e:add(call, name, "leaky_relu", { x }, { slope = slope })
   end
-  local most = c.max_value
-  if type(most) ~= "number" then
-    if slope == 0 then return e:add(call, call.name, "relu", { x }) end
-    return e:add(call, call.name, "leaky_relu", { x }, { slope = slope })
-  end
-  if slope ~= 0 then e.fail(call, "a slope and a maximum are not supported") end
-  if most == 6 then return e:add(call, call.name, "relu6", { x }) end
-  return e:add(call, call.name, "clamp", { x }, { min = 0, max = most })
+  if not most then return e:add(call, name, "relu", { x }) end
+  if most == 6 then return e:add(call, name, "relu6", { x }) end
+  return e:add(call, name, "clamp", { x }, { min = 0, max = most })
 end
 
 

@@ -29,9 +29,28 @@ local function all_real(e, call, xs)
 end
 
 
+---Keras gives values of fewer axes ones in front: (C) is (1,1,C) beside (H,W,C).
+local function of_one_rank(e, call, list)
+  local most = list[1]
+  for _, x in ipairs(list) do
+    if type(x) == "table" and #x.shape > #most.shape then most = x end
+  end
+  if #most.shape == 1 then return list end
+  for i, x in ipairs(list) do
+    local n = type(x) == "table" and #x.shape == 1 and x.shape[1]
+    if n then
+      local ones = #most.shape == 2 and { 1, n } or { n, 1, 1 }
+      local y = e:add(call, call.name .. "_ones", "reshape", { x }, { shape = ones })
+      list[i] = e:laid_out(call, y, most.first or false)
+    end
+  end
+  return list
+end
+
+
 local function join(kind)
   return function(e, call, xs)
-    local list = all_real(e, call, xs)
+    local list = of_one_rank(e, call, all_real(e, call, xs))
     if #list == 1 then return list[1] end
     return e:add(call, call.name, kind, list)
   end
@@ -43,7 +62,7 @@ M.Divide, M.TrueDivide = join "div", join "div"
 
 
 function M.Average(e, call, xs)
-  local list = all_real(e, call, xs)
+  local list = of_one_rank(e, call, all_real(e, call, xs))
   local y = e:add(call, call.name .. "_sum", "add", list)
   return e:add(call, call.name, "mul", { y, 1 / #list })
 end

@@ -22,7 +22,7 @@ function M.BatchNormalization(e, call, xs, c)
   for _, slot in ipairs(call.shares and {} or norm_slots) do
     local key, words, flag, missing = table.unpack(slot, 1, 4)
     if flag and c[flag] == false then
-      e:fill(y.name, key, n, missing)
+      e:fill(y.name, key, { n }, missing)
     else
       place = place + 1
       e:vector(call, y.name, key, e:find(call, words, place), n)
@@ -32,25 +32,57 @@ function M.BatchNormalization(e, call, xs, c)
 end
 
 
----(x - mean) / sqrt(var + eps) over the channels of each place, gamma and beta.
-function M.LayerNormalization(e, call, xs, c)
-  local x = over_axis(e, call, e:real(call, xs[1]), c.axis)
-  if not x then
-    e.fail(call, "normalises other axes than the channels")
-  elseif c.rms_scaling == true then
-    e.fail(call, "rms_scaling is not supported")
+---Does a config name all axes of a value?
+local function over_all(axis, n)
+  if type(axis) ~= "table" or #axis ~= n then return false end
+  local seen = {}
+  for _, a in ipairs(axis) do
+    seen[type(a) == "number" and a % (n + 1) or 0] = true -- -1 is n
   end
-  local n, place = x.shape[1], 0
+  for i = 1, n do
+    if not seen[i] then return false end
+  end
+  return true
+end
+
+
+---What a layer norm reads, the dimensions that it normalises, ours, and how its numbers
+---lie in the file: axes, and their order.
+local function normalised(e, call, x, axis)
+  if #x.shape == 3 and over_all(axis, 3) then
+    local c, h, w = table.unpack(x.shape)
+    if x.first then return x, 2, 4, x.shape, { 1, 2, 3 } end
+    return x, 2, 4, { h, w, c }, { 3, 1, 2 }
+  end
+  local one = type(axis) == "table" and #axis == 1 and axis[1] or axis
+  if #x.shape == 2 and (one == nil or one == -1 or one == 2) then
+    return x, 3, 3, { x.shape[2] }, { 1 }
+  end
+  x = over_axis(e, call, x, axis)
+  if not x then
+    e.fail(call, "normalises other axes than the channels, or all")
+  end
+  return x, 2, 2, { x.shape[1] }, { 1 }
+end
+
+
+---(x - mean) / sqrt(var + eps) over the channels of each place, or over all axes; gamma
+---and beta.
+function M.LayerNormalization(e, call, xs, c)
+  if c.rms_scaling == true then e.fail(call, "rms_scaling is not supported") end
+  local x, from, to, view, perm = normalised(e, call, e:real(call, xs[1]), c.axis)
+  local shape, place = {}, 0
+  for i, p in ipairs(perm) do shape[i] = view[p] end
   local y = e:add(call, call.name, "layer_norm", { x },
-                  { dim = 2, last = 2, eps = number(e, call, c.epsilon, 1e-3) },
+                  { dim = from, last = to, eps = number(e, call, c.epsilon, 1e-3) },
                   call.shares)
   for _, slot in ipairs(call.shares and {} or { table.unpack(norm_slots, 1, 2) }) do
     local key, words, flag, missing = table.unpack(slot, 1, 4)
     if c[flag] == false then
-      e:fill(y.name, key, n, missing)
+      e:fill(y.name, key, shape, missing)
     else
       place = place + 1
-      e:vector(call, y.name, key, e:find(call, words, place), n)
+      e:param(call, y.name, key, e:find(call, words, place), view, perm, shape)
     end
   end
   return y
@@ -150,8 +182,8 @@ function M.Normalization(e, call, xs, c)
   local n = x.shape[1]
   local y = e:add(call, call.name, "batch_norm", { x }, { eps = 1e-14 }, call.shares)
   if call.shares then return y end
-  e:fill(y.name, "weight", n, 1)
-  e:fill(y.name, "bias", n, 0)
+  e:fill(y.name, "weight", { n }, 1)
+  e:fill(y.name, "bias", { n }, 0)
   e:vector(call, y.name, "running_mean", e:find(call, { "mean" }, 1), n)
   e:vector(call, y.name, "running_var", e:find(call, { "variance" }, 2), n)
   return y

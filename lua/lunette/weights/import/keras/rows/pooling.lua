@@ -93,4 +93,20 @@ end
 M.GlobalAveragePooling2D = global "global_avg_pool"
 M.GlobalMaxPooling2D = global "global_max_pool"
 
+
+---Over the first of two axes, or the second where it counts channels first.
+local function global1d(kind)
+  return function(e, call, xs, c)
+    local x = e:real(call, xs[1])
+    if #x.shape ~= 2 then
+      e.fail(call, "reads (%s), expected two axes", table.concat(x.shape, ", "))
+    end
+    return e:add(call, call.name, kind, { x }, {
+      dims = { c.data_format == "channels_first" and 3 or 2 },
+      keepdims = c.keepdims == true })
+  end
+end
+
+M.GlobalAveragePooling1D, M.GlobalMaxPooling1D = global1d "mean", global1d "max"
+
 return M
