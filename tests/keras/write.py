@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 sys.dont_write_bytecode = True
-from applications import networks
+from applications import networks, unsaid
 from graph import snake
 
 out = sys.argv[1]
@@ -305,14 +305,17 @@ def flat2(net, kept):
 
 def write2(path, net, kept):
     f = h5py.File(path, "w")
-    f.attrs["model_config"] = json.dumps(config(net, net.get("name", "net"), net.get("kind", "Functional")))
     f.attrs["keras_version"] = b"2.12.0"
-    g = f.create_group("model_weights")
+    if net.get("unsaid"):  # save_weights
+        g = f
+    else:
+        f.attrs["model_config"] = json.dumps(config(net, net.get("name", "net"), net.get("kind", "Functional")))
+        g = f.create_group("model_weights")
     g.attrs["layer_names"] = [n.encode() for n, *_ in net["layers"]]
     for outer, inner, slot, v in flat2(net, kept):
         g.require_group(outer)[inner + "/" + slot + ":0"] = v
         if slot == "variance": g[outer][inner + "/count:0"] = np.int64(9)
-    f["optimizer_weights/Adam/iter:0"] = np.int64(3)
+    if not net.get("unsaid"): f["optimizer_weights/Adam/iter:0"] = np.int64(3)
     f.close()
 
 
@@ -501,7 +504,7 @@ def picture(net, whole):
 
 for keras in 2, 3:
     whole = networks(keras)
-    for name, net in {**nets, **whole}.items():
+    for name, net in {**nets, **whole, **(unsaid(2) if keras == 2 else {})}.items():
         if net.get("only", keras) != keras: continue
         if keras == 3 and name not in IN_KERAS3 and name not in whole: continue
         weights = {}

@@ -43,6 +43,11 @@ describe("parameters of", function()
     vit_h_14 = 632045800, vit_l_16 = 304326632, vit_l_32 = 306535400,
     wide_resnet101_2 = 126886696, wide_resnet50_2 = 68883240,
     mobilenet = 4231976, tiny_vgg = 19920, -- Keras': trainable ones; ours
+    -- what Keras counts as trainable
+    densenet121_keras = 7978856, densenet169_keras = 14149480,
+    densenet201_keras = 20013928, resnet50_keras = 25583592,
+    resnet101_keras = 44601832, resnet152_keras = 60268520, resnet50v2 = 25568360,
+    resnet101v2 = 44577896, resnet152v2 = 60236904,
     -- for 32x32 and ten classes, as pytorch-cifar counts them
     resnet101_cifar = 42512970, resnet152_cifar = 58156618, resnet18_cifar = 11173962,
     resnet34_cifar = 21282122, resnet50_cifar = 23520842,

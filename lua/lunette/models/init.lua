@@ -3,7 +3,8 @@
 ---however they are written, they are found: "ResNet-50", "MobileNetV2", "ViT-B/16".
 local M = {}
 
-local files = { "vgg", "squeezenet", "tiny_vgg", "alexnet", "resnet", "densenet",
+local files = { "vgg", "squeezenet", "tiny_vgg", "alexnet", "resnet", "resnet_keras",
+                "densenet", "densenet_keras",
                 "mobilenet", "mobilenet_v1", "efficientnet", "mnasnet", "googlenet",
                 "inception", "shufflenet", "regnet", "convnext", "vit" }
 

@@ -11,6 +11,18 @@ from .resnet import resnet
 from .xception import xception
 
 
+# Whole depth, a sixteenth as wide, in files of weights alone.
+def unsaid(keras):
+    narrow = {"first": 4, "filters": (4, 8, 16, 32)}
+    nets = {
+        "resnet50": resnet(keras, False, units=(3, 4, 6, 3), **narrow),
+        "resnet50_v2": resnet(keras, True, units=(3, 4, 6, 3), **narrow),
+        "densenet121": densenet(keras, 4, (8, 2), (6, 12, 24, 16)),
+        "densenet169": densenet(keras, 4, (8, 2), (6, 12, 32, 32), "/", "fc1000"),
+    }
+    return {"unsaid_" + name: dict(net, unsaid=True) for name, net in nets.items()}
+
+
 def networks(keras):
     return {
         "xception_whole": xception(keras), "resnet50": resnet(keras, False), "resnet50_v2": resnet(keras, True),

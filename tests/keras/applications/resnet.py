@@ -2,10 +2,10 @@
 from graph import Graph
 
 
-def resnet(keras, v2):
+def resnet(keras, v2, first=6, filters=(2, 3, 4, 5), units=(2, 2, 2, 2)):
     g, eps = Graph(keras, [41, 35, 3]), 1.001e-5
     g.pad([[3, 3], [3, 3]], name="conv1_pad")
-    g.conv(6, 7, s=2, name="conv1_conv")
+    g.conv(first, 7, s=2, name="conv1_conv")
     if not v2:
         g.bn("conv1_bn", eps=eps)
         g.act("relu", "conv1_relu")
@@ -40,10 +40,10 @@ def resnet(keras, v2):
         g.act("relu", name + "_2_relu")
         g.add("Add", out, g.conv(4 * n, 1, name=name + "_3_conv"), name=name + "_out")
 
-    for stage, n in enumerate([2, 3, 4, 5]):
+    for stage, (n, count) in enumerate(zip(filters, units)):
         last = stage == 3
-        for i in range(2):
-            if v2: block2(n, 2 if i == 1 and not last else 1, i == 0, "conv%d_block%d" % (stage + 2, i + 1))
+        for i in range(count):
+            if v2: block2(n, 2 if i == count - 1 and not last else 1, i == 0, "conv%d_block%d" % (stage + 2, i + 1))
             else: block1(n, 2 if i == 0 and stage else 1, i == 0, "conv%d_block%d" % (stage + 2, i + 1))
     if v2:
         g.bn("post_bn", eps=eps)

@@ -6,7 +6,8 @@ local json = require "lunette.base.json"
 local M = {}
 
 
-local origin_preprocessing = { keras = "caffe", torch = "torch", onnx = "torch" }
+---Of Keras' networks the tables themselves say what theirs want.
+local origin_preprocessing = { torch = "torch", onnx = "torch" }
 
 
 ---torchvision's networks whose pretrained weights turn pictures into -1..1 themselves.

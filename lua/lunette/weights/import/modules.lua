@@ -128,7 +128,8 @@ local function keras_layer(path)
   for i = #parts - 1, 1, -1 do
     if parts[i]:find "^block%d+_conv%d+$" then return parts[i] end
   end
-  return parts[#parts - 1] or parts[1]
+  local twice = path:gsub("^model_weights/", ""):match "^(.+)/%1/[^/]+$"
+  return twice or parts[#parts - 1] or parts[1] -- "conv1/bn/conv1/bn/gamma:0"
 end
 
 

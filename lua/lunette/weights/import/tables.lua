@@ -159,7 +159,8 @@ end
 
 ---Architectures that have a width, by which channels are multiplied, and fractions that
 ---people train.
-local has_width = { "^mobilenet_v", "^resnet", "^resnext", "^wide_resnet" }
+local has_width = { "^mobilenet_v", "^resnet", "^resnext", "^wide_resnet",
+                    "^densenet%d+_keras" }
 local widths = { 0.1, 0.2, 0.25, 0.35, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 1.1, 1.2,
                  1.25, 1.3, 1.4, 1.5, 1.75, 2 }
 
@@ -250,7 +251,8 @@ local function adapted(name, mods, given, used)
       arch.input[3])
   end
   assumed[#assumed + 1] = ("%s as %s has it%s (--arch)"):format(name,
-    is_small(name) and "pytorch-cifar" or "torchvision",
+    is_small(name) and "pytorch-cifar" or mods.family == "keras" and "Keras"
+    or "torchvision",
     width and (", %g times as wide"):format(width) or "")
   return arch, assumed
 end
