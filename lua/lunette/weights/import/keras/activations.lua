@@ -201,13 +201,13 @@ local is_layer = { ReLU = true, LeakyReLU = true, ELU = true, Softmax = true }
 
 
 ---The row of such a layer, and what its config says; nil where it is none of Keras'.
-local function layer_of(what)
+local function layer_of(e, what)
   local class = type(what) == "table" and what.class_name
   if not is_layer[class] or type(what.config) ~= "table"
      or require("lunette.weights.import.keras.config").foreign(what) then
     return nil
   end
-  return require("lunette.weights.import.keras.rows.activation")[class], what.config
+  return e.rows[class], what.config
 end
 
 
@@ -220,7 +220,7 @@ end
 ---@return table value
 function M.apply(e, call, name, x, what)
   if what == nil then return x end
-  local row, config = layer_of(what)
+  local row, config = layer_of(e, what)
   if row then
     return row(e, { name = name, class = call.class }, { x }, config)
   end

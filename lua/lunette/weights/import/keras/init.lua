@@ -149,7 +149,7 @@ local function describe(model, meta, tensors, opts)
   local w = weights(tensors)
   w:by_order(model.calls, meta.layer_names or meta["layer_names:model_weights"] or "")
   local e = emit(w)
-  e.keras3 = w.is_keras3
+  e.keras3, e.rows = w.is_keras3, rows
   local input = { name = "input", shape = shape, first = first }
   local outputs = output_names(model, e, build(model, e, input))
   local left = w:left()
