@@ -86,8 +86,9 @@ describe("the program", function()
 
   it("stops at Ctrl-C", function()
     t.spit(folder .. "/long.lua", "print 'on'; io.stdout:flush(); while true do end")
-    local code, text = t.shell(([[cd '%s'; '%s/lunette' long.lua & sleep 1
-      kill -INT $!; wait $!]]):format(folder, t.root()))
+    local code, text = t.shell(([[cd '%s'; '%s/lunette' long.lua >said 2>&1 &
+      for i in $(seq 600); do [ -s said ] && break; sleep 0.1; done
+      kill -INT $!; wait $!; code=$?; cat said; exit $code]]):format(folder, t.root()))
     assert.equal("on\nlunette: interrupted\n", text)
     assert.equal(130, code)
   end)
