@@ -76,6 +76,22 @@ typedef struct lun_rows {
 int lun_rows_product(const lun_rows *s, const float *x, const float *w,
                      float *y, lun_err *err);
 
+/* Real planes (h, w) and half of their spectra (2h, w/2 + 1), real parts S above
+** imaginary parts.  Column k of a spectrum has the factor `scale`, twice that where
+** `twice` is set and column w-k, which is its mirror image, is another one. */
+typedef struct lun_spectrum {
+  int64_t planes;
+  int h, w;
+  float scale;
+  int twice;
+} lun_spectrum;
+
+/* S[j][k] = factor_k sum over a, b of x[a][b] exp(-2 pi i (ja/h + kb/w)) */
+int lun_rfft2(const lun_spectrum *s, const float *x, float *y, lun_err *err);
+/* x[a][b] = sum over j and k <= w/2 of
+** factor_k Re(S[j][k] exp(2 pi i (ja/h + kb/w))) */
+int lun_irfft2(const lun_spectrum *s, const float *y, float *x, lun_err *err);
+
 /* c (m, n) = a (m, k) b (k, n), with a or b transposed in memory when asked.
 ** The only user of BLAS besides the tests' references (gemm.c). */
 int lun_gemm(int ta, int tb, int64_t m, int64_t n, int64_t k, const float *a,

@@ -76,6 +76,7 @@ static void sum_rows(double *restrict acc, const float *restrict v,
 #include "simd_taps.h"
 
 #include "simd_dense.h"
+#include "simd_fft.h"
 #include "simd_pool.h"
 #include "simd_wino.h"
 #include "simd_wino_out.h"
@@ -105,6 +106,7 @@ const lun_simd CAT(lun_simd_, ISA) = {
     .normal_cdf = normal_cdf_row,
     .epilogue = epilogue_row,
     .transpose = transpose_rows,
+    .fft = fft,
     .dense_rows = dense_rows,
     .dense_cols = dense_cols,
     .sum_rows = sum_rows,

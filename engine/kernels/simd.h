@@ -123,6 +123,17 @@ typedef struct lun_dense {
   const int64_t *first; /* columns: segment s has live[first[s]] and on */
 } lun_dense;
 
+/* A plan of a Fourier transform of length n: its steps' radices, whose product is n,
+** and cos and sin of 2 pi t / n, t < n. */
+typedef struct lun_fft {
+  int n, steps, radix[32];
+  const float *cos, *sin;
+} lun_fft;
+
+typedef struct lun_complex {
+  float *re, *im;
+} lun_complex;
+
 typedef struct lun_simd {
   const char *name;
   int panel; /* outputs worked on together: 16 or 32 */
@@ -154,6 +165,11 @@ typedef struct lun_simd {
   ** is filled with 0. */
   void (*transpose)(const float *from, ptrdiff_t fs, int rows, int np,
                     float *to, ptrdiff_t ts);
+  /* Transforms sum over j of x_j exp(-2 pi i jk / n) of `lanes` columns, a multiple of
+  ** 16; arrays [n][lanes], from x to x: y is a second buffer, and they may change
+  ** places. room: 64 n + 32 floats. All aligned. */
+  void (*fft)(const lun_fft *f, int64_t lanes, lun_complex *x, lun_complex *y,
+              float *room);
   /* Rows: y[n][live[a .. z)], through the epilogue. */
   void (*dense_rows)(const lun_dense *j, int64_t a, int64_t z);
   /* Columns: part[n][o - o0] = sum over segment s of x[n][i] w[i][o],

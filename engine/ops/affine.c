@@ -38,25 +38,42 @@ static int infer(lun_node *n, lun_err *err) {
     if (!(fabs(n->attr[i]) <= most))
       return ops_fail(n, err, LUN_EARG, "'shift' is two numbers of at most %g",
                       most);
+  if (n->in[0]->dim[2] * n->in[0]->dim[3] > INT32_MAX)
+    return ops_fail(n, err, LUN_ESHAPE, "maps of more than 2^31 values");
   return ops_same(n, err);
 }
 
+/*
+** Where the outputs of some rows come from, four inputs and their weights each, is
+** worked out once for all planes, BAND outputs (or a row) at a time: as much as the
+** caches hold beside the planes.
+*/
+enum { BAND = 1 << 14 };
+
+typedef struct source {
+  int32_t at[4];
+  float weight[4];
+} source;
+
 typedef struct warp {
   const double *m, *shift;
-  int64_t h, w, planes; /* planes: of one copy */
+  int64_t h, w, planes; /* planes: of all copies */
   int mirror;
   float value;
   const float *from;
   float *to;
+  source *band;
+  int64_t first, rows; /* output rows of the band */
 } warp;
 
-static warp measure(const lun_node *n, const float *from, float *to) {
+static warp measure(const lun_node *n, int copies, const float *from,
+                    float *to) {
   const lun_tensor *x = n->in[0];
   return (warp){.m = n->attr + MATRIX,
                 .shift = n->attr + SHIFT,
                 .h = x->dim[2],
                 .w = x->dim[3],
-                .planes = x->dim[0] * x->dim[1],
+                .planes = copies * x->dim[0] * x->dim[1],
                 .mirror = n->attr[MIRROR] != 0,
                 .value = (float)n->attr[VALUE],
                 .from = from,
@@ -89,60 +106,73 @@ static inline pair pair_at(double x, int64_t n, int mirror) {
   return p;
 }
 
-/* Where output (y, x) comes from: a pair of rows, a pair of columns. */
-static inline void source(const warp *k, int64_t y, int64_t x, pair *rows,
-                          pair *columns) {
+/* The sources of a row of outputs: a pair of rows and a pair of columns each. */
+static void find_row(void *arg, int64_t row) {
+  const warp *k = arg;
+  source *to = k->band + row * k->w;
   double cy = (double)(k->h - 1) / 2, cx = (double)(k->w - 1) / 2;
-  double dy = (double)y - cy, dx = (double)x - cx;
-  cy += k->shift[0], cx += k->shift[1];
-  *rows = pair_at(k->m[0] * dy + k->m[1] * dx + cy, k->h, k->mirror);
-  *columns = pair_at(k->m[2] * dy + k->m[3] * dx + cx, k->w, k->mirror);
+  double dy = (double)(k->first + row) - cy;
+  double y0 = k->m[0] * dy + cy + k->shift[0];
+  double x0 = k->m[2] * dy + cx + k->shift[1];
+  for (int64_t x = 0; x < k->w; x++, to++) {
+    double dx = (double)x - cx;
+    pair r = pair_at(y0 + k->m[1] * dx, k->h, k->mirror);
+    pair c = pair_at(x0 + k->m[3] * dx, k->w, k->mirror);
+    for (int i = 0; i < 4; i++) {
+      to->at[i] = (int32_t)(r.at[i / 2] * k->w + c.at[i % 2]);
+      to->weight[i] = r.weight[i / 2] * c.weight[i % 2];
+    }
+  }
 }
 
 static void turn(void *arg, int64_t plane) {
   const warp *k = arg;
+  const source *s = k->band;
   const float *from = k->from + plane * k->h * k->w, f = k->value;
-  float *to = k->to + plane * k->h * k->w;
-  for (int64_t y = 0; y < k->h; y++)
-    for (int64_t x = 0; x < k->w; x++) {
-      pair r, c;
-      const float *a, *b;
-      source(k, y, x, &r, &c);
-      a = from + r.at[0] * k->w, b = from + r.at[1] * k->w;
-      *to++ = f +
-              r.weight[0] * (c.weight[0] * (a[c.at[0]] - f) +
-                             c.weight[1] * (a[c.at[1]] - f)) +
-              r.weight[1] * (c.weight[0] * (b[c.at[0]] - f) +
-                             c.weight[1] * (b[c.at[1]] - f));
-    }
+  float *to = k->to + (plane * k->h + k->first) * k->w;
+  for (int64_t i = 0; i < k->rows * k->w; i++, s++)
+    to[i] = f + s->weight[0] * (from[s->at[0]] - f) +
+            s->weight[1] * (from[s->at[1]] - f) +
+            s->weight[2] * (from[s->at[2]] - f) +
+            s->weight[3] * (from[s->at[3]] - f);
 }
 
 static void unturn(void *arg, int64_t plane) {
   const warp *k = arg;
-  const float *dy = k->from + plane * k->h * k->w;
+  const source *s = k->band;
+  const float *dy = k->from + (plane * k->h + k->first) * k->w;
   float *to = k->to + plane * k->h * k->w;
-  memset(to, 0, (size_t)(k->h * k->w) * sizeof *to);
-  for (int64_t y = 0; y < k->h; y++)
-    for (int64_t x = 0; x < k->w; x++, dy++) {
-      pair r, c;
-      source(k, y, x, &r, &c);
-      for (int i = 0; i < 2; i++)
-        for (int j = 0; j < 2; j++)
-          to[r.at[i] * k->w + c.at[j]] += r.weight[i] * c.weight[j] * *dy;
-    }
+  if (k->first == 0) memset(to, 0, (size_t)(k->h * k->w) * sizeof *to);
+  for (int64_t i = 0; i < k->rows * k->w; i++, s++)
+    for (int j = 0; j < 4; j++) to[s->at[j]] += s->weight[j] * dy[i];
+}
+
+/* fn for every plane, a band of output rows after the other. */
+static int each_band(const lun_node *n, warp *k, lun_job *fn, lun_err *err) {
+  int64_t each = BAND / k->w > 0 ? BAND / k->w : 1;
+  int st = LUN_OK;
+  if (each > k->h) each = k->h;
+  k->band = lun_malloc((size_t)(each * k->w) * sizeof *k->band);
+  if (!k->band) return ops_fail(n, err, LUN_ENOMEM, "no memory for a band");
+  for (k->first = 0; k->first < k->h && st == LUN_OK; k->first += each) {
+    k->rows = k->h - k->first < each ? k->h - k->first : each;
+    st = ops_units(n, k->rows, 16 * k->w, find_row, k, err);
+    if (st == LUN_OK)
+      st = ops_units(n, k->planes, 8 * k->rows * k->w, fn, k, err);
+  }
+  lun_free(k->band);
+  return st;
 }
 
 static int affine_forward(lun_node *n, lun_err *err) {
-  warp k = measure(n, n->in[0]->data, n->out->data);
-  if (n->out->size == 0) return LUN_OK;
-  return ops_units(n, k.planes, 8 * k.h * k.w, turn, &k, err);
+  warp k = measure(n, 1, n->in[0]->data, n->out->data);
+  return n->out->size == 0 ? LUN_OK : each_band(n, &k, turn, err);
 }
 
 static int affine_back(const lun_back *b, lun_err *err) {
-  warp k = measure(b->node, b->dy, b->dx[0]);
+  warp k = measure(b->node, b->copies, b->dy, b->dx[0]);
   if (!b->dx[0] || b->node->out->size == 0) return LUN_OK;
-  return ops_units(b->node, b->copies * k.planes, 8 * k.h * k.w, unturn, &k,
-                   err);
+  return each_band(b->node, &k, unturn, err);
 }
 
 OPS_RULES(affine, RELEVANCE_NORM);

@@ -187,6 +187,11 @@ static const oprow oprows[] = {
     {"affine", "matrix=1.9,0.2,0.1,2.2 value=0.5", "1,2,4,5"},
     {"affine", "matrix=1.9,0.7,-3.1,2.2 mirror=1", "1,3,4,3"},
     {"affine", "matrix=0.9,0.2,-0.2,0.9 shift=1.3,-0.6 value=0.5", "1,2,4,5"},
+    {"rfft2", "", "2,5,6"},
+    {"rfft2", "", "1,2,4,7"},
+    {"irfft2", "", "2,10,4"},
+    {"irfft2", "width=7", "1,2,8,4"},
+    {"irfft2", "width=1", "6,1"},
 };
 
 enum { OPROWS = sizeof oprows / sizeof *oprows };

@@ -142,6 +142,11 @@ static const literal literals[] = {
     /* from one row below and half a column to the right; outside it is 10 */
     {"affine", "matrix=1,0,0,1 shift=1,0.5 value=10", "1,1,2,2", V{1, 2, 3, 4},
      V{3.5f, 7, 10, 10}, 1e-6, NULL},
+    /* -1 1 -1 1 in every row is a wave of two columns' length */
+    {"rfft2", "", "2,4", V{-1, 1, -1, 1, -1, 1, -1, 1},
+     V{0, 0, -8, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 1e-6, NULL},
+    {"irfft2", "", "2,3", V{1, 1, 0, 0, 2, 0}, V{0.75f, -0.75f, -0.25f, 1.25f},
+     1e-6, NULL},
     {"roll", "shift=1", "3", V{1, 2, 3}, V{3, 1, 2}, 0, NULL},
     {"roll", "shift=-4", "3", V{1, 2, 3}, V{2, 3, 1}, 0, NULL},
     {"flip", "dims=1", "3", V{1, 2, 3}, V{3, 2, 1}, 0, NULL},

@@ -161,12 +161,13 @@ end)
 
 
 describe("spectra", function()
-  for _, size in ipairs { { 6, 8 }, { 5, 7 } } do
+  -- steps of 2, 3, 4, 5, 7 and of a larger prime; more columns than stand side by side
+  for _, size in ipairs { { 6, 8 }, { 5, 7 }, { 22, 35 } } do
     it(("of %d x %d become pictures"):format(size[1], size[2]), function()
       local h, w = size[1], size[2]
       local half = w // 2 + 1
       local s = core.normal(1, 0, 1, 1, 2 * h, half)
-      local got = features.parameters.inverse_transform(h, w)(s)
+      local got = s:irfft2 { width = w }
       for y = 0, h - 1 do
         for x = 0, w - 1 do
           local sum = 0
@@ -183,6 +184,18 @@ describe("spectra", function()
       end
     end)
   end
+
+  it("and back", function()
+    for _, size in ipairs { { 1, 1 }, { 2, 1 }, { 1, 9 }, { 33, 34 }, { 60, 37 },
+                            { 49, 121 } } do
+      local x = core.normal(2, 0, 2, 1, size[1], size[2])
+      local back = x:rfft2():irfft2 { width = size[2] }
+      assert.near(0, (back - x):abs():stats().max, 3e-6)
+    end
+    local ok, message = pcall(function() return core.zeros(3, 4):irfft2() end)
+    assert.is_false(ok)
+    assert.matches("an even number, not 3", message)
+  end)
 
   it("have the magnitude of a wave", function()
     local w = 16

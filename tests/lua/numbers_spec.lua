@@ -108,6 +108,7 @@ local tensor_methods = {
   layer_norm = { m, { ones(6), ones(6), { dim = 2, last = 2, eps = 1e-5 } } },
   affine = { x, { { matrix = { 1, 0.5, -0.5, 1 }, value = 0.5, mirror = 0 } } },
   index_select = { m, { ones(3), { dim = 2 } } },
+  irfft2 = { m, { { width = 11 } } },
   interpolate = { shape = true, x,
                   { { size = { 7, 9 }, mode = 1, align_corners = 0 } } },
   log_softmax = { m, { 2 } }, softmax = { m, { 2 } },

@@ -181,6 +181,17 @@ function Tensor:identity(...) end
 ---@return lunette.Tensor
 function Tensor:index_select(...) end
 
+---irfft2(s (..,2H,W//2+1), width): what rfft2 made s of; width: W, unless it is even
+---@param ... any   other operands, then attributes by position or in a table
+---@return lunette.Tensor
+function Tensor:irfft2(...) end
+
+---rfft2(x (..,H,W)): half of the Fourier transform, (..,2H,W//2+1), real parts above
+---imaginary parts
+---@param ... any   other operands, then attributes by position or in a table
+---@return lunette.Tensor
+function Tensor:rfft2(...) end
+
 ---affine(x (N,C,H,W), matrix, value, mirror, shift): the output at p from the centre is
 ---x at M p + shift, bilinear; outside it is value, or mirrored
 ---@param ... any   other operands, then attributes by position or in a table

@@ -68,55 +68,6 @@ end
 -- spectra ------------------------------------------------------------------------
 
 
----Cosines and sines of 2 pi jk/n, j < n, k < m.
-local function waves(n, m)
-  local angle = core.range(0, n - 1):view(n, 1) * core.range(0, m - 1):view(1, m)
-  angle = (angle - (angle * (1 / n)):floor() * n) * (2 * math.pi / n)
-  return angle:cos(), angle:sin()
-end
-
-
----The inverse real Fourier transform of (K,C,2H,W//2+1), real parts above imaginary
----ones, as products with matrices of cosines and sines, which a tape knows how to go
----back through: x = 1/(HW) sum_jk S_jk exp(2 pi i (jh/H + kw/W)).
----@param h integer
----@param w integer
----@return fun(spectrum: lunette.Tensor): lunette.Tensor   (K,C,H,W)
-function M.inverse_transform(h, w)
-  local half = w // 2 + 1
-  local c, s = waves(h, h)
-  c, s = c * (1 / h), s * (1 / h)
-  local columns = core.ops.concat(core.ops.concat(c, -s, { dim = 2 }),
-                                  core.ops.concat(s, c, { dim = 2 }), { dim = 1 })
-  local cosines, sines = waves(w, half)
-  local twice = core.full(2 / w, half, 1) -- every wave but the first has a twin
-  twice:set(1, 1, 1 / w)
-  if w % 2 == 0 then twice:set(half, 1, 1 / w) end
-  cosines = cosines:permute { dims = { 2, 1 } } * twice
-  sines = sines:permute { dims = { 2, 1 } } * twice
-  return function(spectrum)
-    local a = core.ops.matmul(columns, spectrum)
-    local re = a:narrow { dim = 3, start = 1, length = h }
-    local im = a:narrow { dim = 3, start = h + 1, length = h }
-    return core.ops.matmul(re, cosines) - core.ops.matmul(im, sines)
-  end
-end
-
-
----The real Fourier transform of pictures (..,H,W): real and imaginary parts
----(..,H,W//2+1).
----@param x lunette.Tensor
----@return lunette.Tensor real, lunette.Tensor imaginary
-function M.transform(x)
-  local h, w = x:dim(x:dim() - 1), x:dim(x:dim())
-  local cw, sw = waves(w, w // 2 + 1)
-  local ch, sh = waves(h, h)
-  local mul = core.ops.matmul
-  local re, im = mul(x, cw), -mul(x, sw)
-  return mul(ch, re) + mul(sh, im), mul(ch, im) - mul(sh, re)
-end
-
-
 ---|frequency| of a spectrum (H, W//2+1), in cycles a pixel.
 local function frequencies(h, w)
   local down = core.zeros(h, 1)
@@ -144,18 +95,15 @@ function M.fourier(c, h, w, o)
   o = o or {}
   local scale = falling(h, w, o.decay or 1) * (math.sqrt(h * w) / 4)
   scale = core.ops.concat(scale, scale, { dim = 1 })
-  local inverse, shape = M.inverse_transform(h, w), { c, 2 * h, w // 2 + 1 }
+  local shape = { c, 2 * h, w // 2 + 1 }
   return {
     shape = shape,
     start = function(seed, stream)
       return core.normal(seed, stream, { 1, table.unpack(shape) })
         * (o.deviation or 0.01)
     end,
-    decode = function(p) return to_colours(inverse(p * scale)) end,
-    encode = function(picture)
-      local re, im = M.transform(from_colours(picture))
-      return core.ops.concat(re, im, { dim = 3 }) / scale
-    end,
+    decode = function(p) return to_colours((p * scale):irfft2 { width = w }) end,
+    encode = function(picture) return from_colours(picture):rfft2() / scale end,
   }
 end
 
@@ -182,7 +130,9 @@ end
 ---@param pictures lunette.Tensor   (N,C,H,W) of 0..1
 ---@return lunette.Tensor
 function M.magnitude(pictures)
-  local re, im = M.transform(pictures)
+  local h, spectrum = pictures:dim(3), pictures:rfft2()
+  local re = spectrum:narrow { dim = 3, start = 1, length = h }
+  local im = spectrum:narrow { dim = 3, start = h + 1, length = h }
   return (re:square() + im:square()):sqrt():mean { dims = { 1 } }
 end
 
@@ -207,7 +157,7 @@ end
 function M.phases(c, h, w, o)
   o = o or {}
   local magnitude = o.magnitude or falling(h, w, o.decay or 1)
-  local inverse, shape = M.inverse_transform(h, w), { c, h, w // 2 + 1 }
+  local shape = { c, h, w // 2 + 1 }
   return {
     shape = shape,
     start = function(seed, stream)
@@ -216,7 +166,7 @@ function M.phases(c, h, w, o)
     end,
     decode = function(p)
       local re, im = p:cos() * magnitude, p:sin() * magnitude
-      local x = inverse(core.ops.concat(re, im, { dim = 3 }))
+      local x = core.ops.concat(re, im, { dim = 3 }):irfft2 { width = w }
       return to_colours(standardised(x))
     end,
   }

@@ -4,7 +4,7 @@
 ---formula.
 local M = {}
 
-for _, part in ipairs { "values", "layers", "pooling", "shapes" } do
+for _, part in ipairs { "values", "layers", "pooling", "shapes", "fourier" } do
   for op, f in pairs(require("lunette.onnx.operators." .. part)) do M[op] = f end
 end
 

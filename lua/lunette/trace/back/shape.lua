@@ -158,4 +158,31 @@ function M.affine(n, dy)
     :reshape { shape = x:shape() }
 end
 
+
+---How often a column of half a spectrum stands in the whole one: (W//2+1).
+---@param w integer
+---@return lunette.Tensor
+local function counts(w)
+  local half = w // 2 + 1
+  local t = core.full(2, half)
+  t:set(1, 1)
+  if w % 2 == 0 then t:set(half, 1) end
+  return t
+end
+
+
+-- Both transforms are sums of the same waves; the inverse counts each column as often
+-- as the whole spectrum has it, over the number of values.
+function M.rfft2(n, dy)
+  local x = n.inputs[1]
+  local h, w = x:dim(x:dim() - 1), x:dim(x:dim())
+  return (dy * (h * w / counts(w))):irfft2 { width = w }
+end
+
+
+function M.irfft2(_, dy)
+  local h, w = dy:dim(dy:dim() - 1), dy:dim(dy:dim())
+  return dy:rfft2() * (counts(w) / (h * w))
+end
+
 return M
