@@ -1,6 +1,6 @@
 /*
-** conv.c - the way in: Winograd's method for 3x3 kernels of stride 1, gathers
-** for all others.
+** conv.c - the way in: Winograd's method for 3x3 kernels of stride 1, planes by
+** themselves for depthwise ones, gathers for all others.
 */
 #include "simd.h"
 
@@ -30,6 +30,8 @@ int lun_conv_forward(const lun_conv *s, const float *x, const float *w,
     lun_wino j = wino_forward(s, x, w, b, y, relu);
     return lun_wino_run(&j, err);
   }
+  if (lun_depthwise_fits(s))
+    return lun_depthwise_run(s, 0, x, w, y, &epilogue, err);
   LUN_TRY(lun_gather_forward(&g, s, err));
   int st = lun_gather_run(&g, s, 0, x, w, y, &epilogue, err);
   lun_gather_free(&g);
@@ -46,6 +48,88 @@ int lun_conv_forward_pooled(const lun_conv *s, const float *x, const float *w,
   lun_wino j = wino_forward(s, x, w, b, y, 1);
   j.tap = tap;
   return lun_wino_run(&j, err);
+}
+
+/* ---- gathers back ------------------------------------------------------- */
+
+/* The places of the gradient in one phase of the stride after the other. */
+static int transposed_by_phases(const lun_conv *s, const float *in,
+                                const float *w, float *out,
+                                const lun_epilogue *epilogue, lun_err *err) {
+  for (int phase = 0; phase < s->sh * s->sw; phase++) {
+    lun_gather g;
+    if (phase / s->sw >= s->h || phase % s->sw >= s->w) continue;
+    LUN_TRY(lun_gather_backward(&g, s, phase / s->sw, phase % s->sw, err));
+    int st = lun_gather_run(&g, s, 1, in, w, out, epilogue, err);
+    lun_gather_free(&g);
+    if (st != LUN_OK) return st;
+  }
+  return LUN_OK;
+}
+
+/* Rows py, py + sh, ... of the gradient: their even and odd columns, apart. */
+typedef struct columns {
+  const lun_conv *s;
+  const lun_simd *isa;
+  const lun_epilogue *epilogue;
+  float *out;
+  float *half[2]; /* [plane][row][column]; NULL: they meet no element, so 0 */
+  int py, rows, width[2];
+} columns;
+
+/* One phase into c->half[px], a part of `room`. */
+static int one_phase(columns *c, int px, const float *in, const float *w,
+                     float *room, lun_err *err) {
+  lun_epilogue plain = {NULL, 0, NULL};
+  lun_gather g;
+  c->half[px] = NULL;
+  LUN_TRY(lun_gather_backward(&g, c->s, c->py, px, err));
+  int st = LUN_OK, meets = g.taps > 0 && g.ow > 0;
+  c->rows = g.oh;
+  c->width[px] = g.ow;
+  g.fh = g.oh, g.fw = g.ow;
+  g.oy = g.ox = 0;
+  g.osy = g.osx = 1;
+  if (meets) {
+    c->half[px] = room;
+    st = lun_gather_run(&g, c->s, 1, in, w, room, &plain, err);
+  }
+  lun_gather_free(&g);
+  return st;
+}
+
+static void join_columns(void *arg, int64_t plane) {
+  const columns *c = arg;
+  const lun_conv *s = c->s;
+  const float *half[2];
+  for (int v = 0; v < c->rows; v++) {
+    int64_t row = (plane * s->h + c->py + (int64_t)v * s->sh) * s->w;
+    for (int px = 0; px < 2; px++)
+      half[px] = c->half[px]
+                     ? c->half[px] + (plane * c->rows + v) * c->width[px]
+                     : NULL;
+    c->isa->interleave(c->epilogue, c->out, row, s->w, half[0], half[1]);
+  }
+}
+
+/* Of stride 2 across: two phases at a time, so that whole rows are written. */
+static int transposed_by_columns(const lun_conv *s, const float *in,
+                                 const float *w, float *out,
+                                 const lun_epilogue *epilogue, lun_err *err) {
+  columns c = {s, lun_simd_now(), epilogue, out, {NULL, NULL}, 0, 0, {0, 0}};
+  int64_t planes = (int64_t)s->n * s->c, rows = (s->h + s->sh - 1) / s->sh;
+  int64_t each = (planes * rows * ((s->w + 1) / 2) + 15) / 16 * 16;
+  int st = LUN_OK;
+  float *room = lun_malloc((size_t)(2 * each) * sizeof *room);
+  if (!room) return lun_fail(err, LUN_ENOMEM, "convolution: no scratch memory");
+  for (c.py = 0; c.py < s->sh && c.py < s->h && st == LUN_OK; c.py++) {
+    st = one_phase(&c, 0, in, w, room, err);
+    if (st == LUN_OK) st = one_phase(&c, 1, in, w, room + each, err);
+    if (st == LUN_OK && lun_parallel(planes, join_columns, &c) != LUN_OK)
+      st = lun_fail(err, LUN_EINTR, "interrupted");
+  }
+  lun_free(room);
+  return st;
 }
 
 /* out, of the shape of s's input, gets what every value of `in`, of the shape of
@@ -70,15 +154,10 @@ static int transposed(const lun_conv *s, const float *in, const float *w,
                   .epilogue = *epilogue};
     return lun_wino_run(&j, err);
   }
-  for (int phase = 0; phase < s->sh * s->sw; phase++) {
-    lun_gather g;
-    if (phase / s->sw >= s->h || phase % s->sw >= s->w) continue;
-    LUN_TRY(lun_gather_backward(&g, s, phase / s->sw, phase % s->sw, err));
-    int st = lun_gather_run(&g, s, 1, in, w, out, epilogue, err);
-    lun_gather_free(&g);
-    if (st != LUN_OK) return st;
-  }
-  return LUN_OK;
+  if (lun_depthwise_fits(s))
+    return lun_depthwise_run(s, 1, in, w, out, epilogue, err);
+  if (s->sw == 2) return transposed_by_columns(s, in, w, out, epilogue, err);
+  return transposed_by_phases(s, in, w, out, epilogue, err);
 }
 
 int lun_conv_backward(const lun_conv *s, const float *dy, const float *w,

@@ -22,7 +22,6 @@ enum {
   PLACES = 256,     /* most places of a tile, about */
   DEPTHWISE = 4096, /* ... of a channel by itself */
   OUTPUTS = 128,    /* most output channels of a job */
-  DEPTH = 256,      /* channels of a one-tap kernel multiplied at a time */
   JOBS = 32,        /* wished for one image, so that many cores find work */
   SLACK = 64,       /* floats that the last vector may reach over */
 };
@@ -35,6 +34,7 @@ typedef struct gather_job {
   float *out, *scratch;
   ptrdiff_t *at; /* offset in the strip of (c, t) */
   ptrdiff_t ws;
+  int turned;        /* w of a one-tap kernel: [groups][c][ws], k in a row */
   size_t each;       /* floats of scratch a worker */
   int rows, cols;    /* places of a tile */
   int down, across;  /* tiles */
@@ -79,10 +79,12 @@ static void store(const gather_job *j, int64_t chan, int k, int v, int u, int n,
     j->isa->epilogue(e, j->out, at, n, m, bias);
     return;
   }
-  for (int i = 0; i < n; i++, at += g->osx) {
+  float *out = j->out + at;
+  const float *y = e->gate ? e->gate->y + at % e->gate->size : NULL;
+  for (int i = 0; i < n; i++, out += g->osx) {
     float z = m[i] + bias;
     if (e->relu && z < 0) z = 0.0f; /* NaN stays */
-    j->out[at] = e->gate ? lun_gate_at(e->gate, at, z) : z;
+    *out = y ? lun_gate_value(e->gate->slope, y[i * g->osx], z) : z;
   }
 }
 
@@ -147,58 +149,68 @@ static void run_tile(void *arg, int64_t job) {
 
 /* ---- one tap ------------------------------------------------------------ */
 
-/* What channel c gives np places of the tile at (v, u), in panels: place p lies at
-** to[p / panel * step + p % panel]. */
-static void pack_channel(const gather_job *j, const float *plane, int v, int u,
-                         int np, float *line, float *to, ptrdiff_t step) {
+/* Does a tile's place p meet x[c][t.u + p], as flatten made it? */
+static int reads_in_place(const gather_job *j) {
   const lun_gather *g = j->g;
-  int width = j->isa->panel, y = v * g->isy + j->y0, x = u * g->isx + j->x0;
-  const float *from = line;
-  if (g->isx == 1 && g->oh == 1 && y == 0 && x >= 0 &&
-      x + ceil_div(np, width) * width <= g->iw) {
-    from = plane + x; /* the places lie side by side */
-  } else {
-    for (int p = 0; p < np; p += j->pitch, y += g->isy)
-      lun_gather_row(g, plane, y, x, g->isx, mini(j->pitch, np - p), line + p);
-    for (int p = np; p % width; p++) line[p] = 0.0f;
-  }
-  for (int p = 0; p < np; p += width, to += step)
-    memcpy(to, from + p, (size_t)width * sizeof *to);
+  return g->oh == 1 && g->isx == 1 && j->y0 == 0 && j->x0 == 0 &&
+         g->ow == g->iw;
 }
 
-/* run_tile for kernels of one tap: a matrix product.  Channels are taken DEPTH at a
-** time, so that what is multiplied stays in the second-level cache and a panel of it
-** in the first; the sums go on where they were. */
+/* Scratch for turned weights. */
+static size_t turned_floats(const gather_job *j) {
+  return j->turned ? (size_t)j->block * LUN_DEPTH + 16 : 0;
+}
+
+/* What channels c0 .. c0+nd-1 give the tile's places, row after row. */
+static void copy_places(const gather_job *j, const tile *t, const float *in,
+                        int nd, float *to, ptrdiff_t step) {
+  const lun_gather *g = j->g;
+  for (int c = 0; c < nd; c++, in += (ptrdiff_t)g->ih * g->iw, to += step)
+    for (int r = 0; r < t->nr; r++)
+      lun_gather_row(g, in, (t->v + r) * g->isy + j->y0, t->u * g->isx + j->x0,
+                     g->isx, t->nc, to + (ptrdiff_t)r * t->nc);
+}
+
+/* run_tile for kernels of one tap, whose tiles are whole rows: a matrix product, of
+** LUN_DEPTH channels at a time, so that what is multiplied stays in the caches. */
 static void run_pointwise(void *arg, int64_t job) {
   const gather_job *j = arg;
   const lun_gather *g = j->g;
+  const lun_epilogue *e = j->epilogue;
   tile t = tile_of(j, job);
-  int width = j->isa->panel, ms = ceil_div(t.np, width) * width;
-  float *strip = j->scratch + (size_t)lun_worker() * j->each;
-  float *line = strip + (ptrdiff_t)mini(g->c, DEPTH) * ms, *m = line + ms;
+  int in_place = reads_in_place(j), k0 = t.group * g->k + t.k0, nd;
+  int width = j->isa->panel, np = t.nr * t.nc;
+  float *panel = j->scratch + (size_t)lun_worker() * j->each;
+  float *rest = panel + LUN_DEPTH * width, *weights = rest + j->block * width;
+  float *strip = weights + turned_floats(j);
   const float *in = j->in + t.chan * g->c * g->ih * g->iw;
-  for (int c0 = 0, nd; c0 < g->c; c0 += nd) {
-    nd = mini(DEPTH, g->c - c0);
-    ptrdiff_t step = (ptrdiff_t)nd * width;
-    for (int c = 0; c < nd; c++)
-      pack_channel(j, in + (ptrdiff_t)(c0 + c) * g->ih * g->iw, t.v, t.u, t.np,
-                   line, strip + (ptrdiff_t)c * width, step);
-    for (int p = 0; p < t.np; p += width) {
-      lun_product product = {
-          .rows = t.nk,
-          .nk = mini(width, t.np - p),
-          .depth = nd,
-          .add = c0 > 0,
-          .a = j->w + ((ptrdiff_t)t.group * g->k + t.k0) * j->ws + c0,
-          .as = j->ws,
-          .b = strip + p / width * step,
-          .at = j->at,
-          .m = m + p,
-          .ms = ms};
-      j->isa->mul(&product);
-    }
+  int64_t at = (t.chan * g->k + t.k0) * g->fh * g->fw + t.v * g->fw + t.u;
+  lun_epilogue own = {e->bias ? e->bias + k0 : NULL, e->relu, e->gate};
+  lun_pointwise p = {.rows = t.nk,
+                     .np = np,
+                     .turned = j->turned,
+                     .y = j->out + at,
+                     .rest = rest,
+                     .panel = panel,
+                     .weights = weights,
+                     .xs = in_place ? g->iw : np,
+                     .ws = j->ws,
+                     .ys = (ptrdiff_t)g->fh * g->fw,
+                     .epilogue = &own,
+                     .gate_y =
+                         e->gate ? e->gate->y + at % e->gate->size : NULL};
+  for (int c0 = 0; c0 < g->c; c0 += nd) {
+    nd = mini(LUN_DEPTH, g->c - c0);
+    const float *x = in + (ptrdiff_t)c0 * g->ih * g->iw;
+    if (!in_place) copy_places(j, &t, x, nd, strip, np);
+    p.x = in_place ? x + t.u : strip;
+    p.w = j->turned ? j->w + ((ptrdiff_t)t.group * g->c + c0) * j->ws + t.k0
+                    : j->w + (ptrdiff_t)k0 * j->ws + c0;
+    p.depth = nd;
+    p.first = c0 == 0;
+    p.last = c0 + nd == g->c;
+    j->isa->pointwise(&p);
   }
-  store_tile(j, &t, m, ms);
 }
 
 typedef struct weights_job {
@@ -221,11 +233,6 @@ static void transposed_rows(void *arg, int64_t job) {
   int64_t per_group = ceil_div(g->k, WEIGHT_ROWS), group = job / per_group;
   int k0 = (int)(job % per_group) * WEIGHT_ROWS,
       k1 = mini(g->k, k0 + WEIGHT_ROWS);
-  if (j->kk == 1 && g->taps == 1) {
-    j->isa->transpose(j->w + group * g->c * g->k + k0, g->k, g->c, k1 - k0,
-                      j->out + (group * g->k + k0) * j->ws, j->ws);
-    return;
-  }
   for (int c = 0; c < g->c; c++)
     for (int k = k0; k < k1; k++) {
       const float *w = j->w + ((group * g->c + c) * g->k + k) * j->kk;
@@ -310,6 +317,23 @@ static int transpose_weights(gather_job *j, const lun_conv *s, const float *w,
                       transposed_rows, &t);
 }
 
+/* A matrix product: one tap, and the places of a tile lie side by side. */
+static int is_pointwise(const gather_job *j) {
+  const lun_gather *g = j->g;
+  return g->taps == 1 && !is_depthwise(g) && g->osx == 1 && g->osy == 1 &&
+         (j->across == 1 || g->oh == 1);
+}
+
+/* Floats of scratch a worker. */
+static size_t scratch_of(const gather_job *j, int pointwise) {
+  const lun_gather *g = j->g;
+  size_t places = (size_t)(j->rows * j->pitch + SLACK);
+  size_t width = (size_t)j->isa->panel, block = (size_t)j->block;
+  if (!pointwise) return (size_t)(g->c * j->plane + SLACK) + block * places;
+  return (LUN_DEPTH + block) * width + turned_floats(j) +
+         (reads_in_place(j) ? 0 : (size_t)mini(g->c, LUN_DEPTH) * places);
+}
+
 /* out = the gather of in, with the layer's weights w. */
 int lun_gather_run(lun_gather *g, const lun_conv *s, int back, const float *in,
                    const float *w, float *out, const lun_epilogue *epilogue,
@@ -325,24 +349,20 @@ int lun_gather_run(lun_gather *g, const lun_conv *s, int back, const float *in,
   if (g->oh <= 0 || g->ow <= 0 || g->n <= 0 || g->k <= 0) return LUN_OK;
   flatten(g);
   partition(&j);
-  j.ws = back ? ct + 16 : ct;
-  size_t table = (size_t)(2 * ct + 16) / 16 * 16; /* in floats */
-  size_t weights = back ? (size_t)(g->groups * g->k * j.ws) : 0;
-  int pointwise = g->taps == 1 && !is_depthwise(g);
-  size_t places = (size_t)(j.rows * j.pitch + SLACK);
-  j.each = (pointwise ? (size_t)(mini(g->c, DEPTH) + 1) * places
-                      : (size_t)(g->c * j.plane + SLACK)) +
-           (size_t)j.block * places;
+  int pointwise = is_pointwise(&j);
+  j.turned = pointwise && back && s->kh * s->kw == 1;
+  int transpose = back && !j.turned;
+  j.ws = transpose ? ct + 16 : j.turned ? g->k : ct;
+  size_t table = pointwise ? 0 : (size_t)(2 * ct + 16) / 16 * 16; /* floats */
+  size_t weights = transpose ? (size_t)(g->groups * g->k * j.ws) : 0;
+  weights = (weights + 15) / 16 * 16;
+  j.each = (scratch_of(&j, pointwise) + 15) / 16 * 16;
   float *mem = lun_malloc((table + weights + j.each * lun_threads()) * 4);
   if (!mem) return lun_fail(err, LUN_ENOMEM, "convolution: no scratch memory");
   j.at = (ptrdiff_t *)(void *)mem;
   j.scratch = mem + table + weights;
-  if (pointwise)
-    for (int c = 0; c < mini(g->c, DEPTH); c++)
-      j.at[c] = (ptrdiff_t)c * j.isa->panel;
-  else
-    offsets(&j);
-  if (back) st = transpose_weights(&j, s, w, mem + table);
+  if (!pointwise) offsets(&j);
+  if (transpose) st = transpose_weights(&j, s, w, mem + table);
   if (st == LUN_OK) {
     int64_t tiles = (int64_t)g->n * g->groups * j.down * j.across;
     st = lun_parallel(tiles * j.blocks, pointwise ? run_pointwise : run_tile,

@@ -73,6 +73,7 @@ static void sum_rows(double *restrict acc, const float *restrict v,
 }
 
 #include "simd_math.h" /* uses choose of simd_epilogue.h */
+#include "simd_pointwise.h"
 #include "simd_taps.h"
 
 #include "simd_dense.h"
@@ -81,6 +82,7 @@ static void sum_rows(double *restrict acc, const float *restrict v,
 #include "simd_wino.h"
 #include "simd_wino_out.h"
 
+#include "simd_depthwise.h" /* uses the pairs of simd_pool.h */
 #include "simd_direct3x3.h" /* uses output_segment of simd_wino_out.h */
 
 const lun_simd CAT(lun_simd_, ISA) = {
@@ -100,6 +102,9 @@ const lun_simd CAT(lun_simd_, ISA) = {
     .wino_out = wino_out,
     .direct3x3 = direct3x3,
     .mul = mul,
+    .pointwise = pointwise,
+    .depthwise = depthwise,
+    .interleave = interleave,
     .taps = taps,
     .exp = exp_row,
     .sigmoid = sigmoid_row,

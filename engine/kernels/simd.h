@@ -105,6 +105,52 @@ typedef struct lun_product {
 } lun_product;
 
 /*
+** A 1x1 convolution of one tile of places: for outputs i < rows and places p < np
+**
+**   y[i][p] = the epilogue of  sum over c < depth of W[i][c] x[c][p]
+**
+** where x[c] begins at x + c*xs, y[i] at y + i*ys and W[i][c] is w[i*ws + c], or
+** turned w[c*ws + i].  A sum over more channels than depth is cut into calls: `first`
+** begins it, `last` ends it with the epilogue, between them the sums stand in y.
+** The places that fill no panel have theirs in `rest`, rows * panel floats.
+*/
+enum { LUN_DEPTH = 256 };
+typedef struct lun_pointwise {
+  int rows, depth, np; /* depth <= LUN_DEPTH */
+  int first, last, turned;
+  const float *x, *w;
+  float *y, *rest;
+  float *panel;   /* scratch: LUN_DEPTH * panel floats */
+  float *weights; /* turned: scratch for them, rows * LUN_DEPTH + 16 floats */
+  ptrdiff_t xs, ws, ys;
+  const lun_epilogue *epilogue; /* its bias[0] is of output 0 */
+  const float *gate_y;          /* of a gate: laid out as y is */
+} lun_pointwise;
+
+/*
+** A depthwise convolution of one plane, or its gradient, with the kernel's k * k
+** weights in the order in which they are summed:
+**
+**   out[v][u] = the epilogue of  sum over i, t of
+**               weights[i][t] in'[v*stride + i - above][u*stride + t - before]
+**
+** where in'[y][x] = in[y / spread][x / spread], and 0 outside and between: the gradient
+** of a stride of 2 is a sum over values spread apart.
+*/
+typedef struct lun_depthwise {
+  int k, stride, spread; /* 3, 5 or 7; 1 or 2; 1 or 2, not both 2 */
+  int h, w, oh, ow, above, before;
+  const float *in, *weights;
+  float *out;
+  int64_t left, at; /* floats that may be read from `in` on; the plane in out */
+  float bias;
+  const lun_epilogue *epilogue;
+  float *scratch; /* strip + sums + pitch + 16 floats */
+  int band;       /* rows of outputs at a time */
+  int pitch, strip, sums;
+} lun_depthwise;
+
+/*
 ** A matrix product of n rows, x (n, in) and y (n, out), in one of two ways.
 ** Rows: w (out, in), an output is the product of a row with x; sums are cut
 ** into fixed segments of inputs.  Columns: w (in, out), every input adds its
@@ -150,6 +196,8 @@ typedef struct lun_simd {
   ** LUN_DIRECT_ROWS rows from y0 on.  Scratch: lun_direct3x3_scratch floats. */
   void (*direct3x3)(const lun_wino *j, int n, int y0, float *scratch);
   void (*mul)(const lun_product *p);
+  void (*pointwise)(const lun_pointwise *p);
+  void (*depthwise)(const lun_depthwise *d);
   /* m[i] = sum over t < taps of a[t] b[at[t] + i], i < n; reads and writes up to a
   ** whole vector behind n. */
   void (*taps)(const float *a, int taps, const float *b, const ptrdiff_t *at,
@@ -161,6 +209,10 @@ typedef struct lun_simd {
   /* out[at + p] = the epilogue of m[p], p < np, of one channel. */
   void (*epilogue)(const lun_epilogue *e, float *out, int64_t at, int np,
                    const float *m, float bias);
+  /* out[at + p] = the epilogue, without a bias, of even[p / 2] where p is even, else
+  ** odd[p / 2], p < n; NULL: zeros. */
+  void (*interleave)(const lun_epilogue *e, float *out, int64_t at, int n,
+                     const float *even, const float *odd);
   /* to[p*ts + i] = from[i*fs + p], i < rows, p < np; i up to a multiple of 16
   ** is filled with 0. */
   void (*transpose)(const float *from, ptrdiff_t fs, int rows, int np,
@@ -241,6 +293,12 @@ extern const lun_simd lun_simd_generic;
 extern const lun_simd lun_simd_avx2, lun_simd_avx512;
 #endif
 
+/* 1 when the layer is one that lun_depthwise_run computes. */
+int lun_depthwise_fits(const lun_conv *s);
+/* Forward or, `back`, the gradient of the input. */
+int lun_depthwise_run(const lun_conv *s, int back, const float *in,
+                      const float *w, float *out, const lun_epilogue *epilogue,
+                      lun_err *err);
 /* 1 when Winograd's method fits the layer. */
 int lun_wino_fits(const lun_conv *s);
 int lun_wino_run(lun_wino *j, lun_err *err);

@@ -83,14 +83,24 @@ INLINE int is_gate(enum mode m) {
   return m == PLAIN || m == GUIDED || m == SLOPES;
 }
 
+/* out[p] = the epilogue of m[p], p < np; y: what the gate compares. */
+INLINE void epilogue_span(enum mode mode, const float *y, lun_slopes s,
+                          float bias, int np, const float *m, float *out) {
+  int p = 0;
+  for (; p + VL <= np; p += VL) {
+    vec v = is_gate(mode) ? LOADU(y + p) : (vec){0};
+    STOREU(out + p, epilogue(mode, LOADU(m + p), v, bias, s));
+  }
+  if (p < np) {
+    vec v = is_gate(mode) ? load_part(y + p, np - p) : (vec){0};
+    v = epilogue(mode, load_part(m + p, np - p), v, bias, s);
+    store_part(out + p, v, np - p);
+  }
+}
+
 static void epilogue_row(const lun_epilogue *e, float *out, int64_t at, int np,
                          const float *m, float bias) {
-  enum mode mode = mode_of(e);
   const float *y = e->gate ? e->gate->y + at % e->gate->size : NULL;
   lun_slopes s = slopes_of(e->gate);
-  for (int p = 0; p < np; p += VL) {
-    vec v = is_gate(mode) ? load_n(y + p, np - p) : (vec){0};
-    store_n(out + at + p, epilogue(mode, load_n(m + p, np - p), v, bias, s),
-            np - p);
-  }
+  FOR_MODE(mode_of(e), epilogue_span, y, s, bias, np, m, out + at)
 }

@@ -51,8 +51,15 @@ static void multiply(void *arg, int64_t job) {
   memset(a, 0, sizeof a);
   memset(b, 0, sizeof b);
   for (int i = 0; i < CALLS; i++)
-    isa->mul(ROWS, isa->panel, DEPTH, a, DEPTH, b, isa->panel, NULL, m,
-             isa->panel, 0);
+    isa->mul(&(lun_product){.rows = ROWS,
+                            .nk = isa->panel,
+                            .depth = DEPTH,
+                            .a = a,
+                            .b = b,
+                            .m = m,
+                            .as = DEPTH,
+                            .bs = isa->panel,
+                            .ms = isa->panel});
 }
 
 static void read_chunk(void *arg, int64_t job) {

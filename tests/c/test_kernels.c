@@ -84,8 +84,8 @@ static void pooled_is_unfused(layer *l) {
   float *y = fresh(all, 0);
   uint8_t *tap = calloc(1, (size_t)all + 1), *want = calloc(1, (size_t)all + 1);
   if (!lun_conv_pools(s)) {
-    CHECK(s->kh != 3 || s->sh != 1 || s->dh != 1 || s->groups != 1 ||
-              s->k <= 3 || s->c <= 3,
+    CHECK(s->kh != 3 || s->sh != 1 || s->sw != 1 || s->dh != 1 ||
+              s->groups != 1 || s->k <= 3 || s->c <= 3,
           "%s does not pool", shape_text(s));
   } else {
     EACH_SET {
@@ -206,8 +206,8 @@ static void general_shapes(void) {
 
 /* Layers of every plan: whole, panels (of one and two chunks of channels), few
 ** outputs and few inputs of winograd.c, gathers of all kinds (1x1, also of more
-** channels than are multiplied at a time, strided, grouped, depthwise, also of more
-** places than a tile has). */
+** channels than are multiplied at a time, strided, grouped, depthwise of 3x3, 5x5 and
+** 7x7, also of more rows than a band has, narrower than a vector, strided). */
 static int every_plan(int i, lun_conv *s) {
   static const lun_conv all[] = {
       {3, 20, 29, 33, 48, 3, 3, 0, 0, 1, 1, 1, 1, 1, 1, 1},
@@ -224,6 +224,11 @@ static int every_plan(int i, lun_conv *s) {
       {2, 40, 15, 17, 40, 7, 7, 0, 0, 1, 1, 1, 1, 3, 3, 40},
       {2, 36, 16, 19, 36, 5, 5, 0, 0, 2, 2, 1, 1, 2, 2, 36},
       {1, 32, 70, 66, 32, 3, 3, 0, 0, 1, 1, 1, 1, 1, 1, 32},
+      {3, 24, 7, 5, 24, 3, 3, 0, 0, 1, 1, 1, 1, 1, 1, 24},
+      {2, 12, 30, 41, 12, 3, 3, 0, 0, 2, 2, 1, 1, 1, 1, 12},
+      {2, 9, 90, 23, 9, 5, 5, 0, 0, 1, 1, 1, 1, 2, 1, 9},
+      {2, 20, 7, 7, 150, 1, 1, 0, 0, 1, 1, 1, 1, 0, 0, 1},
+      {2, 6, 10, 13, 5, 3, 3, 0, 0, 1, 2, 1, 1, 1, 1, 1},
   };
   if (i >= (int)(sizeof all / sizeof *all)) return 0;
   *s = naive_shape(all[i], all[i].pt, all[i].pl);
