@@ -16,14 +16,18 @@ local refused = {
   vgg_either = "batch norm 'classifier.2' may stand behind the relu of "
     .. "'classifier.0' or before it",
   vgg_named = "batch norm %('classifier.bn1'%), whose place before or behind a relu",
-  vgg_first = "classifier.0",
+  vgg_first_room = "batch norm 'classifier.0' may have a relu between it and "
+    .. "'classifier.2', or none",
   resnet18_either = "batch norm 'fc.2' may stand behind the relu of 'fc.0'",
   resnet18_named = "fc.bn1",
-  resnet18_first = "batch norm %('fc.0'%) that follows no dense layer",
+  resnet18_first_room = "batch norm 'fc.0' may have a relu",
 }
 
 ---What is said of the others.
 local said = {
+  cifar_paper20 = "resnet20_cifar as its paper has it",
+  cifar_paper44_b = "resnet44_cifar_b as its paper has it",
+  cifar100_18 = "resnet18_cifar as pytorch%-cifar has it, 0.125 times as wide",
   cifar18 = "resnet18_cifar as pytorch%-cifar has it",
   cifar34_module = "resnet34_cifar as pytorch%-cifar has it, 0.0625 times as wide",
   ["mobilenet_v2_0.5"] = "mobilenet_v2 as torchvision has it, 0.5 times as wide",

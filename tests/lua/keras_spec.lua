@@ -56,6 +56,22 @@ describe("a Keras file", function()
       assert.is_true(d < 1e-4, d)
     end)
   end
+
+  it("is not taken for what --arch names, but for what a file describes", function()
+    local file, out = folder .. "/plain_2.h5", outs .. "/arch.safetensors"
+    local path, message = import(file, { arch = "vgg16", out = out })
+    assert.is_nil(path)
+    assert.matches("its own config describes it %(net%): %-%-arch vgg16 has no use",
+                   message)
+    t.spit(outs .. "/net.lua", [[return { input = { 3, 9, 7 }, layers = {
+      { "a", "conv2d", filters = 4, kernel = 3, padding = 1 }, { "r", "relu" },
+      { "p", "max_pool2d", kernel = 2, stride = 2 }, { "flatten", "flatten" },
+      { "answer", "linear", units = 4 }, { "softmax", "softmax" } } }]])
+    assert(import(file, { arch = outs .. "/net.lua", out = out }))
+    local d = assert(lu.load(out)):run(t.beside(folder .. "/plain_2", "x")).output
+      :detach():distance(t.beside(folder .. "/plain_2", "y1"))
+    assert.is_true(d < 1e-5, d)
+  end)
 end)
 
 

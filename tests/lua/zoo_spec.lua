@@ -51,6 +51,11 @@ describe("parameters of", function()
     -- for 32x32 and ten classes, as pytorch-cifar counts them
     resnet101_cifar = 42512970, resnet152_cifar = 58156618, resnet18_cifar = 11173962,
     resnet34_cifar = 21282122, resnet50_cifar = 23520842,
+    -- of the paper: 0.27, 0.46, 0.66, 0.85, 1.7 million; as akamaster counts them
+    resnet20_cifar = 269722, resnet32_cifar = 464154, resnet44_cifar = 658586,
+    resnet56_cifar = 853018, resnet110_cifar = 1727962, resnet20_cifar_b = 272474,
+    resnet32_cifar_b = 466906, resnet44_cifar_b = 661338, resnet56_cifar_b = 855770,
+    resnet110_cifar_b = 1730714,
   }
 
   it("every architecture are known here", function()

@@ -14,7 +14,7 @@ out = sys.argv[1]
 torch.manual_seed(3)
 
 
-def keep(name, net, side, prefix=""):
+def keep(name, net, side, prefix="", renamed=str):
     for m in net.modules():
         if isinstance(m, (nn.BatchNorm2d, nn.BatchNorm1d)):
             for p, low, high in (m.running_mean, -0.2, 0.2), (m.running_var, 0.5, 1.5), (m.weight, 0.5, 1.5), (m.bias, -0.2, 0.2):
@@ -23,7 +23,7 @@ def keep(name, net, side, prefix=""):
     for p in net.state_dict().values(): p.copy_(p.float())  # what the file holds
     x = torch.randn(2, 3, side, side).float()
     with torch.no_grad(): y = net(x.double())
-    state = OrderedDict((prefix + k, v.float() if v.is_floating_point() else v) for k, v in net.state_dict().items())
+    state = OrderedDict((prefix + renamed(k), v.float() if v.is_floating_point() else v) for k, v in net.state_dict().items())
     torch.save(state, "%s/%s.pth" % (out, name))
     np.save("%s/%s.x.npy" % (out, name), x.numpy())
     np.save("%s/%s.y.npy" % (out, name), F.softmax(y, 1).float().numpy())
@@ -36,11 +36,11 @@ class Unit(nn.Module):
         super().__init__()
         out = 4 * n if deep else n
         plan = [(c, n, 1, 1), (n, n, 3, stride), (n, out, 1, 1)] if deep else [(c, n, 3, stride), (n, n, 3, 1)]
-        self.count, self.short = len(plan), None
+        self.count, self.short, self.out = len(plan), None, out
         for i, (a, b, k, s) in enumerate(plan):
             setattr(self, "conv%d" % (i + 1), nn.Conv2d(a, b, k, s, k // 2, bias=False))
             setattr(self, "bn%d" % (i + 1), nn.BatchNorm2d(b))
-        if stride != 1 or c != out:
+        if short and (stride != 1 or c != out):
             self.short = short
             setattr(self, short, nn.Sequential(nn.Conv2d(c, out, 1, stride, bias=False), nn.BatchNorm2d(out)))
 
@@ -49,6 +49,8 @@ class Unit(nn.Module):
         for i in range(self.count):
             y = getattr(self, "bn%d" % (i + 1))(getattr(self, "conv%d" % (i + 1))(y))
             if i + 1 < self.count: y = F.relu(y)
+        if not self.short and y.shape != x.shape:  # option A of the paper
+            x = F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.out // 4, self.out // 4))
         return F.relu(y + (getattr(self, self.short)(x) if self.short else x))
 
 
@@ -56,7 +58,7 @@ class Small(nn.Module):
     def __init__(self, counts, deep, width, classes, short="shortcut", last="linear"):
         super().__init__()
         self.conv1, self.bn1, self.last = nn.Conv2d(3, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), last
-        c = width
+        c, self.stages = width, len(counts)
         for stage, count in enumerate(counts):
             units = []
             for i in range(count):
@@ -68,13 +70,32 @@ class Small(nn.Module):
 
     def forward(self, x):
         x = F.relu(self.bn1(self.conv1(x)))
-        for stage in range(4): x = getattr(self, "layer%d" % (stage + 1))(x)
+        for stage in range(self.stages): x = getattr(self, "layer%d" % (stage + 1))(x)
         return getattr(self, self.last)(F.avg_pool2d(x, x.shape[2]).flatten(1))
 
 
 keep("cifar18", Small([2, 2, 2, 2], False, 8, 10), 32)
 keep("cifar34_module", Small([3, 4, 6, 3], False, 4, 7), 32, "module.")
 keep("cifar50", Small([3, 4, 6, 3], True, 4, 10), 32)
+keep("cifar_paper20", Small([3, 3, 3], False, 16, 10, None), 32)
+keep("cifar_paper32", Small([5, 5, 5], False, 16, 10, None, "fc"), 32, "module.")
+keep("cifar_paper44_b", Small([7, 7, 7], False, 16, 100), 32)
+keep("cifar_paper20_b", Small([3, 3, 3], False, 16, 10, "downsample", "fc"), 32)
+
+
+def renamed(key):  # as pytorch-cifar100 calls them
+    parts = key.split(".")
+    if parts[0] in ("conv1", "bn1"): return "conv1.%d.%s" % (parts[0] == "bn1", parts[1])
+    if parts[0] == "linear": return "fc." + parts[1]
+    parts[0] = "conv%d_x" % (int(parts[0][5:]) + 1)
+    if parts[2][:-1] in ("conv", "bn"):
+        at = 3 * (int(parts[2][-1]) - 1) + (parts[2][:-1] == "bn")
+        parts[2:3] = ["residual_function", str(at)]
+    return ".".join(parts)
+
+
+keep("cifar100_18", Small([2, 2, 2, 2], False, 8, 10), 32, renamed=renamed)
+keep("cifar100_50", Small([3, 4, 6, 3], True, 4, 10), 32, renamed=renamed)
 keep("cifar18_torchvision", Small([2, 2, 2, 2], False, 8, 10, "downsample", "fc"), 32)
 
 for width in 0.35, 0.5, 1.3: keep("mobilenet_v2_%g" % width, zoo.mobilenet_v2(width_mult=width, num_classes=6), 64)
@@ -106,6 +127,9 @@ heads = {
     "either": lambda n: nn.Sequential(L(n, 9), R(), B(9), D(), L(9, 5)),
     "named": lambda n: nn.Sequential(OrderedDict(fc1=L(n, 9), bn1=B(9), act=R(), fc2=L(9, 5))),
     "first": lambda n: nn.Sequential(B(n), L(n, 9), R(), L(9, 5)),
+    "only": lambda n: nn.Sequential(B(n), L(n, 5)),
+    "last": lambda n: nn.Sequential(L(n, 9), R(), L(9, 5), B(5)),
+    "first_room": lambda n: nn.Sequential(B(n), D(), L(n, 5)),
 }
 for name, head in heads.items():
     keep("vgg_" + name, Vgg(head(32), name == "some"), 64)

@@ -66,13 +66,15 @@ end
 ---`act` names one, an activation.
 ---@param o { [1]: string, bn: string, filters: integer, kernel: integer|integer[],
 ---  stride?: integer, groups?: integer, padding?: integer, act?: string,
----  act_name?: string, eps?: number, from?: string }
+---  act_name?: string, eps?: number, from?: string,
+---  aliases?: string[]|false }   `aliases`: of the convolution
 ---@return string   the name of the last of them
 function Blocks:conv_bn(o)
   local padding = o.padding or same(o.kernel)
   self:add { o[1], "conv2d", filters = o.filters, kernel = o.kernel, bias = false,
              stride = o.stride ~= 1 and o.stride or nil, padding = padding,
-             groups = o.groups ~= 1 and o.groups or nil, from = o.from }
+             groups = o.groups ~= 1 and o.groups or nil, from = o.from,
+             aliases = o.aliases or nil }
   self:add { o.bn, "batch_norm", eps = o.eps }
   if o.act then self:add { o.act_name, o.act } end
   return self.last

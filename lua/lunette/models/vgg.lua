@@ -104,14 +104,29 @@ local function between(add, name, d, aliases)
 end
 
 
+---The head's beginning: flatten, and a batch norm behind it, or before it where it is
+---of the channels of the map.
+local function flattened(add, front)
+  local norm = front and { "top_bn", "batch_norm", eps = front.eps,
+                           aliases = front.aliases }
+  if front and front.map then add(norm) end
+  if front and front.map and front.relu then add { "top_relu", "relu" } end
+  add { "flatten", "flatten" }
+  if front and not front.map then
+    add(norm)
+    if front.relu then add { "top_relu", "relu" } end
+  end
+end
+
+
 local function classifier(layers, dense, opts)
   local function add(layer) layers[#layers + 1] = layer end
-  add { "flatten", "flatten" }
+  flattened(add, opts.front)
   for i, d in ipairs(dense) do
     local last = i == #dense
     local name = last and "predictions" or "fc" .. i
     add { name, "linear", units = d.units, bias = d.bias, aliases = d.aliases }
-    if not last then
+    if not last or d.norm then
       between(add, name, d, not opts.dense and relu_aliases[name] or nil)
     end
   end
@@ -135,6 +150,8 @@ end
 ---@field dense? { units: integer, aliases?: string[], bias?: boolean,
 ---  norm?: "before"|"behind", relu?: boolean }[]  another head: `norm` is a batch norm
 ---  before or behind the relu, which `relu = false` leaves out
+---@field front? { map: boolean, relu: boolean, eps?: number, aliases?: string[] }  a
+---  batch norm before the first dense layer: of all values, or (`map`) of the channels
 ---@field eps? number        of the batch norms behind convolutions (1e-5)
 ---@field last? string       what follows them: "softmax" (default), "sigmoid", "none"
 ---@field side? integer|integer[]  input height and width (224)

@@ -24,8 +24,8 @@ local function find(by_name, layer, key)
 end
 
 
----Kinds of layers that change no number.
-local passes = { dropout = true, identity = true }
+---Kinds of layers that leave values in their places.
+local passes = { dropout = true, identity = true, batch_norm = true, relu = true }
 
 
 ---The layer that a layer reads; nil where it reads the picture.
@@ -56,6 +56,18 @@ local function depthwise(layer, q, p)
 end
 
 
+---Values of Keras' flattened maps are regrouped: (h,w,c) there, (c,h,w) here.
+local function regroup(fit, net, layer, q)
+  local map = flattened_map(net, layer)
+  if map and layer.kind == "linear" and q.key == "weight" then
+    fit.view, fit.perm = { map[2], map[3], map[1], q.shape[1] }, { 4, 3, 1, 2 }
+  elseif map and layer.kind == "batch_norm" then
+    fit.view, fit.perm = { map[2], map[3], map[1] }, { 3, 1, 2 }
+  end
+  return fit
+end
+
+
 ---The parameter in the network's shape; nil where it has another one.
 local function fitted(net, layer, q, p, keras)
   local moved = keras and q.key == "weight" and depthwise(layer, q, p)
@@ -65,12 +77,7 @@ local function fitted(net, layer, q, p, keras)
   if not alike and not shapes.same(p.shape, q.shape) then return nil end
   local fit = { name = q.name, source = p.source, view = p.view, perm = p.perm,
                 shape = q.shape }
-  local map = keras and layer.kind == "linear" and q.key == "weight"
-    and flattened_map(net, layer)
-  if map then -- its inputs are regrouped: (h,w,c) there, (c,h,w) here
-    fit.view, fit.perm = { map[2], map[3], map[1], q.shape[1] }, { 4, 3, 1, 2 }
-  end
-  return fit
+  return keras and regroup(fit, net, layer, q) or fit
 end
 
 

@@ -22,7 +22,7 @@ end
 ---What pictures go through by the habit of those who use such names, which is said.
 function M.habit(found)
   local own = found.arch.preprocessing
-  local is_own = transforms_input[found.model] or found.model:find "_cifar$"
+  local is_own = transforms_input[found.model] or found.model:find "_cifar"
   local usual = found.family == "torch" and is_own and own
     or origin_preprocessing[found.family] or own
   local title = type(usual) == "table" and (usual.mode or "its own") or usual

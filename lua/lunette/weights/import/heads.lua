@@ -137,19 +137,18 @@ local function places(list, given)
 end
 
 
----Those batch norms that stand behind the first dense layer, where places tell.
----@param dense lunette.import.Module[]
+---Those batch norms that stand behind the last convolution, where the file's list of
+---layers tells that; where it has none, all.
+---@param convs lunette.import.Module[]
 ---@param norms lunette.import.Module[]
 ---@param given lunette.import.Given
 ---@return lunette.import.Module[]
-function M.behind_first(dense, norms, given)
-  local both = table.move(norms, 1, #norms, #dense + 1, { table.unpack(dense) })
-  local at = places(both, given)
-  if not at then return norms end
-  local first, list = math.huge, {}
-  for _, m in ipairs(dense) do first = math.min(first, at[m]) end
+function M.behind_convs(convs, norms, given)
+  local rank, last, list = {}, 0, {}
+  for i, name in ipairs(given.layer_names or {}) do rank[name] = i end
+  for _, m in ipairs(convs) do last = math.max(last, rank[m.name] or 0) end
   for _, m in ipairs(norms) do
-    if at[m] > first then list[#list + 1] = m end
+    if (rank[m.name] or math.huge) > last then list[#list + 1] = m end
   end
   return list
 end
@@ -167,8 +166,10 @@ end
 
 
 ---Is the norm at `n` before or behind the relu of the dense layer at `d`, the next one
----at `next`? Raises where both may be. The second answer: is there a relu at all?
+---at `next` (nil: it is the last, which has none)? Raises where both may be. The second
+---answer: is there a relu at all?
 local function side_of_relu(at, names, m, d, n, next)
+  if not next then return "before", false end
   if names then
     local before = activation_between(names, d, n)
     local behind = activation_between(names, n, next)
@@ -193,21 +194,42 @@ local function around(list, at, n)
   end
   local dense, next = k and list[k], k and list[k + 1]
   local size = n.params.running_mean.shape[1]
-  if not next or size ~= M.size(dense) then
-    fail("its head has a batch norm ('%s') that follows no dense layer of %d units "
-      .. "before another: describe the network with --arch net.lua", n.name, size)
+  if not dense or size ~= M.size(dense) then
+    fail("its head has a batch norm ('%s') that follows no dense layer of %d units: "
+      .. "describe the network with --arch net.lua", n.name, size)
   end
   return dense, next
 end
 
 
----The batch norms of a head, each with the dense layer that it follows.
+---A batch norm before the first dense layer: is there a relu between the two? Raises
+---where there may be, or where it has another size than what is read.
+local function in_front(list, at, names, n, channels)
+  local size = n.params.running_mean.shape[1]
+  local _, reads = M.size(list[1])
+  if size ~= reads and size ~= channels then
+    fail("its head has a batch norm ('%s') of %d values before a dense layer that "
+      .. "reads %d: describe the network with --arch net.lua", n.name, size, reads)
+  end
+  local room = at[list[1]] - at[n] > 1
+  if room and not names then
+    fail("its batch norm '%s' may have a relu between it and '%s', or none: describe "
+      .. "the network with --arch net.lua", n.name, list[1].name)
+  end
+  return { norm = n, map = size ~= reads,
+           relu = room and activation_between(names, at[n], at[list[1]]) }
+end
+
+
+---The batch norms of a head, each with the dense layer that it follows; `front` is one
+---before the first of these, of the values that it reads, or (`map`) of the channels.
 ---@param list lunette.import.Module[]    dense layers, in order
 ---@param norms lunette.import.Module[]
 ---@param given lunette.import.Given
----@return table<lunette.import.Module, { norm: lunette.import.Module,
----  side: "before"|"behind", relu: boolean }>   by the dense layer
-function M.norms(list, norms, given)
+---@param channels? integer   of the map that the first dense layer reads
+---@return table<lunette.import.Module|"front", { norm: lunette.import.Module,
+---  side: "before"|"behind", relu: boolean, map: boolean }>   by the dense layer
+function M.norms(list, norms, given, channels)
   local found = {}
   if #norms == 0 then return found end
   local at = places(table.move(norms, 1, #norms, #list + 1, { table.unpack(list) }),
@@ -217,14 +239,22 @@ function M.norms(list, norms, given)
       .. "name says: describe the network with --arch net.lua", norms[1].name)
   end
   local names = given.layer_names and #given.layer_names > 0 and given.layer_names
-  for _, n in ipairs(norms) do
-    local dense, next = around(list, at, n)
-    local side, relu = side_of_relu(dense.name, names, n, at[dense], at[n], at[next])
-    if not side or found[dense] then
+  local function keep(key, n, what)
+    if not what or found[key] then
       fail("its batch norm '%s' is one of several, or has activations before and "
         .. "behind it: describe the network with --arch net.lua", n.name)
     end
-    found[dense] = { norm = n, side = side, relu = relu }
+    found[key] = what
+  end
+  for _, n in ipairs(norms) do
+    if list[1] and at[n] < at[list[1]] then
+      keep("front", n, in_front(list, at, names, n, channels))
+    else
+      local dense, next = around(list, at, n)
+      local side, relu = side_of_relu(dense.name, names, n, at[dense], at[n],
+                                      next and at[next])
+      keep(dense, n, side and { norm = n, side = side, relu = relu })
+    end
   end
   return found
 end
@@ -234,7 +264,9 @@ end
 ---@return string?
 function M.assumption(list, norms)
   if #list < 2 then return nil end
-  if next(norms) == nil then return "relu between its dense layers" end
+  local plain = true
+  for i = 1, #list - 1 do plain = plain and not norms[list[i]] end
+  if plain then return "relu between its dense layers" end
   local words = {}
   for i = 1, #list - 1 do
     local n = norms[list[i]]

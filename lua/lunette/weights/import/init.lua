@@ -134,6 +134,18 @@ local function of_weights(found, given)
 end
 
 
+---The architectures without their sizes: "resnet", "vgg".
+local function families()
+  local list, seen = {}, {}
+  for _, name in ipairs(models.names) do
+    local short = name:match "^wide_resnet" or name:match "^tiny_vgg"
+      or name:match "^%a+"
+    if not seen[short] then seen[short], list[#list + 1] = true, short end
+  end
+  return list
+end
+
+
 ---A file that does not say what it is.
 local function unsaid(found, floats, given, in_out)
   local hit, message
@@ -148,7 +160,7 @@ local function unsaid(found, floats, given, in_out)
       .. "in the file, and "):format(found.modules[1]) or ""
     return nil, message or ("%sits tensors are those of no architecture known here "
       .. "(the first is '%s'); known: %s; describe another with --arch net.lua"):format(
-      what, floats[1].name, table.concat(models.names, ", "))
+      what, floats[1].name, table.concat(families(), ", "))
   end
   found.model, found.family, found.arch = hit.name, hit.family, hit.arch
   found.params, found.options, found.prefix = hit.params, hit.options, hit.prefix
@@ -167,6 +179,10 @@ local function of_ours(found, floats, in_out)
 end
 
 
+---Is `arch` a file that describes a network, not a name?
+local function is_file(arch) return arch ~= nil and arch:find "%.lua$" ~= nil end
+
+
 ---A file whose tensors have names alone, or one that says more than that.
 local function of_tensors(found, given)
   local floats, message = floats_of(found)
@@ -176,7 +192,7 @@ local function of_tensors(found, given)
   if not in_out then return nil, message end
   ok, message = check_pruned(floats)
   if not ok then return nil, message end
-  if given.arch and given.arch:find "%.lua$" then
+  if is_file(given.arch) then
     return described.by_file(found, floats, given, in_out)
   elseif found.meta.lunette_graph and not given.arch then
     return of_ours(found, floats, in_out)
@@ -193,9 +209,13 @@ local function identify(file, given)
   if not found then return nil, message end
   found.assumed, found.options, found.left = {}, {}, nil
   if found.format == "ONNX" then return described.onnx(found, file, given) end
-  if found.meta.model_config and not given.arch then
+  if found.meta.model_config and not is_file(given.arch) then
     local net, why, partial = described.keras(found, given)
-    if net or not partial then return net, why end
+    if net and given.arch and models.resolve(net.model) ~= given.arch then
+      return nil, ("its own config describes it (%s): --arch %s has no use; --arch "
+        .. "net.lua, a file, describes it otherwise"):format(net.model, given.arch)
+    end
+    if net or not (partial or given.arch) then return net, why end
   end
   local hit, ok
   hit, message = of_tensors(found, given)

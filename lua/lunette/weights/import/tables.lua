@@ -82,6 +82,11 @@ end
 local function give_head(arch, head, list, norms)
   local layers = table.move(arch.layers, 1, head - 1, 1, {})
   local function add(layer) layers[#layers + 1] = layer end
+  local front = norms.front
+  if front then
+    add { front.norm.name, "batch_norm" }
+    if front.relu then add { front.norm.name .. "_relu", "relu" } end
+  end
   for i, m in ipairs(list) do
     local n = norms[m]
     local norm = n and { n.norm.name, "batch_norm" }
@@ -145,7 +150,7 @@ local function fit_head(arch, mods, given, used)
   local own, only = arch.layers[head], list[1]
   local named = only.name == own[1]
   for _, alias in ipairs(own.aliases or {}) do named = named or only.name == alias end
-  if #list > 1 or not named or not only.params.bias then
+  if #list > 1 or next(norms) or not named or not only.params.bias then
     give_head(arch, head, list, norms)
   elseif heads.size(only) ~= own.units then
     own.units, arch.labels = heads.size(only), nil
@@ -208,11 +213,15 @@ end
 
 
 ---Is it one whose first convolution keeps the size, without pooling behind it?
-local function is_small(name) return name:find "_cifar$" ~= nil end
+local function is_small(name) return name:find "_cifar" ~= nil end
 
 
----Has the file the names of those: a projection is "shortcut", the last layer "linear"?
-local function has_small_names(mods) return mods.by_name["linear"] ~= nil end
+---Has the file names that only those have: the last layer is "linear", the first
+---"conv1.0"? Or three stages, which none of torchvision's has?
+local function has_small_names(mods)
+  return mods.by_name["linear"] ~= nil or mods.by_name["conv1.0"] ~= nil
+    or mods.by_name["layer4.0.conv1"] == nil
+end
 
 
 ---Raises where a ResNet for small pictures has torchvision's names, which do not say
@@ -251,7 +260,8 @@ local function adapted(name, mods, given, used)
       arch.input[3])
   end
   assumed[#assumed + 1] = ("%s as %s has it%s (--arch)"):format(name,
-    is_small(name) and "pytorch-cifar" or mods.family == "keras" and "Keras"
+    is_small(name) and (models[name]().layers[1].filters == 16 and "its paper"
+    or "pytorch-cifar") or mods.family == "keras" and "Keras"
     or "torchvision",
     width and (", %g times as wide"):format(width) or "")
   return arch, assumed

@@ -189,8 +189,7 @@ end
 -- the head -------------------------------------------------------------------------
 
 
----Modules behind the convolutions: those with a matrix for a weight, and batch norms,
----which stand behind the first of these where the file tells the order.
+---Modules behind the convolutions: those with a matrix for a weight, and batch norms.
 local function behind(mods, convs, given)
   local is_conv, dense, norms = {}, {}, {}
   for _, m in ipairs(convs) do is_conv[m] = true end
@@ -201,7 +200,7 @@ local function behind(mods, convs, given)
     local body = m.name:find "^features%." or m.name:find "^block%d+_"
     if m.params.running_mean and not body then norms[#norms + 1] = m end
   end
-  return dense, heads.behind_first(dense, norms, given)
+  return dense, heads.behind_convs(convs, norms, given)
 end
 
 
@@ -226,6 +225,11 @@ local function add_head(opts, list, norms, eps)
       one.norm_aliases = alias(name .. "_bn", n.norm)
     end
     dense[i] = one
+  end
+  local front = norms.front
+  if front then
+    opts.front = { map = front.map, relu = front.relu, eps = eps,
+                   aliases = alias("top_bn", front.norm) }
   end
   if #dense == 3 and dense[1].units == dense[2].units and papers[list[1].name]
      and next(norms) == nil and dense[1].bias == nil then
@@ -279,7 +283,7 @@ function M.find(mods, given)
   local channels = opts.width[5]
   local dense, norms = behind(mods, convs, given)
   local head = heads.in_order(dense, channels, given)
-  norms = heads.norms(head, norms, given)
+  norms = heads.norms(head, norms, given, channels)
   if #head == 0 then
     opts.top, opts.side = false, given.side or { 224, 224 }
     if not given.side then assumed[#assumed + 1] = "input 224x224 (--side)" end
