@@ -25,8 +25,12 @@ static int refuse(const uint8_t *head, size_t n, lun_err *err) {
       {0, 2, "\x80\x04", "a pickle, but not one that torch.save wrote"},
       {0, 4, "ORTM", "onnxruntime's own format: take the .onnx it was made of"},
       {4, 4, "ORTM", "onnxruntime's own format: take the .onnx it was made of"},
-      {0, 15, "version https:/", "a Git LFS pointer, not the file itself"},
-      {0, 1, "<", "a web page, perhaps of a failed download"},
+      {0, 15, "version https:/",
+       "a Git LFS pointer, not the file itself: `git lfs pull` fetches it"},
+      {0, 1, "<",
+       "a web page, perhaps of a failed download: download the file again"},
+      {0, 1, "{",
+       "JSON text, perhaps a server's answer: download the file again"},
   };
   for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
     if (known[i].at + known[i].len <= n &&

@@ -58,7 +58,8 @@ static int find_table(const imp_file *f, table *t, lun_err *err) {
   for (i = n - END_BYTES; status == LUN_OK && i >= 0; i--)
     if (memcmp(tail + i, "PK\5\6", 4) == 0) break;
   if (status == LUN_OK && i < 0)
-    status = damaged("no table at the end: the file is cut off", err);
+    status = damaged("no table at the end: the file is cut off, fetch it again",
+                     err);
   if (status == LUN_OK) {
     t->count = imp_le(tail + i + 10, 2);
     t->bytes = imp_le(tail + i + 12, 4);

@@ -203,6 +203,18 @@ local function of_tensors(found, given)
 end
 
 
+---A Keras file that says what it is; `partial`: where it does not, it may be known by
+---its names.
+local function of_config(found, given)
+  local net, why, partial = described.keras(found, given)
+  if net and given.arch and models.resolve(net.model) ~= given.arch then
+    return nil, ("its own config describes it (%s): --arch %s has no use; --arch "
+      .. "net.lua, a file, describes it otherwise"):format(net.model, given.arch)
+  end
+  return net, why, partial or not net and given.arch ~= nil
+end
+
+
 ---What the file is.
 local function identify(file, given)
   local found, message = listing.list(file)
@@ -210,12 +222,8 @@ local function identify(file, given)
   found.assumed, found.options, found.left = {}, {}, nil
   if found.format == "ONNX" then return described.onnx(found, file, given) end
   if found.meta.model_config and not is_file(given.arch) then
-    local net, why, partial = described.keras(found, given)
-    if net and given.arch and models.resolve(net.model) ~= given.arch then
-      return nil, ("its own config describes it (%s): --arch %s has no use; --arch "
-        .. "net.lua, a file, describes it otherwise"):format(net.model, given.arch)
-    end
-    if net or not (partial or given.arch) then return net, why end
+    local net, why, partial = of_config(found, given)
+    if net or not partial then return net, why end
   end
   local hit, ok
   hit, message = of_tensors(found, given)
