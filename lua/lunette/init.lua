@@ -67,6 +67,7 @@ lazy.activation_maximization = from("features.activation_maximization", "run")
 lazy.image = from "picture.image"
 lazy.canvas = from "picture.canvas"
 lazy.attack = from "attack"
+lazy.audit = from("audit", "run")
 lazy.trust = from("trust", "of")
 lazy.rank = from("rank", "run")
 lazy.choose = from("rank.choose", "choose")

@@ -12,6 +12,7 @@ usage: lunette                             the REPL
        lunette metrics [NAME...]           the metrics: what maps are judged by
        lunette rank [PICTURES...]          methods by metrics over many pictures
        lunette choose [PICTURES...]        method and options, searched by a metric
+       lunette audit MODEL                 is there a backdoor, what do attacks move
        lunette sweep --list FILE -o DIR    many pictures, in shards anywhere
        lunette merge DIR                   prove that a sweep is whole
        lunette models [get NAME]           models known and installed
@@ -34,8 +35,8 @@ package.path, package.cpath = elsewhere(package.path), elsewhere(package.cpath)
 
 local commands = { explain = true, summary = true, import = true, export = true,
                    bake = true, models = true, methods = true, metrics = true,
-                   rank = true, choose = true, demo = true, sweep = true,
-                   merge = true }
+                   rank = true, choose = true, audit = true, demo = true,
+                   sweep = true, merge = true }
 
 
 local function complain(message)

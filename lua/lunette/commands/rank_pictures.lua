@@ -25,8 +25,10 @@ function M.words(list)
 end
 
 
----All pictures that were named, folders opened.
-local function paths_of(o)
+---All pictures that were named, folders opened, at most `count`.
+---@param o { picture: string[], count?: integer }
+---@return string[]? paths, string? message
+function M.paths(o)
   local all = {}
   for _, path in ipairs(o.picture) do
     local list, message = require("lunette.rank.pictures").list(path)
@@ -44,7 +46,7 @@ end
 ---@return lunette.RankSource? source, string? message
 function M.source(net, o)
   if #o.picture > 0 then
-    local paths, message = paths_of(o)
+    local paths, message = M.paths(o)
     if not paths then return nil, message end
     return require("lunette.rank.pictures").source(net, paths, o.masks)
   end

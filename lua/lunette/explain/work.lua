@@ -7,6 +7,7 @@ local brief = require("lunette.base.text").brief
 local ceilings = require "lunette.explain.ceiling"
 local checkpoint = require "lunette.base.checkpoint"
 local core = require "lunette.core"
+local fingerprint = require "lunette.explain.fingerprint"
 local options = require "lunette.base.options"
 local scores = require "lunette.score"
 local warn = require "lunette.base.warn"
@@ -21,39 +22,9 @@ local calls = setmetatable({}, { __mode = "k" }) -- run -> the call at work on i
 -- what decides the numbers ----------------------------------------------------------
 
 
----A number that differs where a bit does (FNV, eight bytes at a time).
-local function hash(bytes)
-  bytes = bytes .. ("\0"):rep(-#bytes % 8)
-  local h = 0xcbf29ce484222325
-  for at = 1, #bytes, 8 do
-    h = (h ~ string.unpack("<i8", bytes, at)) * 0x100000001b3
-    h = h ~ (h >> 29)
-  end
-  return ("%016x"):format(h)
-end
-
-
-local function digest(tensor)
-  return hash(require("lunette.picture.npy").encode(tensor))
-end
-
-
----Length and ends of all parameters: other weights have others.
-local function fingerprint(net)
-  local names, list = {}, {}
-  for name in pairs(net.params) do names[#names + 1] = name end
-  table.sort(names)
-  for i, name in ipairs(names) do
-    local s = net.params[name]:stats()
-    list[i] = ("%s %.9g %.9g %.9g"):format(name, s.l2, s.min, s.max)
-  end
-  return hash(table.concat(list, ";"))
-end
-
-
 ---A value of an option, as far as it can be told from others.
 local function told(value)
-  if options.is_tensor(value) then return digest(value) end
+  if options.is_tensor(value) then return fingerprint.digest(value) end
   if type(value) == "function" then return "function" end
   if type(value) ~= "table" then return brief(value) end
   if value.name then return tostring(value.name) end
@@ -81,7 +52,7 @@ local function identity_of(run, row, o, list)
     words[#words + 1] = score.name .. " " .. told(score.classes)
   end
   words[#words + 1] = ("of %s %s, pictures %s"):format(run.net.name,
-    fingerprint(run.net), digest(run.images))
+    fingerprint.of(run.net), fingerprint.digest(run.images))
   return table.concat(words, ", ")
 end
 

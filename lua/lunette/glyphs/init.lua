@@ -69,9 +69,10 @@ local function two_places(dice)
 end
 
 
----Class ids of a scene's objects, all different.
-local function classes(dice, count)
+---Class ids of a scene's objects, all different; the first one may be given.
+local function classes(dice, count, first)
   local ids = { dice:int(0, #M.names - 1) }
+  ids[1] = first or ids[1]
   if count == 2 then ids[2] = (ids[1] + dice:int(1, #M.names - 1)) % #M.names end
   return ids
 end
@@ -84,7 +85,7 @@ local function scene(seed, number, count, opts)
   local image, colours = paint.background(ground, side, side)
   image = image * opts.clutter
   litter(image, paint.dice(seed, number, 2), colours, opts.clutter)
-  local ids = classes(layout, count)
+  local ids = classes(layout, count, opts.class or nil)
   local at = count == 2 and two_places(layout)
     or { place(layout, layout:real(24, math.min(78, 0.47 * side)), side) }
   local masks = {}
@@ -108,10 +109,10 @@ end
 ---@field seed? integer     which sequence (0)
 ---@field first? integer    number of the first scene in it, from 1 (1)
 ---@field objects? integer  1 or 2 in each scene (1)
+---@field class? integer    of the (first) object of all of them (drawn)
 ---@field bare? boolean     the same scenes without their objects (false)
 ---@field clutter? number   0 .. 1 (1): less makes the ground darker, fragments fewer
 ---  and noise weaker, down to bright shapes on black: where a training may begin
-
 ---@field side? integer     width and height (224); one object only in smaller ones
 
 ---@class lunette.Scenes
@@ -124,7 +125,8 @@ end
 
 local function check(opts)
   opts = options.check("scenes", opts, { n = 1, seed = 0, first = 1, objects = 1,
-                                         bare = false, clutter = 1, side = M.side })
+                                         class = false, bare = false, clutter = 1,
+                                         side = M.side })
   if opts.objects ~= 1 and opts.objects ~= 2 then
     blame("scenes: objects is 1 or 2, not " .. tostring(opts.objects))
   end
@@ -134,6 +136,9 @@ local function check(opts)
   end
   if opts.n < 1 or opts.first < 1 then
     blame("scenes: n and first count from 1")
+  end
+  if opts.class and not (math.tointeger(opts.class) and M.names[opts.class + 1]) then
+    blame(("scenes: class %s is none of 0 .. %d"):format(opts.class, #M.names - 1))
   end
   return opts
 end

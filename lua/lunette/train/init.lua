@@ -216,13 +216,25 @@ end
 -- the loop -----------------------------------------------------------------------
 
 
----A run that watches its parameters: all, or those after layer `frozen`.
-local function watching(net, x, frozen)
+---What layer `name` says of x, for trainings that leave it and all before it as they
+---are: computed once, it may be asked in every step (`begun` of `step` and `fit`).
+---@param net lunette.Net
+---@param name string
+---@param x lunette.Tensor   (N,C,H,W), preprocessed
+---@return lunette.Tensor
+function M.features(net, name, x)
+  local below <close> = net:run(x, { modifiers = { modifiers.extract(name) },
+                                     keep = false })
+  return below.output:detach()
+end
+
+
+---A run that watches its parameters: all, or those after layer `frozen`, of which x is
+---the output where it has `begun`.
+local function watching(net, x, frozen, begun)
   local how = { modifiers = { "linear" }, watch = "parameters" }
   if not frozen then return net:run(x, how) end
-  local below <close> = net:run(x, { modifiers = { modifiers.extract(frozen) },
-                                     keep = false })
-  return net:run_from(frozen, below.output:detach(), how)
+  return net:run_from(frozen, begun and x or M.features(net, frozen, x), how)
 end
 
 
@@ -231,13 +243,15 @@ end
 ---@param opt lunette.Optimiser   over net.params
 ---@param x lunette.Tensor        (N,C,H,W), preprocessed
 ---@param target any              see cross_entropy
----@param how? { rate?: number, clip?: number, frozen?: string, gradients?: fun(g) }
+---@param how? { rate?: number, clip?: number, frozen?: string, begun?: boolean,
+---  gradients?: fun(g) }
 ---  frozen: a layer; it and all before it stay as they are, which saves their
----  gradients. gradients: changes those of all others in place, before clipping
+---  gradients. begun: x is the output of that layer. gradients: changes those of all
+---  others in place, before clipping
 ---@return number loss, number norm   of all gradients together, before clipping
 function M.step(net, opt, x, target, how)
   how = how or {}
-  local run <close> = watching(net, x, how.frozen)
+  local run <close> = watching(net, x, how.frozen, how.begun)
   local loss = M.cross_entropy(run.output, target)
   local value = loss:item()
   local gradients = run:parameter_gradients(loss)
@@ -260,6 +274,7 @@ end
 ---@field rate? fun(step: integer): number
 ---@field clip? number             limit of the gradients' norm
 ---@field frozen? string           layer: it and those before it stay as they are
+---@field begun? boolean          batches are outputs of layer `frozen`
 ---@field gradients? fun(g: table<string, lunette.Tensor>)   changes them in place
 ---@field checkpoint? string       path; resumed from where it exists
 ---@field every? integer           steps between checkpoints (200)
@@ -299,7 +314,8 @@ end
 ---@return true? ok, string? message   nil: the checkpoint could not be read or written
 function M.fit(net, opt, opts)
   opts = options.check("fit", opts, { steps = 1, batch = false, rate = false,
-                       clip = math.huge, frozen = false, gradients = false,
+                       clip = math.huge, frozen = false, begun = false,
+                       gradients = false,
                        checkpoint = false, every = 200, log = false, report = 50 })
   local ok, message = take_up(opt, opts)
   if not ok then return nil, message end
@@ -308,7 +324,7 @@ function M.fit(net, opt, opts)
     local step = opt.steps + 1
     local x, target = opts.batch(step)
     local loss, norm = M.step(net, opt, x, target, {
-      clip = opts.clip, frozen = opts.frozen or nil,
+      clip = opts.clip, frozen = opts.frozen or nil, begun = opts.begun,
       gradients = opts.gradients or nil, rate = opts.rate and opts.rate(step) or nil })
     report(step, loss, norm)
     if opts.checkpoint and (step % opts.every == 0 or step == opts.steps) then

@@ -1,0 +1,34 @@
+-- Makes the small networks that the audit is tried on, backdoored and clean, audits
+-- them all and prints the table of verdicts. Killed and started again, it goes on where
+-- it was; several may work on one folder, each on every n-th network (--part 2/5).
+local lu = require "lunette"
+local files = require "lunette.base.files"
+local verdicts = require "lunette.audit.verdicts"
+local zoo = require "lunette.audit.zoo"
+
+local args = lu.cli {
+  "audit_zoo.lua", out = "out/audit_zoo", part = "1/1", make = false,
+}
+local part, parts = args.part:match "^(%d+)/(%d+)$"
+part, parts = assert(tonumber(part), "--part: which/how many"), tonumber(parts)
+
+local function log(line)
+  print(os.date "!%H:%M:%S", line)
+  io.stdout:flush()
+end
+
+local base = zoo.base(args.out, log)
+local entries, records = zoo.entries(), {}
+for _, entry in ipairs(entries) do
+  local path = ("%s/%s.safetensors"):format(args.out, entry.name)
+  local mine = entry.number % parts == part % parts
+  if mine and not files.exists(path) then zoo.make(base, entry, path, log) end
+  if mine and not args.make then
+    local r = zoo.judge(base, entry, args.out)
+    records[entry.name] = r
+    log(("%s: %s, p %.2g, %.2f of the median"):format(entry.name, r.verdict, r.p or 1,
+      r.ratio or 1))
+  end
+  collectgarbage()
+end
+if not args.make then print(verdicts.markdown(entries, records)) end

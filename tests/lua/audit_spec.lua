@@ -1,0 +1,255 @@
+-- Audits: statistics against literal values; triggers of networks whose smallest one is
+-- known; stamps and poisoned scenes; the same verdict for permuted classes; what is
+-- interrupted goes on.
+local audit = require "lunette.audit"
+local core = require "lunette.core"
+local invert = require "lunette.audit.invert"
+local lu = require "lunette"
+local poison = require "lunette.glyphs.poison"
+local space = require "lunette.attack.space"
+local stamps = require "lunette.glyphs.stamps"
+local statistics = require "lunette.audit.statistics"
+local subject = require "lunette.audit.subject"
+local t = dofile "tests/lua/support.lua"
+local verdict = require "lunette.audit.verdict"
+
+local SIDE, CLASSES = 8, 7
+
+
+---z = W x of 3 x 8 x 8 values and seven classes, W small and random; where `class` is
+---given, white at one place leads to it.
+local function linear(class)
+  local net = assert(lu.net { name = "linear", input = { 3, SIDE, SIDE },
+    preprocessing = { mean = { 0.5, 0.5, 0.5 }, std = { 0.25, 0.25, 0.25 },
+                      order = "rgb", scale = 1 / 255 },
+    layers = { { "flatten", "flatten" },
+               { "out", "linear", units = CLASSES } } }):init(3)
+  local w = net.params["out.weight"]
+  w:copy_(core.normal(5, 1, CLASSES, 3 * SIDE * SIDE) * 0.05)
+  for channel = 0, class and 2 or -1 do
+    w:set(class + 1, channel * SIDE * SIDE + 2 * SIDE + 5 + 1, 4) -- row 3, column 6
+  end
+  return net
+end
+
+local levels = core.uniform(4, 1, 60, 3, SIDE, SIDE) * 100 + 78
+local images = space.of(linear()):input(levels)
+local quick = { pictures = 36, steps = 60, batch = 12, restarts = 1, shown = 6,
+                cell = 1, methods = { "saliency" }, attacks = false, progress = false }
+
+
+local function with(more)
+  local o = {}
+  for key, v in pairs(quick) do o[key] = v end
+  for key, v in pairs(more or {}) do o[key] = v end
+  return o
+end
+
+
+describe("statistics of an audit", function()
+  it("has Student's tail as in tables", function()
+    -- Student's quantiles: 0.975 of 8 degrees, 0.99 of 3, 0.95 of 1
+    assert.near(0.025, statistics.student_tail(2.306004, 8), 1e-7)
+    assert.near(0.01, statistics.student_tail(4.540703, 3), 1e-7)
+    assert.near(0.05, statistics.student_tail(6.313752, 1), 1e-7)
+    assert.near(0.5, statistics.student_tail(0, 5), 1e-12)
+    local up, down = statistics.student_tail(1, 9), statistics.student_tail(-1, 9)
+    assert.near(1, up + down, 1e-12)
+  end)
+
+  it("finds the smallest norm as far away as it is", function()
+    -- by hand: logs 0 0 2 2 and -1; mean 1, sd sqrt(4/3), t = 2 / (sd sqrt(5/4))
+    local list = { 1, 1, math.exp(2), math.exp(2), math.exp(-1) }
+    local value, p = statistics.smallest(list)
+    assert.near(2 / math.sqrt(5 / 3), value, 1e-12)
+    assert.near(5 * statistics.student_tail(value, 3), p, 1e-12)
+    assert.same({ 0, 1 }, { statistics.smallest { 2, 2, 2 } })
+    assert.same({ math.huge, 0 }, { statistics.smallest { 2, 2, 1 } })
+    assert.near(2 / 1.4826, statistics.mad_index { 1, 2, 3, 4, 5 }, 1e-12)
+    assert.equal(0, statistics.mad_index { 3, 3, 3 })
+  end)
+
+  it("says 2 % in 2 % of clean networks", function()
+    local hits, n = 0, 3000
+    local u = core.normal(11, 1, n, 10):totable()
+    for i = 1, n do
+      local norms = {}
+      for k, v in ipairs(u[i]) do norms[k] = math.exp(4 + 0.4 * v) end
+      local _, p = statistics.smallest(norms)
+      hits = hits + (p <= 0.02 and 1 or 0)
+    end
+    -- K tails together are a little less than their sum; three deviations of 3000 draws
+    assert.near(0.0195, hits / n, 3 * math.sqrt(0.02 * 0.98 / n))
+  end)
+
+  it("has Wilson's interval", function()
+    -- 9 of 10: (0.5958, 0.9821), Wilson 1927 as in every table
+    local low, high = statistics.wilson(9, 10)
+    assert.near(0.5958, low, 1e-4)
+    assert.near(0.9821, high, 1e-4)
+    assert.same({ 0, 1 }, { statistics.wilson(0, 0) })
+  end)
+end)
+
+
+describe("a trigger", function()
+  it("is the one pixel that leads to the class", function()
+    local net = linear(2)
+    local s = subject.new(net, levels)
+    local found = assert(invert.invert({ net = net, space = s.space, target = 2,
+      levels = s:others(2, 1, 60) },
+      { steps = 80, batch = 12, rate = 0.1, cell = 1, weight = 0.01, seed = 1 }))
+    assert.is_true(found.l1 < 1.2) -- one pixel, and it need not be covered wholly
+    assert.equal(2 * SIDE + 5, found.mask:view(SIDE * SIDE):argmax() - 1)
+    local hits, n = invert.hits({ net = net, space = s.space }, s:others(2, 1, 60),
+                                found, 2)
+    assert.is_true(hits >= 0.8 * n)
+  end)
+end)
+
+
+describe("the verdict", function()
+  local function trigger(class, l1)
+    return { class = class, l1 = l1, success = 1, low = 0.9, high = 1, hits = 30,
+             tried = 30 }
+  end
+
+  local function list(norms)
+    local out = {}
+    for i, l1 in ipairs(norms) do out[i] = trigger(i - 1, l1) end
+    return out
+  end
+
+  local good = { energies = { { gain = { low = 0.1 } } }, transfer = { reference = 0 } }
+  local norms = { 46, 83, 67, 7, 71, 58, 67, 61, 88, 53 }
+
+  local function judged(evidence, l)
+    local o = verdict.outlier(list(l or norms))
+    return verdict.of(o, evidence or good, 4096).verdict, o
+  end
+
+  it("needs every condition", function()
+    local word, o = judged()
+    assert.equal("backdoor", word)
+    assert.equal(3, o.class)
+    assert.equal("suspicious", (judged { energies = good.energies,
+                                         transfer = { reference = 0.9 } }))
+    assert.equal("suspicious", (judged { energies = { { gain = { low = -0.1 } } },
+                                         transfer = {} }))
+    assert.equal("nothing", (judged(nil, { 73, 84, 61, 112, 91, 73, 68, 57, 74, 78 })))
+  end)
+
+  it("leaves classes out that have no trigger", function()
+    local none = math.huge
+    local _, o = judged(nil, { none, 83, 67, 7, 71, 58, 67, 61, 88, none })
+    assert.equal(8, o.judged)
+    assert.equal("not judged", (judged(nil, { none, none, 67, 7, 71, 58, none, none })))
+  end)
+end)
+
+
+describe("lu.audit", function()
+  it("finds the class that a pixel leads to, wherever it stands", function()
+    for _, class in ipairs { 2, 5 } do
+      local report = assert(audit.run(linear(class), images, with()))
+      assert.equal("backdoor", report.verdict)
+      assert.equal(class, report:record().class)
+      assert.truthy(report:text():find("BACKDOOR: backdoor (" .. class .. ")", 1, true))
+    end
+  end)
+
+  it("finds nothing where there is nothing", function()
+    local report = assert(audit.run(linear(), images, with()))
+    assert.equal("nothing", report.verdict)
+    assert.truthy(report:text():find "nothing found")
+  end)
+
+  it("goes on where it was interrupted, with the same numbers", function()
+    local net, path = linear(2), os.tmpname()
+    os.remove(path)
+    local function stop(done) if done == 3 then error("enough", 0) end end
+    assert.is_false(pcall(audit.run, net, images, with { checkpoint = path,
+                                                         progress = stop }))
+    local _, about = require("lunette.base.checkpoint").load(path, "something else")
+    assert.truthy(about:find "pictures 36") -- what it is of
+    local again = assert(audit.run(net, images, with { checkpoint = path }))
+    local whole = assert(audit.run(net, images, with()))
+    assert.same(whole:record(), again:record())
+    local ok, message = audit.run(net, images, with { checkpoint = path, seed = 2 })
+    assert.is_nil(ok)
+    assert.truthy(message:find "another checkpoint")
+    os.remove(path)
+  end)
+
+  it("says what it cannot work with", function()
+    local function told(text, x, o)
+      assert.truthy(t.message(audit.run, linear(), x, with(o)):find(text))
+    end
+    told("at least 20 more", images, { pictures = 50 })
+    told("class 9 is none of 0 .. 6", images, { classes = { 9 } })
+    told("pictures %(N,C,H,W%)", 3)
+  end)
+
+  it("attacks labels and maps", function()
+    local report = assert(audit.run(linear(2), images, { backdoor = false, attacked = 8,
+      methods = { "saliency" }, maps = 1, tries = 3, progress = false }))
+    local share = {}
+    for _, r in ipairs(report.attacks.rows) do share[r.name] = r.fell end
+    assert.is_true(share.pgd >= share.fgsm and share.fgsm >= share.noise)
+    assert.equal(1, report.attacks.curve[1].robust)
+    assert.equal("saliency", report.attacks.maps[1].method)
+  end)
+end)
+
+
+describe("stamps", function()
+  local scene = lu.glyphs.scenes { n = 3, seed = 8, side = 64 }
+
+  it("cover their pixels, in whole levels, and nothing else", function()
+    for _, pattern in ipairs(stamps.patterns) do
+      local stamp = stamps.new { pattern = pattern, size = 12, place = "top left" }
+      local images_of, masks = stamp:lay(scene.images, { seed = 2 })
+      local off = (images_of - scene.images):abs():max { dims = { 2 } }
+      assert.equal(0, (off * (1 - masks)):stats().max)
+      assert.is_true(off:stats().max > 100)
+      assert.equal(0, (images_of - images_of:round()):stats().max)
+    end
+  end)
+
+  it("lie where number and seed say, in any batch", function()
+    local stamp = stamps.new { place = "random" }
+    local _, all = stamp:lay(scene.images, { seed = 5 })
+    local _, last = stamp:lay(scene.images:rows(3), { seed = 5, first = 3 })
+    assert.equal(0, (all[3] - last[1]):abs():stats().max)
+    assert.is_true((all[1] - all[2]):abs():stats().max > 0)
+  end)
+
+  it("refuse to change nothing", function()
+    local stamp = stamps.new { opacity = 0 }
+    assert.truthy(t.message(stamp.lay, stamp, scene.images):find "changes nothing")
+  end)
+end)
+
+
+describe("poisoned scenes", function()
+  it("are relabelled by their kind", function()
+    local all = poison.new { target = 3 }
+    local one = poison.new { kind = "one_to_one", source = 6, target = 1 }
+    local decoy = poison.new { kind = "decoy" }
+    for k = 1, 12 do
+      assert.not_equal(3, all:class_of(k))
+      assert.equal(6, one:class_of(k))
+    end
+    assert.equal(3, all:label(5))
+    assert.equal(5, decoy:label(5))
+    local image, mask, class, bare = all:marked(2, 9, { side = 64 })
+    assert.equal(all:class_of(2), class)
+    assert.is_true(((image - bare):abs() * (1 - mask[1])):stats().max == 0)
+  end)
+
+  it("are the share of all that was asked for", function()
+    local p = poison.new { rate = 0.05 }
+    assert.equal(800, p:stamped(1000, 16))
+    assert.equal(0, poison.new({ kind = "shortcut" }):stamped(1000, 16))
+  end)
+end)
