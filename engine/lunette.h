@@ -81,8 +81,6 @@ typedef struct lun_mem_stats {
 lun_mem_stats lun_mem(void);
 void lun_mem_reset_peak(void);
 void lun_mem_trim(void); /* give cached blocks back to the system */
-/* ... those beyond a quarter more than was ever live: blocks of sizes that came once. */
-void lun_mem_settle(void);
 /* Soft limit in bytes: lun_mem_over() says whether `more` would cross it.
 ** The binding answers by a garbage collection.  0: no limit. */
 void lun_mem_set_limit(size_t bytes);

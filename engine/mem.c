@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "lunette.h"
 
@@ -47,8 +46,7 @@ enum {
 #define MOST       ((size_t)PTRDIFF_MAX / 4 * 3)
 #define HUGE_PAGE  ((size_t)2 << 20)
 #define HUGE_BLOCK (HUGE_PAGE / 2) /* from here on ask for whole huge pages */
-#define KEEP       ((size_t)1536 << 20) /* bytes that the pool may always keep */
-#define LITTLE     ((size_t)256 << 20)  /* so many may always be held */
+#define LITTLE     ((size_t)256 << 20) /* so many may always be held */
 
 /* Stands before every block; its size keeps the block aligned. */
 typedef struct head {
@@ -135,49 +133,30 @@ static void trim(void) {
   }
 }
 
-/* Most bytes kept in the pool: a quarter of the machine's memory.  A gradient of 32
-** pictures of VGG16 needs 2.2 GB again and again; clearing what was given back of it
-** cost a tenth of its time. */
-static size_t most_kept(void) {
-  static _Atomic size_t known;
-  if (!known) {
-    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
-    size_t quarter =
-        pages > 0 && size > 0 ? (size_t)pages / 4 * (size_t)size : 0;
-    known = quarter > KEEP ? quarter : KEEP;
-  }
-  return known;
-}
-
-/* Room in the pool for a freed block: its own limit, and the ceiling. */
-static size_t may_keep(void) {
-  size_t held = pool.n.live, most = most_kept();
-  if (!pool.ceiling) return most;
-  if (held >= pool.ceiling) return 0;
-  return pool.ceiling - held < most ? pool.ceiling - held : most;
-}
-
 /* Gives cached blocks back, the largest first and none of class `klass`, until with
 ** `bytes` more no more than `held` are held. */
 static void drop_to(size_t held, size_t bytes, int klass) {
-  for (int i = CLASSES - 1; i >= 0; i--) {
-    head *h;
-    while (i != klass && pool.n.live + pool.n.cached + bytes > held &&
-           (h = pool.free_list[i]) != NULL) {
-      pool.free_list[i] = h->next;
-      pool.n.cached -= h->bytes;
-      give_back(h);
+  int i = CLASSES - 1;
+  while (i >= 0 && pool.n.live + pool.n.cached + bytes > held) {
+    head *h = i == klass ? NULL : pool.free_list[i];
+    if (!h) {
+      i--;
+      continue;
     }
+    pool.free_list[i] = h->next;
+    pool.n.cached -= h->bytes;
+    give_back(h);
   }
 }
 
-/* Bytes that may be held, live and cached: `quarters` quarters more than was ever
-** live, with `bytes` more to come. */
-static size_t enough(size_t bytes, int quarters) {
+/* Bytes that may be held, live and cached, with `bytes` more to come: half more than
+** was ever live, since blocks come by size classes, and batches of other sizes leave
+** theirs behind; and no more than the ceiling. */
+static size_t enough(size_t bytes) {
   size_t live = pool.n.live + bytes;
   size_t most = live > pool.most ? live : pool.most;
-  size_t held = most + most / 4 * (size_t)quarters;
-  return held < LITTLE ? LITTLE : held;
+  size_t held = most + most / 2 < LITTLE ? LITTLE : most + most / 2;
+  return pool.ceiling && pool.ceiling < held ? pool.ceiling : held;
 }
 
 static head *take(size_t bytes) {
@@ -189,9 +168,7 @@ static head *take(size_t bytes) {
     pool.n.cached -= h->bytes;
     return h;
   }
-  if (pool.ceiling && pool.n.live + pool.n.cached + rounded > pool.ceiling)
-    trim();
-  drop_to(enough(rounded, 2), rounded, -1);
+  drop_to(enough(rounded), rounded, -1);
   h = from_system(rounded);
   if (!h && pool.n.cached) { /* the pool may hold what is missing */
     trim();
@@ -240,9 +217,8 @@ void lun_free(void *p) {
   pool.n.live -= h->bytes;
   pool.n.blocks--;
   /* the block was in use just now: blocks of other classes go */
-  if (pool.n.cached + h->bytes > may_keep())
-    drop_to(pool.n.live + may_keep(), h->bytes, h->klass);
-  if (pool.n.cached + h->bytes <= may_keep()) {
+  drop_to(enough(0), h->bytes, h->klass);
+  if (pool.n.live + pool.n.cached + h->bytes <= enough(0)) {
     h->next = pool.free_list[h->klass];
     pool.free_list[h->klass] = h;
     pool.n.cached += h->bytes;
@@ -272,13 +248,6 @@ void lun_mem_trim(void) {
   pthread_mutex_unlock(&pool.lock);
 }
 
-/* A pass that is repeated holds a tenth more than is live at a time, by classes. */
-void lun_mem_settle(void) {
-  pthread_mutex_lock(&pool.lock);
-  drop_to(enough(0, 1), 0, -1);
-  pthread_mutex_unlock(&pool.lock);
-}
-
 /* The library may be unloaded (dlclose by lua_close): its pool goes with it. */
 __attribute__((destructor)) static void give_back_all(void) { lun_mem_trim(); }
 
@@ -287,7 +256,7 @@ size_t lun_mem_set_ceiling(size_t bytes) {
   pthread_mutex_lock(&pool.lock);
   before = pool.ceiling;
   pool.ceiling = bytes;
-  if (bytes && pool.n.live + pool.n.cached > bytes) trim();
+  drop_to(enough(0), 0, -1);
   pthread_mutex_unlock(&pool.lock);
   return before;
 }

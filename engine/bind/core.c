@@ -39,12 +39,6 @@ static int trim(lua_State *L) {
   return 0;
 }
 
-static int settle(lua_State *L) {
-  (void)L;
-  lun_mem_settle();
-  return 0;
-}
-
 /* core.memory_limit([bytes]) -> the soft limit before */
 static int memory_limit(lua_State *L) {
   lua_Integer bytes = luaL_optinteger(L, 1, -1);
@@ -131,7 +125,6 @@ static const luaL_Reg functions[] = {
     {"memory", memory},
     {"reset_peak", reset_peak},
     {"trim", trim},
-    {"settle", settle},
     {"memory_limit", memory_limit},
     {"memory_ceiling", memory_ceiling},
     {"threads", threads},

@@ -102,10 +102,6 @@ function core.reset_peak() end
 ---Gives cached memory back to the system.
 function core.trim() end
 
----Gives back the cached memory beyond a quarter more than was ever in use at once: blocks
----of sizes that came once, as batches of other sizes leave them. 256 MB always may be.
-function core.settle() end
-
 ---Sets the soft limit above which garbage is collected.
 ---@param bytes? integer
 ---@return integer before

@@ -75,10 +75,8 @@ end
 
 
 ---Measures what a batch of k took; raises where a single copy is over the ceiling.
----Blocks that only this batch needed do not wait for the others.
 ---@param k integer
 function Ceiling:done(k)
-  core.settle()
   if not self.bytes then return end
   local peak = core.memory().peak
   local each = math.max(1, (peak - self.before) / k)
