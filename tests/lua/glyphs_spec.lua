@@ -3,9 +3,10 @@
 local core = require("lunette").core
 local glyphs = require "lunette.glyphs"
 local shapes = require "lunette.glyphs.shapes"
+local t = dofile "tests/lua/support.lua"
 
 
-local function sum(t) return t:sum():item() end
+local function sum(v) return v:sum():item() end
 
 
 describe("scenes", function()
@@ -75,10 +76,10 @@ describe("scenes", function()
 end)
 
 
--- What a class could be told by without its outline. Over some 60 scenes a class,
+-- What a class could be told by without its outline. Over some 30 scenes a class,
 -- each mean has a standard error; five of them are allowed.
 describe("nothing but the outline tells the class:", function()
-  local n = 600
+  local n = 300
   local by = {} -- class -> quantity -> list
   local quantity = { "side", "x", "y", "red", "green", "blue", "ground" }
 
@@ -115,8 +116,8 @@ describe("nothing but the outline tells the class:", function()
   end
 
   it("classes come equally often", function()
-    for id = 0, 9 do -- binomial: deviation sqrt(600 * 0.1 * 0.9) = 7.3
-      assert.near(n / 10, #by[id].side, 37)
+    for id = 0, 9 do -- binomial: deviation sqrt(300 * 0.1 * 0.9) = 5.2
+      assert.near(n / 10, #by[id].side, 26)
     end
   end)
 
@@ -218,11 +219,11 @@ describe("the embedded network", function()
     assert.equal("ten drawn shapes", net.meta.shows)
   end)
 
-  -- 98 % and 90 % of 2,000 (weights/README.md). Four deviations of a share of 120:
-  -- 5 and 11 points below.
-  for objects, least in ipairs { 0.93, 0.79 } do
+  -- 98 % and 90 % of 2,000 (weights/README.md), less four deviations of a share of n.
+  for objects, share in ipairs { 0.98, 0.90 } do
     it(("names %d object(s) of unseen scenes"):format(objects), function()
-      local right, n = 0, 120
+      local right, n = 0, t.sanitized and 20 or 80
+      local least = share - 4 * (share * (1 - share) / n) ^ 0.5
       for first = 1, n, 20 do
         local s = glyphs.scenes { n = 20, seed = 4242, first = first,
                                   objects = objects }
@@ -238,10 +239,10 @@ describe("the embedded network", function()
     end)
   end
 
-  -- docs/truth.md, with 20 scenes: far from its numbers, but far from chance too.
+  -- docs/truth.md, with 8 scenes: far from its numbers, but far from chance too.
   it("is explained by maps that find the object", function()
     local truth = require "lunette.glyphs.truth"
-    local rows, right = truth.measure(net, { n = 20, progress = false })
+    local rows, right = truth.measure(net, { n = 8, progress = false })
     assert.is_true(right > 0.7)
     for _, name in ipairs { "saliency guided", "gradcam vanilla" } do
       assert.is_true(rows[name].energy > 2.5 * rows.chance.energy, name)

@@ -9,9 +9,13 @@ local t = dofile "tests/lua/support.lua"
 local folder, done = t.folder()
 teardown(done)
 
+---A network that is quick, as a file.
+local tiny = folder .. "/tiny.safetensors"
+assert(lu.save(assert(lu.net(lu.models.tiny_vgg { side = 32 })):init(3), tiny))
+
 ---Options that make long methods short, by name.
 local few = { samples = 2, count = 4, steps = 2, most = 2, segments = 2, designs = 3,
-              cells = 2, window = 56, stride = 56, exact = 0, max_sigma = 3,
+              cells = 2, window = 8, stride = 8, exact = 0, max_sigma = 3,
               smooth_samples = 2 }
 
 
@@ -54,23 +58,20 @@ describe("every method", function()
     end)
 
     it(name .. " is explained on the command line", function()
-      if not lu.load "glyphs" then return pending "needs the network 'glyphs'" end
       local path = ("%s/%s.png"):format(folder, name)
-      local scene = lu.glyphs.default_images(1).images[1]
-      local picture = folder .. "/scene.png"
-      assert(lu.image.save(picture, scene))
-      local args = { picture, "--model", "glyphs", "--method", name, "-o", path,
+      local picture = t.picture(folder .. "/picture.png", 40, 40)
+      local args = { picture, "--model", tiny, "--method", name, "-o", path,
                      table.unpack(words_of(row)) }
       local text, ok, code
       t.warnings(function()
         text, ok, code = said(require "lunette.commands.explain", args)
       end)
-      if row.family == "attention" then -- which glyphs has not, and is told
-        return assert.matches("glyphs has no attention", tostring(code) .. text)
+      if row.family == "attention" then -- which it has not, and is told
+        return assert.matches("tiny_vgg has no attention", tostring(code) .. text)
       end
       assert.is_true(ok, tostring(code))
       assert.equal(0, code, text)
-      assert.matches(name .. " of glyphs", text)
+      assert.matches(name .. " of tiny_vgg", text)
       assert.equal("\137PNG", t.read(path):sub(1, 4))
       local record = json.decode(t.read((path:gsub("png$", "json"))))
       assert.equal(name, record.rows[2].story.method)
@@ -160,8 +161,6 @@ describe("lunette methods", function()
   end)
 
   it("says what some cost with a network", function()
-    local small = assert(lu.net(lu.models.tiny_vgg { side = 32 })):init(3)
-    assert(lu.save(small, folder .. "/tiny.safetensors"))
     local text = methods("--model tiny.safetensors gradcam rise --budget 0.01", 0)
     assert.matches("One picture of tiny_vgg, %d+ threads", text)
     assert.matches("\ngradcam +1 +1 +%d[%d.]* MB +~?%d", text)

@@ -83,11 +83,12 @@ describe("map:trust", function()
   -- A large flat object that is filled in smoothly from its own rim is still there: its
   -- mask need not beat every place. Small ones must.
   long("passes a small object's pixels, and neither noise nor another place", function()
-    local more = lu.glyphs.scenes { n = 6, seed = 77 }
+    local more = lu.glyphs.scenes { n = 4, seed = 77 }
     local good, passed = more.masks:gaussian_blur(4), 0
-    for i = 1, 6 do
+    for i = 1, 4 do
       local one = net:run((net:images { more.images[i] }))
-      local o = { classes = 1, samples = 1, shifts = 5, score = more.labels[i] }
+      local o = { classes = 1, samples = 1, shifts = 3, steps = 3,
+                  score = more.labels[i] }
       local function judge(map)
         o.method = fixed(map)
         return verdicts(map:trust(one, o), 1).pixels
@@ -99,18 +100,18 @@ describe("map:trust", function()
       local away = good:rows(i):roll { shift = { 0, 100, 100 } }
       assert.equal("fail", judge((away - good:rows(i)):relu()))
     end
-    assert.is_true(passed >= 3, passed .. " of 6")
+    assert.is_true(passed >= 2, passed .. " of 4")
   end)
 
   long("says the same for any batch", function()
     local o = { modifiers = { "linear" }, score = scenes.labels }
     local map = lu.gradcam(net, x, o)
-    local a = map:trust { classes = 2, shifts = 2, steps = 2, samples = 3, batch = 1 }
-    local b = map:trust { classes = 2, shifts = 2, steps = 2, samples = 3, batch = 7 }
+    local a = map:trust { classes = 2, shifts = 1, steps = 2, samples = 2, batch = 1 }
+    local b = map:trust { classes = 2, shifts = 1, steps = 2, samples = 2, batch = 7 }
     assert.equal(tostring(a), tostring(b))
     local one = lu.gradcam(net, x:rows(2), { modifiers = { "linear" },
                                              score = scenes.labels[2] })
-    local alone = one:trust { classes = 2, shifts = 2, steps = 2, samples = 3 }
+    local alone = one:trust { classes = 2, shifts = 1, steps = 2, samples = 2 }
     assert.same(a:lines(2), alone:lines(1))
   end)
 
