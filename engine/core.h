@@ -20,6 +20,10 @@ int lun_mapping_unchanged(const lun_mapping *m, lun_err *err);
 /* SHA-256 of n bytes as 64 hexadecimal digits (sha256.c). */
 void lun_sha256(const void *bytes, size_t n, char hex[65]);
 
+/* n bytes as text of lun_base64_size(n) letters, without a 0 (base64.c). */
+size_t lun_base64_size(size_t n);
+void lun_base64(char *out, const uint8_t *bytes, size_t n);
+
 /* Gives a deferred tensor its (uninitialised) values. */
 int lun_tensor_allocate(lun_tensor *t, lun_err *err);
 /* The sum of n floats, in double: eight sums side by side, so that additions need not

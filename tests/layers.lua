@@ -8,7 +8,7 @@ local lua_folders = { "base", "tensors", "trace", "picture", "layers",
                       { "score", "modifiers" }, "net", "models", "weights", "explain",
                       "methods", "onnx", "metrics", "attack", "trust", "rank",
                       "train", "features", "glyphs", "audit",
-                      "sweep", "commands", "", "repl" }
+                      "sweep", "report", "commands", "", "repl" }
 local c_folders = { "engine/kernels", "engine", "engine/ops",
                     { "engine/picture", "engine/import" }, "engine/bind" }
 

@@ -132,8 +132,20 @@ static int sha256(lua_State *L) {
   return 1;
 }
 
+/* core.base64(bytes) -> text */
+static int base64(lua_State *L) {
+  luaL_Buffer b;
+  size_t n;
+  const char *bytes = luaL_checklstring(L, 1, &n);
+  size_t size = lun_base64_size(n);
+  lun_base64(luaL_buffinitsize(L, &b, size), (const uint8_t *)bytes, n);
+  luaL_pushresultsize(&b, size);
+  return 1;
+}
+
 static const luaL_Reg functions[] = {
     {"sha256", sha256},
+    {"base64", base64},
     {"write_files", write_files},
     {"flush_output", flush_output},
     {NULL, NULL},

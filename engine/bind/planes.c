@@ -149,14 +149,28 @@ static int colormap(lua_State *L) {
       &err);
 }
 
+/* core.image.grey16(tensor (H,W), lo, hi) -> bytes of a PNG file */
+static int grey16(lua_State *L) {
+  const lun_tensor *t = lunL_hold(L, 1);
+  double lo = luaL_checknumber(L, 2), hi = luaL_checknumber(L, 3);
+  uint8_t **b;
+  size_t n;
+  lun_err err;
+  luaL_argcheck(L, t->ndim == 2 && t->size > 0, 1, "a map (H,W) expected");
+  luaL_argcheck(L, t->dim[0] <= LUN_IMAGE_SIDE && t->dim[1] <= LUN_IMAGE_SIDE,
+                1, "too large for a picture");
+  b = lunL_newbytes(L);
+  if (lun_grey16_encode(b, &n, t->data, (int)t->dim[1], (int)t->dim[0], lo, hi,
+                        &err) != LUN_OK)
+    return lunL_raise(L, &err);
+  return lunL_pushbytes(L, b, n);
+}
+
 static const luaL_Reg functions[] = {
-    {"to_planes", to_planes},
-    {"from_planes", from_planes},
-    {"range", range},
-    {"percentile", percentile},
-    {"resize_map", resize_map},
-    {"colormap", colormap},
-    {NULL, NULL},
+    {"grey16", grey16},           {"to_planes", to_planes},
+    {"from_planes", from_planes}, {"range", range},
+    {"percentile", percentile},   {"resize_map", resize_map},
+    {"colormap", colormap},       {NULL, NULL},
 };
 
 void lunL_open_planes(lua_State *L) { luaL_setfuncs(L, functions, 0); }

@@ -188,6 +188,14 @@ int lun_image_encode(uint8_t **out, size_t *outlen, const lun_image *im,
 int lun_image_save(const lun_image *im, const char *path,
                    const char *const *meta, lun_err *err);
 
+/*
+** A map's values as a PNG file of 16-bit grey (grey16.c): lo is 0, hi 65535; the
+** caller frees *out with lun_free.  The values are finite.
+*/
+int lun_grey16_encode(uint8_t **out, size_t *outlen, const float *map,
+                      int width, int height, double lo, double hi,
+                      lun_err *err);
+
 /* ---- moving pictures (gif.c) -------------------------------------------- */
 
 /*

@@ -15,16 +15,6 @@
 
 /* ---- packing for PNG ---------------------------------------------------- */
 
-static voidpf zlib_take(voidpf opaque, uInt n, uInt size) {
-  (void)opaque;
-  return lun_calloc(n, size);
-}
-
-static void zlib_give(voidpf opaque, voidpf p) {
-  (void)opaque;
-  lun_free(p);
-}
-
 /* What stb holds packed: it forgets to free that when it finds no memory for
 ** the file. */
 static _Thread_local uint8_t *packed;
@@ -36,20 +26,11 @@ static void stb_give(void *p) {
 
 /* stb's interface: a zlib stream that stb_give takes back; NULL: no memory. */
 static unsigned char *pack(unsigned char *in, int n, int *outlen, int level) {
-  z_stream z = {.zalloc = zlib_take, .zfree = zlib_give};
   uLong room = compressBound((uLong)n);
   uint8_t *out = lun_malloc(room);
-  if (out && deflateInit(&z, level) == Z_OK) {
-    int whole;
-    z.next_in = in;
-    z.avail_in = (uInt)n;
-    z.next_out = out;
-    z.avail_out = (uInt)room;
-    whole = deflate(&z, Z_FINISH) == Z_STREAM_END;
-    *outlen = (int)z.total_out;
-    deflateEnd(&z);
-    if (whole) return packed = out;
-  }
+  size_t size = out ? lun_zlib_pack(out, room, in, (size_t)n, level) : 0;
+  *outlen = (int)size;
+  if (size) return packed = out;
   lun_free(out);
   return NULL;
 }

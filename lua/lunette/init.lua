@@ -71,6 +71,7 @@ lazy.audit = from("audit", "run")
 lazy.trust = from("trust", "of")
 lazy.rank = from("rank", "run")
 lazy.choose = from("rank.choose", "choose")
+lazy.report = from("report", "report")
 lazy.mosaic = function() return require "lunette.picture.mosaic" end
 lazy.colormap = from "picture.colormap"
 lazy.npy = from "picture.npy"

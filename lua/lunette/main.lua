@@ -15,6 +15,7 @@ usage: lunette                             the REPL
        lunette audit MODEL                 is there a backdoor, what do attacks move
        lunette sweep --list FILE -o DIR    many pictures, in shards anywhere
        lunette merge DIR                   prove that a sweep is whole
+       lunette report DIR...               a page to look at maps in a browser
        lunette models [get NAME]           models known and installed
        lunette --version | --help]]
 
@@ -36,7 +37,7 @@ package.path, package.cpath = elsewhere(package.path), elsewhere(package.cpath)
 local commands = { explain = true, summary = true, import = true, export = true,
                    bake = true, models = true, methods = true, metrics = true,
                    rank = true, choose = true, audit = true, demo = true,
-                   sweep = true, merge = true }
+                   sweep = true, merge = true, report = true }
 
 
 local function complain(message)

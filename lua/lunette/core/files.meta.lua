@@ -51,6 +51,11 @@ function core.write_files(list) end
 ---@return string   64 hexadecimal digits
 function core.sha256(bytes) end
 
+---Bytes as text (RFC 4648).
+---@param bytes string
+---@return string
+function core.base64(bytes) end
+
 ---Whether all that was printed has arrived.
 ---@return true? ok, string? message
 function core.flush_output() end

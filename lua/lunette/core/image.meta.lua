@@ -68,6 +68,14 @@ function core.image.resize_map(t, height, width, filter) end
 ---@return lunette.Image
 function core.image.colormap(t, colours, lo, hi) end
 
+---A map's values as a PNG file of 16-bit grey; they come back to within
+---(hi - lo) / 131070.
+---@param t lunette.Tensor   (H,W), finite
+---@param lo number   the value of 0
+---@param hi number   the value of 65535
+---@return string bytes
+function core.image.grey16(t, lo, hi) end
+
 ---A moving GIF of pictures of one size, which are shown again and again.
 ---@param frames lunette.Image[]
 ---@param delays integer[]   how long each stands, in hundredths of a second

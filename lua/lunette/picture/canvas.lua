@@ -37,7 +37,7 @@ end
 
 
 local canvas_options = { columns = false, titles = false, scale = 1, title = "",
-                         cell = false, background = "white" }
+                         cell = false, background = "white", facts = false }
 
 ---@class lunette.CanvasOptions
 ---@field columns? integer      default: as many as the longest row has cells
@@ -47,6 +47,7 @@ local canvas_options = { columns = false, titles = false, scale = 1, title = "",
 ---@field cell? integer         side of a cell in pixels at scale 1 (default: what
 ---  the pictures have, multiplied by a whole number to come near 256)
 ---@field background? string   "white" (default), "black", "#rrggbb"
+---@field facts? table          plain data that the .json gets besides
 
 
 local function whole(name, value, least, most)
@@ -66,7 +67,7 @@ local function new_canvas(opts)
   return setmetatable({
     columns = o.columns, titles = o.titles, title = o.title or "", cell = o.cell,
     scale = whole("scale", o.scale, 1, 4), background = colour_of(o.background),
-    rows = {},
+    facts = o.facts or {}, rows = {},
   }, Canvas)
 end
 
@@ -308,13 +309,14 @@ end
 
 
 local function tell(self, path, rows)
-  local build = core.build()
-  return json.encode({
-    lunette = build.version, commit = build.commit, isa = build.isa,
-    picture = select(2, files.split(path)), title = self.title, scale = self.scale,
-    columns = self.titles and plain(self.titles) or nil, rows = json.array(rows),
-    made = os.date "!%Y-%m-%dT%H:%M:%SZ",
-  }, { indent = 2 }) .. "\n"
+  local build, told = core.build(), {}
+  for key, value in pairs(self.facts) do told[key] = plain(value) end
+  told.lunette, told.commit, told.isa = build.version, build.commit, build.isa
+  told.picture, told.title = select(2, files.split(path)), self.title
+  told.scale, told.rows = self.scale, json.array(rows)
+  told.columns = self.titles and plain(self.titles) or nil
+  told.made = os.date "!%Y-%m-%dT%H:%M:%SZ"
+  return json.encode(told, { indent = 2 }) .. "\n"
 end
 
 

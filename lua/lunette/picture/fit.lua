@@ -31,6 +31,7 @@ end
 
 ---The colour that preprocessing makes 0, as 0xRRGGBB.
 local function mean_colour(spec)
+  if spec.pad_colour then return spec.pad_colour end
   local order, colour = spec.bgr and { 3, 2, 1 } or { 1, 2, 3 }, 0
   for _, k in ipairs(order) do
     local byte = math.floor(spec.mean[k] / spec.scale + 0.5)
@@ -64,6 +65,31 @@ local ways = {
 ---@param spec table    a whole preprocessing
 ---@return userdata
 function M.apply(image, h, w, spec) return ways[spec.fit](image, h, w, spec) end
+
+
+---How pictures were brought to h x w, as plain values that stories tell.
+---@param spec table    a whole preprocessing
+---@param h integer
+---@param w integer
+---@return { fit: string, filter: string, side: string, crop_pct?: number,
+---  pad_colour?: integer }
+function M.told(spec, h, w)
+  return { fit = spec.fit, filter = spec.filter, side = ("%dx%d"):format(h, w),
+           crop_pct = spec.fit == "crop" and spec.crop_pct or nil,
+           pad_colour = spec.fit == "pad" and mean_colour(spec) or nil }
+end
+
+
+---The same picture again, by what a story tells; nil where it tells too little.
+---@param image userdata
+---@param told table
+---@return userdata? image
+function M.again(image, told)
+  local h, w = tostring(told.side):match "^(%d+)x(%d+)$"
+  local way = ways[told.fit]
+  if not h or not way or told.fit == "crop" and not told.crop_pct then return nil end
+  return way(image, math.tointeger(h), math.tointeger(w), told)
+end
 
 
 ---What EXIF's orientations ask for: axes swapped, then those reversed (2 rows,

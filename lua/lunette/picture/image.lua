@@ -130,6 +130,22 @@ function M.save(path, picture, title)
 end
 
 
+---A picture as a network saw it, by what a map's story tells.
+---@param path string
+---@param told table   a story: fit, filter, side ...
+---@return userdata? image   nil: it cannot be read, or the story tells too little
+---@return string? message
+function M.again(path, told)
+  local image, info = core.image.load(path)
+  if not image then return nil, info end
+  if told.oriented and turned[info.orientation] then
+    image = M.to_image(fit.oriented(M.from_image(image), info.orientation))
+  end
+  image = fit.again(image, told)
+  return image, not image and "its story does not say how it was prepared" or nil
+end
+
+
 -- moving pictures --------------------------------------------------------------
 
 
@@ -354,7 +370,7 @@ end
 ---  options with `image` in them, and maybe `fit`, `filter`, and `orient`: true turns
 ---  photographs as EXIF says
 ---@return lunette.Tensor? x   (N,C,H,W) with x.pictures ((3,H,W) of 0..255 as the
----  network sees them), x.names (the paths) and x.prepared ({ fit, filter, oriented })
+---  network sees them), x.names (the paths) and x.prepared ({ fit, filter, side ... })
 ---@return string? message
 function M.batch(net, what)
   local list, spec = paths_of(what), spec_for(net, what)
@@ -372,7 +388,8 @@ function M.batch(net, what)
   warn_of_files(net, list)
   local x = planes(images, spec, channels)
   x.pictures, x.names = pictures, names
-  x.prepared = { fit = spec.fit, filter = spec.filter, oriented = orient or nil }
+  x.prepared = fit.told(spec, h, w)
+  x.prepared.oriented = orient or nil
   return x
 end
 

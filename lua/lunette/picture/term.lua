@@ -132,31 +132,12 @@ end
 -- drawing ----------------------------------------------------------------------
 
 
-local letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-
----@param s string
----@return string
-function M.base64(s)
-  local out = {}
-  for i = 1, #s, 3 do
-    local a, b, c = s:byte(i, i + 2)
-    local n = a << 16 | (b or 0) << 8 | (c or 0)
-    for k = 0, 3 do
-      local at = (n >> (18 - 6 * k) & 63) + 1
-      local pad = k == 2 and not b or k == 3 and not c
-      out[#out + 1] = pad and "=" or letters:sub(at, at)
-    end
-  end
-  return table.concat(out)
-end
-
-
 local draw = { sixel = require "lunette.picture.sixel" }
 
 ---PNG in pieces of 4096 bytes (kitty's limit); q=2: it shall not answer. A picture
 ---with a number takes the place of the last one of that number.
 function draw.kitty(image, id)
-  local data, out = M.base64(image:png()), {}
+  local data, out = core.base64(image:png()), {}
   for at = 1, #data, 4096 do
     local more = at + 4096 <= #data and 1 or 0
     local head = at == 1 and "a=T,f=100,q=2," or ""
@@ -171,7 +152,7 @@ function draw.iterm(image)
   local png = image:png()
   local w, h = image:size()
   local head = ("size=%d;width=%dpx;height=%dpx"):format(#png, w, h)
-  return "\27]1337;File=inline=1;" .. head .. ":" .. M.base64(png) .. "\7\n"
+  return "\27]1337;File=inline=1;" .. head .. ":" .. core.base64(png) .. "\7\n"
 end
 
 

@@ -1,35 +1,9 @@
 ---The canvas of `lunette explain`: pictures above their maps, each with the class that
 ---it explains.
 local methods = require "lunette.methods"
+local records = require "lunette.commands.explain.record"
 
 local M = {}
-
-
----The classes of every picture, or nil and why the network has none.
----@param run lunette.Run
----@param k integer   the most probable
----@return table[][]? list, string? message
-function M.classes(run, k)
-  local ok, list = pcall(run.top, run, k)
-  if ok then return list end
-  return nil, (tostring(list):gsub("^top: ", ""))
-end
-
-
----What map `at` explains, where that is a class: its id, name, and what it comes to.
----@param run lunette.Run
----@param map lunette.Tensor
----@param all table[][]?   all classes of every picture
----@param at integer       of the maps, whose k-th n are the k-th of every picture
----@return table?
-function M.class_of(run, map, all, at)
-  local id = (map.story.classes or {})[at]
-  if not id then return nil end
-  for _, c in ipairs(all and all[(at - 1) % run:count() + 1] or {}) do
-    if c.class == id then return c end
-  end
-  return { class = id, name = "channel " .. id }
-end
 
 
 ---What a map without a class shows: a score of one's own, or nothing that was asked.
@@ -43,9 +17,9 @@ end
 ---The class of each map with its probability, or its value where it has none; of the
 ---k-th maps of the pictures, where every picture has several.
 local function captions(run, map, k)
-  local list, all = {}, M.classes(run, math.maxinteger)
+  local list, all = {}, records.classes(run, math.maxinteger)
   for i = 1, run:count() do
-    local c = M.class_of(run, map, all, (k - 1) * run:count() + i)
+    local c = records.class_of(run, map, all, (k - 1) * run:count() + i)
     if not c then
       list[i] = other_subject(map.story)
     elseif c.probability then
@@ -111,7 +85,8 @@ end
 function M.canvas(o, run, map, checks)
   local canvas = require "lunette.picture.canvas" {
     columns = run:count(), scale = o.scale,
-    title = ("%s: %s"):format(run.net.name, o.method) }
+    title = ("%s: %s"):format(run.net.name, o.method),
+    facts = { pictures = records.of(run, map) } }
   canvas:row("image", run.images)
   local title = o.method .. (map.story.layer and " " .. map.story.layer or "")
   local draws = methods[o.method].draws

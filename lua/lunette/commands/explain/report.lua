@@ -1,8 +1,8 @@
 ---What `lunette explain` says: text, or with --json a line for every picture; with
 ---`--quiet` nothing but failures. What could not be explained is kept for the end.
-local draw = require "lunette.commands.explain.draw"
 local files = require "lunette.base.files"
 local json = require "lunette.base.json"
+local records = require "lunette.commands.explain.record"
 local text = require "lunette.base.text"
 local warn = require "lunette.base.warn"
 
@@ -33,41 +33,12 @@ local function put_line(record)
 end
 
 
----Numbers that JSON lacks as text.
-local function number(v)
-  if v and (v ~= v or v == math.huge or v == -math.huge) then return tostring(v) end
-  return v
-end
-
-
----A class of `run:top()` as JSON has it.
-local function class_record(c)
-  return { class = c.class, name = c.name, probability = number(c.probability),
-           score = number(c.score) }
-end
-
-
----The classes that the maps of picture i explain.
-local function explained(run, map, i)
-  local list, n = json.array {}, run:count()
-  local all = draw.classes(run, math.maxinteger)
-  for k = 1, map.story.maps or 1 do
-    local c = draw.class_of(run, map, all, (k - 1) * n + i)
-    if c then list[#list + 1] = class_record(c) end
-  end
-  return list
-end
-
-
----The line of picture i: its keys are in byte order, as everywhere.
-local function record(run, map, i, written)
-  local top, story = json.array {}, map.story
-  for k, c in ipairs((draw.classes(run, 5) or {})[i] or {}) do
-    top[k] = class_record(c)
-  end
-  return { picture = run.images.names[i], model = run.net.name, method = story.method,
-           layer = story.layer, explained = explained(run, map, i), top = top,
-           files = json.array { table.unpack(written) } }
+---The line of a picture: its keys are in byte order, as everywhere.
+local function put_record(run, map, record, written)
+  record.model, record.method = run.net.name, map.story.method
+  record.layer = map.story.layer
+  record.files = json.array { table.unpack(written) }
+  put_line(record)
 end
 
 
@@ -75,7 +46,7 @@ end
 ---@param run lunette.Run
 function Report:top(run)
   if self.silent then return end
-  local list, message = draw.classes(run, 5)
+  local list, message = records.classes(run, 5)
   if not list then
     text.say(message .. "; --class N means its channel N, from 0")
   end
@@ -96,7 +67,9 @@ end
 function Report:wrote(run, map, path, written)
   self:say("wrote " .. path)
   if not self.json or self.quiet then return end
-  for i = 1, run:count() do put_line(record(run, map, i, written)) end
+  for _, record in ipairs(records.of(run, map)) do
+    put_record(run, map, record, written)
+  end
 end
 
 

@@ -1,0 +1,269 @@
+---What lies in a folder that `lunette explain --save npy,json` or `lunette sweep`
+---filled: its maps one after the other, with all that is written down of them.
+local files = require "lunette.base.files"
+local folders = require "lunette.base.folders"
+local json = require "lunette.base.json"
+local lfs = require "lfs"
+local npy = require "lunette.picture.npy"
+
+local M = {}
+
+---@class lunette.ReportEntry
+---@field path? string        of the photograph
+---@field name string         what the picture is called
+---@field image? userdata     the picture, where it is no file
+---@field story table
+---@field model string
+---@field class? table        {class, name, probability, score} that the map explains
+---@field top table[]         the most probable classes
+---@field warnings? string[]
+---@field values fun(): lunette.Tensor?, string?   the map, (H,W) or (C,H,W)
+---@field file? string        where the values come from
+
+---@class lunette.ReportSource
+---@field entries (fun(): lunette.ReportEntry?, string?)[]   read when they are called
+---@field errors { path: string, message: string }[]
+
+
+local function decoded(path)
+  local text, message = files.read(path)
+  if not text then return nil, message end
+  local value
+  value, message = json.decode(text)
+  if type(value) ~= "table" then
+    return nil, ("%s: %s"):format(path, message or "is no JSON object")
+  end
+  return value
+end
+
+
+local function table_of(value) return type(value) == "table" and value or {} end
+
+
+local function text_of(value)
+  return type(value) == "string" and value or type(value) == "number"
+    and tostring(value) or nil
+end
+
+
+---A number, or one that JSON lacks and that stands as text.
+local function number_of(value) return tonumber(value) end
+
+
+---A class as it is written down, with nothing but what may be in it.
+local function class_of(value)
+  if type(value) ~= "table" then return nil end
+  return { class = number_of(value.class), name = text_of(value.name),
+           probability = number_of(value.probability),
+           score = number_of(value.score) }
+end
+
+
+local function classes_of(list)
+  local out = {}
+  for _, value in ipairs(table_of(list)) do out[#out + 1] = class_of(value) end
+  return out
+end
+
+
+local function strings_of(list)
+  local out = {}
+  for _, value in ipairs(table_of(list)) do out[#out + 1] = text_of(value) end
+  return #out > 0 and out or nil
+end
+
+
+local function last_part(path) return path:match "([^/]*)/*$" end
+
+
+-- explain ----------------------------------------------------------------------------
+
+
+---Map i of a .npy that holds (N,H,W) or (N,C,H,W), or is one map.
+local function reader(path, i, count)
+  return function()
+    local t, message = npy.read(path)
+    if not t then return nil, message end
+    if count == 1 and t:dim() == 2 then return t end
+    if t:dim() < 3 or i > t:dim(1) then
+      return nil, ("%s: shape (%s) has no map %d"):format(path,
+        table.concat(t:shape(), ","), i)
+    end
+    return t[i]
+  end
+end
+
+
+---Where the values of map i of a row stand.
+local function place_of(folder, row, i, count)
+  local names = strings_of(row.npy) or {}
+  local own = #names == count and count > 1
+  local name = names[own and i or 1]
+  if not name or name:find "/" then return nil end
+  return folder .. "/" .. name, own and 1 or i, own and 1 or count
+end
+
+
+---The class of map i: what was written down of the picture, or the story's.
+local function class_at(record, story, i, k, n)
+  local own = classes_of(table_of(table_of(record.pictures)[i]).explained)[k]
+  if own then return own end
+  local at = (k - 1) * n + i
+  local id, name = table_of(story.classes)[at], table_of(story.class_names)[at]
+  return id and { class = number_of(id), name = text_of(name) } or nil
+end
+
+
+---Map i of a row of a canvas; k: which of the classes that are explained.
+local function entry_of(path, record, row, i, k)
+  local story, names = table_of(row.story), strings_of(table_of(row.story).images) or {}
+  local n = #table_of(row.ranges)
+  local file, at, count = place_of(files.split(path), row, i, n)
+  if not file then return nil, path .. ": the values (.npy) are not beside it" end
+  local name = names[i] or ("picture %d"):format(i)
+  return { path = name, name = last_part(name), story = story, file = file,
+           model = text_of(story.model) or "?",
+           class = class_at(record, story, i, k, n),
+           top = classes_of(table_of(table_of(record.pictures)[i]).top),
+           trust = table_of(table_of(story.trust)[i]),
+           values = reader(file, at, count) }
+end
+
+
+---Adds the maps of the .json beside a canvas; other files are none of ours. Of each no
+---more is kept than where it stands.
+local function add_canvas(source, path)
+  local record = decoded(path)
+  if not record or type(record.rows) ~= "table" or not record.lunette then return end
+  local k = 0
+  for r, row in ipairs(record.rows) do
+    local maps = type(row) == "table" and row.kind == "map"
+    k = k + (maps and 1 or 0)
+    local which = k
+    for i = 1, maps and #table_of(row.ranges) or 0 do
+      table.insert(source.entries, function()
+        local again, message = decoded(path)
+        if not again then return nil, message end
+        return entry_of(path, again, table_of(table_of(again.rows)[r]), i, which)
+      end)
+    end
+  end
+end
+
+
+---Lines of errors.jsonl: {"picture" or "path":, "error":}.
+local function add_errors(source, path)
+  for line in (files.read(path) or ""):gmatch "[^\n]+" do
+    local entry = table_of(json.decode(line))
+    local what = text_of(entry.picture) or text_of(entry.path)
+    if what then
+      table.insert(source.errors, { path = what,
+        message = text_of(entry.error) or "?" })
+    end
+  end
+end
+
+
+---Adds the canvases of a folder and of those below it.
+local function walk(source, folder)
+  local names, message = folders.names(folder)
+  if not names then return nil, message end
+  for _, name in ipairs(names) do
+    local path = folder .. "/" .. name
+    if lfs.symlinkattributes(path, "mode") == "directory" then
+      if not name:find "^%." then walk(source, path) end
+    elseif name == "errors.jsonl" then
+      add_errors(source, path)
+    elseif name:find "%.json$" then
+      add_canvas(source, path)
+    end
+  end
+  return true
+end
+
+
+-- sweep ------------------------------------------------------------------------------
+
+
+---How many maps a result of a job holds: one for each of several classes.
+local function maps_of(job)
+  local o = table_of(table_of(job).options)
+  if type(o.classes) == "table" then return #o.classes end
+  if type(o.classes) == "string" then return select(2, o.classes:gsub("[^,]+", "")) end
+  return math.max(1, math.tointeger(number_of(o.top)) or 1)
+end
+
+
+---The class of map k: what was explained, or what the story names.
+local function class_of_result(record, story, k)
+  if k == 1 then return class_of(record.explained) end
+  return class_at({}, story, 1, k, 1)
+end
+
+
+---Map k of a result.
+local function result(folder, entry, k, count)
+  local base = folder .. "/" .. entry.name
+  local record, message = decoded(base .. ".json")
+  if not record then return nil, message end
+  local path = text_of(record.path) or tostring(entry.path)
+  local story = table_of(record.story)
+  return { path = path, name = last_part(path), story = story,
+           model = text_of(record.model) or "?", trust = {},
+           class = class_of_result(record, story, k),
+           top = classes_of(record.top), warnings = strings_of(record.warnings),
+           file = base .. ".npy", values = reader(base .. ".npy", k, count) }
+end
+
+
+---The jobs of a sweep's plan.
+local function jobs_of(folder)
+  return table_of(table_of(decoded(folder .. "/sweep.json")).jobs)
+end
+
+
+local function sweep(source, folder)
+  local entries, message = require("lunette.sweep.manifest").read_all(folder)
+  if not entries then return nil, message end
+  local seen, jobs = {}, jobs_of(folder)
+  for _, entry in ipairs(entries) do
+    local name = text_of(entry.name)
+    local count = maps_of(jobs[entry.job])
+    if name and not seen[name] then
+      seen[name] = true
+      for k = 1, count do
+        table.insert(source.entries, function()
+          return result(folder, entry, k, count)
+        end)
+      end
+    elseif entry.error then
+      table.insert(source.errors, { path = tostring(entry.path),
+        message = tostring(entry.error) })
+    end
+  end
+  return true
+end
+
+
+---The maps of folders: of each either a sweep's, or all canvases with values and story.
+---@param list string[]
+---@return lunette.ReportSource? source, string? message
+function M.read(list)
+  local source = { entries = {}, errors = {} }
+  for _, folder in ipairs(list) do
+    folder = folder:gsub("(.)/+$", "%1")
+    if lfs.attributes(folder, "mode") ~= "directory" then
+      return nil, ("'%s' is no folder"):format(folder)
+    end
+    local read = files.exists(folder .. "/sweep.json") and sweep or walk
+    local ok, message = read(source, folder)
+    if not ok then return nil, message end
+  end
+  if #source.entries + #source.errors == 0 then
+    return nil, ("no maps in '%s': `lunette explain PICTURES --save npy,json -o %s` or "
+      .. "`lunette sweep` makes them"):format(table.concat(list, "', '"), list[1])
+  end
+  return source
+end
+
+return M

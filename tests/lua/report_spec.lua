@@ -1,0 +1,293 @@
+-- lunette report and lu.report: what stands on the page, hostile names, the values.
+local json = require "lunette.base.json"
+local lfs = require "lfs"
+local lu = require "lunette"
+local t = dofile "tests/lua/support.lua"
+
+local folder, done, net
+
+
+setup(function()
+  folder, done = t.folder()
+  net = assert(lu.net(lu.models.tiny_vgg { side = 32 })):init(3)
+  assert(lu.save(net, folder .. "/tiny.safetensors"))
+  assert(lfs.mkdir(folder .. "/in"))
+  for i = 1, 3 do t.picture(("%s/in/p%d.png"):format(folder, i), 40, 36, i) end
+end)
+
+teardown(function() done() end)
+
+
+---Runs the program in the folder.
+local function run(arguments)
+  return t.program(arguments, folder, "XDG_CACHE_HOME=" .. folder)
+end
+
+
+---The contents of the script element with that id.
+local function block(page, id)
+  local text = page:match('<script type="application/json" id="' .. id
+                          .. '">(.-)</script>')
+  return text and assert(json.decode(text))
+end
+
+
+local ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
+
+---Bytes of a base64 text.
+local function from_base64(text)
+  local letters, out, bits, n = {}, {}, 0, 0
+  for i = 1, 64 do
+    letters[ALPHABET:byte(i)] = i - 1
+  end
+  for c in text:gmatch "[%w+/]" do
+    bits, n = bits << 6 | letters[c:byte()], n + 6
+    if n >= 8 then
+      n = n - 8
+      out[#out + 1] = string.char(bits >> n & 255)
+    end
+  end
+  return table.concat(out)
+end
+
+
+---The numbers of a PNG of 16-bit grey, read by Pillow: an independent reader.
+local function numbers_of(png)
+  t.spit(folder .. "/values.png", png)
+  local code, text = t.other(("python3 -c \"from PIL import Image; import numpy as n; "
+    .. "n.array(Image.open('%s/values.png')).astype('<f4').tofile('%s/values.f32')\"")
+    :format(folder, folder))
+  assert.equal(0, code, text)
+  local list = {}
+  for at = 1, #t.read(folder .. "/values.f32"), 4 do
+    list[#list + 1] = (("<f"):unpack(t.read(folder .. "/values.f32"), at))
+  end
+  return list
+end
+
+
+---Do a map of the index and its block say what the tensor holds, to half a step?
+local function check_values(row, png, map)
+  local lo, hi, v = row[8], row[9], map:view(map:size())
+  local step, numbers = (hi - lo) / 65535, numbers_of(from_base64(png))
+  assert.equal(map:size(), #numbers)
+  for i = 1, #numbers do
+    -- half a step, and the rounding of float32 values of this size
+    assert.is_true(math.abs(lo + numbers[i] * step - v[i]) <= step * 0.5001 + 1e-12)
+  end
+end
+
+
+describe("lunette report", function()
+  local page, index
+
+  setup(function()
+    local words = "explain in --model tiny.safetensors -o out --each --quiet "
+      .. "--save npy,json"
+    local code, text = run(words .. " --method saliency")
+    assert.equal(0, code, text)
+    code, text = run(words)
+    assert.equal(0, code, text)
+    code, text = run "report out"
+    assert.equal(0, code, text)
+    assert.matches("wrote out/report.html: 6 maps, 0 errors", text, 1, true)
+    page = t.read(folder .. "/out/report.html")
+    index = block(page, "index")
+  end)
+
+  it("has every map with its picture, classes and method", function()
+    assert.equal(6, #index.maps)
+    assert.equal(3, #index.pictures)
+    assert.equal(2, #index.jobs)
+    local run_ <close> = net:run(net:images { folder .. "/in/p1.png" })
+    local best = run_:top(5)[1]
+    local row = index.maps[1]
+    assert.equal("p1.png", index.pictures[row[1] + 1].name)
+    assert.equal(32, index.pictures[row[1] + 1].width)
+    for i, c in ipairs(index.tops[row[3] + 1]) do
+      assert.equal(best[i].class, c[2])
+      assert.near(best[i].probability or best[i].score, c[3], 1e-6)
+    end
+    assert.equal(best[1].class, row[4])
+  end)
+
+  it("carries the values of the .npy to half of a 65535th of their range", function()
+    local seen = 0
+    for name in lfs.dir(folder .. "/out") do
+      if name:find "^p1.*%.npy$" then
+        local map = assert(lu.npy.read(folder .. "/out/" .. name))[1]
+        local s = map:stats()
+        for id, row in ipairs(index.maps) do
+          local of = index.pictures[row[1] + 1].name == "p1.png"
+          if of and row[8] == s.min and row[9] == s.max then
+            seen = seen + 1
+            check_values(row, block(page, "m" .. id).png, map)
+          end
+        end
+      end
+    end
+    assert.equal(2, seen)
+  end)
+
+  it("gives the command that makes a map again", function()
+    for id, row in ipairs(index.maps) do
+      local command = block(page, "m" .. id).command
+      local code, text = run(command:gsub("^lunette ", "") .. " -o again.png --quiet")
+      assert.equal(0, code, text)
+      local name = index.jobs[row[2] + 1].method
+      local again
+      for file in lfs.dir(folder) do
+        if file:find "^again%-.*%.npy$" then
+          again = assert(lu.npy.read(folder .. "/" .. file))
+          os.remove(folder .. "/" .. file)
+        end
+      end
+      check_values(row, block(page, "m" .. id).png, again[1])
+      assert.is_string(name)
+    end
+  end)
+
+  it("asks nobody for anything: no address, and a policy against it", function()
+    assert.is_nil(page:find "https?://")
+    assert.matches("default%-src &#39;none&#39;", page)
+    for tag in page:gmatch "<(%a+)[^>]*%ssrc=" do assert.equal("none", tag) end
+    for tag in page:gmatch "<(%a+)[^>]*%shref=" do assert.equal("none", tag) end
+    -- the policy's sum is of the script as it stands
+    local script = page:match '<script>(.-)</script>'
+    local bytes = lu.core.sha256(script):gsub("%x%x", function(x)
+      return string.char(tonumber(x, 16))
+    end)
+    assert.is_truthy(page:find("sha256-" .. lu.core.base64(bytes), 1, true))
+  end)
+
+  it("is HTML that tidy has nothing to say about", function()
+    if t.shell "command -v tidy >/dev/null" ~= 0 then
+      pending "needs tidy"
+      return
+    end
+    local code, text = t.shell(("tidy -q -e '%s/out/report.html'"):format(folder))
+    assert.equal("", text)
+    assert.equal(0, code)
+  end)
+
+  it("speaks Russian, and lays thousands beside the page", function()
+    local code, text = run "report out --lang ru --linked --layers 0 -o beside/r.html"
+    assert.equal(0, code, text)
+    local linked = t.read(folder .. "/beside/r.html")
+    assert.matches('<html lang="ru">', linked, 1, true)
+    assert.matches("Вероятные классы", linked, 1, true)
+    assert.is_nil(linked:find('id="m1"', 1, true))
+    local script = t.read(folder .. "/beside/r.files/m000/m1.js")
+    local first = assert(json.decode(script:match "^lunetteBlock%(1, (.*)%);\n$"))
+    assert.equal(block(page, "m1").png, first.png)
+    assert.equal("\xFF\xD8", t.read(folder .. "/beside/r.files/p000/p1.jpg"):sub(1, 2))
+  end)
+
+  it("says what it cannot find, and tells errors apart", function()
+    local code, text = run "report nowhere"
+    assert.equal(66, code)
+    assert.matches("'nowhere' is no folder", text, 1, true)
+    code, text = run "report in"
+    assert.equal(66, code)
+    assert.matches("lunette explain PICTURES --save npy,json", text, 1, true)
+    assert.equal(64, (run "report out --layers -1"))
+    assert(lfs.mkdir(folder .. "/torn"))
+    t.shell(("cp '%s'/out/p1* '%s/torn/'; cd '%s/torn'; for f in *.npy; do "
+      .. "head -c 200 \"$f\" >x; mv x \"$f\"; done"):format(folder, folder, folder))
+    code, text = run "report torn --layers 0"
+    assert.equal(3, code, text)
+    assert.matches("0 maps, 2 errors", text, 1, true)
+    assert.matches("its shape wants", t.read(folder .. "/torn/report.html"), 1, true)
+  end)
+end)
+
+
+describe("hostile names", function()
+  local evil = { '<img src=x onerror=alert(1)>', '"><script>alert(1)</script>',
+                 "a'b\"c&d", "\u{202E}gnp.exe", "two\nlines\27[2J", "\xFF\xFE" }
+
+  it("are text, wherever they stand", function()
+    local images = net:images { folder .. "/in/p1.png" }
+    images.names = { evil[1] }
+    local map = lu.gradcam(net:run(images))
+    local maps = {}
+    for i, name in ipairs(evil) do
+      maps[i] = map:clone()
+      maps[i].story = { method = name, layer = name, model = name, draws = "overlay",
+        classes = { 0 }, class_names = { name }, modifiers = { name }, [name] = name,
+        trust = { { { name = name, verdict = "fail", text = name } } } }
+      maps[i].origin = nil
+    end
+    local path = folder .. "/evil.html"
+    assert(lu.report { maps = maps, out = path, layers = 0, title = evil[2],
+                       run = net:run(images) })
+    local page = t.read(path)
+    local data = page:gsub("<script>.-</script>", "")
+    assert.is_nil(data:find "<img")
+    assert.is_nil(data:find "onerror=alert%(1%)>")
+    assert.is_nil(page:find "<script>alert")
+    assert.is_nil(data:find("\u{202E}", 1, true))
+    assert.is_nil(data:find "[\1-\8\11-\31]")
+    assert.is_truthy(utf8.len(page))
+    assert.matches("<title>&quot;&gt;&lt;script&gt;alert(1)", page, 1, true)
+    local index = block(page, "index")
+    assert.equal(evil[1], index.jobs[1].method)
+    assert.equal("\\u{202E}gnp.exe", index.jobs[4].method)
+    assert.equal("\\xFF\\xFE", index.jobs[6].method)
+  end)
+end)
+
+
+describe("lu.report", function()
+  it("takes maps of several classes, of channels and of both signs", function()
+    local run_ = net:run(net:images { folder .. "/in/p1.png", folder .. "/in/p2.png" })
+    local maps = { lu.gradcam(run_, { top = 3 }), lu.input_x_gradient(run_) }
+    local path, _, count, errors = lu.report { maps = maps, run = run_, layers = 0,
+      out = folder .. "/own.html", lang = "ru" }
+    assert.equal(folder .. "/own.html", path)
+    assert.same({ 8, 0 }, { count, errors })
+    local page = t.read(path)
+    local index = block(page, "index")
+    local best = run_:top(3)
+    for at = 1, 6 do
+      assert.equal(best[(at - 1) % 2 + 1][(at - 1) // 2 + 1].class, index.maps[at][4])
+    end
+    local signed = maps[2][1]
+    if signed:dim() == 3 then signed = signed:sum { dims = { 1 } } end
+    check_values(index.maps[7], block(page, "m7").png, signed)
+    assert.is_true(index.maps[7][8] < 0 and index.maps[7][9] > 0)
+  end)
+
+  it("refuses what is no map, and leaves maps of NaN out", function()
+    assert.matches("maps are what a method returns",
+      t.message(lu.report, { maps = lu.zeros(2, 2) }))
+    assert.matches("give either maps or from", t.message(lu.report, {}))
+    local map = lu.gradcam(net, net:images { folder .. "/in/p1.png" })
+    local bad = map:clone()
+    bad.story, bad.origin = map.story, map.origin
+    bad[1][1][1] = 0 / 0
+    local _, _, count, errors = lu.report { maps = { map, bad }, layers = 0,
+                                            out = folder .. "/nan.html" }
+    assert.same({ 1, 1 }, { count, errors })
+  end)
+
+  it("makes a thousand rows in a few seconds", function()
+    local source = { entries = {}, errors = {} }
+    local map = lu.gradcam(net, net:images { folder .. "/in/p1.png" })
+    for i = 1, 1000 do
+      source.entries[i] = function()
+        return { path = folder .. "/in/p" .. i % 3 + 1 .. ".png", name = "p" .. i,
+                 story = map.story, model = "tiny", top = {}, trust = {},
+                 values = function() return map[1] end }
+      end
+    end
+    local clock = os.clock()
+    local path, message, count = require("lunette.report").write(source,
+      { out = folder .. "/many.html", title = "many", lang = "en", layers = 0,
+        linked = false })
+    assert.equal(folder .. "/many.html", path, message)
+    assert.equal(1000, count)
+    if not t.sanitized then assert.is_true(os.clock() - clock < 8) end
+  end)
+end)
