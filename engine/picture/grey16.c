@@ -27,7 +27,7 @@ static void numbers(uint8_t *row, const float *v, int width, double lo,
                     double hi) {
   double times = hi > lo ? 65535 / (hi - lo) : 0;
   for (int x = 0; x < width; x++) {
-    double q = floor((v[x] - lo) * times + 0.5);
+    double q = floor(((double)v[x] - lo) * times + 0.5);
     uint16_t n = (uint16_t)(q < 0 ? 0 : q > 65535 ? 65535 : q);
     row[PIXEL * x] = (uint8_t)(n >> 8);
     row[PIXEL * x + 1] = (uint8_t)n;
