@@ -1,6 +1,7 @@
 // A file of `lunette bake` explains a picture in ONNX Runtime: no Lua, no gradient.
 //   npm install onnxruntime-node
 //   node explain.js BAKED.onnx PICTURE.bmp MAP.pgm        (24 bits a pixel, uncompressed)
+process.env.ORT_DISABLE_TELEMETRY = '1';  // nothing leaves the machine
 const fs = require('fs'), ort = require('onnxruntime-node');
 const [file, picture, out] = process.argv.slice(2);
 

@@ -300,12 +300,133 @@ describe("a baked file", function()
 end)
 
 
+describe("an ONNX file", function()
+  local wire = require "lunette.onnx.wire"
+
+  ---Contents of the fields of a file's graph, by their number, and the rest.
+  local function parts(path)
+    local graph, rest = {}, {}
+    for field, content, from, to in wire.fields(t.read(path)) do
+      if field ~= 7 then rest[#rest + 1] = t.read(path):sub(from, to) end
+      for f, c in wire.fields(field == 7 and content or "") do
+        graph[f] = graph[f] or {}
+        table.insert(graph[f], c)
+      end
+    end
+    return graph, table.concat(rest)
+  end
+
+  ---What was in it is there first, as it was.
+  local function kept(before, after)
+    local old, rest = parts(before)
+    local new, more = parts(after)
+    for field, list in pairs(old) do
+      for i, content in ipairs(list) do
+        assert.is_true(new[field][i] == content, ("field %d, %d"):format(field, i))
+      end
+    end
+    assert.equal(rest, more:sub(1, #rest))
+    return old, new
+  end
+
+  it("is kept byte for byte, and nodes are added to it", function()
+    local net, path = again(t.graph(2), { opset = 13 })
+    local out = fresh()
+    local report = assert(lu.bake(net, out, { "gradcam", "lrp" },
+                                  { modifiers = { "linear" } }))
+    assert.equal(path, report.original)
+    assert.is_nil(report.anew)
+    local old, new = kept(path, out)
+    assert.equal(report.forward_nodes, #old[1])
+    assert.equal(report.nodes, #new[1])
+    assert.equal(#old[12] + 3, #new[12])
+    assert.equal(#t.read(path), report.plain_bytes)
+    assert.equal(#t.read(out), report.bytes)
+    for i = #old[5] + 1, #new[5] do -- but for small ones no weight is written twice
+      assert.is_true(#new[5][i] < 4 * 1024 + 100, #new[5][i] .. " bytes")
+    end
+  end)
+
+  it("gives what the method says, through our own engine", function()
+    local net = again(t.graph(2), { opset = 13 })
+    local x, out, want = t.input(net, 2, 5), fresh(), nil
+    local opts = { modifiers = { "linear" }, class = 1 }
+    assert.truthy(assert(lu.bake(net, out, "lrp", opts)).original)
+    t.warnings(function()
+      want = lu.lrp(net, x, { modifiers = { "linear" }, score = 1 })
+    end)
+    local run = assert(lu.load(out)):run(x)
+    assert.is_true(run.output:same(net:run(x).output))
+    assert.is_true(run.outputs[run.output_names[2]]:distance(want) < 1e-6)
+  end)
+
+  it("is written anew where it is not what the network is, and says why", function()
+    local net = again(t.graph(2))
+    assert.is_nil(assert(lu.bake(net, fresh(), "gradcam", { opset = 15 })).original)
+    assert.is_nil(assert(lu.bake(net, fresh(), "gradcam", { half = true })).original)
+    local name = net:layers "conv2d"[1].name .. ".weight"
+    net.params[name] = net.params[name] * 2
+    local report = assert(lu.bake(net, fresh(), "gradcam"))
+    assert.is_nil(report.original)
+    assert.matches("not what its file says", report.anew)
+    assert.is_nil(assert(lu.bake(t.graph(2), fresh(), "gradcam")).anew)
+  end)
+
+  local zoo = t.shared .. "/models/onnx/"
+  if not t.exists(zoo .. "resnet18_op11.onnx") then
+    pending "needs shared/models/onnx"
+    return
+  end
+
+  for _, name in ipairs { "hand_ir3_op7", "hand_typed_data_op9", "unet_nearest_op11",
+      "hand_clutter_op12", "hand_tf2onnx_op13", "hand_dynamo_op18" } do
+    it("of any opset is kept: " .. name, function()
+      local net, out = assert(lu.load(zoo .. name .. ".onnx")), fresh()
+      local report = assert(lu.bake(net, out, "gradcam"))
+      assert.is_nil(report.anew)
+      kept(net.path, out)
+    end)
+  end
+
+  it("of an old opset is written anew where that has no words for a map", function()
+    local net = assert(lu.load(zoo .. "hand_ir3_op7.onnx"))
+    local report = assert(lu.bake(net, fresh(), "saliency"))
+    assert.matches("needs opset 8, and the file has 7", report.anew)
+    net = assert(lu.load(zoo .. "hand_one_channel_op8.onnx"))
+    report = assert(lu.bake(net, fresh(), "saliency"))
+    assert.matches("ScatterElements needs opset 9, and the file has 8", report.anew)
+  end)
+
+  it("takes the file of its weights along", function()
+    local net, out = assert(lu.load(zoo .. "hand_external_op13.onnx")), fresh()
+    assert.truthy(assert(lu.bake(net, out, "gradcam")).original)
+    local copy = folder .. "/hand_external_op13.weights"
+    assert.equal(t.read(zoo .. "hand_external_op13.weights"), t.read(copy))
+    assert(lu.bake(net, out, "gradcam")) -- it is there already
+    t.spit(copy, "something else")
+    local report, message = lu.bake(net, out, "gradcam")
+    assert.is_nil(report)
+    assert.matches("would be overwritten", message)
+    os.remove(copy)
+  end)
+end)
+
+
 describe("ONNX's own checker", function()
   local check = "/usr/bin/python3 -c 'import sys, torch; [torch._C._check_onnx_proto("
     .. "open(p, \"rb\").read(), full_check=True) for p in sys.argv[1:]]'"
   if t.shell "/usr/bin/python3 -c 'import torch; torch._C._check_onnx_proto'" ~= 0 then
     pending "needs torch for python3, which has the checker of ONNX"
     return
+  end
+
+  -- weights in another file are not there for it, and its format is older than one's
+  local closed = { ["hand_external_op13.onnx"] = true,
+                   ["hand_dynamo_op18.onnx"] = true }
+  local zoo, files = t.shared .. "/models/onnx/", {}
+  local there = t.exists(zoo .. "resnet18_op11.onnx")
+  for file in require("lfs").dir(there and zoo or ".") do
+    if file:find "%.onnx$" and not closed[file] then files[#files + 1] = file end
   end
 
   it("passes what is written, with full shape inference", function()
@@ -319,6 +440,10 @@ describe("ONNX's own checker", function()
     end
     list[#list + 1] = fresh()
     assert(lu.export(tokens(), list[#list]))
+    for _, file in ipairs(files) do
+      list[#list + 1] = fresh()
+      assert(lu.bake(assert(lu.load(zoo .. file)), list[#list], "gradcam"))
+    end
     local code, text = t.shell(check .. " " .. table.concat(list, " "))
     assert.equal(0, code, text)
   end)
@@ -372,6 +497,18 @@ describe("lunette export and lunette bake", function()
                                  folder)
     assert.equal(0, code, text)
     assert.matches("38 nodes of the network, %d+ more for map", text)
+    assert.matches("grew by %d+ bytes %(0%.%d+ %%%)", text)
+    assert.matches("Lunette [%d.]+, %d+ threads, processor time: forward [%d.]+ ms, "
+      .. "with the map [%d.]+ ms %([%d.]+ times%)", text)
+    code, text = t.program(("bake gradcam,lrp glyphs -o '%s' --json --time none")
+      :format(path), folder)
+    assert.equal(0, code, text)
+    local said = require("lunette.base.json").decode(text)
+    assert.same({ "map_gradcam", "map_lrp" }, said.maps)
+    assert.equal(#t.read(path), said.bytes)
+    assert.near(100 * said.growth / (said.bytes - said.growth), said.growth_percent,
+                1e-9)
+    assert.is_nil(said.forward_ms)
     code, text = t.program(("export glyphs -o '%s' --opset 13"):format(path), folder)
     assert.equal(0, code, text)
     assert.matches("38 nodes, opset 13", text)
@@ -385,6 +522,8 @@ describe("lunette export and lunette bake", function()
     end
     says(64, "method 'gradcams' not found", "bake gradcams glyphs")
     says(64, "opset is 13 to 17", "export glyphs -o x.onnx --opset 12")
+    says(69, "no onnxruntime%-node in /none",
+         ("bake gradcam glyphs -o '%s' --time /none"):format(fresh()))
     says(66, "not found", "export none_such -o x.onnx")
     says(64, "output is empty", "export glyphs -o ''")
     says(64, "score: class 77 is outside", "bake gradcam glyphs -o x.onnx --class 77")

@@ -39,12 +39,27 @@ local function feed(x, path)
 end
 
 
-local function read(output)
+local function read(output, double)
   local bytes, list, shape = slurp(output.file), {}, {}
-  for k = 1, #bytes // 4 do list[k] = string.unpack("<f", bytes, 4 * k - 3) end
+  local kind, width = double and "<d" or "<f", double and 8 or 4
+  for k = 1, #bytes // width do
+    list[k] = string.unpack(kind, bytes, width * (k - 1) + 1)
+  end
   for i, d in ipairs(output.dims) do shape[i] = math.tointeger(d) end
   if #shape == 0 then shape[1] = 1 end
   return core.tensor(list):reshape { shape = shape }
+end
+
+
+---What the programs that run files are told.
+local function described(folder, i, job)
+  local inputs, count = {}, 0
+  for name, x in pairs(job.inputs) do
+    count = count + 1
+    inputs[name] = feed(x, ("%s/%d.%d.bin"):format(folder, i, count))
+  end
+  return { model = job.model, inputs = inputs, times = job.times,
+           out = ("%s/out%d"):format(folder, i) }
 end
 
 
@@ -55,22 +70,39 @@ end
 ---@return table[]   { [output] = tensor, ms = list }, or { error = text }
 function M.run(folder, jobs)
   local list = {}
-  for i, job in ipairs(jobs) do
-    local inputs = {}
-    for name, x in pairs(job.inputs) do
-      inputs[name] = feed(x, ("%s/%d.%s.bin"):format(folder, i, name))
-    end
-    list[i] = { model = job.model, inputs = inputs, times = job.times,
-                out = ("%s/out%d"):format(folder, i) }
-  end
+  for i, job in ipairs(jobs) do list[i] = described(folder, i, job) end
   spit(folder .. "/jobs.json", json.encode(list))
-  assert(os.execute(("NODE_PATH='%s' node tests/onnx/ort.js '%s/jobs.json'"):format(
-         M.modules, folder)))
+  assert(os.execute(("ORT_DISABLE_TELEMETRY=1 NODE_PATH='%s' node tests/onnx/ort.js "
+    .. "'%s/jobs.json'"):format(M.modules, folder)))
   local found = {}
   for i, job in ipairs(list) do
     local answer = json.decode(slurp(job.out .. ".json"))
     found[i] = { error = answer.error, ms = answer.ms }
     for name, output in pairs(answer.outputs or {}) do found[i][name] = read(output) end
+  end
+  return found
+end
+
+---Can files be run in float64 (tests/onnx/double.py)?
+---@return boolean
+function M.has_double()
+  local said = os.execute "/usr/bin/python3 -c 'import onnx.helper, torch' 2> /dev/null"
+  return said == true
+end
+
+
+---A file's outputs in float64, rounded once: exact as far as float32 can tell.
+---@param folder string
+---@param job table   as for run
+---@return table<string, lunette.Tensor>
+function M.double(folder, job)
+  local spec = described(folder, 0, job)
+  spit(folder .. "/double.json", json.encode(spec))
+  assert(os.execute(("/usr/bin/python3 tests/onnx/double.py '%s' '%s/double.json'")
+    :format(job.model, folder)))
+  local found = {}
+  for name, output in pairs(json.decode(slurp(spec.out .. ".json")).outputs) do
+    found[name] = read(output, true)
   end
   return found
 end

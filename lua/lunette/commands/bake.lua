@@ -2,9 +2,11 @@
 local cli = require "lunette.commands.cli"
 local export = require "lunette.commands.export"
 local flags = require "lunette.commands.method_flags"
+local json = require "lunette.base.json"
 local methods = require "lunette.methods"
 local rows = require "lunette.base.rows"
 local text = require "lunette.base.text"
+local timing = require "lunette.onnx.timing"
 
 
 ---The rows that a text names: "gradcam", "gradcam,saliency"; nil and a message.
@@ -38,6 +40,9 @@ local function parser_for(row)
   p:option("--size", "of class activation maps: picture or layer")
     :choices { "picture", "layer" }
   p:flag("--raw", "signed values, not finished")
+  p:option("--time", "how long forward and maps take: here (this engine), none, or the "
+    .. "folder node_modules of onnxruntime-node, which runs the files"):default "here"
+  p:flag("--json", "a line of JSON instead of text")
   flags.add(p, row)
   return p
 end
@@ -55,15 +60,99 @@ local function options_of(o, row, net)
 end
 
 
+-- what it costs ----------------------------------------------------------------------
+
+
+---The methods as this engine is asked for what is baked.
+local function calls_of(list, opts)
+  local calls = {}
+  for i, row in ipairs(list) do
+    local own = {}
+    for key, v in pairs(opts) do own[key] = row.options[key] and v or nil end
+    if row.options.expand and opts.size then own.expand = opts.size == "picture" end
+    if row.options.score then
+      own.score = opts.class == "input" and 0 or opts.class or "predicted"
+    end
+    calls[i] = { row = row, opts = own }
+  end
+  return calls
+end
+
+
+---The file without maps that the other runtime is to run: the one that was added to, or
+---one that is made for that; whether it is to be removed.
+local function plain_file(net, opts, report)
+  if report.original then return report.original end
+  local path = os.tmpname()
+  local ok, message = require("lunette.onnx.export").export(net, path, {
+    opset = opts.opset, half = opts.half })
+  return ok and path, message, true
+end
+
+
+---@return lunette.BakeTime? time, string? message
+local function time_of(o, net, list, opts, path, report)
+  if o.time == "none" then return nil end
+  if o.time == "here" then return timing.here(net, calls_of(list, opts)) end
+  local plain, message, passing = plain_file(net, opts, report)
+  if not plain then return nil, message end
+  local time
+  time, message = timing.onnxruntime(o.time, plain, path)
+  if passing then os.remove(plain) end
+  return time, message
+end
+
+
+local function growth(r) return r.bytes - r.plain_bytes end
+
+
 local function report_text(path, r)
-  return ("wrote %s (%s): %d nodes of the network, %d more for %s"):format(path,
-    export.size_text(r.bytes), r.forward_nodes, r.nodes - r.forward_nodes,
-    table.concat(r.maps, ", "))
+  local lines = {
+    ("wrote %s (%s): %d nodes of the network, %d more for %s"):format(path,
+      export.size_text(r.bytes), r.forward_nodes, r.nodes - r.forward_nodes,
+      table.concat(r.maps, ", ")),
+    ("grew by %d bytes (%.2g %%)"):format(growth(r), 100 * growth(r) / r.plain_bytes) }
+  if r.original then
+    lines[2] = lines[2] .. (": %s is in it as it was, its outputs keep their bits")
+      :format(r.original)
+  elseif r.anew then
+    lines[2] = lines[2] .. ": its layers are written anew, as " .. r.anew
+  end
+  local t = r.time
+  if t then
+    lines[3] = ("%s: forward %.3g ms, with %s %.3g ms (%.2f times)"):format(t.runtime,
+      t.forward, #r.maps == 1 and "the map" or "the maps", t.map, t.map / t.forward)
+  end
+  return table.concat(lines, "\n")
+end
+
+
+local function report_json(path, r)
+  return json.encode { file = path, bytes = r.bytes, growth = growth(r),
+    growth_percent = 100 * growth(r) / r.plain_bytes, nodes = r.nodes,
+    forward_nodes = r.forward_nodes, maps = r.maps, original = r.original,
+    anew = r.anew, runtime = r.time and r.time.runtime,
+    forward_ms = r.time and r.time.forward, map_ms = r.time and r.time.map }
+end
+
+
+---Bakes what was read from the command line.
+---@return integer code
+local function bake(o, list)
+  local net, path, message = export.open(o)
+  if not net then return export.fail("lunette bake", path, message) end
+  local opts = options_of(o, list[1], net)
+  local report, wrong = require("lunette.onnx.bake").bake(net, path, list, opts)
+  if not report then return export.fail("lunette bake", 74, wrong) end
+  report.time, wrong = time_of(o, net, list, opts, path, report)
+  text.say((o.json and report_json or report_text)(path, report))
+  return wrong and export.fail("lunette bake", 69, wrong) or 0
 end
 
 
 ---@param args string[]
----@return integer code   0, 64 usage, 66 no such file, 74 cannot write
+---@return integer code   0, 64 usage, 66 no such file, 69 no such runtime, 74 cannot
+---  write
 return function(args)
   local named
   for i, word in ipairs(args) do -- its options are flags, so it is known before
@@ -71,14 +160,5 @@ return function(args)
   end
   local list, message = rows_of(named and args[named] or "gradcam")
   if not list then return export.fail("lunette bake", 64, message) end
-  local o = parser_for(list[1]):parse(args)
-  local net, path
-  net, path, message = export.open(o)
-  if not net then return export.fail("lunette bake", path, message) end
-  local report
-  report, message = require("lunette.onnx.bake").bake(net, path, list,
-                                                      options_of(o, list[1], net))
-  if not report then return export.fail("lunette bake", 74, message) end
-  text.say(report_text(path, report))
-  return 0
+  return bake(parser_for(list[1]):parse(args), list)
 end

@@ -9,7 +9,8 @@ local M = {}
 ---@param p any   of argparse
 function M.add_options(p)
   p:option("-o --output", "the file to write (default: MODEL.onnx in this folder)")
-  p:option("--opset", "of ONNX's operators, 13 to 17"):default(17):convert(tonumber)
+  p:option("--opset", "of ONNX's operators, 13 to 17 (default: 17; `bake` keeps an "
+    .. "ONNX file's own)"):convert(tonumber)
   p:flag("--half", "weights as float16: half the bytes")
 end
 
@@ -68,10 +69,10 @@ function M.run(args)
   if not net then return M.fail("lunette export", path, message) end
   local report
   report, message = require("lunette.onnx.export").export(net, path, {
-    opset = o.opset, half = o.half })
+    opset = o.opset or 17, half = o.half })
   if not report then return M.fail("lunette export", 74, message) end
   text.say(("wrote %s (%s, %d nodes, opset %d)"):format(path, M.size_text(report.bytes),
-           report.nodes, o.opset))
+           report.nodes, o.opset or 17))
   return 0
 end
 

@@ -7,6 +7,9 @@ local graphs = require "lunette.onnx.graph"
 local methods = require "lunette.methods"
 local named = require "lunette.modifiers.named"
 local options = require "lunette.base.options"
+local opsets = require "lunette.onnx.opsets"
+local originals = require "lunette.onnx.original"
+local over = require "lunette.onnx.over"
 local runs = require "lunette.onnx.run"
 local suggest = require "lunette.base.suggest"
 local trace = require "lunette.trace"
@@ -78,7 +81,7 @@ local function put_class(e, graph, jobs)
     local input, found = job.run.class_input, job.run.predicted
     if input and not e.names[input] then
       e.names[input] = graph:name "class"
-      graph:input(e.names[input], emit.INT64, { "N" })
+      graph:input(e.names[input], emit.INT64, { graph.batch })
     end
     if found and not e.class then e.class = found end
   end
@@ -92,7 +95,7 @@ local function put_output(e, graph, value, name, kind)
   local written = e:write({ value })[1]
   name = graph:name(name)
   graph:node("Identity", { written }, nil, { name }, "output." .. name)
-  graph:output(name, kind, emit.dimensions(value.dims))
+  graph:output(name, kind, emit.dimensions(value.dims, graph.batch))
   return name
 end
 
@@ -111,18 +114,100 @@ end
 
 
 ---@class lunette.BakeOptions
----@field opset? integer     of ONNX's operators, 13 to 17 (17)
+---@field opset? integer     of ONNX's operators, 13 to 17 (17, or the file's own)
 ---@field half? boolean      weights as float16
 ---@field class? any         "predicted" (the largest output, found in the file),
 ---  "input" (an input of the file, `class`, int64 (N)), an id or a name
 ---@field size? "picture"|"layer"   of class activation maps (picture); every option of
 ---  the methods besides: layer, modifiers, dialect, steps ...
 
+---Writes the nodes of the maps, and what the methods share, into a graph.
+---@return table put   { maps = names of the outputs, nodes = of the network, traced =
+---  the maps, emitter = }
+local function put(graph, net, jobs)
+  export.describe(graph, net)
+  local make = graph.original and over.network or export.network
+  local e, values, copy = make(graph, net)
+  local names, nodes = {}, #graph.nodes
+  local maps = trace_jobs(copy, values, jobs)
+  if graph.original then
+    over.give(e, values)
+    nodes = #graph.original.origin.model.nodes
+  end
+  put_class(e, graph, jobs)
+  for i, map in ipairs(maps) do
+    names[i] = put_output(e, graph, map, jobs[i].name, emit.FLOAT)
+  end
+  if e.class then put_output(e, graph, e.class, "class", emit.INT64) end
+  return { maps = names, nodes = nodes, traced = maps, emitter = e }
+end
+
+
+---The file that a network was loaded from, to be added to; nil, and why there is none,
+---where it is an ONNX file.
+local function original_of(net, opts)
+  if opts.opset or opts.half or not net.path then return nil end
+  local original, why = originals.read(net.path)
+  if not original then return nil, why end
+  if not originals.is(original, net) then
+    return nil, "the network is not what its file says any more"
+  end
+  return original
+end
+
+
+---The graph with its maps: added to the file where that can be, else written anew.
+---@param net lunette.Net
+---@param what any           as of M.bake
+---@param opts lunette.BakeOptions
+---@return lunette.OnnxGraph graph
+---@return { maps: string[], nodes: integer, traced: lunette.Traced[],
+---  emitter: lunette.OnnxEmitter } put
+---@return string? why   the file's layers are written anew
+function M.graph(net, what, opts)
+  local original, why = original_of(net, opts)
+  if original then
+    local graph = graphs.new { original = original }
+    local ok, made = pcall(put, graph, net, jobs_of(what, shared_options(opts)))
+    if ok then return graph, made end
+    why = opsets.refusal(made)
+    if not why then error(made, 0) end
+  end
+  local graph = graphs.new { opset = export.check_opset("bake", opts.opset or 17),
+                             half = opts.half }
+  return graph, put(graph, net, jobs_of(what, shared_options(opts))), why
+end
+
+
+---@class lunette.BakeReport
+---@field bytes integer          of the file
+---@field plain_bytes integer    without the maps
+---@field nodes integer
+---@field forward_nodes integer  without the maps
+---@field maps string[]          names of the outputs
+---@field original? string       the file that was added to
+---@field anew? string           why an ONNX file was not added to, but written anew
+
+---Bytes of the same file without maps.
+local function plain_bytes(graph, net)
+  local o = graph.original
+  if o then return o.bytes end
+  local plain = graphs.new { opset = graph.opset, half = graph.half }
+  export.describe(plain, net)
+  export.network(plain, net)
+  return plain:bytes(net.name)
+end
+
+
 ---Writes a network as an ONNX file that explains itself: its outputs, and `map` beside
 ---them, what the method would say of the same pictures, computed by ordinary operators.
 ---Several methods share one forward; their outputs are `map_METHOD`. A rule written in
 ---Lua, or a method made of operators, is baked as well: it is run once on tracing
 ---tensors; what reads a value is refused.
+---
+---A network that was loaded from an ONNX file keeps that file's nodes and weights, byte
+---for byte, and the map's nodes are added: its outputs stay as they were, to the bit.
+---Where that cannot be, or an opset or float16 is asked for, it is written anew.
 ---Example:
 ---  local net = lu.load "glyphs"
 ---  local path = os.tmpname()
@@ -134,27 +219,21 @@ end
 ---@param what any   a method, or a list of methods, each maybe with options of its own:
 ---  "gradcam", { "gradcam", { "lrp", composite = "deep_taylor" } }
 ---@param opts? lunette.BakeOptions
----@return table? report   { bytes =, nodes =, forward_nodes =, maps = }
----@return string? message
+---@return lunette.BakeReport? report, string? message
 function M.bake(net, path, what, opts)
   export.check("bake", net, path)
   opts = opts or {}
-  local jobs = jobs_of(what, shared_options(opts))
-  local graph = graphs.new { opset = export.check_opset("bake", opts.opset or 17),
-                             half = opts.half }
-  export.describe(graph, net)
-  local e, values, copy = export.network(graph, net)
-  local forward_nodes, names = #graph.nodes, {}
-  local maps = trace_jobs(copy, values, jobs)
-  put_class(e, graph, jobs)
-  for i, map in ipairs(maps) do
-    names[i] = put_output(e, graph, map, jobs[i].name, emit.FLOAT)
-  end
-  if e.class then put_output(e, graph, e.class, "class", emit.INT64) end
-  local bytes, message = graph:write(path, net.name)
-  if not bytes then return nil, message end
-  return { bytes = bytes, nodes = #graph.nodes, forward_nodes = forward_nodes,
-           maps = names }
+  if opts.opset then export.check_opset("bake", opts.opset) end
+  local graph, made, why = M.graph(net, what, opts)
+  local o, beside, message = graph.original, nil, nil
+  if o then beside, message = originals.beside(o, path) end
+  if message then return nil, message end
+  local bytes, wrong = graph:write(path, net.name, beside)
+  if not bytes then return nil, wrong end
+  return { bytes = bytes, plain_bytes = plain_bytes(graph, net),
+           nodes = #graph.nodes + (o and made.nodes or 0),
+           forward_nodes = made.nodes, maps = made.maps, anew = why,
+           original = o and o.path or nil }
 end
 
 return M

@@ -12,6 +12,9 @@ local M = {}
 ---@field graph lunette.OnnxGraph
 ---@field own string     name of the value that is being written
 ---@field names table<lunette.Traced, string>
+---@field decisions { value: lunette.Traced, name: string, kind: integer }[]   masks,
+---  places of largest values, classes: what a rounding may turn round
+---@field given table<lunette.Traced, fun(): string>   values that the file has already
 local Emitter = {}
 Emitter.__index = Emitter
 
@@ -22,7 +25,8 @@ local FOLDED = 1024
 ---@param graph lunette.OnnxGraph
 ---@return lunette.OnnxEmitter
 function M.new(graph)
-  return setmetatable({ graph = graph, names = {}, owners = {} }, Emitter)
+  return setmetatable({ graph = graph, names = {}, given = {}, owners = {},
+                        decisions = {} }, Emitter)
 end
 
 
@@ -99,6 +103,7 @@ end
 function Emitter:batch(times)
   local g = self.graph
   local key = "batch " .. times
+  if math.type(g.batch) == "integer" then return self:ints { g.batch * times } end
   if not g.known[key] then
     local own = self.own
     self.own = "batch"
@@ -139,7 +144,18 @@ function Emitter:whole_shape(dims)
 end
 
 
--- masks ------------------------------------------------------------------------------
+-- decisions --------------------------------------------------------------------------
+
+
+---Remembers where something that is decided stands in the file.
+---@param t lunette.Traced
+---@param name string
+---@param kind integer
+---@return string name
+function Emitter:decides(t, name, kind)
+  table.insert(self.decisions, { value = t, name = name, kind = kind })
+  return name
+end
 
 
 ---What comparisons are in ONNX.
@@ -193,6 +209,7 @@ end
 
 
 local function write(self, t)
+  if self.given[t] then return self.given[t]() end
   if t.op == "constant" then return constant(self, t) end
   if t.op == "detach" then return self.names[t.inputs[1]] end
   self.own, self.value = own_name(self, t), t
@@ -216,7 +233,7 @@ local function missing(self, list)
     local t = table.remove(work)
     if not set[t] and not self.names[t] then
       set[t], order[#order + 1] = true, t
-      for _, x in ipairs(read_by(t)) do
+      for _, x in ipairs(self.given[t] and {} or read_by(t)) do
         if x then work[#work + 1] = x end
       end
     end
@@ -230,7 +247,7 @@ end
 local function reserve(self, order)
   local own, taken = {}, self.graph.taken
   for _, t in ipairs(order) do
-    if t.label and (own[t.label] or not taken[t.label]) then
+    if t.label and not self.given[t] and (own[t.label] or not taken[t.label]) then
       own[t.label], taken[t.label], self.owners[t.label] = true, true, t
     end
   end
@@ -249,14 +266,20 @@ function Emitter:write(list)
 end
 
 
----Dimensions as an input or output has them: the batch is N, other multiples are open.
+---Dimensions as an input or output has them: the batch is N, or what the file calls it,
+---other multiples are open.
 ---@param dims integer[]
+---@param batch? integer|string|false   of the graph
 ---@return (integer|string|false)[]
-function M.dimensions(dims)
+function M.dimensions(dims, batch)
   local list = {}
   for i, d in ipairs(dims) do
-    list[i] = d
-    if d % trace.BATCH == 0 then list[i] = d == trace.BATCH and "N" or false end
+    local times = d % trace.BATCH == 0 and d // trace.BATCH
+    if times and math.type(batch) == "integer" then
+      list[i] = batch * times
+    else
+      list[i] = not times and d or times == 1 and batch or false
+    end
   end
   return list
 end

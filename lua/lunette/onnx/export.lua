@@ -66,12 +66,12 @@ function M.network(graph, net)
   local e, x = emit.new(graph), network.picture(net)
   graph.picture = graph:name "input"
   e.names[x] = graph.picture
-  graph:input(graph.picture, emit.FLOAT, emit.dimensions(x.dims))
+  graph:input(graph.picture, emit.FLOAT, emit.dimensions(x.dims, graph.batch))
   local names = net.outputs or { net:layers()[#net:layers()].name }
   local values, list = network.forward(net, { input = x }, names), {}
   for i, name in ipairs(names) do list[i] = values[name] end
   for i, written in ipairs(e:write(list)) do
-    graph:output(written, emit.FLOAT, emit.dimensions(list[i].dims))
+    graph:output(written, emit.FLOAT, emit.dimensions(list[i].dims, graph.batch))
   end
   return e, values, net
 end

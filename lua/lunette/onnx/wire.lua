@@ -16,6 +16,12 @@ local VARINT, BYTES = 0, 2
 function M.new() return setmetatable({ bytes = 0 }, Wire) end
 
 
+---Is that a message?
+---@param value any
+---@return boolean
+function M.is(value) return getmetatable(value) == Wire end
+
+
 ---A whole number; negative ones take ten bytes.
 ---@param n integer
 ---@return string
@@ -81,6 +87,15 @@ function Wire:message(field, other)
 end
 
 
+---Fields that are written already.
+---@param bytes string
+---@return lunette.Wire self
+function Wire:raw(bytes)
+  put(self, bytes, #bytes)
+  return self
+end
+
+
 ---The values of a tensor, little-endian, as float32 or float16.
 ---@param field integer
 ---@param t lunette.Tensor
@@ -91,6 +106,50 @@ function Wire:values(field, t, half)
   key(self, field, BYTES, M.varint(bytes))
   put(self, half and { half = t } or t, bytes)
   return self
+end
+
+
+-- reading ----------------------------------------------------------------------------
+
+
+local function varint_at(s, at)
+  local n, shift = 0, 0
+  repeat
+    local byte = s:byte(at) or error("a message ends too early", 0)
+    n, shift, at = n | (byte & 0x7f) << shift, shift + 7, at + 1
+  until byte < 0x80 or shift > 63
+  return n, at
+end
+
+---Where the content of a field ends, and the content.
+local content = {
+  [VARINT] = function(s, at) return varint_at(s, at) end,
+  [1] = function(s, at) return s:sub(at, at + 7), at + 8 end,
+  [BYTES] = function(s, at)
+    local size
+    size, at = varint_at(s, at)
+    if size < 0 or size > #s - at + 1 then error("a message ends too early", 0) end
+    return s:sub(at, at + size - 1), at + size
+  end,
+  [5] = function(s, at) return s:sub(at, at + 3), at + 4 end,
+}
+
+
+---The fields of a message, in order: number, content (a number or bytes), and where
+---the field begins and ends.
+---@param s string
+---@return fun(): integer?, integer|string, integer, integer
+function M.fields(s)
+  local at = 1
+  return function()
+    if at > #s then return nil end
+    local from = at
+    local tag, behind = varint_at(s, at)
+    local read = content[tag & 7] or error("a field of no kind", 0)
+    local value
+    value, at = read(s, behind)
+    return tag >> 3, value, from, at - 1
+  end
 end
 
 return M

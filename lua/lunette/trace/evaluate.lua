@@ -47,13 +47,26 @@ local function apply(t, inputs, n)
 end
 
 
+---The way back through the largest of a window, to places that are given: flat, from 0.
+local function put_at(dy, places, dims, n)
+  local shape = trace.for_batch(dims, n)
+  local size = 1
+  for _, d in ipairs(shape) do size = size * d end
+  return core.zeros(size):scatter_add(places:reshape { places:size() } + 1,
+    dy:reshape { dy:size() }, { dim = 1 }):reshape { shape = shape }
+end
+
+
 ---The tensors that traced values are, given those of the leaves by name.
 ---@param list lunette.Traced[]
 ---@param leaves table<string, lunette.Tensor>
 ---@param n integer   pictures in the batch
+---@param imposed? table<lunette.Traced, lunette.Tensor>   decisions that are given:
+---  comparisons as 1 and 0, places of the largest (max_pool2d's way back), classes
 ---@return lunette.Tensor[]
-function M.run(list, leaves, n)
+function M.run(list, leaves, n, imposed)
   local values = {}
+  imposed = imposed or {}
   local function value(t)
     if values[t] == nil then
       if t.op == "constant" then
@@ -63,7 +76,11 @@ function M.run(list, leaves, n)
       else
         local inputs = {}
         for i, x in ipairs(t.inputs) do inputs[i] = x and value(x) or nil end
-        values[t] = apply(t, inputs, n)
+        if imposed[t] and t.op == "backward" then
+          values[t] = put_at(inputs[1], imposed[t], t.dims, n)
+        else
+          values[t] = imposed[t] or apply(t, inputs, n)
+        end
       end
     end
     return values[t]

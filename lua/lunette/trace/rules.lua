@@ -136,7 +136,7 @@ end
 function M.of_layer_norm(n, dy, p)
   local x = trace.apart(n.inputs[1])
   local dims, gamma = group_of(n)
-  local function mean(t) return t:mean { dims = dims, keepdims = true } end
+  local function mean(t) return common.mean_apart(t, dims) end
   local deviation = (mean((x - mean(x)):square()) + n.attrs.eps):sqrt()
   local g = quotient(dy, n.output, p)
   if gamma then g = g * gamma end

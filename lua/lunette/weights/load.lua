@@ -274,6 +274,15 @@ local function attached(path, weights, net, opts)
 end
 
 
+---The network that is in the file of a loaded one, as it was.
+---@param net lunette.Net
+---@return lunette.Net? net, string? message
+function M.again(net)
+  if not net.weights_file then return nil, "it was not loaded from a file" end
+  return attached(net.path, net.weights_file)
+end
+
+
 ---Loads the weights file at `path` into `net`, or the network that it holds, whatever
 ---its format is.
 ---@param path string

@@ -150,10 +150,18 @@ function M.layer_norm(e, t, x)
 end
 
 
+---Until opset 12 all dimensions from `axis` on were one.
 local function softmax(name)
   return function(e, t, x)
-    local d = math.tointeger(t.attrs.dim)
-    return e:out(name, x, { axis = d > 0 and d - 1 or d })
+    local d, nd = math.tointeger(t.attrs.dim), t:dim()
+    d = d > 0 and d or d + nd + 1
+    if e.graph.opset >= 13 or d == nd then return e:out(name, x, { axis = d - 1 }) end
+    local perm = {}
+    for i = 1, nd do perm[i] = i - 1 end
+    perm[d], perm[nd] = nd - 1, d - 1
+    local y = e:step(name, { e:step("Transpose", x, { perm = perm }) },
+                     { axis = nd - 1 })
+    return e:out("Transpose", { y }, { perm = perm })
   end
 end
 

@@ -1,6 +1,8 @@
 ---Poolings, and the way back through the largest of a window.
 local common = require "lunette.trace.back.common"
 
+local INT64 = 7
+
 local M = {}
 
 
@@ -23,7 +25,9 @@ function M.max_pool2d(e, t, x) return e:out("MaxPool", x, window(t.attrs)) end
 
 function M.avg_pool2d(e, t, x)
   local attrs = window(t.attrs)
-  if attrs.dilations then e:fail("ONNX has it with dilation from opset 19 on alone") end
+  if attrs.dilations and e.graph.opset < 19 then
+    e:fail("ONNX has it with dilation from opset 19 on alone")
+  end
   attrs.count_include_pad = math.tointeger(t.attrs.count_include_pad)
   return e:out("AveragePool", x, attrs)
 end
@@ -65,7 +69,7 @@ end
 ---Where the largest of every window lies MaxPool says; dy is put there.
 function M.back_max_pool2d(e, t, x)
   local attrs = window(t.attrs.attrs)
-  local at = e.graph:name(e.own .. ".indices")
+  local at = e:decides(t, e.graph:name(e.own .. ".indices"), INT64)
   e.graph:node("MaxPool", { x[2] }, attrs, { e.graph:name(e.own .. ".again"), at })
   local shape, flat = e:step("Shape", { x[2] }), e:ints { -1 }
   local size = e:step("ReduceProd", { shape }, { axes = { 0 }, keepdims = 1 })

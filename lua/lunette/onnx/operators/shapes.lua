@@ -1,5 +1,6 @@
 ---What moves values: views, parts, borders, gathering, resizing.
 local ways_back = require "lunette.trace.back.shape"
+local common = require "lunette.trace.back.common"
 local core = require "lunette.core"
 local trace = require "lunette.trace"
 
@@ -44,7 +45,14 @@ function M.expand(e, t, x)
   local from, to = t.inputs[1].dims, {}
   local lead = #t.dims - #from
   for d, n in ipairs(t.dims) do to[d] = from[d - lead] == n and 1 or n end
-  return e:out("Expand", { x[1], e:whole_shape(to) })
+  if e.graph.opset >= 8 then return e:out("Expand", { x[1], e:whole_shape(to) }) end
+  local y, ones = x[1], {}
+  for d = 1, lead do ones[d] = 1 end
+  if lead > 0 then
+    table.move(from, 1, #from, lead + 1, ones)
+    y = e:step("Reshape", { y, e:whole_shape(ones) })
+  end
+  return e:out("Tile", { y, e:whole_shape(to) })
 end
 
 
@@ -157,7 +165,28 @@ local function nearest(e, t, x)
 end
 
 
+---What a dimension is multiplied by to be resized, (to, from).
+local function resizing(from, to, attrs)
+  local own = {}
+  for key, v in pairs(attrs) do own[key] = v end
+  own.size = { to, 1 }
+  local eye = common.eye(from):reshape { 1, from, from, 1 }
+  return core.ops.interpolate(eye, own):reshape { from, to }:permute { dims = { 2, 1 } }
+end
+
+
+---Two products of matrices: R x C'.
+local function by_matrices(e, t, x)
+  local from = t.inputs[1]
+  local rows = resizing(from:dim(3), t:dim(3), t.attrs)
+  local columns = resizing(from:dim(4), t:dim(4), t.attrs):permute { dims = { 2, 1 } }
+  return e:out("MatMul", { e:tensor(rows, "rows"),
+                           e:step("MatMul", { x[1], e:tensor(columns, "columns") }) })
+end
+
+
 function M.interpolate(e, t, x)
+  if e.graph.opset < 11 then return by_matrices(e, t, x) end
   local size, from = { t:dim(3), t:dim(4) }, t.inputs[1]
   local mode = math.tointeger(t.attrs.mode)
   local whole = size[1] % from:dim(3) + size[2] % from:dim(4) == 0

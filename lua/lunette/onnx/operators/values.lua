@@ -3,7 +3,7 @@ local core = require "lunette.core"
 local emit = require "lunette.onnx.emit"
 local reduced = require("lunette.trace.back.common").reduced
 
-local FLOAT = 1
+local FLOAT, INT64, BOOL = 1, 7, 9
 
 local M = {}
 
@@ -100,8 +100,8 @@ function M.mul(e, t, x)
   local mask, truth = emit.mask_of(t), nil
   if not mask then return e:out("Mul", x) end
   for _, c in ipairs(mask) do
-    local one = e:step(emit.comparisons[c.op], { e.names[c.inputs[1]],
-                                                 e.names[c.inputs[2]] })
+    local one = e:decides(c, e:step(emit.comparisons[c.op], {
+      e.names[c.inputs[1]], e.names[c.inputs[2]] }), BOOL)
     truth = truth and e:step("And", { truth, one }) or one
   end
   return e:out("Where", { truth, x[1], e:number(0) })
@@ -112,16 +112,18 @@ end
 local function numbers(e, truth) return e:out("Cast", { truth }, { to = FLOAT }) end
 
 for op, name in pairs(emit.comparisons) do
-  M[op] = function(e, _, x) return numbers(e, e:step(name, x)) end
+  M[op] = function(e, t, x)
+    return numbers(e, e:decides(t, e:step(name, x), BOOL))
+  end
 end
 
-function M.ne(e, _, x)
-  return numbers(e, e:step("Not", { e:step("Equal", x) }))
+function M.ne(e, t, x)
+  return numbers(e, e:decides(t, e:step("Not", { e:step("Equal", x) }), BOOL))
 end
 
 
 ---Numbers as truth: what is not 0.
-local function truth(e, x) return e:step("Cast", { x }, { to = 9 }) end
+local function truth(e, x) return e:step("Cast", { x }, { to = BOOL }) end
 
 function M.where(e, _, x) return e:out("Where", { truth(e, x[1]), x[2], x[3] }) end
 
@@ -173,7 +175,9 @@ M.min = reduction "ReduceMin"
 -- classes: whole numbers (N), and 1 at their places (N,K) ----------------------------
 
 
-function M.argmax(e, _, x) return e:out("ArgMax", x, { axis = 1, keepdims = 0 }) end
+function M.argmax(e, t, x)
+  return e:decides(t, e:out("ArgMax", x, { axis = 1, keepdims = 0 }), INT64)
+end
 
 function M.one_hot(e, t, x)
   local values = e:tensor(core.range(0, 1), "values")

@@ -111,7 +111,7 @@ end
 function M.layer_norm(n, dy, i)
   if i > 1 then return nil, "weights" end
   local dims, gamma = M.group_of(n)
-  local function mean(t) return t:mean { dims = dims, keepdims = true } end
+  local function mean(t) return common.mean_apart(t, dims) end
   local centred = n.inputs[1] - mean(n.inputs[1])
   local r = (mean(centred:square()) + n.attrs.eps):sqrt():reciprocal()
   local g, h = gamma and dy * gamma or dy, centred * r

@@ -181,6 +181,17 @@ local function build(lines, opts)
 end
 
 
+---The graph with its idioms folded and its layers named.
+---@return table arch, table b
+local function whole(lines, opts)
+  local b, shape, outputs = build(lines, opts)
+  if not shape then error("the graph has no input", 0) end
+  local layers = outputs_of(b, outputs)
+  idioms.fold(b, layers, opts.without)
+  return arch_of(b, shape, names.apply(b, layers), opts), b
+end
+
+
 ---Reads the listing of an ONNX file.
 ---@param lines string[][]   see lunette.weights.import.program
 ---@param opts? { side?: integer|integer[], name?: string, preprocessing?: string,
@@ -191,17 +202,11 @@ end
 ---@return table|string params   { name =, shape =, source =, view =, perm = | data = },
 ---  or a message
 ---@return table? model
+---@return lunette.onnx.Origin? origin   where its values stand in the file
 function M.read(lines, opts)
-  opts = opts or {}
-  local ok, arch, params, m = pcall(function()
-    local b, shape, outputs = build(lines, opts)
-    if not shape then error("the graph has no input", 0) end
-    local layers = outputs_of(b, outputs)
-    idioms.fold(b, layers, opts.without)
-    return arch_of(b, shape, names.apply(b, layers), opts), b.params, b.model
-  end)
+  local ok, arch, b = pcall(whole, lines, opts or {})
   if not ok then return nil, tostring(arch) end
-  return arch, params, m
+  return arch, b.params, b.model, require("lunette.weights.import.onnx.origin")(b)
 end
 
 

@@ -1,0 +1,179 @@
+-- Baked files against the methods themselves: which methods, how far ONNX Runtime's
+-- maps are from ours, and how far once its decisions (masks, places of largest values,
+-- the class) are imposed on ours.
+local bake = require "lunette.onnx.bake"
+local core = require "lunette.core"
+local evaluate = require "lunette.trace.evaluate"
+local lu = require "lunette"
+local originals = require "lunette.onnx.original"
+local ort = require "tests.lua.ort"
+local trace = require "lunette.trace"
+local warn = require "lunette.base.warn"
+
+local M = {}
+
+local box = lu.modifiers.epsilon_gamma_box { low = -4, high = 4 }
+
+---Every method that docs/bake.md names: title, method, options.
+M.cases = {
+  { "saliency", "saliency" },
+  { "guided", "saliency", { modifiers = { "guided" } } },
+  { "deconvnet", "saliency", { modifiers = { "deconvnet" } } },
+  { "rectified", "saliency", { modifiers = { "rectified" } } },
+  { "input x gradient", "input_x_gradient" },
+  { "Grad-CAM", "gradcam" },
+  { "Grad-CAM, pytorch", "gradcam", { dialect = "pytorch-grad-cam" } },
+  { "Grad-CAM++", "gradcam_pp" }, { "HiResCAM", "hirescam" },
+  { "LayerCAM", "layercam" }, { "XGrad-CAM", "xgradcam" },
+  { "guided Grad-CAM", "guided_gradcam" },
+  { "integrated gradients", "integrated_gradients", { steps = 5 } },
+  { "LRP epsilon-plus", "lrp" },
+  { "LRP epsilon-gamma-box", "lrp", { composite = box } },
+  { "Recipro-CAM", "recipro_cam" },
+}
+
+
+---Options of a case for a network: without its softmax.
+function M.options(net, case)
+  local last, opts = net:layers()[#net:layers()], { modifiers = {} }
+  if last.kind == "softmax" then opts.modifiers[1] = "linear" end
+  for key, v in pairs(case[3] or {}) do
+    if key ~= "modifiers" then opts[key] = v end
+  end
+  for _, m in ipairs(case[3] and case[3].modifiers or {}) do
+    table.insert(opts.modifiers, m)
+  end
+  return opts
+end
+
+
+---A picture of a network, and what its file, or one that is baked from it, is given.
+---@param net lunette.Net
+---@return lunette.Tensor x, table inputs
+---@return string? why   the file's layers are written anew
+function M.fed(net)
+  local o, why = originals.read(net.path)
+  local n = o and math.type(o.batch) == "integer" and o.batch or 2
+  local x = core.normal(5, 0, { n, table.unpack(net.input) })
+  if not o then return x, { input = x }, why end
+  return x, { [o.origin.picture.name] = x:permute { dims = o.origin.picture.order } }
+end
+
+
+---Calls f, its warnings unheard.
+local function quietly(f, ...)
+  local before = warn.sink
+  warn.sink = function() end
+  local result = table.pack(pcall(f, ...))
+  warn.sink = before
+  return table.unpack(result, 1, result.n)
+end
+
+
+---Files of a network, one a case; one without relus, or maps, has not all of them.
+---@param folder string
+---@param net lunette.Net
+---@param x lunette.Tensor
+---@param inputs? table   what the files are given: { input = x }
+---@return table[] jobs   for ort.run
+function M.jobs(folder, net, x, inputs)
+  local jobs = {}
+  for _, case in ipairs(M.cases) do
+    local opts = M.options(net, case)
+    local ok, want = quietly(lu[case[2]], net, x, opts)
+    if ok then
+      local path = ("%s/%s-%s.onnx"):format(folder, net.name:gsub("%W", "_"),
+                                            case[1]:gsub("%W", "_"))
+      local report = assert(lu.bake(net, path, case[2], opts))
+      jobs[#jobs + 1] = { model = path, want = want, title = case[1], case = case,
+        opts = opts, report = report,
+        inputs = report.original and inputs or { input = x } }
+    end
+  end
+  return jobs
+end
+
+
+---The largest difference as a share of the largest value.
+function M.off(a, b)
+  return (a - b):abs():max():item() / math.max(b:abs():max():item(), 1e-30)
+end
+
+
+---The job's file with all that is decided in it as outputs.
+---@return table job, table made   of bake.graph
+local function with_decisions(folder, net, job)
+  local graph, made = bake.graph(net, job.case[2], job.opts)
+  local path = folder .. "/decisions.onnx"
+  for _, d in ipairs(made.emitter.decisions) do graph:output(d.name, d.kind, {}) end
+  assert(graph:write(path, "decisions"))
+  return { model = path, inputs = job.inputs }, made
+end
+
+
+---What was decided, by traced value; and ours of the same.
+local function decided(made, got, x)
+  local imposed, list, n = {}, {}, x:dim(1)
+  local seen = {}
+  for _, d in ipairs(made.emitter.decisions) do
+    if not seen[d.value] then
+      seen[d.value] = true
+      list[#list + 1] = d.value
+      imposed[d.value] = got[d.name]
+    end
+  end
+  for t, v in pairs(imposed) do
+    if t.op ~= "backward" then
+      imposed[t] = v:reshape { shape = trace.for_batch(t:shape(), n) }
+    end
+  end
+  return imposed, list
+end
+
+
+---ONNX Runtime's map against ours with its decisions.
+---@return { off: number, flips: integer, of: integer }
+function M.imposed(folder, net, x, job)
+  local file, made = with_decisions(folder, net, job)
+  local got = ort.run(folder, { file })[1]
+  assert(not got.error, got.error)
+  local imposed, list = decided(made, got, x)
+  local leaves = { input = x }
+  local map = evaluate.run(made.traced, leaves, x:dim(1), imposed)[1]
+  local flips, of = 0, 0
+  local own = evaluate.run(list, leaves, x:dim(1))
+  for i, t in ipairs(list) do
+    of = of + imposed[t]:size()
+    if t.op == "backward" then -- counted by what they did
+      local theirs = evaluate.run({ t }, leaves, x:dim(1), { [t] = imposed[t] })[1]
+      flips = flips + theirs:ne(own[i]):sum():item() // 2
+    else
+      flips = flips + imposed[t]:ne(own[i]):sum():item()
+    end
+  end
+  return { off = M.off(got.map, map), flips = math.tointeger(flips), of = of }
+end
+
+---How far our own map moves when the picture does by a rounding, up or down: nobody's
+---map is nearer to another's than that.
+---@return number
+function M.moves(net, x, job)
+  local most = 0
+  for seed = 1, 3 do
+    local up = core.normal(1, seed, x:shape()):gt(0) * 2 - 1
+    local moved = x * (up * 2 ^ -23 + 1)
+    local _, map = quietly(lu[job.case[2]], net, moved, job.opts)
+    most = math.max(most, M.off(map, job.want))
+  end
+  return most
+end
+
+
+---How far ours and theirs are from float64.
+---@return number ours, number theirs
+function M.from_double(folder, job, got)
+  local exact = ort.double(folder, job).map
+  return M.off(job.want, exact), M.off(got.map, exact)
+end
+
+return M
