@@ -191,22 +191,53 @@ cases.top5_retained = cases.top5
 function cases.squeezenet() return gradient(small "squeezenet1_0", x227()) end
 
 
----Eight steps of activation maximisation; 256 take 32 times as long.
-local function dream(net, layer, channel)
-  return lu.activation_maximization(net, { score = lu.score.unit(layer, channel),
-                                           steps = 8, progress = false })
+---32 steps of activation maximisation, of one picture or of `count` channels from that
+---one on; 256 take eight times as long.
+local function dream(net, layer, channel, count)
+  local list = {}
+  for k = 1, count or 1 do list[k] = lu.score.unit(layer, channel + k - 1) end
+  return lu.activation_maximization(net, { score = list, steps = 32, progress = false })
 end
 
 
-function cases.dream_vgg() return dream(vgg(), "block4_conv2", 6) end
+local function dreams(name, net, layer, channel, counts)
+  cases["dream_" .. name] = function() return dream(net(), layer, channel) end
+  for _, n in ipairs(counts) do
+    local case = ("dream_%s_%d"):format(name, n)
+    cases[case] = function() return dream(net(), layer, channel, n) end
+    cases[case .. "_calls"] = function()
+      local list = {}
+      for k = 1, n do list[k] = dream(net(), layer, channel + k - 1) end
+      return stack(list)
+    end
+  end
+end
+
+dreams("vgg", vgg, "block4_conv2", 6, { 2 })
+dreams("squeezenet", function() return small "squeezenet1_0" end, "fire8.concat", 21,
+       { 4, 8 })
+dreams("glyphs", function()
+  return once("glyphs", function() return assert(lu.load "glyphs") end)
+end, "block4_conv3", 6, { 8 })
 
 
-function cases.dream_squeezenet()
-  return dream(small "squeezenet1_0", "fire8.concat", 21)
+-- Relevance beside the gradient, both of a forward pass that was made before.
+local function passed(name, net)
+  return once("passed_" .. name, function() return net():run(one(), linear) end)
 end
 
 
-function cases.dream_glyphs() return dream(lu.load "glyphs", "block4_conv3", 6) end
+local function relevance(name, net)
+  cases["relevance_" .. name] = function()
+    return lu.relevance.at(passed(name, net), { score = 8, composite = "epsilon_plus" })
+  end
+  cases["backward_" .. name] = function()
+    return passed(name, net):gradient { score = 8 }
+  end
+end
+
+relevance("vgg", vgg)
+relevance("resnet50", function() return small "resnet50" end)
 
 
 function cases.resnet18() return gradient(small "resnet18", one()) end
@@ -262,10 +293,12 @@ end
 -- the worker -------------------------------------------------------------------
 
 
+local clock = os.getenv "LUNETTE_BENCH_PROCESSOR" and os.clock or core.clock
+
 local function timed(case)
-  local start = core.clock()
+  local start = clock()
   local result <close> = case_of(case)()
-  return ("%.4f"):format(1e3 * (core.clock() - start)), result:size()
+  return ("%.4f"):format(1e3 * (clock() - start)), result:size()
 end
 
 

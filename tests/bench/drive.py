@@ -44,9 +44,18 @@ CASES = (
     ("squeezenet", "SqueezeNet 1.0 forward + gradient", 0.80, FEWER),
     ("resnet18", "ResNet-18 forward + gradient", 0.80, FEWER),
     # random moves differ, and with them the pictures
-    ("dream_vgg", "8 steps of activation maximisation, VGG16", 0.35, None),
+    ("dream_vgg", "32 steps of activation maximisation, VGG16", 0.35, None),
     ("dream_squeezenet", "... SqueezeNet 1.0", 0.35, None),
     ("dream_glyphs", "... glyphs", 0.35, None),
+)
+# Of ours alone: case, its title, what it is divided by, limit.
+OWN = (
+    ("dream_vgg_2", "2 pictures of VGG16 in a batch / 2 calls", "dream_vgg_2_calls", 1),
+    ("dream_squeezenet_4", "4 of SqueezeNet / 4 calls", "dream_squeezenet_4_calls", 1),
+    ("dream_squeezenet_8", "8 of SqueezeNet / 8 calls", "dream_squeezenet_8_calls", 1),
+    ("dream_glyphs_8", "8 of glyphs / 8 calls", "dream_glyphs_8_calls", 1),
+    ("relevance_vgg", "LRP epsilon_plus of VGG16 / gradient", "backward_vgg", 4),
+    ("relevance_resnet50", "... of ResNet-50", "backward_resnet50", 4),
 )
 # Methods of many passes (long.lua, peer_methods.py), against the peer's fastest batch;
 # NAME_default is against the toolkits' own.
@@ -135,11 +144,11 @@ def check(case, limit, ours, peer, folder):
     return d
 
 
-def alternate(case, ours, peer, rounds):
+def alternate(cases, ours, peer, rounds):
     """Medians of both, after one round that does not count."""
     times = ([], [])
     for i in range(rounds + 1):
-        for worker, list_ in zip((ours, peer), times):
+        for worker, case, list_ in zip((ours, peer), cases, times):
             ms = float(worker.ask("time", case))
             time.sleep(REST)
             if i:
@@ -235,9 +244,10 @@ def header(args):
     commit, isa = build.split()[:2]
     dirty = subprocess.run(["git", "status", "--porcelain", "-uno"], cwd=ROOT,
                            capture_output=True, text=True, check=False).stdout
+    what = "processor time" if args.processor else "the clock's time"
     part = f"; long cases with 1/{args.share} of their passes" if args.share > 1 else ""
     return (f"machine: {processor()}, {os.cpu_count()} cores; kernels: {isa}",
-            f"threads: {args.threads}; rounds: {args.rounds}, medians, interleaved; "
+            f"threads: {args.threads}; rounds: {args.rounds}, medians of {what}, interleaved; "
             f"load {os.getloadavg()[0]:.1f}",
             f"commit: {commit}{' with changes' if dirty.strip() else ''}; "
             f"peer{' keeping memory' if args.keeping else ''}: "
@@ -257,6 +267,8 @@ def arguments():
     p.add_argument("--long", action="store_true", help="the long cases alone")
     p.add_argument("--keeping", action="store_true",
                    help="a malloc under the peer that returns nothing to the system")
+    p.add_argument("--processor", action="store_true", help="processor time of all "
+                   "threads instead of the clock's, for a machine that others use, too")
     p.add_argument("--spread", action="store_true", help="quartiles on stderr")
     return p.parse_args()
 
@@ -274,12 +286,16 @@ def compare(table, args, folder, wanted):
         is_long = (name, title, limit, same) not in CASES
         d = check(name, same, ours, peer, folder) if same else 0
         rounds = min(args.rounds, 3) if is_long else args.rounds
-        (a, b), times = alternate(name, ours, peer, rounds)
+        (a, b), times = alternate((name, name), ours, peer, rounds)
         b *= reckoned(name, args.share)
         table.row(name, title, a, b, limit)
         if args.spread:
             quart = [np.percentile(list_, (0, 25, 75)).round(1) for list_ in times]
             print(f"  {name}: distance {d:.1e}; min, quartiles {quart}", file=sys.stderr)
+    for name, title, other, limit in OWN:
+        if wanted(name):
+            (a, b), _ = alternate((name, other), ours, ours, args.rounds)
+            table.row(name, title, a, b, limit)
     if wanted("again"):
         n = float(ours.ask("again", "vanilla"))
         table.row("again", "system allocations, second saliency", n, None, 0, value=n)
@@ -293,6 +309,8 @@ def main():
     os.makedirs(folder, exist_ok=True)
 
     os.environ["LUNETTE_BENCH_SHARE"] = str(args.share)
+    if args.processor:
+        os.environ["LUNETTE_BENCH_PROCESSOR"] = "1"
     if args.long:
         args.only = (args.only or []) + [case[0] for case in LONG + DEFAULTS]
 
@@ -300,7 +318,7 @@ def main():
         return not args.only or name in args.only
 
     table = Table(os.path.join(ROOT, "out", "bench.tsv"), header(args))
-    names = [case[0] for case in CASES + LONG + DEFAULTS]
+    names = [case[0] for case in CASES + LONG + DEFAULTS + OWN]
     if any(wanted(name) for name in names + ["again"]):
         compare(table, args, folder, wanted)
     if wanted("explain"):

@@ -139,7 +139,7 @@ def resnet18():
     return gradient(net, photo()[:1], [8])
 
 
-STEPS, CAFFE = 8, (123.68, 116.779, 103.939)
+STEPS, CAFFE = 32, (123.68, 116.779, 103.939)
 
 
 def dream_vgg():
@@ -208,10 +208,14 @@ def check(case, path):
     return "ok"
 
 
+CLOCK = (time.process_time if os.environ.get("LUNETTE_BENCH_PROCESSOR") else
+         time.perf_counter)
+
+
 def timed(case):
-    start = time.perf_counter()
+    start = CLOCK()
     run(case)
-    return f"{1e3 * (time.perf_counter() - start):.4f}"
+    return f"{1e3 * (CLOCK() - start):.4f}"
 
 
 for line in sys.stdin:
