@@ -3,8 +3,8 @@
 --   lunette scripts/dream.lua --classes hen,kite --dialect maco
 --   lunette scripts/dream.lua --layer fire5.concat --image photo.jpg   (deep dream)
 -- `--every 32` writes the canvas while it grows; Ctrl-C leaves the last one there.
--- `--gallery 64 --layer block4_conv3 photos/*.jpg`: a layer's first units, each beside
--- the parts of these pictures that excite it most (none given: those we have).
+-- `--gallery 64 --layer block4_conv3 photos`: a layer's first units, each beside the
+-- parts of a folder's pictures that excite it most (none given: those we have).
 -- `--gif out/dream.gif` keeps what it looked like every few steps, as a moving picture.
 -- `--checkpoint FILE` is written every 32 steps; the same call goes on from it.
 local lu = require "lunette"
@@ -18,6 +18,7 @@ local args = lu.cli {
 
 local net = assert(lu.load(args.model))
 local function draw_gallery()
+  if args.layer == "" then error("say whose units the gallery shows: --layer", 0) end
   local canvas = lu.features.gallery(net, args.layer, { units = args.gallery,
     pictures = #args.image > 0 and args.image or assert(args.fallback(net)),
     dialect = args.dialect, steps = args.steps, seed = args.seed })
@@ -36,8 +37,12 @@ local function want(score, name)
 end
 
 
-for k in args.units:gmatch "%d+" do
-  local unit = lu.score.unit(args.layer, math.tointeger(k))
+for k in args.units:gmatch "[^,]+" do
+  local number = math.tointeger(k)
+  if not number then
+    error(("--units: numbers of channels, as 1,5,20; '%s' is none"):format(k), 0)
+  end
+  local unit = lu.score.unit(args.layer, number)
   want(unit, ("%s, unit %s"):format(args.layer, k))
 end
 for class in args.classes:gmatch "[^,]+" do want(lu.score.of(class), class) end

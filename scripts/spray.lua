@@ -11,7 +11,7 @@ local net = assert(lu.load(args.model))
 
 local paths = {}
 for _, folder in ipairs(args.folder) do
-  table.move(assert(require("lunette.rank.pictures").list(folder)), 1, args.count,
+  table.move(assert(require("lunette.base.folders").pictures(folder)), 1, args.count,
              #paths + 1, paths)
 end
 local pictures = paths

@@ -11,7 +11,7 @@ local net = assert(lu.load(args.model))
 
 ---The pictures of a folder, as the network takes them.
 local function folder(path)
-  local paths = assert(require("lunette.rank.pictures").list(path))
+  local paths = assert(require("lunette.base.folders").pictures(path))
   return assert(net:images(table.move(paths, 1, math.min(#paths, args.count), 1, {})))
 end
 

@@ -125,18 +125,21 @@ static void find_row(void *arg, int64_t row) {
   }
 }
 
-static void turn(void *arg, int64_t plane) {
+/* A row of outputs of a plane. */
+static void turn(void *arg, int64_t unit) {
   const warp *k = arg;
-  const source *s = k->band;
+  int64_t plane = unit / k->rows, row = unit % k->rows;
+  const source *s = k->band + row * k->w;
   const float *from = k->from + plane * k->h * k->w, f = k->value;
-  float *to = k->to + (plane * k->h + k->first) * k->w;
-  for (int64_t i = 0; i < k->rows * k->w; i++, s++)
+  float *to = k->to + (plane * k->h + k->first + row) * k->w;
+  for (int64_t i = 0; i < k->w; i++, s++)
     to[i] = f + s->weight[0] * (from[s->at[0]] - f) +
             s->weight[1] * (from[s->at[1]] - f) +
             s->weight[2] * (from[s->at[2]] - f) +
             s->weight[3] * (from[s->at[3]] - f);
 }
 
+/* A plane: several outputs may give to one input, so they take turns. */
 static void unturn(void *arg, int64_t plane) {
   const warp *k = arg;
   const source *s = k->band;
@@ -147,8 +150,10 @@ static void unturn(void *arg, int64_t plane) {
     for (int j = 0; j < 4; j++) to[s->at[j]] += s->weight[j] * dy[i];
 }
 
-/* fn for every plane, a band of output rows after the other. */
-static int each_band(const lun_node *n, warp *k, lun_job *fn, lun_err *err) {
+/* fn for every plane, a band of output rows after the other; `split`: for every row of
+** every plane. */
+static int each_band(const lun_node *n, warp *k, lun_job *fn, int split,
+                     lun_err *err) {
   int64_t each = BAND / k->w > 0 ? BAND / k->w : 1;
   int st = LUN_OK;
   if (each > k->h) each = k->h;
@@ -156,9 +161,11 @@ static int each_band(const lun_node *n, warp *k, lun_job *fn, lun_err *err) {
   if (!k->band) return ops_fail(n, err, LUN_ENOMEM, "no memory for a band");
   for (k->first = 0; k->first < k->h && st == LUN_OK; k->first += each) {
     k->rows = k->h - k->first < each ? k->h - k->first : each;
+    int64_t parts = split ? k->rows : 1;
     st = ops_units(n, k->rows, 16 * k->w, find_row, k, err);
     if (st == LUN_OK)
-      st = ops_units(n, k->planes, 8 * k->rows * k->w, fn, k, err);
+      st = ops_units(n, k->planes * parts, 8 * k->rows / parts * k->w, fn, k,
+                     err);
   }
   lun_free(k->band);
   return st;
@@ -166,13 +173,13 @@ static int each_band(const lun_node *n, warp *k, lun_job *fn, lun_err *err) {
 
 static int affine_forward(lun_node *n, lun_err *err) {
   warp k = measure(n, 1, n->in[0]->data, n->out->data);
-  return n->out->size == 0 ? LUN_OK : each_band(n, &k, turn, err);
+  return n->out->size == 0 ? LUN_OK : each_band(n, &k, turn, 1, err);
 }
 
 static int affine_back(const lun_back *b, lun_err *err) {
   warp k = measure(b->node, b->copies, b->dy, b->dx[0]);
   if (!b->dx[0] || b->node->out->size == 0) return LUN_OK;
-  return each_band(b->node, &k, unturn, err);
+  return each_band(b->node, &k, unturn, 0, err);
 }
 
 OPS_RULES(affine, RELEVANCE_NORM);

@@ -475,6 +475,21 @@ describe("patches", function()
     assert.same({ 3, box.height, box.width }, find.patch:shape())
   end)
 
+  it("may be a folder's", function()
+    local folder, done = t.folder()
+    for i, picture in ipairs(pictures) do
+      assert(lu.image.save(("%s/%d.png"):format(folder, i), picture:round()))
+    end
+    local found = features.patches(net, "conv2", folder, { units = { 4 } })[1][1]
+    local listed = features.patches(net, "conv2", { folder .. "/5.png", folder },
+                                    { units = { 4 } })[1]
+    assert.equal(found.value, listed[1].value)
+    assert.equal(listed[1].value, listed[2].value) -- it is there twice
+    done()
+    assert.matches("patches: no picture or folder", t.message(features.patches, net,
+                                                              "conv2", folder))
+  end)
+
   it("stand beside pictures in a gallery", function()
     local canvas = features.gallery(net, "conv2", { units = { 1, 2, 3 }, steps = 2,
       pictures = pictures, count = 2, columns = 2, progress = false })

@@ -29,4 +29,24 @@ function M.names(folder)
   return names
 end
 
+
+---The pictures of a folder, sorted; of a file that file.
+---@param path string
+---@return string[]? paths, string? message
+function M.pictures(path)
+  local mode = lfs.attributes(path, "mode")
+  if mode == "file" then return { path } end
+  if mode ~= "directory" then return nil, ("no picture or folder '%s'"):format(path) end
+  local names, message = M.names(path)
+  if not names then return nil, message end
+  local found = {}
+  for _, name in ipairs(names) do
+    if M.is_picture(name) then found[#found + 1] = path .. "/" .. name end
+  end
+  if #found == 0 then
+    return nil, ("no pictures (.png, .jpg, .jpeg, .bmp) in folder '%s'"):format(path)
+  end
+  return found
+end
+
 return M

@@ -31,7 +31,7 @@ end
 function M.paths(o)
   local all = {}
   for _, path in ipairs(o.picture) do
-    local list, message = require("lunette.rank.pictures").list(path)
+    local list, message = require("lunette.base.folders").pictures(path)
     if not list then return nil, message end
     table.move(list, 1, #list, #all + 1, all)
   end

@@ -15,7 +15,8 @@ local opt = options.opt
 ---  print(#dead, "of", most:size())
 ---@param net lunette.Net
 ---@param name string      layer; its activation counts
----@param pictures any[]   paths, or tensors (3,H,W) of 0..255
+---@param pictures string|any[]   a folder, or a list of paths, folders and tensors
+---  (3,H,W) of 0..255
 ---@param opts? table      above = 0; batch = 8
 ---@return integer[] channels   from 1
 ---@return lunette.Tensor most  (C): the largest value of every channel
@@ -23,7 +24,8 @@ return function(net, name, pictures, opts)
   local o = options.check("dead", opts, {
     above = opt.number(0, "what counts as active"),
     batch = opt.count(8, "pictures at a time"), progress = true })
-  local layer, most = each_batch.check("dead", net, name, pictures), nil
+  local layer, most = each_batch.check("dead", net, name), nil
+  pictures = each_batch.pictures("dead", pictures)
   each_batch.run("dead", net, layer, pictures, o, function(A)
     local n, c = A:dim(1), A:dim(2)
     local each = A:reshape { n, c, A:size() // (n * c) }:max { dims = { 1, 3 } }

@@ -1,20 +1,36 @@
 ---What a layer makes of many pictures, a batch at a time.
 local blame = require "lunette.base.blame"
+local folders = require "lunette.base.folders"
 local progress = require "lunette.base.progress"
 
 local M = {}
 
 
----The activated layer of that name; raises where there is none, or no picture.
+---Pictures with those of folders instead of the folders.
+---@param what string   for messages
+---@param pictures string|any[]   a folder, or a list of paths, folders and tensors
+---@return any[]
+function M.pictures(what, pictures)
+  local list, all = type(pictures) == "string" and { pictures } or pictures, {}
+  if type(list) ~= "table" or #list == 0 then
+    blame(what .. ": expected a folder, or a list of pictures, paths and folders")
+  end
+  for _, picture in ipairs(list) do
+    local found, message = { picture }, nil
+    if type(picture) == "string" then found, message = folders.pictures(picture) end
+    if not found then blame(("%s: %s"):format(what, message)) end
+    table.move(found, 1, #found, #all + 1, all)
+  end
+  return all
+end
+
+
+---The activated layer of that name; raises where there is none.
 ---@param what string   for messages
 ---@param net lunette.Net
 ---@param name string
----@param pictures any[]   paths, or tensors (3,H,W) of 0..255
 ---@return lunette.Layer
-function M.check(what, net, name, pictures)
-  if type(pictures) ~= "table" or #pictures == 0 then
-    blame(what .. ": expected a list of pictures or paths")
-  end
+function M.check(what, net, name)
   local layer, message = net:activated(name)
   if not layer then blame(("%s: %s"):format(what, message)) end
   return layer

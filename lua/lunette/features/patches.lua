@@ -62,7 +62,8 @@ end
 ---  show(finds[1][1].patch)
 ---@param net lunette.Net
 ---@param name string      layer; its activation counts
----@param pictures any[]   paths, or tensors (3,H,W) of 0..255
+---@param pictures string|any[]   a folder, or a list of paths, folders and tensors
+---  (3,H,W) of 0..255
 ---@param opts? table      units = { 1, 2, ... } or how many from the first (64);
 ---  count = 4 a unit; batch = 8
 ---@return table[][] finds   a unit: { { value =, patch = (3,h,w), picture =, name =,
@@ -70,7 +71,8 @@ end
 function M.patches(net, name, pictures, opts)
   local o = options.check("patches", opts, { count = 4, batch = 8, progress = true,
     units = options.opt.any(64, "a list of channels, or how many") })
-  local layer = each_batch.check("patches", net, name, pictures)
+  local layer = each_batch.check("patches", net, name)
+  pictures = each_batch.pictures("patches", pictures)
   local units, finds = unit_list(o.units, layer.shape[1]), {}
   for u, k in ipairs(units) do
     if k < 1 or k > layer.shape[1] then
@@ -149,9 +151,9 @@ end
 ---  assert(canvas:save "out/gallery.png")
 ---@param net lunette.Net
 ---@param name string
----@param opts? table   units = 64 or a list; pictures = paths or tensors (none: no
----  patches); count = 3 patches a unit; columns = 4 units a row; batch = 8 units at a
----  time; every other option is one of `lu.activation_maximization`
+---@param opts? table   units = 64 or a list; pictures = a folder, paths or tensors
+---  (none: no patches); count = 3 patches a unit; columns = 4 units a row; batch = 8
+---  units at a time; every other option is one of `lu.activation_maximization`
 ---@return lunette.Canvas
 function M.gallery(net, name, opts)
   local o, others = gallery_options(opts)

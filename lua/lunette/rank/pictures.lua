@@ -1,30 +1,9 @@
 ---A folder of one's own as the pictures of a ranking, with masks where there are any.
-local folders = require "lunette.base.folders"
 local lfs = require "lfs"
 
 local M = {}
 
 local suffixes = { "png", "jpg", "jpeg", "bmp" } -- of masks
-
-
----The pictures of a folder, sorted; of a file that file.
----@param path string
----@return string[]? paths, string? message
-function M.list(path)
-  local mode = lfs.attributes(path, "mode")
-  if mode == "file" then return { path } end
-  if mode ~= "directory" then return nil, ("no picture or folder '%s'"):format(path) end
-  local names, message = folders.names(path)
-  if not names then return nil, message end
-  local found = {}
-  for _, name in ipairs(names) do
-    if folders.is_picture(name) then found[#found + 1] = path .. "/" .. name end
-  end
-  if #found == 0 then
-    return nil, ("no pictures (.png, .jpg, .jpeg, .bmp) in folder '%s'"):format(path)
-  end
-  return found
-end
 
 
 local function stem(path) return path:match "[^/]*$":gsub("%.%w+$", "") end
