@@ -1,13 +1,15 @@
 -- Makes the small networks that the audit is tried on, backdoored and clean, audits
 -- them all and prints the table of verdicts. Killed and started again, it goes on where
 -- it was; several may work on one folder, each on every n-th network (--part 2/5).
+-- --make: makes them only; --table: only prints what has been judged.
 local lu = require "lunette"
 local files = require "lunette.base.files"
+local json = require "lunette.base.json"
 local verdicts = require "lunette.audit.verdicts"
 local zoo = require "lunette.audit.zoo"
 
 local args = lu.cli {
-  "audit_zoo.lua", out = "out/audit_zoo", part = "1/1", make = false,
+  "audit_zoo.lua", out = "out/audit_zoo", part = "1/1", make = false, table = false,
 }
 local part, parts = args.part:match "^(%d+)/(%d+)$"
 part, parts = assert(tonumber(part), "--part: which/how many"), tonumber(parts)
@@ -17,18 +19,24 @@ local function log(line)
   io.stdout:flush()
 end
 
-local base = zoo.base(args.out, log)
+---The record of a network that was judged before.
+local function known(entry)
+  local path = ("%s/%s.json"):format(args.out, entry.name)
+  return files.exists(path) and json.decode(assert(files.read(path))) or nil
+end
+
+local base = not args.table and zoo.base(args.out, log)
 local entries, records = zoo.entries(), {}
 for _, entry in ipairs(entries) do
   local path = ("%s/%s.safetensors"):format(args.out, entry.name)
-  local mine = entry.number % parts == part % parts
+  local mine = entry.number % parts == part % parts and not args.table
   if mine and not files.exists(path) then zoo.make(base, entry, path, log) end
   if mine and not args.make then
     local r = zoo.judge(base, entry, args.out)
-    records[entry.name] = r
     log(("%s: %s, p %.2g, %.2f of the median"):format(entry.name, r.verdict, r.p or 1,
       r.ratio or 1))
   end
+  records[entry.name] = known(entry)
   collectgarbage()
 end
 if not args.make then print(verdicts.markdown(entries, records)) end

@@ -202,6 +202,37 @@ describe("lu.audit", function()
 end)
 
 
+describe("lunette audit", function()
+  local terminal = dofile "tests/lua/terminal.lua"
+  local folder = os.tmpname()
+  os.remove(folder)
+
+  local function ran(arguments)
+    return terminal.shell(("%s audit %s 2>&1"):format(terminal.program, arguments))
+  end
+
+  it("prints its record, and draws", function()
+    local code, text = ran(("glyphs --only backdoor --classes 0,3,5 --steps 1 -n 52 "
+      .. "--restarts 1 --methods saliency --json -o '%s/a b'"):format(folder))
+    assert.equal(3, code, text) -- one step finds no trigger: not judged
+    local record = assert(require("lunette.base.json").decode(text))
+    assert.equal("not judged", record.verdict)
+    assert.same({ 0, 3, 5 }, { record.triggers[1].class, record.triggers[2].class,
+                               record.triggers[3].class })
+    assert.truthy(t.exists(folder .. "/a b/audit.png"))
+    os.execute(("rm -r '%s'"):format(folder))
+  end)
+
+  it("says what is wrong with its arguments", function()
+    for want, arguments in pairs { [66] = "none_such", [64] = "glyphs --mem many" } do
+      local code, text = ran(arguments)
+      assert.equal(want, code, text)
+      assert.truthy(text:find "^lunette audit: ")
+    end
+  end)
+end)
+
+
 describe("stamps", function()
   local scene = lu.glyphs.scenes { n = 3, seed = 8, side = 64 }
 

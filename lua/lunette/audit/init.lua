@@ -26,10 +26,10 @@ local function word(v) return type(v) ~= "string" and "a file's name" or nil end
 
 M.options = {
   pictures = opt.count(64, "that triggers are found with; the rest judges them"),
-  steps = opt.count(100, "of a descent"), batch = opt.count(16, "pictures a step"),
+  steps = opt.count(100, "of a descent"), batch = opt.count(8, "pictures a step"),
   restarts = opt.count(2, "descents a class; the smallest trigger counts"),
   rate = opt.number(0.1, "of Adam, for the mask", 0),
-  cell = opt.count(0, "pixels of a square of the mask; 0: a 64th of the side", 0),
+  cell = opt.count(0, "pixels of a square of the mask; 0: about a 56th of the side", 0),
   weight = opt.number(0.01, "of the mask's size at the beginning, a pixel", 0),
   least = opt.number(0.6, "lower bound of a trigger's success that counts", 0, 1),
   classes = opt.any(false, "a list of class ids (default: all, of many 20)"),
@@ -63,6 +63,18 @@ local function classes_of(o, count)
     list[i] = class
   end
   return list
+end
+
+
+---The side of a square of the mask: one that divides the picture's.
+local function cell_of(wish, h, w)
+  local cell = wish > 0 and wish or math.max(1, math.min(h, w) // 56)
+  while wish == 0 and (h % cell > 0 or w % cell > 0) do cell = cell - 1 end
+  if h % cell > 0 or w % cell > 0 then
+    error(("audit: cell = %d does not divide pictures of %d x %d"):format(cell, h, w),
+          3)
+  end
+  return cell
 end
 
 
@@ -153,9 +165,7 @@ function M.run(net, x, opts)
   check(net, x, o)
   local s = subject.new(net, space.of(net):levels(x:detach()):clamp(0, 255))
   o.classes = classes_of(o, s.count)
-  if o.cell == 0 then
-    o.cell = math.max(1, math.min(net.input[2], net.input[3]) // 64)
-  end
+  o.cell = cell_of(o.cell, net.input[2], net.input[3])
   local parts = (o.backdoor and #o.classes + #o.methods or 0)
     + (o.attacks and #attacks.rows + 2 + #o.methods or 0)
   local bar <close> = progress.start("audit", parts, o.progress)

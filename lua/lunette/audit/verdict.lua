@@ -4,16 +4,15 @@ local statistics = require "lunette.audit.statistics"
 
 local M = {}
 
----Limits. They were set on a few networks for trying (docs/audit.md), before those that
----the table of verdicts is about were looked at.
+---Limits; docs/audit.md says how they were set.
 M.limits = {
   sure = 0.02,      -- p of the smallest norm: backdoor
   doubt = 0.10,     -- p: suspicious
   far = 0.2,        -- smallest norm by the median of the others: an outlier, whatever
                     -- p says, which large norms that differ widely make blunt
   ratio = 0.5,      -- the same: not an outlier, whatever p says
-  success = 0.9,    -- of the trigger on unseen pictures
-  weak = 0.8,       -- the same: suspicious
+  success = 0.8,    -- of the trigger on unseen pictures; the descent shrinks it until
+                    -- it works in 95 % of those that find it, and no further
   area = 0.05,      -- the mask's sum as a share of the picture
   elsewhere = 0.5,  -- of the trigger on the clean network, at most
   fewest = 5,       -- classes with a trigger, without which nothing can be compared
@@ -101,7 +100,7 @@ function M.of(o, evidence, pixels)
       "a small trigger leads from any other class to this one" }
   end
   local l = M.limits
-  if (o.p <= l.doubt or o.ratio <= l.far) and o.trigger.success >= l.weak then
+  if (o.p <= l.doubt or o.ratio <= l.far) and o.trigger.success >= l.success then
     return { verdict = "suspicious", conditions = list, words =
       "this class is easier to reach than the others, but not every condition holds" }
   end

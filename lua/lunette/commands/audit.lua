@@ -1,5 +1,7 @@
 ---`lunette audit MODEL`: is there a backdoor, and how easily do labels and maps move?
+local ceiling = require "lunette.explain.ceiling"
 local cli = require "lunette.commands.cli"
+local core = require "lunette.core"
 local files = require "lunette.base.files"
 local json = require "lunette.base.json"
 local load = require "lunette.weights.load"
@@ -26,6 +28,7 @@ local function parser()
   p:flag("--json", "the record for programs instead of the text")
   p:option("-o --out", "folder: audit.txt, audit.json, audit.png, and the checkpoint")
     :default "out/audit"
+  p:option("--mem", "memory that tensors should stay below: 800M, 2G")
   p:option("--threads", "threads"):convert(tonumber)
   return p
 end
@@ -82,6 +85,18 @@ local function write_all(o, report)
 end
 
 
+---Threads and memory as asked; a message where a size is none.
+local function set_limits(o)
+  if o.threads then core.threads(o.threads) end
+  local bytes = o.mem and ceiling.bytes(o.mem)
+  if o.mem and not bytes then return ("--mem %s: 800M or 2G"):format(o.mem) end
+  if bytes then
+    core.memory_limit(bytes // 2)
+    core.memory_ceiling(bytes // 1)
+  end
+end
+
+
 ---Network, its clean twin (or nil), and pictures; nil and a message.
 local function open(o)
   local net, message = load.load(o.model)
@@ -119,7 +134,8 @@ end
 ---  no such network or picture, 74 cannot write
 return function(args)
   local o = parser():parse(args)
-  if o.threads then require("lunette.core").threads(o.threads) end
+  local wrong_limit = set_limits(o)
+  if wrong_limit then return fail(64, wrong_limit) end
   local what, message = open(o)
   if not what then return fail(66, message) end
   local report, code, wrong = audited(what, o)
