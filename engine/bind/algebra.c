@@ -126,14 +126,14 @@ static int least_squares(lua_State *L) {
 }
 
 int lunL_open_algebra(lua_State *L) {
-  static const luaL_Reg functions[] = {{"least_squares", least_squares},
-                                       {NULL, NULL}};
-  static const luaL_Reg methods[] = {
-      {"eigh", eigh}, {"svd", svd}, {NULL, NULL}};
-  luaL_setfuncs(L, functions, 0);
+  static const lunL_reg functions[] = {{"least_squares", least_squares, 2},
+                                       {NULL, NULL, 0}};
+  static const lunL_reg methods[] = {
+      {"eigh", eigh, 1}, {"svd", svd, 1}, {NULL, NULL, 0}};
+  lunL_setfuncs(L, functions);
   luaL_getmetatable(L, TENSOR_T);
   lua_getfield(L, -1, "methods");
-  luaL_setfuncs(L, methods, 0);
+  lunL_setfuncs(L, methods);
   lua_pop(L, 2);
   return 0;
 }

@@ -23,6 +23,7 @@
 #define LUN_BIND_H
 
 #include <lauxlib.h>
+#include <limits.h>
 #include <lua.h>
 
 #include "../lunette.h"
@@ -98,8 +99,25 @@ int lunL_raise(lua_State *L, const lun_err *err);
 void lunL_check_files(lua_State *L);
 /* Returns nil, message. */
 int lunL_failed(lua_State *L, const lun_err *err);
+/* A function that Lua calls, and how many arguments it takes, its object counted:
+** more are an error.  LUNL_ANY: it counts them itself. */
+typedef struct lunL_reg {
+  const char *name;
+  lua_CFunction f;
+  int most;
+} lunL_reg;
+#define LUNL_ANY INT_MAX
+/* Adds functions to the table on top, as luaL_setfuncs does, and counts their
+** arguments in every call.  The list, which {NULL} ends, stays where it is. */
+void lunL_setfuncs(lua_State *L, const lunL_reg *list);
+/* Raises when the function that runs was given more than `most` arguments. */
+void lunL_most(lua_State *L, const char *name, int most);
+/* Raises when the table at idx has a field that is not in `known`, which ends with
+** NULL. */
+void lunL_known(lua_State *L, int idx, const char *name,
+                const char *const *known);
 /* Makes a class: methods as __index, metamethods beside it. */
-void lunL_class(lua_State *L, const char *name, const luaL_Reg *methods,
+void lunL_class(lua_State *L, const char *name, const lunL_reg *methods,
                 const luaL_Reg *meta);
 
 /* Each pushes one table of functions (or adds to core). */

@@ -36,12 +36,61 @@ void lunL_reserve(lua_State *L, size_t bytes) {
     lun_mem_set_limit((lun_mem().live + bytes) / 10 * 14);
 }
 
-void lunL_class(lua_State *L, const char *name, const luaL_Reg *methods,
+void lunL_most(lua_State *L, const char *name, int most) {
+  lua_Debug ar;
+  int top = lua_gettop(L), object;
+  while (top > most && lua_isnil(L, top)) top--;
+  if (top <= most) return;
+  object = lua_getstack(L, 0, &ar) && lua_getinfo(L, "n", &ar) &&
+           strcmp(ar.namewhat, "method") == 0;
+  luaL_error(L, "%s takes %s%d argument%s, got %d", name,
+             most > object ? "at most " : "", most - object,
+             most - object == 1 ? "" : "s", top - object);
+}
+
+/* A function of a list: upvalue 1 is its row. */
+static int counted(lua_State *L) {
+  const lunL_reg *r = lua_touserdata(L, lua_upvalueindex(1));
+  if (lua_gettop(L) > r->most) lunL_most(L, r->name, r->most);
+  return r->f(L);
+}
+
+void lunL_setfuncs(lua_State *L, const lunL_reg *list) {
+  for (; list->name; list++) {
+    lua_pushlightuserdata(L, (void *)(uintptr_t)list);
+    lua_pushcclosure(L, counted, 1);
+    lua_setfield(L, -2, list->name);
+  }
+}
+
+void lunL_known(lua_State *L, int idx, const char *name,
+                const char *const *known) {
+  lua_pushnil(L);
+  while (lua_next(L, idx)) {
+    const char *const *k = known;
+    const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
+    luaL_Buffer b;
+    while (*k && strcmp(*k, key) != 0) k++;
+    lua_pop(L, 1);
+    if (*k) continue;
+    luaL_tolstring(L, -1, NULL);
+    luaL_buffinit(L, &b);
+    for (k = known; *k; k++) {
+      luaL_addstring(&b, k == known ? "" : ", ");
+      luaL_addstring(&b, *k);
+    }
+    luaL_pushresult(&b);
+    luaL_error(L, "%s: there is no '%s' (it takes %s)", name,
+               lua_tostring(L, -2), lua_tostring(L, -1));
+  }
+}
+
+void lunL_class(lua_State *L, const char *name, const lunL_reg *methods,
                 const luaL_Reg *meta) {
   luaL_newmetatable(L, name);
   luaL_setfuncs(L, meta, 0);
   lua_newtable(L);
-  luaL_setfuncs(L, methods, 0);
+  lunL_setfuncs(L, methods);
   lua_setfield(L, -2, "__index");
   lua_pop(L, 1);
 }
@@ -163,6 +212,8 @@ void lunL_pushshape(lua_State *L, int ndim, const int64_t *dim) {
 int lunL_checkshape(lua_State *L, int arg, int64_t *dim) {
   int list = lua_istable(L, arg), n = 0;
   int top = list ? (int)luaL_len(L, arg) : lua_gettop(L) - arg + 1;
+  if (list && lua_gettop(L) > arg && !lua_isnil(L, arg + 1))
+    luaL_error(L, "a shape is one list, or numbers: there is an argument more");
   luaL_argcheck(L, top >= 1 && top <= LUN_MAXDIM, arg,
                 "a shape has 1 to 6 dimensions");
   for (; n < top; n++) {

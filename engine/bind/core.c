@@ -121,20 +121,20 @@ static int library(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg functions[] = {
-    {"memory", memory},
-    {"reset_peak", reset_peak},
-    {"trim", trim},
-    {"memory_limit", memory_limit},
-    {"memory_ceiling", memory_ceiling},
-    {"threads", threads},
-    {"fail_at", fail_at},
-    {"clock", clock_now},
-    {"is_tty", is_tty},
-    {"blas", blas},
-    {"build", build},
-    {"library", library},
-    {NULL, NULL},
+static const lunL_reg functions[] = {
+    {"memory", memory, 0},
+    {"reset_peak", reset_peak, 0},
+    {"trim", trim, 0},
+    {"memory_limit", memory_limit, 1},
+    {"memory_ceiling", memory_ceiling, 1},
+    {"threads", threads, 1},
+    {"fail_at", fail_at, 1},
+    {"clock", clock_now, 0},
+    {"is_tty", is_tty, 1},
+    {"blas", blas, 0},
+    {"build", build, 0},
+    {"library", library, 0},
+    {NULL, NULL, 0},
 };
 
 __attribute__((visibility("default"))) int luaopen_lunette_core(lua_State *L);
@@ -143,7 +143,8 @@ int luaopen_lunette_core(lua_State *L) {
   luaL_checkversion(L);
   find_library();
   if (!lun_mem_limit()) lun_mem_set_limit((size_t)256 << 20);
-  luaL_newlib(L, functions);
+  lua_newtable(L);
+  lunL_setfuncs(L, functions);
   lunL_open_interrupt(L);
   lunL_open_tensor(L);
   lunL_open_make(L);

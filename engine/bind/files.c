@@ -143,20 +143,20 @@ static int base64(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg functions[] = {
-    {"sha256", sha256},
-    {"base64", base64},
-    {"write_files", write_files},
-    {"flush_output", flush_output},
-    {NULL, NULL},
+static const lunL_reg functions[] = {
+    {"sha256", sha256, 1},
+    {"base64", base64, 1},
+    {"write_files", write_files, 1},
+    {"flush_output", flush_output, 0},
+    {NULL, NULL, 0},
 };
 
-static const luaL_Reg none[] = {{NULL, NULL}};
+static const lunL_reg none[] = {{NULL, NULL, 0}};
 static const luaL_Reg meta[] = {{"__gc", release}, {NULL, NULL}};
 
 /* Adds to the table on top. */
 int lunL_open_files(lua_State *L) {
   lunL_class(L, OUTPUTS_T, none, meta);
-  luaL_setfuncs(L, functions, 0);
+  lunL_setfuncs(L, functions);
   return 0;
 }

@@ -31,6 +31,6 @@ static int gif(lua_State *L) {
   return lunL_pushbytes(L, b, bytes);
 }
 
-static const luaL_Reg functions[] = {{"gif", gif}, {NULL, NULL}};
+static const lunL_reg functions[] = {{"gif", gif, 2}, {NULL, NULL, 0}};
 
-void lunL_open_gif(lua_State *L) { luaL_setfuncs(L, functions, 0); }
+void lunL_open_gif(lua_State *L) { lunL_setfuncs(L, functions); }

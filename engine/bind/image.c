@@ -345,20 +345,21 @@ static int png(lua_State *L) {
 
 /* ---- the table ---------------------------------------------------------- */
 
-static const luaL_Reg functions[] = {
-    {"load", load},
-    {"decode", decode},
-    {"new", new_image},
-    {"text_width", text_width},
-    {"text_height", text_height},
-    {NULL, NULL},
+static const lunL_reg functions[] = {
+    {"load", load, 1},
+    {"decode", decode, 2},
+    {"new", new_image, 3},
+    {"text_width", text_width, 2},
+    {"text_height", text_height, 1},
+    {NULL, NULL, 0},
 };
 
-static const luaL_Reg methods[] = {
-    {"size", size}, {"get", get},     {"resize", resize}, {"crop", crop},
-    {"fill", fill}, {"paste", paste}, {"blend", blend},   {"grey", grey},
-    {"text", text}, {"png", png},     {"encode", encode}, {"release", release},
-    {NULL, NULL},
+static const lunL_reg methods[] = {
+    {"size", size, 1},   {"get", get, 3},       {"resize", resize, 4},
+    {"crop", crop, 5},   {"fill", fill, 6},     {"paste", paste, 4},
+    {"blend", blend, 5}, {"grey", grey, 1},     {"text", text, 7},
+    {"png", png, 2},     {"encode", encode, 3}, {"release", release, 1},
+    {NULL, NULL, 0},
 };
 
 static const luaL_Reg meta_image[] = {
@@ -368,7 +369,7 @@ static const luaL_Reg meta_image[] = {
     {NULL, NULL},
 };
 
-static const luaL_Reg none[] = {{NULL, NULL}};
+static const lunL_reg none[] = {{NULL, NULL, 0}};
 static const luaL_Reg meta_bytes[] = {{"__gc", release_bytes}, {NULL, NULL}};
 static const luaL_Reg meta_font[] = {{"__gc", release_font}, {NULL, NULL}};
 
@@ -376,7 +377,8 @@ int lunL_open_image(lua_State *L) {
   lunL_class(L, IMAGE_T, methods, meta_image);
   lunL_class(L, BYTES_T, none, meta_bytes);
   lunL_class(L, FONT_T, none, meta_font);
-  luaL_newlib(L, functions);
+  lua_newtable(L);
+  lunL_setfuncs(L, functions);
   lunL_open_planes(L);
   lunL_open_gif(L);
   return 1;

@@ -13,6 +13,7 @@
 static int set(lua_State *L) {
   lun_tensor *t = lunL_checkwritable(L, 1);
   int64_t at = lunL_offset(L, t, 2);
+  lunL_most(L, "set", t->ndim + 2);
   t->data[at] = (float)luaL_checknumber(L, t->ndim + 2);
   lua_settop(L, 1);
   return 1;
@@ -89,10 +90,13 @@ static double option(lua_State *L, int table, const char *name,
 /* p:adam_(g, m, v, {step =, rate =, beta1 =, beta2 =, eps =, decay =,
 ** scale =}) */
 static int adam(lua_State *L) {
+  static const char *const fields[] = {"step", "rate",  "beta1", "beta2",
+                                       "eps",  "decay", "scale", NULL};
   lun_adam o;
   double step;
   float *p, *m, *v;
   luaL_checktype(L, 5, LUA_TTABLE);
+  lunL_known(L, 5, "adam_", fields);
   step = option(L, 5, "step", 1);
   o.rate = option(L, 5, "rate", 1e-3);
   o.beta1 = option(L, 5, "beta1", 0.9);
@@ -113,9 +117,12 @@ static int adam(lua_State *L) {
 
 /* p:sgd_(g, v, {rate =, momentum =, decay =, scale =}) */
 static int sgd(lua_State *L) {
+  static const char *const fields[] = {"rate", "momentum", "decay", "scale",
+                                       NULL};
   double rate, momentum, decay, scale;
   float *p, *v;
   luaL_checktype(L, 4, LUA_TTABLE);
+  lunL_known(L, 4, "sgd_", fields);
   rate = option(L, 4, "rate", 1e-2);
   momentum = option(L, 4, "momentum", 0);
   decay = option(L, 4, "decay", 0);
@@ -160,14 +167,14 @@ static int paste(lua_State *L) {
 }
 
 int lunL_open_inplace(lua_State *L) {
-  static const luaL_Reg methods[] = {
-      {"set", set},   {"copy_", copy_},  {"fill_", fill_},
-      {"add_", add_}, {"mul_", mul_},    {"adam_", adam},
-      {"sgd_", sgd},  {"paste_", paste}, {NULL, NULL},
+  static const lunL_reg methods[] = {
+      {"set", set, LUNL_ANY}, {"copy_", copy_, 2},  {"fill_", fill_, 2},
+      {"add_", add_, 3},      {"mul_", mul_, 2},    {"adam_", adam, 5},
+      {"sgd_", sgd, 4},       {"paste_", paste, 8}, {NULL, NULL, 0},
   };
   luaL_getmetatable(L, TENSOR_T);
   lua_getfield(L, -1, "methods");
-  luaL_setfuncs(L, methods, 0);
+  lunL_setfuncs(L, methods);
   lua_pop(L, 2);
   return 0;
 }

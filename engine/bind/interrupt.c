@@ -286,18 +286,18 @@ static int interrupt(lua_State *L) {
   return 0;
 }
 
-static const luaL_Reg functions[] = {
-    {"interrupt", interrupt},
-    {"catch_signals", catch_signals},
-    {"protect", protect},
-    {"interrupted_at", interrupted_at},
-    {"catch_stop", catch_stop},
-    {"stop_asked", stop_was_asked},
-    {NULL, NULL},
+static const lunL_reg functions[] = {
+    {"interrupt", interrupt, 1},
+    {"catch_signals", catch_signals, 1},
+    {"protect", protect, LUNL_ANY},
+    {"interrupted_at", interrupted_at, 0},
+    {"catch_stop", catch_stop, 1},
+    {"stop_asked", stop_was_asked, 0},
+    {NULL, NULL, 0},
 };
 
 /* Adds to the table on top. */
 int lunL_open_interrupt(lua_State *L) {
-  luaL_setfuncs(L, functions, 0);
+  lunL_setfuncs(L, functions);
   return 0;
 }

@@ -181,17 +181,18 @@ static int decode(lua_State *L) {
 
 /* ---- the table ---------------------------------------------------------- */
 
-static const luaL_Reg functions[] = {
-    {"scalar", scalar},
-    {"decode", decode},
-    {NULL, NULL},
+static const lunL_reg functions[] = {
+    {"scalar", scalar, 1},
+    {"decode", decode, 2},
+    {NULL, NULL, 0},
 };
 
-static const luaL_Reg none[] = {{NULL, NULL}};
+static const lunL_reg none[] = {{NULL, NULL, 0}};
 static const luaL_Reg meta[] = {{"__gc", release}, {NULL, NULL}};
 
 int lunL_open_json(lua_State *L) {
   lunL_class(L, JSON_T, none, meta);
-  luaL_newlib(L, functions);
+  lua_newtable(L);
+  lunL_setfuncs(L, functions);
   return 1;
 }

@@ -129,14 +129,20 @@ static int uniform(lua_State *L) { return random_with(L, lun_random_uniform); }
 /* core.normal(seed, stream, shape...): mean 0, deviation 1 */
 static int normal(lua_State *L) { return random_with(L, lun_random_normal); }
 
-static const luaL_Reg functions[] = {
-    {"tensor", tensor},   {"full", full},     {"zeros", zeros},
-    {"ones", ones},       {"range", range},   {"from_bytes", from_bytes},
-    {"uniform", uniform}, {"normal", normal}, {NULL, NULL},
+static const lunL_reg functions[] = {
+    {"tensor", tensor, 1},
+    {"full", full, LUNL_ANY},
+    {"zeros", zeros, LUNL_ANY},
+    {"ones", ones, LUNL_ANY},
+    {"range", range, 3},
+    {"from_bytes", from_bytes, LUNL_ANY},
+    {"uniform", uniform, LUNL_ANY},
+    {"normal", normal, LUNL_ANY},
+    {NULL, NULL, 0},
 };
 
 /* Adds the constructors to the table on top. */
 int lunL_open_make(lua_State *L) {
-  luaL_setfuncs(L, functions, 0);
+  lunL_setfuncs(L, functions);
   return 0;
 }

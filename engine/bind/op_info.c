@@ -98,7 +98,8 @@ static int op_info(lua_State *L) {
 
 /* Adds to core. */
 int lunL_open_op_info(lua_State *L) {
-  lua_pushcfunction(L, op_info);
-  lua_setfield(L, -2, "op_info");
+  static const lunL_reg functions[] = {{"op_info", op_info, 1},
+                                       {NULL, NULL, 0}};
+  lunL_setfuncs(L, functions);
   return 0;
 }

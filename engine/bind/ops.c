@@ -171,8 +171,9 @@ static void take_attrs(lua_State *L, call *c, int arg, int top) {
     a++;
   }
   if (arg <= top && lua_istable(L, arg)) named_attrs(L, c, arg++);
-  if (arg <= top && !lua_isnil(L, arg))
-    luaL_argerror(L, arg, "an attribute, or a table of attributes by name");
+  for (; arg <= top; arg++)
+    luaL_argcheck(L, lua_isnil(L, arg), arg,
+                  "an attribute, or one table of attributes by name");
 }
 
 /* The inputs and the one tape that they are on. */
@@ -316,6 +317,8 @@ static int negate(lua_State *L) {
   return apply(L);
 }
 
+static const lunL_reg functions[] = {{"shape", op_shape, 3}, {NULL, NULL, 0}};
+
 int lunL_open_ops(lua_State *L) {
   const lun_op *op;
   luaL_getmetatable(L, TENSOR_T);
@@ -337,7 +340,6 @@ int lunL_open_ops(lua_State *L) {
   }
   lua_setfield(L, -4, "ops");
   lua_pop(L, 2);
-  lua_pushcfunction(L, op_shape);
-  lua_setfield(L, -2, "shape");
+  lunL_setfuncs(L, functions);
   return 0;
 }

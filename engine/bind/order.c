@@ -57,8 +57,8 @@ static int argsort(lua_State *L) {
 
 /* Adds the functions to the table on top. */
 int lunL_open_order(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"argmax", argmax}, {"argsort", argsort}, {NULL, NULL}};
-  luaL_setfuncs(L, functions, 0);
+  static const lunL_reg functions[] = {
+      {"argmax", argmax, 1}, {"argsort", argsort, 2}, {NULL, NULL, 0}};
+  lunL_setfuncs(L, functions);
   return 0;
 }

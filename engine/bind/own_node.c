@@ -139,9 +139,14 @@ int lunL_node_forward(lua_State *L) {
   lunL_node held, *b = &held;
   const lun_node *n;
   own_node *o;
+  static const char *const fields[] = {"input", "weight", "bias", NULL};
   int given;
+  lunL_most(L, "forward", 2);
   lua_settop(L, 2);
-  if (!lua_isnil(L, 2)) luaL_checktype(L, 2, LUA_TTABLE);
+  if (!lua_isnil(L, 2)) {
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lunL_known(L, 2, "forward", fields);
+  }
   held = lunL_holdnode(L, 1);
   n = node_at(L, b);
   if (lua_isnil(L, 2)) lua_newtable(L), lua_replace(L, 2);
@@ -225,6 +230,7 @@ int lunL_node_backward(lua_State *L) {
   double bias = 0;
   own_node *o;
   lun_err err;
+  lunL_most(L, "backward", 3);
   lua_settop(L, 3);
   held = lunL_holdnode(L, 1);
   lunL_ready(L, 2);

@@ -166,11 +166,11 @@ static int grey16(lua_State *L) {
   return lunL_pushbytes(L, b, n);
 }
 
-static const luaL_Reg functions[] = {
-    {"grey16", grey16},           {"to_planes", to_planes},
-    {"from_planes", from_planes}, {"range", range},
-    {"percentile", percentile},   {"resize_map", resize_map},
-    {"colormap", colormap},       {NULL, NULL},
+static const lunL_reg functions[] = {
+    {"grey16", grey16, 3},           {"to_planes", to_planes, 2},
+    {"from_planes", from_planes, 2}, {"range", range, 1},
+    {"percentile", percentile, 2},   {"resize_map", resize_map, 4},
+    {"colormap", colormap, 4},       {NULL, NULL, 0},
 };
 
-void lunL_open_planes(lua_State *L) { luaL_setfuncs(L, functions, 0); }
+void lunL_open_planes(lua_State *L) { lunL_setfuncs(L, functions); }

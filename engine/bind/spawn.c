@@ -151,11 +151,11 @@ static int finish(lua_State *L) {
 }
 
 int lunL_open_spawn(lua_State *L) {
-  static const luaL_Reg methods[] = {{"finish", finish}, {NULL, NULL}};
+  static const lunL_reg methods[] = {{"finish", finish, 1}, {NULL, NULL, 0}};
+  static const lunL_reg functions[] = {{"spawn", spawn, 3}, {NULL, NULL, 0}};
   static const luaL_Reg meta[] = {
       {"__gc", process_gc}, {"__close", process_gc}, {NULL, NULL}};
   lunL_class(L, PROCESS_T, methods, meta);
-  lua_pushcfunction(L, spawn);
-  lua_setfield(L, -2, "spawn");
+  lunL_setfuncs(L, functions);
   return 0;
 }

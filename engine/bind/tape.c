@@ -263,10 +263,15 @@ static int backward(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg tape_methods[] = {
-    {"watch", watch},     {"forget", forget}, {"count", count},
-    {"node", node_of},    {"has", has},       {"box", box_of},
-    {"release", tape_gc}, {NULL, NULL},
+static const lunL_reg functions[] = {
+    {"tape", tape_new, 0},
+    {"backward", backward, 5},
+    {NULL, NULL, 0},
+};
+static const lunL_reg tape_methods[] = {
+    {"watch", watch, 2},     {"forget", forget, 2}, {"count", count, 1},
+    {"node", node_of, 2},    {"has", has, 2},       {"box", box_of, 2},
+    {"release", tape_gc, 1}, {NULL, NULL, 0},
 };
 static const luaL_Reg tape_meta[] = {
     {"__gc", tape_gc},
@@ -279,13 +284,10 @@ static const luaL_Reg walk_meta[] = {
 };
 
 int lunL_open_tape(lua_State *L) {
-  static const luaL_Reg none[] = {{NULL, NULL}};
+  static const lunL_reg none[] = {{NULL, NULL, 0}};
   lunL_class(L, TAPE_T, tape_methods, tape_meta);
   lunL_open_node(L);
   lunL_class(L, WALK_T, none, walk_meta);
-  lua_pushcfunction(L, tape_new);
-  lua_setfield(L, -2, "tape");
-  lua_pushcfunction(L, backward);
-  lua_setfield(L, -2, "backward");
+  lunL_setfuncs(L, functions);
   return 0;
 }

@@ -59,6 +59,7 @@ int64_t lunL_offset(lua_State *L, const lun_tensor *t, int arg) {
 /* t:get(i, j, ...) -> number */
 static int get(lua_State *L) {
   const lun_tensor *t = lunL_checktensor(L, 1);
+  lunL_most(L, "get", t->ndim + 1);
   lua_pushnumber(L, (lua_Number)t->data[lunL_offset(L, t, 2)]);
   return 1;
 }
@@ -333,13 +334,13 @@ static int tostring(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg methods[] = {
-    {"shape", shape},     {"dim", dim},       {"size", size},
-    {"item", item},       {"get", get},       {"totable", totable},
-    {"bytes", bytes},     {"stats", stats},   {"rows", rows},
-    {"view", view},       {"clone", clone},   {"detach", detach},
-    {"node", node},       {"same", same},     {"release", release},
-    {"version", version}, {"shares", shares}, {NULL, NULL},
+static const lunL_reg methods[] = {
+    {"shape", shape, 1},      {"dim", dim, 2},        {"size", size, 1},
+    {"item", item, 1},        {"get", get, LUNL_ANY}, {"totable", totable, 1},
+    {"bytes", bytes, 1},      {"stats", stats, 1},    {"rows", rows, 3},
+    {"view", view, LUNL_ANY}, {"clone", clone, 1},    {"detach", detach, 1},
+    {"node", node, 1},        {"same", same, 2},      {"release", release, 1},
+    {"version", version, 1},  {"shares", shares, 2},  {NULL, NULL, 0},
 };
 
 static const luaL_Reg meta[] = {
@@ -354,7 +355,7 @@ int lunL_open_tensor(lua_State *L) {
   luaL_newmetatable(L, TENSOR_T);
   luaL_setfuncs(L, meta, 0);
   lua_newtable(L);
-  luaL_setfuncs(L, methods, 0);
+  lunL_setfuncs(L, methods);
   lua_pushvalue(L, -1);
   lua_setfield(L, -3, "methods");
   lua_setfield(L, -3, "methods"); /* core.methods: the library adds to it */

@@ -81,14 +81,14 @@ static int term_ask(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg functions[] = {
-    {"term_size", term_size},
-    {"term_ask", term_ask},
-    {NULL, NULL},
+static const lunL_reg functions[] = {
+    {"term_size", term_size, 1},
+    {"term_ask", term_ask, 3},
+    {NULL, NULL, 0},
 };
 
 /* Adds to the table on top. */
 int lunL_open_term(lua_State *L) {
-  luaL_setfuncs(L, functions, 0);
+  lunL_setfuncs(L, functions);
   return 0;
 }

@@ -184,9 +184,14 @@ static int weights_write(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg methods[] = {
-    {"list", list},           {"tensor", tensor},   {"meta", meta},
-    {"unchanged", unchanged}, {"release", release}, {NULL, NULL},
+static const lunL_reg functions[] = {
+    {"weights", weights_open, 1},
+    {"write_weights", weights_write, 4},
+    {NULL, NULL, 0},
+};
+static const lunL_reg methods[] = {
+    {"list", list, 1},           {"tensor", tensor, 2},   {"meta", meta, 1},
+    {"unchanged", unchanged, 1}, {"release", release, 1}, {NULL, NULL, 0},
 };
 static const luaL_Reg metamethods[] = {
     {"__gc", release},
@@ -196,9 +201,6 @@ static const luaL_Reg metamethods[] = {
 
 int lunL_open_weights(lua_State *L) {
   lunL_class(L, WEIGHTS_T, methods, metamethods);
-  lua_pushcfunction(L, weights_open);
-  lua_setfield(L, -2, "weights");
-  lua_pushcfunction(L, weights_write);
-  lua_setfield(L, -2, "write_weights");
+  lunL_setfuncs(L, functions);
   return 0;
 }

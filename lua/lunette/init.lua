@@ -137,11 +137,19 @@ function methods.trust(map, run, opts)
 end
 
 
+---A part of the library as it is handed out: its functions count their arguments.
+local function public(name, value)
+  local strict = require "lunette.base.strict"
+  if type(value) ~= "table" then return strict.of(name, value) end
+  return strict.module(name, value)
+end
+
+
 setmetatable(lu, {
   __index = function(t, key)
     local get = lazy[key]
     local value
-    if get then value = get() else value = t.methods[key] end
+    if get then value = public("lu." .. key, get()) else value = t.methods[key] end
     if value == nil then return nil end
     rawset(t, key, value)
     return value
@@ -167,5 +175,7 @@ end
 ---@param name string
 ---@return string?
 function lu.module_of(name) return home[lazy[name]] end
+
+require("lunette.base.strict").module("lu", lu)
 
 return lu

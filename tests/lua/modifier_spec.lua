@@ -161,12 +161,12 @@ describe("modifiers that change nothing", function()
     assert.matches("leak = number", t.message(lu.modifiers.rectified, {}))
     assert.matches("attempt to call", t.message(lu.modifiers.guided, { leak = 1 }))
     assert.matches("expected { name", t.message(lu.modifier, { name = "x" }))
-    assert.matches("expected { name", t.message(lu.modifier, "guided"))
+    assert.matches("be table: { name.*got 'guided'", t.message(lu.modifier, "guided"))
     assert.matches("expected { name", t.message(lu.modifier, { on = {},
                                                                backward = "plain" }))
     assert.matches("expected { name", t.message(lu.modifier, { on = "relu",
                                                                backward = 3 }))
-    assert.matches("a layer's name, got nil", t.message(lu.extract))
+    assert.matches("name should be string: a layer.*got nil", t.message(lu.extract))
   end)
 
   it("belong to forward or to backward", function()

@@ -20,7 +20,7 @@ describe("a class id", function()
     assert.equal(top.name, net:label(top.class))
     assert.equal(top.class + 1, math.tointeger((run:probabilities()[1]:argmax())))
     assert.is_nil((net:label(10)))
-    assert.matches("from 0, not disc", select(2, pcall(net.label, net, "disc")))
+    assert.matches("from 0; got 'disc'", select(2, pcall(net.label, net, "disc")))
   end)
 end)
 
@@ -170,7 +170,7 @@ describe("a table of layers", function()
     assert.matches("needs `input", t.message(lu.net, { input = {}, layers = {} }))
     assert.matches("needs `input", t.message(lu.net, { input = { 3, 0, 8 },
                                                        layers = {} }))
-    assert.matches("a table", t.message(lu.net, "vgg16"))
+    assert.matches("be table: { name =.*got 'vgg16'", t.message(lu.net, "vgg16"))
   end)
 
   it("has the operators' shapes for windows of every kind", function()
@@ -214,7 +214,7 @@ describe("an operator", function()
   local words = { activation = true, probability = true, weighted = true, join = true,
                   normalisation = true, pooling = true, dropout = true, padding = true,
                   elementwise = true, view = true, selection = true, reduction = true,
-                  resizing = true, comparison = true }
+                  resizing = true, comparison = true, transform = true }
 
   it("is a kind of layer that says what it is", function()
     for name in pairs(core.ops) do

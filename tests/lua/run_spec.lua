@@ -128,10 +128,10 @@ describe("a run", function()
     assert.matches("got %(1,3,12,13%)", t.message(net.run, net, lu.zeros(1, 3, 12, 13)))
     assert.matches("got %(0,3,12,12%)", t.message(net.run, net, lu.zeros(0, 3, 12, 12)))
     assert.matches("got nil", t.message(net.run, net))
-    assert.matches("got string", t.message(net.run, net, "hen.jpg"))
+    assert.matches("got 'hen.jpg'", t.message(net.run, net, "hen.jpg"))
     assert.matches("unknown option 'modifers'; did you mean 'modifiers'",
                    t.message(net.run, net, t.input(net), { modifers = {} }))
-    assert.matches("got number", t.message(net.run, net, t.input(net), 5))
+    assert.matches("got 5", t.message(net.run, net, t.input(net), 5))
     local bare = assert(lu.net(lu.models.tiny_vgg()))
     assert.matches("has no weights", t.message(bare.run, bare, t.input(bare)))
   end)
@@ -471,7 +471,7 @@ describe("several outputs", function()
                 run:values(contrast)[1])
     assert.matches("no output 'sex' in this run", t.message(run.gradient, run,
       { score = lu.score.categorical(1):on "sex" }))
-    assert.matches("expected an output's name", t.message(best.on, best, 3))
+    assert.matches("should be string: its name; got 3", t.message(best.on, best, 3))
     assert.matches("calls of their own", t.message(run.gradient, run,
                                                    { scores = { 0, gender } }))
   end)
@@ -507,7 +507,7 @@ describe("what belongs to another run", function()
       score = function() return b.output:sum { dims = { 2 } } end }))
     assert.matches("something else than its argument", t.message(a.values, a,
       function() return b.output:sum { dims = { 2 } } end))
-    for _, loss in ipairs { b.output:sum(), a.output:detach():sum(), 3 } do
+    for _, loss in ipairs { b.output:sum(), a.output:detach():sum() } do
       assert.matches("is not computed from this run's output",
                      t.message(a.parameter_gradients, a, loss))
     end

@@ -138,7 +138,7 @@ local mistakes = {
   { "net:run(x[1], { height = 3 })", "wants a tensor %(N,3,224,224%)" },
   { "net.run(x)", "call it with a colon, net:run" },
   { "net.images { 'a.png' }", "call it with a colon" },
-  { "run.top(5)", "called with a colon, as in run:top" },
+  { "run.top(5)", "call it with a colon, run:top" },
   { "net:run(x, { modifers = {} })", "did you mean 'modifiers'" },
   { "lu.saliency(run, { dialect = 'keras-vis' })", "did you mean 'tf%-keras%-vis'" },
   { "lu.saliency(run, { smooth_samples = 0.5 })", "a whole number from 0 on, got 0.5" },

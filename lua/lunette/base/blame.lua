@@ -5,6 +5,18 @@ local here = debug.getinfo(1, "S").source:match "^(.*)base/blame%.lua$"
 local M = {}
 
 
+---Is the caller of the function that asks a part of the library?
+---@return boolean
+function M.is_inner()
+  local level, info = 3, debug.getinfo(3, "S")
+  while info and info.what == "C" do -- pcall
+    level = level + 1
+    info = debug.getinfo(level, "S")
+  end
+  return info ~= nil and info.source:sub(1, #here) == here
+end
+
+
 ---Raises `message` with the place of the innermost caller outside the library, unless
 ---it has that already; where there is no such caller (the program's own
 ---commands), without a place.

@@ -21,7 +21,10 @@ end }
 
 ---Gradient descent with momentum (Polyak 1964, as PyTorch writes it): v = momentum v +
 ---scale g + decay x, x = x - rate v; momentum 0, decay 0, scale 1.
-M.sgd = { keeps = { "v" }, take = function(x, g, kept, o) x:sgd_(g, kept[1], o) end }
+M.sgd = { keeps = { "v" }, take = function(x, g, kept, o)
+  x:sgd_(g, kept[1], { rate = o.rate, momentum = o.momentum, decay = o.decay,
+                       scale = o.scale })
+end }
 
 
 ---m and v of Adam, not corrected for their beginning at 0.

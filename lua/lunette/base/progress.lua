@@ -4,6 +4,7 @@
 ---  local bar <close> = progress.start("occlusion", count, opts.progress)
 ---  for i = 1, count do ... bar:add(1) end
 local core = require "lunette.core"
+local strict = require "lunette.base.strict"
 local text = require "lunette.base.text"
 
 local M = {}
@@ -11,7 +12,7 @@ local M = {}
 ---@class lunette.Progress
 ---@field total number
 ---@field count number
-local Bar = {}
+local Bar = strict.class("bar", {})
 Bar.__index = Bar
 Bar.__name = "lunette.Progress"
 
@@ -116,7 +117,7 @@ function Bar:done()
   active = nil
 end
 
-Bar.__close = Bar.done
+function Bar.__close(bar) bar:done() end
 
 
 ---The cost of a layer for one sample, in multiplications. Writing an output value

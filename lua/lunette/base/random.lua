@@ -1,4 +1,5 @@
 ---Random tensors: the shape first, as with zeros and ones, the seed an option.
+local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 
 local M = {}
@@ -7,8 +8,8 @@ local calls = 0 -- without a seed every call has numbers of its own
 
 
 local function misuse(what, why)
-  error(("%s: %s; the shape comes first, the seed is an option: "
-         .. "lu.%s({ 2, 3 }, { seed = 7 })"):format(what, why, what), 5)
+  blame(("%s: %s; the shape comes first, the seed is an option: "
+         .. "lu.%s({ 2, 3 }, { seed = 7 })"):format(what, why, what))
 end
 
 

@@ -1,6 +1,4 @@
 ---What a value is.
-local blame = require "lunette.base.blame"
-
 local M = {}
 
 
@@ -26,17 +24,5 @@ end
 ---@param value any
 ---@return boolean
 function M.is_image(value) return is_class(value, "lunette.image") end
-
-
----Raises where a method was called with a dot, so that its object is not the first
----argument.
----@param self any
----@param class table
----@param how string   "net:run"
-function M.check_self(self, class, how)
-  if getmetatable(self) ~= class then
-    blame(("%s: call it with a colon, %s(...)"):format((how:gsub(":", ".")), how))
-  end
-end
 
 return M

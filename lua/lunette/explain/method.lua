@@ -12,6 +12,7 @@
 local blame = require "lunette.base.blame"
 local opt = require("lunette.base.options").opt
 local shared = require "lunette.explain.shared"
+local strict = require "lunette.base.strict"
 
 local M = {}
 
@@ -37,7 +38,7 @@ local M = {}
 ---@field flags? table<string, string>  names on the command line, where shorter
 ---@field dialects string[]  those that it has, the default first
 ---@field file? string       where it was written, of those of the library
-local Method = {}
+local Method = strict.class("method", {})
 Method.__index = Method
 Method.__name = "lunette.Method"
 

@@ -9,6 +9,7 @@
 local again = require "lunette.explain.again"
 local blame = require "lunette.base.blame"
 local options = require "lunette.base.options"
+local strict = require "lunette.base.strict"
 local opt = options.opt
 require "lunette.tensors" -- whose methods the metrics use
 
@@ -30,7 +31,7 @@ local M = {}
 ---  of one map (H,W); what it gives after the number comes as further lists
 ---@field title? string        heading of a table's column
 ---@field file? string
-local Metric = {}
+local Metric = strict.class("metric", {})
 Metric.__index = Metric
 Metric.__name = "lunette.Metric"
 
@@ -229,7 +230,12 @@ end
 ---@param opts? table
 ---@return number mean, any[] values
 function Metric.__call(row, map, other, opts)
-  if not row.needs and opts == nil then opts = other end
+  if not row.needs then
+    if opts ~= nil then
+      blame(row.name .. " takes maps and options: there is one argument more")
+    end
+    opts = other
+  end
   check_map(row, map)
   local o = options.check(row.name, opts, row.options)
   resolve(o, map, opts)

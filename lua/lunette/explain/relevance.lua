@@ -8,6 +8,7 @@ local modifiers = require "lunette.modifiers"
 local named = require "lunette.modifiers.named"
 local options = require "lunette.base.options"
 local scores = require "lunette.score"
+local strict = require "lunette.base.strict"
 
 local M = {}
 
@@ -117,7 +118,7 @@ local fields = { score = false, scores = false, at = "input",
 ---@class lunette.Flow
 ---@field start number   relevance of the scored layer; rows { layer =, kind =,
 ---  relevance =, handed_on =, bias =, to = list of { layer, relevance } } are the list
-local Flow = { __name = "lunette.Flow" }
+local Flow = strict.class("flow", { __name = "lunette.Flow" })
 Flow.__index = Flow
 
 

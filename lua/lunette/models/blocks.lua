@@ -123,7 +123,7 @@ function Blocks.family(rows, build)
   for name in pairs(rows) do
     ---The layers of that architecture, as a table for lu.net; `width` is of ResNets and
     ---MobileNets: that many times the channels.
-    ---@param opts? { classes?: integer, side?: integer, width?: number,
+    ---@param opts? { classes?: integer, side?: integer|table, width?: number,
     ---  preprocessing?: string|table }
     ---@return table
     M[name] = function(opts) return build(name, opts or {}) end

@@ -53,7 +53,8 @@ end
 
 ---The layers of GoogLeNet, as a table for lu.net. Its published weights want pictures
 ---from -1 to 1 (torchvision converts them inside, by `transform_input`).
----@param opts? { classes?: integer, side?: integer, preprocessing?: string|table }
+---@param opts? { classes?: integer, side?: integer|table,
+---  preprocessing?: string|table }
 ---@return table
 function M.googlenet(opts)
   opts = opts or {}

@@ -125,7 +125,8 @@ end
 
 ---The layers of Inception V3, as a table for lu.net. Its published weights want
 ---pictures from -1 to 1 (torchvision converts them inside, by `transform_input`).
----@param opts? { classes?: integer, side?: integer, preprocessing?: string|table }
+---@param opts? { classes?: integer, side?: integer|table,
+---  preprocessing?: string|table }
 ---@return table
 function M.inception_v3(opts)
   opts = opts or {}

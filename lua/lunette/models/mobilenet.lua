@@ -33,7 +33,7 @@ end
 
 
 ---The layers of MobileNet V2, as a table for lu.net.
----@param opts? { classes?: integer, side?: integer, width?: number,
+---@param opts? { classes?: integer, side?: integer|table, width?: number,
 ---  preprocessing?: string|table }
 ---@return table
 function M.mobilenet_v2(opts)

@@ -23,7 +23,7 @@ end
 
 ---The layers of MobileNet, as a table for lu.net: `width` is Keras' alpha (1, 0.75, 0.5
 ---or 0.25).
----@param opts? { classes?: integer, side?: integer, width?: number,
+---@param opts? { classes?: integer, side?: integer|table, width?: number,
 ---  preprocessing?: string|table }
 ---@return table
 function M.mobilenet(opts)

@@ -1,6 +1,8 @@
 ---SqueezeNet 1.0 and 1.1 (Iandola et al. 2016): fire modules squeeze to few channels by
 ---1x1 convolutions and expand by 1x1 and 3x3 ones side by side.
 ---Names of the authors' release; see shared weights' preprocessing.
+local options = require "lunette.base.options"
+
 local M = {}
 
 
@@ -43,6 +45,9 @@ local versions = {
 }
 
 
+local known = { classes = 1000, side = 227, conv10_padding = 0, preprocessing = false }
+
+
 ---@class lunette.SqueezenetOptions
 ---@field classes? integer
 ---@field side? integer              (227)
@@ -50,6 +55,7 @@ local versions = {
 ---@field preprocessing? string|table
 ---@param opts? lunette.SqueezenetOptions
 local function build(name, opts)
+  options.check("models." .. name, opts, known)
   opts = opts or {}
   local v, layers, side = versions[name], {}, opts.side or 227
   conv(layers, "conv1", "relu_conv1", v.filters, v.kernel,

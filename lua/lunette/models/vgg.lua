@@ -2,6 +2,7 @@
 ---in five blocks, each ending in a 2x2 max pool, then three dense layers.
 ---Names as Keras has them; aliases as torchvision has them.
 local blame = require "lunette.base.blame"
+local options = require "lunette.base.options"
 local M = {}
 
 ---Convolutions a block.
@@ -142,6 +143,11 @@ local function sides(side)
 end
 
 
+local known = { width = false, normed = false, fc = 4096, classes = 1000, dense = false,
+                eps = 1e-5, last = "softmax", side = false, pool_side = false,
+                top = true, preprocessing = "caffe" }
+
+
 ---@class lunette.VggOptions
 ---@field width? number|integer[]  fraction of the paper's channels, or five counts
 ---@field normed? boolean    batch normalisation behind every convolution
@@ -160,6 +166,7 @@ end
 ---@field preprocessing? string|table  ("caffe": BGR minus the mean)
 ---@param opts? lunette.VggOptions
 local function build(name, opts)
+  options.check("models." .. name, opts, known)
   opts = opts or {}
   local h, w = sides(opts.side or 224)
   local layers = features(depths[name], widths(opts), opts.normed, opts.eps)

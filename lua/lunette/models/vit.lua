@@ -99,9 +99,9 @@ end
 for name in pairs(rows) do
   ---The layers of a Vision Transformer, as a table for lu.net; smaller ones by side of
   ---a patch, layers, heads, channels and channels of the inner dense layer.
-  ---@param opts? { classes?: integer, side?: integer, preprocessing?: string|table,
-  ---  patch?: integer, depth?: integer, heads?: integer, width?: integer,
-  ---  inner?: integer }
+  ---@param opts? { classes?: integer, side?: integer|table,
+  ---  preprocessing?: string|table, patch?: integer, depth?: integer,
+  ---  heads?: integer, width?: integer, inner?: integer }
   ---@return table
   M[name] = function(opts) return build(name, opts) end
 end

@@ -60,7 +60,7 @@ end
 ---  local squash = lu.modifier { name = "squash", on = "relu",
 ---    backward = function(node, dy) return dy:clamp(0, 1e-3) * node.output:gt(0) end }
 ---  show(lu.saliency(run, { modifiers = { squash } }))
----@param spec { name: string, on: any, backward: function|string }
+---@param spec table   { name =, on =, backward = }, or { name =, { on =, rule = } ... }
 ---@return lunette.Modifier
 function M.new(spec)
   local given = type(spec) == "table" and spec or {}

@@ -2,6 +2,7 @@
 ---scored layer, and the parameters it takes.
 local blame = require "lunette.base.blame"
 local options = require "lunette.base.options"
+local strict = require "lunette.base.strict"
 
 local M = {}
 
@@ -19,7 +20,7 @@ local M = {}
 ---@field target? fun(net: lunette.Net, layer: lunette.Layer): lunette.Layer
 ---@field takes? table[]     parameters: { name, default, type = "string" }
 ---@field params? table<string, any>   their values
-local Modifier = {}
+local Modifier = strict.class("modifier", {})
 Modifier.__index = Modifier
 Modifier.__name = "lunette.Modifier"
 
@@ -41,8 +42,9 @@ end
 
 
 -- modifiers with parameters can be called: lu.modifiers.rectified { leak = 0.1 }
-local Parametric = { __index = Modifier, __name = Modifier.__name,
-                     __tostring = Modifier.__tostring }
+local Parametric = strict.class("modifier", {
+  __index = Modifier, __name = Modifier.__name, __tostring = Modifier.__tostring,
+})
 
 
 ---Is that a modifier?

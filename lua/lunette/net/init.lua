@@ -7,6 +7,7 @@ local core = require "lunette.core"
 local graphs = require "lunette.net.graph"
 local Layer = require "lunette.net.layer"
 local layers = require "lunette.layers"
+local strict = require "lunette.base.strict"
 local suggest = require "lunette.base.suggest"
 local types = require "lunette.base.types"
 require "lunette.tensors"
@@ -29,7 +30,7 @@ require "lunette.tensors"
 ---  the table of layers names none
 ---@field graph table        what lu.net was given, as plain data
 ---@field params table<string, lunette.Tensor>   "block1_conv1.weight" = (64,3,3,3)
-local Net = {}
+local Net = strict.class("net", {})
 local parts = build.parts
 
 
@@ -107,18 +108,12 @@ end
 -- names ------------------------------------------------------------------------
 
 
----The parts of a network, of which a method is called.
-local function own_parts(net)
-  return types.check_self(net, Net, "net:NAME") or parts(net)
-end
-
-
 ---All layers in order, or those whose name or kind contains `pattern`.
 ---@param pattern? string   plain text
 ---@return lunette.Layer[]
 function Net:layers(pattern)
   local found = {}
-  for _, layer in ipairs(own_parts(self).list) do
+  for _, layer in ipairs(parts(self).list) do
     if not pattern or layer.name:find(pattern, 1, true)
        or layer.kind:find(pattern, 1, true) then
       found[#found + 1] = layer
@@ -132,7 +127,7 @@ Net.find = Net.layers
 
 ---Layer names in order.
 ---@return string[]
-function Net:names() return own_parts(self).names end
+function Net:names() return parts(self).names end
 
 
 ---Groups of layers, in alphabetical order: "layer4" where there is a layer
@@ -143,7 +138,7 @@ function Net:names() return own_parts(self).names end
 ---@return string[]
 function Net:groups()
   local list = {}
-  for name in pairs(own_parts(self).groups) do list[#list + 1] = name end
+  for name in pairs(parts(self).groups) do list[#list + 1] = name end
   table.sort(list)
   return list
 end
@@ -154,7 +149,7 @@ end
 ---@param name string
 ---@return boolean
 function Net:has(name)
-  local p = own_parts(self)
+  local p = parts(self)
   return (p.by_name[name] or p.by_alias[name] or p.groups[name]) ~= nil
 end
 
@@ -164,7 +159,7 @@ end
 ---@param name string
 ---@return lunette.Layer? layer, string? message
 function Net:layer(name)
-  local p = own_parts(self)
+  local p = parts(self)
   local layer = p.by_name[name] or p.by_alias[name] or p.groups[name]
   if layer then return layer end
   local known = self:groups()
@@ -181,7 +176,7 @@ end
 ---@param name string
 ---@return lunette.Layer? layer, string? message
 function Net:activated(name)
-  local p = own_parts(self)
+  local p = parts(self)
   local layer, message = self:layer(name)
   if not layer then return nil, message end
   local readers = p.readers[layer.name]
@@ -198,7 +193,7 @@ end
 ---that. tf-keras-vis looks there by default.
 ---@return lunette.Layer?
 function Net:last_conv()
-  local list = own_parts(self).list
+  local list = parts(self).list
   for i = #list, 1, -1 do
     if list[i].kind == "conv2d" then return (self:activated(list[i].name)) end
   end
@@ -239,7 +234,7 @@ end
 ---  print(net:last_map().name)
 ---@return lunette.Layer?
 function Net:last_map()
-  local p = own_parts(self)
+  local p = parts(self)
   local set = behind_output(p, self)
   for i = #p.list, 1, -1 do
     local layer, s = p.list[i], p.list[i].shape
@@ -258,7 +253,7 @@ end
 ---@return integer total, integer frozen
 function Net:count_params()
   local total, frozen = 0, 0
-  for _, layer in ipairs(own_parts(self).list) do
+  for _, layer in ipairs(parts(self).list) do
     for _, q in ipairs(layer.params) do
       local n = q.shared and 0 or layers.product(q.shape)
       total = total + n
@@ -285,7 +280,7 @@ end
 ---@return lunette.Net self
 function Net:init(seed)
   local stream = 0
-  for _, layer in ipairs(own_parts(self).list) do
+  for _, layer in ipairs(parts(self).list) do
     for _, q in ipairs(layer.params) do
       stream = stream + 1
       if q.shared then
@@ -338,11 +333,10 @@ end
 ---  local x = net:images(lu.glyphs.default_images(2).images)
 ---  local run = net:run(x, { modifiers = { "linear" } })
 ---  print(run)
----@param x lunette.Tensor|lunette.Images   (N,C,H,W), preprocessed
+---@param x lunette.Tensor|lunette.Images   (N,C,H,W) as net:images makes one
 ---@param opts? lunette.RunOptions
 ---@return lunette.Run
 function Net:run(x, opts)
-  types.check_self(self, Net, "net:run")
   check_file(self)
   return require("lunette.net.run").new(self, x, opts)
 end
@@ -375,13 +369,12 @@ end
 
 
 ---Loads pictures and preprocesses them as the weights want.
----@param what string|any[]|table   paths, pictures, or options with them as `image`,
----  maybe `fit`, `filter`, `orient`; `fallback`, a function(net) that gives pictures
----  and their names where `image` is empty (lu.cli has one)
+---@param what string|table|lunette.Tensor   paths, pictures, or options with them as
+---  `image`, maybe `fit`, `filter`, `orient`; `fallback`, a function(net) that gives
+---  pictures and their names where `image` is empty (lu.cli has one)
 ---@return lunette.Tensor? images, string? message   (N,C,H,W) with .pictures, .names
 ---  (paths) and .titles (names without folder and suffix)
 function Net:images(what)
-  types.check_self(self, Net, "net:images")
   local list, names = fallback_pictures(self, what)
   if not list then return nil, names end
   local images, message = require("lunette.picture.image").batch(self, list)

@@ -8,6 +8,7 @@ local forward = require "lunette.net.forward"
 local named = require "lunette.modifiers.named"
 local options = require "lunette.base.options"
 local probability = require "lunette.score.probability"
+local strict = require "lunette.base.strict"
 
 ---@class lunette.RunOptions
 ---@field modifiers? (string|lunette.Modifier)[]  "linear", extract(layer)
@@ -27,7 +28,7 @@ local probability = require "lunette.score.probability"
 ---@field output_names string[]                        in order
 ---@field modifiers lunette.Modifier[]        forward modifiers it was made with
 ---@field changed table<string, integer>      how many nodes each of them changed
-local Run = { __name = "lunette.Run" }
+local Run = strict.class("run", { __name = "lunette.Run" })
 
 
 ---A NaN in weights too large to search at loading shows here, once a network.
@@ -232,7 +233,7 @@ function Run:release()
   st.tape:release()
 end
 
-Run.__close = Run.release
+function Run.__close(run) run:release() end
 
 require("lunette.net.backward").install(Run)
 require("lunette.net.report").install(Run)

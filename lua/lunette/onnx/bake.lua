@@ -54,6 +54,16 @@ local function jobs_of(list, opts)
 end
 
 
+---An option of the call is one of bake's own, or of a method.
+local function check_options(opts, jobs)
+  local known = { opset = false, half = false, class = false, size = false }
+  for _, job in ipairs(jobs) do
+    for key in pairs(job.row.options) do known[key] = false end
+  end
+  options.check("bake", opts, known)
+end
+
+
 ---The runs of the jobs: those of the same forward modifiers share one.
 local function run_of(known, net, values, mods)
   local key = ""
@@ -156,6 +166,14 @@ local function original_of(net, opts)
 end
 
 
+---The jobs of a call, whose options are all known.
+local function checked_jobs(what, opts)
+  local jobs = jobs_of(what, shared_options(opts))
+  check_options(opts, jobs)
+  return jobs
+end
+
+
 ---The graph with its maps: added to the file where that can be, else written anew.
 ---@param net lunette.Net
 ---@param what any           as of M.bake
@@ -168,14 +186,14 @@ function M.graph(net, what, opts)
   local original, why = original_of(net, opts)
   if original then
     local graph = graphs.new { original = original }
-    local ok, made = pcall(put, graph, net, jobs_of(what, shared_options(opts)))
+    local ok, made = pcall(put, graph, net, checked_jobs(what, opts))
     if ok then return graph, made end
     why = opsets.refusal(made)
     if not why then error(made, 0) end
   end
   local graph = graphs.new { opset = export.check_opset("bake", opts.opset or 17),
                              half = opts.half }
-  return graph, put(graph, net, jobs_of(what, shared_options(opts))), why
+  return graph, put(graph, net, checked_jobs(what, opts)), why
 end
 
 

@@ -17,10 +17,10 @@ local options = require "lunette.base.options"
 local painter = require "lunette.picture.painter"
 local panels = require "lunette.picture.panels"
 local pictures = require "lunette.picture.image"
-local types = require "lunette.base.types"
+local strict = require "lunette.base.strict"
 
 ---@class lunette.Canvas
-local Canvas = {}
+local Canvas = strict.class("canvas", {})
 Canvas.__index = Canvas
 Canvas.__name = "lunette.Canvas"
 
@@ -161,12 +161,11 @@ end
 ---Adds a row. Pictures are an images batch of net:images, a list of (3,H,W), or
 ---(N,3,H,W) of 0..255. Maps are (N,H,W), (N,1,H,W), (H,W) or a list of them; a
 ---map with a value that is not finite is an error.
----@param title string         at the left side; may be left out
+---@param title any            a text at the left side; may be left out
 ---@param what any
 ---@param opts? lunette.RowOptions
 ---@return lunette.Canvas self
 function Canvas:row(title, what, opts)
-  types.check_self(self, Canvas, "canvas:row")
   if title ~= nil and type(title) ~= "string" then
     title, what, opts = "", title, what
   end
@@ -348,7 +347,6 @@ end
 ---@return string? path, string? message
 ---@return string[]? files   all that were written, the picture last
 function Canvas:save(path, beside)
-  types.check_self(self, Canvas, "canvas:save")
   if type(path) ~= "string" or path == "" then blame("canvas: save wants a path") end
   local format, message = pictures.format_of(path)
   if not format then return nil, message end

@@ -3,6 +3,7 @@
 local bootstrap = require "lunette.rank.bootstrap"
 local chart = require "lunette.rank.chart"
 local measures = require "lunette.rank.measures"
+local strict = require "lunette.base.strict"
 
 local M = {}
 
@@ -17,7 +18,7 @@ local SAME = 0.05 -- a likeness nearer to the noise floor: the map did not notic
 ---@field failed table<string, string[]>  method -> the sanity checks that it fails
 ---@field controls table<string, boolean>
 ---@field note string
-local Report = {}
+local Report = strict.class("report", {})
 Report.__index = Report
 
 

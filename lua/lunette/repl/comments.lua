@@ -1,4 +1,5 @@
 ---The doc comments of one source file, as entries.
+local declared = require "lunette.base.declared"
 
 ---@class lunette.DocEntry
 ---@field kind "function"|"value"|"class"|"module"
@@ -22,32 +23,10 @@
 -- lines of a comment -----------------------------------------------------------
 
 
----The type at the start of `s` and the rest: a type may hold brackets with spaces.
-local function cut_type(s)
-  local depth, i, n = 0, 1, #s
-  while i <= n do
-    local c = s:sub(i, i)
-    if c:find "[%(%{<%[]" then depth = depth + 1 end
-    if c:find "[%)%}>%]]" then depth = depth - 1 end
-    if c:find "%s" and depth == 0 then
-      local before, after = s:sub(1, i - 1), s:match("^%s*(.*)", i)
-      -- "fun(x): T" and "a, b" go on after the space
-      if not (before:find "[:,|]$" or after:find "^[|:]") then break end
-    end
-    i = i + 1
-  end
-  return s:sub(1, i - 1), s:match("^%s*(.*)", i)
-end
-
-
 local tags = {}
 
 function tags.param(e, rest)
-  local name, more = rest:match "^(%S+)%s+(.*)$"
-  if not name then name, more = rest, "any" end
-  local kind, text = cut_type(more)
-  local p = { name = name:gsub("%?$", ""), optional = name:sub(-1) == "?" or nil,
-              type = kind, text = text }
+  local p = declared.param(rest)
   table.insert(e.params, p)
   return p
 end
@@ -62,7 +41,7 @@ end
 tags["return"] = function(e, rest)
   local list = {}
   while rest ~= "" do -- "lunette.Net? net, string? message"
-    local kind, more = cut_type(rest)
+    local kind, more = declared.cut_type(rest)
     local name, after = more:match "^([%a_][%w_]*)%s*(,?)"
     local p = { type = kind:gsub(",$", ""), text = more }
     list[#list + 1] = p

@@ -5,6 +5,7 @@
 ---the result, and `Example:` code that runs (the lines after it, indented by two).
 local lfs = require "lfs"
 local read = require "lunette.repl.comments"
+local strict = require "lunette.base.strict"
 
 local M = {}
 
@@ -80,7 +81,7 @@ M.stands_for = {}
 ---@return any
 function M.real(f)
   local get = type(f) == "function" and M.stands_for[f]
-  return get and get() or f
+  return strict.behind(get and get() or f)
 end
 
 

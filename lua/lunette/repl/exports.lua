@@ -1,5 +1,6 @@
 ---What Lunette offers, by the names that people type: `lu.gradcam`, `net:run`,
 ---`tensor:stats`. Help, `apropos` and the reference walk this list.
+local behind = require("lunette.base.strict").behind
 local core = require "lunette.core"
 
 local M = {}
@@ -129,8 +130,10 @@ end
 ---@return string?
 function M.name_of(value)
   local best
+  value = behind(value)
   for _, x in ipairs(M.list()) do
-    if rawequal(x.value, value) and (not best or #x.name < #best) then best = x.name end
+    local same = rawequal(behind(x.value), value)
+    if same and (not best or #x.name < #best) then best = x.name end
   end
   return best
 end

@@ -1,6 +1,7 @@
 ---The commands of a session: what is a global in the REPL besides `lu`.
 local docs = require "lunette.repl.docs"
 local exports = require "lunette.repl.exports"
+local strict = require "lunette.base.strict"
 
 local M = {}
 
@@ -57,6 +58,7 @@ function commands.traceback()
 end
 
 
+strict.module("commands", commands)
 M.commands = commands
 exports.add_commands(commands)
 

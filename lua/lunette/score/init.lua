@@ -140,7 +140,7 @@ end
 
 
 ---(2b-1) * output, for networks with one output a sample (N,1).
----@param value boolean|boolean[]
+---@param value boolean|boolean[]   true or false, for all or a list of one each
 ---@return lunette.Score
 function M.binary(value)
   check_binary(value)

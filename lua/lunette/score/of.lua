@@ -4,6 +4,7 @@ local classes = require "lunette.score.classes"
 local is_tensor = require("lunette.base.options").is_tensor
 local of_classes = require "lunette.score.values"
 local scores = require "lunette.score.score"
+local strict = require "lunette.base.strict"
 
 local M = {}
 
@@ -57,7 +58,7 @@ end
 function M.of(what)
   if scores.is(what) then return what end
   if type(what) == "function" then
-    local maker = scores.makers[what]
+    local maker = scores.makers[strict.behind(what)]
     if maker then
       blame(("score: lu.score.%s makes a score; call it: lu.score.%s(...)"):format(
             maker, maker))

@@ -1,6 +1,7 @@
 ---What a score is: a function of the scored layer's output, with a name.
 local blame = require "lunette.base.blame"
 local classes = require "lunette.score.classes"
+local strict = require "lunette.base.strict"
 
 local M = {}
 
@@ -20,7 +21,7 @@ M.makers = setmetatable({}, { __mode = "k" })
 ---@field weights? number[]  of the parts of a sum
 ---@field spread? boolean    the parts look at different layers: they are differentiated
 ---  one by one
-local Score = {}
+local Score = strict.class("score", {})
 Score.__index = Score
 Score.__name = "lunette.Score"
 M.class = Score

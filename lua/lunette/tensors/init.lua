@@ -2,6 +2,7 @@
 ---is first used: whoever uses none does not wait for them. `pairs(core.methods)` loads
 ---all.
 local core = require "lunette.core"
+local strict = require "lunette.base.strict"
 
 local M = {}
 
@@ -64,6 +65,7 @@ setmetatable(core.methods, {
   end,
   __pairs = function() return next, M.all() end,
 })
+strict.class("tensor", core.methods)
 
 
 ---`print` and `tostring` of a tensor: its shape and range, and its values as numpy

@@ -121,6 +121,9 @@ end
 ---@return lunette.Tensor
 function M.tile(t, ...)
   local times = type((...)) == "table" and (...) or { ... }
+  if times == ... and select("#", ...) > 1 then
+    blame "tile takes one list, or numbers: there is an argument more"
+  end
   local x = t
   while x:dim() < #times do x = x:unsqueeze(1) end
   for i, n in ipairs(times) do

@@ -8,6 +8,7 @@ local layers = require "lunette.layers"
 local modifiers = require "lunette.modifiers"
 local optimisers = require "lunette.base.optimisers"
 local options = require "lunette.base.options"
+local strict = require "lunette.base.strict"
 
 local M = {}
 
@@ -46,7 +47,7 @@ end
 ---@field params table<string, lunette.Tensor>   changed in place
 ---@field state table<string, lunette.Tensor>    moments: "m.NAME", "v.NAME"
 ---@field steps integer                          taken so far
-local Optimiser = {}
+local Optimiser = strict.class("optimiser", {})
 Optimiser.__index = Optimiser
 
 

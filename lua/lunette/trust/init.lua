@@ -2,6 +2,7 @@
 ---never one number. `map:trust()` and `lunette explain --trust`.
 local checks = require "lunette.trust.checks"
 local options = require "lunette.base.options"
+local strict = require "lunette.base.strict"
 local opt = options.opt
 local subject = require "lunette.trust.subject"
 
@@ -26,7 +27,7 @@ M.options = {
 
 ---@class lunette.Trust
 ---@field images lunette.TrustCheck[][]   the checks of every map, worst first
-local Trust = {}
+local Trust = strict.class("trust", {})
 Trust.__index = Trust
 Trust.__name = "lunette.Trust"
 

@@ -237,7 +237,6 @@ local function add_head(opts, list, norms, eps)
   else
     opts.dense = dense
   end
-  opts.units = dense[#dense].units
 end
 
 

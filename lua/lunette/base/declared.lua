@@ -1,0 +1,263 @@
+---What doc comments say of a function's parameters, and whether a value is of such a
+---type. A comment is read when it is first asked for: `---@param name? type  text`.
+local brief = require("lunette.base.text").brief
+local types = require "lunette.base.types"
+
+local M = {}
+
+
+---@class lunette.Param
+---@field name string
+---@field optional? boolean
+---@field type string
+---@field text string
+---@field tests? (fun(value: any): boolean)[]   of its type: one is passed
+
+
+---The type at the start of `s` and the rest: a type may hold brackets with spaces.
+---@param s string
+---@return string kind, string rest
+function M.cut_type(s)
+  local plain, rest = s:match "^([%w_%.%?]+)%s+([^|:].*)$" -- most are
+  if plain then return plain, rest end
+  local depth, i, n = 0, 1, #s
+  while i <= n do
+    local c = s:sub(i, i)
+    if c:find "[%(%{<%[]" then depth = depth + 1 end
+    if c:find "[%)%}>%]]" then depth = depth - 1 end
+    if c:find "%s" and depth == 0 then
+      local before, after = s:sub(1, i - 1), s:match("^%s*(.*)", i)
+      -- "fun(x): T" and "a, b" go on after the space
+      if not (before:find "[:,|]$" or after:find "^[|:]") then break end
+    end
+    i = i + 1
+  end
+  return s:sub(1, i - 1), s:match("^%s*(.*)", i)
+end
+
+
+---What follows `@param`: "opts? table   by name".
+---@param text string
+---@return lunette.Param
+function M.param(text)
+  local name, more = text:match "^(%S+)%s+(.*)$"
+  if not name then name, more = text, "any" end
+  local kind, rest = M.cut_type(more)
+  return { name = (name:gsub("%?$", "")), optional = name:sub(-1) == "?" or nil,
+           type = kind, text = rest }
+end
+
+
+local sources = {} -- file -> its text, and where every line begins
+
+
+local function source_of(file)
+  if sources[file] then return sources[file] end
+  local f <close> = assert(io.open(file))
+  local text, starts, at = f:read "a", { 1 }, 1
+  while true do
+    at = text:find("\n", at, true)
+    if not at then break end
+    at = at + 1
+    starts[#starts + 1] = at
+  end
+  sources[file] = { text = text, starts = starts }
+  return sources[file]
+end
+
+
+---The parameters that the comment before line `line` of a file declares, by name.
+local function read(file, line)
+  local source, found = source_of(file), {}
+  local text, starts, more = source.text, source.starts, "" -- more: of the tag above
+  for i = line - 1, 1, -1 do
+    local from, stop = text:find("^%s*%-%-%-%s*", starts[i])
+    if not from then break end
+    more = text:sub(stop + 1, starts[i + 1] - 2) .. (more ~= "" and " " or "") .. more
+    local tag, rest = more:match "^@(%w+)%s+(.*)$"
+    if tag == "param" then
+      local p = M.param(rest)
+      found[p.name] = p
+    end
+    if tag then more = "" end
+  end
+  return found
+end
+
+
+-- types --------------------------------------------------------------------------
+
+
+local function of_type(kind)
+  return function(value) return type(value) == kind end
+end
+
+
+local function any() return true end
+
+local function is_table(value) return type(value) == "table" end
+
+local function is_object(value)
+  return type(value) == "table" or type(value) == "userdata"
+end
+
+
+local function callable(value)
+  return type(value) == "function" or (getmetatable(value) or {}).__call ~= nil
+end
+
+
+---A tensor, or one that traces (an object of Lua).
+local function tensor(value)
+  return types.is_tensor(value) or type(value) == "table" and getmetatable(value) ~= nil
+end
+
+
+local simple = { integer = of_type "number", ["true"] = of_type "boolean",
+                 ["false"] = of_type "boolean", ["lunette.Tensor"] = tensor,
+                 ["function"] = callable }
+for _, kind in ipairs { "string", "number", "boolean", "table", "userdata", "nil" } do
+  simple[kind] = of_type(kind)
+end
+
+
+local test_of, tests_of, passes
+
+---Pieces of `text` between separators that stand in no brackets.
+local function split(text, separator)
+  local list, depth, from = {}, 0, 1
+  for at, c in text:gmatch "()([%(%)%{%}<>|,])" do
+    if c:find "[%(%{<]" then depth = depth + 1 end
+    if c:find "[%)%}>]" then depth = depth - 1 end
+    if c == separator and depth == 0 then
+      list[#list + 1] = text:sub(from, at - 1):match "^%s*(.-)%s*$"
+      from = at + 1
+    end
+  end
+  list[#list + 1] = text:sub(from):match "^%s*(.-)%s*$"
+  return list
+end
+
+
+---The fields that "{ all?: boolean, side: integer }" names; nil where that is no list
+---of names.
+local function fields_of(kind)
+  local fields, names = {}, {}
+  for _, part in ipairs(split(kind:match "^{(.*)}$" or "", ",")) do
+    local name, mark, rest = part:match "^([%a_][%w_]*)(%??):%s*(.+)$"
+    if not name then return nil end
+    fields[name] = { type = rest, optional = mark == "?" or nil }
+    fields[name].tests = tests_of(fields[name])
+    names[#names + 1] = name
+  end
+  return fields, names
+end
+
+
+---What was given, for a message.
+local function told(value)
+  if value == nil or type(value) == "table" then return type(value) end
+  return brief(type(value) == "string" and ("'%s'"):format(value) or value)
+end
+
+
+---Looks at the fields that a table has; which it must have, the function knows.
+local function test_of_fields(fields, names)
+  return function(value)
+    if type(value) ~= "table" then return false end
+    for key in next, value do
+      if not fields[key] then
+        key = tostring(key)
+        local hint = require("lunette.base.suggest").after(key, names)
+        return false, ("unknown option '%s'%s (options: %s)"):format(key, hint,
+                      table.concat(names, ", "))
+      end
+    end
+    for _, name in ipairs(names) do
+      local v = value[name]
+      if v ~= nil and not passes(fields[name].tests, v) then
+        return false, ("option '%s' should be %s, got %s"):format(name,
+                      fields[name].type, told(v))
+      end
+    end
+    return true
+  end
+end
+
+
+---The test of a type that no `|` parts. One that is not known here is passed by all.
+function test_of(kind)
+  if simple[kind] then return simple[kind] end
+  if kind:find '^"' then return simple.string end
+  if kind:find "^{.*}$" then
+    local fields, names = fields_of(kind)
+    return fields and test_of_fields(fields, names) or is_table
+  end
+  if kind:find "%[%]$" or kind:find "^[{%[]" or kind:find "^table<" then
+    return is_table
+  end
+  if kind:find "^fun%(" then return callable end
+  return kind:find "^lunette%." and is_object or any
+end
+
+
+---The tests of a parameter's type; a value that passes one will do.
+function tests_of(p)
+  local list = { p.optional and simple["nil"] or nil }
+  for _, part in ipairs(split(p.type, "|")) do
+    if part:find "%?$" then list[#list + 1] = simple["nil"] end
+    list[#list + 1] = test_of((part:gsub("%?$", "")))
+  end
+  return list
+end
+
+
+---Passes the value one of the tests? If not, what the last one said.
+function passes(tests, value)
+  local why
+  for i = 1, #tests do
+    local ok, said = tests[i](value)
+    if ok then return true end
+    why = said or why
+  end
+  return false, why
+end
+
+
+---The declared parameters of a function of the library, in order; false where its
+---comment does not name one. Nothing is known of a function whose source is gone.
+---@param f function
+---@return (lunette.Param|false)[]
+function M.of(f)
+  local info = debug.getinfo(f, "Su")
+  local file, list = info.source:match "^@(.*)$", {}
+  local known, found = pcall(read, file, info.linedefined)
+  for i = 1, info.nparams do
+    local p = known and found[debug.getlocal(f, i)] or false
+    if p then p.tests = tests_of(p) end
+    list[i] = p
+  end
+  return list
+end
+
+
+---What is wrong with the arguments of a call, or nil: "name should be string: a colour
+---map; got nil".
+---@param list (lunette.Param|false)[]
+---@return string?
+function M.wrong(list, ...)
+  for i = 1, #list do
+    local p, value = list[i], (select(i, ...))
+    local ok, why = true, nil
+    if p then ok, why = passes(p.tests, value) end
+    if why then return ("%s: %s"):format(p.name, why) end
+    if not ok then
+      local kind = p.type:gsub("lunette%.", "")
+      local text = p.text ~= "" and (": %s;"):format(p.text) or ","
+      return ("%s should be %s%s got %s"):format(p.name, kind, text, told(value))
+    end
+  end
+  return nil
+end
+
+return M

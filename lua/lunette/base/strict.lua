@@ -1,0 +1,115 @@
+---Functions that refuse more, or other, arguments than they take. How many is in their
+---definition, of which type in their comment, so nothing is declared twice. Those of
+---the core count in C (engine/bind/box.c), rows of methods in their own call.
+local blame = require "lunette.base.blame"
+
+local M = {}
+
+local behind = setmetatable({}, { __mode = "k" }) -- the function that looks -> its own
+
+
+---"net:run takes at most 2 arguments (x, opts), got 3"
+local function too_many(name, f, most, given)
+  local names = {}
+  for i = 1, most do names[i] = debug.getlocal(f, i) end
+  if not name:find "[.]" then -- "net:run", the call of a "metric"
+    table.remove(names, 1)
+    given = given - 1
+  end
+  local list = #names > 0 and (" (%s)"):format(table.concat(names, ", ")) or ""
+  blame(("%s takes %s%d argument%s%s, got %d"):format(name, #names > 0 and "at most "
+        or "", #names, #names == 1 and "" or "s", list, given))
+end
+
+
+---How many arguments are there, nils at the end left out?
+local function count(...)
+  local n = select("#", ...)
+  while n > 0 and select(n, ...) == nil do n = n - 1 end
+  return n
+end
+
+
+---May a method of the class be called on that? Its objects have it as their metatable,
+---or find it there; tensors have `methods`, and what traces stands for one.
+local function is_object(class, object)
+  local meta = getmetatable(object)
+  if meta == class or type(meta) ~= "table" then return meta == class end
+  return rawget(meta, "__index") == class or rawget(meta, "methods") == class
+    or rawget(meta, "__operator") ~= nil
+end
+
+
+---A function that looks at its arguments and then is `f`; at their types only where it
+---is not the library itself that calls. One of the core, one that takes any number and
+---what is no function come back as they are.
+---@param name string   "lu.save", "net:run": for the message
+---@param f any
+---@param class? table   of the object that a method is called on
+---@return any
+function M.of(name, f, class)
+  local info = type(f) == "function" and not behind[f] and debug.getinfo(f, "Su")
+  if not info or info.what == "C" or info.isvararg then return f end
+  local most = info.nparams
+  local declared, list
+  local function strict(...)
+    if select("#", ...) > most and count(...) > most then
+      too_many(name, f, most, count(...))
+    end
+    if blame.is_inner() then return f(...) end
+    if not list then
+      declared = require "lunette.base.declared"
+      list = declared.of(f)
+    end
+    local wrong = declared.wrong(list, ...)
+    if class and not is_object(class, (...)) then
+      wrong = ("call it with a colon, %s(...)"):format(name)
+    end
+    if wrong then blame(("%s: %s"):format(name, wrong)) end
+    return f(...)
+  end
+  behind[strict] = f
+  return strict
+end
+
+
+---The function behind one that looks at its arguments: doc comments are found by its
+---place.
+---@param f any
+---@return any
+function M.behind(f) return behind[f] or f end
+
+
+---Makes the functions of a module strict, in place.
+---@param name string   "lu.score"
+---@param module table
+---@return table module
+function M.module(name, module)
+  for key, value in next, module do
+    if type(key) == "string" and not key:find "^_" then
+      module[key] = M.of(name .. "." .. key, value)
+    end
+  end
+  return module
+end
+
+
+---Makes the methods of a class strict as they are defined, and its call; other
+---metamethods are Lua's to call.
+---@param name string   "net"
+---@param class table   which has no methods yet
+---@return table class
+function M.class(name, class)
+  local meta = getmetatable(class) or {}
+  function meta.__newindex(t, key, value)
+    if key == "__call" then
+      value = M.of(name, value)
+    elseif type(key) == "string" and not key:find "^_" then
+      value = M.of(name .. ":" .. key, value, class)
+    end
+    rawset(t, key, value)
+  end
+  return setmetatable(class, meta)
+end
+
+return M
