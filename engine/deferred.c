@@ -23,11 +23,17 @@ typedef struct chain {
 
 static int deferred(const lun_tensor *t) { return t && !t->store && t->size; }
 
-/* The node whose deferred output n reads first; NULL: none. */
+/* The node whose deferred output n reads; NULL: none, or more than one. */
 static lun_node *deferred_maker(const lun_tape *t, const lun_node *n) {
-  lun_node *maker =
-      t && deferred(n->in[0]) ? lun_tape_node(t, n->src[0]) : NULL;
-  return maker && maker->op && maker->out == n->in[0] ? maker : NULL;
+  lun_node *maker = NULL;
+  int count = 0;
+  for (int i = 0; t && i < n->nin; i++) {
+    if (!deferred(n->in[i])) continue;
+    maker = lun_tape_node(t, n->src[i]);
+    if (!maker || maker->out != n->in[i]) return NULL;
+    count++;
+  }
+  return count == 1 && maker->op ? maker : NULL;
 }
 
 /* n and the deferred nodes before it, back to one that others can join. */
@@ -50,9 +56,21 @@ static lun_joined join_of(const chain *c) {
   return c->first->op->join(c->first, c->next, c->count);
 }
 
+/* 1: the chain's last node has a gradient that reads what it is made from. */
+static int input_is_read(const chain *c) {
+  return c->count && c->next[c->count - 1]->op->rules->needs_input;
+}
+
+/* Have the inputs of n been written to since it was applied? */
+static int changed(const lun_node *n) {
+  return n->changes != lun_node_changes(n);
+}
+
 /* LUN_EARG: inputs were written to since, so deferred values would be others. */
-static int unchanged(const lun_node *n, const lun_node *first, lun_err *err) {
-  if (first->changes == lun_node_changes(first)) return LUN_OK;
+static int unchanged(const lun_node *n, const chain *c, lun_err *err) {
+  int any = c->first ? changed(c->first) : changed(n);
+  for (int i = 0; c->first && i < c->count; i++) any |= changed(c->next[i]);
+  if (!any) return LUN_OK;
   return lun_fail(err, LUN_EARG,
                   "%s: its values were put off, and what they are made from "
                   "has been changed since; read them before that",
@@ -85,6 +103,8 @@ static int inputs_ready(lun_tape *t, lun_node *n, lun_err *err) {
 int lun_node_compute(lun_tape *t, lun_node *n, unsigned flags, lun_err *err) {
   chain c = chain_to(t, n);
   lun_joined how = join_of(&c);
+  if (input_is_read(&c) && !(flags & LUN_FORWARD_ONLY))
+    how = (lun_joined){NULL, 0};
   if (!how.run) LUN_TRY(inputs_ready(t, n, err));
   n->defer = (flags & LUN_DEFER) && how.open;
   n->changes = lun_node_changes(n);
@@ -145,7 +165,8 @@ static int compute(lun_tape *t, lun_node *n, lun_err *err) {
   chain c = chain_to(t, n);
   lun_joined how = join_of(&c);
   int status;
-  LUN_TRY(unchanged(n, how.run ? c.first : n, err));
+  if (!how.run) c.first = NULL;
+  LUN_TRY(unchanged(n, &c, err));
   if (!how.run) LUN_TRY(inputs_ready(t, n, err));
   LUN_TRY(lun_tensor_allocate(n->out, err));
   status = how.run ? run_chain(&c, how, err) : n->op->forward(n, err);
@@ -174,7 +195,11 @@ int lun_tape_value(lun_tape *t, int id, lun_tensor **out, lun_err *err) {
 int lun_tape_ready(lun_tape *t, lun_node *n, const lun_rule *rule,
                    lun_err *err) {
   lun_tensor *out;
-  if (rule->needs_input) LUN_TRY(lun_tape_input(t, n, 0, err));
+  for (int i = 0; rule->needs_input && i < n->nin; i++)
+    LUN_TRY(lun_tape_input(t, n, i, err));
   if (n->op->join) return LUN_OK; /* its rules read no output */
+  /* Nor does the true gradient of a sum or of batch_norm. */
+  if (n->op->epilogue >= LUN_AFFINE_EPILOGUE && rule == n->op->rules)
+    return LUN_OK;
   return lun_tape_value(t, n->id, &out, err);
 }

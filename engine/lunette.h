@@ -243,16 +243,16 @@ typedef struct lun_node {
 ** A gate is a backward rule that reads nothing but the signs of the unit's
 ** output y and of the gradient dy:  dx = slope * dy,  the slope being
 **
-**                 y > 0       else          (y > 0: the unit is open)
-**     dy >= 0     open_up     shut_up       (a NaN counts as up)
-**     dy <  0     open_down   shut_down
+**                 open        else          (open: y > 0, and y < top
+**     dy >= 0     open_up     shut_up       unless top is 0;
+**     dy <  0     open_down   shut_down     a NaN counts as up)
 **
 ** and dx = 0 where the slope is 0, even for an infinite dy.  For example
 ** {1, 1, 0, 0} is relu's gradient and {1, 0, 0, 0} guided backpropagation.
 ** kernels/gate.h computes it.
 */
 typedef struct lun_slopes {
-  float open_up, open_down, shut_up, shut_down;
+  float open_up, open_down, shut_up, shut_down, top;
 } lun_slopes;
 
 /* What the input gradient of a convolution, dense layer or maximum pooling
@@ -317,7 +317,12 @@ typedef struct lun_joined {
 ** before writing it: relu after conv2d. */
 typedef enum lun_epilogue_kind {
   LUN_NO_EPILOGUE,
-  LUN_RELU_EPILOGUE, /* max(x, 0); a NaN stays one */
+  LUN_RELU_EPILOGUE,  /* max(x, 0); a NaN stays one */
+  LUN_RELU6_EPILOGUE, /* min(max(x, 0), 6) */
+  LUN_SILU_EPILOGUE,  /* x sigmoid(x) */
+  LUN_HARD_SWISH_EPILOGUE,
+  LUN_AFFINE_EPILOGUE, /* a factor and a summand for each channel: batch_norm */
+  LUN_ADD_EPILOGUE,    /* plus the other input */
 } lun_epilogue_kind;
 
 typedef struct lun_op {
@@ -338,6 +343,8 @@ typedef struct lun_op {
   unsigned inplace : 1;    /* back may have dx[0] == dy */
   unsigned gated : 1;      /* back honours b->gate */
   unsigned skips_dead : 1; /* back reads b->dead_inputs */
+  /* The gradients of in[1], in[2] ... read in[0]; that of in[0] reads no values. */
+  unsigned params_read_input : 1;
   lun_epilogue_kind epilogue; /* what this operator is to the one before it */
   /* An output is one of the inputs (a maximum): its gradient goes to that input
   ** alone. */
@@ -379,7 +386,7 @@ int lun_tape_watch(lun_tape *t, lun_tensor *x, int *node, lun_err *err);
 /* The node's value; a deferred one is computed now and kept, unless what it is
 ** made from was changed since (LUN_EARG).  The reference stays with the node. */
 int lun_tape_value(lun_tape *t, int id, lun_tensor **out, lun_err *err);
-/* Computes the deferred values that `rule` of n reads: in[0] if the rule says
+/* Computes the deferred values that `rule` of n reads: its inputs if the rule says
 ** needs_input, and n->out unless the operator can join (the rules of convolutions
 ** and dense layers read no output). */
 int lun_tape_ready(lun_tape *t, lun_node *n, const lun_rule *rule,
@@ -391,6 +398,8 @@ void lun_tape_forget(lun_tape *t, int id);
 /* The next node applied is the only reader of this one's values, so they may be
 ** deferred and computed together with it (lun_op.join). */
 enum { LUN_DEFER = 1 };
+/* No gradient will be asked for: values that only its rules read need not be kept. */
+enum { LUN_FORWARD_ONLY = 2 };
 
 /*
 ** Applies an operator.  With a tape and at least one input that has a node,

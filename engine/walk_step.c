@@ -204,6 +204,13 @@ static int deposit_all(lun_walk *w, const lun_node *n, const lun_node *unit,
   return status;
 }
 
+/* Are there gradients of parameters on the way for which n reads its input? */
+static int params_wanted(const lun_walk *w, const lun_node *n) {
+  for (int k = 1; n->op->params_read_input && k < n->nin; k++)
+    if (n->src[k] >= 0 && w->s[n->src[k]].reach) return 1;
+  return 0;
+}
+
 int lun_walk_step(lun_walk *w, lun_node *n, lun_err *err) {
   step *s = &w->s[n->id];
   const lun_rule *rule = rule_of(w, n);
@@ -214,6 +221,7 @@ int lun_walk_step(lun_walk *w, lun_node *n, lun_err *err) {
   int status;
   if (n->op->is_view && !s->rule) return pass_on(w, n, err);
   LUN_TRY(lun_tape_ready(w->tape, n, rule, err));
+  if (params_wanted(w, n)) LUN_TRY(lun_tape_input(w->tape, n, 0, err));
   memcpy(b.attr, s->attr, sizeof b.attr);
   if (rule == n->op->rules) unit = gated_unit(w, n, &gate);
   if (unit) b.gate = &gate;

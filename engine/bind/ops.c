@@ -100,6 +100,8 @@ static void named_attrs(lua_State *L, call *c, int idx) {
       lua_copy(L, -1, c->name);
     } else if (strcmp(key, "defer") == 0) {
       if (lua_toboolean(L, -1)) c->flags |= LUN_DEFER;
+    } else if (strcmp(key, "forward_only") == 0) {
+      if (lua_toboolean(L, -1)) c->flags |= LUN_FORWARD_ONLY;
     } else if (a) {
       set_attr(L, c, a, lua_gettop(L));
     } else {

@@ -6,7 +6,7 @@
 
 /* The forward pass by Winograd's method. */
 static lun_wino wino_forward(const lun_conv *s, const float *x, const float *w,
-                             const float *b, float *y, int relu) {
+                             float *y, const lun_epilogue *epilogue) {
   return (lun_wino){.n = s->n,
                     .c = s->c,
                     .h = s->h,
@@ -19,23 +19,77 @@ static lun_wino wino_forward(const lun_conv *s, const float *x, const float *w,
                     .in = x,
                     .weights = w,
                     .out = y,
-                    .epilogue = {b, relu, NULL}};
+                    .epilogue = *epilogue};
+}
+
+/* ---- epilogues that Winograd's kernels do not have ---------------------- */
+
+/* A pass over n planes, each a channel: out = the epilogue of m. */
+typedef struct pass {
+  const lun_simd *isa;
+  const lun_epilogue *epilogue;
+  const float *m;
+  float *out;
+  int channels;
+  int64_t plane;
+} pass;
+
+static void finish_plane(void *arg, int64_t i) {
+  const pass *p = arg;
+  p->isa->epilogue(p->epilogue, p->out, i * p->plane, (int)p->plane,
+                   p->m + i * p->plane, (int)(i % p->channels));
+}
+
+/* Winograd's kernels know a bias, relu and gates; for the rest the sums are made first,
+** elsewhere where they are added to what stands in the output. */
+static int run_winograd(lun_wino *j, lun_err *err) {
+  lun_epilogue e = j->epilogue;
+  float *out = j->out, *room = NULL;
+  int64_t plane = (int64_t)j->oh * j->ow, planes = (int64_t)j->n * j->k;
+  if (!e.scale && !e.add && e.function <= LUN_RELU_EPILOGUE)
+    return lun_wino_run(j, err);
+  if (e.add == out) {
+    room = lun_malloc((size_t)(planes * plane) * sizeof *room);
+    if (!room) return lun_fail(err, LUN_ENOMEM, "convolution: no memory");
+    j->out = room;
+  }
+  j->epilogue = (lun_epilogue){0};
+  pass p = {lun_simd_now(), &e, j->out, out, j->k, plane};
+  int st = lun_wino_run(j, err);
+  if (st == LUN_OK && lun_parallel(planes, finish_plane, &p) != LUN_OK)
+    st = lun_fail(err, LUN_EINTR, "interrupted");
+  lun_free(room);
+  return st;
+}
+
+static int forward(const lun_conv *s, const float *x, const float *w, float *y,
+                   const lun_epilogue *epilogue, lun_err *err) {
+  lun_gather g;
+  if (lun_wino_fits(s)) {
+    lun_wino j = wino_forward(s, x, w, y, epilogue);
+    return run_winograd(&j, err);
+  }
+  if (lun_depthwise_fits(s))
+    return lun_depthwise_run(s, 0, x, w, y, epilogue, err);
+  LUN_TRY(lun_gather_forward(&g, s, err));
+  int st = lun_gather_run(&g, s, 0, x, w, y, epilogue, err);
+  lun_gather_free(&g);
+  return st;
 }
 
 int lun_conv_forward(const lun_conv *s, const float *x, const float *w,
                      const float *b, float *y, int relu, lun_err *err) {
-  lun_gather g;
-  lun_epilogue epilogue = {b, relu, NULL};
-  if (lun_wino_fits(s)) {
-    lun_wino j = wino_forward(s, x, w, b, y, relu);
-    return lun_wino_run(&j, err);
-  }
-  if (lun_depthwise_fits(s))
-    return lun_depthwise_run(s, 0, x, w, y, &epilogue, err);
-  LUN_TRY(lun_gather_forward(&g, s, err));
-  int st = lun_gather_run(&g, s, 0, x, w, y, &epilogue, err);
-  lun_gather_free(&g);
-  return st;
+  lun_epilogue e = {.bias = b, .function = relu != 0};
+  return forward(s, x, w, y, &e, err);
+}
+
+int lun_conv_forward_after(const lun_conv *s, const float *x, const float *w,
+                           float *y, const lun_after *after, lun_err *err) {
+  lun_epilogue e = {.bias = after->shift,
+                    .scale = after->scale,
+                    .add = after->add,
+                    .function = after->function};
+  return forward(s, x, w, y, &e, err);
 }
 
 int lun_conv_pools(const lun_conv *s) {
@@ -45,7 +99,8 @@ int lun_conv_pools(const lun_conv *s) {
 int lun_conv_forward_pooled(const lun_conv *s, const float *x, const float *w,
                             const float *b, float *y, uint8_t *tap,
                             lun_err *err) {
-  lun_wino j = wino_forward(s, x, w, b, y, 1);
+  lun_epilogue e = {.bias = b, .function = LUN_RELU_EPILOGUE};
+  lun_wino j = wino_forward(s, x, w, y, &e);
   j.tap = tap;
   return lun_wino_run(&j, err);
 }
@@ -80,7 +135,7 @@ typedef struct columns {
 /* One phase into c->half[px], a part of `room`. */
 static int one_phase(columns *c, int px, const float *in, const float *w,
                      float *room, lun_err *err) {
-  lun_epilogue plain = {NULL, 0, NULL};
+  lun_epilogue plain = {0};
   lun_gather g;
   c->half[px] = NULL;
   LUN_TRY(lun_gather_backward(&g, c->s, c->py, px, err));
@@ -108,7 +163,8 @@ static void join_columns(void *arg, int64_t plane) {
       half[px] = c->half[px]
                      ? c->half[px] + (plane * c->rows + v) * c->width[px]
                      : NULL;
-    c->isa->interleave(c->epilogue, c->out, row, s->w, half[0], half[1]);
+    c->isa->interleave(c->epilogue, c->out, row, s->w, half[0], half[1],
+                       (int)(plane % s->c));
   }
 }
 
@@ -152,7 +208,7 @@ static int transposed(const lun_conv *s, const float *in, const float *w,
                   .weights = w,
                   .out = out,
                   .epilogue = *epilogue};
-    return lun_wino_run(&j, err);
+    return run_winograd(&j, err);
   }
   if (lun_depthwise_fits(s))
     return lun_depthwise_run(s, 1, in, w, out, epilogue, err);
@@ -162,10 +218,17 @@ static int transposed(const lun_conv *s, const float *in, const float *w,
 
 int lun_conv_backward(const lun_conv *s, const float *dy, const float *w,
                       float *dx, const lun_gate *gate, lun_err *err) {
-  return transposed(s, dy, w, dx, &(lun_epilogue){NULL, 0, gate}, err);
+  return transposed(s, dy, w, dx, &(lun_epilogue){.gate = gate}, err);
+}
+
+int lun_conv_backward_add(const lun_conv *s, const float *dy, const float *w,
+                          float *dx, const lun_gate *gate, lun_err *err) {
+  lun_epilogue e = {.gate = gate, .add = dx};
+  return transposed(s, dy, w, dx, &e, err);
 }
 
 int lun_conv_transposed(const lun_conv *s, const float *x, const float *w,
                         const float *b, float *y, int relu, lun_err *err) {
-  return transposed(s, x, w, y, &(lun_epilogue){b, relu, NULL}, err);
+  lun_epilogue e = {.bias = b, .function = relu != 0};
+  return transposed(s, x, w, y, &e, err);
 }

@@ -15,7 +15,7 @@ typedef struct depthwise_job {
   const lun_conv *s;
   const lun_simd *isa;
   lun_depthwise plane; /* all but what differs between planes */
-  const float *in, *w, *bias;
+  const float *in, *w;
   float *scratch;
   size_t each; /* floats of scratch a worker */
   int back;
@@ -54,7 +54,7 @@ static void run_planes(void *arg, int64_t job) {
     d.in = j->in + p * in;
     d.left = (j->planes - p) * in;
     d.at = p * out;
-    d.bias = j->bias ? j->bias[channel] : 0.0f;
+    d.channel = (int)channel;
     j->isa->depthwise(&d);
   }
 }
@@ -83,7 +83,6 @@ int lun_depthwise_run(const lun_conv *s, int back, const float *in,
                      .isa = lun_simd_now(),
                      .in = in,
                      .w = w,
-                     .bias = epilogue->bias,
                      .back = back,
                      .planes = (int64_t)s->n * s->c};
   j.plane = (lun_depthwise){.k = s->kh,

@@ -10,8 +10,9 @@
 
 /* slope * dy; 0 where the slope is 0.  A NaN counts as up. */
 static inline float lun_gate_value(lun_slopes s, float y, float dy) {
-  float up = y > 0 ? s.open_up : s.shut_up;
-  float down = y > 0 ? s.open_down : s.shut_down;
+  int open = y > 0 && (s.top == 0 || y < s.top);
+  float up = open ? s.open_up : s.shut_up;
+  float down = open ? s.open_down : s.shut_down;
   float slope = dy < 0 ? down : up;
   return slope == 0 ? 0.0f : slope * dy;
 }

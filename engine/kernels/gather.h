@@ -27,12 +27,14 @@ typedef struct lun_gather {
   int *tap;             /* ... which element of the kernel each is     */
 } lun_gather;
 
-/* Applied to every output value z before it is written: z + bias, then relu; or
-** the gate of a gradient. */
+/* Applied to every output value z before it is written: scale z + bias + add, then a
+** function; or, of a gradient, the gate of z + add. */
 typedef struct lun_epilogue {
-  const float *bias; /* per output channel; NULL: none */
-  int relu;
-  const lun_gate *gate; /* NULL: none */
+  const float *bias;          /* per output channel; NULL: none */
+  lun_epilogue_kind function; /* none, or up to LUN_HARD_SWISH_EPILOGUE */
+  const lun_gate *gate;       /* NULL: none */
+  const float *scale;         /* per output channel; NULL: 1 */
+  const float *add;           /* laid out as the output is; NULL: nothing */
 } lun_epilogue;
 
 int lun_gather_forward(lun_gather *g, const lun_conv *s, lun_err *err);

@@ -70,22 +70,24 @@ static void copy_strip(const gather_job *j, const float *in, int v, int u,
 
 /* Writes `n` places (v, u ...) of one output channel through the epilogue. */
 static void store(const gather_job *j, int64_t chan, int k, int v, int u, int n,
-                  const float *m) {
+                  float *m) {
   const lun_gather *g = j->g;
-  const lun_epilogue *e = j->epilogue;
-  float bias = e->bias ? e->bias[k] : 0.0f;
   int64_t at = (chan * g->fh + g->oy + v * g->osy) * g->fw + g->ox + u * g->osx;
+  float value[PLACES], other[PLACES];
   if (g->osx == 1) {
-    j->isa->epilogue(e, j->out, at, n, m, bias);
+    j->isa->epilogue(j->epilogue, j->out, at, n, m, k);
     return;
   }
-  float *out = j->out + at;
-  const float *y = e->gate ? e->gate->y + at % e->gate->size : NULL;
-  for (int i = 0; i < n; i++, out += g->osx) {
-    float z = m[i] + bias;
-    if (e->relu && z < 0) z = 0.0f; /* NaN stays */
-    *out = y ? lun_gate_value(e->gate->slope, y[i * g->osx], z) : z;
-  }
+  /* Places apart: what the epilogue reads there is put side by side. */
+  lun_epilogue e = *j->epilogue;
+  lun_gate gate = {e.gate ? e.gate->slope : (lun_slopes){0}, value, n};
+  for (int i = 0; e.gate && i < n; i++)
+    value[i] = e.gate->y[at % e.gate->size + i * g->osx];
+  for (int i = 0; e.add && i < n; i++) other[i] = e.add[at + i * g->osx];
+  if (e.gate) e.gate = &gate;
+  if (e.add) e.add = other;
+  j->isa->epilogue(&e, m, 0, n, m, k);
+  for (int i = 0; i < n; i++) j->out[at + i * g->osx] = m[i];
 }
 
 /* The tile and the outputs of a job. */
@@ -112,8 +114,7 @@ static tile tile_of(const gather_job *j, int64_t job) {
   return t;
 }
 
-static void store_tile(const gather_job *j, const tile *t, const float *m,
-                       int ms) {
+static void store_tile(const gather_job *j, const tile *t, float *m, int ms) {
   const lun_gather *g = j->g;
   int64_t first = t->chan * g->k + t->k0;
   for (int k = 0; k < t->nk; k++)
@@ -185,7 +186,9 @@ static void run_pointwise(void *arg, int64_t job) {
   float *strip = weights + turned_floats(j);
   const float *in = j->in + t.chan * g->c * g->ih * g->iw;
   int64_t at = (t.chan * g->k + t.k0) * g->fh * g->fw + t.v * g->fw + t.u;
-  lun_epilogue own = {e->bias ? e->bias + k0 : NULL, e->relu, e->gate};
+  lun_epilogue own = *e;
+  if (own.bias) own.bias += k0;
+  if (own.scale) own.scale += k0;
   lun_pointwise p = {.rows = t.nk,
                      .np = np,
                      .turned = j->turned,
@@ -197,8 +200,8 @@ static void run_pointwise(void *arg, int64_t job) {
                      .ws = j->ws,
                      .ys = (ptrdiff_t)g->fh * g->fw,
                      .epilogue = &own,
-                     .gate_y =
-                         e->gate ? e->gate->y + at % e->gate->size : NULL};
+                     .gate_y = e->gate ? e->gate->y + at % e->gate->size : NULL,
+                     .add = e->add ? e->add + at : NULL};
   for (int c0 = 0; c0 < g->c; c0 += nd) {
     nd = mini(LUN_DEPTH, g->c - c0);
     const float *x = in + (ptrdiff_t)c0 * g->ih * g->iw;

@@ -25,6 +25,15 @@ typedef struct lun_conv {
 /* y = conv(x, w) + b, then relu when asked.  b may be NULL. */
 int lun_conv_forward(const lun_conv *s, const float *x, const float *w,
                      const float *b, float *y, int relu, lun_err *err);
+/* What else is done to an output before it is written: the function of
+** scale z + shift + add, z the convolution without a bias. */
+typedef struct lun_after {
+  const float *scale, *shift; /* per output channel, or NULL: 1 and 0 */
+  const float *add;           /* as y lies, or NULL; may be y */
+  lun_epilogue_kind function;
+} lun_after;
+int lun_conv_forward_after(const lun_conv *s, const float *x, const float *w,
+                           float *y, const lun_after *after, lun_err *err);
 /* 1: the layer can be computed together with the relu and the 2x2 maximum
 ** pooling (stride 2, no padding) after it. */
 int lun_conv_pools(const lun_conv *s);
@@ -37,6 +46,9 @@ int lun_conv_forward_pooled(const lun_conv *s, const float *x, const float *w,
 ** s->n is the number of rows of dy. */
 int lun_conv_backward(const lun_conv *s, const float *dy, const float *w,
                       float *dx, const lun_gate *gate, lun_err *err);
+/* dx = the gate of dx + the gradient. */
+int lun_conv_backward_add(const lun_conv *s, const float *dy, const float *w,
+                          float *dx, const lun_gate *gate, lun_err *err);
 /* y = the transposed convolution of x, + b (s->c), then relu when asked: x has the
 ** shape of s's output, y that of its input. */
 int lun_conv_transposed(const lun_conv *s, const float *x, const float *w,

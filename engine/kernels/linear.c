@@ -89,7 +89,8 @@ static void sum_job(void *arg, int64_t job) {
   const dense_job *j = arg;
   int64_t out = j->d.out, o0 = job * SUM_COLS, len = min64(SUM_COLS, out - o0);
   const float *bias = j->d.epilogue.bias;
-  lun_epilogue epilogue = {NULL, j->d.epilogue.relu, j->d.epilogue.gate};
+  lun_epilogue epilogue = {.function = j->d.epilogue.function,
+                           .gate = j->d.epilogue.gate};
   for (int b = 0; b < j->d.n; b++) {
     float *sum = j->part + b * out + o0;
     for (int s = 1; s < j->segments; s++) {
@@ -98,7 +99,7 @@ static void sum_job(void *arg, int64_t job) {
     }
     for (int64_t o = 0; bias && o < len; o++) sum[o] += bias[o0 + o];
     j->isa->epilogue(&epilogue, j->y, (j->d.row0 + b) * out + o0, (int)len, sum,
-                     0.0f);
+                     0);
   }
 }
 
@@ -188,7 +189,7 @@ int lun_linear_forward(const lun_linear *s, const float *x, const float *w,
                   .x = x,
                   .w = w,
                   .y = y,
-                  .epilogue = {b, relu, NULL}},
+                  .epilogue = {.bias = b, .function = relu != 0}},
             .columns = s->in_out};
   return run(&t, err);
 }
@@ -202,7 +203,7 @@ int lun_linear_backward(const lun_linear *s, const float *dy, const float *w,
                   .x = dy,
                   .w = w,
                   .y = dx,
-                  .epilogue = {NULL, 0, gate}},
+                  .epilogue = {.gate = gate}},
             .columns = !s->in_out,
             .dead = dead};
   return run(&t, err);

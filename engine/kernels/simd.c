@@ -29,7 +29,9 @@
 
 #include "simd_product.h" /* uses the vectors */
 
-#include "simd_epilogue.h"
+#include "simd_math.h"
+
+#include "simd_epilogue.h" /* uses the functions */
 
 static void mul(const lun_product *p) {
   operands o = {.a = p->a,
@@ -72,7 +74,6 @@ static void sum_rows(double *restrict acc, const float *restrict v,
     for (int64_t i = 0; i < len; i++) acc[i] += (double)v[i];
 }
 
-#include "simd_math.h" /* uses choose of simd_epilogue.h */
 #include "simd_pointwise.h"
 #include "simd_taps.h"
 

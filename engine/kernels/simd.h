@@ -123,8 +123,9 @@ typedef struct lun_pointwise {
   float *panel;   /* scratch: LUN_DEPTH * panel floats */
   float *weights; /* turned: scratch for them, rows * LUN_DEPTH + 16 floats */
   ptrdiff_t xs, ws, ys;
-  const lun_epilogue *epilogue; /* its bias[0] is of output 0 */
-  const float *gate_y;          /* of a gate: laid out as y is */
+  const lun_epilogue *epilogue; /* its bias[0] and scale[0] are of output 0 */
+  const float *gate_y,
+      *add; /* of a gate, of a sum: laid out as y is; or NULL */
 } lun_pointwise;
 
 /*
@@ -143,7 +144,7 @@ typedef struct lun_depthwise {
   const float *in, *weights;
   float *out;
   int64_t left, at; /* floats that may be read from `in` on; the plane in out */
-  float bias;
+  int channel;
   const lun_epilogue *epilogue;
   float *scratch; /* strip + sums + pitch + 16 floats */
   int band;       /* rows of outputs at a time */
@@ -206,13 +207,13 @@ typedef struct lun_simd {
   void (*exp)(const float *x, float *y, int64_t n);
   void (*sigmoid)(const float *x, float *y, int64_t n);
   void (*normal_cdf)(const float *x, float *y, int64_t n);
-  /* out[at + p] = the epilogue of m[p], p < np, of one channel. */
+  /* out[at + p] = the epilogue of m[p], p < np, of channel k; m may be there. */
   void (*epilogue)(const lun_epilogue *e, float *out, int64_t at, int np,
-                   const float *m, float bias);
-  /* out[at + p] = the epilogue, without a bias, of even[p / 2] where p is even, else
-  ** odd[p / 2], p < n; NULL: zeros. */
+                   const float *m, int k);
+  /* out[at + p] = the epilogue of even[p / 2] where p is even, else odd[p / 2], p < n,
+  ** of channel k; NULL: zeros. */
   void (*interleave)(const lun_epilogue *e, float *out, int64_t at, int n,
-                     const float *even, const float *odd);
+                     const float *even, const float *odd, int k);
   /* to[p*ts + i] = from[i*fs + p], i < rows, p < np; i up to a multiple of 16
   ** is filled with 0. */
   void (*transpose)(const float *from, ptrdiff_t fs, int rows, int np,

@@ -97,7 +97,7 @@ INLINE void rows_segment(const lun_dense *j, const float *const *w,
 /* The epilogue of output o of image b. */
 INLINE float dense_epilogue(const lun_dense *j, int b, int64_t o, float y) {
   if (j->epilogue.bias) y += j->epilogue.bias[o];
-  if (j->epilogue.relu && y < 0) return 0.0f; /* NaN stays */
+  if (j->epilogue.function && y < 0) return 0.0f; /* NaN stays */
   if (!j->epilogue.gate) return y;
   return lun_gate_at(j->epilogue.gate, (j->row0 + b) * j->out + o, y);
 }

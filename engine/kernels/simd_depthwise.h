@@ -129,7 +129,7 @@ static void depthwise(const lun_depthwise *d) {
       border_row(d, v * stride + i - d->above, line, strip + i * d->pitch);
     sums[(k - 3) / 2][stride - 1](d, rows, strip, m);
     epilogue_row(d->epilogue, d->out, d->at + (int64_t)v * d->ow, rows * d->ow,
-                 m, d->bias);
+                 m, d->channel);
   }
 }
 
@@ -141,24 +141,26 @@ INLINE vec of_phase(const float *row, int at, int n) {
   return load_n(row + at, n);
 }
 
-INLINE void interleave_span(enum mode mode, const float *y, lun_slopes s, int n,
-                            const float *even, const float *odd, float *out) {
+INLINE void interleave_span(enum mode mode, const finish *f, const float *y,
+                            const float *add, int n, const float *even,
+                            const float *odd, float *out) {
   for (int p = 0; p < n; p += 2 * VL) {
-    int left = n - p, second = left - VL;
-    vec a = of_phase(even, p / 2, (left + 1) / 2);
-    vec b = of_phase(odd, p / 2, left / 2);
-    vec v = is_gate(mode) ? load_n(y + p, left) : (vec){0};
-    store_n(out + p, epilogue(mode, SHUFFLE(a, b, LOW_PAIR), v, 0.0f, s), left);
-    if (second <= 0) break;
-    v = is_gate(mode) ? load_n(y + p + VL, second) : (vec){0};
-    store_n(out + p + VL, epilogue(mode, SHUFFLE(a, b, HIGH_PAIR), v, 0.0f, s),
-            second);
+    vec a = of_phase(even, p / 2, (n - p + 1) / 2);
+    vec b = of_phase(odd, p / 2, (n - p) / 2);
+    for (int q = p; q < n && q < p + 2 * VL; q += VL) {
+      vec z = q == p ? SHUFFLE(a, b, LOW_PAIR) : SHUFFLE(a, b, HIGH_PAIR);
+      vec v = is_gate(mode) ? load_n(y + q, n - q) : (vec){0};
+      vec more = f->adds ? load_n(add + q, n - q) : (vec){0};
+      store_n(out + q, finished(mode, f, z, v, more), n - q);
+    }
   }
 }
 
 static void interleave(const lun_epilogue *e, float *out, int64_t at, int n,
-                       const float *even, const float *odd) {
+                       const float *even, const float *odd, int k) {
   const float *y = e->gate ? e->gate->y + at % e->gate->size : NULL;
-  lun_slopes s = slopes_of(e->gate);
-  FOR_MODE(mode_of(e), interleave_span, y, s, n, even, odd, out + at)
+  const float *add = e->add ? e->add + at : NULL;
+  finish f = finish_of(e, k);
+  FOR_ANY_MODE(any_mode_of(e), interleave_span, &f, y, add, n, even, odd,
+               out + at)
 }

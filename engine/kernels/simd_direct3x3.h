@@ -82,8 +82,7 @@ static void direct_out(const lun_wino *j, int n, int y0, const float *sum) {
     for (int k = 0; k < j->k; k++) {
       int64_t row = ((int64_t)n * j->k + k) * j->oh + y0 + o;
       epilogue_row(&j->epilogue, j->out, row * j->ow, j->ow,
-                   sum + (o * j->k + k) * pitch,
-                   j->epilogue.bias ? j->epilogue.bias[k] : 0.0f);
+                   sum + (o * j->k + k) * pitch, k);
     }
 }
 

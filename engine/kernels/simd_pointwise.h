@@ -94,31 +94,30 @@ static places_fn *const places_kernels[2][3][ROWS] = {
     {ALL(pack_turned), ALL(packed_turned), ALL(few_turned)},
 };
 
-/* The epilogue of n rows of a panel, in place; bias: theirs, or NULL. */
+/* The epilogue of n rows of a panel, in place, from output i0 and place `at` on. */
 INLINE void finish_panel(enum mode mode, const lun_pointwise *p, int i0, int n,
-                         float *y, const float *gate) {
-  const float *bias = p->epilogue->bias;
-  lun_slopes s = slopes_of(p->epilogue->gate);
-  for (int i = 0; i < n; i++) {
-    float b = bias ? bias[i0 + i] : 0.0f;
-    UNROLLED(int v = 0; v < VECS; v++) {
-      float *at = y + i * p->ys + v * VL;
-      vec g = is_gate(mode) ? LOADU(gate + i * p->ys + v * VL) : (vec){0};
-      STOREU(at, epilogue(mode, LOADU(at), g, b, s));
+                         int at) {
+  for (int i = i0; i < i0 + n; i++) {
+    finish f = finish_of(p->epilogue, i);
+    ptrdiff_t row = i * p->ys + at;
+    UNROLLED(int v = 0; v < PW; v += VL) {
+      vec g = is_gate(mode) ? LOADU(p->gate_y + row + v) : (vec){0};
+      vec a = f.adds ? LOADU(p->add + row + v) : (vec){0};
+      STOREU(p->y + row + v, finished(mode, &f, LOADU(p->y + row + v), g, a));
     }
   }
 }
 
-/* All rows of one panel, in groups of nearly equal size; y: where row 0 goes. */
+/* All rows of one panel, in groups of nearly equal size; at: its first place, if the
+** epilogue follows, else -1. */
 INLINE void panel_rows(const lun_pointwise *p, enum mode mode, int fn, places o,
-                       const float *gate, int finish) {
+                       int at) {
   int rows = p->rows, i0 = 0;
   for (int g = (rows + ROWS - 1) / ROWS, n; g > 0; g--, rows -= n, i0 += n) {
     n = (rows + g - 1) / g;
     places_kernels[p->turned][fn][n - 1](&o);
-    if (finish) {
-      FOR_MODE(mode, finish_panel, p, i0, n, o.y,
-               gate ? gate + i0 * p->ys : NULL)
+    if (at >= 0) {
+      FOR_ANY_MODE(mode, finish_panel, p, i0, n, at)
     }
     if (fn == PACK) {
       fn = PACKED;
@@ -144,16 +143,17 @@ static void rest_of_places(const lun_pointwise *p, int from, int n) {
     UNROLLED(int v = 0; v < VECS; v++)
     STORE(to + v * VL, n > v * VL ? load_n(x + v * VL, n - v * VL) : (vec){0});
   }
-  panel_rows(p, BIAS, n <= HALF * VL ? FEW : PACKED, o, NULL, 0);
+  panel_rows(p, BIAS, n <= HALF * VL ? FEW : PACKED, o, -1);
   for (int i = 0; p->last && i < p->rows; i++) {
-    lun_gate g = {0};
+    ptrdiff_t row = i * p->ys + from;
     lun_epilogue e = *p->epilogue;
+    lun_gate g = {e.gate ? e.gate->slope : (lun_slopes){0}, NULL, n};
     if (e.gate) {
-      g = (lun_gate){e.gate->slope, p->gate_y + i * p->ys + from, n};
+      g.y = p->gate_y + row;
       e.gate = &g;
     }
-    epilogue_row(&e, p->y + i * p->ys + from, 0, n, p->rest + i * PW,
-                 e.bias ? e.bias[i] : 0.0f);
+    e.add = p->add ? p->add + row : NULL;
+    epilogue_row(&e, p->y + row, 0, n, p->rest + (ptrdiff_t)i * PW, i);
   }
 }
 
@@ -178,7 +178,8 @@ static void pack_weights(const lun_pointwise *p, float *to) {
 }
 
 static void pointwise(const lun_pointwise *whole) {
-  enum mode mode = mode_of(whole->epilogue);
+  const lun_epilogue *e = whole->epilogue;
+  enum mode mode = any_mode_of(e);
   lun_pointwise turned = *whole;
   const lun_pointwise *p = &turned;
   int at = 0;
@@ -186,7 +187,7 @@ static void pointwise(const lun_pointwise *whole) {
     pack_weights(whole, whole->weights);
     turned.w = whole->weights;
   }
-  int finish = p->last && (mode != BIAS || p->epilogue->bias);
+  int ends = p->last && (mode != BIAS || e->bias || e->scale || e->add);
   for (; at + PW <= p->np; at += PW) {
     places o = {.w = p->w,
                 .x = p->x + at,
@@ -197,7 +198,7 @@ static void pointwise(const lun_pointwise *whole) {
                 .ys = p->ys,
                 .depth = p->depth,
                 .add = !p->first};
-    panel_rows(p, mode, PACK, o, p->gate_y ? p->gate_y + at : NULL, finish);
+    panel_rows(p, mode, PACK, o, ends ? at : -1);
   }
   if (at < p->np) rest_of_places(p, at, p->np - at);
 }

@@ -112,7 +112,7 @@ INLINE void maxpool2x2_back_row(enum mode mode, const float *dy, const float *y,
 static void maxpool2x2_back(const lun_gate *g, const float *dy, const float *y,
                             const uint8_t *tap, float *top, float *low,
                             int64_t len) {
-  const lun_epilogue e = {NULL, 0, g};
+  const lun_epilogue e = {.gate = g};
   lun_slopes s = slopes_of(g);
   FOR_MODE(mode_of(&e), maxpool2x2_back_row, dy, y, s, tap, top, low, len)
 }

@@ -99,6 +99,11 @@ INLINE int whole_line(const float *p) {
 /* Bits of z where c holds, else 0. */
 INLINE vec keep(vec z, ivec c) { return (vec)((ivec)z & c); }
 
+/* yes where c holds, else no. */
+INLINE vec choose(ivec c, vec yes, vec no) {
+  return (vec)(((ivec)yes & c) | ((ivec)no & ~c));
+}
+
 /* ---- transposing VL x VL in registers ----------------------------------- */
 
 #if defined __AVX512F__

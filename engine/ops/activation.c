@@ -47,7 +47,7 @@ static int gate_back(const lun_back *b, lun_err *err) {
 #define GATE(id, open_up, open_down, shut_up, shut_down)                       \
   static lun_slopes id##_gate(const double *attr) {                            \
     (void)attr;                                                                \
-    return (lun_slopes){open_up, open_down, shut_up, shut_down};               \
+    return (lun_slopes){open_up, open_down, shut_up, shut_down, 0};            \
   }
 #define GATE_RULE(id) .name = #id, .back = gate_back, .gate = id##_gate
 
@@ -130,6 +130,16 @@ static void back_by_parts(vector_fn *slope, int guided, const span *s,
   SPAN_GUIDED(id##_guided, B)                                                  \
   OPS_RULES(id, {.name = "guided", .back = id##_guided}, COMMON_RULES);
 
+/* The rules of one whose slope is a function of its input, which the layer before it
+** need not have kept. */
+#define INPUT_RULES(id)                                                        \
+  static const lun_rule id##_rules[] = {                                       \
+      {.name = "plain", .back = id##_back, .needs_input = 1},                  \
+      {.name = "guided", .back = id##_guided, .needs_input = 1},               \
+      COMMON_RULES,                                                            \
+      {.name = NULL},                                                          \
+  }
+
 /* A function that saturates on both sides: relu's rules would mean nothing. */
 #define SIGMOIDAL(id, F, B)                                                    \
   FUNCTION(id, F, B)                                                           \
@@ -138,6 +148,11 @@ static void back_by_parts(vector_fn *slope, int guided, const span *s,
 #define OPERATOR(id, text, attributes, check)                                  \
   OPS_OPERATOR(id, text, 1, 1, .attrs = attributes, .infer = check,            \
                .inplace = 1)
+
+/* One that the layer before it can compute in its own pass. */
+#define JOINED_OPERATOR(id, text, kind)                                        \
+  OPS_OPERATOR(id, text, 1, 1, .infer = ops_same, .inplace = 1,                \
+               .epilogue = kind)
 
 /* An attribute that must be a positive number. */
 static int positive(lun_node *n, lun_err *err) {
@@ -178,8 +193,7 @@ static const lun_rule relu_rules[] = {
     {.name = NULL},
 };
 
-OPS_OPERATOR(relu, "relu(x): max(x, 0)", 1, 1, .infer = ops_same, .inplace = 1,
-             .epilogue = LUN_RELU_EPILOGUE);
+JOINED_OPERATOR(relu, "relu(x): max(x, 0)", LUN_RELU_EPILOGUE);
 
 /* ---- the others --------------------------------------------------------- */
 
@@ -193,9 +207,26 @@ static const lun_attrdef leaky_attrs[] = {
 OPERATOR(leaky_relu, "leaky_relu(x, slope): x where x > 0, else slope x",
          leaky_attrs, ops_same);
 
-RELU_LIKE(relu6, 0.0f > x ? 0.0f : (x > 6.0f ? 6.0f : x),
-          x > 0 && x < 6.0f ? g : 0.0f)
-OPERATOR(relu6, "relu6(x): min(max(x, 0), 6)", NULL, ops_same);
+/* Its output says what its input was: gates, shut at 6 too. */
+static lun_slopes plain6_gate(const double *attr) {
+  (void)attr;
+  return (lun_slopes){1, 1, 0, 0, 6};
+}
+static lun_slopes guided6_gate(const double *attr) {
+  (void)attr;
+  return (lun_slopes){1, 0, 0, 0, 6};
+}
+SPAN_FORWARD(relu6_span, 0.0f > x ? 0.0f : (x > 6.0f ? 6.0f : x))
+static int relu6_forward(lun_node *n, lun_err *err) {
+  return span_forward(n, relu6_span, err);
+}
+static const lun_rule relu6_rules[] = {
+    {.name = "plain", .back = gate_back, .gate = plain6_gate},
+    {.name = "guided", .back = gate_back, .gate = guided6_gate},
+    COMMON_RULES,
+    {.name = NULL},
+};
+JOINED_OPERATOR(relu6, "relu6(x): min(max(x, 0), 6)", LUN_RELU6_EPILOGUE);
 
 static void sigmoid_values(const float *x, float *y, int64_t n) {
   lun_simd_now()->sigmoid(x, y, n);
@@ -246,8 +277,8 @@ static void silu_slopes(const float *x, float *d, int64_t n) {
 }
 VECTOR_FUNCTION(silu)
 VECTOR_BACK(silu, guided, 1)
-OPS_RULES(silu, {.name = "guided", .back = silu_guided}, COMMON_RULES);
-OPERATOR(silu, "silu(x): x sigmoid(x)", NULL, ops_same);
+INPUT_RULES(silu);
+JOINED_OPERATOR(silu, "silu(x): x sigmoid(x)", LUN_SILU_EPILOGUE);
 
 /* Phi(x) = (1 + erf(x / sqrt 2)) / 2;  gelu = x Phi;  gelu' = Phi + x phi */
 static void gelu_values(const float *x, float *y, int64_t n) {
@@ -340,7 +371,11 @@ OPERATOR(hard_sigmoid,
          hard_attrs, ops_same);
 
 /* x (x + 3) / 6 between -3 and 3: slope x / 3 + 1/2 */
-RELU_LIKE(hard_swish, (x * to_unit(x / 6.0f + 0.5f)),
-          x <= -3.0f ? 0.0f : (x >= 3.0f ? g : g * (x / 3.0f + 0.5f)))
-OPERATOR(hard_swish, "hard_swish(x): x hard_sigmoid(x), 0 below -3, x above 3",
-         NULL, ops_same);
+#define HARD_SWISH_SLOPE                                                       \
+  x <= -3.0f ? 0.0f : (x >= 3.0f ? g : g * (x / 3.0f + 0.5f))
+FUNCTION(hard_swish, (x * to_unit(x / 6.0f + 0.5f)), HARD_SWISH_SLOPE)
+SPAN_GUIDED(hard_swish_guided, HARD_SWISH_SLOPE)
+INPUT_RULES(hard_swish);
+JOINED_OPERATOR(hard_swish,
+                "hard_swish(x): x hard_sigmoid(x), 0 below -3, x above 3",
+                LUN_HARD_SWISH_EPILOGUE);

@@ -150,7 +150,7 @@ static int operand_back(const lun_back *b, int k, row *fn, lun_err *err) {
 
 /* id(a, b) with value F and gradients DA, DB, expressions of a, b, g.
 ** rules: how its table is made. */
-#define BINARY_WITH(id, text, F, DA, DB, rules)                                \
+#define BINARY_WITH(id, text, F, DA, DB, rules, ...)                           \
   ROW(id##_row, F)                                                             \
   ROW(id##_da, DA)                                                             \
   ROW(id##_db, DB)                                                             \
@@ -162,7 +162,7 @@ static int operand_back(const lun_back *b, int k, row *fn, lun_err *err) {
     return operand_back(k, 1, id##_db, err);                                   \
   }                                                                            \
   rules;                                                                       \
-  OPS_OPERATOR(id, text, 2, 2, .infer = infer);
+  OPS_OPERATOR(id, text, 2, 2, .infer = infer, __VA_ARGS__);
 
 /* A product, whose operands share relevance: dx_k = share_k R. */
 ROW(handed_row, g)
@@ -183,12 +183,14 @@ static int uniform_back(const lun_back *b, lun_err *err) {
     .attrs = lun_relevance_uniform_attrs                                       \
   }
 #define BINARY_PRODUCT(id, text, F, DA, DB)                                    \
-  BINARY_WITH(id, text, F, DA, DB, OPS_RULES(id, UNIFORM))
+  BINARY_WITH(id, text, F, DA, DB, OPS_RULES(id, UNIFORM),                     \
+              .epilogue = LUN_NO_EPILOGUE)
 #define BINARY(id, text, F, DA, DB)                                            \
-  BINARY_WITH(id, text, F, DA, DB, OPS_PLAIN(id))
+  BINARY_WITH(id, text, F, DA, DB, OPS_PLAIN(id), .epilogue = LUN_NO_EPILOGUE)
 /* Linear in both: with the relevance rule of sums. */
-#define BINARY_SUM(id, text, F, DA, DB)                                        \
-  BINARY_WITH(id, text, F, DA, DB, OPS_RULES(id, RELEVANCE_NORM))
+#define BINARY_SUM(id, text, F, DA, DB, kind)                                  \
+  BINARY_WITH(id, text, F, DA, DB, OPS_RULES(id, RELEVANCE_NORM),              \
+              .epilogue = kind)
 
 /* d/da a^b = b a^(b-1), and 0 for b = 0 even where a = 0. */
 static float slope_in_base(float a, float b) {
@@ -206,8 +208,8 @@ static float share(float mine, float other) {
 static float larger(float a, float b) { return a > b || a != a ? a : b; }
 static float smaller(float a, float b) { return a < b || a != a ? a : b; }
 
-BINARY_SUM(add, "add(a, b): a + b", a + b, g, g)
-BINARY_SUM(sub, "sub(a, b): a - b", a - b, g, -g)
+BINARY_SUM(add, "add(a, b): a + b", a + b, g, g, LUN_ADD_EPILOGUE)
+BINARY_SUM(sub, "sub(a, b): a - b", a - b, g, -g, LUN_NO_EPILOGUE)
 BINARY_PRODUCT(mul, "mul(a, b): a b", (a * b), (g * b), (g * a))
 BINARY_PRODUCT(div, "div(a, b): a / b", a / b, g / b, (-g * a / (b * b)))
 BINARY_PRODUCT(pow, "pow(a, b): a^b", powf(a, b), (g * slope_in_base(a, b)),

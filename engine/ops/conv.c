@@ -110,10 +110,66 @@ static int conv2d_forward(lun_node *n, lun_err *err) {
   return conv_run(n, n->out, 0, err);
 }
 
-/* conv2d -> relu */
-static int conv_relu(lun_node *n, lun_node *const *next, int count,
-                     lun_err *err) {
-  return conv_run(n, next[count - 1]->out, 1, err);
+/* What follows a convolution in its pass, each at most once and in this order:
+** batch_norm, add, an activation; or relu and a 2x2 maximum pooling. */
+typedef struct follow {
+  const lun_node *norm;
+  const float *add; /* the other summand */
+  lun_epilogue_kind function;
+  int pools, count; /* nodes it is made of */
+} follow;
+
+/* The other summand of n, whose input k the convolution makes, if it has values of
+** that shape. */
+static const float *summand(const lun_node *n, const lun_node *maker) {
+  int other = n->in[0] == maker->out;
+  if (n->in[0] == n->in[1] || n->in[1 - other] != maker->out) return NULL;
+  if (!lun_tensor_same_shape(n->in[0], n->in[1])) return NULL;
+  return n->in[other]->data;
+}
+
+static follow follow_of(const lun_node *n, lun_node *const *next, int count) {
+  follow f = {0};
+  const lun_node *maker = n;
+  int i = 0;
+  if (i < count && next[i]->op->epilogue == LUN_AFFINE_EPILOGUE)
+    maker = f.norm = next[i++];
+  if (i < count && next[i]->op->epilogue == LUN_ADD_EPILOGUE &&
+      (f.add = summand(next[i], maker)) != NULL)
+    i++;
+  if (i < count && next[i]->op->epilogue > LUN_NO_EPILOGUE &&
+      next[i]->op->epilogue <= LUN_HARD_SWISH_EPILOGUE)
+    f.function = next[i++]->op->epilogue;
+  f.pools = i == 1 && i < count && f.function == LUN_RELU_EPILOGUE &&
+            ops_maxpool2x2(next[i]);
+  f.count = i + f.pools;
+  return f;
+}
+
+/* conv2d and all that follows, into the last one's output. */
+static int conv_followed(lun_node *n, lun_node *const *next, int count,
+                         lun_err *err) {
+  follow f = follow_of(n, next, count);
+  const float *bias = weighted_bias(n);
+  lun_after after = {.shift = bias, .add = f.add, .function = f.function};
+  lun_node *last = next[count - 1];
+  float *scale = NULL;
+  lun_conv s;
+  LUN_TRY(geometry(n, &s, err));
+  if (last->out->size == 0) return LUN_OK;
+  if (f.norm) {
+    scale = lun_malloc((size_t)s.k * 2 * sizeof *scale);
+    if (!scale) return lun_fail(err, LUN_ENOMEM, "convolution: no memory");
+    float *shift = scale + s.k;
+    ops_norm_affine(f.norm, scale, shift);
+    for (int k = 0; bias && k < s.k; k++) shift[k] += scale[k] * bias[k];
+    after.scale = scale;
+    after.shift = shift;
+  }
+  int status = lun_conv_forward_after(&s, n->in[0]->data, n->in[1]->data,
+                                      last->out->data, &after, err);
+  lun_free(scale);
+  return status;
 }
 
 /* conv2d -> relu -> max_pool2d of 2x2 */
@@ -130,13 +186,17 @@ static int conv_relu_pool(lun_node *n, lun_node *const *next, int count,
 static lun_joined conv_join(const lun_node *n, lun_node *const *next,
                             int count) {
   lun_conv s;
-  int pools = geometry(n, &s, NULL) == LUN_OK && lun_conv_pools(&s);
+  if (geometry(n, &s, NULL) != LUN_OK) return (lun_joined){NULL, 0};
   if (count == 0) return (lun_joined){NULL, 1};
-  if (next[0]->op->epilogue != LUN_RELU_EPILOGUE) return (lun_joined){NULL, 0};
-  if (count == 1) return (lun_joined){conv_relu, pools};
-  if (count == 2 && pools && ops_maxpool2x2(next[1]))
+  follow f = follow_of(n, next, count);
+  if (f.count < count) return (lun_joined){NULL, 0};
+  if (f.pools) {
+    if (!lun_conv_pools(&s)) return (lun_joined){NULL, 0};
     return (lun_joined){conv_relu_pool, 0};
-  return (lun_joined){NULL, 0};
+  }
+  if (!f.function) return (lun_joined){conv_followed, 1};
+  int may_pool = count == 1 && f.function == LUN_RELU_EPILOGUE;
+  return (lun_joined){conv_followed, may_pool && lun_conv_pools(&s)};
 }
 
 /* Parameter gradients sum over a copy's batch, so every copy is a call. */

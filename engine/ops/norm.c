@@ -64,6 +64,14 @@ static float scale_of(const lun_node *n, int64_t c) {
   return (float)(1 / sqrt(v));
 }
 
+void ops_norm_affine(const lun_node *n, float *scale, float *shift) {
+  for (int64_t c = 0; c < n->in[X]->dim[1]; c++) {
+    float s = scale_of(n, c) * parameter(n, GAMMA, c, 1);
+    scale[c] = s;
+    shift[c] = parameter(n, BETA, c, 0) - n->in[MEAN]->data[c] * s;
+  }
+}
+
 static void bn_plane(void *arg, int64_t plane) {
   const channel *k = arg;
   int64_t c = plane % k->count;
@@ -140,7 +148,8 @@ OPS_RULES(batch_norm, RELEVANCE_IDENTITY,
 OPS_OPERATOR(batch_norm,
              "batch_norm(x (N,C,...), mean, var, gamma, beta, eps): "
              "(x - mean) / sqrt(var + eps) gamma + beta",
-             3, 5, .attrs = bn_attrs, .infer = bn_infer, .inplace = 1);
+             3, 5, .attrs = bn_attrs, .infer = bn_infer, .inplace = 1,
+             .epilogue = LUN_AFFINE_EPILOGUE, .params_read_input = 1);
 
 /* ---- lrn ---------------------------------------------------------------- */
 

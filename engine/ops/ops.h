@@ -81,7 +81,7 @@ enum { OPS_CHUNK = 1 << 15 }; /* floats a job; fixed, so the bits are too */
 ** true gradient, the most frequent one, is a single select. */
 static inline void ops_gate_span(lun_slopes s, const float *y, const float *dy,
                                  float *dx, int64_t n) {
-  if (s.open_up == 1 && s.open_down == 1 && lun_gate_shuts(&s)) {
+  if (s.open_up == 1 && s.open_down == 1 && lun_gate_shuts(&s) && s.top == 0) {
     OPS_IVDEP for (int64_t i = 0; i < n; i++) {
       float g = dy[i]; /* read in any case, so that the loop vectorises */
       dx[i] = y[i] > 0 ? g : 0.0f;
@@ -107,6 +107,8 @@ void ops_zero(const lun_back *b, int i);
 /* Is n a maximum pooling of 2x2 windows, stride 2, no padding?  Its aux holds a
 ** byte for each window: which of the four won (max_pool.c). */
 int ops_maxpool2x2(const lun_node *n);
+/* batch_norm's n: y = scale x + shift, for each of its channels. */
+void ops_norm_affine(const lun_node *n, float *scale, float *shift);
 /* The rule of an operator with is_view: dx = dy. */
 int ops_view_back(const lun_back *b, lun_err *err);
 extern const lun_rule ops_view_rules[];

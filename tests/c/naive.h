@@ -69,8 +69,9 @@ NAIVE void naive_round(float *out, double *sum, int64_t n) {
 
 /* Gates of every special form that the kernels have, and of none. */
 static const lun_slopes naive_slopes[] = {
-    {1, 1, 0, 0},         {1, 0, 0, 0},  {1, 0, 1, 0},
-    {1, 1, 0.25f, 0.25f}, {1, -1, 0, 0}, {0.5f, 2, -1, 0.25f},
+    {1, 1, 0, 0, 0},         {1, 0, 0, 0, 0},    {1, 0, 1, 0, 0},
+    {1, 1, 0.25f, 0.25f, 0}, {1, -1, 0, 0, 0},   {0.5f, 2, -1, 0.25f, 0},
+    {1, 1, 0, 0, 0.3f},      {1, 0, 0, 0, 0.3f},
 };
 enum { NAIVE_SLOPES = sizeof naive_slopes / sizeof *naive_slopes };
 

@@ -61,7 +61,7 @@ static void rules_follow_their_formulas(void) {
 
 /* dx = |dy| where the unit is open; in half the strength where it is shut. */
 static lun_slopes absolute_gate(const double *attr) {
-  return (lun_slopes){1, -1, (float)attr[0], -(float)attr[0]};
+  return (lun_slopes){1, -1, (float)attr[0], -(float)attr[0], 0};
 }
 static int calls; /* of the rule by itself */
 static int absolute_back(const lun_back *b, lun_err *err) {

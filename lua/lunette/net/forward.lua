@@ -288,7 +288,8 @@ end
 local function apply(net, layer, st)
   local xs = {}
   for i, from in ipairs(layer.from) do xs[i] = st.box[from] end
-  local opts = { name = layer.name, defer = read_by_next(net, layer, st) }
+  local opts = { name = layer.name, defer = read_by_next(net, layer, st),
+                 forward_only = layer.index < st.kept_from }
   local y = layers.apply(layer, xs, watched_params(net, layer, st), opts)
   st.box[layer.name] = y
   st.node[layer.name] = y:node()
