@@ -221,6 +221,20 @@ describe("a baked map", function()
     end
   end
 
+  it("is of one output where others do not depend on its layer", function()
+    local net = assert(lu.net { name = "two", input = { 3, 8, 8 }, layers = {
+      { "conv", "conv2d", filters = 4, kernel = 3, padding = 1 }, { "act", "relu" },
+      { "deep", "conv2d", filters = 4, kernel = 3, padding = 1 },
+      { "both", "concat", dim = 2, from = { "deep", "act" } },
+      { "pool", "global_avg_pool" }, { "flat", "flatten" },
+      { "label", "linear", units = 3 },
+      { "side", "global_avg_pool", from = "act" }, { "other", "flatten" } },
+      outputs = { "label", "other" } }):init(1)
+    local x, opts = t.input(net, 2, 5), { layer = "deep" }
+    local want = lu.recipro_cam(net, x, opts)
+    assert.is_true(traced(net, x, "recipro_cam", opts):distance(want) < 1e-6)
+  end)
+
   it("is of the class that the file is given", function()
     local net = t.net(1)
     local x, opts = t.input(net, 2, 5), { modifiers = { "linear" }, score = "input" }

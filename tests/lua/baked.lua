@@ -151,7 +151,7 @@ function M.imposed(folder, net, x, job)
       flips = flips + imposed[t]:ne(own[i]):sum():item()
     end
   end
-  return { off = M.off(got.map, map), flips = math.tointeger(flips), of = of }
+  return { off = M.off(got[made.maps[1]], map), flips = math.tointeger(flips), of = of }
 end
 
 ---How far our own map moves when the picture does by a rounding, up or down: nobody's
@@ -169,11 +169,16 @@ function M.moves(net, x, job)
 end
 
 
+---The map of a job's answer: `map`, where the file has no value of that name.
+---@return lunette.Tensor
+function M.map_of(job, got) return got[job.report.maps[1]] end
+
+
 ---How far ours and theirs are from float64.
 ---@return number ours, number theirs
 function M.from_double(folder, job, got)
-  local exact = ort.double(folder, job).map
-  return M.off(job.want, exact), M.off(got.map, exact)
+  local exact = M.map_of(job, ort.double(folder, job))
+  return M.off(job.want, exact), M.off(M.map_of(job, got), exact)
 end
 
 return M

@@ -121,7 +121,7 @@ end
 local NEAR = 1e-5
 
 local function check_map(net, x, job, got)
-  local off = baked.off(got.map, job.want)
+  local off = baked.off(baked.map_of(job, got), job.want)
   if off <= NEAR then return end
   local r, moves = baked.imposed(folder, net, x, job), baked.moves(net, x, job)
   print(("  %s: %.1e away, %d of %d decided otherwise, then %.1e; a rounding moves "
@@ -159,7 +159,7 @@ local function check(name, make)
             assert.is_true(got[key]:same(value), job.title .. ": " .. key)
           end
         end
-        assert.same(job.want:shape(), got.map:shape())
+        assert.same(job.want:shape(), baked.map_of(job, got):shape())
         check_map(net, x, job, got)
       end
     end)
@@ -258,6 +258,36 @@ describe("the example for Node", function()
     assert.matches("class " .. top.class .. " " .. top.name, text)
     -- the last bit of a byte
     assert.is_true((read_pgm(folder .. "/map.pgm") - want):abs():max():item() < 1.5)
+  end)
+end)
+
+
+describe("the example for Python", function()
+  ---Its session is onnxruntime's, or, where python3 has none, that of Node.
+  local function python()
+    if t.shell "/usr/bin/python3 -c 'import onnxruntime'" == 0 then return "" end
+    return ("PYTHONPATH=tests/onnx/python NODE_PATH='%s' "):format(ort.modules)
+  end
+
+  it("draws the map of lu.gradcam", function()
+    local net = assert(lu.load "glyphs")
+    local file, picture = folder .. "/python.onnx", folder .. "/python.png"
+    assert(lu.bake(net, file, "gradcam", { modifiers = { "linear" } }))
+    assert(lu.image.save(picture, lu.glyphs.default_images(2).images[2]))
+    local code, text = t.shell(("PYTHONDONTWRITEBYTECODE=1 %s/usr/bin/python3 "
+      .. "examples/onnx/explain.py '%s' '%s' '%s/python-map.png'"):format(python(),
+      file, picture, folder))
+    assert.equal(0, code, text)
+    local x, want
+    t.warnings(function()
+      x = assert(net:images(picture))
+      want = lu.gradcam(net, x, { modifiers = { "linear" } })[1] * 255
+    end)
+    local top = net:run(x):top(1)[1][1]
+    assert.matches("class " .. top.class .. " " .. top.name, text)
+    local drawn = assert(lu.image.load(folder .. "/python-map.png"))[1]
+    -- the last bit of a byte
+    assert.is_true((drawn - want):abs():max():item() < 1.5)
   end)
 end)
 

@@ -53,7 +53,7 @@ local function check(name, net, x, job, plain, got)
     failed = true
     return print(name, job.title, got.error)
   end
-  local off, change = baked.off(got.map, job.want), changed(plain, got)
+  local off, change = baked.off(baked.map_of(job, got), job.want), changed(plain, got)
   local w = worst[job.title] or { off = -1, over = 0, n = 0 }
   if off > w.off then w.off, w.name = off, name end
   w.n, w.over = w.n + 1, w.over + (off > LIMIT and 1 or 0)

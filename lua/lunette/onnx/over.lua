@@ -124,6 +124,13 @@ function M.network(graph, net)
 end
 
 
+---May a value be read where it stands? Runtimes compute a layer norm that stands there
+---in pieces in one pass, and otherwise where its result has more readers.
+local function readable(graph, traced)
+  return traced.op ~= "layer_norm" or graph.opset >= 17
+end
+
+
 ---Says which of the traced values the file has.
 ---@param e lunette.OnnxEmitter
 ---@param values table<string, lunette.Traced>   by layer
@@ -131,7 +138,7 @@ function M.give(e, values)
   local origin = e.graph.original.origin
   for name, traced in pairs(values) do
     local seen = origin.values[name]
-    local named = seen and value(e.graph, seen)
+    local named = seen and readable(e.graph, traced) and value(e.graph, seen)
     if named then e.given[traced] = named end
   end
 end

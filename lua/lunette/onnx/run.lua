@@ -208,7 +208,7 @@ local function repeated(t, count)
 end
 
 
----What a layer's followers read that does not depend on it.
+---What a layer's followers read that does not depend on it, and outputs that do not.
 local function beside(run, start, count, values)
   local follows = { [start] = true }
   for _, layer in ipairs(run.net:layers()) do
@@ -216,12 +216,14 @@ local function beside(run, start, count, values)
       follows[layer.name] = follows[layer.name] or follows[from]
     end
   end
-  for _, layer in ipairs(run.net:layers()) do
-    for _, from in ipairs(follows[layer.name] and layer.from or {}) do
-      local value = not follows[from] and not values[from] and run.values_of[from]
-      if value then values[from] = repeated(value, count) end
-    end
+  local function keep(name)
+    local value = not follows[name] and not values[name] and run.values_of[name]
+    if value then values[name] = repeated(value, count) end
   end
+  for _, layer in ipairs(run.net:layers()) do
+    for _, from in ipairs(follows[layer.name] and layer.from or {}) do keep(from) end
+  end
+  for _, layer in pairs(run.output_layers) do keep(layer.name) end
 end
 
 

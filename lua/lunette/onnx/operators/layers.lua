@@ -117,8 +117,14 @@ end
 local function in_pieces(e, t, x, first, last)
   local axes = {}
   for d = first, last do axes[#axes + 1] = d - 1 end
+  local count = 1
+  for d = first, last do count = count * t.inputs[1]:dim(d) end
   local function mean(of)
-    return e:step("ReduceMean", { of }, { axes = axes, keepdims = 1 })
+    if not e.graph.original then
+      return e:step("ReduceMean", { of }, { axes = axes, keepdims = 1 })
+    end -- else it would be one with the file's own, see common.mean_apart
+    local sum = e:step("ReduceSum", { of, e:ints(axes) }, { keepdims = 1 })
+    return e:step("Mul", { sum, e:number(1 / count) })
   end
   local centred = e:step("Sub", { x[1], mean(x[1]) })
   local square = mean(e:step("Pow", { centred, e:number(2, true) }))
