@@ -96,9 +96,11 @@ describe("a trigger", function()
   it("is the one pixel that leads to the class", function()
     local net = linear(2)
     local s = subject.new(net, levels)
-    local found = assert(invert.invert({ net = net, space = s.space, target = 2,
+    local list = invert.invert({ net = net, space = s.space, target = 2,
       levels = s:others(2, 1, 60) },
-      { steps = 80, batch = 12, rate = 0.1, cell = 1, weight = 0.01, seed = 1 }))
+      { steps = 80, batch = 12, rate = 0.1, cell = 1, weight = 0.01, seed = 1 })
+    for k = 2, #list do assert.is_true(list[k].l1 < list[k - 1].l1) end
+    local found = list[#list]
     assert.is_true(found.l1 < 1.2) -- one pixel, and it need not be covered wholly
     assert.equal(2 * SIDE + 5, found.mask:view(SIDE * SIDE):argmax() - 1)
     local hits, n = invert.hits({ net = net, space = s.space }, s:others(2, 1, 60),

@@ -118,13 +118,25 @@ local function adapted(c, wait, good)
 end
 
 
----One descent for a class.
+---Keeps a mask that is smaller than all before; each that is kept beside the next
+---smaller one is a quarter larger than that.
+local function keep(list, mask, pattern, l1)
+  local last = list[#list]
+  if last and l1 >= last.l1 then return end
+  local before = list[#list - 1]
+  if before and l1 > before.l1 / 1.25 then list[#list] = nil end
+  list[#list + 1] = { mask = mask:clone(), pattern = pattern:clone(), l1 = l1 }
+end
+
+
+---One descent for a class: masks that were enough for the pictures, each smaller than
+---the one before. (The last may be so by luck: others tell.)
 ---@param p { net: lunette.Net, space: lunette.LevelSpace, levels: lunette.Tensor,
 ---  target: integer }   levels (N,C,H,W): pictures of other classes
 ---@param o { steps: integer, batch: integer, rate: number, cell: integer,
 ---  seed: integer }
----@return { mask: lunette.Tensor, pattern: lunette.Tensor, l1: number }? trigger
----  mask (1,1,H,W), pattern (1,C,H,W); nil: no mask was enough
+---@return { mask: lunette.Tensor, pattern: lunette.Tensor, l1: number }[] triggers
+---  mask (1,1,H,W), pattern (1,C,H,W); none where no mask was enough
 function M.invert(p, o)
   local shape = p.levels:shape()
   local h, w = shape[3], shape[4]
@@ -134,7 +146,7 @@ function M.invert(p, o)
   local pattern = core.uniform(o.seed, p.target * 2 + 1, 1, shape[2], h, w) * 255
   local kept = { optimisers.state("adam", m), optimisers.state("adam", pattern) }
   local numbers = batches(o.seed, p.target, shape[1], math.min(o.batch, shape[1]))
-  local c, wait, obeyed, best = o.weight, 0, 0, nil
+  local c, wait, obeyed, found = o.weight, 0, 0, {}
   for step = 1, o.steps do
     local mask = grown(m, o.cell, h, w)
     local some = p.levels:index_select(numbers(step), { dim = 1 })
@@ -142,9 +154,7 @@ function M.invert(p, o)
     obeyed = obeyed * MEMORY + share * (1 - MEMORY)
     local good = obeyed >= ENOUGH
     local l1 = mask:sum():item()
-    if good and (not best or l1 < best.l1) then
-      best = { mask = mask:clone(), pattern = pattern:clone(), l1 = l1 }
-    end
+    if good then keep(found, mask, pattern, l1) end
     c, wait = adapted(c, wait, good)
     local how = { rate = o.rate, step = step, beta1 = 0.5, beta2 = 0.9 }
     optimisers.rows.adam.take(m, by_mask + c * o.cell ^ 2, kept[1], how)
@@ -155,7 +165,7 @@ function M.invert(p, o)
     if o.watch then o.watch(step, l1, share, c) end
     if step % 10 == 0 then collectgarbage() end
   end
-  return best
+  return found
 end
 
 return M

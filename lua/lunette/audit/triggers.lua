@@ -18,36 +18,48 @@ local M = {}
 ---@field high number
 
 
----The smallest of several descents.
-local function best_of(s, class, o)
+---What several descents have found, the smallest mask first, and the smallest of each.
+local function found_by(s, class, o)
   local p = { net = s.net, space = s.space, target = class,
               levels = s:others(class, 1, o.pictures) }
-  local best, norms = nil, {}
+  local all, norms = {}, {}
   for r = 1, p.levels and o.restarts or 0 do
-    local found = invert.invert(p, { steps = o.steps, batch = o.batch, rate = o.rate,
+    local list = invert.invert(p, { steps = o.steps, batch = o.batch, rate = o.rate,
       cell = o.cell, weight = o.weight, seed = o.seed + 1000 * r })
-    norms[r] = found and found.l1 or math.huge
-    if found and (not best or found.l1 < best.l1) then best = found end
+    norms[r] = #list > 0 and list[#list].l1 or math.huge
+    table.move(list, 1, #list, #all + 1, all)
   end
-  return best, norms
+  table.sort(all, function(a, b) return a.l1 < b.l1 end)
+  return all, norms
 end
 
 
+---Tries a mask on pictures that did not find it.
+local function try(t, s, found, unseen)
+  t.mask, t.pattern = found.mask, found.pattern
+  t.hits, t.tried = invert.hits(s, unseen, found, t.class)
+  t.success = t.hits / t.tried
+  t.low, t.high = statistics.wilson(t.hits, t.tried)
+end
+
+
+---The smallest mask that works on unseen pictures too.
 ---@param s lunette.AuditSubject
 ---@param class integer
 ---@param o table   of the audit
 ---@return lunette.AuditTrigger
 function M.of(s, class, o)
-  local best, norms = best_of(s, class, o)
+  local all, norms = found_by(s, class, o)
   local t = { class = class, l1 = math.huge, restarts = norms, success = 0, low = 0,
               high = 1, hits = 0, tried = 0 }
-  if not best then return t end
-  t.mask, t.pattern = best.mask, best.pattern
   local unseen = s:others(class, o.pictures + 1, s.levels:dim(1))
-  if unseen then t.hits, t.tried = invert.hits(s, unseen, best, class) end
-  t.success = t.tried > 0 and t.hits / t.tried or 0
-  t.low, t.high = statistics.wilson(t.hits, t.tried)
-  if t.low >= o.least then t.l1 = best.l1 end
+  for _, found in ipairs(unseen and all or {}) do
+    try(t, s, found, unseen)
+    if t.low >= o.least then
+      t.l1 = found.l1
+      break
+    end
+  end
   return t
 end
 
