@@ -72,6 +72,7 @@ lazy.trust = from("trust", "of")
 lazy.rank = from("rank", "run")
 lazy.choose = from("rank.choose", "choose")
 lazy.report = from("report", "report")
+lazy.notebook = from("report.notebook", "new")
 lazy.mosaic = function() return require "lunette.picture.mosaic" end
 lazy.colormap = from "picture.colormap"
 lazy.npy = from "picture.npy"

@@ -16,11 +16,13 @@ usage: lunette                             the REPL
        lunette sweep --list FILE -o DIR    many pictures, in shards anywhere
        lunette merge DIR                   prove that a sweep is whole
        lunette report DIR...               a page to look at maps in a browser
+       lunette explore PHOTO               a page of every layer's channels
+       lunette lab_report                  the lab report, as a page
        lunette models [get NAME]           models known and installed
        lunette --version | --help]]
 
 -- exit codes (sysexits.h)
-local OK, USAGE, NO_INPUT, SOFTWARE = 0, 64, 66, 70
+local OK, USAGE, NO_INPUT, SOFTWARE, CANNOT_WRITE = 0, 64, 66, 70, 74
 
 
 ---Lua's own search path ends in the working folder, where a download may lie: no
@@ -37,7 +39,8 @@ package.path, package.cpath = elsewhere(package.path), elsewhere(package.cpath)
 local commands = { explain = true, summary = true, import = true, export = true,
                    bake = true, models = true, methods = true, metrics = true,
                    rank = true, choose = true, audit = true, demo = true,
-                   sweep = true, merge = true, report = true }
+                   sweep = true, merge = true, report = true,
+                   explore = true, lab_report = true }
 
 
 local function complain(message)
@@ -48,6 +51,8 @@ end
 ---Errors of the library are for people: one line, with what a name that means nothing
 ---may have meant; a traceback on request.
 local function handler(e)
+  local notebook = package.loaded["lunette.report.notebook"]
+  if notebook then notebook.failing() end
   if type(e) ~= "string" then return e end
   local known, hint = pcall(require("lunette.repl.unknown").at_error, e)
   if known and hint then e = e .. "; " .. hint end
@@ -56,9 +61,18 @@ local function handler(e)
 end
 
 
+---The page of a script that is a notebook is written whatever ended the script.
+local function finish_notebook(failure)
+  local notebook = package.loaded["lunette.report.notebook"]
+  return not notebook or notebook.finish(failure)
+end
+
+
 ---Calls f; an error becomes a line on stderr and an exit code, by `judge`.
 local function protected(f, judge, ...)
   local result = table.pack(xpcall(f, handler, ...))
+  local failure = not result[1] and result[2] or nil
+  if not finish_notebook(failure) then return CANNOT_WRITE end
   if result[1] then
     return math.type(result[2]) == "integer" and result[2] or OK
   end
@@ -205,6 +219,7 @@ local leave = os.exit
 ---Every way out, a script's and --help's too: what was printed and did not arrive is
 ---no success.
 function os.exit(code, close) -- luacheck: ignore 122
+  if not finish_notebook() then code = CANNOT_WRITE end
   local arrived, message = core.flush_output()
   if not arrived then
     complain(message)

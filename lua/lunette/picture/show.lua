@@ -9,6 +9,10 @@ local tiles_of = require "lunette.picture.tiles"
 
 local class_of = tiles_of.class_of
 
+---`sink` gets what is shown where it is set: a page instead of the terminal.
+---@type { sink?: fun(x: any) }
+local M = {}
+
 local defaults = { columns = false, colormap = false, each = false, most = 256,
                    file = false }
 
@@ -147,19 +151,25 @@ local GUTTER = 5 -- columns of text
 local function numbered(tiles) return tiles[1].label ~= nil and #tiles > 1 end
 
 
-local function write(x, tiles, o)
-  if class_of(x) == "lunette.Canvas" then
-    say("wrote " .. assert(x:save(o.file)))
-    return
-  end
+---All tiles on one sheet, in pixels enough to tell what is on them.
+local function sheet_of(tiles, o)
   local w, h = tiles[1].image:size()
   local scale = math.max(1, math.min(8, 224 // math.max(w, h)))
   local columns = o.columns or tiles.columns or math.ceil((#tiles) ^ 0.5)
   local rows = -(-#tiles // columns)
   local strip = numbered(tiles) and w * scale >= 20 and sheets.STRIP or 0
-  local sheet = sheets.compose(tiles, #tiles, { gap = 2, strip = strip,
+  return sheets.compose(tiles, #tiles, { gap = 2, strip = strip,
     width = columns * (w * scale + 2), height = rows * (h * scale + 2 + strip) },
     columns)
+end
+
+
+local function write(x, tiles, o)
+  if class_of(x) == "lunette.Canvas" then
+    say("wrote " .. assert(x:save(o.file)))
+    return
+  end
+  local sheet = sheet_of(tiles, o)
   local format = assert(require("lunette.picture.image").format_of(o.file))
   assert(require("lunette.base.files").write(o.file, sheet.image:encode(format)))
   local total = math.max(tiles.total or #tiles, #tiles)
@@ -278,6 +288,10 @@ end
 local function show(x, file, opts)
   local ok, message = pcall(function()
     local o = options_of(file, opts)
+    if not o.file and M.sink then
+      M.sink(x)
+      return
+    end
     local text = not o.file and vectors(x)
     if text then
       say(text)
@@ -355,6 +369,22 @@ local function into(base)
 end
 
 
-return setmetatable({ show = show, small = small, place = place, into = into }, {
-  __call = function(_, ...) return show(...) end,
-})
+---What show draws, as an image; of vectors the text that it prints instead.
+---@param x any
+---@param opts? lunette.ShowOptions
+---@return userdata? image, string? note   its tiles and range, or the text
+local function image_of(x, opts)
+  local o = options_of(opts or {})
+  if class_of(x) == "lunette.Canvas" then return assert(x:render()), nil end
+  local text = vectors(x)
+  if text then return nil, text end
+  local tiles = {}
+  tiles_of.add(tiles, x, o.most)
+  if #tiles == 0 then error("show: nothing to draw", 0) end
+  local lo, hi, each = colour(tiles, o)
+  return sheet_of(tiles, o).image, caption(tiles, #tiles, lo, hi, each)
+end
+
+
+M.show, M.small, M.place, M.into, M.image = show, small, place, into, image_of
+return setmetatable(M, { __call = function(_, ...) return show(...) end })

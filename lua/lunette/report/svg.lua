@@ -29,6 +29,15 @@ local function short(label)
 end
 
 
+---A name that fits beside a line.
+local function brief(label)
+  if utf8.len(label) and utf8.len(label) > 18 then
+    return label:sub(1, utf8.offset(label, 17) - 1) .. "..."
+  end
+  return label
+end
+
+
 local function number(v) return ("%.4g"):format(v) end
 
 
@@ -103,6 +112,61 @@ function M.rows(title, rows)
     .. "<desc>%s</desc>%s%s%s</svg>"):format(WIDTH, height, escape(title),
     escape(table.concat(all, "; ")), axis(lo, hi, height, x_of),
     table.concat(out), line(x_of(0), TOP, x_of(0), height - BOTTOM, "plot-axis"))
+end
+
+
+-- lines ------------------------------------------------------------------------------
+
+local LINES = { left = 56, right = 150, bottom = 150, height = 420 }
+
+
+---Axis and names below a plot of lines.
+local function frame(labels, lo, hi, x_of, y_of)
+  local out, right = {}, WIDTH - LINES.right
+  for _, tick in ipairs((require("lunette.picture.ticks").of(lo, hi))) do
+    local y = y_of(tick.value)
+    out[#out + 1] = line(LINES.left, y, right, y, "plot-grid")
+    out[#out + 1] = text(LINES.left - 6, y + 4, "end", tick.text)
+  end
+  for i = 1, #labels, math.ceil(#labels / 34) do
+    out[#out + 1] = ('<text x="0" y="0" text-anchor="end" class="plot-text" '
+      .. 'transform="translate(%.1f %.1f) rotate(-60)">%s</text>'):format(x_of(i) + 4,
+      LINES.height - LINES.bottom + 14, escape(short(labels[i])))
+  end
+  return table.concat(out)
+end
+
+
+---Series k: its line, and beside the plot what it is.
+local function series_line(k, s, x_of, y_of)
+  local points, class = {}, ("plot-series plot-series-%d"):format((k - 1) % 5 + 1)
+  for i, v in ipairs(s.values) do
+    points[i] = ("%.1f,%.1f"):format(x_of(i), y_of(v))
+  end
+  local x, y = WIDTH - LINES.right + 10, TOP + 14 + (k - 1) * 20
+  return ('<g><title>%s</title><polyline points="%s" class="%s"/>%s%s</g>'):format(
+    escape(told(s)), table.concat(points, " "), class,
+    line(x, y - 4, x + 24, y - 4, class), text(x + 30, y, "start", brief(s.label)))
+end
+
+
+---Lines over layers: a series for each class.
+---@param title string
+---@param labels string[]   of the places from left to right
+---@param series { label: string, values: number[] }[]
+---@return string svg
+function M.lines(title, labels, series)
+  local lo, hi = range_of(series)
+  local wide = WIDTH - LINES.left - LINES.right
+  local base = LINES.height - LINES.bottom
+  local function x_of(i)
+    return LINES.left + (#labels > 1 and (i - 1) / (#labels - 1) or 0.5) * wide
+  end
+  local function y_of(v) return base - (v - lo) / (hi - lo) * (base - TOP - 6) end
+  local out = { frame(labels, lo, hi, x_of, y_of) }
+  for k, s in ipairs(series) do out[#out + 1] = series_line(k, s, x_of, y_of) end
+  return ('<svg class="plot" viewBox="0 0 %d %d" role="img" aria-label="%s">%s</svg>')
+    :format(WIDTH, LINES.height, escape(title), table.concat(out))
 end
 
 

@@ -3,6 +3,23 @@
 local M = {}
 
 local russian = {
+  ["channel %d"] = "канал %d",
+  ["mean %.3g, greatest %.3g"] = "среднее %.3g, наибольшее %.3g",
+  ["Most active units"] = "Самые активные нейроны",
+  ["silent: %d of %d channels"] = "молчат: %d из %d каналов",
+  ["least %.3g, greatest %.3g, mean %.3g, zeros %.1f %%"] =
+    "минимум %.3g, максимум %.3g, среднее %.3g, нулей %.1f %%",
+  ["Share of zeros"] = "Доля нулей",
+  ["Share of silent channels"] = "Доля молчащих каналов",
+  ["How the prediction forms"] = "Как складывается ответ",
+  ["Maps of the likeliest classes"] = "Карты вероятных классов",
+  ["Grad-CAM at %s"] = "Grad-CAM на слое %s",
+  ["The picture as the network sees it"] = "Изображение, каким его видит сеть",
+  ["Name"] = "Название", ["Layer by layer"] = "Слой за слоем",
+  ["agreement"] = [[Насколько каналы слоя согласны о классе: сумма s по каналам,
+    делённая на сумму |s|, где s — сумма по всем местам значения канала, умноженного на
+    градиент оценки класса. 1: все каналы за класс; 0: за и против поровну; -1: все
+    против.]],
   ["Explanations"] = "Объяснения",
   ["%d maps, %d pictures"] = "карт: %d, изображений: %d",
   ["%d pictures"] = "изображений: %d", ["%d maps"] = "карт: %d",
@@ -72,11 +89,20 @@ local russian = {
 M.langs = { "en", "ru" }
 
 
+---Texts that are too long to be their own key.
+local english = {
+  agreement = [[For every layer, how much its channels agree on a class: the sum over
+    channels of s, divided by the sum of |s|, where s is the sum over places of the
+    channel's value times the gradient of the class' score. 1: all channels speak for
+    the class; 0: as much speaks against it; -1: all speak against it.]],
+}
+
+
 ---A function from the English words to those of a language.
 ---@param lang string
 ---@return fun(word: string): string
 function M.of(lang)
-  if lang ~= "ru" then return function(word) return word end end
+  if lang ~= "ru" then return function(word) return english[word] or word end end
   return function(word) return russian[word] or word end
 end
 
