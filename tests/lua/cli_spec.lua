@@ -178,7 +178,8 @@ describe("scripts/", function()
     assert.equal("GIF89a", t.read(folder .. "/d.gif"):sub(1, 6))
     check(script .. few .. "--gallery 2 --out g.png 'a picture.png'", 0, "wrote g.png")
     check(script .. " --model tiny.safetensors --gallery 2 --out g.png 'a picture.png'",
-          70, "layer '' not found")
+          70, "say whose units the gallery shows: %-%-layer")
+    check(script .. few .. "--units 1,two", 70, "numbers of channels.*'two' is none")
     check(script .. " --model tiny.safetensors", 70, "say what the pictures are for")
   end)
 

@@ -152,9 +152,9 @@ describe("modifiers that change nothing", function()
     local function of(what) return t.message(lu.modifiers.of, what) end
     assert.matches("'gudied' not found; did you mean 'guided'", of "gudied")
     assert.matches("'' not found", of "")
-    assert.matches("'extract' not found", of "extract")
-    assert.matches("'guided:x' not found", of "guided:x")
-    assert.matches("'rectified:leak=x' not found", of "rectified:leak=x")
+    assert.matches("'extract' is written extract:LAYER", of "extract")
+    assert.matches("'guided:x': 'guided' is written guided$", of "guided:x")
+    assert.matches("rectified%[:leak=NUMBER%]", of "rectified:leak=x")
     assert.matches("got function", of(print))
     assert.equal("rectified(leak=0.1)", lu.modifiers.of("rectified:leak=0.1").name)
     assert.equal("extract(fc)", lu.modifiers.of("extract:fc").name)
@@ -317,7 +317,7 @@ describe("the engine's rules", function()
                             "beta_smooth:3,4", "beta_smooth:nan", "beta_smooth:inf",
                             "rectified:", "guided:leak=1", "extract:" } do
       if text ~= "rectified:" then
-        assert.matches("not found", t.message(M.of, text), text)
+        assert.matches("is written", t.message(M.of, text), text)
       end
     end
     assert.matches("beta = number }; it has no 'gamma'",

@@ -162,7 +162,25 @@ describe("every rule", function()
     assert.matches("'epsilon_gamma_box': expected epsilon_gamma_box { low = number, "
                    .. "high = number }",
                    t.message(lu.modifiers.epsilon_gamma_box, {}))
-    assert.matches("not found", t.message(lu.modifiers.of, "epsilon_gamma_box"))
+    assert.matches("'epsilon_gamma_box' is written epsilon_gamma_box%[:low=NUMBER",
+                   t.message(lu.modifiers.of, "epsilon_gamma_box:low=1"))
+  end)
+
+  it("z_box has the bounds of the network's pictures where none are given", function()
+    local net = assert(lu.net { name = "caffe", input = { 3, 6, 6 },
+      preprocessing = { order = "bgr", mean = { 104, 117, 124 }, std = { 1, 2, 4 } },
+      layers = { { "c", "conv2d", filters = 4, kernel = 3 }, { "r", "relu" },
+                 { "f", "flatten" }, { "o", "linear", units = 2 } } }):init(2)
+    local run = net:run(t.input(net, 2))
+    local first = { on = lu.modifiers.first "conv2d", rule = {
+      "z_box", low = { -104, -117 / 2, -31 }, high = { 151, 69, 131 / 4 } } }
+    local want = lu.relevance.at(run, { score = 1, composite = {
+      first, { on = "linear", rule = "epsilon" } } })
+    for _, composite in ipairs { "epsilon_gamma_box",
+        { { on = "conv2d", rule = "z_box" }, { on = "linear", rule = "epsilon" } } } do
+      local got = lu.relevance.at(run, { score = 1, composite = composite })
+      assert.is_true(got:same(want))
+    end
   end)
 end)
 

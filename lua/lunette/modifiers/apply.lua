@@ -4,6 +4,7 @@ local layers = require "lunette.layers"
 local modifier = require "lunette.modifiers.modifier"
 local on_layers = require "lunette.modifiers.on"
 local options = require "lunette.base.options"
+local preprocessing = require "lunette.picture.preprocessing"
 local trace = require "lunette.trace"
 
 local M = {}
@@ -55,24 +56,49 @@ local function with_zeros(rule)
 end
 
 
+---The least and largest value of every channel of the network's input: black and
+---white, as its preprocessing has them.
+local function bounds_of(net)
+  local spec, low, high = preprocessing.spec(net.preprocessing), {}, {}
+  for i = 1, net.input[1] do
+    local mean, std = spec.mean[i] or spec.mean[1], spec.std[i] or spec.std[1]
+    low[i], high[i] = -mean / std, (255 * spec.scale - mean) / std
+  end
+  return low, high
+end
+
+
+---The rule "z_box" with the bounds of the network's pictures, where it has none.
+local function with_bounds(rule, net)
+  local name = type(rule) == "table" and rule[1] or rule
+  if name ~= "z_box" or type(rule) == "table" and (rule.low or rule.high) then
+    return rule
+  end
+  local copy = { "z_box" }
+  for key, v in pairs(type(rule) == "table" and rule or {}) do copy[key] = v end
+  copy.low, copy.high = bounds_of(net)
+  return copy
+end
+
+
 ---Sets the rule of a layer's nodes; the rule may be a modifier, whose rule it then is.
-local function assign(rules, node, m, rule)
+local function assign(rules, node, m, rule, net)
   if modifier.is(rule) then
     m = { name = m.name, params = rule.params }
     rule = rule.rule
   end
   if type(rule) == "function" then rule = guarded(m, rule, m.params, node.layer) end
-  rule = with_zeros(rule)
+  rule = with_bounds(with_zeros(rule), net)
   local first = node.id - layers.applications(node.layer) + 1
   for id = first, node.id do rules[id] = rule end
 end
 
 
 ---Refuses the layers that a composite of relevance rules leaves out.
-local function refuse_others(m, nodes, rules)
+local function refuse_others(m, nodes, run, rules)
   for _, node in ipairs(nodes) do
     local rule = not rules[node.id] and between.refusal(node.layer, m.name)
-    if rule then assign(rules, node, m, rule) end
+    if rule then assign(rules, node, m, rule, run.net) end
   end
 end
 
@@ -88,7 +114,7 @@ local function apply_rule(m, nodes, run, rules)
       error(("modifier '%s' changed no node: %s"):format(m.name,
             on_layers.explain_nothing(list[i], run, m.rule)), 0)
     end
-    for _, node in ipairs(found) do assign(rules, node, m, m.rule) end
+    for _, node in ipairs(found) do assign(rules, node, m, m.rule, run.net) end
     count = count + #found
   end
   return count
@@ -102,7 +128,7 @@ local function apply_composite(m, nodes, run, rules)
     for _, node in ipairs(on_layers.nodes(e.on, nodes, run, e.rule)) do
       if not done[node.id] then
         done[node.id] = true
-        assign(rules, node, m, e.rule)
+        assign(rules, node, m, e.rule, run.net)
         count = count + 1
       end
     end
@@ -150,7 +176,7 @@ function M.rules(run, nodes, list, flow)
     if m.rewrite then changed[m.name] = m.rewrite(run, nodes, rules, flow) end
   end
   for _, m in ipairs(list) do
-    if m.relevance then refuse_others(m, nodes, rules) end
+    if m.relevance then refuse_others(m, nodes, run, rules) end
   end
   return rules, changed
 end

@@ -87,6 +87,11 @@ function M.of(what)
   end
   local m = modifier.parse(what, function(name) return by_name[name] end)
   if m then return m end
+  local row = by_name[what:match "^[%w_]+"]
+  if row then
+    blame(("modifier '%s': '%s' is written %s"):format(what, row.name,
+          modifier.usage(row)))
+  end
   blame(("modifier '%s' not found%s (there are: %s)"):format(what,
         suggest.after(what:match "^[%w_]+" or what, M.names()),
         table.concat(M.usage(), ", ")))

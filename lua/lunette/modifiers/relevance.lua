@@ -64,17 +64,21 @@ M.excitation_backprop = row {
 }
 
 
+local function gamma_box(p)
+  return composite({ name = "epsilon_gamma_box" }, {
+    { on = first "conv2d", rule = { "z_box", low = p.low, high = p.high } },
+    { on = conv, rule = "gamma" }, dense })
+end
+
+
 ---Rules with the bounds of the picture: LRP by gamma on convolutions, z-box on the
----first (zennit's EpsilonGammaBox). Called with { low =, high = }, in units of the
+---first (zennit's EpsilonGammaBox). The bounds are black and white as the network's
+---preprocessing has them, a number each channel, or { low =, high = } in units of the
 ---network's input.
 M.epsilon_gamma_box = row {
-  name = "epsilon_gamma_box", takes = { { "low" }, { "high" } },
+  name = "epsilon_gamma_box", takes = { { "low" }, { "high" } }, relevance = true,
   doc = "LRP: z-box, gamma 0.25 on convolutions, epsilon on dense layers",
-  make = function(p)
-    return composite({}, {
-      { on = first "conv2d", rule = { "z_box", low = p.low, high = p.high } },
-      { on = conv, rule = "gamma" }, dense })
-  end,
+  make = gamma_box, entries = gamma_box({}).entries,
 }
 
 
