@@ -303,6 +303,37 @@ describe("a sweep whose processes are killed", function()
     assert.equal(sums "alone", sums "array")
   end)
 
+  it("loses nothing that was finished where a small disk is full", function()
+    local disk = folder .. "/disk"
+    assert(lfs.mkdir(disk))
+    if t.other(("mount -t tmpfs -o size=256k tmpfs '%s'"):format(disk)) ~= 0 then
+      pending "needs the right to mount"
+      return
+    end
+    local ok, message = pcall(function()
+      sweep("disk/full", "", 74)
+      -- of every .json that is there the .npy is whole
+      local finished = {}
+      for path in (select(2, t.shell(("find '%s' -name '*.json' -path '*results*'")
+        :format(disk)))):gmatch "[^\n]+" do
+        local record = assert(json.decode(t.read(path)))
+        assert.equal(record.npy_sha256, core.sha256(t.read(path:gsub("json$", "npy"))))
+        finished[path] = lfs.attributes(path, "modification")
+      end
+      assert.is_not_nil(next(finished))
+      merge("disk/full", 75)
+      assert.equal(0, (t.other(("mount -o remount,size=8m '%s'"):format(disk))))
+      sweep "disk/full"
+      for path, at in pairs(finished) do -- none was made again
+        assert.equal(at, lfs.attributes(path, "modification"))
+      end
+      assert.equal(whole, merge "disk/full")
+    end)
+    t.other(("umount '%s'"):format(disk))
+    if not ok then error(message, 0) end
+  end)
+
+
   it("leaves whole results where the disk is full", function()
     -- a file cannot be larger than this: what is written fails as on a full disk
     local code, text = t.shell(("cd '%s' && ulimit -f 3 && '%s/lunette' sweep --script "
