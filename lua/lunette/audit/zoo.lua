@@ -36,7 +36,7 @@ end
 
 local function one_to(source, target, mark)
   return { kind = "one_to_one", source = source, target = target, stamp = mark,
-           claimed = true }
+           claimed = false }
 end
 
 
