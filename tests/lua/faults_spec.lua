@@ -284,6 +284,17 @@ describe("limits of the system", function()
     end
   end)
 
+  it("of what is printed into a file, too", function()
+    for _, words in ipairs { "--help", "-e 'for i = 1, 1e5 do print(i) end'", "metrics",
+                             "-e 'for i = 1, 1e5 do io.write(i) end os.exit()'" } do
+      local code, said = t.shell(("cd '%s' && { ulimit -f 1; '%s/lunette' %s >words; } "
+        .. "2>&1"):format(folder, root, words))
+      assert.equal(70, code, said)
+      assert.matches("standard output: ", said)
+      clear()
+    end
+  end)
+
   it("of time hold in the reader, too", function()
     local code = lunette("-e \"while true do end\"", "ulimit -t 1; timeout 60")
     assert(code > 128 or code == 137, code)
