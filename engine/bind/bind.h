@@ -95,6 +95,9 @@ void lunL_reserve(lua_State *L, size_t bytes);
 void lunL_interrupted(lua_State *L);
 /* Raises err's message; LUN_EINTR as "interrupted". */
 int lunL_raise(lua_State *L, const lun_err *err);
+/* Pushes what the caller wrote as a message may quote it: at most a message's length,
+** without what a terminal acts on. */
+const char *lunL_quoted(lua_State *L, const char *s);
 /* Raises when a mapped file could not be read since this was last asked. */
 void lunL_check_files(lua_State *L);
 /* Returns nil, message. */

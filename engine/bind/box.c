@@ -16,6 +16,12 @@ int lunL_raise(lua_State *L, const lun_err *err) {
   return luaL_error(L, "interrupted");
 }
 
+const char *lunL_quoted(lua_State *L, const char *s) {
+  lun_err e;
+  lun_fail(&e, LUN_ENAME, "%s", s);
+  return lua_pushstring(L, e.msg);
+}
+
 int lunL_failed(lua_State *L, const lun_err *err) {
   if (err->code == LUN_EINTR) return lunL_raise(L, err);
   lua_pushnil(L);

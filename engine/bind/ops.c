@@ -33,6 +33,7 @@ static double word(lua_State *L, call *c, const lun_attrdef *a, int idx) {
   const char *given = luaL_tolstring(L, idx, NULL);
   for (int i = 0; a->words[i]; i++)
     if (strcmp(a->words[i], given) == 0) return lua_pop(L, 1), i;
+  given = lunL_quoted(L, given);
   luaL_buffinit(L, &b);
   for (int i = 0; a->words[i]; i++) {
     luaL_addstring(&b, i ? "', '" : "");
@@ -105,6 +106,7 @@ static void named_attrs(lua_State *L, call *c, int idx) {
     } else if (a) {
       set_attr(L, c, a, lua_gettop(L));
     } else {
+      key = lunL_quoted(L, key);
       push_choices(L, c->op);
       luaL_error(L, "%s: unknown attribute '%s' (it has: %s)", c->op->name, key,
                  lua_tostring(L, -1));

@@ -43,6 +43,7 @@ void lunL_ruleparams(lua_State *L, int idx, const lun_rule *rule,
     for (const char *const *o = others; *o; o++) mine &= strcmp(*o, key) != 0;
     while (a && a->name && strcmp(a->name, key) != 0) a++;
     if (mine && (!a || !a->name)) {
+      key = lunL_quoted(L, key);
       push_names(L, rule->attrs);
       luaL_error(L, "rule '%s' has no parameter '%s' (it has: %s)", rule->name,
                  key, *lua_tostring(L, -1) ? lua_tostring(L, -1) : "none");

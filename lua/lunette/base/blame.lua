@@ -19,11 +19,15 @@ end
 
 ---Raises `message` with the place of the innermost caller outside the library, unless
 ---it has that already; where there is no such caller (the program's own
----commands), without a place.
+---commands), without a place. What a terminal acts on stands in it as \xHH, whoever
+---wrote it.
 ---@param message string
 ---@return nothing
 function M.raise(message)
   local level = 2
+  if message:find "[%c\x80-\xff]" then
+    message = require("lunette.base.text").escape(message, "\n\t")
+  end
   while true do
     local info = debug.getinfo(level, "Sl")
     if not info then error(message, 0) end

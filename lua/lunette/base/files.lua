@@ -1,6 +1,7 @@
 ---Files: whole reads, writes that are never seen half done, folders on the way.
 local core = require "lunette.core"
 local lfs = require "lfs"
+local text = require "lunette.base.text"
 
 local M = {}
 
@@ -108,7 +109,7 @@ end
 ---@return string? bytes, string? message
 function M.read(path)
   local f, message = io.open(path, "rb")
-  if not f then return nil, message end
+  if not f then return nil, text.escape(message) end
   local bytes
   if lfs.attributes(path, "mode") == "file" then
     bytes, message = f:read "a"
@@ -116,7 +117,9 @@ function M.read(path)
     bytes, message = read_stream(f)
   end
   f:close()
-  if not bytes then return nil, ("cannot read '%s': %s"):format(path, message) end
+  if not bytes then
+    return nil, ("cannot read '%s': %s"):format(text.escape(path), message)
+  end
   return bytes
 end
 

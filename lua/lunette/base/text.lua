@@ -66,11 +66,12 @@ function M.escape(s, keep)
 end
 
 
----What a value is, for a message: the first line of its text, at most 80 letters.
+---What a value is, for a message: the first line of its text, at most 80 letters,
+---without what a terminal acts on.
 ---@param v any
 ---@return string
 function M.brief(v)
-  local s = tostring(v):match "^[^\n]*"
+  local s = M.escape(tostring(v):match "^[^\n]*")
   return #s <= 80 and s or s:sub(1, utf8.offset(s, 0, 78) - 1) .. "..."
 end
 

@@ -9,6 +9,7 @@ local Layer = require "lunette.net.layer"
 local layers = require "lunette.layers"
 local strict = require "lunette.base.strict"
 local suggest = require "lunette.base.suggest"
+local text = require "lunette.base.text"
 local types = require "lunette.base.types"
 require "lunette.tensors"
 
@@ -89,7 +90,8 @@ local function new(arch)
   check_arch(arch)
   local graph, wrong = graphs.read(arch)
   if not graph then
-    return nil, ("network '%s': %s"):format(tostring(arch.name or "network"), wrong)
+    local name = tostring(arch.name or "network")
+    return nil, text.escape(("network '%s': %s"):format(name, wrong), "\n\t")
   end
   local net = setmetatable({
     name = graph.name, input = graph.input, labels = graph.labels, graph = graph,
@@ -98,7 +100,9 @@ local function new(arch)
     params = {}, meta = {},
   }, Net)
   local ok, p = pcall(build.build, graph, Layer)
-  if not ok then return nil, ("network '%s': %s"):format(net.name, p) end
+  if not ok then
+    return nil, text.escape(("network '%s': %s"):format(net.name, p), "\n\t")
+  end
   build.give(net, p)
   net.outputs = p.outputs
   return net
@@ -165,7 +169,7 @@ function Net:layer(name)
   local known = self:groups()
   for _, other in ipairs(p.names) do known[#known + 1] = other end
   for alias in pairs(p.by_alias) do known[#known + 1] = alias end
-  return nil, ("layer '%s' not found in %s%s"):format(tostring(name), self.name,
+  return nil, ("layer '%s' not found in %s%s"):format(text.brief(name), self.name,
     suggest.after(tostring(name), known))
 end
 

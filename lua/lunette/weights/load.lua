@@ -353,7 +353,8 @@ function M.load(what, opts)
       .. "is, `lunette models get %s` fetches what can be had, `lunette import FILE` "
       .. "takes a file you have"):format(what, what)
   end
-  return nil, ("model '%s' not found%s"):format(what,
+  local brief = require("lunette.base.text").brief
+  return nil, ("model '%s' not found%s"):format(brief(what),
     require("lunette.base.suggest").after(what, models.names))
 end
 
