@@ -7,11 +7,13 @@
 local core = require "lunette.core"
 local explanation = require "lunette.attack.explanation"
 local gradient = require "lunette.attack.gradient"
+local guard = require "lunette.base.guard"
 local margin = require "lunette.attack.margin"
 local options = require "lunette.base.options"
 local patch = require "lunette.attack.patch"
 local pixels = require "lunette.attack.pixels"
 local space = require "lunette.attack.space"
+local types = require "lunette.base.types"
 local universal = require "lunette.attack.universal"
 local opt = options.opt
 
@@ -63,8 +65,11 @@ local function check_classes(net, o, n, count)
   if list and #list ~= n then
     error(("attack: %d classes for %d pictures"):format(#list, n), 0)
   end
-  for _, class in ipairs { o.target or nil, table.unpack(list or {}) } do
-    if not math.tointeger(class) or class < 0 or class >= count then
+  local all = { table.unpack(list or {}) }
+  all[#all + 1] = o.target or nil
+  for _, class in ipairs(all) do
+    local whole = type(class) == "number" and math.tointeger(class)
+    if not whole or class < 0 or class >= count then
       error(("attack: class %s is none of %s's %d"):format(tostring(class), net.name,
             count), 0)
     end
@@ -74,6 +79,7 @@ end
 
 ---What an attack works on.
 local function problem(net, x, o)
+  types.check_net("attack", net)
   if not options.is_tensor(x) or x:dim() ~= 4 then
     error("attack: pictures (N,C,H,W) of net:images are wanted", 0)
   end
@@ -254,10 +260,14 @@ end
 ---@param opts? table   classes, target
 ---@return lunette.Attacked
 function M.laid(net, x, v, opts)
+  if not options.is_tensor(v) then
+    error("laid: a pattern is a tensor, got " .. type(v), 2)
+  end
   local o = options.check("laid", opts, { classes = shared.classes,
                                           target = shared.target })
   local p = problem(net, x, o)
-  return judged(p, (p.levels + v):clamp(0, 255))
+  local add = guard.wrap("laid", function(a, b) return a + b end)
+  return judged(p, add(p.levels, v):clamp(0, 255))
 end
 
 
@@ -290,6 +300,10 @@ end
 ---  that were right
 function M.curve(net, x, list, opts)
   local rows, fell, o = {}, {}, {}
+  if list ~= nil and type(list) ~= "table" or opts ~= nil and type(opts) ~= "table" then
+    error(("curve: a list of eps and a table of options are expected, got %s and %s")
+      :format(type(list), type(opts)), 2)
+  end
   for key, v in pairs(opts or {}) do o[key] = v end
   for k, eps in ipairs(list or { 0, 0.5, 1, 2, 4, 8, 16 }) do
     o.eps = eps
@@ -320,11 +334,18 @@ function M.explanation(net, x, explain, opts)
   if not options.is_tensor(x) or x:dim() ~= 4 or x:dim(1) ~= 1 then
     error("explanation: one picture (1,C,H,W) is wanted", 2)
   end
+  local called = (getmetatable(explain) or {}).__call or explain
+  if type(called) ~= "function" then
+    error("explanation: `explain` is a method or a function, got " .. type(explain), 2)
+  end
   local p = problem(net, x, {})
   p.class, p.explain, p.modifiers = p.truth[1], explain, margin.modifiers(net)
   local run <close> = net:run(x)
-  p.first = require("lunette.explain.alike").plane(
-    explain(run, { score = p.class })[1]:detach()):clone()
+  local map = explain(run, { score = p.class })
+  if not options.is_tensor(map) then
+    error("explanation: `explain` returns a map (1,H,W), not a " .. type(map), 2)
+  end
+  p.first = require("lunette.explain.alike").plane(map[1]:detach()):clone()
   local result = explanation.attack(p, o)
   result.class = p.class
   return result

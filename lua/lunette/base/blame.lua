@@ -41,6 +41,19 @@ function M.raise(message)
 end
 
 
+---Raises an error that was caught: at the user's line, where its place is in the
+---library. A fault of the library keeps its place.
+---@param what string      who was called
+---@param message any
+---@return nothing
+function M.again(what, message)
+  local file, rest = tostring(message):match "^([^\n]-%.lua):%d+: (.*)$"
+  local ours = file and ("@" .. file):sub(1, #here) == here
+  if not ours or rest:find "^attempt to" then error(message, 0) end
+  M.raise(rest:find(what, 1, true) and rest or what .. ": " .. rest)
+end
+
+
 ---A message without the place at its beginning.
 ---@param message any
 ---@return string

@@ -2,6 +2,7 @@
 ---definition, of which type in their comment, so nothing is declared twice. Those of
 ---the core count in C (engine/bind/box.c), rows of methods in their own call.
 local blame = require "lunette.base.blame"
+local guard = require "lunette.base.guard"
 
 local M = {}
 
@@ -52,6 +53,7 @@ function M.of(name, f, class)
   if not info or info.what == "C" or info.isvararg then return f end
   local most = info.nparams
   local declared, list
+  local call = name:find "^tensor:" and guard.wrap(name:sub(8), f) or f
   local function strict(...)
     if select("#", ...) > most and count(...) > most then
       too_many(name, f, most, count(...))
@@ -66,7 +68,7 @@ function M.of(name, f, class)
       wrong = ("call it with a colon, %s(...)"):format(name)
     end
     if wrong then blame(("%s: %s"):format(name, wrong)) end
-    return f(...)
+    return call(...)
   end
   behind[strict] = f
   return strict

@@ -1,4 +1,6 @@
 ---What a value is.
+local blame = require "lunette.base.blame"
+
 local M = {}
 
 
@@ -24,5 +26,23 @@ end
 ---@param value any
 ---@return boolean
 function M.is_image(value) return is_class(value, "lunette.image") end
+
+
+---Is it an object of a class of Lua: "lunette.Net", "lunette.Run"?
+---@param value any
+---@param name string
+---@return boolean
+function M.is_object(value, name)
+  return type(value) == "table" and (getmetatable(value) or {}).__name == name
+end
+
+
+---Raises where a network is expected and something else was given.
+---@param what string   who was called
+---@param value any
+function M.check_net(what, value)
+  if M.is_object(value, "lunette.Net") then return end
+  blame(("%s: a network expected, got %s"):format(what, type(value)))
+end
 
 return M

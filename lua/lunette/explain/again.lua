@@ -3,6 +3,7 @@
 ---called (`map.origin`).
 local blame = require "lunette.base.blame"
 local scores = require "lunette.score"
+local types = require "lunette.base.types"
 
 local M = {}
 
@@ -37,7 +38,12 @@ end
 
 ---The row, or nothing where a function was given.
 local function row_of(what, method)
-  if type(method) ~= "string" then return method end
+  if type(method) ~= "string" then
+    local row = type(method) == "table" and type(method.options) == "table"
+    if row or type(method) == "function" then return method end
+    blame(("%s: method is a name, a row of lu.methods or a function, got %s"):format(
+          what, type(method)))
+  end
   local row = M.methods[method]
   if row then return row end
   local names = getmetatable(M.methods) and getmetatable(M.methods).names or {}
@@ -103,6 +109,9 @@ function Again:maps(x, i, more)
   local ok, map = pcall(self.call, run, score)
   warn.sink = sink
   if not ok then blame(map) end
+  if not types.is_tensor(map) then
+    blame(("method %s: a map expected, it returned %s"):format(self.name, type(map)))
+  end
   return map:detach()
 end
 

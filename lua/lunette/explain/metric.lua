@@ -8,6 +8,7 @@
 ---  }
 local again = require "lunette.explain.again"
 local blame = require "lunette.base.blame"
+local guard = require "lunette.base.guard"
 local options = require "lunette.base.options"
 local strict = require "lunette.base.strict"
 local opt = options.opt
@@ -241,9 +242,10 @@ function Metric.__call(row, map, other, opts)
   resolve(o, map, opts)
   local get = row.needs and others_of[row.needs](row.name, map, other, o, row)
   map = map:detach()
+  local value = guard.wrap(row.name, row.value)
   local n, sum, lists = map:dim() > 2 and map:dim(1) or 1, 0, {}
   for i = 1, n do
-    sum = sum + collect(lists, i, row.value(part(map, map, i), get and get(i), o))
+    sum = sum + collect(lists, i, value(part(map, map, i), get and get(i), o))
   end
   return sum / n, table.unpack(lists)
 end

@@ -45,7 +45,7 @@ end
 ---@param o table
 ---@return number[] moved, number[] shaken, number length   of the map
 function M.moves(map, case, o)
-  asking.check_draws(case.again.name .. " under noise", o.draws, case)
+  asking.check_draws(tostring(case.again.name) .. " under noise", o.draws, case)
   local x, moved, shaken = asking.picture(case), {}, {}
   local own, count = finished(map, o), o.draws and o.draws:dim(1) or o.samples
   case.again:each(case.i, count, o.batch, function(first, k)

@@ -1,7 +1,9 @@
 ---Testing with concept activation vectors (Kim et al. 2018): does a concept that is
 ---shown by pictures speak for a class?
+local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local options = require "lunette.base.options"
+local types = require "lunette.base.types"
 local opt = options.opt
 
 local M = {}
@@ -157,6 +159,10 @@ end
 ---@param opts table   layer, class, runs, ridge, seed, batch
 ---@return lunette.Tcav
 function M.tcav(net, x, opts)
+  types.check_net("tcav", net)
+  if type(x) ~= "table" then
+    blame("tcav: { concept =, random =, pictures = } is expected, got " .. type(x))
+  end
   local o = options.check("tcav", opts, M.options)
   for _, name in ipairs { "concept", "random", "pictures" } do check(name, x[name]) end
   local concept, random = values_of(net, x.concept, o), values_of(net, x.random, o)

@@ -3,6 +3,7 @@ local metric = require("lunette.explain.metric").new
 local opt = require("lunette.base.options").opt
 local patches = require "lunette.explain.patches"
 local superpixels = require "lunette.explain.superpixels"
+local types = require "lunette.base.types"
 
 
 ---IROF, iterative removal of features (Rieger & Hansen 2020): superpixels (SLIC) become
@@ -22,6 +23,9 @@ return metric {
   value = function(map, case, o)
     local labels = o.labels
       or superpixels.slic(superpixels.picture(case.run, case.i), o.segments)
+    if not types.is_tensor(labels) then
+      error("irof: labels are a tensor (H,W), not a " .. type(labels), 0)
+    end
     if labels:size() ~= map:size() then
       error(("irof: labels are (%s), the map (%s)"):format(
             table.concat(labels:shape(), ","), table.concat(map:shape(), ",")), 0)

@@ -10,6 +10,9 @@ local opt = require("lunette.base.options").opt
 ---Networks to ask, in order: { layer that is the last to be drawn anew, network }.
 local function networks(net, o)
   local names, k = o.layers or copies.weighted(net), 0
+  if type(names) ~= "table" then
+    blame("parameter_randomization: layers is a list of names, got " .. type(names))
+  end
   if o.how == "together" then names = { names } end
   if o.how == "given" then names = { "given" } end
   if o.how == "given" and type(o.params) ~= "table" then

@@ -7,6 +7,9 @@ local opt = require("lunette.base.options").opt
 
 ---The other classes that are asked: the runner-up first, then others at random.
 local function others(case, o)
+  if o.others and type(o.others) ~= "table" then
+    error("random_logit: others is a list of classes, not a " .. type(o.others), 0)
+  end
   if o.others then return o.others end
   local ranks = case.run:top(math.maxinteger)[case.i]
   local own = require("lunette.score.classes").of(case.again.score, case.run)

@@ -8,6 +8,7 @@ local entrants = require "lunette.rank.entrants"
 local measures = require "lunette.rank.measures"
 local options = require "lunette.base.options"
 local progress = require "lunette.base.progress"
+local sources = require "lunette.rank.source"
 local warn = require "lunette.base.warn"
 local opt = options.opt
 
@@ -173,6 +174,7 @@ end
 ---@return lunette.Choice
 function M.choose(net, source, opts)
   local o = options.check("choose", opts, M.options)
+  sources.check("choose", net, source, o)
   local all = candidates.all(net, o.methods or nil)
   for _, c in ipairs(all) do c.values = {} end
   local work = { net = net, source = source, measure = measure_of(o.measure),

@@ -8,6 +8,7 @@ local npy = require "lunette.picture.npy"
 local options = require "lunette.base.options"
 local progress = require "lunette.base.progress"
 local report = require "lunette.rank.report"
+local sources = require "lunette.rank.source"
 local values = require "lunette.rank.values"
 local warn = require "lunette.base.warn"
 local opt = options.opt
@@ -227,6 +228,7 @@ end
 ---@return lunette.RankReport report, lunette.RankWork work
 function M.run(net, source, opts)
   local o = options.check("rank", opts, M.options)
+  sources.check("rank", net, source, o)
   check_measures(o.measures)
   local first <close> = net:run(source.get(1).x)
   local store, message

@@ -6,15 +6,17 @@ local core = require "lunette.core"
 local dims = require "lunette.tensors.dims"
 local rank_correlation = require "lunette.tensors.rank_correlation"
 local shapes = require "lunette.base.shapes"
+local types = require "lunette.base.types"
 
 local M = core.methods
 local made = {} -- what `lu` has of these
 
 
 local function same_size(what, a, b)
-  if type(b) ~= "userdata" or a:size() ~= b:size() then
+  local is = types.is_tensor(b)
+  if not is or a:size() ~= b:size() then
     blame(("%s: tensors of one size are needed, got %s and %s"):format(what,
-          shapes.text(a), type(b) == "userdata" and shapes.text(b) or type(b)))
+          shapes.text(a), is and shapes.text(b) or type(b)))
   end
 end
 
@@ -190,6 +192,7 @@ end
 ---@param b lunette.Tensor   of the same size
 ---@return number
 function M.distance(a, b)
+  same_size("distance", a, b)
   local d = (a:view(a:size()) - b:view(b:size())):stats().l2
   local norm = b:stats().l2
   if norm == 0 then return d == 0 and 0 or math.huge end

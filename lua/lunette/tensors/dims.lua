@@ -13,7 +13,7 @@ local M = {}
 ---@param d any
 ---@return integer
 function M.one(what, t, d)
-  if math.type(d) ~= "integer" or d == 0 or math.abs(d) > t:dim() then
+  if math.type(d) ~= "integer" or d == 0 or d > t:dim() or d < -t:dim() then
     blame(("%s: dimension %s of a tensor %s; dimensions count from 1, from the end "
            .. "when negative"):format(what, tostring(d), shapes.text(t)))
   end

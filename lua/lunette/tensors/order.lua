@@ -7,6 +7,7 @@ local core = require "lunette.core"
 local dims = require "lunette.tensors.dims"
 local options = require "lunette.base.options"
 local shapes = require "lunette.base.shapes"
+local types = require "lunette.base.types"
 
 local M = core.methods
 
@@ -148,6 +149,10 @@ end
 ---@param value number
 ---@return lunette.Tensor
 function M.masked_fill(t, mask, value)
+  if not types.is_tensor(mask) or type(value) ~= "number" then
+    blame(("masked_fill: a mask and a number are expected, got %s and %s"):format(
+          type(mask), type(value)))
+  end
   return core.ops.where(mask, core.full(value, 1), t)
 end
 
@@ -177,9 +182,10 @@ end
 ---@param mask lunette.Tensor   of t's shape
 ---@return lunette.Tensor   (n)
 function M.masked_select(t, mask)
-  if not shapes.same(t, mask) then
-    blame(("masked_select: a mask %s for a tensor %s"):format(shapes.text(mask),
-          shapes.text(t)))
+  local is = types.is_tensor(mask)
+  if not is or not shapes.same(t, mask) then
+    blame(("masked_select: a mask %s for a tensor %s"):format(
+          is and shapes.text(mask) or "that is a " .. type(mask), shapes.text(t)))
   end
   local at, list, n = mask:detach():view(mask:size()), {}, 0
   for i = 1, t:size() do

@@ -5,6 +5,7 @@ local blur = require "lunette.tensors.blur"
 local brief = require("lunette.base.text").brief
 local core = require "lunette.core"
 local options = require "lunette.base.options"
+local types = require "lunette.base.types"
 
 local M = core.methods
 
@@ -13,6 +14,10 @@ local M = core.methods
 ---@param eps? number  1e-7 (Keras' epsilon, as tf-keras-vis)
 ---@return lunette.Tensor
 function M.normalize(t, eps)
+  if eps ~= nil and type(eps) ~= "number" then
+    blame("normalize: eps is a number, got " .. type(eps))
+  end
+  if t:size() == 0 then return t:clone() end
   local n, shape = t:dim(1), t:shape()
   local flat = t:reshape { shape = { n, t:size() // n } }
   local lo = flat:min { dims = { 2 }, keepdims = true }
@@ -29,6 +34,9 @@ end
 ---@return lunette.Tensor
 function M.resize(t, h, w, opts)
   opts = opts or {}
+  if type(opts) ~= "table" then
+    blame("resize: the options are a table, got " .. type(opts))
+  end
   local modes = { nearest = 0, bilinear = 1, bicubic = 2 }
   local mode = modes[opts.mode or "bilinear"]
   if not mode then blame("resize: no mode '" .. tostring(opts.mode) .. "'") end
@@ -133,7 +141,13 @@ end
 function M.paste(t, part, row, column, o)
   o = options.check("paste", o, { add = false })
   local nd, before, after = t:dim(), {}, {}
-  if part:dim() ~= nd then blame "paste: a part of as many dimensions" end
+  if not types.is_tensor(part) or part:dim() ~= nd then
+    blame "paste: a part of as many dimensions"
+  end
+  if not (types.is_count(row) and types.is_count(column)) then
+    blame(("paste: row and column are whole numbers from 1 on, got %s and %s"):format(
+          brief(row), brief(column)))
+  end
   for d = 1, nd do before[d], after[d] = 0, 0 end
   before[nd - 1], before[nd] = row - 1, column - 1
   for d = nd - 1, nd do

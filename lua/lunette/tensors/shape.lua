@@ -215,6 +215,9 @@ end
 
 
 local function regions(t, list)
+  if type(list) ~= "table" then
+    blame("a list of indices and bounds is expected, got " .. type(list))
+  end
   if #list > t:dim() then
     blame(("%d indices of a tensor %s"):format(#list, shapes.text(t)))
   end

@@ -5,6 +5,7 @@ local options = require "lunette.base.options"
 local strict = require "lunette.base.strict"
 local opt = options.opt
 local subject = require "lunette.trust.subject"
+local types = require "lunette.base.types"
 
 local M = {}
 
@@ -122,6 +123,9 @@ end
 
 
 local function check_options(map, opts)
+  if not types.is_tensor(map) then
+    error("trust: a map expected, got " .. type(map), 4)
+  end
   local o = options.check("trust", opts, M.options)
   for key, many in pairs { classes = 9, shifts = 19, steps = 10 } do
     if o.full and (opts or {})[key] == nil then o[key] = many end
@@ -140,6 +144,9 @@ end
 ---The run of the map's own pictures, where the caller gives none.
 local function run_of(map, given)
   local origin = map.origin
+  if given ~= nil and not types.is_object(given, "lunette.Run") then
+    error("trust: a run expected, got " .. type(given), 4)
+  end
   if given then return given end
   if not origin then
     error("trust: this map does not say what made it; give the run and { method = }", 3)
