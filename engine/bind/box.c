@@ -86,8 +86,9 @@ void lunL_known(lua_State *L, int idx, const char *name,
       luaL_addstring(&b, *k);
     }
     luaL_pushresult(&b);
+    const char *takes = lua_tostring(L, -1);
     luaL_error(L, "%s: there is no '%s' (it takes %s)", name,
-               lua_tostring(L, -2), lua_tostring(L, -1));
+               lunL_quoted(L, lua_tostring(L, -2)), takes);
   }
 }
 

@@ -336,7 +336,7 @@ describe("regions", function()
       t.message(function() return x[{ 1, 1, 1 }] end))
     assert.matches("a region of 2 values, got a tensor %(3%)",
       t.message(function() x[{ {}, 1 }] = lu.zeros(3) end))
-    assert.matches("got string", t.message(function() x[{ 1 }] = "a" end))
+    assert.matches("got 'a'", t.message(function() x[{ 1 }] = "a" end))
     assert.matches("not {1.5,1.5}", t.message(function() return x[{ { 1.5 } }] end))
   end)
 

@@ -5,6 +5,7 @@ local brief = require("lunette.base.text").brief
 local core = require "lunette.core"
 local dims = require "lunette.tensors.dims"
 local shapes = require "lunette.base.shapes"
+local types = require "lunette.base.types"
 
 local M = core.methods
 local made = {} -- what `lu` has of these
@@ -120,6 +121,9 @@ end
 ---@param ... integer   times; more numbers than dimensions add some in front
 ---@return lunette.Tensor
 function M.tile(t, ...)
+  if not types.is_tensor(t) then
+    blame "tile: call it with a colon, x:tile(...)"
+  end
   local times = type((...)) == "table" and (...) or { ... }
   if times == ... and select("#", ...) > 1 then
     blame "tile takes one list, or numbers: there is an argument more"
