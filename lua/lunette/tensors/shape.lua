@@ -114,13 +114,8 @@ function M.select(t, d, i)
 end
 
 
----The tensor repeated so many times along each dimension.
----Example:
----  local lu = require "lunette"
----  print(lu.tensor { 1, 2 }:tile(2, 3)) -- (2,6)
----@param ... integer   times; more numbers than dimensions add some in front
----@return lunette.Tensor
-function M.tile(t, ...)
+---What `tile` is called with: one list, or numbers.
+local function times_of(t, ...)
   if not types.is_tensor(t) then
     blame "tile: call it with a colon, x:tile(...)"
   end
@@ -128,7 +123,18 @@ function M.tile(t, ...)
   if times == ... and select("#", ...) > 1 then
     blame "tile takes one list, or numbers: there is an argument more"
   end
-  local x = t
+  return times
+end
+
+
+---The tensor repeated so many times along each dimension.
+---Example:
+---  local lu = require "lunette"
+---  print(lu.tensor { 1, 2 }:tile(2, 3)) -- (2,6)
+---@param ... integer   times; more numbers than dimensions add some in front
+---@return lunette.Tensor
+function M.tile(t, ...)
+  local times, x = times_of(t, ...), t
   while x:dim() < #times do x = x:unsqueeze(1) end
   for i, n in ipairs(times) do
     local d = x:dim() - #times + i
