@@ -123,6 +123,9 @@ local function times_of(t, ...)
   if times == ... and select("#", ...) > 1 then
     blame "tile takes one list, or numbers: there is an argument more"
   end
+  if #times > 6 then
+    blame(("tile: tensors have at most 6 dimensions, got %d times"):format(#times))
+  end
   return times
 end
 
