@@ -184,6 +184,19 @@ describe("lunette report", function()
     assert.equal("\xFF\xD8", t.read(folder .. "/beside/r.files/p000/p1.jpg"):sub(1, 2))
   end)
 
+  it("draws the scenes of the embedded network again", function()
+    local code, text = run "explain --model glyphs -o scenes/ --save npy,json --quiet"
+    assert.equal(0, code, text)
+    code, text = run "report scenes --layers 1"
+    assert.equal(0, code, text)
+    local scenes = block(t.read(folder .. "/scenes/report.html"), "index")
+    assert.equal(4, #scenes.pictures)
+    for _, picture in ipairs(scenes.pictures) do
+      assert.same({ 224, 224 }, { picture.width, picture.height })
+      assert.is_nil(picture.why)
+    end
+  end)
+
   it("says what it cannot find, and tells errors apart", function()
     local code, text = run "report nowhere"
     assert.equal(66, code)

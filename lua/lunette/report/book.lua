@@ -95,10 +95,16 @@ end
 -- pictures ---------------------------------------------------------------------------
 
 
+---The file of a picture, or what stands for it.
+local function file_of(entry)
+  return entry.path or entry.key or tostring(entry.image)
+end
+
+
 ---What tells pictures apart: the file and how it was prepared.
 local function picture_key(entry)
   local s = entry.story
-  return table.concat({ entry.path or tostring(entry.image), tostring(s.fit),
+  return table.concat({ file_of(entry), tostring(s.fit),
     tostring(s.filter), tostring(s.side), tostring(s.crop_pct),
     tostring(s.oriented) }, "\0")
 end
@@ -115,8 +121,7 @@ end
 function Book:add_picture(entry)
   local image, why = picture_of(entry)
   local id = #self.pictures + 1
-  local group = self:number(self.groups, "group", entry.path or tostring(entry.image),
-                            true)
+  local group = self:number(self.groups, "group", file_of(entry), true)
   local told = { name = html.plain(entry.name), group = group,
                  path = html.plain(entry.path or ""), why = why and html.plain(why) }
   if image then

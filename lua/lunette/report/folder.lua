@@ -12,6 +12,7 @@ local M = {}
 ---@field path? string        of the photograph
 ---@field name string         what the picture is called
 ---@field image? userdata     the picture, where it is no file
+---@field key? string         what tells this picture from others, where it is no file
 ---@field story table
 ---@field model string
 ---@field class? table        {class, name, probability, score} that the map explains
@@ -114,6 +115,17 @@ local function class_at(record, story, i, k, n)
 end
 
 
+---One of the scenes that Lunette draws itself, by its name; nil: it is none.
+local function scene(name)
+  if not name:find "^scene %d" then return nil end
+  local scenes = require("lunette.glyphs").default_images(4)
+  for i, known in ipairs(scenes.names) do
+    if known == name then return scenes.images[i] end
+  end
+  return nil
+end
+
+
 ---Map i of a row of a canvas; k: which of the classes that are explained.
 local function entry_of(path, record, row, i, k)
   local story, names = table_of(row.story), strings_of(table_of(row.story).images) or {}
@@ -121,8 +133,9 @@ local function entry_of(path, record, row, i, k)
   local file, at, count = place_of(files.split(path), row, i, n)
   if not file then return nil, path .. ": the values (.npy) are not beside it" end
   local name = names[i] or ("picture %d"):format(i)
-  return { path = name, name = last_part(name), story = story, file = file,
-           model = text_of(story.model) or "?",
+  local drawn = scene(name)
+  return { path = not drawn and name or nil, name = last_part(name), image = drawn,
+           key = name, story = story, file = file, model = text_of(story.model) or "?",
            class = class_at(record, story, i, k, n),
            top = classes_of(table_of(table_of(record.pictures)[i]).top),
            trust = table_of(table_of(story.trust)[i]),
