@@ -355,7 +355,7 @@ static const lunL_reg functions[] = {
 };
 
 static const lunL_reg methods[] = {
-    {"size", size, 1},   {"get", get, 3},       {"resize", resize, 4},
+    {"size", size, 1},   {"get", get, 3},       {"resize", resize, 5},
     {"crop", crop, 5},   {"fill", fill, 6},     {"paste", paste, 4},
     {"blend", blend, 5}, {"grey", grey, 1},     {"text", text, 7},
     {"png", png, 2},     {"encode", encode, 3}, {"release", release, 1},

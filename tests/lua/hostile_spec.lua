@@ -92,7 +92,8 @@ describe("an object after its finaliser", function()
         if name ~= "release" and debug.getinfo(method, "S").what == "C" then
           local said = {}
           for _, rest in ipairs { {}, { object }, { 1 }, { 1, 1 }, { object, 1, 1 },
-              { 1, 1, 1, 1, 1, 1 }, { object, 1, 1, 1 }, { object, object, {} },
+              { 1, 1, 1 }, { 1, 1, 1, 1 }, { 1, 1, 1, 1, 1 }, { 1, 1, 1, 1, 1, 1 },
+              { object, 1, 1, 1 }, { object, object, {} },
               { object, object, object, {} } } do
             local ok, message = pcall(method, object, table.unpack(rest))
             assert.is_false(ok, name)

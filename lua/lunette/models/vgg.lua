@@ -143,9 +143,9 @@ local function sides(side)
 end
 
 
-local known = { width = false, normed = false, fc = 4096, classes = 1000, dense = false,
-                eps = 1e-5, last = "softmax", side = false, pool_side = false,
-                top = true, preprocessing = "caffe" }
+local known = { width = false, normed = false, fc = 4096, classes = 1000,
+                dense = false, front = false, eps = 1e-5, last = "softmax",
+                side = false, pool_side = false, top = true, preprocessing = "caffe" }
 
 
 ---@class lunette.VggOptions
