@@ -90,15 +90,15 @@ end)
 
 
 describe("every operator", function()
-  it("has a way back, and columns in ONNX", function()
+  it("has a gradient, and columns in ONNX", function()
     local back = require "lunette.trace.back"
     local columns = require "lunette.onnx.operators"
     for op in pairs(core.ops) do
-      assert.is_function(back[op], op .. " has no way back in lunette/trace/back")
+      assert.is_function(back[op], op .. " has no gradient in lunette/trace/back")
       assert.is_function(columns[op], op .. " has no column in lunette/onnx/operators")
     end
     for op in pairs(back) do
-      assert.truthy(core.ops[op], "the way back of " .. op .. ", which is no operator")
+      assert.truthy(core.ops[op], "the gradient of " .. op .. ", which is no operator")
     end
   end)
 

@@ -37,7 +37,7 @@ local function options_of(row, opts, own)
 end
 
 
----What is baked: { row =, name =, opts = } of each method.
+---The methods to bake, as { row =, name =, opts = }.
 local function jobs_of(list, opts)
   if type(list) ~= "table" or list.explain then list = { list } end
   local jobs, taken = {}, {}
@@ -73,7 +73,7 @@ local function run_of(known, net, values, mods)
 end
 
 
----Traces every job; their maps, and the runs that they are of.
+---Traces every job; returns the maps, and sets each job's run.
 local function trace_jobs(net, values, jobs)
   local known, maps = {}, {}
   for i, job in ipairs(jobs) do
@@ -85,7 +85,7 @@ local function trace_jobs(net, values, jobs)
 end
 
 
----The class as an input, or, where the file finds it, as an output.
+---Declares the class as an input, or keeps it for an output where the file finds it.
 local function put_class(e, graph, jobs)
   for _, job in ipairs(jobs) do
     local input, found = job.run.class_input, job.run.predicted
@@ -98,8 +98,7 @@ local function put_class(e, graph, jobs)
 end
 
 
----Gives a value that is written the name of an output, or, where a layer has that, one
----like it.
+---Makes a value an output of the graph; its name gets a number where a layer has it.
 ---@return string name
 local function put_output(e, graph, value, name, kind)
   local written = e:write({ value })[1]

@@ -1,5 +1,5 @@
----From what was traced to nodes of ONNX: every value that is asked for, and what it is
----computed from, by the columns of operators/.
+---Writes traced values as ONNX nodes: each value that is asked for, and all that it is
+---computed from. How an operator is written stands in operators/ (a `column`).
 local blame = require "lunette.base.blame"
 local is_tensor = require("lunette.base.types").is_tensor
 local graphs = require "lunette.onnx.graph"
@@ -18,7 +18,7 @@ local M = {}
 local Emitter = {}
 Emitter.__index = Emitter
 
----What does not depend on the picture and has no more numbers is computed now.
+---Values that do not depend on the picture are computed now, up to this many numbers.
 local FOLDED = 1024
 
 
@@ -30,11 +30,11 @@ function M.new(graph)
 end
 
 
--- what columns say -------------------------------------------------------------------
+-- for columns ------------------------------------------------------------------------
 
 
----A node on the way to the value: its output's name, written as torch writes the
----operators inside a module, "/conv1/Mul".
+---Adds a node for an intermediate result, named as torch names the operators inside a
+---module, "/conv1/Mul". Returns its output's name.
 ---@param op string
 ---@param inputs (string|false)[]
 ---@param attrs? table
@@ -46,7 +46,7 @@ function Emitter:step(op, inputs, attrs)
 end
 
 
----The node whose output is the value.
+---Adds the node whose output is the value.
 ---@param op string
 ---@param inputs (string|false)[]
 ---@param attrs? table
@@ -63,7 +63,7 @@ function Emitter:ints(list, shape) return self.graph:ints(list, shape) end
 function Emitter:number(x, scalar) return self.graph:number(x, scalar) end
 
 
----A tensor of the column's own.
+---An initializer for this value alone.
 function Emitter:tensor(t, word)
   return self.graph:tensor(t, self.own .. "." .. word)
 end
@@ -77,8 +77,8 @@ function Emitter:fail(message, ...)
 end
 
 
----A shape as ONNX's operators take it: the name of a list, in which the batch is copied
----from the input (0) where it has it in the same place, or what remains (-1).
+---A shape as ONNX's Reshape takes it: the name of a list. The batch is 0 (copied from
+---the input) where the input has it in the same place, else -1 (inferred).
 ---@param dims integer[]
 ---@param from? integer[]   of the input
 ---@return string
@@ -97,7 +97,7 @@ function Emitter:shape(dims, from)
 end
 
 
----How many pictures there are, times `times`: a list of one number.
+---The batch size times `times`, computed in the file: a list of one number.
 ---@param times integer
 ---@return string
 function Emitter:batch(times)
@@ -121,7 +121,7 @@ function Emitter:batch(times)
 end
 
 
----A shape whose batch is computed: the name of a list.
+---A shape with the computed batch size: the name of a list.
 ---@param dims integer[]
 ---@return string
 function Emitter:whole_shape(dims)
@@ -158,13 +158,13 @@ function Emitter:decides(t, name, kind)
 end
 
 
----What comparisons are in ONNX.
+---ONNX's names of comparisons.
 M.comparisons = { gt = "Greater", lt = "Less", ge = "GreaterOrEqual",
                   le = "LessOrEqual", eq = "Equal" }
 
 
----The comparisons that a factor is made of: x times 1 or 0 is one Where, not a product
----with numbers that had to be made first. Nil: it is no such factor.
+---The comparisons that a product's second factor consists of, or nil. x * [a > b] is
+---written as one Where, without the numbers 1 and 0.
 ---@param t lunette.Traced
 ---@return lunette.Traced[]?
 function M.mask_of(t)
@@ -179,7 +179,7 @@ function M.mask_of(t)
 end
 
 
----What a value is computed from in the file.
+---The values that a value's nodes read.
 local function read_by(t)
   if not t.live and t.op ~= "constant" and trace.size(t) <= FOLDED then return {} end
   local mask = M.mask_of(t)
@@ -201,7 +201,7 @@ local function constant(self, t)
 end
 
 
----The last value of a layer has its name; others have that and their operator.
+---The name of a value: the layer's for its last value, else "layer.operator".
 local function own_name(self, t)
   if t.label and self.owners[t.label] == t then return t.label end
   return (t.label or t.section or "map") .. "." .. t.op
@@ -225,8 +225,8 @@ local function write(self, t)
 end
 
 
----Everything that values are computed from and that is not written yet, in order; what
----is folded needs nothing.
+---The values that `list` depends on and that are not written yet, in the order in which
+---they were made.
 local function missing(self, list)
   local set, order, work = {}, {}, { table.unpack(list) }
   while #work > 0 do
@@ -243,7 +243,7 @@ local function missing(self, list)
 end
 
 
----Keeps the names of layers for their last values, where nothing else has them yet.
+---Reserves the names of layers, where they are free, for the layers' last values.
 local function reserve(self, order)
   local own, taken = {}, self.graph.taken
   for _, t in ipairs(order) do
@@ -254,7 +254,7 @@ local function reserve(self, order)
 end
 
 
----Writes values, and what they are computed from; their names.
+---Writes values and all that they are computed from; returns their names.
 ---@param list lunette.Traced[]
 ---@return string[]
 function Emitter:write(list)

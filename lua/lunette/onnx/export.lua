@@ -33,7 +33,7 @@ function M.check_opset(what, opset)
 end
 
 
----Every field of a network's preprocessing, for programs that know no modes' names.
+---All fields of a network's preprocessing, for programs that do not know its name.
 local function preprocessing_spec(net)
   local spec = preprocessing.spec(net.preprocessing)
   return json.encode { order = spec.order, scale = spec.scale, mean = spec.mean,
@@ -41,13 +41,13 @@ local function preprocessing_spec(net)
 end
 
 
----What others cannot see in the nodes: preprocessing, classes, whose network it is.
+---Adds metadata that the nodes do not hold: preprocessing, classes, origin.
 ---@param graph lunette.OnnxGraph
 ---@param net lunette.Net
 function M.describe(graph, net)
   local meta, keys = metadata.of(net), {}
   local names = net.labels and labels.of(net)
-  meta.lunette_graph, meta.lunette_turned = nil, nil -- the nodes say that
+  meta.lunette_graph, meta.lunette_turned = nil, nil -- the nodes hold these
   meta.preprocessing_spec = net.preprocessing and preprocessing_spec(net)
   meta.class_names = names and #names > 0 and json.encode(names) or nil
   for key in pairs(meta) do keys[#keys + 1] = key end
@@ -60,7 +60,7 @@ end
 ---@param graph lunette.OnnxGraph
 ---@param net lunette.Net
 ---@return lunette.OnnxEmitter e, table<string, lunette.Traced> values   by layer
----@return lunette.Net copy   of which they are the values
+---@return lunette.Net copy   the network that was traced
 function M.network(graph, net)
   net = network.copy(net)
   local e, x = emit.new(graph), network.picture(net)

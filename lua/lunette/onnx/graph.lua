@@ -1,4 +1,5 @@
----An ONNX model while it is made: nodes, initializers, inputs, outputs; and its file.
+---An ONNX model under construction (nodes, initializers, inputs, outputs), and its
+---file.
 local core = require "lunette.core"
 local files = require "lunette.base.files"
 local opsets = require "lunette.onnx.opsets"
@@ -20,16 +21,16 @@ local M = {}
 local Graph = {}
 Graph.__index = Graph
 
----Kinds of numbers, as ONNX counts them.
+---Element types by ONNX's numbers.
 M.FLOAT, M.INT64, M.BOOL, M.HALF = 1, 7, 9, 10
 
----The opsets that can be written, and the version of the file format that each wants.
+---The opsets that can be written, and the IR version that goes with each.
 M.OPSETS = { [13] = 7, [14] = 7, [15] = 8, [16] = 8, [17] = 8 }
 
----A file of protobuf is at most so long; weights beyond that stand in one of their own.
+---The longest protobuf file; larger weights go into a second file.
 M.MOST = 2 ^ 31 - 2 ^ 20
 
----Weights of fewer numbers stay in the file and in float32.
+---With half = true, smaller weights stay float32.
 local SMALL = 256
 
 
@@ -171,7 +172,7 @@ function Graph:ints(list, shape)
 end
 
 
----The name of a number of one dimension, or of none.
+---The name of a number: of shape (1), or of no dimensions.
 ---@param x number
 ---@param scalar? boolean
 ---@return string

@@ -1,4 +1,4 @@
----A network run once on tracing tensors: what its layers put out, as operators.
+---Traces a network: its layers applied once to tracing tensors.
 local build = require "lunette.net.build"
 local layers = require "lunette.layers"
 local trace = require "lunette.trace"
@@ -8,8 +8,8 @@ local M = {}
 local copies = setmetatable({}, { __mode = "k" }) -- net -> its copy
 
 
----The network with its parameters as known values, which have their names: whoever asks
----it for weights traces what is made of them.
+---A copy of the network whose parameters are named constants, so that whatever is
+---computed from weights is traced.
 ---@param net lunette.Net
 ---@return lunette.Net
 function M.copy(net)
@@ -38,7 +38,7 @@ function M.picture(net, name)
 end
 
 
----The layers that some depend on and whose values are not there.
+---The layers that `names` depend on and whose values are missing, as a set.
 local function needed(net, names, values)
   local set, work = {}, { table.unpack(names) }
   while #work > 0 do
@@ -52,10 +52,10 @@ local function needed(net, names, values)
 end
 
 
----Runs what the layers in `names` depend on.
+---Traces the layers in `names` and all that they depend on.
 ---@param net lunette.Net   of M.copy
----@param values table<string, lunette.Traced>   "input", or layers that are known: what
----  is computed is added
+---@param values table<string, lunette.Traced>   known ones ("input", or layers); those
+---  that are computed are added
 ---@param names string[]
 ---@param prefix? string   before the names of layers
 ---@return table<string, lunette.Traced> values

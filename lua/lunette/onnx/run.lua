@@ -1,5 +1,5 @@
----A run on tracing tensors: what methods ask of a run, written down. Its values are
----those of the network as it will stand in the file.
+---A run on tracing tensors: it answers what methods ask of a run (values, gradients,
+---scores) with traced values, those of the network in the file.
 local apply = require "lunette.modifiers.apply"
 local blame = require "lunette.base.blame"
 local call = require "lunette.explain.call"
@@ -24,7 +24,7 @@ Run.__index = Run
 
 
 ---@param net lunette.Net            of network.copy
----@param values table<string, lunette.Traced>   what is known: "input", or a layer
+---@param values table<string, lunette.Traced>   known ones: "input", or a layer
 ---@param mods lunette.Modifier[]    forward ones: which layer is scored
 ---@param prefix? string
 ---@return lunette.TracedRun
@@ -90,7 +90,7 @@ local function scored(run, score, mods)
 end
 
 
----The layers between a value and the scored one, as modifiers want them.
+---The layers from value `first` to `last`, in the form that modifiers take.
 local function between(run, first, last)
   local list = {}
   for _, layer in ipairs(run.net:layers()) do
@@ -119,7 +119,7 @@ local function wanted_of(run, wrt, exact)
 end
 
 
----The same question has the same answer, whoever asks: methods share gradients.
+---A key of a gradient's question, so that methods that ask the same share one answer.
 local function key_of(opts, score, wanted)
   local parts = { tostring(score.classes or score), score.output or "",
                   score.layer or "" }
@@ -164,7 +164,7 @@ function Run:gradient(opts)
 end
 
 
----A score whose classes are found where the file is run, also as part of others.
+---A score, also as part of others, whose classes are found when the file is run.
 ---@param what any
 ---@return lunette.Score
 function Run:resolve(what)
@@ -182,7 +182,7 @@ function Run:resolve(what)
 end
 
 
----The value of a score (N): the class's output.
+---The value of a score (N).
 ---@param score any   or { scores = list of one }
 ---@param opts? { modifiers?: any[] }
 ---@return lunette.Traced
@@ -198,7 +198,7 @@ end
 -- copies -----------------------------------------------------------------------------
 
 
----Every picture's value, `count` times one after the other.
+---Each sample repeated `count` times, copies side by side.
 local function repeated(t, count)
   local shape = t:shape()
   local one, all = { shape[1], 1, table.unpack(shape, 2) }, { shape[1], count }
@@ -227,8 +227,8 @@ local function beside(run, start, count, values)
 end
 
 
----The run of `count` copies of every picture, or of a layer's values, each with the
----class of its picture.
+---A run of `count` copies of every picture, or of a layer's values; each copy is
+---explained for the class of its picture.
 ---@param x lunette.Traced    (N count, ...)
 ---@param count integer
 ---@param from? lunette.Layer
@@ -244,7 +244,7 @@ function Run:copies(x, count, from)
 end
 
 
----The seed of a run of copies is that of its pictures, repeated.
+---The seed of a run of copies: that of its pictures, repeated.
 function Run:seed_of_copies(what, output, layer)
   local own = self.of.values_of[layer.name]
   return repeated(seeds.of_class(self.of, what, own, layer), self.times)

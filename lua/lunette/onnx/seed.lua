@@ -1,5 +1,6 @@
----What a traced backward pass begins with: the class's place in the output, which is
----fixed, found in the file (the largest output) or an input of the file.
+---The seed of a traced backward pass: the gradient of the score with respect to the
+---output. The class is fixed, found in the file (the largest output) or an input of the
+---file.
 local blame = require "lunette.base.blame"
 local classes = require "lunette.score.classes"
 local core = require "lunette.core"
@@ -10,11 +11,11 @@ local trace = require "lunette.trace"
 
 local M = {}
 
----What `class` may be besides an id or a name.
+---Values of `class` besides an id or a name.
 M.PREDICTED, M.INPUT = "predicted", "input"
 
 
----The id of a class that is fixed.
+---The id of a fixed class.
 local function id_of(net, what, count)
   local id = math.tointeger(tonumber(what))
   if not id then
@@ -27,10 +28,10 @@ local function id_of(net, what, count)
 end
 
 
----Class ids of a batch (N), from what is asked for: a number where it is fixed.
+---Class ids of a batch (N), or the number of a fixed class.
 ---@param run table         the traced run
 ---@param what any          "predicted", "input", an id or a name
----@param values lunette.Traced   (N,K), of which the largest counts
+---@param values lunette.Traced   (N,K), whose largest is "predicted"
 ---@return lunette.Traced|integer
 local function class_of(run, what, values)
   local count = values:dim(2)
@@ -46,7 +47,7 @@ local function class_of(run, what, values)
 end
 
 
----1 at the class, 0 elsewhere: (N,K), or (1,K) where it is fixed.
+---1 at the class, 0 elsewhere: (N,K), or (1,K) of a fixed class.
 local function one_hot(class, count)
   if trace.is(class) then
     return trace.special("one_hot", { class }, {}, { trace.BATCH, count })
@@ -57,7 +58,7 @@ local function one_hot(class, count)
 end
 
 
----One unit that stands for two classes: +1 for class 1, -1 for class 0.
+---The seed of a single unit for two classes: +1 for class 1, -1 for class 0.
 local function sign_of(run, what, output, layer)
   local middle = probability.kind(run.net, layer) == "binary" and 0.5 or 0
   if what == M.PREDICTED then return output:gt(middle) * 2 - 1 end
@@ -72,7 +73,7 @@ end
 ---@param run table
 ---@param what any
 ---@param output lunette.Traced   (N,K), (N,K,H,W), or one unit a sample
----@param layer lunette.Layer     that put it out
+---@param layer lunette.Layer     whose output it is
 ---@return lunette.Traced seed    as output
 function M.of_class(run, what, output, layer)
   if output:size() == trace.BATCH and probability.binary(run.net, layer) then

@@ -1,9 +1,9 @@
----Protobuf, as ONNX files are written: messages as lists of texts and tensors, so that
----weights are written from where they lie.
+---Protobuf's wire format, for ONNX files. A message is a list of strings and tensors,
+---so that weights are written to the file without a copy.
 local M = {}
 
 ---@class lunette.Wire
----@field bytes integer   how long it is
+---@field bytes integer   its length
 ---@field [integer] any   texts, tensors, { half = tensor }
 local Wire = {}
 Wire.__index = Wire
@@ -75,7 +75,7 @@ function Wire:text(field, s)
 end
 
 
----A message inside; it is not to be changed afterwards.
+---Appends a message; it must not be changed afterwards.
 ---@param field integer
 ---@param other lunette.Wire
 ---@return lunette.Wire self

@@ -1,13 +1,13 @@
----Computes what was traced, with the engine: the same operators on tensors. So a traced
----method can be compared with the method itself.
+---Computes a traced graph with the engine, so that a traced method can be compared with
+---the method itself.
 local core = require "lunette.core"
 local trace = require "lunette.trace"
 
 local M = {}
 
 
----The way back that has no formula, by the engine's own.
-local function way_back(inputs, attrs)
+---The gradient of an operator without a formula, by the engine.
+local function engine_gradient(inputs, attrs)
   local dy, tape = inputs[1], core.tape()
   local x = tape:watch(inputs[2])
   local y = core.ops[attrs.op](x, attrs.attrs)
@@ -17,7 +17,7 @@ end
 
 local special = {
   detach = function(inputs) return inputs[1]:detach() end,
-  backward = way_back,
+  backward = engine_gradient,
   argmax = function(inputs)
     local list = {}
     for i = 1, inputs[1]:dim(1) do list[i] = inputs[1][i]:argmax() - 1 end

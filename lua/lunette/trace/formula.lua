@@ -1,5 +1,5 @@
----What was traced as a formula: signs where there are, functions otherwise, [a > b] for
----1 where that holds and 0 elsewhere.
+---A traced value as a formula: infix signs where there are any, else function calls;
+---[a > b] is 1 where that holds and 0 elsewhere.
 local is_tensor = require("lunette.base.types").is_tensor
 
 ---Operators that have a sign, and how tightly each binds.
@@ -7,11 +7,11 @@ local signs = { add = { "+", 1 }, sub = { "-", 1 }, mul = { "*", 2 }, div = { "/
                 pow = { "^", 4 }, gt = { ">", 0 }, lt = { "<", 0 }, ge = { ">=", 0 },
                 le = { "<=", 0 }, eq = { "=", 0 }, ne = { "~=", 0 } }
 
----Attributes that a formula says; the shape of a layer is its own business.
+---Attributes that a formula shows; shapes and strides are left out.
 local said = { dims = true, dim = true, min = true, max = true }
 
----Those that are said where they are no default: of matrices, which way they lie.
-local turned = { weight_layout = "in_out", transpose_a = 1, transpose_b = 1 }
+---Attributes that are shown where they have these values: transposed matrices.
+local transposed = { weight_layout = "in_out", transpose_a = 1, transpose_b = 1 }
 
 
 local function number(x)
@@ -31,7 +31,7 @@ end
 local function attributes(t)
   local list = {}
   for key, v in pairs(t.attrs) do
-    if said[key] or turned[key] == v then list[#list + 1] = key end
+    if said[key] or transposed[key] == v then list[#list + 1] = key end
   end
   table.sort(list)
   for i, key in ipairs(list) do
@@ -63,7 +63,7 @@ local function call(t, names)
 end
 
 
----The value as text; in brackets where what stands around binds tighter.
+---The value as text, in brackets where its own sign binds less than `around`.
 write = function(t, names, around)
   if names[t] then return names[t] end
   if t.op == "constant" then return constant(t) end
@@ -79,7 +79,7 @@ write = function(t, names, around)
 end
 
 
----How often each value is read by what leads to t.
+---How often each value below t is read, and all of them in the order of computation.
 local function readers(t, names)
   local count, order = {}, {}
   local function visit(x)
@@ -96,7 +96,7 @@ end
 ---@param t lunette.Traced
 ---@param names? table<lunette.Traced, string>   what some values are called
 ---@param title? string   what the value is: "dx"
----@return string   several lines, where a value is used more than once: s1 = ...
+---@return string   a value that is used more than once has a line of its own: s1 = ...
 return function(t, names, title)
   names = names and setmetatable({}, { __index = names }) or {}
   local count, order = readers(t, names)

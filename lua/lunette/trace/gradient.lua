@@ -1,5 +1,5 @@
----The backward pass over what was traced: every operator's way back (trace/back), or
----another rule in its place, written down in the same way.
+---The backward pass over a traced graph, itself traced: each operator's gradient
+---(trace/back), or another backward rule in its place.
 local back = require "lunette.trace.back"
 local blame = require "lunette.base.blame"
 local nodes = require "lunette.trace.node"
@@ -13,11 +13,11 @@ local M = {}
 local function title(t) return t.label or t.op end
 
 
----No gradient passes these.
+---Operators that no gradient passes.
 local stops = { detach = true, argmax = true, one_hot = true }
 
 
----The values that the gradients of `y` pass through on their way to `wanted`.
+---The values on paths from `wanted` to `y`, last first, and their set.
 local function passed(y, wanted)
   local on_way, is_wanted = {}, {}
   for _, w in ipairs(wanted) do is_wanted[w] = true end
@@ -40,7 +40,7 @@ local function passed(y, wanted)
 end
 
 
----The gradient of input i of a value, by its operator's own way back.
+---The true gradient of input i of a value's operator.
 ---@param t lunette.Traced
 ---@param dy lunette.Traced
 ---@param i integer
@@ -48,7 +48,7 @@ end
 function M.plain(t, dy, i)
   local way = back[t.op]
   if not way then
-    blame(("%s '%s': its way back is not known (lua/lunette/trace/back)"):format(t.op,
+    blame(("%s '%s': it has no gradient formula (lua/lunette/trace/back)"):format(t.op,
           title(t)))
   end
   local node = trace.node(t)
@@ -56,14 +56,14 @@ function M.plain(t, dy, i)
   for k, x in ipairs(t.inputs) do node.inputs[k] = trace.apart(x) end
   local dx, why = way(node, dy, i)
   if why then
-    blame(("%s '%s': the way back to its %s cannot be traced"):format(t.op, title(t),
+    blame(("%s '%s': the gradient of its %s cannot be traced"):format(t.op, title(t),
           why))
   end
   return dx
 end
 
 
----Gradients of every input that is on the way, as a list with gaps.
+---Gradients of the inputs that lie on the path, by number.
 local function answers(t, dy, on_way, rule)
   local list, wanted = {}, {}
   for i, x in ipairs(t.inputs) do
@@ -80,7 +80,7 @@ local function answers(t, dy, on_way, rule)
 end
 
 
----Adds what a value's inputs get to what they have.
+---Adds the gradients of a value's inputs to those that they have already.
 local function hand_on(t, got, on_way, grad)
   for i, x in ipairs(t.inputs) do
     local dx = x and on_way[x] and got[i]
@@ -93,9 +93,9 @@ end
 ---@param y lunette.Traced
 ---@param seed lunette.Traced        as y
 ---@param wanted lunette.Traced[]
----@param own? table<integer, any>   by id: the engine's rule of that name, with its
----  parameters, or a function of the node and dy, as modifiers have them
----@return (lunette.Traced|false)[]   one for each wanted; false: no way leads there
+---@param own? table<integer, any>   backward rules by id: a rule of the engine with
+---  its parameters, or a function of the node and dy, as modifiers have them
+---@return (lunette.Traced|false)[]   one a wanted value; false: y does not depend on it
 function M.of(y, seed, wanted, own)
   local list, on_way = passed(y, wanted)
   local grad = { [y] = seed }

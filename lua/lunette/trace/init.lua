@@ -1,14 +1,14 @@
----Tracing tensors: what is done to them is written down instead of computed. They have
----a shape and no values; every operator, and every method of tensors that is made of
----operators, gives another one. So a network, a backward rule or a method, run once,
----becomes the list of operators that it is made of.
+---Tracing tensors: operators applied to them are recorded instead of computed. A
+---tracing tensor has a shape and no values; every operator, and every tensor method
+---made of operators, returns another one. A network, a backward rule or a method that
+---is run once on tracing tensors thus becomes a graph of operators.
 ---
----What a value is decides nothing here: a branch on one, and whatever reads one, is
----refused with the script's line. Values that do not depend on the picture (weights and
----what is made of them) are known, and may be read.
+---A trace cannot depend on values: a branch on a value, or reading one, is an error
+---with the script's line. Values that do not depend on the picture (weights, and what
+---is computed from them) are known and may be read.
 ---
----The size of the batch stands for itself: a dimension of M.BATCH, or of a multiple, is
----that of so many pictures.
+---The batch size is open. M.BATCH stands for it: a dimension of k * M.BATCH is k times
+---the number of pictures.
 local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local is_tensor = require("lunette.base.types").is_tensor
@@ -16,7 +16,7 @@ require "lunette.tensors" -- whose methods are traced
 
 local M = {}
 
----A dimension that is so long is the batch. (A prime, which no layer has as a factor.)
+---Stands for the batch size. (A prime, so that no other dimension is a multiple of it.)
 M.BATCH = 999983
 
 ---@class lunette.Traced
@@ -28,8 +28,8 @@ M.BATCH = 999983
 ---@field live boolean         depends on the picture, or on how many there are
 ---@field label? string        the layer that it is the value of
 ---@field readers? integer      layers that read it
----@field again? lunette.Traced   the same, see M.apart
----@field section? string      what it was made for, for names
+---@field again? lunette.Traced   the same value computed once more, see M.apart
+---@field section? string      what it is part of, for names of nodes (M.within)
 ---@field value? lunette.Tensor|number   of a constant
 ---@field name? string         of a leaf or a constant
 local Traced = { __name = "lunette.Traced" }
@@ -51,7 +51,7 @@ local function new(t)
 end
 
 
----Names what is traced during f: names of nodes begin with it.
+---Calls f; names of nodes that are traced meanwhile begin with `name`.
 ---@param name string?
 ---@param f function
 ---@return any ...
@@ -68,7 +68,7 @@ end
 -- making them ----------------------------------------------------------------------
 
 
----A value that is given from outside: the picture, a class.
+---An input of the graph: the picture, a class.
 ---@param name string
 ---@param dims integer[]
 ---@return lunette.Traced
@@ -78,7 +78,7 @@ function M.leaf(name, dims)
 end
 
 
----A value that is known: a tensor, or a number.
+---A constant: a tensor or a number.
 ---@param value lunette.Tensor|number
 ---@param name? string
 ---@return lunette.Traced
@@ -106,7 +106,7 @@ function M.of(x)
 end
 
 
----A tensor of one value, of any shape.
+---A tensor of any shape filled with one value.
 ---@param value number
 ---@param dims integer[]
 ---@return lunette.Traced
@@ -123,7 +123,7 @@ local function has_batch(dims)
 end
 
 
----Dimensions for a batch of n, which is M.BATCH in them.
+---Dimensions with a batch of n in place of M.BATCH.
 ---@param dims integer[]
 ---@param n integer
 ---@return integer[]
@@ -150,7 +150,8 @@ local function shape_for(op, dims, attrs, n)
 end
 
 
----The operator's shape for any batch: what is different for two sizes is the batch.
+---The operator's shape for an open batch: it is inferred for batches of 5 and of 7, and
+---dimensions that differ are multiples of the batch.
 local function shape_of(op, dims, attrs)
   local few, more = shape_for(op, dims, attrs, 5), shape_for(op, dims, attrs, 7)
   for i, d in ipairs(few) do
@@ -163,7 +164,7 @@ local function shape_of(op, dims, attrs)
 end
 
 
----One more operator: see engine/bind/ops.c, which calls this.
+---Records an operator; engine/bind/ops.c calls this.
 ---@param op string
 ---@param inputs any[]
 ---@param attrs table
@@ -183,8 +184,8 @@ function Traced.__operator(op, inputs, attrs, label)
 end
 
 
----What no operator says: the way back of one that has no formula (`backward`, with the
----operator in attrs.op), `detach`.
+---A node that is no operator: `detach`, or `backward`, the gradient of an operator
+---(attrs.op) that cannot be written in operators.
 ---@param op string
 ---@param inputs lunette.Traced[]
 ---@param attrs table
@@ -195,7 +196,7 @@ function M.special(op, inputs, attrs, dims)
 end
 
 
----A value as ways back and rules read it.
+---A value as gradient formulas and rules read it.
 ---@param t lunette.Traced
 ---@return table node   { op =, inputs =, attrs =, output = }
 function M.node(t)
@@ -203,8 +204,8 @@ function M.node(t)
 end
 
 
----The two parts of what is a sum of tokens in the end (a sum, tokens times weights), or
----nil: it is none.
+---The two terms of a sum over tokens: of `add`, or of a dense layer its product and its
+---bias. Nil: the value is no such sum.
 local function parts_of(x)
   if #x.dims ~= 3 then return nil end
   if x.op == "add" then return x.inputs[1], x.inputs[2] end
@@ -213,9 +214,9 @@ local function parts_of(x)
 end
 
 
----A sum of tokens that one layer of the network reads, computed once more as a
----difference, to the bit: runtimes compute the sum and that layer in one pass (gelu,
----layer norm) as long as nothing else reads it. Other values are what they are.
+---A copy of a sum over tokens, computed as a - (-b), which has the same bits; any other
+---value is returned as it is. Gradients read this copy, because runtimes fuse a sum
+---with the layer behind it (gelu, layer norm) only while nothing else reads the sum.
 ---@param x any
 ---@return any
 function M.apart(x)

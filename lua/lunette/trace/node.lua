@@ -1,4 +1,4 @@
----A traced value as a backward rule in Lua sees it: run:node's, without values.
+---A traced value in the form in which a Lua backward rule gets its node (run:node).
 local core = require "lunette.core"
 local rules = require "lunette.trace.rules"
 

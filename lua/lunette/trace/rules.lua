@@ -1,8 +1,8 @@
----The engine's backward rules, in operators: what engine/ops/activation.c and
----relevance.c say as formulas, on tensors and on tracing tensors. A rule gets the node,
----{ op =, inputs =, attrs =, output = }, the gradient (or relevance) dy of its output,
----its parameters, and the numbers of the inputs that want theirs; it returns these by
----number.
+---The engine's backward rules (engine/ops/activation.c, relevance.c), written in
+---operators, for tensors and tracing tensors: f(node, dy, p, wanted). The node is { op
+---=, inputs =, attrs =, output = }, dy the gradient or relevance of its output, p the
+---rule's parameters, `wanted` the numbers of the inputs whose gradients are wanted;
+---these are returned by number.
 local back = require "lunette.trace.back"
 local blame = require "lunette.base.blame"
 local core = require "lunette.core"
@@ -13,12 +13,12 @@ local trace = require "lunette.trace"
 local M = {}
 
 
----dx of every wanted input, from dy, by the operator's own way back.
+---The true gradients of the wanted inputs.
 local function plain(n, dy, wanted)
   local list = {}
   for _, i in ipairs(wanted) do
     local way = back[n.op]
-    if not way then blame(n.op .. ": its way back is not known") end
+    if not way then blame(n.op .. ": it has no gradient formula") end
     list[i] = way(n, dy, i)
   end
   return list
@@ -42,10 +42,10 @@ end
 function M.beta_smooth(n, dy, p) return { dy * (n.inputs[1] * p.beta):sigmoid() } end
 
 
--- shares of what was summed ----------------------------------------------------------
+-- relevance ---------------------------------------------------------------------------
 
 
----R / (z + sign(z) epsilon), the sign of 0 being 1.
+---R / (z + sign(z) epsilon), with sign(0) = 1.
 local function quotient(dy, z, p)
   local epsilon = p.epsilon
   if (p.norm_scale or 0) ~= 0 then
@@ -59,7 +59,7 @@ local function quotient(dy, z, p)
 end
 
 
----Values that cannot be below 0, as far as operators tell.
+---Operators whose values are never negative, and those that keep that of their inputs.
 local at_least_0 = { relu = true, relu6 = true, sigmoid = true, softmax = true,
                      exp = true, square = true, abs = true, softplus = true }
 local keeps_sign = { max_pool2d = true, avg_pool2d = true, global_avg_pool = true,
@@ -86,14 +86,14 @@ local function raised(by) return function(t) return t + t:relu() * by end end
 local function lowered(by) return function(t) return t + t:minimum(0) * by end end
 
 
----The operator over other values.
+---The operator applied to other inputs and weights.
 local function forward(n, x, w, b)
   if n.op == "matmul" then return core.ops.matmul(x, w, n.attrs) end
   return core.ops[n.op](x, w, b, n.attrs)
 end
 
 
----Its way back to what it read, with other weights.
+---The gradient of its input with other weights.
 local function input_back(n, q, w)
   return back[n.op]({ op = n.op, inputs = { n.inputs[1], w }, attrs = n.attrs }, q, 1)
 end
@@ -102,7 +102,7 @@ end
 local function bias_of(n, p) return p.bias ~= 0 and n.inputs[3] or nil end
 
 
----The values split by sign, each part with its weights.
+---The input split by sign, each part with its weights: { { x+, w1 }, { x-, w2 } }.
 local function split(n, of_positive, of_negative)
   local x, w = n.inputs[1], n.inputs[2]
   if nonnegative(x) then return { { x, of_positive(w) } } end
@@ -132,7 +132,8 @@ function M.epsilon(n, dy, p, wanted)
 end
 
 
----r is held fixed: R_in = x r (g - mean g), g = R / stab(y) gamma.
+---Layer norm with its deviation held fixed, r = 1 / deviation:
+---R_in = x r (g - mean g), g = R / stab(y) gamma.
 function M.of_layer_norm(n, dy, p)
   local x = trace.apart(n.inputs[1])
   local dims, gamma = group_of(n)
@@ -178,13 +179,13 @@ function M.alpha_beta(n, dy, p)
 end
 
 
----Runtimes compute these in one pass with a sum behind them: who reads what they put
----out before the sum makes them round otherwise.
+---Operators that runtimes fuse with a sum behind them. Reading their output before the
+---sum would prevent that, and change the rounding of the forward pass.
 local joined = { conv2d = true, batch_norm = true, linear = true,
                  conv_transpose2d = true }
 
----W x, and what it is compared with for the sign of W x + b: the node's own output has
----other readers, see `joined`.
+---Two values whose comparison gives the sign of W x + b: (W x, -b), or (output, 0)
+---where reading the output prevents no fusion (see `joined`).
 local function with_bias_apart(n)
   local b = n.inputs[3]
   if not b or n.op == "linear" then return n.output, 0 end
@@ -206,7 +207,7 @@ function M.gamma(n, dy, p)
 end
 
 
----The shape of what a layer reads, of one picture where it is of a batch.
+---The shape of the layer's input for a batch of one.
 local function shape_of_one(n)
   local shape = n.inputs[1]:shape()
   if shape[1] % trace.BATCH == 0 then shape[1] = 1 end
@@ -214,7 +215,7 @@ local function shape_of_one(n)
 end
 
 
----A picture (1,C,H,W) whose channels hold the numbers of a bound.
+---A bound of z_box as a tensor (1,C,1,1), and the shape (1,C,H,W) to broadcast it to.
 local function bound(n, list)
   local x = n.inputs[1]
   local values, shape, one = {}, shape_of_one(n), {}
@@ -262,7 +263,8 @@ function M.flat(n, dy, p) return without_input(n, dy, p, n.inputs[2] * 0 + 1) en
 local function is_joined(x) return joined[x.op] and x.readers == 1 end
 
 
----The inputs of a sum of two, one of them as what the sum has more than the other.
+---The inputs of a node. Of a sum a + b whose operand is fused with it (see `joined`)
+---that operand is computed as y - b.
 local function summands(n)
   local a, b, y = n.inputs[1], n.inputs[2], n.output
   if n.op ~= "add" or not trace.is(y) then return n.inputs end
@@ -271,7 +273,7 @@ local function summands(n)
 end
 
 
----A sum of tokens, read apart from what is joined with it.
+---A sum over tokens, in copies that nothing is fused with (trace.apart).
 local function tokens_apart(n)
   local y = n.output
   if n.op ~= "add" or not trace.is(y) or y:dim() ~= 3 then return n end
@@ -280,7 +282,7 @@ local function tokens_apart(n)
 end
 
 
----By what was summed: x times the gradient for R / stab(z).
+---x times the true gradient of R / stab(z): shares in proportion to the summands.
 function M.norm(n, dy, p, wanted)
   n = tokens_apart(n)
   local list, inputs = plain(n, quotient(dy, n.output, p), wanted), summands(n)
@@ -289,7 +291,7 @@ function M.norm(n, dy, p, wanted)
 end
 
 
----How much of a product's relevance operand i gets.
+---The share of a product's relevance that operand i gets.
 local function share(n, p, i)
   local first = p.first
   if not first then
@@ -314,7 +316,7 @@ function M.uniform(n, dy, p, wanted)
 end
 
 
----Softmax by Taylor's first terms: x (R - y sum R).
+---Softmax by its first-order Taylor expansion: x (R - y sum R).
 function M.taylor(n, dy)
   local along = { dims = { n.attrs.dim }, keepdims = true }
   return { n.inputs[1] * (dy - n.output * dy:sum(along)) }

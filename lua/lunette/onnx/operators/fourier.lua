@@ -1,5 +1,5 @@
----Fourier transforms as products with matrices of waves. (ONNX has DFT since opset 17,
----which few runtimes know.)
+---Fourier transforms as products with matrices of cosines and sines. (ONNX has DFT
+---since opset 17, but few runtimes do.)
 local core = require "lunette.core"
 
 local M = {}
@@ -21,8 +21,9 @@ local function blocks(a, b, c, d)
 end
 
 
----X (cw - i sw), its imaginary part with the other sign below, then the same from the
----left.
+---rfft2(x) = (c - i s) x (cw - i sw), with cosines and sines of the rows (c, s) and of
+---the columns (cw, sw). The products x cw and x sw are stacked and multiplied from the
+---left by one block matrix.
 function M.rfft2(e, t, x)
   local from = t.inputs[1]
   local h, w = from:dim(from:dim() - 1), from:dim(from:dim())
@@ -35,8 +36,8 @@ function M.rfft2(e, t, x)
 end
 
 
----Columns first, then rows, of which every wave but the first and, of an even width,
----the last stands for two.
+---The inverse: columns first, then rows. A half spectrum holds each column but the
+---first (and, of an even width, the last) once instead of twice, so these count double.
 function M.irfft2(e, t, x)
   local d = t:dim() - 2
   local h, w = t:dim(d + 1), t:dim(d + 2)

@@ -1,7 +1,7 @@
----What every operator is in ONNX: functions of the emitter (lunette.onnx.emit), the
----traced value and the names of its inputs, which write nodes and return the name of
----the value. `back_NAME` is the way back of an operator for which trace/back has no
----formula.
+---How each operator is written in ONNX (its column): f(e, t, x), with the emitter e
+---(lunette.onnx.emit), the traced value t and the names x of its inputs, adds nodes and
+---returns the value's name. `back_NAME` is the gradient of an operator for which
+---trace/back has no formula.
 local M = {}
 
 for _, part in ipairs { "values", "layers", "pooling", "shapes", "fourier" } do

@@ -29,20 +29,21 @@ end
 M.conv2d, M.conv_transpose2d = convolution "Conv", convolution "ConvTranspose"
 
 
----A dense layer: Gemm on a matrix; on tokens a product, and the bias added.
+---A dense layer: Gemm on a matrix, MatMul and Add on tokens.
 function M.linear(e, t, x)
-  local turned = t.attrs.weight_layout ~= "in_out"
+  local transposed = t.attrs.weight_layout ~= "in_out"
   if t.inputs[1]:dim() == 2 then
-    return e:out("Gemm", { x[1], x[2], x[3] or nil }, { transB = turned and 1 or 0 })
+    return e:out("Gemm", { x[1], x[2], x[3] or nil },
+                 { transB = transposed and 1 or 0 })
   end
-  local w = turned and e:step("Transpose", { x[2] }, { perm = { 1, 0 } }) or x[2]
+  local w = transposed and e:step("Transpose", { x[2] }, { perm = { 1, 0 } }) or x[2]
   if not x[3] then return e:out("MatMul", { x[1], w }) end
   return e:out("Add", { e:step("MatMul", { x[1], w }), x[3] })
 end
 
 
----The value with its last two dimensions exchanged.
-local function exchanged(e, t, x)
+---The value with its last two dimensions swapped.
+local function swapped(e, t, x)
   local perm, nd = {}, t:dim()
   for i = 1, nd do perm[i] = i - 1 end
   perm[nd - 1], perm[nd] = nd - 1, nd - 2
@@ -52,8 +53,8 @@ end
 
 function M.matmul(e, t, x)
   local a, b = x[1], x[2]
-  if t.attrs.transpose_a ~= 0 then a = exchanged(e, t.inputs[1], a) end
-  if t.attrs.transpose_b ~= 0 then b = exchanged(e, t.inputs[2], b) end
+  if t.attrs.transpose_a ~= 0 then a = swapped(e, t.inputs[1], a) end
+  if t.attrs.transpose_b ~= 0 then b = swapped(e, t.inputs[2], b) end
   return e:out("MatMul", { a, b })
 end
 
@@ -61,20 +62,20 @@ end
 -- normalisation ----------------------------------------------------------------------
 
 
----A parameter a channel that a layer does without.
-local function instead(e, t, value, word)
+---A constant in place of a per-channel parameter that the layer lacks.
+local function constant(e, t, value, word)
   return e:tensor(require("lunette.core").full(value, { t:dim(2) }), word)
 end
 
 
 function M.batch_norm(e, t, x)
   local v = t.inputs[1]
-  return e:out("BatchNormalization", { x[1], x[4] or instead(e, v, 1, "scale"),
-    x[5] or instead(e, v, 0, "shift"), x[2], x[3] }, { epsilon = t.attrs.eps + 0.0 })
+  return e:out("BatchNormalization", { x[1], x[4] or constant(e, v, 1, "scale"),
+    x[5] or constant(e, v, 0, "shift"), x[2], x[3] }, { epsilon = t.attrs.eps + 0.0 })
 end
 
 
----The sum of x over `size` neighbouring channels, of which `before` stand before.
+---Sums over windows of `size` channels, `before` of which precede the channel.
 local function neighbours(e, t, x, size, before)
   local pads, nd, c, sum = {}, t:dim(), t:dim(2), nil
   for d = 1, 2 * nd do pads[d] = 0 end
@@ -89,8 +90,8 @@ local function neighbours(e, t, x, size, before)
 end
 
 
----ONNX's window has its longer half behind, ours before: of an even size it is
----written out.
+---Of an even size ONNX's window extends further behind the channel, ours further before
+---it; such a layer is written in single operators.
 function M.lrn(e, t, x)
   local o = t.attrs
   local size = math.tointeger(o.size)
@@ -105,7 +106,7 @@ function M.lrn(e, t, x)
 end
 
 
----gamma or beta, for dimensions from `first` on of which `last` is the last.
+---gamma or beta in a shape that broadcasts over dimensions `first` to `last`.
 local function parameter(e, t, i, x, first, last)
   local shape, nd = {}, t.inputs[1]:dim()
   for d = first, nd do shape[#shape + 1] = d <= last and t.inputs[1]:dim(d) or 1 end
@@ -142,11 +143,11 @@ local function in_pieces(e, t, x, first, last)
 end
 
 
----One operator from opset 17 on where the last dimensions are normalised, and scaled.
+---LayerNormalization (opset 17) where the last dimensions are normalised and scaled.
 function M.layer_norm(e, t, x)
   local nd = t.inputs[1]:dim()
-  local function at(d) return math.tointeger(d < 0 and d + nd + 1 or d) end
-  local first, last = at(t.attrs.dim), at(t.attrs.last)
+  local first = common.axis(t.attrs.dim, nd)
+  local last = common.axis(t.attrs.last, nd)
   if last < nd or e.graph.opset < 17 or not x[2] then
     return in_pieces(e, t, x, first, last)
   end

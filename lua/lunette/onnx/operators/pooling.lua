@@ -1,4 +1,4 @@
----Poolings, and the way back through the largest of a window.
+---Poolings, and the gradient of max pooling.
 local common = require "lunette.trace.back.common"
 
 local INT64 = 7
@@ -39,7 +39,7 @@ for op, name in pairs { global_avg_pool = "GlobalAveragePool",
 end
 
 
--- the way back -----------------------------------------------------------------------
+-- gradient ---------------------------------------------------------------------------
 
 
 ---Every `step`-th row and column of the windows, from row a and column b on.
@@ -49,8 +49,8 @@ local function part(e, x, a, b, step)
 end
 
 
----Windows that overlap would write to one place twice: they are taken in groups that do
----not.
+---Scatters dy without reduction = "add" (opset 16): overlapping windows would write to
+---one place twice, so they are scattered in groups that do not overlap, and summed.
 local function in_groups(e, zeros, at, dy, groups)
   local sum
   for a = 0, groups[1] - 1 do
@@ -66,7 +66,7 @@ local function in_groups(e, zeros, at, dy, groups)
 end
 
 
----Where the largest of every window lies MaxPool says; dy is put there.
+---dy is scattered to the indices that MaxPool's second output gives.
 function M.back_max_pool2d(e, t, x)
   local attrs = window(t.attrs.attrs)
   local at = e:decides(t, e.graph:name(e.own .. ".indices"), INT64)

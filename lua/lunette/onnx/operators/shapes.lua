@@ -23,11 +23,11 @@ function M.flatten(e, t, x)
 end
 
 
----Dimensions from 0.
+---Dimensions counted from 0.
 local function axes(dims, nd)
   local list = {}
   for i, d in ipairs(dims) do
-    list[i] = math.tointeger(d < 0 and d + nd or d - 1)
+    list[i] = common.axis(d, nd) - 1
   end
   return list
 end
@@ -40,7 +40,7 @@ function M.permute(e, t, x)
 end
 
 
----Dimensions that are there already are 1 in ONNX's shape, which repeats both ways.
+---ONNX's Expand broadcasts both ways: a dimension that has its size already is 1.
 function M.expand(e, t, x)
   local from, to = t.inputs[1].dims, {}
   local lead = #t.dims - #from
@@ -92,7 +92,7 @@ function M.pad(e, t, x)
 end
 
 
----Along each dimension the last `shift` come first.
+---Along each dimension the last `shift` elements move to the front.
 function M.roll(e, t, x)
   local y = x[1]
   for d = 1, t:dim() do
@@ -118,7 +118,7 @@ function M.flip(e, t, x)
 end
 
 
----An index that counts from 1, as one that counts from 0.
+---An index counted from 0, of one counted from 1.
 local function index(e, t, x)
   if t.live then
     return e:step("Cast", { e:step("Sub", { x, e:number(1) }) }, { to = 7 })
@@ -152,7 +152,7 @@ end
 -- resizing ---------------------------------------------------------------------------
 
 
----Rows and columns by their numbers: o in / out, rounded down, without a rounding.
+---Nearest neighbours by row and column numbers: floor(o in / out), in integers.
 local function nearest(e, t, x)
   local y = x[1]
   for d = 3, 4 do
@@ -204,7 +204,7 @@ function M.interpolate(e, t, x)
 end
 
 
----A warp is a product with what it makes of every place.
+---The largest matrix (numbers) as which `affine` is written.
 local MOST = 2 ^ 22
 
 function M.affine(e, t, x)
@@ -212,12 +212,12 @@ function M.affine(e, t, x)
   if (h * w) ^ 2 > MOST then
     e:fail("ONNX has no warp, and the matrix of one of %dx%d is too large", h, w)
   end
-  local matrix = ways_back.plane_matrix(h, w, t.attrs)
+  local matrix = gradients.plane_matrix(h, w, t.attrs)
   local flat = e:step("Reshape", { x[1], e:ints { 0, 0, h * w } })
   local y = e:step("MatMul", { flat, e:tensor(matrix, "matrix") })
   local value = t.attrs.value or 0
-  if value ~= 0 and t.attrs.mirror == 0 then -- what lies outside
-    local inside = ways_back.warped(core.ones(1, 1, h, w), t.attrs)
+  if value ~= 0 and t.attrs.mirror == 0 then -- what places outside give
+    local inside = gradients.warped(core.ones(1, 1, h, w), t.attrs)
     y = e:step("Add", { y, e:tensor((1 - inside):reshape { 1, 1, h * w } * value,
                                     "outside") })
   end

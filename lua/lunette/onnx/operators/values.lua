@@ -95,7 +95,7 @@ for op, name in pairs { add = "Add", sub = "Sub", div = "Div", pow = "Pow",
 end
 
 
----A product with 1 or 0 is a choice.
+---A product with a comparison is a Where.
 function M.mul(e, t, x)
   local mask, truth = emit.mask_of(t), nil
   if not mask then return e:out("Mul", x) end
@@ -108,7 +108,7 @@ function M.mul(e, t, x)
 end
 
 
----Truth as numbers, 1 or 0.
+---Booleans as numbers, 1 or 0.
 local function numbers(e, truth) return e:out("Cast", { truth }, { to = FLOAT }) end
 
 for op, name in pairs(emit.comparisons) do
@@ -145,7 +145,8 @@ end
 -- reductions -------------------------------------------------------------------------
 
 
----Axes from 0, and whether ONNX's result has another shape than ours.
+---Axes counted from 0, and whether the result has no dimensions in ONNX, where ours has
+---one of size 1.
 local function axes_of(t)
   local set, axes, n = reduced { inputs = { t.inputs[1] }, attrs = t.attrs }, {}, 0
   for d = 1, t.inputs[1]:dim() do
@@ -172,7 +173,7 @@ M.mean, M.max = reduction "ReduceMean", reduction "ReduceMax"
 M.min = reduction "ReduceMin"
 
 
--- classes: whole numbers (N), and 1 at their places (N,K) ----------------------------
+-- classes: indices (N), and one-hot vectors (N,K) ------------------------------------
 
 
 function M.argmax(e, t, x)

@@ -1,7 +1,7 @@
----Ways back of activations, and of functions of one value.
+---Gradients of activations and of other functions of one value.
 local M = {}
 
--- activations: by what they put out where that will do, so that nothing else is kept
+-- Activations: from the output where it suffices, so that the input need not be kept.
 
 function M.relu(n, dy) return dy * n.output:gt(0) end
 
@@ -75,7 +75,7 @@ function M.erf(n, dy)
   return dy * 1.1283791670955 * (-n.inputs[1]:square()):exp()
 end
 
--- at `max` itself nothing passes, of which the engine says 1: so the output will do
+-- At `max` itself the gradient is 0 (the engine has 1 there): so the output suffices.
 function M.clamp(n, dy)
   local lo, hi = n.attrs.min, n.attrs.max
   if lo then dy = dy * n.inputs[1]:ge(lo) end
@@ -83,7 +83,7 @@ function M.clamp(n, dy)
   return dy
 end
 
--- steps: flat almost everywhere
+-- steps: the gradient is 0 almost everywhere
 for _, op in ipairs { "floor", "ceil", "round", "sign" } do
   M[op] = function(_, dy) return dy * 0 end
 end

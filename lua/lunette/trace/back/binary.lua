@@ -1,5 +1,5 @@
----Ways back of functions of two values, of comparisons, and of reductions. `i` says of
----which operand the gradient is wanted.
+---Gradients of functions of two values, of comparisons and of reductions; `i` is the
+---operand whose gradient is wanted.
 local common = require "lunette.trace.back.common"
 
 local unbroadcast = common.unbroadcast
@@ -7,7 +7,7 @@ local unbroadcast = common.unbroadcast
 local M = {}
 
 
----A row: the gradients of both operands, given a, b, y and dy.
+---The gradients of both operands, as functions of (dy, a, b, y).
 local function both(of_a, of_b)
   return function(n, dy, i)
     local a, b = n.inputs[1], n.inputs[2]
@@ -17,10 +17,10 @@ local function both(of_a, of_b)
 end
 
 
-local function as_it_is(dy) return dy end
+local function unchanged(dy) return dy end
 
-M.add = both(as_it_is, as_it_is)
-M.sub = both(as_it_is, function(dy) return -dy end)
+M.add = both(unchanged, unchanged)
+M.sub = both(unchanged, function(dy) return -dy end)
 M.mul = both(function(dy, _, b) return dy * b end, function(dy, a) return dy * a end)
 M.div = both(function(dy, _, b) return dy / b end,
              function(dy, a, b) return -(dy * a) / b:square() end)
@@ -30,7 +30,7 @@ M.atan2 = both(function(dy, a, b) return dy * b / (a:square() + b:square()) end,
                function(dy, a, b) return -(dy * a) / (a:square() + b:square()) end)
 
 
----The larger (or the smaller) gets the gradient, ties half of it each.
+---1 where a is the larger one, 1/2 at ties: each operand gets half of dy there.
 local function larger(a, b) return a:gt(b) + a:eq(b) * 0.5 end
 
 M.maximum = both(function(dy, a, b) return dy * larger(a, b) end,
@@ -65,7 +65,7 @@ function M.mean(n, dy)
 end
 
 
----To the first value that is the extreme.
+---dy goes to the first value that equals the extreme.
 local function extreme(n, dy)
   local x, dims = n.inputs[1], {}
   for d in pairs(common.reduced(n)) do dims[#dims + 1] = d end

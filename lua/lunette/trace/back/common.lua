@@ -1,17 +1,24 @@
----What the ways back share. A node is { op =, inputs =, attrs =, output = }, whose
----values are tensors or tracing tensors: every formula here works on both.
+---Helpers of the gradient formulas. A node is { op =, inputs =, attrs =, output = };
+---its values are tensors or tracing tensors, and every formula works on both.
 local core = require "lunette.core"
+local shapes = require "lunette.base.shapes"
 
 local M = {}
 
 
----Do two values have one shape?
-function M.same_shape(a, b)
-  return table.concat(a:shape(), ",") == table.concat(b:shape(), ",")
-end
+---A dimension counted from 1, of one that may be counted from the end.
+---@param d number
+---@param nd integer   dimensions in all
+---@return integer
+function M.axis(d, nd) return math.tointeger(d < 0 and d + nd + 1 or d) end
 
 
----The gradient of an operand that was repeated: the sum over its repetitions.
+---Have two values the same shape?
+function M.same_shape(a, b) return shapes.same(a:shape(), b:shape()) end
+
+
+---The gradient of an operand that was broadcast: g summed over the dimensions along
+---which x was repeated.
 ---@param g lunette.Tensor   of the result
 ---@param x lunette.Tensor   the operand
 ---@return lunette.Tensor
@@ -26,7 +33,7 @@ function M.unbroadcast(g, x)
 end
 
 
----dy, repeated over the dimensions that a reduction took away.
+---dy, broadcast to the shape of the reduction's input.
 ---@param n table
 ---@param dy lunette.Tensor
 ---@return lunette.Tensor
@@ -36,17 +43,17 @@ function M.spread(n, dy)
 end
 
 
----Dimensions of a reduction, as a set.
+---The dimensions that a reduction reduces, as a set.
 function M.reduced(n)
   local set, dims = {}, n.attrs.dims or {}
   local nd = n.inputs[1]:dim()
-  for _, d in ipairs(dims) do set[math.tointeger(d < 0 and d + nd + 1 or d)] = true end
+  for _, d in ipairs(dims) do set[M.axis(d, nd)] = true end
   for d = 1, #dims == 0 and nd or 0 do set[d] = true end
   return set
 end
 
 
----What a reduction gave, with dimensions of 1 where it reduced.
+---The result of a reduction in the shape that keepdims = true gives.
 function M.kept(n, y)
   local set, shape = M.reduced(n), n.inputs[1]:shape()
   for d in pairs(set) do shape[d] = 1 end
@@ -89,14 +96,6 @@ function M.along(dy, d, matrix)
   shape[nd] = matrix:dim(1)
   y = y:reshape { shape = shape }
   return d == nd and y or y:permute { dims = order }
-end
-
-
----The unit matrix.
-function M.eye(n)
-  local t = core.zeros(n, n)
-  for i = 1, n do t:set(i, i, 1) end
-  return t
 end
 
 

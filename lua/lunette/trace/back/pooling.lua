@@ -1,4 +1,4 @@
----Ways back of poolings and normalisations.
+---Gradients of poolings and normalisations.
 local common = require "lunette.trace.back.common"
 local core = require "lunette.core"
 local transposed = require("lunette.trace.back.weighted").transposed
@@ -17,7 +17,8 @@ function M.global_max_pool(n, dy)
 end
 
 
----By how many values each window divides: (1,1,h,w).
+---The divisor of each window's mean: (1,1,h,w). The number of values inside, which
+---padding and ceil_mode change, divided by the window's mean over ones.
 local function divisors(n, out)
   local x, one = n.inputs[1], core.ones(1, 1, n.inputs[1]:dim(3), n.inputs[1]:dim(4))
   local kernel = { common.pair(n.attrs, "kernel") }
@@ -37,7 +38,8 @@ local function divisors(n, out)
 end
 
 
----Every value of a window gets its share.
+---Each value of a window gets dy over the window's divisor: a transposed convolution
+---with a kernel of ones.
 function M.avg_pool2d(n, dy)
   local x = n.inputs[1]
   local kh, kw = common.pair(n.attrs, "kernel")
@@ -51,7 +53,7 @@ function M.avg_pool2d(n, dy)
 end
 
 
----A value a channel, for maps of as many dimensions as x.
+---A vector (C) in the shape (1,C,1,...) of x.
 local function channels(v, x)
   local shape = { 1, v:size() }
   for d = 3, x:dim() do shape[d] = 1 end
@@ -68,7 +70,8 @@ function M.batch_norm(n, dy, i)
 end
 
 
----Sums over `size` neighbouring channels; `mirrored`: the windows that hold a channel.
+---Sums over windows of `size` neighbouring channels. `mirrored`: windows reversed, as
+---the transposed sum has them.
 local function neighbours(x, size, mirrored)
   local before, after, nd = size // 2, (size - 1) // 2, x:dim()
   if mirrored then before, after = after, before end
@@ -94,13 +97,13 @@ function M.lrn(n, dy)
 end
 
 
----Dimensions that a layer norm normalises over, and gamma in their place.
+---The dimensions that a layer norm normalises over, and gamma in a shape that
+---broadcasts over them.
 function M.group_of(n)
   local x, dims, shape = n.inputs[1], {}, {}
   local nd = x:dim()
-  local function at(d) return math.tointeger(d < 0 and d + nd + 1 or d) end
   for d = 1, nd do shape[d] = 1 end
-  for d = at(n.attrs.dim), at(n.attrs.last) do
+  for d = common.axis(n.attrs.dim, nd), common.axis(n.attrs.last, nd) do
     dims[#dims + 1], shape[d] = d, x:dim(d)
   end
   return dims, n.inputs[2] and n.inputs[2]:reshape { shape = shape }
@@ -117,8 +120,6 @@ function M.layer_norm(n, dy, i)
   local g, h = gamma and dy * gamma or dy, centred * r
   return r * (g - mean(g) - h * mean(g * h))
 end
-
-
 
 
 function M.softmax(n, dy)

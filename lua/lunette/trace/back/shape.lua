@@ -1,23 +1,24 @@
----Ways back of what moves values: views, parts, borders, resizing.
+---Gradients of operators that move values: views, parts, padding, resizing.
 local common = require "lunette.trace.back.common"
 local core = require "lunette.core"
+local makers = require "lunette.tensors.makers"
 
 local M = {}
 
 
-local function as_it_lay(n, dy) return dy:reshape { shape = n.inputs[1]:shape() } end
+local function reshaped(n, dy) return dy:reshape { shape = n.inputs[1]:shape() } end
 
-M.reshape, M.flatten = as_it_lay, as_it_lay
+M.reshape, M.flatten = reshaped, reshaped
 
-local function as_it_is(_, dy) return dy end
+local function unchanged(_, dy) return dy end
 
-M.identity, M.dropout = as_it_is, as_it_is
+M.identity, M.dropout = unchanged, unchanged
 
 
 function M.permute(n, dy)
   local back, nd = {}, dy:dim()
   for i, d in ipairs(n.attrs.dims) do
-    back[math.tointeger(d < 0 and d + nd + 1 or d)] = i
+    back[common.axis(d, nd)] = i
   end
   return dy:permute { dims = back }
 end
@@ -26,11 +27,8 @@ end
 function M.expand(n, dy) return common.unbroadcast(dy, n.inputs[1]) end
 
 
-local function axis(d, nd) return math.tointeger(d < 0 and d + nd + 1 or d) end
-
-
 function M.concat(n, dy, i)
-  local d, start = axis(n.attrs.dim, dy:dim()), 1
+  local d, start = common.axis(n.attrs.dim, dy:dim()), 1
   for k = 1, i - 1 do start = start + n.inputs[k]:dim(d) end
   return dy:narrow { dim = d, start = start, length = n.inputs[i]:dim(d) }
 end
@@ -38,7 +36,7 @@ end
 
 function M.narrow(n, dy)
   local x, before, after = n.inputs[1], {}, {}
-  local d = axis(n.attrs.dim, dy:dim())
+  local d = common.axis(n.attrs.dim, dy:dim())
   for k = 1, dy:dim() do before[k], after[k] = 0, 0 end
   local start = math.tointeger(n.attrs.start)
   before[d] = (start < 0 and start + x:dim(d) + 1 or start) - 1
@@ -47,7 +45,9 @@ function M.narrow(n, dy)
 end
 
 
----A border that repeats or mirrors adds up what it took, along each dimension.
+---Constant padding: the part of dy without the border. A border that repeats or mirrors
+---values adds its gradients to those of the values: a product with a matrix of 0 and 1
+---along each dimension.
 function M.pad(n, dy)
   local x, mode = n.inputs[1], n.attrs.mode
   for d = 1, x:dim() do
@@ -55,7 +55,7 @@ function M.pad(n, dy)
     if before + after > 0 and mode == 0 then
       dy = dy:narrow { dim = d, start = before + 1, length = x:dim(d) }
     elseif before + after > 0 then
-      dy = common.along(dy, d, common.eye(x:dim(d)):pad { before = { 0, before },
+      dy = common.along(dy, d, makers.eye(x:dim(d)):pad { before = { 0, before },
         after = { 0, after }, mode = mode })
     end
   end
@@ -73,17 +73,17 @@ end
 function M.flip(n, dy) return dy:flip { dims = n.attrs.dims } end
 
 
----Where an order is given, back into the old one; else what was taken several times
----adds up.
+---Where the index is a permutation, the inverse permutation; else gradients of an
+---element that was selected several times are summed.
 function M.index_select(n, dy, i)
   if i > 1 then return nil end
   local x, index = n.inputs[1], n.inputs[2]:totable()
-  local d, back = axis(n.attrs.dim, dy:dim()), {}
+  local d, back = common.axis(n.attrs.dim, dy:dim()), {}
   for at, from in ipairs(index) do back[math.tointeger(from)] = at end
   if #back == x:dim(d) and #index == #back then
     return dy:index_select(core.tensor(back), { dim = d })
   end
-  return common.along(dy, d, common.eye(x:dim(d)):index_select(core.tensor(index),
+  return common.along(dy, d, makers.eye(x:dim(d)):index_select(core.tensor(index),
                                                               { dim = 2 }))
 end
 
@@ -100,16 +100,17 @@ function M.scatter_add(n, dy, i)
 end
 
 
--- resizing: a matrix an axis ----------------------------------------------------------
+-- resizing: a matrix for each axis ----------------------------------------------------
 
 
----What interpolation makes of every place of an axis: (from,to).
+---Interpolation along one axis as a matrix (from,to): row i is the result for an input
+---that is 1 at i and 0 elsewhere.
 ---@param from integer
 ---@param to integer
 ---@param attrs table   mode, align_corners
 ---@return lunette.Tensor
 function M.axis_matrix(from, to, attrs)
-  local one = common.eye(from):reshape { shape = { from, 1, 1, from } }
+  local one = makers.eye(from):reshape { shape = { from, 1, 1, from } }
   return one:interpolate { size = { 1, to }, mode = attrs.mode,
                            align_corners = attrs.align_corners }
     :reshape { shape = { from, to } }
@@ -127,7 +128,7 @@ function M.interpolate(n, dy)
 end
 
 
----A warp with 0 for what lies outside, which is linear.
+---`affine` with 0 for places outside of the picture; linear in x.
 ---@param x lunette.Tensor   (N,C,h,w)
 ---@param attrs table        of affine
 ---@return lunette.Tensor
@@ -139,13 +140,13 @@ function M.warped(x, attrs)
 end
 
 
----What a warp makes of every place of a plane: (h w, h w).
+---`affine` of a plane as a matrix (h w, h w), as in axis_matrix.
 ---@param h integer
 ---@param w integer
 ---@param attrs table   of affine
 ---@return lunette.Tensor
 function M.plane_matrix(h, w, attrs)
-  local one = common.eye(h * w):reshape { shape = { h * w, 1, h, w } }
+  local one = makers.eye(h * w):reshape { shape = { h * w, 1, h, w } }
   return M.warped(one, attrs):reshape { shape = { h * w, h * w } }
 end
 
@@ -159,7 +160,7 @@ function M.affine(n, dy)
 end
 
 
----How often a column of half a spectrum stands in the whole one: (W//2+1).
+---How often each column of a half spectrum occurs in the full one: (W//2+1).
 ---@param w integer
 ---@return lunette.Tensor
 local function counts(w)
@@ -171,8 +172,8 @@ local function counts(w)
 end
 
 
--- Both transforms are sums of the same waves; the inverse counts each column as often
--- as the whole spectrum has it, over the number of values.
+-- rfft2 and irfft2 are transposes of each other but for factors: irfft2 weighs a column
+-- by its count in the full spectrum over h w.
 function M.rfft2(n, dy)
   local x = n.inputs[1]
   local h, w = x:dim(x:dim() - 1), x:dim(x:dim())

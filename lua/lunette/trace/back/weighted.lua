@@ -1,12 +1,13 @@
----Ways back of layers with weights, and of products of matrices, to what they read.
----Gradients of weights are no business of an explanation.
+---Gradients of convolutions, dense layers and matrix products with respect to their
+---inputs. (Explanations need no gradients of weights.)
 local common = require "lunette.trace.back.common"
 local core = require "lunette.core"
 
 local M = {}
 
 
----The transposed convolution of dy that gives pictures of this size.
+---The gradient of a convolution's input: the transposed convolution of dy, padded or
+---cropped to the input's size.
 ---@param dy lunette.Tensor      (N,K,h,w)
 ---@param w lunette.Tensor       (K,C/groups,kh,kw)
 ---@param attrs table            of the convolution
@@ -41,7 +42,7 @@ function M.conv_transpose2d(n, dy, i)
   local y = core.ops.conv2d(dy, n.inputs[2], nil, { stride = n.attrs.stride,
     padding = before, padding_end = after, dilation = n.attrs.dilation,
     groups = n.attrs.groups })
-  for d = 3, 4 do -- what output_padding put at the end reaches further
+  for d = 3, 4 do -- rows and columns that output_padding added have no input
     if y:dim(d) ~= x:dim(d) then
       y = y:narrow { dim = d, start = 1, length = x:dim(d) }
     end
