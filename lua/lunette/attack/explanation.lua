@@ -1,7 +1,7 @@
----Attack on an explanation: the label stays, the map moves. Squares of the picture go
----to one or the other end of the ball, and stay there when the map is less like it was
----(a random search, as Andriushchenko et al. 2020 do with labels): any method can be
----asked, with or without gradients.
+---Attack on an explanation: changes the map and keeps the label. Random search over
+---squares (Andriushchenko et al. 2020, who attack labels): a square's values move by
+---eps up or down, and stay there if the map becomes less similar. Works for any method,
+---with or without gradients.
 local alike = require "lunette.explain.alike"
 local core = require "lunette.core"
 
@@ -28,14 +28,14 @@ local function square(shape, side, eps, seed, step)
 end
 
 
----Does the network still name the class?
+---The class that the network names.
 local function label_of(p, levels)
   local run <close> = p.net:run(p.space:input(levels), { modifiers = p.modifiers })
   return run.output:detach()[1]:argmax() - 1
 end
 
 
----How alike the map of levels is to the first one.
+---The similarity of the map of `levels` to the first one.
 local function likeness(p, levels)
   local run <close> = p.net:run(p.space:input(levels))
   local map = p.explain(run, { score = p.class })
@@ -43,14 +43,14 @@ local function likeness(p, levels)
 end
 
 
----Sides of squares: large ones first, then smaller.
+---The side of the step's square: large at first, then smaller.
 local function side_of(step, steps, least)
   return math.max(2, math.floor(least * (0.5 * (1 - (step - 1) / steps) + 0.05)))
 end
 
 
----One picture: the least like map that was found with the same label, and that of noise
----of random signs, which is the control.
+---Attacks one picture: the least similar map that was found with the same label, and
+---the similarity under random signs, as the control.
 ---@param p { net: lunette.Net, space: lunette.LevelSpace, levels: lunette.Tensor,
 ---  class: integer, explain: function, modifiers: lunette.Modifier[], first:
 ---  lunette.Tensor }   levels (1,C,H,W); first: the picture's map (H,W)

@@ -13,7 +13,7 @@ local function lengths(t)
 end
 
 
----How a step is taken, how far one may go, and where one begins, by norm.
+---By norm: the direction of a step, the projection into the ball, a random start.
 local norms = {
   linf = {
     step = function(g) return g:sign() end,
@@ -37,7 +37,7 @@ local norms = {
 }
 
 
----Keeps what has the smaller value, picture by picture.
+---Keeps, picture by picture, the levels with the smaller value.
 local function keep_better(best, levels, values)
   for i, v in ipairs(values) do
     if not best.values[i] or v < best.values[i] then
@@ -48,7 +48,7 @@ local function keep_better(best, levels, values)
 end
 
 
----One way through the ball.
+---One descent from a start.
 local function descend(p, o, best, start)
   local norm, d = norms[o.norm], start
   for step = 1, o.steps + 1 do
@@ -63,7 +63,7 @@ local function descend(p, o, best, start)
 end
 
 
----The pictures with the smallest lead that was met within eps.
+---The pictures of the smallest lead that were found within eps.
 ---@param p { net: lunette.Net, space: lunette.LevelSpace, levels: lunette.Tensor,
 ---  goal: lunette.Goal }
 ---@param o { norm: "linf"|"l2", eps: number, step: number, steps: integer,

@@ -1,9 +1,9 @@
----Attacks on networks and on their explanations. All of them live in the picture's
----levels, 0 .. 255: `eps = 8` is the same for every network, whatever its
+---Attacks on networks and on their explanations. Distances are in levels of the
+---picture, 0 .. 255, so that `eps = 8` means the same for every network, whatever its
 ---preprocessing.
 ---
----local a = lu.attack.pgd(net, images, { eps = 4 }) print(a.share, a.rounded)     --
----how often the label fell, also of whole levels
+---  local a = lu.attack.pgd(net, images, { eps = 4 })
+---  print(a.share, a.rounded) -- how often the label fell; the same for whole levels
 local core = require "lunette.core"
 local explanation = require "lunette.attack.explanation"
 local gradient = require "lunette.attack.gradient"
@@ -26,7 +26,7 @@ local M = {}
 ---@field success (boolean|nil)[]    of pictures that were right before; nil: was wrong
 ---@field share number               of those
 ---@field rounded number             share with whole levels, as a PNG keeps them
----@field lead number[]              what is left of the lead; below 0: the label fell
+---@field lead number[]              of the class over the next one; below 0: it fell
 ---@field linf number[]              how far the pictures moved, in levels
 ---@field l2 number[]
 
@@ -77,7 +77,7 @@ local function check_classes(net, o, n, count)
 end
 
 
----What an attack works on.
+---Checks the arguments of an attack and collects what it works on.
 local function problem(net, x, o)
   types.check_net("attack", net)
   if not options.is_tensor(x) or x:dim() ~= 4 then
@@ -97,7 +97,7 @@ local function problem(net, x, o)
 end
 
 
----How many of the pictures that were right fell.
+---The share of the pictures that were right whose label fell, and which.
 local function share_of(p, values)
   local fell, count, list = 0, 0, {}
   for i, v in ipairs(values) do
@@ -110,7 +110,7 @@ local function share_of(p, values)
 end
 
 
----What became of the pictures.
+---The result of an attack.
 local function judged(p, levels)
   local values = p.goal:ask(p.net, p.space:input(levels), false)
   local whole = p.goal:ask(p.net, p.space:input(levels:round()), false)
@@ -271,7 +271,7 @@ function M.laid(net, x, v, opts)
 end
 
 
----The share that has not fallen yet: a larger ball holds the smaller one's answers.
+---The share of pictures that no eps so far made fall: a larger ball holds the smaller.
 local function robust_share(success, fell, n)
   local count, stays = 0, 0
   for i = 1, n do

@@ -1,6 +1,6 @@
----What an attack makes smaller: the lead of a picture's class over the next one; with a
----target the next one's lead over the target. Below 0 the attack has succeeded. Logits
----are asked: behind a saturated softmax there is no gradient.
+---What an attack minimises: the lead of a picture's class over the next one; with a
+---target, the next one's lead over the target. Below 0 the attack has succeeded. It is
+---measured on logits: a saturated softmax has no gradient.
 local core = require "lunette.core"
 local named = require "lunette.modifiers.named"
 local probability = require "lunette.score.probability"
@@ -26,10 +26,22 @@ local function one_hot(classes, n, count)
 end
 
 
----The lead of classes, one a sample of the batch.
-local function lead(classes)
+---1 for class 1, -1 for class 0: (n,1).
+local function signs(classes, n)
+  local list = core.zeros(n, 1)
+  for i = 1, n do list:set(i, 1, 2 * classes[i] - 1) end
+  return list
+end
+
+
+---The lead of a class over the largest other one, as a score. Of a single unit, its
+---value (class 1) or the negative one (class 0).
+---@param classes integer[]   one a sample of the batch
+---@return lunette.Score
+function M.lead(classes)
   return scores.new("lead", function(output)
     local n, count = output:dim(1), output:dim(2)
+    if count == 1 then return output * signs(classes, n) end
     local hot = one_hot(classes, n, count)
     local own = (output * hot):sum { dims = { 2 }, keepdims = 1 }
     return own - (output + hot * -1e30):max { dims = { 2 }, keepdims = 1 }
@@ -54,7 +66,7 @@ function M.goal(classes, target)
 end
 
 
----The goal of some of the pictures: numbers in the batch.
+---The goal of some of the pictures, by their numbers in the batch.
 ---@param places integer[]
 ---@return lunette.Goal
 function Goal:take(places)
@@ -64,7 +76,7 @@ function Goal:take(places)
 end
 
 
----Values (one a picture) and their gradient by the input: of what is to become small.
+---The quantity to minimise, one value a picture, and its gradient by the input.
 ---@param net lunette.Net
 ---@param x lunette.Tensor      (N,C,H,W)
 ---@param with_gradient boolean
@@ -75,7 +87,7 @@ function Goal:ask(net, x, with_gradient)
   if run.output:dim() ~= 2 or run.output:dim(2) < 2 then
     error("attack: the network's output is no list of classes", 0)
   end
-  local score, sign = lead(self.classes), self.targeted and -1 or 1
+  local score, sign = M.lead(self.classes), self.targeted and -1 or 1
   local values = (run:values(score) * sign):view(x:dim(1)):totable()
   if not with_gradient then return values end
   return values, run:gradient { score = score } * sign

@@ -1,12 +1,12 @@
----A square that changes the class wherever it lies (Brown et al. 2017): its values are
----found by Adam over pictures and places.
+---An adversarial patch (Brown et al. 2017): a square that changes the class wherever it
+---lies, optimised by Adam over pictures and places.
 local core = require "lunette.core"
 local optimise = require "lunette.explain.optimise"
 
 local M = {}
 
 
----Lays a patch (C,s,s) on pictures (k,C,H,W), each at a place of its own.
+---Pastes a patch (C,s,s) into pictures (k,C,H,W), each at its own place.
 ---@param levels lunette.Tensor
 ---@param patch lunette.Tensor
 ---@param places integer[][]     { row, column } from 1

@@ -1,5 +1,5 @@
----Attacks of one pixel, or of a few (Su et al. 2019): places and colours by
----differential evolution; the network is asked forward alone.
+---Attacks that change one pixel or a few (Su et al. 2019): places and colours by
+---differential evolution, without gradients.
 local core = require "lunette.core"
 
 local M = {}
@@ -21,7 +21,7 @@ local function painted(levels, candidate, count, width)
 end
 
 
----Candidates a + F (b - c) of three others, back into 0 .. 1.
+---Candidates a + 0.5 (b - c) of three others, clamped to 0 .. 1.
 local function children(population, generation, o, length)
   local n, list = #population, {}
   local u = core.uniform(o.seed, generation, n, 3)

@@ -1,6 +1,6 @@
----The space of attacks: levels 0 .. 255 of the picture's file, in the network's order
----of channels. There eps means the same for every network, every level lies in one
----range, and an L2 ball is a ball; the network is seen through its preprocessing.
+---The space of attacks: levels 0 .. 255 as in the picture's file, in the network's
+---order of channels. In it eps means the same for every network; the preprocessing is
+---part of the function that is attacked.
 local core = require "lunette.core"
 local preprocessing = require "lunette.picture.preprocessing"
 

@@ -22,7 +22,7 @@ function M.attack(p, o)
     local _, g = p.goal:take(places):ask(p.net,
       p.space:input((some + v):clamp(0, 255)), true)
     local mean = p.space:gradient(g):mean { dims = { 1 }, keepdims = 1 }
-    -- steps that become smaller, so that it comes to rest
+    -- step sizes that decrease, so that it converges
     local far = o.eps / 4 * (1 - (step - 1) / o.steps) + o.eps / 40
     v = (v - mean:sign() * far):clamp(-o.eps, o.eps)
   end

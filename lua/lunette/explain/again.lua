@@ -99,15 +99,12 @@ function Again:score_of(i) return i and self.score:take(i) or self.score end
 ---@return lunette.Tensor   (k,H,W) or (k,C,H,W)
 function Again:maps(x, i, more)
   more = more or {}
-  local warn = require "lunette.base.warn"
-  local sink = warn.sink
-  warn.sink = function() end -- what a random network's map is like is no news
+  local quietly = require("lunette.base.warn").during
   local run <close> = (more.net or self.run.net):run(x, { modifiers =
                                                             self.run_modifiers })
   local score = more.score ~= nil and scores.resolve(more.score, run)
     or self:score_of(i)
-  local ok, map = pcall(self.call, run, score)
-  warn.sink = sink
+  local ok, map = pcall(quietly, false, self.call, run, score)
   if not ok then blame(map) end
   if not types.is_tensor(map) then
     blame(("method %s: a map expected, it returned %s"):format(self.name, type(map)))

@@ -35,6 +35,17 @@ function M.weighted(net)
 end
 
 
+---The upper three eighths of the layers with weights, the last one first: those that
+---checks draw anew.
+---@param net lunette.Net
+---@return string[]
+function M.upper(net)
+  local names = M.weighted(net)
+  local upto = math.min(#names, math.max(1, math.ceil(3 / 8 * #names)))
+  return table.move(names, 1, upto, 1, {})
+end
+
+
 ---Normal numbers of mean 0 and of the parameter's own root mean square, so that what
 ---follows has the scale it is used to.
 local function redrawn(value, seed, stream)

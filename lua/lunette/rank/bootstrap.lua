@@ -1,5 +1,5 @@
----Intervals of means over pictures (percentile bootstrap, Efron 1979): the pictures are
----drawn again with replacement, the same draw for all methods and measures, so that
+---Intervals of means over pictures: the percentile bootstrap (Efron 1979). Pictures are
+---drawn with replacement, the same draws for all methods and measures, so that
 ---differences are paired.
 local core = require "lunette.core"
 local kendall = require "lunette.explain.kendall"
@@ -29,7 +29,7 @@ function M.draws(n, draws, seed)
 end
 
 
----The mean of values at places, of those that are there; nil where none is.
+---The mean of the values at `places`, without those that are missing; nil: all are.
 local function mean_at(values, places)
   local sum, n = 0, 0
   for _, p in ipairs(places) do
@@ -40,7 +40,7 @@ local function mean_at(values, places)
 end
 
 
----The value below which a share of a sorted list lies.
+---The q-quantile of a sorted list, interpolated.
 local function quantile(sorted, q)
   local at = 1 + q * (#sorted - 1)
   local low = math.floor(at)
@@ -59,7 +59,7 @@ function M.interval(list)
 end
 
 
----Every method's mean of a measure, of all pictures and of every draw.
+---Every method's mean of a measure: over all pictures, and over each draw.
 ---@param t lunette.RankTable
 ---@param measure string
 ---@param draws integer[][]
@@ -82,7 +82,7 @@ function M.means(t, measure, draws)
 end
 
 
----Places by means, the best first: 1, 2 ...; equal means share their middle place.
+---Ranks by means, 1 the best; equal means share their average rank.
 local function places_of(names, value)
   table.sort(names, function(a, b)
     local x, y = value(a), value(b)
@@ -100,8 +100,8 @@ local function places_of(names, value)
 end
 
 
----Adds to every method's means its place, the place's interval and how often it is
----first.
+---Adds to every method's means its rank, the rank's interval and the share of draws in
+---which it is first.
 ---@param means table
 ---@param better "higher"|"lower"
 ---@return string[] names   the best first
@@ -153,7 +153,7 @@ function M.agreement(a, b, sign)
 end
 
 
----Is the difference of two methods' means surely not 0?
+---Does the 95 % interval of the difference of two methods' means leave out 0?
 ---@param a { drawn: number[] }
 ---@param b { drawn: number[] }
 ---@return boolean

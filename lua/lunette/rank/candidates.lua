@@ -1,5 +1,5 @@
----What a search tries: every method with its default options, and with one option
----changed at a time: another layer, baseline, backward rule, choice, or half the
+---The candidates of a search: every method with its default options, and with one
+---option changed: another layer, baseline, backward rule or choice, or half the
 ---samples.
 local methods = require "lunette.methods"
 local rows = require "lunette.base.rows"
@@ -17,7 +17,7 @@ local LAYERS = 3 -- besides the default
 ---@field opts table       what differs from the defaults
 
 
----Maps before the last one at which the height or width changes: where blocks end.
+---The last layers of each resolution before that of the last map.
 ---@param net lunette.Net
 ---@return string[]   names, the last ones first
 function M.layers(net)
@@ -82,7 +82,7 @@ local function add_method(list, name, row, net)
 end
 
 
----All that are to be tried with this network.
+---All candidates for this network.
 ---@param net lunette.Net
 ---@param names? string[]   these methods alone
 ---@return lunette.Candidate[]

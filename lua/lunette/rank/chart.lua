@@ -1,5 +1,5 @@
----A bar chart of a ranking: a panel a measure, the methods below each other in one
----order, bars with their intervals; controls in grey.
+---A bar chart of a ranking: a panel for each measure, a row for each method, bars with
+---intervals; controls in grey.
 local core = require "lunette.core"
 
 local M = {}
@@ -14,7 +14,7 @@ local GOOD, FAILED, CONTROL = 0x2A6FBB, 0xC2571A, 0x9A9A9A
 ---@field failed boolean
 
 
----What a panel's bars span: from 0, or from the smallest value below it.
+---The range of a panel: from 0, or from the smallest negative value.
 local function span_of(means)
   local low, high = 0, 0
   for _, m in pairs(means) do

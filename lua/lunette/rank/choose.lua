@@ -1,6 +1,6 @@
----Which method, with which options? A search by one measure under a time budget: all
----candidates on a few pictures, the better half on more, and so on (successive halving,
----Jamieson & Talwalkar 2016); at the end how sure the choice is.
+---Searches a method and its options by one measure within a time budget: successive
+---halving (Jamieson & Talwalkar 2016), all candidates on a few pictures, the better
+---half on more, and so on; and how sure the choice is.
 local bootstrap = require "lunette.rank.bootstrap"
 local candidates = require "lunette.rank.candidates"
 local core = require "lunette.core"
@@ -69,25 +69,18 @@ local function ask(work, c, case)
 end
 
 
----Asks the candidates that are left about picture p, until there is no more time.
+---Measures the remaining candidates on picture p, until time runs out.
 local function round(work, list, p)
   local case = work.source.get(p)
   local needs = work.measure.mask
   if needs and not case[needs] then return end
-  local sink = warn.sink
-  warn.sink = function() end
   for _, c in ipairs(list) do
     if core.clock() > work.stop then break end
     if not c.failed then
-      local ok, value = pcall(ask, work, c, case)
-      if not ok then
-        warn.sink = sink
-        error(value, 0)
-      end
+      local value = warn.during(false, ask, work, c, case)
       if value then c.values[p] = value else c.failed = true end
     end
   end
-  warn.sink = sink
 end
 
 
@@ -99,7 +92,8 @@ local function mean_of(c)
 end
 
 
----The better half; those that were asked about fewer pictures than others are behind.
+---The better half of the candidates that were measured on the most pictures, and all of
+---these.
 local function halved(work, list)
   local sign, alive = work.measure.better == "lower" and -1 or 1, {}
   local most = 0
@@ -117,7 +111,7 @@ local function halved(work, list)
 end
 
 
----Picture by picture fewer candidates, until time or pictures end.
+---Halves the candidates picture by picture, until time or pictures run out.
 local function narrowed(work, list, o)
   local count = work.source.count
   local bar <close> = progress.start("choose", count, o.progress)

@@ -1,10 +1,11 @@
----Who takes part in a ranking: methods with their default options, with a backward rule
----after a colon ("gradcam:guided"), and control maps, which know nothing of the
+---Entrants of a ranking: methods with their default options, methods with a backward
+---rule after a colon ("gradcam:guided"), and control maps, which do not use the
 ---network.
 local controls = require "lunette.explain.controls"
 local drawn = require "lunette.picture.drawn"
 local methods = require "lunette.methods"
 local rows = require "lunette.base.rows"
+local unsoftened = require "lunette.explain.unsoftened"
 
 local M = {}
 
@@ -15,7 +16,7 @@ local M = {}
 ---  picture's size
 
 
----One plane a picture, of the picture's size.
+---One plane for each picture, of the picture's size.
 local function finished(map, run)
   map = drawn.planes(map:detach())
   local s = run.images:shape()
@@ -24,20 +25,11 @@ local function finished(map, run)
 end
 
 
----`linear` where the network ends in probabilities.
-local function modifiers_of(row, run, rule)
-  local layers = run.net:layers()
-  local kind, list = layers[#layers].kind, {}
-  if kind == "softmax" or kind == "log_softmax" then list[1] = "linear" end
-  list[#list + 1] = rule
-  return row.options.modifiers and list or nil
-end
-
-
 ---Explains by a row with options of one's own.
 local function explainer(row, rule, own)
   return function(run, o)
-    local opts = { modifiers = modifiers_of(row, run, rule) }
+    local opts, all = {}, run.net:layers()
+    if row.options.modifiers then opts.modifiers = unsoftened(all[#all], { rule }) end
     for key, v in pairs(own or {}) do opts[key] = v end
     if row.options.score then opts.score = o.score end
     if row.options.progress then opts.progress = o.progress or false end

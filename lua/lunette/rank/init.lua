@@ -1,8 +1,10 @@
----Which explanation is the best? Methods and controls by many measures over pictures
----whose objects are known, or a folder of one's own: raw values that are taken up
----again, means with intervals, who fails sanity, and how far the measures agree.
+---Ranks methods and controls by many measures, over pictures whose objects are known or
+---a folder of pictures: raw values, which an interrupted ranking continues from; means
+---with intervals; sanity checks that fail; agreement of the measures.
+local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local entrants = require "lunette.rank.entrants"
+local fingerprint = require("lunette.explain.fingerprint").of
 local measures = require "lunette.rank.measures"
 local npy = require "lunette.picture.npy"
 local options = require "lunette.base.options"
@@ -64,17 +66,7 @@ local function check_measures(names)
 end
 
 
----Tells a network from one with other weights: the lengths of its parameters.
-local function fingerprint(net)
-  local names, sum = {}, 0
-  for name in pairs(net.params) do names[#names + 1] = name end
-  table.sort(names)
-  for k, name in ipairs(names) do sum = sum + k * net.params[name]:stats().l2 end
-  return ("%d %.7g"):format(net:count_params(), sum)
-end
-
-
----What decides the numbers, in one line.
+---All that determines the numbers, in one line.
 local function identity_of(net, source, o)
   local told = {}
   for _, m in ipairs(measures.of(o.measures or nil, { mask = true, other = true })) do
@@ -117,7 +109,7 @@ local function map_of(entrant, case, net, budget)
 end
 
 
----All numbers of one method's map of one picture.
+---All measures of one method's map of one picture.
 local function measure(entrant, case, run, list, budget)
   local class = case.class
   local map, seconds = map_of(entrant, case, run.net, budget)
@@ -143,7 +135,7 @@ end
 ---@field stopped? boolean                 before the end
 
 
----Is there still something to do for a picture?
+---Has an entrant no values for this picture yet?
 local function has_work(work, name)
   for _, e in ipairs(work.entrants) do
     if not work.left_out[e.name] and not work.values:has(name, e.name) then
@@ -163,12 +155,10 @@ local function keep_map(work, case, entrant, map)
 end
 
 
----Measures one entrant; what it costs too much or cannot do is told once.
+---Measures one entrant; one that is too slow or fails is left out, with the reason.
 local function enter(work, entrant, case, run, list)
-  local sink = warn.sink
-  warn.sink = function() end -- of flat maps there may be many
-  local ok, numbers, map = pcall(measure, entrant, case, run, list, work.budget)
-  warn.sink = sink
+  local ok, numbers, map = pcall(warn.during, false, measure, entrant, case, run, list,
+                                 work.budget) -- flat maps would warn each time
   if not ok and numbers == TOO_LONG then
     work.left_out[entrant.name] = ("takes more than %g seconds a map"):format(
       work.budget)
@@ -176,7 +166,7 @@ local function enter(work, entrant, case, run, list)
   end
   if not ok then
     if tostring(numbers):find "interrupted" then error(numbers, 0) end
-    work.left_out[entrant.name] = tostring(numbers):gsub("^.-%.lua:%d+: ", "")
+    work.left_out[entrant.name] = blame.bare(numbers)
     return
   end
   for _, n in ipairs(numbers) do
@@ -187,7 +177,7 @@ local function enter(work, entrant, case, run, list)
 end
 
 
----One picture, every entrant that has not been measured with it.
+---Measures one picture with every entrant that has no values for it yet.
 local function over_picture(work, case)
   local run <close> = work.net:run(case.x)
   if not is_right(case, run) then
@@ -216,7 +206,7 @@ local function controls_of(list)
 end
 
 
----Ranks methods. What is interrupted goes on where it was, with `values`.
+---Ranks methods. With `values`, an interrupted ranking continues where it stopped.
 ---Example:
 ---  local net = lu.load "glyphs"
 ---  local scenes = require("lunette.glyphs.cases").source { count = 2 }

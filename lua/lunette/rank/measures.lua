@@ -1,6 +1,5 @@
----What a ranking asks of every map: metrics of the library with the options that are
----fixed here, one number each. A measure that needs a mask is left out where there is
----none.
+---The measures of a ranking: metrics with fixed options, one number for each map. A
+---measure that needs a mask is left out where there is none.
 local alike = require "lunette.explain.alike"
 local asking = require "lunette.explain.asking"
 local copies = require "lunette.explain.copies"
@@ -66,12 +65,7 @@ local function sane(name, title, opts, more)
 end
 
 
----The upper three eighths of the layers with weights.
-local function upper(s)
-  local names = copies.weighted(s.run.net)
-  local upto = math.max(1, math.ceil(3 / 8 * #names))
-  return { layers = table.move(names, 1, upto, 1, {}) }
-end
+local function upper(s) return { layers = copies.upper(s.run.net) } end
 
 
 local FAINT = 2 / 255
@@ -108,7 +102,7 @@ M.list = {
 }
 
 
----Those that a case has what they need for.
+---The measures whose masks a case has.
 ---@param names? string[]        these alone
 ---@param has table<string, any>  mask, other
 ---@return lunette.Measure[]

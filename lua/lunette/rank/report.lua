@@ -1,5 +1,5 @@
----A ranking as tables: means with intervals, places, who fails sanity, how far the
----measures agree.
+---A ranking as tables: means with intervals, ranks, failed sanity checks, agreement of
+---the measures.
 local bootstrap = require "lunette.rank.bootstrap"
 local chart = require "lunette.rank.chart"
 local measures = require "lunette.rank.measures"
@@ -8,7 +8,7 @@ local strict = require "lunette.base.strict"
 local M = {}
 
 local DRAWS = 1000
-local SAME = 0.05 -- a likeness nearer to the noise floor: the map did not notice
+local SAME = 0.05 -- a similarity so close to the noise floor fails a sanity check
 
 ---@class lunette.RankReport
 ---@field pictures integer
@@ -45,7 +45,7 @@ end
 
 
 ---The sanity checks that each method fails: its map for another class, or with other
----weights, is as near as under faint noise.
+---weights, is as similar as under faint noise.
 local function failures(means)
   local failed, floor = {}, means.noise or {}
   for measure, words in pairs { random_logit = "class",
@@ -63,7 +63,7 @@ local function failures(means)
 end
 
 
----What has values, in the order of measures.lua; seconds last.
+---The measures that have values, in the order of measures.lua; seconds last.
 local function present(t)
   local list = {}
   for _, m in ipairs(measures.list) do
@@ -149,8 +149,8 @@ function Report:markdown()
 end
 
 
----Who is first, with the interval of its place, and who cannot be told from it, a line
----a measure.
+---For each measure the first method, the interval of its rank, and the methods that are
+---not significantly behind it.
 ---@return string
 function Report:leaders()
   local out = { "| measure | first | place of 95 % of draws | not surely behind it |",
@@ -239,7 +239,7 @@ function Report:csv()
 end
 
 
----Measures that the chart has room for, one or two of a group.
+---Measures that the chart shows, one or two of each group.
 local charted = { energy = true, auc_roc = true, energy_other = true, deletion = true,
                   insertion = true, road = true, random_logit = true,
                   parameter_randomization = true, seconds = true }

@@ -1,6 +1,6 @@
----The raw values of a ranking: a CSV of one line a picture, method and measure, which
----grows while the work goes on and is taken up again. The first line says what decided
----the numbers; values of other work are refused.
+---The raw values of a ranking: a CSV with a line for each picture, method and measure,
+---appended while the ranking runs, so that an interrupted one continues. The first line
+---says what determines the numbers; a file of another ranking is refused.
 local files = require "lunette.base.files"
 
 local M = {}
@@ -28,7 +28,7 @@ local function add(self, picture, method, measure, value)
 end
 
 
----Reads what is there; a last line that was cut off is dropped.
+---Reads an existing file without a last line that was cut off.
 local function take_up(self, text)
   local first = text:match "^([^\n]*)\n"
   if first ~= self.first then
@@ -67,7 +67,7 @@ function M.open(path, identity)
 end
 
 
----Values that are kept nowhere.
+---Values without a file.
 ---@return lunette.RankValues
 function M.in_memory()
   return setmetatable({ path = "", rows = {}, known = {} }, Values)
@@ -83,7 +83,7 @@ function Values:has(picture, method)
 end
 
 
----Adds one map's numbers, all at once, so that a map is there whole or not at all.
+---Appends one map's numbers in one write, so that a map has all of them or none.
 ---@param picture string
 ---@param method string
 ---@param numbers { measure: string, value: number }[]

@@ -1,6 +1,6 @@
----What a shard has done: FOLDER/manifest/shard-17-of-100.jsonl, a line for every result
----and every recorded error. It is written whole, now and then and at the end; what is
----lost with a killed process is found again by the results themselves.
+---The manifest of a shard, FOLDER/manifest/shard-17-of-100.jsonl: a line for every
+---result and every error. The whole file is written every 15 seconds and at the end;
+---entries lost with a killed process are recovered from the results themselves.
 local before = require("lunette.base.text").before
 local core = require "lunette.core"
 local files = require "lunette.base.files"
@@ -31,7 +31,7 @@ function Manifest.new(folder, shard, shards)
 end
 
 
----Adds a line; writes the file where the last writing is some time ago.
+---Adds a line; writes the file when the last write is 15 seconds ago.
 ---@param entry lunette.SweepEntry
 ---@return true? ok, string? message
 function Manifest:add(entry)

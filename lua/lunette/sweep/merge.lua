@@ -1,6 +1,6 @@
----Proof that a sweep is whole: every picture has with every job exactly one result
----that verifies, or one recorded error; then the tables of it all, which do not depend
----on how it was cut into shards.
+---Checks that a sweep is complete: every picture has for every job exactly one verified
+---result or one recorded error. Then writes the tables, which do not depend on the
+---number of shards.
 local core = require "lunette.core"
 local files = require "lunette.base.files"
 local before = require("lunette.base.text").before
@@ -21,7 +21,7 @@ local M = {}
 ---@field damaged string[]    what is wrong
 
 
----The plan and the list that the shards have left.
+---The sweep's plan and list, as its shards wrote them.
 local function read_plan(folder)
   local text, message = files.read(folder .. "/sweep.json")
   if not text then
@@ -44,7 +44,7 @@ local function read_plan(folder)
 end
 
 
----The entries of every picture and job.
+---The manifest entries by picture and job.
 local function by_place(entries)
   local places = {}
   for _, entry in ipairs(entries) do
@@ -56,8 +56,8 @@ local function by_place(entries)
 end
 
 
----The one name among the entries of a place: several shards may have verified the same
----result. A result counts more than an error of an earlier time.
+---The entry that counts for a picture and job. Several shards may have verified the
+---same result; a result outweighs an earlier error; two different results are an error.
 ---@return lunette.SweepEntry? one, string? message
 local function one_of(entries)
   local one
@@ -72,7 +72,7 @@ local function one_of(entries)
 end
 
 
----Whether a result is of this picture and job, and as its shard left it.
+---Verifies a result: of this picture and job, and unchanged since its shard wrote it.
 local function check_result(m, entry, job)
   local sums, message, record = result.verify(m.folder, entry.name)
   if not sums then return nil, message end
@@ -107,7 +107,7 @@ local function add_place(m, path, k, entries)
 end
 
 
----Reads everything and says what is there.
+---Reads all manifests and verifies all results.
 ---@param folder string
 ---@return lunette.Merge? m, string? message   nil: it is no sweep's folder
 function M.check(folder)
@@ -217,11 +217,11 @@ function M.write(m)
 end
 
 
--- what belongs to nothing -----------------------------------------------------------
+-- files of no result ----------------------------------------------------------------
 
 
----Removes what killed writers left half done, and counts files that belong to no
----result: those of pictures that have changed since.
+---Removes partial files of killed writers, and counts files that belong to no result
+---(those of pictures that have changed since).
 ---@param m lunette.Merge
 ---@return integer strays
 function M.tidy(m)

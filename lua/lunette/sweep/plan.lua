@@ -1,6 +1,6 @@
----What a sweep computes: every picture of a list with every job, a job being a method
----with its options, layer and class. It is a function of the list and of a small table
----alone, so every shard makes the same plan by itself.
+---The plan of a sweep: every picture of a list with every job, a job being a method
+---with its options, layer and class. It depends on the list and the sweep's table
+---alone, so that every shard computes the same plan.
 local core = require "lunette.core"
 local json = require "lunette.base.json"
 local labels = require "lunette.score.labels"
@@ -19,10 +19,10 @@ local M = {}
 
 ---@class lunette.SweepPlan
 ---@field paths string[]     the list, each path once
----@field again integer      lines of the list that were there before
+---@field again integer      repeated lines of the list, which are left out
 ---@field jobs lunette.SweepJob[]
 ---@field pictures table     fit, filter, orient
----@field text string        JSON of all that decides the results but the pictures
+---@field text string        JSON of all that determines the results besides the pictures
 
 local keys = { model = true, methods = true, layers = true, classes = true,
                modifiers = true, fit = true, filter = true, orient = true }
@@ -53,7 +53,7 @@ function M.read(path)
 end
 
 
----A list of what may be one value, a list, or nothing.
+---A list, of a list, a single value or nil (the default).
 local function list_of(value, default)
   if value == nil then return default end
   return type(value) == "table" and value or { value }
@@ -79,7 +79,7 @@ local function row_of(name)
 end
 
 
----The values of a thing that jobs differ in; {false}: the method has no such thing.
+---The values of a property by which jobs differ; {false}: the method does not have it.
 local function choices(has, own, common, default)
   if not has then return { false } end
   return list_of(own, list_of(common, default))
@@ -106,7 +106,7 @@ local function expand(jobs, spec, name, own)
 end
 
 
----A class by what the network knows; raises for a name that it does not.
+---Raises for a class name that the network does not have.
 local function check_class(net, class)
   if class == nil or class == "predicted" then return end
   if not net.labels and math.tointeger(tonumber(class)) then return end
@@ -140,7 +140,7 @@ local function make_jobs(spec, net)
 end
 
 
----Each path once, and how many were there before.
+---Each path once, and the number of repetitions.
 local function unique(lines)
   local paths, seen = {}, {}
   for _, path in ipairs(lines) do
@@ -156,7 +156,7 @@ end
 ---@param net lunette.Net
 ---@param weights string    SHA-256 of the model's file
 ---@param lines string[]    the list
----@return lunette.SweepPlan? plan, string? message   a name that means nothing
+---@return lunette.SweepPlan? plan, string? message   of an unknown name
 function M.make(spec, net, weights, lines)
   local ok, jobs = pcall(make_jobs, spec, net)
   if not ok then return nil, jobs end

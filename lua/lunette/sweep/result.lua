@@ -1,6 +1,6 @@
----One result of a sweep: its name, which says what decides it, and its two files, the
----map's values (.npy) and what they are of (.json). The .json is put in its place last:
----where it stands and the sums agree, the result is whole.
+---One result of a sweep: its name, a hash of all that determines it, and its two files,
+---the map's values (.npy) and their description (.json). The .json is written last:
+---where it exists and the checksums agree, the result is complete.
 local core = require "lunette.core"
 local files = require "lunette.base.files"
 local json = require "lunette.base.json"
@@ -35,7 +35,7 @@ end
 ---@field json_sha256 string
 ---@field npy_sha256 string
 
----Whether a result stands whole: its files and what the .json says of the .npy agree.
+---Verifies a result: both files exist, and the .json has the .npy's checksum.
 ---@param folder string   the sweep's
 ---@param name string
 ---@return lunette.SweepFiles? sums, string? message   nil: it has to be made (again)
@@ -59,7 +59,7 @@ end
 ---@param folder string
 ---@param name string
 ---@param map lunette.Tensor
----@param record table     what is said of it; gets the sum of the values
+---@param record table     its description; gets the checksum of the values
 ---@return lunette.SweepFiles? sums, string? message
 function M.write(folder, name, map, record)
   local values = npy.encode(map)

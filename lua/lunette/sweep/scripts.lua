@@ -2,7 +2,7 @@
 local M = {}
 
 
----A word as the shell takes it.
+---A word quoted for the shell where needed.
 local function quote(word)
   if word:find "^[%w_@%%+=:,./-]+$" then return word end
   return "'" .. word:gsub("'", [['\'']]) .. "'"

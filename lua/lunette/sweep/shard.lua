@@ -1,5 +1,6 @@
----A shard of a sweep: its pictures, one at a time, so that nothing depends on which
----others are computed, by how many processes, and in which order.
+---A shard of a sweep: its pictures, one at a time, so that results do not depend on the
+---order, the other pictures or the number of processes.
+local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local files = require "lunette.base.files"
 local manifest = require "lunette.sweep.manifest"
@@ -31,7 +32,7 @@ local function call_options(job, run)
 end
 
 
----The class that a map explains, with what the network says of it.
+---The class that a map explains, with its probability or score.
 local function explained(map, ranking)
   local id = (map.story.classes or {})[1]
   for _, c in ipairs(id and ranking or {}) do
@@ -41,7 +42,7 @@ local function explained(map, ranking)
 end
 
 
----What is written down of a map. Where the weights lie on this machine decides nothing.
+---The record of a map, without the weights' path on this machine.
 local function record_of(shard, path, sum, job, map, run)
   local ok, all = pcall(run.top, run, math.maxinteger)
   local ranking, s, story = ok and all[1] or {}, map:stats(), {}
@@ -54,35 +55,23 @@ local function record_of(shard, path, sum, job, map, run)
 end
 
 
----Calls f and collects the warnings that it gives.
----@return string[]? warnings   nil: none
----@return any result
-local function collecting(f, ...)
-  local sink, list = warn.sink, {}
-  warn.sink = function(message) list[#list + 1] = message end
-  local ok, value = pcall(f, ...)
-  warn.sink = sink
-  if not ok then error(value, 0) end
-  return #list > 0 and list or nil, value
-end
-
-
 ---Computes and writes one result.
 ---@return lunette.SweepFiles? sums, string? message   a message is an error of the file
 ---  system; what a method raises is raised
 local function make(shard, path, sum, job, name, run)
-  local warnings, map = collecting(methods[job.method], run, call_options(job, run))
+  local warnings = {}
+  local map = warn.during(function(message) warnings[#warnings + 1] = message end,
+                          methods[job.method], run, call_options(job, run))
   if not map:stats().finite then error("the map holds NaN or infinity", 0) end
   local record = record_of(shard, path, sum, job, map, run)
-  record.warnings = warnings
+  record.warnings = #warnings > 0 and warnings or nil
   local sums, message = result.write(shard.folder, name, map, record)
   map:release()
   return sums, message
 end
 
 
----What `compute` answers for one picture: entries for the manifest; nil and a message
----where nothing can be written.
+---Manifest entries that say of every job of a picture why it failed.
 local function entries_of_errors(shard, path, message)
   local entries = {}
   for k in ipairs(shard.plan.jobs) do
@@ -92,7 +81,7 @@ local function entries_of_errors(shard, path, message)
 end
 
 
----The run of a picture; nil and why it cannot be had.
+---The run of a picture, or nil and a message.
 local function run_of(shard, path)
   local p = shard.plan.pictures
   local images, message = shard.net:images { image = { path }, fit = p.fit,
@@ -102,7 +91,7 @@ local function run_of(shard, path)
 end
 
 
----No memory is nobody's fault but the machine's: to be tried again elsewhere.
+---Is it an error of the machine's, not of the picture's? Such a result is tried again.
 local function is_out_of_memory(message)
   return message:find "out of memory" or message:find "not enough memory"
 end
@@ -117,13 +106,13 @@ local function attempt(shard, path, sum, k, name, run)
     return { path = path, job = k, name = name, json_sha256 = sums.json_sha256,
              npy_sha256 = sums.npy_sha256 }
   end
-  message = tostring(sums):gsub("^[^\n:]*%.lua:%d+: ", "")
+  message = blame.bare(sums)
   if is_out_of_memory(message) then return nil, message, "memory" end
   return { path = path, job = k, error = message }
 end
 
 
----All results of a picture: those that stand are verified, the others made.
+---All results of a picture: existing ones are verified, the others computed.
 ---@return lunette.SweepEntry[]? entries, string? message, string? what   "write" or
 ---  "memory"
 local function picture(shard, path)
@@ -152,7 +141,7 @@ local function picture(shard, path)
 end
 
 
----Adds what was done for a picture to the manifest.
+---Adds a picture's entries to the manifest.
 local function note(shard, entries)
   for _, entry in ipairs(entries) do
     if entry.error then shard.counts.errors = shard.counts.errors + 1 end
@@ -163,7 +152,7 @@ local function note(shard, entries)
 end
 
 
----One picture as a command that SIGTERM, SIGUSR1 and the deadline can end.
+---Processes one picture; SIGTERM, SIGUSR1 and the deadline can end that.
 ---@return "stopped"|"write"|"memory"|nil what, string? message
 local function step(shard, path)
   local ended, entries, message, what = core.protect(picture, shard, path)

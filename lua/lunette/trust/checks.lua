@@ -1,6 +1,6 @@
----The checks of one map, each a question with its own noise floor or control. A check
----says "pass", "weak", "fail" or "unjudged", the numbers, and one sentence with them.
----The bands are those of docs/trust.md.
+---The checks of one map, each with its own noise floor or control. A check returns a
+---verdict, "pass", "weak", "fail" or "unjudged", its numbers, and a sentence with them.
+---Thresholds: docs/trust.md.
 local alike = require "lunette.explain.alike"
 local copies = require "lunette.explain.copies"
 local metrics = require "lunette.metrics"
@@ -31,7 +31,7 @@ local function result(name, verdict, text, short, numbers)
 end
 
 
----What a row of the metrics says of the map.
+---The value of a metric for the map.
 local function ask(row, s, opts)
   local o = options.check(row.name, opts, row.options)
   o.score, o.modifiers = s.again.score, o.modifiers or {}
@@ -42,7 +42,7 @@ end
 -- another class -----------------------------------------------------------------------
 
 
----How many of a list lie below the smallest of another.
+---How many values of a list are below the smallest of another.
 local function below_all(list, floor)
   local least, count = math.huge, 0
   for _, v in ipairs(floor) do least = math.min(least, v) end
@@ -51,7 +51,7 @@ local function below_all(list, floor)
 end
 
 
----Does the map answer the question that was asked?
+---Does the map change with the class that is asked for?
 function M.class(s)
   if not s.class then
     return result("class", "unjudged",
@@ -88,16 +88,15 @@ end
 -- other weights -----------------------------------------------------------------------
 
 
----Networks whose upper three eighths are drawn anew, kept for all pictures of a call.
+---Networks with random upper layers, made once for all pictures of a call.
 local function random_networks(s)
   local shared = s.o.shared
   if not shared.networks then
-    local names, list = copies.weighted(s.run.net), {}
-    local upto = math.max(1, math.ceil(3 / 8 * #names))
+    local names, list = copies.upper(s.run.net), {}
     for seed = 1, #names > 0 and 2 or 0 do
-      list[seed] = copies.random_top(s.run.net, names, upto, s.o.seed + seed)
+      list[seed] = copies.random_top(s.run.net, names, #names, s.o.seed + seed)
     end
-    shared.networks, shared.upto = list, upto
+    shared.networks, shared.upto = list, #names
   end
   return shared.networks
 end
@@ -129,7 +128,7 @@ end
 -- noise -------------------------------------------------------------------------------
 
 
----Does the map stay where it is when the picture hardly changes?
+---Is the map stable under faint noise?
 function M.steady(s)
   local near, stays = median(s.near), median(s.overlap)
   local numbers = { likeness = near, overlap = stays }
@@ -147,7 +146,7 @@ end
 -- sums --------------------------------------------------------------------------------
 
 
----Does a map that promises so add up to the score? What did relu throw away?
+---Of a map that should, does it sum to the score? How much did relu remove?
 function M.sum(s)
   local story = s.o.story or {}
   if type(story.delta) == "table" then
@@ -171,14 +170,14 @@ function M.sum(s)
 end
 
 
----All of them, in the order in which they are made.
+---All checks, in order.
 M.list = { M.class, M.weights, require "lunette.trust.pixels", M.steady, M.sum }
 
 
 -- the network itself ------------------------------------------------------------------
 
 
----What stands before all checks: a map of a class that the network does not say.
+---A note for a map of a class that the network does not predict.
 ---@param s lunette.TrustSubject
 ---@return lunette.TrustCheck?
 function M.prediction(s)
@@ -193,7 +192,7 @@ function M.prediction(s)
 end
 
 
----Of a map that is the same everywhere nothing can be said.
+---The only result for a map that is the same everywhere.
 ---@param s lunette.TrustSubject
 ---@return lunette.TrustCheck
 function M.nothing(s)

@@ -1,5 +1,5 @@
----Which map to believe: the cheap checks beside a map, in plain words, worst first,
----never one number. `map:trust()` and `lunette explain --trust`.
+---Checks of a map, told in sentences, worst first, without a total score: `map:trust()`
+---and `lunette explain --trust`.
 local checks = require "lunette.trust.checks"
 local options = require "lunette.base.options"
 local strict = require "lunette.base.strict"
@@ -35,7 +35,7 @@ Trust.__name = "lunette.Trust"
 local order = { fail = 1, weak = 2, unjudged = 3, pass = 4 }
 
 
----How many checks failed, in words: that none did is no proof.
+---How many checks failed, as a sentence.
 local function summary(list)
   local count = { fail = 0, weak = 0, unjudged = 0, pass = 0 }
   for _, c in ipairs(list) do count[c.verdict] = count[c.verdict] + 1 end
@@ -49,7 +49,7 @@ local function summary(list)
 end
 
 
----The lines of map i: what the checks say, worst first.
+---The lines of map i: a summary and one sentence for each check, worst first.
 ---@param i? integer   1
 ---@return string[]
 function Trust:lines(i)
@@ -64,7 +64,7 @@ local marks = { fail = "fails", weak = "doubtful", unjudged = "not judged",
                 pass = "passes" }
 
 
----What the checks say in few words, to be drawn below the pictures: one text a map.
+---The checks in a few words, to be drawn below the pictures: one text for each map.
 ---@return string[]
 function Trust:captions()
   local texts = {}
@@ -92,7 +92,7 @@ end
 -- checks ------------------------------------------------------------------------------
 
 
----The checks of one map, worst first; equal ones in the order in which they are made.
+---The checks of one map, worst first, else in the order of checks.list.
 local function judge(s)
   local list = {}
   if s:is_flat() then
@@ -113,7 +113,7 @@ local function judge(s)
 end
 
 
----What the caller asks for, or what the map says that it explains.
+---The score that the caller gives, or the one that the map explains.
 local function score_of(map, opts)
   if opts.score ~= nil then return opts.score end
   local told = (map.story or {}).classes
@@ -141,7 +141,7 @@ local function check_options(map, opts)
 end
 
 
----The run of the map's own pictures, where the caller gives none.
+---The caller's run, or one of the map's own pictures.
 local function run_of(map, given)
   local origin = map.origin
   if given ~= nil and not types.is_object(given, "lunette.Run") then

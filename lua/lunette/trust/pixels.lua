@@ -1,41 +1,19 @@
----Do a map's pixels matter? Squares of the picture are filled in, those of the map's
----largest means first, a few of them and at last half; compared with the same map moved
----elsewhere and with the picture's edges. Filled in two ways, smoothly and by the mean
----colour, which must agree. What is asked is the margin: the class's score less the
----largest other one.
+---The check "do the map's pixels matter?" Squares of the picture are filled in, those
+---where the map is largest first, until half of the picture is gone; the lead of the
+---class over the others must fall further than with the same map moved elsewhere, and
+---with the picture's edges. Two ways to fill, smoothly and by the mean colour, must
+---agree.
 local asking = require "lunette.explain.asking"
 local controls = require "lunette.explain.controls"
 local core = require "lunette.core"
 local impute = require "lunette.explain.impute"
+local margin = require "lunette.attack.margin"
 local patches = require "lunette.explain.patches"
-local scores = require "lunette.score"
 
 local CELLS = 28 -- squares a side
 
 
----The class's value less the largest other one; of one unit alone its value.
-local function margin_of(class)
-  return scores.new("margin", function(output)
-    local n = output:dim(2)
-    if n == 1 then return class == 0 and output * -1 or output end
-    local own = output:narrow { dim = 2, start = class + 1, length = 1 }
-    local others = core.zeros(1, n)
-    others:set(1, class + 1, -1e30)
-    return own - (output + others):max { dims = { 2 }, keepdims = 1 }
-  end)
-end
-
-
----`linear` where the network ends in probabilities.
-local function logits_of(run)
-  local layers = run.net:layers()
-  local kind = layers[#layers].kind
-  local soft = kind == "softmax" or kind == "log_softmax" or kind == "sigmoid"
-  return require("lunette.modifiers.named").list(soft and { "linear" } or {})
-end
-
-
----By how much a picture may be made smaller so that squares stay squares.
+---The factor by which a picture can be reduced with squares staying whole.
 local function coarse_of(side, h, w)
   for _, f in ipairs { 4, 2 } do
     if side % f == 0 and h % f == 0 and w % f == 0 then return f end
@@ -44,12 +22,12 @@ local function coarse_of(side, h, w)
 end
 
 
----How a picture's squares are arranged, and what fills them.
+---The squares of a picture, and how they are filled and measured.
 local function plan_of(s)
   local h, w = s.x:dim(3), s.x:dim(4)
   local side = math.max(1, math.min(h, w) // CELLS)
   local columns, rows = -(-w // side), -(-h // side)
-  local o = { score = margin_of(s.class), modifiers = logits_of(s.run),
+  local o = { score = margin.lead({ s.class }), modifiers = margin.modifiers(s.run.net),
               batch = s.o.batch }
   return { side = side, coarse = coarse_of(side, h, w), rows = rows, columns = columns,
            count = rows * columns, labels = patches.grid(h, w, side), o = o,
@@ -85,7 +63,7 @@ local function shifts(plan, count, seed)
 end
 
 
----Masks of what is gone (steps,1,H,W) when squares go in the order of `means`.
+---Masks (steps,1,H,W) of the squares filled so far, in the order of `means`.
 local function gone_of(plan, means)
   local ranks = patches.ranks(plan.labels, means)
   local h, w = ranks:dim(1), ranks:dim(2)
@@ -111,7 +89,7 @@ local fills = {
 }
 
 
----The mean margin on the way, of every order of squares.
+---The mean lead over all steps, for every order of squares.
 local function areas(s, plan, fill, orders)
   local all = {}
   for n, means in ipairs(orders) do
@@ -125,7 +103,7 @@ local function areas(s, plan, fill, orders)
 end
 
 
----The orders of squares that are compared: the map, moved ones, edges.
+---The orders that are compared, as means of squares: the map, moved maps, edges.
 local function orders_of(s, plan)
   local map, h, w = s.own, s.x:dim(3), s.x:dim(4)
   if map:dim(1) ~= h or map:dim(2) ~= w then -- of a layer's size
@@ -142,7 +120,8 @@ local function orders_of(s, plan)
 end
 
 
----Gains of the map over its controls, as shares of what the picture says.
+---By how much the map lowers the lead more than its controls, in units of the lead that
+---the picture has over an empty one.
 local function gains_of(all, unit)
   local gains, beaten = {}, 0
   for n = 2, #all - 1 do gains[n - 1] = (all[n] - all[1]) / unit end
@@ -192,7 +171,7 @@ local function judged(smooth, mean, places)
 end
 
 
----What the picture says for the class beyond what its mean colour does.
+---The picture's lead over that of its mean colour, and the least that can be judged.
 local function unit_of(s, plan)
   local whole = asking.clean(plan.case, plan.o)
   local empty = asking.scores(plan.case, plan.o, 1, function()

@@ -1,6 +1,5 @@
----What all checks of one map share: the picture, the method that is called again, and
----the map's own noise floor: how alike it is to its maps of the same picture under
----faint noise.
+---What all checks of one map share: the picture, a way to call the method again, and
+---the noise floor: the similarity of the map to its maps under faint noise.
 local again = require "lunette.explain.again"
 local alike = require "lunette.explain.alike"
 local core = require "lunette.core"
@@ -25,14 +24,14 @@ local Subject = {}
 Subject.__index = Subject
 
 
----The plane and its block means, for comparing.
+---Block means of a map, and a tenth of their number.
 local function tenth(map)
   local blocks = alike.blocks(map)
   return blocks, math.max(1, blocks:size() // 10)
 end
 
 
----Maps of noisy copies against the map.
+---Compares maps of noisy copies with the map.
 local function measure_noise(s)
   local stats, shape = s.x:stats(), { table.unpack(s.x:shape(), 2) }
   local size = FAINT * (stats.max - stats.min)

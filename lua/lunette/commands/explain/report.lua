@@ -91,16 +91,12 @@ end
 ---@return any ...   what f returns
 function Report:collecting(picture, f, ...)
   local sink = warn.sink
-  warn.sink = function(message)
+  return warn.during(function(message)
     if not self.told[message] and not self.quiet then
       sink(("%s: %s"):format(picture, message))
     end
     self.told[message] = (self.told[message] or 0) + 1
-  end
-  local result = table.pack(pcall(f, ...))
-  warn.sink = sink
-  if not result[1] then error(result[2], 0) end
-  return table.unpack(result, 2, result.n)
+  end, f, ...)
 end
 
 
