@@ -1,9 +1,7 @@
 /*
 ** conv.c - conv2d: cross-correlation of pictures.
 */
-#include <string.h>
-
-#include "weighted.h"
+#include "conv_shape.h"
 
 /* ---- shapes ------------------------------------------------------------- */
 
@@ -18,23 +16,7 @@ static const lun_attrdef conv_attrs[] = {
     {.name = NULL},
 };
 
-static int attributes(const lun_node *n, lun_conv *s, lun_err *err) {
-  LUN_TRY(weighted_int(n, STRIDE, 1, &s->sh, err));
-  LUN_TRY(weighted_int(n, STRIDE + 1, 1, &s->sw, err));
-  LUN_TRY(weighted_int(n, DILATION, 1, &s->dh, err));
-  LUN_TRY(weighted_int(n, DILATION + 1, 1, &s->dw, err));
-  LUN_TRY(weighted_int(n, PAD, 0, &s->pt, err));
-  LUN_TRY(weighted_int(n, PAD + 1, 0, &s->pl, err));
-  return weighted_int(n, GROUPS, 1, &s->groups, err);
-}
-
-/* Padding below or to the right: its own when given, else as opposite. */
-static int end_padding(const lun_node *n, int axis, int same, int *out,
-                       lun_err *err) {
-  *out = same;
-  if (!ops_given(n, PAD_END + axis)) return LUN_OK;
-  return weighted_int(n, PAD_END + axis, 0, out, err);
-}
+static const lun_conv_at slots = {STRIDE, PAD, PAD_END, DILATION, GROUPS};
 
 /* Output length along one axis:
 **   floor((in + before + after - dilation (k - 1) - 1) / stride) + 1 */
@@ -50,40 +32,15 @@ static int length(const lun_node *n, const char *axis, int64_t in,
   return LUN_OK;
 }
 
-/* Do channels, groups and bias agree? */
-static int channels(const lun_node *n, const lun_conv *s, lun_err *err) {
-  const lun_tensor *w = n->in[1], *b = n->nin > 2 ? n->in[2] : NULL;
-  long long wants = (long long)w->dim[1] * s->groups;
-  char text[LUN_SHAPETEXT];
-  if (wants != s->c)
-    return ops_fail(n, err, LUN_ESHAPE,
-                    "weight has %lld input channels, input has %d", wants,
-                    s->c);
-  if (s->k < 1 || s->c < 1 || s->k % s->groups)
-    return ops_fail(n, err, LUN_ESHAPE,
-                    "weight has %d output channels in %d groups", s->k,
-                    s->groups);
-  if (b && b->size != s->k)
-    return ops_fail(n, err, LUN_ESHAPE,
-                    "bias has shape %s, weight has %d output channels",
-                    lun_shape_text(text, sizeof text, b->ndim, b->dim), s->k);
-  return LUN_OK;
-}
-
 /* All of n's geometry; the only place that reads the attributes. */
 static int geometry(const lun_node *n, lun_conv *s, lun_err *err) {
   int x[4], w[4], below, right;
-  memset(s, 0, sizeof *s);
-  LUN_TRY(ops_ndim(n, 0, 4, 4, err));
-  LUN_TRY(ops_ndim(n, 1, 4, 4, err));
-  LUN_TRY(weighted_ints(n, 0, n->in[0]->dim, 4, x, err));
-  LUN_TRY(weighted_ints(n, 1, n->in[1]->dim, 4, w, err));
-  s->n = x[0], s->c = x[1], s->h = x[2], s->w = x[3];
-  s->k = w[0], s->kh = w[2], s->kw = w[3];
-  LUN_TRY(attributes(n, s, err));
-  LUN_TRY(channels(n, s, err));
-  LUN_TRY(end_padding(n, 0, s->pt, &below, err));
-  LUN_TRY(end_padding(n, 1, s->pl, &right, err));
+  LUN_TRY(ops_conv_read(n, &slots, s, x, w, err));
+  s->c = x[1], s->h = x[2], s->w = x[3], s->k = w[0];
+  LUN_TRY(ops_conv_channels(n, s, (int64_t)w[1] * s->groups, s->c, s->k,
+                            "output", err));
+  LUN_TRY(ops_conv_end(n, &slots, 0, s->pt, &below, err));
+  LUN_TRY(ops_conv_end(n, &slots, 1, s->pl, &right, err));
   LUN_TRY(length(n, "height", s->h, (int64_t)s->pt + below, s->kh, s->dh, s->sh,
                  &s->oh, err));
   return length(n, "width", s->w, (int64_t)s->pl + right, s->kw, s->dw, s->sw,

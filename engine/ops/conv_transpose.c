@@ -4,9 +4,7 @@
 ** input, and the other way round; its weight (K, C/groups, kh, kw) is the same
 ** tensor, of which K counts this layer's input channels.
 */
-#include <string.h>
-
-#include "weighted.h"
+#include "conv_shape.h"
 
 enum {
   STRIDE = 0,
@@ -27,17 +25,17 @@ static const lun_attrdef transpose_attrs[] = {
     {.name = NULL},
 };
 
+static const lun_conv_at slots = {STRIDE, PAD, PAD_END, DILATION, GROUPS};
+
 /* Output length along axis a:
 **   stride (in - 1) + dilation (k - 1) + 1 - before - after + output_padding */
-static int length(const lun_node *n, int a, int64_t in, int64_t k, int before,
+static int length(const lun_node *n, int a, int64_t in, const lun_conv *s,
                   int *out, lun_err *err) {
-  int stride, dilation, after = before, more;
-  int64_t size;
-  LUN_TRY(weighted_int(n, STRIDE + a, 1, &stride, err));
-  LUN_TRY(weighted_int(n, DILATION + a, 1, &dilation, err));
+  int64_t stride = a ? s->sw : s->sh, dilation = a ? s->dw : s->dh;
+  int64_t k = a ? s->kw : s->kh, size;
+  int before = a ? s->pl : s->pt, after, more;
   LUN_TRY(weighted_int(n, OUT_PAD + a, 0, &more, err));
-  if (ops_given(n, PAD_END + a))
-    LUN_TRY(weighted_int(n, PAD_END + a, 0, &after, err));
+  LUN_TRY(ops_conv_end(n, &slots, a, before, &after, err));
   size = stride * (in - 1) + dilation * (k - 1) + 1 - before - after + more;
   if (in < 1 || k < 1 || size < 1 || size > INT_MAX / 4)
     return ops_fail(n, err, LUN_ESHAPE, "the output would be %lld in %s",
@@ -46,56 +44,21 @@ static int length(const lun_node *n, int a, int64_t in, int64_t k, int before,
   return LUN_OK;
 }
 
-/* Do channels, groups and bias agree? */
-static int channels(const lun_node *n, const lun_conv *s, lun_err *err) {
-  const lun_tensor *w = n->in[1], *b = n->nin > 2 ? n->in[2] : NULL;
-  char text[LUN_SHAPETEXT];
-  if (w->dim[0] != s->k)
-    return ops_fail(n, err, LUN_ESHAPE,
-                    "weight has %lld input channels, input has %d",
-                    (long long)w->dim[0], s->k);
-  if (s->k < 1 || s->c < 1 || s->k % s->groups)
-    return ops_fail(n, err, LUN_ESHAPE,
-                    "weight has %d input channels in %d groups", s->k,
-                    s->groups);
-  if (b && b->size != s->c)
-    return ops_fail(n, err, LUN_ESHAPE,
-                    "bias has shape %s, weight has %d output channels",
-                    lun_shape_text(text, sizeof text, b->ndim, b->dim), s->c);
-  return LUN_OK;
-}
-
-/* Output channels: the weight's second dimension in every group. */
-static int outputs(const lun_node *n, lun_conv *s, lun_err *err) {
+/* The convolution whose input gradient this is: its k are this layer's input
+** channels, its c the output channels, the weight's second dimension in every
+** group. */
+static int geometry(const lun_node *n, lun_conv *s, lun_err *err) {
+  int x[4], w[4];
   int64_t c;
-  LUN_TRY(weighted_int(n, GROUPS, 1, &s->groups, err));
-  c = n->in[1]->dim[1] * s->groups;
+  LUN_TRY(ops_conv_read(n, &slots, s, x, w, err));
+  s->k = x[1], s->oh = x[2], s->ow = x[3];
+  c = (int64_t)w[1] * s->groups;
   if (c > INT_MAX / 4)
     return ops_fail(n, err, LUN_ESHAPE, "%lld output channels", (long long)c);
   s->c = (int)c;
-  return LUN_OK;
-}
-
-/* The convolution whose input gradient this is. */
-static int geometry(const lun_node *n, lun_conv *s, lun_err *err) {
-  int x[4], w[4];
-  memset(s, 0, sizeof *s);
-  LUN_TRY(ops_ndim(n, 0, 4, 4, err));
-  LUN_TRY(ops_ndim(n, 1, 4, 4, err));
-  LUN_TRY(weighted_ints(n, 0, n->in[0]->dim, 4, x, err));
-  LUN_TRY(weighted_ints(n, 1, n->in[1]->dim, 4, w, err));
-  s->n = x[0], s->k = x[1], s->oh = x[2], s->ow = x[3];
-  s->kh = w[2], s->kw = w[3];
-  LUN_TRY(weighted_int(n, STRIDE, 1, &s->sh, err));
-  LUN_TRY(weighted_int(n, STRIDE + 1, 1, &s->sw, err));
-  LUN_TRY(weighted_int(n, DILATION, 1, &s->dh, err));
-  LUN_TRY(weighted_int(n, DILATION + 1, 1, &s->dw, err));
-  LUN_TRY(weighted_int(n, PAD, 0, &s->pt, err));
-  LUN_TRY(weighted_int(n, PAD + 1, 0, &s->pl, err));
-  LUN_TRY(outputs(n, s, err));
-  LUN_TRY(channels(n, s, err));
-  LUN_TRY(length(n, 0, s->oh, s->kh, s->pt, &s->h, err));
-  return length(n, 1, s->ow, s->kw, s->pl, &s->w, err);
+  LUN_TRY(ops_conv_channels(n, s, w[0], s->k, s->c, "input", err));
+  LUN_TRY(length(n, 0, s->oh, s, &s->h, err));
+  return length(n, 1, s->ow, s, &s->w, err);
 }
 
 static int transpose_infer(lun_node *n, lun_err *err) {

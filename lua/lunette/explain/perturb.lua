@@ -7,7 +7,6 @@ local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local masking = require "lunette.explain.masks"
 local partial = require "lunette.explain.partial"
-local progress = require "lunette.base.progress"
 local sampling = require "lunette.explain.sampling"
 local work = require "lunette.explain.work"
 
@@ -177,19 +176,14 @@ end
 ---@return integer? first, lunette.Tensor? masks   of the last batch
 local function know(run, o, image, count)
   local known, first, m = image.known, nil, nil
-  while known.done < count do
-    local k = o.ceiling:size(image.masks.count - known.done)
-    first = known.done + 1
+  o.loop:fill(known, count, image.masks.count, o, function(at, k)
     local values
-    values, m = scores_under(run, o, image, first, k)
+    values, m = scores_under(run, o, image, at, k)
     for j = 1, #image.list do
-      known.values[j]:rows(first, first + k - 1):copy_(values[j])
+      known.values[j]:rows(at, at + k - 1):copy_(values[j])
     end
-    known.done = first + k - 1
-    o.ceiling:done(k)
-    o.loop:tick()
-    o.bar:add(k)
-  end
+    first = at
+  end)
   return first, m
 end
 
@@ -210,14 +204,12 @@ end
 
 ---Opens a bar for what is not known yet, and goes over the images.
 local function over(run, spec, f)
-  local o, total = prepare(run, spec), 0
+  local o = prepare(run, spec)
   local first, last = spec.only or 1, spec.only or run:count()
-  for i = first, last do
-    local known = o.loop.state[i]
-    total = total + masks_of(spec, i).count - (known and known.done or 0)
-  end
   o.plan = plan_of(run, o, spec, first)
-  local bar <close> = progress.start(spec.name or "perturbation", total, spec.progress)
+  local bar <close> = o.loop:progress(spec, first, last, function(i)
+    return masks_of(spec, i).count
+  end)
   o.bar = bar
   for i = first, last do
     local image <close> = image_of(run, o, spec, i)

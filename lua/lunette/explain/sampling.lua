@@ -4,7 +4,6 @@
 local apply = require "lunette.modifiers.apply"
 local classes = require "lunette.score.classes"
 local core = require "lunette.core"
-local progress = require "lunette.base.progress"
 local work = require "lunette.explain.work"
 
 local M = {}
@@ -116,9 +115,7 @@ local function over_one(run, o, i, value)
   local list, beside, made = o.loop:take(i), nil, nil
   if o.from then beside, made = M.beside(run, i) end
   local _ <close> = made
-  while known.done < o.count do
-    local first = known.done + 1
-    local k = o.ceiling:size(o.count - known.done)
+  o.loop:fill(known, o.count, o.count, o, function(first, k)
     local batch <close> = batch_of(o, i, first, k)
     local how = { modifiers = o.forward, beside = beside }
     local part <close> = o.from and run.net:run_from(o.from.name, batch, how)
@@ -129,22 +126,15 @@ local function over_one(run, o, i, value)
         known.totals[j] = o.fold(known.totals[j], values[n], first + n - 1, i)
       end
     end
-    known.done = first + k - 1
-    o.ceiling:done(k)
-    o.loop:tick()
-    o.bar:add(k)
-  end
+  end)
 end
 
 
 ---The totals of all images for every score, computed where they are not known.
 local function totals_of(run, o, spec, value)
-  local left = 0
-  for i = 1, run:count() do
-    local known = o.loop.state[i]
-    left = left + o.count - (known and known.done or 0)
-  end
-  local bar <close> = progress.start(spec.name, left, spec.progress)
+  local bar <close> = o.loop:progress(spec, 1, run:count(), function()
+    return o.count
+  end)
   o.bar = bar
   for i = 1, run:count() do over_one(run, o, i, value) end
 end

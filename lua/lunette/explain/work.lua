@@ -9,6 +9,7 @@ local checkpoint = require "lunette.base.checkpoint"
 local core = require "lunette.core"
 local fingerprint = require "lunette.explain.fingerprint"
 local options = require "lunette.base.options"
+local progress = require "lunette.base.progress"
 local scores = require "lunette.score"
 local warn = require "lunette.base.warn"
 
@@ -285,6 +286,41 @@ function Loop:measured(f)
     local a, b = f(...)
     batches:done(1)
     return a, b
+  end
+end
+
+
+---A progress bar for the copies of images first .. last that are not computed yet.
+---@param spec { name?: string, progress?: any }
+---@param first integer
+---@param last integer
+---@param count fun(i: integer): integer   copies of image i
+---@return lunette.Progress
+function Loop:progress(spec, first, last, count)
+  local left = 0
+  for i = first, last do
+    local known = self.state[i]
+    left = left + count(i) - (known and known.done or 0)
+  end
+  return progress.start(spec.name or self.name or "copies", left, spec.progress)
+end
+
+
+---Computes copies of an image in batches below the ceiling, until `upto` of them are
+---done.
+---@param known { done: integer }   of Loop:of
+---@param upto integer
+---@param count integer             copies that there are
+---@param o { ceiling: lunette.Ceiling, bar: lunette.Progress }
+---@param compute fun(first: integer, k: integer)   copies first .. first + k - 1
+function Loop:fill(known, upto, count, o, compute)
+  while known.done < upto do
+    local first, k = known.done + 1, o.ceiling:size(count - known.done)
+    compute(first, k)
+    known.done = known.done + k
+    o.ceiling:done(k)
+    self:tick()
+    o.bar:add(k)
   end
 end
 

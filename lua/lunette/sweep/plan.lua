@@ -22,7 +22,7 @@ local M = {}
 ---@field again integer      repeated lines of the list, which are left out
 ---@field jobs lunette.SweepJob[]
 ---@field pictures table     fit, filter, orient
----@field text string        JSON of all that determines the results besides the pictures
+---@field text string        JSON of all that determines the results but the pictures
 
 local keys = { model = true, methods = true, layers = true, classes = true,
                modifiers = true, fit = true, filter = true, orient = true }
