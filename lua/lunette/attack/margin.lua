@@ -21,7 +21,7 @@ end
 
 local function one_hot(classes, n, count)
   local hot = core.zeros(n, count)
-  for i = 1, n do hot:set(i, classes[i] + 1, 1) end
+  for i = 1, n do hot:set(i, (classes[i] or classes[1]) + 1, 1) end
   return hot
 end
 
@@ -29,14 +29,14 @@ end
 ---1 for class 1, -1 for class 0: (n,1).
 local function signs(classes, n)
   local list = core.zeros(n, 1)
-  for i = 1, n do list:set(i, 1, 2 * classes[i] - 1) end
+  for i = 1, n do list:set(i, 1, 2 * (classes[i] or classes[1]) - 1) end
   return list
 end
 
 
 ---The lead of a class over the largest other one, as a score. Of a single unit, its
 ---value (class 1) or the negative one (class 0).
----@param classes integer[]   one a sample of the batch
+---@param classes integer[]   one a sample of the batch, or one for all
 ---@return lunette.Score
 function M.lead(classes)
   return scores.new("lead", function(output)

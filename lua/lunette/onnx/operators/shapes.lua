@@ -1,5 +1,5 @@
 ---What moves values: views, parts, borders, gathering, resizing.
-local ways_back = require "lunette.trace.back.shape"
+local gradients = require "lunette.trace.back.shape"
 local common = require "lunette.trace.back.common"
 local core = require "lunette.core"
 local trace = require "lunette.trace"
@@ -170,7 +170,7 @@ local function resizing(from, to, attrs)
   local own = {}
   for key, v in pairs(attrs) do own[key] = v end
   own.size = { to, 1 }
-  local eye = common.eye(from):reshape { 1, from, from, 1 }
+  local eye = require("lunette.tensors.makers").eye(from):reshape { 1, from, from, 1 }
   return core.ops.interpolate(eye, own):reshape { from, to }:permute { dims = { 2, 1 } }
 end
 
