@@ -245,7 +245,9 @@ fixtures:  ## write tests/data/import anew, with h5py and torch
 layers:  ## check that only engine/bind includes Lua, and which folder knows which
 	@! grep -rnE --include='*.[ch]' '(lua|lauxlib|lualib)\.h|lua_State' engine --exclude-dir=bind
 	@$(LUA) tests/layers.lua
-install: all  ## put the program and the library under PREFIX
+install: install-lua install-c  ## put the program and the library under PREFIX
+# The program and what Lua needs; the rockspec installs these alone.
+install-lua: all
 	install -d '$(BINDIR)' '$(CMOD)/lunette' '$(LMOD)/lunette' '$(SHARE)/weights' '$(SHARE)/scripts' '$(LIBEXEC)'
 	install -m 755 $(wildcard $(BUILD)/lunette/*.so) '$(CMOD)/lunette/'
 	install -m 755 $(IMPORT) '$(LIBEXEC)/'
@@ -255,6 +257,8 @@ install: all  ## put the program and the library under PREFIX
 	chmod -R u=rwX,go=rX '$(LMOD)/lunette' '$(SHARE)' '$(CMOD)/lunette' '$(LIBEXEC)'
 	sed 's|@LUA@|$(subst &,\&,$(LUA))|' lunette.in > '$(BINDIR)/lunette'
 	chmod 755 '$(BINDIR)/lunette'
+# The core for programs in C, and the documents.
+install-c: all
 	install -d '$(LIB)/pkgconfig' '$(INCLUDE)/lunette' '$(MAN)' '$(DOC)/examples' '$(DOC)/methods'
 	install -m 644 engine/lunette.h '$(INCLUDE)/'
 	install -m 644 engine/picture/picture.h '$(INCLUDE)/lunette/'
@@ -265,9 +269,17 @@ install: all  ## put the program and the library under PREFIX
 	sed 's|@VERSION@|$(VERSION)|' lunette.pc.in > '$(LIB)/pkgconfig/lunette.pc'
 	chmod 644 '$(LIB)/pkgconfig/lunette.pc'
 	install -m 644 docs/lunette.1 '$(MAN)/'
-	install -m 644 LICENSE $(wildcard docs/*.md) '$(DOC)/'
+	install -d '$(DOC)/ru' '$(DOC)/images'
+	install -m 644 $(wildcard docs/ru/*.md) '$(DOC)/ru/'
+	install -m 644 $(wildcard docs/images/*) '$(DOC)/images/'
+	install -m 644 LICENSE CHANGELOG.md $(wildcard docs/*.md) '$(DOC)/'
 	install -m 644 $(wildcard docs/methods/*.md) '$(DOC)/methods/'
 	install -m 644 $(wildcard examples/*.*) '$(DOC)/examples/'
+deb: all  ## Debian packages, in build/deb
+	@tests/deps build packages
+	@packaging/deb '$(VERSION)'
+sbom:  ## bill of materials (SPDX) and the sheet for regulated users, in build/sbom
+	@$(LUA) packaging/sbom.lua '$(VERSION)' '$(COMMIT)' $(BUILD)/../sbom
 uninstall:  ## take it away again
 	rm -rf '$(CMOD)/lunette' '$(LMOD)/lunette' '$(SHARE)' '$(LIBEXEC)' '$(BINDIR)/lunette' \
 	  '$(INCLUDE)/lunette.h' '$(INCLUDE)/lunette' '$(LIB)'/liblunette.* \
@@ -279,4 +291,4 @@ clean:  ## remove what was built
 	rm -rf build
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 FORCE:
-.PHONY: all pages fuzzers fuzz tsan valgrind analyze arm64 armhf docs help deps demo test testbuild lint format bench layers mutants fixtures install uninstall clean FORCE
+.PHONY: install-lua install-c deb sbom all pages fuzzers fuzz tsan valgrind analyze arm64 armhf docs help deps demo test testbuild lint format bench layers mutants fixtures install uninstall clean FORCE

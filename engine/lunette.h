@@ -3,6 +3,13 @@
 ** backward can be changed call by call, operators, weights files, pictures.
 ** It knows no Lua.  This header is the manual.
 **
+** What it has is everything up to the operator: tensors, operators with their
+** gradients and other ways back, the tape and its walk, the tensors of a weights
+** file, pictures.  examples/explain.c loads VGG's weights, explains a picture by a
+** rule of its own and writes a PNG in 79 lines.  Networks as graphs of named layers,
+** scores and methods are the Lua library's; a program that wants those without Lua
+** takes a file of `lunette bake`, an ONNX network with the map among its outputs.
+**
 ** Conventions
 ** - Fallible functions return LUN_OK (0) or a negative lun_status, take a
 **   caller-owned `lun_err *err` last (may be NULL), write results through

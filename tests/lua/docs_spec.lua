@@ -37,8 +37,8 @@ end
 
 
 local function pages()
-  local list = { "README.md" }
-  for _, dir in ipairs { "docs", "docs/methods" } do
+  local list = { "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md" }
+  for _, dir in ipairs { "docs", "docs/methods", "docs/ru" } do
     for name in require("lfs").dir(dir) do
       if name:find "%.md$" then list[#list + 1] = dir .. "/" .. name end
     end
@@ -107,6 +107,29 @@ for _, page in ipairs(pages()) do
     end
   end)
 end
+
+
+---Code without what a translation changes: comments and the words of strings.
+local function bare(code)
+  return (code:gsub("%-%-[^\n]*", ""):gsub('"[^"\n]*"', '""'):gsub("%s+", " "))
+end
+
+
+describe("a guide in another language", function()
+  it("has the code of the English one, and its chapters", function()
+    local function chapters(path)
+      local n = 0
+      for line in io.lines(path) do n = n + (line:find "^##+ " and 1 or 0) end
+      return n
+    end
+    local english, russian = blocks "docs/guide.md", blocks "docs/ru/guide.md"
+    assert.equal(#english.session, #russian.session)
+    for i, code in ipairs(english.session) do
+      assert.equal(bare(code), bare(russian.session[i]))
+    end
+    assert.equal(chapters "docs/guide.md", chapters "docs/ru/guide.md")
+  end)
+end)
 
 
 describe("pages of the methods", function()

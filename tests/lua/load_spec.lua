@@ -488,3 +488,27 @@ describe("another size", function()
     assert.is_true(run.output:detach():distance(maps:mean { dims = { 3, 4 } }) < 1e-6)
   end)
 end)
+
+
+describe("lunette import --name", function()
+  it("keeps a network where lu.load finds it by that name", function()
+    local home = folder .. "/a new home"
+    local function program(arguments)
+      return t.shell(("LUNETTE_MODELS= XDG_DATA_HOME='%s' '%s/lunette' %s"):format(home,
+                     t.root(), arguments))
+    end
+    local file = t.root() .. "/tests/data/import/auto_names.weights.h5"
+    local code, text = program(("import '%s' --name vgg16"):format(file))
+    assert(code == 0, text)
+    assert.is_true(t.exists(home .. "/lunette/vgg16.safetensors"))
+    code, text = program "-e 'print((lu.load \"vgg16\").path)'"
+    assert(code == 0, text)
+    assert.equal(home .. "/lunette/vgg16.safetensors\n", text)
+    assert.equal(0, (program(("import '%s' --name vgg16"):format(file)))) -- the same
+    code, text = program(("import '%s' --name ../vgg16"):format(file))
+    assert.is_true(code ~= 0)
+    assert.matches("a name in the store has letters", text)
+    assert.matches("not both", select(2, program(("import '%s' --name a -o b"):format(
+      file))))
+  end)
+end)

@@ -4,6 +4,7 @@
 ---
 ---  local a = lu.attack.pgd(net, images, { eps = 4 })
 ---  print(a.share, a.rounded) -- how often the label fell; the same for whole levels
+local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local explanation = require "lunette.attack.explanation"
 local gradient = require "lunette.attack.gradient"
@@ -242,8 +243,8 @@ function M.patch(net, x, opts)
   })
   local p = problem(net, x, o)
   if o.side > p.levels:dim(3) or o.side > p.levels:dim(4) then
-    error(("patch: a side of %d in pictures of %d x %d"):format(o.side, p.levels:dim(3),
-          p.levels:dim(4)), 2)
+    blame(("patch: a side of %d in pictures of %d x %d"):format(o.side, p.levels:dim(3),
+          p.levels:dim(4)))
   end
   local found = patch.attack(p, o)
   local places = patch.places(p.levels:shape(), o.side, p.levels:dim(1), o.seed, -1)
@@ -332,7 +333,7 @@ function M.explanation(net, x, explain, opts)
     seed = shared.seed,
   })
   if not options.is_tensor(x) or x:dim() ~= 4 or x:dim(1) ~= 1 then
-    error("explanation: one picture (1,C,H,W) is wanted", 2)
+    blame("explanation: one picture (1,C,H,W) is wanted")
   end
   local called = (getmetatable(explain) or {}).__call or explain
   if type(called) ~= "function" then

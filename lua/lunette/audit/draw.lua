@@ -1,5 +1,6 @@
 ---The picture of an audit: the trigger of every class, and where maps of pictures look
 ---that bear the smallest one, on the network and on a clean one.
+local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local canvas = require "lunette.picture.canvas"
 local evidence = require "lunette.audit.evidence"
@@ -94,7 +95,7 @@ end
 ---@param report lunette.AuditReport   with a search for a backdoor
 ---@return lunette.Canvas
 return function(report)
-  if not report.found then error("audit: nothing to draw without triggers", 3) end
+  if not report.found then blame("audit: nothing to draw without triggers") end
   local columns = #report.found.triggers
   local word = report.verdict == "nothing" and "nothing found" or report.verdict
   local board = canvas { columns = math.max(columns, 4),

@@ -5,6 +5,7 @@
 ---
 ---  local report = lu.audit(net, images)
 ---  print(report)
+local blame = require "lunette.base.blame"
 local attacks = require "lunette.audit.attacks"
 local evidence = require "lunette.audit.evidence"
 local fingerprint = require "lunette.explain.fingerprint"
@@ -57,8 +58,7 @@ local function classes_of(o, count)
   end
   for i, class in ipairs(o.classes) do
     if not math.tointeger(class) or class < 0 or class >= count then
-      error(("audit: class %s is none of 0 .. %d"):format(tostring(class), count - 1),
-            3)
+      blame(("audit: class %s is none of 0 .. %d"):format(tostring(class), count - 1))
     end
     list[i] = class
   end
@@ -124,16 +124,16 @@ end
 
 local function check(net, x, o)
   if not options.is_tensor(x) or x:dim() ~= 4 then
-    error("audit: pictures (N,C,H,W) of net:images are wanted", 3)
+    blame("audit: pictures (N,C,H,W) of net:images are wanted")
   end
   if o.backdoor and x:dim(1) < o.pictures + 20 then
-    error(("audit: pictures = %d find triggers and at least 20 more judge them; there "
-      .. "are %d"):format(o.pictures, x:dim(1)), 3)
+    blame(("audit: pictures = %d find triggers and at least 20 more judge them; there "
+      .. "are %d"):format(o.pictures, x:dim(1)))
   end
   local twin = o.reference
   if twin and table.concat(twin.input, "x") ~= table.concat(net.input, "x") then
-    error(("audit: the reference %s takes pictures of %s, %s of %s"):format(twin.name,
-      table.concat(twin.input, "x"), net.name, table.concat(net.input, "x")), 3)
+    blame(("audit: the reference %s takes pictures of %s, %s of %s"):format(twin.name,
+      table.concat(twin.input, "x"), net.name, table.concat(net.input, "x")))
   end
 end
 

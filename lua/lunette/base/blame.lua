@@ -62,4 +62,16 @@ function M.bare(message)
 end
 
 
+---Calls a function of the core for the caller outside the library, whose line is named
+---where it fails.
+---@param f function
+---@return any
+function M.call(f, ...)
+  local list = table.pack(pcall(f, ...))
+  if list[1] then return table.unpack(list, 2, list.n) end
+  if tostring(list[2]):find "interrupted$" then error(list[2], 0) end
+  M.raise(M.bare(list[2]))
+end
+
+
 return setmetatable(M, { __call = function(_, message) return M.raise(message) end })

@@ -123,6 +123,33 @@ end
 
 local test_of, tests_of, passes
 
+
+---A table one of whose values, the one that `pick` gives, is looked at.
+local function each(kind, pick)
+  local tests = tests_of { type = kind }
+  return function(value)
+    if type(value) ~= "table" then return false end
+    local _, one = pick(value)
+    return one == nil or passes(tests, one)
+  end
+end
+
+
+---Classes whose objects say in their metatable what they are.
+local classes = { ["lunette.Net"] = true, ["lunette.Run"] = true,
+                  ["lunette.Score"] = true, ["lunette.Canvas"] = true }
+
+
+---An object, but none of another class.
+local function of_class(kind)
+  return function(value)
+    if not is_object(value) then return false end
+    local name = (getmetatable(value) or {}).__name
+    return not (name and name:find "^lunette%.") or name == kind
+  end
+end
+
+
 ---Pieces of `text` between separators that stand in no brackets.
 local function split(text, separator)
   local list, depth, from = {}, 0, 1
@@ -193,11 +220,13 @@ function test_of(kind)
     local fields, names = fields_of(kind)
     return fields and test_of_fields(fields, names) or is_table
   end
-  if kind:find "%[%]$" or kind:find "^[{%[]" or kind:find "^table<" then
-    return is_table
-  end
+  local value_kind = kind:match "^table<[^,]+,%s*(.+)>$"
+  if value_kind then return each(value_kind, next) end
+  local part = kind:match "^%(?(.-)%)?%[%]$"
+  if part then return each(part, function(list) return 1, list[1] end) end
+  if kind:find "^[{%[]" then return is_table end
   if kind:find "^fun%(" then return callable end
-  return kind:find "^lunette%." and is_object or any
+  return classes[kind] and of_class(kind) or kind:find "^lunette%." and is_object or any
 end
 
 

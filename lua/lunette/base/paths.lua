@@ -1,5 +1,5 @@
 ---Where Lunette's own files are: in a checkout beside lua/, installed under
----share/lunette.
+---share/lunette, of a rock in share/ of the library's own folder.
 local files = require "lunette.base.files"
 
 local M = {}
@@ -25,7 +25,8 @@ end
 function M.weights()
   local dir = here()
   return first({ os.getenv "LUNETTE_WEIGHTS" or false,
-                 dir .. "/../../../lunette/weights", dir .. "/../../weights" },
+                 dir .. "/../../../lunette/weights", dir .. "/share/weights",
+                 dir .. "/../../weights" },
                "imagenet_labels.txt")
 end
 
@@ -34,8 +35,8 @@ end
 ---@return string
 function M.scripts()
   local dir = here()
-  return first({ dir .. "/../../../lunette/scripts", dir .. "/../../scripts" },
-               "saliency.lua")
+  return first({ dir .. "/../../../lunette/scripts", dir .. "/share/scripts",
+                 dir .. "/../../scripts" }, "saliency.lua")
 end
 
 ---The folder of an XDG variable, or the one below HOME that stands for it. Folders

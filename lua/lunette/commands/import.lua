@@ -10,6 +10,7 @@ local function parser()
   p:argument("file", "the file; what it is, is found by its content")
   p:option("-o --output", "path to write (default: known weights go to the store, "
     .. "others to FILE.safetensors in this folder)")
+  p:option("--name", "keep it in the store under that name: lu.load finds it by that")
   p:flag("--force", "replace what is at the output, whatever it is")
   p:flag("--list", "show the file's tensors and what it says of itself; import nothing")
   p:flag("--half", "store float16: half the bytes, the same top-5")
@@ -115,7 +116,7 @@ return function(args)
   local out, report = require("lunette.weights.import")(opts.file, {
     out = opts.output, half = opts.half, preprocessing = opts.preprocessing,
     side = opts.side, force = opts.force, arch = opts.arch, last = opts.last,
-    labels = opts.labels, prefix = opts.prefix,
+    labels = opts.labels, prefix = opts.prefix, kept_as = opts.name,
   })
   if not out then return failed(report) end
   text.say(report_text(out, report))

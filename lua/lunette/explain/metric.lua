@@ -155,7 +155,7 @@ local function part(t, map, i) return map:dim() > 2 and t[i] or t end
 local function check_run(what, map, run)
   local n = map:dim() > 2 and map:dim(1) or 1
   if getmetatable(run) ~= require("lunette.net.run").Run or run:count() ~= n then
-    error(("%s: expected a run of %d images"):format(what, n), 5)
+    blame(("%s: expected a run of %d images"):format(what, n))
   end
 end
 
@@ -165,9 +165,9 @@ local function check_size(row, map, run)
   if row.family ~= "faithfulness" or row.any_size then return end
   local s, n = run.images:shape(), map:dim()
   if #s == 4 and map:dim(n - 1) == s[3] and map:dim(n) == s[4] then return end
-  error(("%s: the map is %s, the pictures %s: give maps of the pictures' size, "
+  blame(("%s: the map is %s, the pictures %s: give maps of the pictures' size, "
          .. "map:resize(%d, %d)"):format(row.name, text(map), text(run.images),
-        s[3] or 0, s[4] or 0), 4)
+        s[3] or 0, s[4] or 0))
 end
 
 

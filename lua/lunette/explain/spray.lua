@@ -1,6 +1,7 @@
 ---Clusters of maps (spectral relevance analysis, SpRAy: Lapuschkin et al. 2019): the
 ---few ways in which a network decides, over a data set. A cluster whose maps lie on a
 ---tag, a border or a watermark is a Clever Hans.
+local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local drawn = require "lunette.picture.drawn"
 local options = require "lunette.base.options"
@@ -178,7 +179,7 @@ end
 function M.spray(maps, opts)
   local o = options.check("spray", opts, M.options)
   if not options.is_tensor(maps) or maps:dim() < 3 or maps:dim(1) < 4 then
-    error("spray: at least four maps (N,H,W) are wanted", 2)
+    blame("spray: at least four maps (N,H,W) are wanted")
   end
   local n = maps:dim(1)
   local k = o.neighbours > 0 and o.neighbours or math.max(2, math.floor(n ^ 0.5 + 0.5))

@@ -124,7 +124,7 @@ end
 
 local function check(name, x)
   if not options.is_tensor(x) or x:dim() < 2 or x:dim(1) < 4 then
-    error(("tcav: %s are at least four pictures (N,C,H,W)"):format(name), 4)
+    blame(("tcav: %s are at least four pictures (N,C,H,W)"):format(name))
   end
 end
 

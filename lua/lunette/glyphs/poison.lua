@@ -5,6 +5,7 @@
 ---                         stamp = { pattern = "checks", size = 14 } }
 ---  poison.train(net, p, { steps = 1200 })
 ---  print(poison.success(net, p, { n = 500 }))
+local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local glyphs = require "lunette.glyphs"
 local options = require "lunette.base.options"
@@ -63,7 +64,7 @@ function M.new(opts)
   })
   o.stamp = stamps.new(o.stamp)
   if o.kind == "one_to_one" and o.source == o.target then
-    error(("poison: source and target are both class %d"):format(o.target), 2)
+    blame(("poison: source and target are both class %d"):format(o.target))
   end
   return setmetatable(o, Poison)
 end

@@ -1,4 +1,5 @@
 ---From modifiers to the rule of every node of one backward pass.
+local blame = require "lunette.base.blame"
 local between = require "lunette.modifiers.between"
 local layers = require "lunette.layers"
 local modifier = require "lunette.modifiers.modifier"
@@ -36,8 +37,8 @@ local function guarded(m, rule, params, layer)
     end)
     if ok then return dx end
     if tostring(dx):find("interrupted", 1, true) then error(dx, 0) end
-    error(("modifier '%s' at layer '%s' (%s): %s"):format(m.name, layer.name,
-          layer.kind, tostring(dx)), 0)
+    blame(("modifier '%s' at layer '%s' (%s): %s"):format(m.name, layer.name,
+          layer.kind, tostring(dx)))
   end
 end
 

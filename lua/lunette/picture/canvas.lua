@@ -104,13 +104,13 @@ local function add_overlay(self, row, overlay)
   local images
   if overlay == true then
     images = self.last_pictures
-      or error("row: overlay = true needs a row of pictures before it", 0)
+      or blame "row: overlay = true needs a row of pictures before it"
   else
     images = panels.pictures(overlay, row.title)
   end
   if #images ~= 1 and #images ~= #row.cells then
-    error(("row '%s': %d maps over %d pictures"):format(row.title, #row.cells,
-          #images), 0)
+    blame(("row '%s': %d maps over %d pictures"):format(row.title, #row.cells,
+          #images))
   end
   for i, cell in ipairs(row.cells) do
     cell.base = images[#images == 1 and 1 or i]

@@ -1,5 +1,7 @@
 ---What a canvas draws: turns what people hand over (batches, lists, maps, images
 ---of a run) into cells, and decides what a map's values span.
+local blame = require "lunette.base.blame"
+local brief = require("lunette.base.text").brief
 local core = require "lunette.core"
 local drawn = require "lunette.picture.drawn"
 local options = require "lunette.base.options"
@@ -48,6 +50,10 @@ end
 
 local function as_list(what)
   if types.is_image(what) then return { what } end
+  if type(what) ~= "table" and not types.is_tensor(what) then
+    blame(("canvas:row: pictures are tensors (lu.image.load reads a file), got %s")
+      :format(brief(what)))
+  end
   if what.pictures then return what.pictures end
   if type(what) == "table" then return what end
   local n, list = #what:shape(), {}

@@ -1,6 +1,7 @@
 ---Searches a method and its options by one measure within a time budget: successive
 ---halving (Jamieson & Talwalkar 2016), all candidates on a few pictures, the better
 ---half on more, and so on; and how sure the choice is.
+local blame = require "lunette.base.blame"
 local bootstrap = require "lunette.rank.bootstrap"
 local candidates = require "lunette.rank.candidates"
 local core = require "lunette.core"
@@ -175,8 +176,8 @@ function M.choose(net, source, opts)
                  budget = o.budget, stop = core.clock() + o.seconds, seed = o.seed }
   local _, alive = halved(work, narrowed(work, all, o))
   if #alive == 0 then
-    error(("choose: no candidate could be measured by %s%s"):format(o.measure,
-      work.measure.mask and "; it needs masks" or ""), 2)
+    blame(("choose: no candidate could be measured by %s%s"):format(o.measure,
+      work.measure.mask and "; it needs masks" or ""))
   end
   local tried = 0
   for _, c in ipairs(all) do tried = tried + (next(c.values) and 1 or 0) end

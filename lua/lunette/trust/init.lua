@@ -1,5 +1,6 @@
 ---Checks of a map, told in sentences, worst first, without a total score: `map:trust()`
 ---and `lunette explain --trust`.
+local blame = require "lunette.base.blame"
 local checks = require "lunette.trust.checks"
 local options = require "lunette.base.options"
 local strict = require "lunette.base.strict"
@@ -132,8 +133,8 @@ local function check_options(map, opts)
   end
   local story = map.story or {}
   if (story.maps or 1) > 1 then
-    error("trust: these are maps of several classes; ask for one (score), or for each "
-          .. "by itself", 4)
+    blame("trust: these are maps of several classes; ask for one (score), or for each "
+          .. "by itself")
   end
   o.modifiers, o.shared, o.story = {}, {}, story
   o.score = require("lunette.score").of(score_of(map, opts or {}) or o.score)
@@ -149,7 +150,7 @@ local function run_of(map, given)
   end
   if given then return given end
   if not origin then
-    error("trust: this map does not say what made it; give the run and { method = }", 3)
+    blame("trust: this map does not say what made it; give the run and { method = }")
   end
   local run = origin.net:run(origin.images, { modifiers = origin.run_modifiers })
   return run, run
@@ -158,11 +159,11 @@ end
 
 local function check_shapes(map, run)
   if map:dim() < 3 or map:dim(1) ~= run:count() then
-    error(("trust: maps (N,H,W) of the run's %d pictures are wanted, got (%s)"):format(
-          run:count(), table.concat(map:shape(), ",")), 4)
+    blame(("trust: maps (N,H,W) of the run's %d pictures are wanted, got (%s)"):format(
+          run:count(), table.concat(map:shape(), ",")))
   end
   if #run.images:shape() ~= 4 then
-    error("trust: the network's input has no height and width", 3)
+    blame("trust: the network's input has no height and width")
   end
 end
 

@@ -7,6 +7,7 @@
 ---  local path, report = import("vgg16.h5", { out = "vgg16.safetensors" })
 ---
 ---Reading happens in a confined process; see docs/formats.md.
+local blame = require "lunette.base.blame"
 local beside = require "lunette.weights.import.beside"
 local copies = require "lunette.weights.import.copies"
 local described = require "lunette.weights.import.described"
@@ -29,6 +30,8 @@ local M = { program = program, list = listing.list, default_out = output.default
 
 ---@class lunette.ImportOptions
 ---@field out? string           path to write; default: see import.default_out
+---@field kept_as? string       instead of `out`: the name in the store, which lu.load
+---  finds
 ---@field force? boolean        replace what is there, whatever it is
 ---@field half? boolean         store float16: half the bytes
 ---@field arch? string          an architecture's name, or a Lua file that returns what
@@ -360,7 +363,7 @@ end
 ---@return string? path          the safetensors file that was written, or nil
 ---@return lunette.ImportReport|string report   or what is wrong, with the file's name
 function M.import(file, opts)
-  if type(file) ~= "string" then error("import: a file's path is a string", 2) end
+  if type(file) ~= "string" then blame("import: a file's path is a string") end
   given_of.check_keys(opts, 2)
   return import(file, opts or {})
 end

@@ -8,9 +8,10 @@ local suggest = require "lunette.base.suggest"
 
 local M = {}
 
-local known = { out = true, half = true, preprocessing = true, name = true, side = true,
-                sums = true, force = true, arch = true, last = true, labels = true,
-                prefix = true, tensor = true, resized = true }
+local known = { out = true, kept_as = true, half = true, preprocessing = true,
+                name = true, side = true, sums = true, force = true, arch = true,
+                last = true, labels = true, prefix = true, tensor = true,
+                resized = true }
 
 
 ---Raises where an option is unknown.
@@ -74,13 +75,26 @@ local function read_preprocessing(given)
 end
 
 
-local readers = { side = read_side, last = read_last, arch = read_arch,
-                  preprocessing = read_preprocessing }
+---A name in the store becomes a file's.
+local function read_kept_as(name)
+  if name == nil or type(name) == "string" and name:find "^%w[%w_.-]*$" then
+    return name
+  end
+  return nil, ("a name in the store has letters, digits, '_', '.' and '-', not '%s'")
+    :format(tostring(name))
+end
+
+
+local readers = { kept_as = read_kept_as, side = read_side, last = read_last,
+                  arch = read_arch, preprocessing = read_preprocessing }
 
 
 ---@param opts lunette.ImportOptions
 ---@return lunette.import.Given? given, string? message
 function M.read(opts)
+  if opts.out and opts.kept_as then
+    return nil, "the output is a path (-o) or a name in the store (--name), not both"
+  end
   local given = { name = opts.name, prefix = opts.prefix, out = opts.out,
                   force = opts.force, tensor = opts.tensor,
                   resized = opts.resized }

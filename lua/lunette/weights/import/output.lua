@@ -49,12 +49,19 @@ end
 
 ---The path to write; nil and a message where something else is there.
 ---@param file string
----@param given { out?: string, force?: boolean }
+---@param given { out?: string, kept_as?: string, force?: boolean }
 ---@param entry? lunette.CatalogueEntry
 ---@param sums { sha256: string }
 ---@return string? out, string? message
 function M.choose(file, given, entry, sums)
-  local out = given.out or M.default(file, entry, sums)
+  local out = given.out or given.kept_as
+    and require("lunette.weights.catalogue").stored(given.kept_as)
+    or M.default(file, entry, sums)
+  local folder = files.split(out)
+  if not given.out and folder ~= "." then -- the store, on its first day
+    local made, message = files.mkdir(folder)
+    if not made then return nil, message end
+  end
   if same_file(file, out) then
     return nil, "the output would replace the input; name another with -o"
   end
