@@ -497,18 +497,18 @@ describe("lunette import --name", function()
       return t.shell(("LUNETTE_MODELS= XDG_DATA_HOME='%s' '%s/lunette' %s"):format(home,
                      t.root(), arguments))
     end
-    local file = t.root() .. "/tests/data/import/auto_names.weights.h5"
-    local code, text = program(("import '%s' --name vgg16"):format(file))
+    local source = t.root() .. "/tests/data/import/auto_names.weights.h5"
+    local code, text = program(("import '%s' --name vgg16"):format(source))
     assert(code == 0, text)
     assert.is_true(t.exists(home .. "/lunette/vgg16.safetensors"))
     code, text = program "-e 'print((lu.load \"vgg16\").path)'"
     assert(code == 0, text)
     assert.equal(home .. "/lunette/vgg16.safetensors\n", text)
-    assert.equal(0, (program(("import '%s' --name vgg16"):format(file)))) -- the same
-    code, text = program(("import '%s' --name ../vgg16"):format(file))
+    assert.equal(0, (program(("import '%s' --name vgg16"):format(source)))) -- the same
+    code, text = program(("import '%s' --name ../vgg16"):format(source))
     assert.is_true(code ~= 0)
     assert.matches("a name in the store has letters", text)
     assert.matches("not both", select(2, program(("import '%s' --name a -o b"):format(
-      file))))
+      source))))
   end)
 end)

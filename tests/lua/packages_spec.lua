@@ -168,8 +168,8 @@ describe("make deb", function()
     assert.is_true(t.exists(folder .. "/root/usr/bin/lunette"))
     if t.shell "unshare -m true" ~= 0 then return pending "install: needs root" end
     t.spit(folder .. "/inside", inside)
-    local code, text = t.shell(("mkdir '%s/over' && unshare -m bash -e '%s/inside' '%s' "
-      .. "build/deb"):format(folder, folder, folder))
+    local code, text = t.shell(("mkdir '%s/over' && unshare -m bash -e '%s/inside' "
+      .. "'%s' build/deb"):format(folder, folder, folder))
     assert(code == 0, text)
     assert.matches("%d+ out/photo_gradcam.png", text)
   end)

@@ -212,10 +212,9 @@ local function test_of_fields(fields, names)
 end
 
 
----The test of a type that no `|` parts. One that is not known here is passed by all.
-function test_of(kind)
-  if simple[kind] then return simple[kind] end
-  if kind:find '^"' then return simple.string end
+---The test of a kind of table, or nil: "{ all?: boolean }", "table<string, number>",
+---"string[]".
+local function test_of_table(kind)
   if kind:find "^{.*}$" then
     local fields, names = fields_of(kind)
     return fields and test_of_fields(fields, names) or is_table
@@ -224,9 +223,17 @@ function test_of(kind)
   if value_kind then return each(value_kind, next) end
   local part = kind:match "^%(?(.-)%)?%[%]$"
   if part then return each(part, function(list) return 1, list[1] end) end
-  if kind:find "^[{%[]" then return is_table end
+  return kind:find "^[{%[]" and is_table or nil
+end
+
+
+---The test of a type that no `|` parts. One that is not known here is passed by all.
+function test_of(kind)
+  if simple[kind] then return simple[kind] end
+  if kind:find '^"' then return simple.string end
   if kind:find "^fun%(" then return callable end
-  return classes[kind] and of_class(kind) or kind:find "^lunette%." and is_object or any
+  if classes[kind] then return of_class(kind) end
+  return test_of_table(kind) or kind:find "^lunette%." and is_object or any
 end
 
 
