@@ -2,6 +2,7 @@
 local usage = [[
 usage: lunette                             the REPL
        lunette SCRIPT [ARGUMENTS]          run a script (-i first: then the REPL)
+       lunette NAME [ARGUMENTS]            a script that comes along: saliency, gallery
        lunette -e CODE                     run code
        lunette explain IMAGE...            explain pictures (see explain --help)
        lunette summary MODEL               print a network's layers
@@ -191,6 +192,14 @@ local options = {
 options["-h"], options["-v"] = options["--help"], options["--version"]
 
 
+---One of the scripts that come along, by its name: "saliency".
+local function script_named(name)
+  if not name:find "^[%w_]+$" then return nil end
+  local path = ("%s/%s.lua"):format(require("lunette.base.paths").scripts(), name)
+  return require("lunette.base.files").exists(path) and path or nil
+end
+
+
 local function dispatch(argv)
   local first = argv[1]
   local rest = table.move(argv, 2, #argv, 1, {})
@@ -198,6 +207,8 @@ local function dispatch(argv)
   if options[first] then return options[first](rest) or OK end
   if commands[first] then return run_command(first, rest) end
   if require("lfs").attributes(first) then return run_script(first, rest) end
+  local script = script_named(first)
+  if script then return run_script(script, rest) end
   return unknown(first)
 end
 
