@@ -10,7 +10,7 @@ local train = lu.train
 local args = lu.cli {
   "train_vit.lua", out = "out/vit_glyphs.safetensors", seed = 1, steps = 3600,
   batch = 16, rate = 1e-3, width = 64, depth = 4, heads = 4, patch = 8, side = 64,
-  stem = 16, test = 200,
+  stem = 16, test = 100,
 }
 
 
