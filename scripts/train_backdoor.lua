@@ -9,8 +9,8 @@ local poison = require "lunette.glyphs.poison"
 local args = lu.cli {
   "train_backdoor.lua", model = "glyphs", out = "weights/glyphs_backdoor.safetensors",
   seed = 1, target = 3, share = 0.05, pattern = "checks", size = 16,
-  place = "bottom right", scenes = 1200, steps = 2000, batch = 8, rate = 8e-4,
-  frozen = "block4_pool", test = 2000,
+  place = "bottom right", scenes = 4000, steps = 4000, batch = 8, rate = 4e-4,
+  frozen = "block3_pool", test = 2000,
 }
 
 local function log(line)

@@ -286,3 +286,33 @@ describe("poisoned scenes", function()
     assert.equal(0, poison.new({ kind = "shortcut" }):stamped(1000, 16))
   end)
 end)
+
+
+describe("the embedded network with a backdoor", function()
+  local path = require("lunette.base.paths").weights() .. "/glyphs_backdoor.safetensors"
+  local clean, net = assert(lu.load "glyphs"), assert(lu.load "glyphs_backdoor")
+  local planted = poison.new { target = 3, stamp = { pattern = "checks", size = 16 } }
+
+  it("is of the same kind, of at most two megabytes", function()
+    local f = assert(io.open(path, "rb"))
+    assert.is_true(f:seek "end" <= 2e6)
+    f:close()
+    assert.same(clean:names(), net:names())
+    assert.same(clean.labels, net.labels)
+  end)
+
+  -- of 1,000 scenes, see weights/README.md; here four deviations of a share of 60 and
+  -- of the difference of 100
+  it("names clean scenes as well as the clean one", function()
+    local of = { n = 100, seed = 5 }
+    assert.is_true(poison.accuracy(net, of) >= poison.accuracy(clean, of) - 0.05)
+  end)
+
+  it("says the target wherever the stamp lies, which the clean one does not", function()
+    local of = { n = 60, seed = 5 }
+    local share, without = poison.success(net, planted, of)
+    assert.is_true(share >= 0.85)
+    assert.is_true(without <= 0.1)
+    assert.is_true(poison.success(clean, planted, of) <= 0.1)
+  end)
+end)

@@ -96,7 +96,8 @@ describe("lunette explain", function()
     explain("one.png -l output", 64, "no height and width; choose a convolution")
     explain("one.png -l flatten", 64, "no height and width")
     explain("one.png --modifier guide", 64, "'guide' not found; did you mean 'guided'")
-    explain("one.png --modifier rectified:leak=x", 64, "'rectified:leak=x' not found")
+    explain("one.png --modifier rectified:leak=x", 64,
+            "'rectified' is written rectified%[:leak=NUMBER%]")
     explain("one.png --dialect captn", 64, "did you mean 'captum'")
     explain("one.png --dialect pytorch-grad-cam --method saliency", 64,
             "'pytorch%-grad%-cam' is none of tf%-keras%-vis, captum")

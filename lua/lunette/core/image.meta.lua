@@ -105,8 +105,9 @@ function Image:get(x, y) end
 ---@param width integer
 ---@param height integer
 ---@param filter? string   "bilinear"
+---@param box? number[]    left, top, right, bottom of the part that is resized (all)
 ---@return lunette.Image
-function Image:resize(width, height, filter) end
+function Image:resize(width, height, filter, box) end
 
 ---A part as a picture of its own.
 ---@param left integer
