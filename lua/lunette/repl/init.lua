@@ -85,9 +85,9 @@ end
 
 
 ---The line of the session that a message speaks of, its number, and whether it is one
----of several.
+---of several: of the place nearest to the fault, which stands last.
 local function source_line(message)
-  local n, line = message:match "in%[(%d+)%]:(%d+):"
+  local n, line = message:match ".*in%[(%d+)%]:(%d+):"
   local source, i = n and state.sources[tonumber(n)], 0
   for text in ((source or "") .. "\n"):gmatch "(.-)\n" do
     i = i + 1
