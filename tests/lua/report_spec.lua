@@ -55,9 +55,10 @@ end
 ---The numbers of a PNG of 16-bit grey, read by Pillow: an independent reader.
 local function numbers_of(png)
   t.spit(folder .. "/values.png", png)
-  local code, text = t.other(("python3 -c \"from PIL import Image; import numpy as n; "
-    .. "n.array(Image.open('%s/values.png')).astype('<f4').tofile('%s/values.f32')\"")
-    :format(folder, folder))
+  local code, text = t.other(("/usr/bin/python3 -c \"from PIL import Image; "
+    .. "import numpy as n; at = '%s/values.'; "
+    .. "n.array(Image.open(at + 'png')).astype('<f4').tofile(at + 'f32')\"")
+    :format(folder))
   assert.equal(0, code, text)
   local list = {}
   for at = 1, #t.read(folder .. "/values.f32"), 4 do

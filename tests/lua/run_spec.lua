@@ -513,7 +513,7 @@ describe("what belongs to another run", function()
     end
     assert.matches("wants a tensor %(N,3,12,12%), got a run",
                    t.message(net.run, net, a))
-    assert.matches("expected another run", t.message(a.compare, a, net))
+    assert.matches("other should be Run", t.message(a.compare, a, net))
   end)
 end)
 
