@@ -89,8 +89,11 @@ static void run_row(void *arg, int64_t copy, int64_t at, const int64_t *off,
   int64_t step[OPS_OPERANDS];
   (void)copy; /* one at a time, see operand_back */
   for (int k = 0; k < OPS_OPERANDS; k++) {
-    if (k < w->n->nin) in[k] = w->n->in[k]->data + off[k];
-    step[k] = w->it->step[k][w->it->nd - 1];
+    /* a deferred operand has no values; the gradient of a sum uses none */
+    static const float unused = 0.0f;
+    const float *data = k < w->n->nin ? w->n->in[k]->data : NULL;
+    in[k] = data ? data + off[k] : &unused;
+    step[k] = data ? w->it->step[k][w->it->nd - 1] : 0;
   }
   w->fn(w->to + at, w->dy ? w->dy + at : NULL, in, step, len);
 }
