@@ -3,6 +3,7 @@
 -- the class) are imposed on ours.
 local bake = require "lunette.onnx.bake"
 local core = require "lunette.core"
+local emit = require "lunette.onnx.emit"
 local evaluate = require "lunette.trace.evaluate"
 local lu = require "lunette"
 local originals = require "lunette.onnx.original"
@@ -105,7 +106,10 @@ end
 local function with_decisions(folder, net, job)
   local graph, made = bake.graph(net, job.case[2], job.opts)
   local path = folder .. "/decisions.onnx"
-  for _, d in ipairs(made.emitter.decisions) do graph:output(d.name, d.kind, {}) end
+  for _, d in ipairs(made.emitter.decisions) do
+    local t = d.value.op == "backward" and d.value.inputs[1] or d.value -- places: as dy
+    graph:output(d.name, d.kind, emit.dimensions(t.dims, graph.batch))
+  end
   assert(graph:write(path, "decisions"))
   return { model = path, inputs = job.inputs }, made
 end
