@@ -77,7 +77,7 @@ typedef void row(float *to, const float *g, const float *const *in,
 typedef struct work {
   const lun_node *n;
   const ops_iter *it;
-  row *fn;
+  row *fn;         /* NULL: to = dy, and no operand is read */
   const float *dy; /* NULL: forward */
   float *to;
 } work;
@@ -88,12 +88,13 @@ static void run_row(void *arg, int64_t copy, int64_t at, const int64_t *off,
   const float *in[OPS_OPERANDS] = {0};
   int64_t step[OPS_OPERANDS];
   (void)copy; /* one at a time, see operand_back */
+  if (!w->fn) {
+    memcpy(w->to + at, w->dy + at, (size_t)len * sizeof *w->to);
+    return;
+  }
   for (int k = 0; k < OPS_OPERANDS; k++) {
-    /* a deferred operand has no values; the gradient of a sum uses none */
-    static const float unused = 0.0f;
-    const float *data = k < w->n->nin ? w->n->in[k]->data : NULL;
-    in[k] = data ? data + off[k] : &unused;
-    step[k] = data ? w->it->step[k][w->it->nd - 1] : 0;
+    if (k < w->n->nin) in[k] = w->n->in[k]->data + off[k];
+    step[k] = w->it->step[k][w->it->nd - 1];
   }
   w->fn(w->to + at, w->dy ? w->dy + at : NULL, in, step, len);
 }
@@ -120,7 +121,8 @@ static void repeated(const lun_node *n, int k, int *flag) {
 }
 
 /* dx[k] of every copy: straight into place, or, where the operand repeats,
-** by way of a scratch map of the output's size. */
+** by way of a scratch map of the output's size.  fn NULL: dx = dy, no operand is read,
+** and it need not have values. */
 static int operand_back(const lun_back *b, int k, row *fn, lun_err *err) {
   const lun_node *n = b->node;
   const lun_tensor *out = n->out;
@@ -129,21 +131,22 @@ static int operand_back(const lun_back *b, int k, row *fn, lun_err *err) {
   float *scratch = NULL;
   ops_iter it;
   if (!b->dx[k]) return LUN_OK;
-  if (size != out->size) {
+  if (size != out->size) repeated(n, k, flag);
+  if (size != out->size && fn) {
     scratch = lun_malloc((size_t)out->size * sizeof(float));
     if (!scratch)
       return ops_fail(n, err, LUN_ENOMEM, "no memory for %lld floats",
                       (long long)out->size);
-    repeated(n, k, flag);
   }
   iterate(n, &it);
   for (int c = 0; c < b->copies && status == LUN_OK; c++) {
     float *dx = b->dx[k] + c * size;
     work w = {.n = n, .it = &it, .fn = fn, .dy = b->dy + c * out->size};
+    const float *sum = scratch ? scratch : w.dy;
     w.to = scratch ? scratch : dx;
-    status = ops_rows(n, &it, 1, run_row, &w, err);
-    if (status == LUN_OK && scratch)
-      status = ops_sum(n, scratch, out->ndim, out->dim, flag, 1, dx, err);
+    if (fn || size == out->size) status = ops_rows(n, &it, 1, run_row, &w, err);
+    if (status == LUN_OK && size != out->size)
+      status = ops_sum(n, sum, out->ndim, out->dim, flag, 1, dx, err);
   }
   lun_free(scratch);
   return status;
@@ -153,7 +156,7 @@ static int operand_back(const lun_back *b, int k, row *fn, lun_err *err) {
 
 /* id(a, b) with value F and gradients DA, DB, expressions of a, b, g.
 ** rules: how its table is made. */
-#define BINARY_WITH(id, text, F, DA, DB, rules, ...)                           \
+#define BINARY_WITH(id, text, F, DA, DB, rules)                                \
   ROW(id##_row, F)                                                             \
   ROW(id##_da, DA)                                                             \
   ROW(id##_db, DB)                                                             \
@@ -165,16 +168,14 @@ static int operand_back(const lun_back *b, int k, row *fn, lun_err *err) {
     return operand_back(k, 1, id##_db, err);                                   \
   }                                                                            \
   rules;                                                                       \
-  OPS_OPERATOR(id, text, 2, 2, .infer = infer, __VA_ARGS__);
+  OPS_OPERATOR(id, text, 2, 2, .infer = infer);
 
 /* A product, whose operands share relevance: dx_k = share_k R. */
-ROW(handed_row, g)
-
 static int uniform_back(const lun_back *b, lun_err *err) {
   for (int k = 0; k < 2; k++) {
     int64_t size = b->copies * b->node->in[k]->size;
     float share = lun_relevance_share(b, k);
-    LUN_TRY(operand_back(b, k, handed_row, err));
+    LUN_TRY(operand_back(b, k, NULL, err));
     for (int64_t i = 0; b->dx[k] && i < size; i++) b->dx[k][i] *= share;
   }
   return LUN_OK;
@@ -186,14 +187,9 @@ static int uniform_back(const lun_back *b, lun_err *err) {
     .attrs = lun_relevance_uniform_attrs                                       \
   }
 #define BINARY_PRODUCT(id, text, F, DA, DB)                                    \
-  BINARY_WITH(id, text, F, DA, DB, OPS_RULES(id, UNIFORM),                     \
-              .epilogue = LUN_NO_EPILOGUE)
+  BINARY_WITH(id, text, F, DA, DB, OPS_RULES(id, UNIFORM))
 #define BINARY(id, text, F, DA, DB)                                            \
-  BINARY_WITH(id, text, F, DA, DB, OPS_PLAIN(id), .epilogue = LUN_NO_EPILOGUE)
-/* Linear in both: with the relevance rule of sums. */
-#define BINARY_SUM(id, text, F, DA, DB, kind)                                  \
-  BINARY_WITH(id, text, F, DA, DB, OPS_RULES(id, RELEVANCE_NORM),              \
-              .epilogue = kind)
+  BINARY_WITH(id, text, F, DA, DB, OPS_PLAIN(id))
 
 /* d/da a^b = b a^(b-1), and 0 for b = 0 even where a = 0. */
 static float slope_in_base(float a, float b) {
@@ -211,8 +207,21 @@ static float share(float mine, float other) {
 static float larger(float a, float b) { return a > b || a != a ? a : b; }
 static float smaller(float a, float b) { return a < b || a != a ? a : b; }
 
-BINARY_SUM(add, "add(a, b): a + b", a + b, g, g, LUN_ADD_EPILOGUE)
-BINARY_SUM(sub, "sub(a, b): a - b", a - b, g, -g, LUN_NO_EPILOGUE)
+/* The layer before it can add in its own pass: its true gradient reads no values. */
+ROW(add_row, a + b)
+static int add_forward(lun_node *n, lun_err *err) {
+  return forward(n, add_row, err);
+}
+static int add_back(const lun_back *b, lun_err *err) {
+  LUN_TRY(operand_back(b, 0, NULL, err));
+  return operand_back(b, 1, NULL, err);
+}
+OPS_RULES(add, RELEVANCE_NORM);
+OPS_OPERATOR(add, "add(a, b): a + b", 2, 2, .infer = infer,
+             .epilogue = LUN_ADD_EPILOGUE);
+
+BINARY_WITH(sub, "sub(a, b): a - b", a - b, g, -g,
+            OPS_RULES(sub, RELEVANCE_NORM))
 BINARY_PRODUCT(mul, "mul(a, b): a b", (a * b), (g * b), (g * a))
 BINARY_PRODUCT(div, "div(a, b): a / b", a / b, g / b, (-g * a / (b * b)))
 BINARY_PRODUCT(pow, "pow(a, b): a^b", powf(a, b), (g * slope_in_base(a, b)),
