@@ -307,7 +307,7 @@ typedef struct lun_rule {
   const lun_attrdef *attrs; /* parameters: names, places, defaults; or NULL */
   /* The slopes under these parameters; NULL: the rule is no gate. */
   lun_slopes (*gate)(const double *attr);
-  unsigned needs_input : 1; /* reads in[0], which may have to be computed */
+  unsigned needs_input : 1; /* reads inputs, which may have to be computed */
 } lun_rule;
 
 /*

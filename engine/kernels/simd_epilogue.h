@@ -1,6 +1,6 @@
 /*
 ** simd_epilogue.h - the part of simd.c for epilogues: what is applied to an output
-** before it is written, bias and relu or a gate.
+** before it is written: a factor, a bias and a function, or a gate.
 */
 
 /* BIAS: scale z + bias.  RELU, RELU6, SILU, HARD_SWISH: a function of it.  SLOPES: any

@@ -1,7 +1,7 @@
 /*
 ** grey16.c - a map's values as a PNG file of 16-bit grey: value v is the number
 ** round(65535 (v - lo) / (hi - lo)), so that it comes back to within
-** (hi - lo) / 131070. Every row is filtered by the predictor that leaves the
+** (hi - lo) / 131070; a NaN is 0. Every row is filtered by the predictor that leaves the
 ** smallest numbers, as PNG's authors advise; smooth maps then pack to a third.
 */
 #include <math.h>
@@ -28,7 +28,7 @@ static void numbers(uint8_t *row, const float *v, int width, double lo,
   double times = hi > lo ? 65535 / (hi - lo) : 0;
   for (int x = 0; x < width; x++) {
     double q = floor(((double)v[x] - lo) * times + 0.5);
-    uint16_t n = (uint16_t)(q < 0 ? 0 : q > 65535 ? 65535 : q);
+    uint16_t n = (uint16_t)(q > 65535 ? 65535 : q > 0 ? q : 0);
     row[PIXEL * x] = (uint8_t)(n >> 8);
     row[PIXEL * x + 1] = (uint8_t)n;
   }

@@ -190,7 +190,7 @@ int lun_image_save(const lun_image *im, const char *path,
 
 /*
 ** A map's values as a PNG file of 16-bit grey (grey16.c): lo is 0, hi 65535; the
-** caller frees *out with lun_free.  The values are finite.
+** caller frees *out with lun_free.  A NaN is 0.
 */
 int lun_grey16_encode(uint8_t **out, size_t *outlen, const float *map,
                       int width, int height, double lo, double hi,
