@@ -166,6 +166,19 @@ describe("lu.audit", function()
     assert.truthy(report:text():find "nothing found")
   end)
 
+  it("asks a clean network, and begins as often as it is told", function()
+    local net = linear(2)
+    local report = assert(audit.run(net, images, with { reference = linear(),
+                                                        restarts = 2 }))
+    local record = report:record()
+    assert.equal("backdoor", report.verdict)
+    assert.equal(2, #report.found.triggers[1].restarts)
+    assert.is_true(record.transfer.reference <= 0.5)
+    assert.is_number(record.energies[1].reference)
+    local same = assert(audit.run(net, images, with { reference = net }))
+    assert.equal("suspicious", same.verdict) -- what it does there, it does here
+  end)
+
   it("goes on where it was interrupted, with the same numbers", function()
     local net, path = linear(2), os.tmpname()
     os.remove(path)
@@ -225,11 +238,27 @@ describe("lunette audit", function()
     os.execute(("rm -r '%s'"):format(folder))
   end)
 
+  it("leaves no checkpoint that another network's audit would refuse", function()
+    local code, text = ran(("glyphs_backdoor --only backdoor --classes 3 --steps 30 "
+      .. "-n 52 --restarts 1 --methods saliency --json -o '%s'"):format(folder))
+    assert.equal(3, code, text)
+    local record = assert(require("lunette.base.json").decode(text))
+    assert.is_number(record.triggers[1].l1) -- found, so that one was written
+    assert.is_false(t.exists(folder .. "/audit.checkpoint"))
+    assert.is_true(t.exists(folder .. "/audit.json"))
+    os.execute(("rm -r '%s'"):format(folder))
+  end)
+
   it("says what is wrong with its arguments", function()
     for want, arguments in pairs { [66] = "none_such", [64] = "glyphs --mem many" } do
       local code, text = ran(arguments)
       assert.equal(want, code, text)
       assert.truthy(text:find "^lunette audit: ")
+    end
+    for _, arguments in ipairs { "-n 2.5", "-n 0", "--seed 1.5", "--steps many" } do
+      local code, text = ran("glyphs " .. arguments)
+      assert.equal(64, code, text)
+      assert.truthy(text:find("lunette audit: ", 1, true), text)
     end
   end)
 end)

@@ -292,6 +292,13 @@ describe("scores of scores", function()
     assert.matches("none at", t.message(function()
       return run:values(lu.score.neuron("conv1", 9, 1, 1))
     end))
+    for _, place in ipairs { { 5, 10 }, { 5, nil, 10 }, { 5.5 }, { 5, 1, 2.5 } } do
+      assert.matches("features_spec.lua:%d+: neuron: expected a channel",
+        t.message(function()
+          local one = lu.score.neuron("conv1", place[1], place[2], place[3])
+          return one
+        end))
+    end
     assert.matches("4 numbers for the 6 channels", t.message(function()
       return run:values(lu.score.direction("conv1", core.ones(4)))
     end))

@@ -1,6 +1,7 @@
 ---What else tells a trigger from a generic disturbance: does it work elsewhere,
 ---faintly, on another network; do maps lie on it; does the old label come back where it
 ---is filled in.
+local asking = require "lunette.explain.asking"
 local bootstrap = require "lunette.rank.bootstrap"
 local core = require "lunette.core"
 local entrants = require "lunette.rank.entrants"
@@ -127,13 +128,6 @@ local function energies(net, s, explain, levels, classes, region)
 end
 
 
-local function mean(list)
-  local sum = 0
-  for _, v in ipairs(list) do sum = sum + v end
-  return sum / #list
-end
-
-
 ---The interval (95 %) of the mean of paired differences, by bootstrap.
 local function difference(a, b, seed)
   local means = {}
@@ -143,7 +137,7 @@ local function difference(a, b, seed)
     means[d] = sum / #a
   end
   local low, high = bootstrap.interval(means)
-  return { mean = mean(a) - mean(b), low = low, high = high }
+  return { mean = asking.mean(a) - asking.mean(b), low = low, high = high }
 end
 
 
@@ -170,12 +164,13 @@ function M.energy(s, trigger, levels, method, o)
   local on = energies(s.net, s, explain, laid, same(trigger.class, n), region)
   local off = energies(s.net, s, explain, levels,
                        subject.says(s.net, s.space, levels), region)
-  local row = { method = method, stamped = mean(on), plain = mean(off),
+  local row = { method = method, stamped = asking.mean(on), plain = asking.mean(off),
                 area = region:mean():item(), gain = difference(on, off, o.seed) }
   if o.reference then
     local clean = energies(o.reference, s, M.explainer(method, o.reference), laid,
       subject.says(o.reference, s.space, laid), region)
-    row.reference, row.over_reference = mean(clean), difference(on, clean, o.seed)
+    row.reference = asking.mean(clean)
+    row.over_reference = difference(on, clean, o.seed)
   end
   return row
 end

@@ -71,8 +71,7 @@ local function cell_of(wish, h, w)
   local cell = wish > 0 and wish or math.max(1, math.min(h, w) // 56)
   while wish == 0 and (h % cell > 0 or w % cell > 0) do cell = cell - 1 end
   if h % cell > 0 or w % cell > 0 then
-    error(("audit: cell = %d does not divide pictures of %d x %d"):format(cell, h, w),
-          3)
+    blame(("audit: cell = %d does not divide pictures of %d x %d"):format(cell, h, w))
   end
   return cell
 end
@@ -138,11 +137,15 @@ local function check(net, x, o)
 end
 
 
----No warnings until the value is closed.
-local function quiet()
-  local sink = warn.sink
-  warn.sink = function() end
-  return setmetatable({}, { __close = function() warn.sink = sink end })
+---The search and the attacks that are asked for, as a report; nil and a message where
+---the checkpoint could not be read or written.
+local function audited(s, o, bar)
+  local found, message
+  if o.backdoor then
+    found, message = search(s, o, bar)
+    if not found then return nil, message end
+  end
+  return report.new(s, o, found, o.attacks and attacks.all(s, o, bar) or nil)
 end
 
 
@@ -169,13 +172,7 @@ function M.run(net, x, opts)
   local parts = (o.backdoor and #o.classes + #o.methods or 0)
     + (o.attacks and #attacks.rows + 2 + #o.methods or 0)
   local bar <close> = progress.start("audit", parts, o.progress)
-  local found, message
-  local _ <close> = quiet() -- of flat maps there are many
-  if o.backdoor then
-    found, message = search(s, o, bar)
-    if not found then return nil, message end
-  end
-  return report.new(s, o, found, o.attacks and attacks.all(s, o, bar) or nil)
+  return warn.during(false, audited, s, o, bar) -- of flat maps there are many
 end
 
 return M

@@ -1,17 +1,8 @@
 ---Is the smallest of a few norms an outlier? Several answers, of lists of at least
 ---three positive numbers.
+local median = require("lunette.explain.asking").median
+
 local M = {}
-
-
----The middle value of a list.
-local function median(list)
-  local s = table.move(list, 1, #list, 1, {})
-  table.sort(s)
-  local n = #s
-  return (s[(n + 1) // 2] + s[n // 2 + 1]) / 2
-end
-
-M.median = median
 
 
 ---How many median absolute deviations the smallest lies below the median (Wang et al.

@@ -77,14 +77,12 @@ function Subject:name_of(class)
 end
 
 
----Pictures from first to last that the network does not call `class`: at most `most`.
+---Pictures from first to last that the network does not call `class`.
 ---@return lunette.Tensor? levels   nil: there are none
-function Subject:others(class, first, last, most)
+function Subject:others(class, first, last)
   local numbers = {}
   for i = first, last do
-    if self.says[i] ~= class and #numbers < (most or math.huge) then
-      numbers[#numbers + 1] = i
-    end
+    if self.says[i] ~= class then numbers[#numbers + 1] = i end
   end
   if #numbers == 0 then return nil end
   return self.levels:index_select(core.tensor(numbers), { dim = 1 })

@@ -1,5 +1,6 @@
 ---What the numbers of an audit amount to: one of three verdicts, with every condition
 ---and its number, in plain words.
+local asking = require "lunette.explain.asking"
 local statistics = require "lunette.audit.statistics"
 
 local M = {}
@@ -21,7 +22,8 @@ M.limits = {
 
 ---The class with the smallest norm and what the statistics say of it.
 ---@param triggers lunette.AuditTrigger[]
----@return table?   class, trigger, next, t, p, index, median, ratio; nil: too few
+---@return table?   class, trigger, other, t, p, index, median, ratio, judged; nil:
+---  too few
 function M.outlier(triggers)
   local list, norms = {}, {}
   for _, t in ipairs(triggers) do
@@ -35,7 +37,7 @@ function M.outlier(triggers)
   for i, t in ipairs(list) do norms[i] = math.max(t.l1, 1e-3) end
   local others = table.move(norms, 2, #norms, 1, {})
   local t, p = statistics.smallest(norms)
-  local middle = statistics.median(others)
+  local middle = asking.median(others)
   return { class = list[1].class, trigger = list[1], other = list[#list // 2 + 1],
            t = t, p = p, index = statistics.mad_index(norms), median = middle,
            ratio = norms[1] / middle, judged = #list }

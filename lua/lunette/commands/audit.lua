@@ -1,4 +1,5 @@
 ---`lunette audit MODEL`: is there a backdoor, and how easily do labels and maps move?
+local blame = require "lunette.base.blame"
 local ceiling = require "lunette.explain.ceiling"
 local cli = require "lunette.commands.cli"
 local core = require "lunette.core"
@@ -7,6 +8,18 @@ local json = require "lunette.base.json"
 local load = require "lunette.weights.load"
 local pictures = require "lunette.commands.rank_pictures"
 local text = require "lunette.base.text"
+local types = require "lunette.base.types"
+
+
+---A whole number; nil of other words.
+local function whole(word) return math.tointeger(tonumber(word)) end
+
+
+---A whole number from 1; nil of other words.
+local function count(word)
+  local n = whole(word)
+  return types.is_count(n) and n or nil
+end
 
 
 local function parser()
@@ -21,15 +34,16 @@ local function parser()
   p:option("--methods", "whose maps are asked, with commas"):default
     "gradcam,saliency,occlusion"
   p:option("-n --count", "pictures, of which six in ten find triggers and the others "
-           .. "judge them"):default(120):convert(tonumber)
-  p:option("--steps", "of a descent"):default(100):convert(tonumber)
-  p:option("--restarts", "descents a class"):default(2):convert(tonumber)
-  p:option("--seed", "of the random numbers and scenes"):default(1):convert(tonumber)
+           .. "judge them"):default(120):convert(count)
+  p:option("--steps", "of a descent"):default(100):convert(count)
+  p:option("--restarts", "descents a class"):default(2):convert(count)
+  p:option("--seed", "of the random numbers and scenes"):default(1):convert(whole)
   p:flag("--json", "the record for programs instead of the text")
-  p:option("-o --out", "folder: audit.txt, audit.json, audit.png, and the checkpoint")
+  p:option("-o --out", "folder: audit.txt, audit.json, audit.png; until then a "
+           .. "checkpoint")
     :default "out/audit"
   p:option("--mem", "memory that tensors should stay below: 800M, 2G")
-  p:option("--threads", "threads"):convert(tonumber)
+  p:option("--threads", "threads"):convert(whole)
   return p
 end
 
@@ -70,6 +84,9 @@ local function class_list(words)
 end
 
 
+local function checkpoint_of(o) return o.out .. "/audit.checkpoint" end
+
+
 ---Text, record, and the picture where triggers were looked for.
 local function write_all(o, report)
   local record = json.encode(report:record(), { indent = 2 }) .. "\n"
@@ -79,6 +96,8 @@ local function write_all(o, report)
   }
   if ok and report.found then
     ok, message = report:draw():save(o.out .. "/audit.png")
+    -- done: another network's audit may have the folder
+    if ok then os.remove(checkpoint_of(o)) end
   end
   if ok and o.json then text.say((record:gsub("\n$", ""))) end
   return ok, message
@@ -92,7 +111,7 @@ local function set_limits(o)
   if o.mem and not bytes then return ("--mem %s: 800M or 2G"):format(o.mem) end
   if bytes then
     core.memory_limit(bytes // 2)
-    core.memory_ceiling(bytes // 1)
+    core.memory_ceiling(bytes)
   end
 end
 
@@ -120,10 +139,10 @@ local function audited(what, o)
     restarts = o.restarts, classes = class_list(o.classes), reference = what.twin,
     methods = pictures.words(o.methods), seed = o.seed,
     backdoor = o.only ~= "attacks", attacks = o.only ~= "backdoor",
-    checkpoint = o.out .. "/audit.checkpoint" })
+    checkpoint = checkpoint_of(o) })
   if not ok then
     if tostring(report):find "interrupted" then error(report, 0) end
-    return nil, 64, (tostring(report):gsub("^.-%.lua:%d+: ", ""))
+    return nil, 64, blame.bare(report)
   end
   return report, 66, wrong
 end

@@ -161,4 +161,16 @@ function M.mean(list)
   return #list > 0 and sum / #list or 0
 end
 
+
+---The middle value of a list; 0 of none.
+---@param list number[]
+---@return number
+function M.median(list)
+  local sorted = table.move(list, 1, #list, 1, {})
+  table.sort(sorted)
+  local n = #sorted
+  if n == 0 then return 0 end
+  return (sorted[(n + 1) // 2] + sorted[n // 2 + 1]) / 2
+end
+
 return M

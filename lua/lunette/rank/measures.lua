@@ -3,7 +3,7 @@
 local alike = require "lunette.explain.alike"
 local asking = require "lunette.explain.asking"
 local copies = require "lunette.explain.copies"
-local core = require "lunette.core"
+local faint = require "lunette.explain.faint"
 local metrics = require "lunette.metrics"
 
 local M = {}
@@ -68,16 +68,14 @@ end
 local function upper(s) return { layers = copies.upper(s.run.net) } end
 
 
-local FAINT = 2 / 255
-
 ---How alike the map is to itself when the picture gets faint noise: the floor of the
 ---sanity checks.
 local function noise_floor(s)
   local x, list = s.run.images, {}
-  local stats = x:stats()
+  local noise = faint(x)
   for k = 1, 2 do
-    local noise = core.normal(0, k, x:shape()) * (FAINT * (stats.max - stats.min))
-    local run <close> = s.run.net:run(x + noise, { modifiers = s.run.modifiers })
+    local run <close> = s.run.net:run(x + noise(0, k, x:shape()),
+                                      { modifiers = s.run.modifiers })
     local map = s.explain(run, { score = s.class })
     list[k] = alike.of("ssim", s.map[1], alike.plane(map[1]:detach()))
   end

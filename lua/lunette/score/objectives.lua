@@ -23,6 +23,18 @@ local function check_layer(what, layer)
 end
 
 
+---Raises where a neuron is not a channel, or a channel, a row and a column. (Whether
+---the layer has it is known when it is asked.)
+local function check_place(k, y, x)
+  local at = (y ~= nil or x ~= nil) and { k or false, y or false, x or false } or { k }
+  for i = 1, math.max(1, #at) do
+    if type(at[i]) ~= "number" or not math.tointeger(at[i]) then
+      blame "neuron: expected a channel (from 1), or a channel, a row and a column"
+    end
+  end
+end
+
+
 ---One value of one channel; the middle one where no place is given.
 ---Example:
 ---  local net = lu.load "glyphs"
@@ -35,6 +47,7 @@ end
 ---@return lunette.Score
 function M.neuron(layer, k, y, x)
   check_layer("neuron", layer)
+  check_place(k, y, x)
   local at = y and (", %d, %d"):format(y, x) or ""
   return scores.new(("neuron(%s, %d%s)"):format(layer, k, at), function(output)
     local s = output:shape()

@@ -2,14 +2,14 @@
 ---verdict, "pass", "weak", "fail" or "unjudged", its numbers, and a sentence with them.
 ---Thresholds: docs/trust.md.
 local alike = require "lunette.explain.alike"
+local asking = require "lunette.explain.asking"
 local copies = require "lunette.explain.copies"
 local metrics = require "lunette.metrics"
 local options = require "lunette.base.options"
-local subject = require "lunette.trust.subject"
 
 local M = {}
 
-local median = subject.median
+local median = asking.median
 
 -- What a margin between two likenesses must be: measured on the embedded network
 -- (docs/trust.md says how).

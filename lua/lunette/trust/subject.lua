@@ -3,11 +3,10 @@
 local again = require "lunette.explain.again"
 local alike = require "lunette.explain.alike"
 local core = require "lunette.core"
+local faint = require "lunette.explain.faint"
 local classes = require "lunette.score.classes"
 
 local M = {}
-
-local FAINT = 2 / 255 -- deviation of the noise, as a share of the input's range
 
 ---@class lunette.TrustSubject
 ---@field run lunette.Run         of the picture alone
@@ -33,14 +32,13 @@ end
 
 ---Compares maps of noisy copies with the map.
 local function measure_noise(s)
-  local stats, shape = s.x:stats(), { table.unpack(s.x:shape(), 2) }
-  local size = FAINT * (stats.max - stats.min)
+  local noise, shape = faint(s.x), { table.unpack(s.x:shape(), 2) }
   local own, k = tenth(s.own)
   s.near, s.overlap = {}, {}
   s.again:each(1, s.o.samples, s.o.batch, function(first, count)
     local batch = core.zeros(count, table.unpack(shape))
     for n = 1, count do
-      batch[n] = s.x[1] + core.normal(s.o.seed, first + n - 1, shape) * size
+      batch[n] = s.x[1] + noise(s.o.seed, first + n - 1, shape)
     end
     return batch
   end, function(n, map)
@@ -79,18 +77,6 @@ end
 function Subject:is_flat()
   local s = self.own:stats()
   return s.min == s.max
-end
-
-
----The middle value of a list.
----@param list number[]
----@return number
-function M.median(list)
-  local sorted = table.move(list, 1, #list, 1, {})
-  table.sort(sorted)
-  local n = #sorted
-  if n == 0 then return 0 end
-  return (sorted[(n + 1) // 2] + sorted[n // 2 + 1]) / 2
 end
 
 return M
