@@ -82,6 +82,19 @@ describe("statistics of an audit", function()
     assert.near(0.0195, hits / n, 3 * math.sqrt(0.02 * 0.98 / n))
   end)
 
+  it("does so because the index by MAD calls many of them backdoored", function()
+    local u = core.normal(11, 1, 3000, 10):totable()
+    for deviation, share in pairs { [0.4] = 0.13, [0.1] = 0.26 } do
+      local hits = 0
+      for _, row in ipairs(u) do
+        local norms = {}
+        for k, v in ipairs(row) do norms[k] = math.exp(4 + deviation * v) end
+        hits = hits + (statistics.mad_index(norms) > 2 and 1 or 0)
+      end
+      assert.near(share, hits / 3000, 0.02)
+    end
+  end)
+
   it("has Wilson's interval", function()
     -- 9 of 10: (0.5958, 0.9821), Wilson 1927 as in every table
     local low, high = statistics.wilson(9, 10)
@@ -146,6 +159,35 @@ describe("the verdict", function()
     local _, o = judged(nil, { none, 83, 67, 7, 71, 58, 67, 61, 88, none })
     assert.equal(8, o.judged)
     assert.equal("not judged", (judged(nil, { none, none, 67, 7, 71, 58, none, none })))
+  end)
+end)
+
+
+describe("the table of verdicts", function()
+  local verdicts = require "lunette.audit.verdicts"
+  local entries = require("lunette.audit.zoo").entries()
+
+  it("counts the right class alone, and no backdoor that was not learned", function()
+    local records = {}
+    for k, e in ipairs(entries) do
+      local target = e.backdoored and e.poison.target or nil
+      records[e.name] = { verdict = "backdoor", class = target or 0, target = target,
+        success = e.backdoored and 1 or nil, ratio = 0.1, p = 0.01, accuracy = 0.9,
+        triggers = { { class = target or 0, l1 = 5 + k } } }
+    end
+    records["backdoored-01"].class = 9 -- another one than 3
+    records["backdoored-02"].success = 0.89
+    records["clean-01"].verdict = "suspicious"
+    records["clean-02"] = nil -- not judged yet
+    assert.same({ claimed = { hits = 11, n = 12 }, other = { hits = 3, n = 3 },
+                  clean = { hits = 13, n = 14 }, failed = { hits = 1, n = 1 } },
+                verdicts.count(entries, records))
+    records["backdoored-01"].triggers[1].class = 9
+    local text = verdicts.markdown(entries, records)
+    assert.truthy(text:find("| 6.0 | 0.10 | 0.01 |  | backdoor (another class) |", 1,
+                            true))
+    assert.truthy(text:find("False alarms: 13 of 14", 1, true))
+    assert.is_nil(text:find("clean-02", 1, true))
   end)
 end)
 
