@@ -63,11 +63,7 @@ end
 
 ---Calls f, its warnings unheard.
 local function quietly(f, ...)
-  local before = warn.sink
-  warn.sink = function() end
-  local result = table.pack(pcall(f, ...))
-  warn.sink = before
-  return table.unpack(result, 1, result.n)
+  return pcall(warn.during, false, f, ...)
 end
 
 

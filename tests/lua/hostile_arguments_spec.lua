@@ -78,6 +78,15 @@ local function tell(found)
 end
 
 
+---Calls with one hostile value among the arguments; what is wrong is noted.
+local function try(found, name, v, f, ...)
+  local wrong = call(f, ...)
+  if wrong then
+    found[#found + 1] = ("%s = %s: %s"):format(name, shown(v):sub(1, 30), shown(wrong))
+  end
+end
+
+
 ---Tries a function with hostile values at each place of its good arguments, and beside
 ---them; `good` makes them anew.
 local function attack(name, f, good)
@@ -87,11 +96,8 @@ local function attack(name, f, good)
       local args = good()
       local v = value()
       args[place] = v
-      local wrong = call(f, table.unpack(args, 1, math.max(n, place)))
-      if wrong then
-        found[#found + 1] = ("%s, argument %d = %s: %s"):format(name, place,
-          shown(v):sub(1, 30), shown(wrong))
-      end
+      try(found, ("%s, argument %d"):format(name, place), v, f,
+          table.unpack(args, 1, math.max(n, place)))
     end
   end
   tell(found)
@@ -107,11 +113,8 @@ local function attack_options(name, f, good, place, keys)
       for k, o in pairs(args[place] or {}) do opts[k] = o end
       opts[key] = v
       args[place] = opts
-      local wrong = call(f, table.unpack(args, 1, math.max(place, #args)))
-      if wrong then
-        found[#found + 1] = ("%s { %s = %s }: %s"):format(name, key,
-          shown(v):sub(1, 30), shown(wrong))
-      end
+      try(found, ("%s, option %s"):format(name, key), v, f,
+          table.unpack(args, 1, math.max(place, #args)))
     end
   end
   tell(found)

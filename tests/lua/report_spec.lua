@@ -162,6 +162,10 @@ describe("lunette report", function()
     assert.is_truthy(page:find("sha256-" .. lu.core.base64(bytes), 1, true))
   end)
 
+  it("plots what the layers put out", function()
+    assert.matches("What the layers put out: tiny_vgg</h3><p>3 pictures", page, 1, true)
+  end)
+
   it("is HTML that tidy has nothing to say about", function()
     if t.shell "command -v tidy >/dev/null" ~= 0 then
       pending "needs tidy"
@@ -277,6 +281,8 @@ describe("lu.report", function()
     assert.matches("maps are what a method returns",
       t.message(lu.report, { maps = lu.zeros(2, 2) }))
     assert.matches("give either maps or from", t.message(lu.report, {}))
+    assert.matches("run goes with maps", t.message(lu.report,
+      { from = folder .. "/out", run = net:run(t.input(net)) }))
     local map = lu.gradcam(net, net:images { folder .. "/in/p1.png" })
     local bad = map:clone()
     bad.story, bad.origin = map.story, map.origin
@@ -284,6 +290,24 @@ describe("lu.report", function()
     local _, _, count, errors = lu.report { maps = { map, bad }, layers = 0,
                                             out = folder .. "/nan.html" }
     assert.same({ 1, 1 }, { count, errors })
+  end)
+
+  it("measures the layers of as many pictures as are asked for", function()
+    local layers, models = require "lunette.report.layers", {}
+    for i = 0, 1999 do -- 400 maps of each picture
+      layers.note(models, { model = "tiny", path = ("%s/in/p%d.png"):format(folder,
+        i // 400 % 2 + 1), story = { weights = folder .. "/tiny.safetensors" } }, 2)
+    end
+    local measured = layers.measured(models)
+    assert.equal(1, #measured)
+    assert.equal(2, measured[1].count)
+    local sums = {}
+    for i = 1, 2 do
+      local run_ = net:run(net:images { ("%s/in/p%d.png"):format(folder, i) })
+      for k, row in ipairs(run_:stats()) do sums[k] = (sums[k] or 0) + row.mean end
+    end
+    assert.equal(#sums, #measured[1].rows)
+    for k, row in ipairs(measured[1].rows) do assert.equal(sums[k] / 2, row.mean) end
   end)
 
   it("makes a thousand rows in a few seconds", function()

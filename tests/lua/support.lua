@@ -193,13 +193,10 @@ end
 
 ---Calls f with warnings collected; returns them, then what f returned.
 function M.warnings(f, ...)
-  local warn, list = require "lunette.base.warn", {}
-  local before = warn.sink
-  warn.sink = function(message) list[#list + 1] = message end
-  local result = table.pack(pcall(f, ...))
-  warn.sink = before
-  if not result[1] then error(result[2], 0) end
-  return list, table.unpack(result, 2, result.n)
+  local list = {}
+  return list, require("lunette.base.warn").during(function(message)
+    list[#list + 1] = message
+  end, f, ...)
 end
 
 

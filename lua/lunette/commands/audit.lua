@@ -48,10 +48,7 @@ local function parser()
 end
 
 
-local function fail(code, message)
-  text.complain(message, "lunette audit")
-  return code
-end
+local fail = cli.failing "lunette audit"
 
 
 ---Pictures as the network takes them: those that were named, or scenes of its size.

@@ -39,10 +39,7 @@ local function say(net, choice)
 end
 
 
-local function fail(code, message)
-  text.complain(message, "lunette choose")
-  return code
-end
+local fail = cli.failing "lunette choose"
 
 
 ---@param args string[]

@@ -105,6 +105,17 @@ function M.parser(name, description, reword)
 end
 
 
+---What a command ends with where it fails: the message is said, the code returned.
+---@param name string   "lunette rank"
+---@return fun(code: integer, message: string): integer
+function M.failing(name)
+  return function(code, message)
+    text.complain(message, name)
+    return code
+  end
+end
+
+
 local function build(spec, script)
   local usage = spec[1] or script
   local parser = M.parser(usage:match "^%S+", first_sentence(script))

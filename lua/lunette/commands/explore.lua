@@ -22,10 +22,7 @@ local function parser()
 end
 
 
-local function fail(code, message)
-  text.complain(message, "lunette explore")
-  return code
-end
+local fail = cli.failing "lunette explore"
 
 
 ---What is wrong with the numbers, as a message, or nil.

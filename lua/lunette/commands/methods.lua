@@ -58,12 +58,10 @@ end
 ---What a method costs, or why it cannot be called with this network.
 local function cost_of(row, subject, o)
   if not subject then return nil end
-  local quiet = require "lunette.base.warn"
-  local sink = quiet.sink
-  quiet.sink = function() end -- what a map says is not asked for here
-  local ok, cost = pcall(require("lunette.explain.cost").of, row, subject.net,
-    subject.x, options_of(row, subject.net), o.whole and math.huge or o.budget)
-  quiet.sink = sink
+  local during = require("lunette.base.warn").during -- what a map says is not asked for
+  local ok, cost = pcall(during, false, require("lunette.explain.cost").of, row,
+    subject.net, subject.x, options_of(row, subject.net),
+    o.whole and math.huge or o.budget)
   if not ok and tostring(cost):find "interrupted" then error(cost, 0) end
   return ok and cost or nil, not ok and tostring(cost) or nil
 end

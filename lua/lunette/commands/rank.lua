@@ -57,10 +57,7 @@ local function write_all(o, net, source, report, work)
 end
 
 
-local function fail(code, message)
-  text.complain(message, "lunette rank")
-  return code
-end
+local fail = cli.failing "lunette rank"
 
 
 ---@param args string[]

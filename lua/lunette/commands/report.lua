@@ -18,10 +18,7 @@ local function parser()
 end
 
 
-local function fail(code, message)
-  text.complain(message, "lunette report")
-  return code
-end
+local fail = cli.failing "lunette report"
 
 
 ---A page's size where people see it: "1.2 MB".

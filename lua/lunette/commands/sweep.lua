@@ -6,10 +6,7 @@ local files = require "lunette.base.files"
 local text = require "lunette.base.text"
 
 
-local function fail(code, message)
-  text.complain(message, "lunette sweep")
-  return code
-end
+local fail = cli.failing "lunette sweep"
 
 
 local function parser()

@@ -251,8 +251,9 @@ end
 ---@return lunette.Document
 function M.page(net, images, o)
   local say = words_of(o.lang)
+  local output = require("lunette.net.run").outline(net, images, {}).output_layer
   local run <close> = net:run(images, { modifiers =
-    require "lunette.explain.unsoftened"(net:run(images).output_layer) })
+    require "lunette.explain.unsoftened"(output) })
   local classes, rows = run:top(o.classes)[1], rows_of(run)
   local page = documents.new(("%s: %s"):format(net.name,
     images.names[1]:match "[^/]*$"), o.lang)

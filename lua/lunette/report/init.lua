@@ -5,6 +5,7 @@ local books = require "lunette.report.book"
 local core = require "lunette.core"
 local files = require "lunette.base.files"
 local html = require "lunette.report.html"
+local layers = require "lunette.report.layers"
 local options = require "lunette.base.options"
 local svg = require "lunette.report.svg"
 local words_of = require("lunette.report.words").of
@@ -173,24 +174,21 @@ end
 
 ---@param source lunette.ReportSource
 ---@param o table
----@return lunette.Book? book, string? message, table[]? first   of each network a few
+---@return lunette.Book? book, string? message, table? models   of layers.note
 local function fill(source, o, blocks)
   local book = books.new(writer_of(o, blocks), o.linked)
   local bar <close> = require("lunette.base.progress").start("report", #source.entries)
-  local first, seen = {}, {}
+  local models = {}
   for _, e in ipairs(source.errors) do book:fail(e.path, e.message) end
   for _, read in ipairs(source.entries) do
     local entry, message = read()
     local ok = true
     if entry then ok, message = book:add(entry) else book:fail("?", message) end
     if not ok then return nil, message end
-    local n = entry and (seen[entry.model] or 0) or math.huge
-    if n < 100 then
-      seen[entry.model], first[#first + 1] = n + 1, entry
-    end
+    if entry then layers.note(models, entry, o.layers) end
     bar:add(1)
   end
-  return book, nil, first
+  return book, nil, models
 end
 
 
@@ -202,11 +200,9 @@ end
 ---@return integer? maps, integer? errors
 function M.write(source, o)
   local blocks = {}
-  local book, message, first = fill(source, o, blocks)
+  local book, message, models = fill(source, o, blocks)
   if not book then return nil, message end
-  local models = o.layers > 0
-    and require("lunette.report.layers").by_model(first, o.layers) or {}
-  local head, tail = page_of(book, o, models)
+  local head, tail = page_of(book, o, layers.measured(models))
   table.insert(blocks, 1, head)
   blocks[#blocks + 1] = tail
   local path
@@ -239,6 +235,7 @@ local function checked(opts)
   if (o.maps and o.from) or not (o.maps or o.from) then
     blame "report: give either maps or from"
   end
+  if o.run and o.from then blame "report: run goes with maps, not with from" end
   if o.title == "" then o.title = words_of(o.lang) "Explanations" end
   return o
 end

@@ -59,26 +59,30 @@ function M.of(net, pictures, told)
 end
 
 
----The statistics for the entries of each network that is on this machine.
----@param entries lunette.ReportEntry[]   of each network its first few
----@param most integer                    pictures of each
----@return table[]   {model, rows, count}
-function M.by_model(entries, most)
-  local models, list = {}, {}
-  for _, e in ipairs(entries) do
-    local m = models[e.model]
-    if not m then
-      m = { model = e.model, paths = {}, seen = {}, story = e.story }
-      models[e.model], list[#list + 1] = m, m
-    end
-    if e.path and not m.seen[e.path] and #m.paths < most then
-      m.seen[e.path] = true
-      table.insert(m.paths, e.path)
-    end
+---Notes what a page is to measure: of every network its first pictures that are files.
+---@param models table                 network -> what is noted, and a list of it
+---@param entry lunette.ReportEntry
+---@param most integer                 pictures of each
+function M.note(models, entry, most)
+  local m = models[entry.model]
+  if not m then
+    m = { model = entry.model, paths = {}, seen = {}, story = entry.story }
+    models[entry.model], models[#models + 1] = m, m
   end
+  if entry.path and not m.seen[entry.path] and #m.paths < most then
+    m.seen[entry.path] = true
+    table.insert(m.paths, entry.path)
+  end
+end
+
+
+---The statistics of what was noted, for each network that is on this machine.
+---@param models table   of M.note
+---@return table[]   {model, rows, count}
+function M.measured(models)
   local out = {}
-  for _, m in ipairs(list) do
-    local net = load_net(m.model, m.story)
+  for _, m in ipairs(models) do
+    local net = #m.paths > 0 and load_net(m.model, m.story)
     local rows, count
     if net then rows, count = M.of(net, m.paths, m.story) end
     if rows then out[#out + 1] = { model = m.model, rows = rows, count = count } end

@@ -8,12 +8,12 @@ local M = {}
 ---The classes of the pictures of a map: by the run that was given, or by one more run
 ---of what made the map.
 local function ranking_of(map, run)
-  if run then return (select(2, pcall(run.top, run, math.maxinteger))) end
   local origin = map.origin
-  if not origin then return {} end
-  local made <close> = origin.net:run(origin.images,
-                                      { modifiers = origin.run_modifiers })
-  local ok, list = pcall(made.top, made, math.maxinteger)
+  if not run and not origin then return {} end
+  local made <close> = not run and origin.net:run(origin.images,
+    { modifiers = origin.run_modifiers }) or nil
+  run = run or made
+  local ok, list = pcall(run.top, run, math.maxinteger)
   return ok and list or {}
 end
 

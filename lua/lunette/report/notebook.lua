@@ -76,26 +76,25 @@ end
 -- what a script puts there -----------------------------------------------------------
 
 
+---Puts a part of the document behind the code down to here and what it printed.
+local function put(self, part, ...)
+  come_here(self)
+  flush(self)
+  self.document[part](self.document, ...)
+  return self
+end
+
+
 ---Text between code and output; an empty line begins a paragraph.
 ---@param words string
 ---@return lunette.Notebook self
-function Notebook:text(words)
-  come_here(self)
-  flush(self)
-  self.document:text(tostring(words))
-  return self
-end
+function Notebook:text(words) return put(self, "text", tostring(words)) end
 
 
 ---A heading.
 ---@param words string
 ---@return lunette.Notebook self
-function Notebook:heading(words)
-  come_here(self)
-  flush(self)
-  self.document:heading(tostring(words))
-  return self
-end
+function Notebook:heading(words) return put(self, "heading", tostring(words)) end
 
 
 ---Text that keeps its lines.
@@ -113,12 +112,7 @@ end
 ---@param rows any[][]
 ---@param head? string[]
 ---@return lunette.Notebook self
-function Notebook:table(rows, head)
-  come_here(self)
-  flush(self)
-  self.document:table(rows, head)
-  return self
-end
+function Notebook:table(rows, head) return put(self, "table", rows, head) end
 
 
 ---What show() draws, as a picture of the page.
