@@ -283,6 +283,12 @@ describe("lu.report", function()
     assert.matches("give either maps or from", t.message(lu.report, {}))
     assert.matches("run goes with maps", t.message(lu.report,
       { from = folder .. "/out", run = net:run(t.input(net)) }))
+    for key, value in pairs { from = 3, maps = 3, run = 7 } do
+      local opts = key == "run" and { maps = {} } or {}
+      opts[key] = value
+      assert.matches("^tests/lua/report_spec.lua:%d+: report: " .. key .. " is ",
+        t.message(function() lu.report(opts) end))
+    end
     local map = lu.gradcam(net, net:images { folder .. "/in/p1.png" })
     local bad = map:clone()
     bad.story, bad.origin = map.story, map.origin

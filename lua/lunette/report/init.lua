@@ -8,6 +8,7 @@ local html = require "lunette.report.html"
 local layers = require "lunette.report.layers"
 local options = require "lunette.base.options"
 local svg = require "lunette.report.svg"
+local types = require "lunette.base.types"
 local words_of = require("lunette.report.words").of
 
 local M = {}
@@ -227,15 +228,34 @@ local defaults = { out = "out/report.html", maps = false, from = false, run = fa
 ---@field layers? integer      pictures whose layers are measured (4; 0: none)
 
 
+local function check_maps(o)
+  if o.run and not types.is_object(o.run, "lunette.Run") then
+    blame("report: run is a run, got " .. type(o.run))
+  end
+  if o.maps and type(o.maps) ~= "table" and not types.is_tensor(o.maps) then
+    blame("report: maps is a map or a list of maps, got " .. type(o.maps))
+  end
+end
+
+
+local function check_folders(o)
+  if o.run then blame "report: run goes with maps, not with from" end
+  if type(o.from) ~= "table" then o.from = { o.from } end
+  for _, folder in ipairs(o.from) do
+    if type(folder) ~= "string" then
+      blame("report: from is a folder or a list of folders, and holds " .. type(folder))
+    end
+  end
+end
+
+
 local function checked(opts)
   local o = options.check("report", opts, defaults)
   options.choice("report: lang", o.lang, require("lunette.report.words").langs)
   o.layers = options.whole("report: layers", o.layers, 0)
   if type(o.out) ~= "string" or o.out == "" then blame "report: out is a path" end
-  if (o.maps and o.from) or not (o.maps or o.from) then
-    blame "report: give either maps or from"
-  end
-  if o.run and o.from then blame "report: run goes with maps, not with from" end
+  if (not o.maps) == (not o.from) then blame "report: give either maps or from" end
+  if o.maps then check_maps(o) else check_folders(o) end
   if o.title == "" then o.title = words_of(o.lang) "Explanations" end
   return o
 end
@@ -259,8 +279,7 @@ function M.report(opts)
   if o.maps then
     source = require("lunette.report.memory").read(o.maps, o.run or nil)
   else
-    local list = type(o.from) == "table" and o.from or { o.from }
-    source, message = require("lunette.report.folder").read(list)
+    source, message = require("lunette.report.folder").read(o.from)
   end
   if not source then return nil, message end
   return M.write(source, o)
