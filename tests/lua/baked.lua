@@ -169,6 +169,17 @@ function M.moves(net, x, job)
 end
 
 
+---Is a map further away than `limit` that near once decisions are imposed, or as near
+---as our own map stays when the picture moves by a rounding? And the numbers of that.
+---@return boolean shown, string text
+function M.shown(folder, net, x, job, limit)
+  local r, moves = M.imposed(folder, net, x, job), M.moves(net, x, job)
+  return r.off <= math.max(limit, 4 * moves),
+    ("%d of %d decided otherwise, then %.1e; a rounding of the picture moves %.1e")
+      :format(r.flips, r.of, r.off, moves)
+end
+
+
 ---The map of a job's answer: `map`, where the file has no value of that name.
 ---@return lunette.Tensor
 function M.map_of(job, got) return got[job.report.maps[1]] end

@@ -35,11 +35,8 @@ end
 
 ---Why a map is further away than the limit.
 local function reasons(net, x, job, got)
-  local r, moves = baked.imposed(folder, net, x, job), baked.moves(net, x, job)
-  local shown = r.off <= math.max(LIMIT, 4 * moves)
+  local shown, text = baked.shown(folder, net, x, job, LIMIT)
   failed = failed or not shown
-  local text = ("%d of %d decided otherwise, then %.1e; a rounding of the picture moves "
-    .. "%.1e"):format(r.flips, r.of, r.off, moves)
   if double then
     text = text .. ("; from float64 %.1e, theirs %.1e"):format(baked.from_double(folder,
       job, got))

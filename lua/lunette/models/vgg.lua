@@ -108,15 +108,13 @@ end
 ---The head's beginning: flatten, and a batch norm behind it, or before it where it is
 ---of the channels of the map.
 local function flattened(add, front)
-  local norm = front and { "top_bn", "batch_norm", eps = front.eps,
-                           aliases = front.aliases }
-  if front and front.map then add(norm) end
-  if front and front.map and front.relu then add { "top_relu", "relu" } end
-  add { "flatten", "flatten" }
-  if front and not front.map then
-    add(norm)
+  local function normed()
+    add { "top_bn", "batch_norm", eps = front.eps, aliases = front.aliases }
     if front.relu then add { "top_relu", "relu" } end
   end
+  if front and front.map then normed() end
+  add { "flatten", "flatten" }
+  if front and not front.map then normed() end
 end
 
 

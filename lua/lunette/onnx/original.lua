@@ -3,6 +3,7 @@
 local files = require "lunette.base.files"
 local listing = require "lunette.weights.import.listing"
 local onnx = require "lunette.weights.import.onnx"
+local origins = require "lunette.weights.import.onnx.origin"
 local program = require "lunette.weights.import.program"
 local shapes = require "lunette.base.shapes"
 local wire = require "lunette.onnx.wire"
@@ -143,13 +144,13 @@ end
 function M.read(path)
   local found, message = described(path)
   if not found then return nil, message end
-  local arch, why, model, origin = onnx.read(found.lines, {})
+  local arch, why, model, b = onnx.read(found.lines, {})
   if not arch then return nil, why end
   local bytes
   bytes, message = files.read(path)
   if not bytes then return nil, message end
   local input = picture_of(model)
-  local o = { path = path, origin = origin, opset = model.opset, ir = model.ir,
+  local o = { path = path, origin = origins(b), opset = model.opset, ir = model.ir,
               layers = arch.layers, input = arch.input, taken = names_of(model),
               meta = model.meta, outside = select(2, next(model.outside)) }
   o.before, o.graph, o.after = split(bytes)

@@ -12,7 +12,7 @@ local M = {}
 ---@field forward number   milliseconds for one picture, the least of some runs
 ---@field map number       of the outputs and the maps together
 
----Runs of each file or function; the first is not counted.
+---Runs of each file or function, of which the least counts.
 local RUNS = 5
 
 ---Where a run takes longer than this many milliseconds, fewer.

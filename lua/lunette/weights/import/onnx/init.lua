@@ -202,11 +202,11 @@ end
 ---@return table|string params   { name =, shape =, source =, view =, perm = | data = },
 ---  or a message
 ---@return table? model
----@return lunette.onnx.Origin? origin   where its values stand in the file
+---@return table? b   what it was built from, for `origin`
 function M.read(lines, opts)
   local ok, arch, b = pcall(whole, lines, opts or {})
   if not ok then return nil, tostring(arch) end
-  return arch, b.params, b.model, require("lunette.weights.import.onnx.origin")(b)
+  return arch, b.params, b.model, b
 end
 
 
