@@ -9,6 +9,7 @@ local named = require "lunette.modifiers.named"
 local network = require "lunette.onnx.network"
 local runs = require "lunette.onnx.run"
 local t = dofile "tests/lua/support.lua"
+local baked = dofile "tests/lua/baked.lua"
 
 local folder, done = t.folder()
 t.cache_in(folder)
@@ -209,18 +210,24 @@ describe("a baked map", function()
       local named_class = case[2] and case[2].score == "birch"
       if not (named_class and name == "graph") then
         it(("is %s's of %s, case %d"):format(case[1], name, k), function()
-          local opts, off = with_linear(case[2]), nil
-          -- the same sums in float32, some of them in another order; where that
-          -- decides a unit of one picture, it does not of the next
-          for seed = 5, 8 do
+          -- The same sums in float32, some of them in another order: within 2e-5; a
+          -- map that moves more where its picture does by a rounding may be off by
+          -- that, and then the next picture's is looked at too.
+          local opts, near = with_linear(case[2]), false
+          for seed = 5, 12 do
             local x, want = t.input(net, 2, seed), nil
             t.warnings(function() want = lu[case[1]](net, x, opts) end)
             local got = traced(net, x, case[1], opts)
             assert.same(want:shape(), got:shape())
-            off = math.min(off or math.huge, got:distance(want))
-            if off < 2e-5 then break end
+            near = got:distance(want) < 2e-5
+            if near then break end
+            local off = baked.off(got, want)
+            local job = { case = { name, case[1] }, opts = opts, want = want }
+            local moves = baked.moves(net, x, job)
+            assert.is_true(off < 4 * moves,
+                           ("%.3g apart, a rounding moves %.3g"):format(off, moves))
           end
-          assert.is_true(off < 2e-5, ("%.3g apart"):format(off))
+          assert.is_true(near)
         end)
       end
     end
