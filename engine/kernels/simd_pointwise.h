@@ -158,16 +158,17 @@ static void rest_of_places(const lun_pointwise *p, int from, int n) {
 }
 
 /* Turned weights as the kernels read them: of each group of n outputs, n side by side
-** for every channel.  Whole vectors are copied; what is too much of one is the next
-** row's, so that the last row ends where it ends, and is overwritten. */
+** for every channel.  Whole vectors are copied where the rows that follow are long
+** enough for what is too much of one; it is overwritten. */
 static void pack_weights(const lun_pointwise *p, float *to) {
   int rows = p->rows;
   const float *w = p->w;
   for (int g = (rows + ROWS - 1) / ROWS, n; g > 0; g--, rows -= n, w += n) {
     n = (rows + g - 1) / g;
+    int whole = p->depth - (int)((WHOLE - n + p->ws - 1) / p->ws);
     for (int c = 0; c < p->depth; c++, to += n) {
       const float *from = w + c * p->ws;
-      if (c + 1 < p->depth) {
+      if (c < whole) {
         UNROLLED(int v = 0; v < WHOLE; v += VL)
         STOREU(to + v, LOADU(from + v));
       } else {

@@ -202,6 +202,20 @@ static void general_shapes(void) {
   }
 }
 
+/* Few channels of each kernel, stride and number of groups: where whole vectors are
+** read of weights or rows that are shorter than one, the end of the array is near. */
+static void narrow_layers_are_naive(void) {
+  static const int kernel[] = {1, 3, 5};
+  for (int c = 1; c <= 9; c++)
+    for (int k = 1; k <= 9; k++)
+      for (int i = 0; i < 12; i++) {
+        int f = kernel[i % 3], stride = 1 + i / 3 % 2, groups = 1 + i / 6;
+        lun_conv s = {2,      c * groups, 5, 7, k * groups, f,     f,     0, 0,
+                      stride, stride,     1, 1, f / 2,      f / 2, groups};
+        check_shape(naive_shape(s, s.pt, s.pl));
+      }
+}
+
 /* ---- same bits ---------------------------------------------------------- */
 
 /* Layers of every plan: whole, panels (of one and two chunks of channels), few
@@ -387,6 +401,7 @@ int main(void) {
     TEST(three_by_three_shapes());
     TEST(few_channels());
     TEST(general_shapes());
+    TEST(narrow_layers_are_naive());
     TEST(every_plan_is_naive());
     TEST(each_set(threads_do_not_change_bits));
     TEST(each_set(batches_do_not_change_bits));
