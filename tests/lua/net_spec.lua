@@ -80,6 +80,8 @@ describe("a table of layers", function()
   it("is refused with the layer's name", function()
     assert.matches("'c': no kind 'conv'; did you mean 'conv2d'",
                    refusal { { "c", "conv" } })
+    assert.matches("no kind 'a'; a layer is { name, kind, ... }, its name first",
+                   refusal { { "conv2d", "a" } }, 1, true)
     assert.matches("'c' has no kind", refusal { { "c" } })
     assert.matches("no name", refusal { { kind = "relu" } })
     assert.matches("got string", refusal { "relu" })
@@ -461,6 +463,49 @@ describe("names", function()
     local net = t.graph()
     assert.equal("norm", net:activated("norm").name)
     assert.equal("stem_relu", net:activated("stem").name)
+  end)
+end)
+
+
+describe("what is assigned", function()
+  local net
+
+  before_each(function()
+    net = assert(lu.net { name = "small", input = { 3, 8, 8 }, layers = {
+      { "conv1", "conv2d", filters = 2, kernel = 3 }, { "relu1", "relu" },
+      { "flat", "flatten" }, { "fc", "linear", units = 2 } } }):init(7)
+  end)
+
+  it("to a layer's parameter is what the network computes with", function()
+    local x = t.input(net)
+    net.fc.weight = net.fc.weight * 0
+    net.fc.bias = lu.tensor { 3, 4 }
+    assert.same({ 3, 4 }, net:run(x).output:table()[1])
+    assert.equal(net.params["fc.bias"], net.fc.bias)
+    assert.matches("fc.bias is a tensor of shape %(2%), got %(3%)",
+                   t.message(function()
+      net.fc.bias = lu.zeros(3)
+    end))
+    assert.matches("fc.weight is a tensor of shape %(2, 72%), got nil",
+                   t.message(function()
+      net.fc.weight = nil
+    end))
+    net.fc.note = "mine"
+    assert.equal("mine", net.fc.note)
+  end)
+
+  it("to a layer's name is an error, of a network and of a run", function()
+    local run = net:run(t.input(net))
+    assert.matches("net_spec.*'conv1' is a layer of small",
+                   t.message(function()
+      net.conv1 = 3
+    end))
+    assert.matches("net_spec.*'relu1' is what a layer put out",
+                   t.message(function()
+      run.relu1 = 3
+    end))
+    net.note, run.note = "mine", "too"
+    assert.same({ "mine", "too" }, { net.note, run.note })
   end)
 end)
 

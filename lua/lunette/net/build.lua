@@ -25,8 +25,10 @@ local function check_kind(name, kind)
     error(("layer '%s' has no kind (there are: %s)"):format(name,
           table.concat(known, ", ")), 0)
   end
+  local remedy = layers.kinds[name]
+    and "; a layer is { name, kind, ... }, its name first"
   error(("layer '%s': no kind '%s'%s"):format(name, tostring(kind),
-        suggest.after(tostring(kind), known)), 0)
+        remedy or suggest.after(tostring(kind), known)), 0)
 end
 
 

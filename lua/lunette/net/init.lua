@@ -43,6 +43,18 @@ function Net.__index(net, key)
 end
 
 
+---A layer's name is not written to: the network would compute what it computed before.
+function Net.__newindex(net, key, value)
+  local p = type(key) == "string" and parts(net)
+  if p and (p.by_name[key] or p.by_alias[key] or p.groups[key]) then
+    blame(("'%s' is a layer of %s and is not replaced by assignment; change the table "
+          .. "`net.graph` and build it by `lu.net`, or a copy of its weights"):format(
+          key, net.name))
+  end
+  rawset(net, key, value)
+end
+
+
 -- building ---------------------------------------------------------------------
 
 

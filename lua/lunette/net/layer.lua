@@ -1,6 +1,8 @@
 ---Layers as scripts see them: a layer of a network has its parameters by their names,
 ---`net.conv1.weight`.
+local blame = require "lunette.base.blame"
 local build = require "lunette.net.build"
+local types = require "lunette.base.types"
 local preprocessing = require "lunette.picture.preprocessing"
 
 local Layer = {}
@@ -26,6 +28,25 @@ function Layer.__index(layer, key)
     end
   end
   return nil
+end
+
+
+---`net.conv1.weight = t` is `net.params["conv1.weight"] = t`, of the right shape.
+function Layer.__newindex(layer, key, value)
+  local net = build.net_of(layer)
+  for _, q in ipairs(net and rawget(layer, "params") or {}) do
+    if q.key == key then
+      local shape = types.is_tensor(value) and table.concat(value:shape(), ", ")
+      if shape ~= table.concat(q.shape, ", ") then
+        blame(("%s is a tensor of shape (%s), got %s"):format(q.name,
+              table.concat(q.shape, ", "), shape and ("(%s)"):format(shape)
+              or type(value)))
+      end
+      net.params[q.name] = value
+      return
+    end
+  end
+  rawset(layer, key, value)
 end
 
 return Layer

@@ -124,6 +124,16 @@ function Run.__index(run, key)
 end
 
 
+---What a layer put out is not written to.
+function Run.__newindex(run, key, value)
+  if type(key) == "string" and run.net:has(key) then
+    blame(("'%s' is what a layer put out and is read-only; net:run_from('%s', x) goes "
+          .. "on with values of your own"):format(key, key))
+  end
+  rawset(run, key, value)
+end
+
+
 ---Number of images in this run.
 ---@return integer
 function Run:count() return self.images:dim(1) end
