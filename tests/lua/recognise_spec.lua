@@ -241,6 +241,164 @@ describe("a network of one's own", function()
 end)
 
 
+describe("names of other libraries", function()
+  local dialects = require "lunette.weights.import.dialects"
+
+  ---torchvision's name of a ConvNeXt's tensor in one of three dialects.
+  local function of_convnext(name, d)
+    local stage, i, rest = name:match "^features%.(%d)%.(%d+)%.(.*)$"
+    stage = math.tointeger(stage)
+    if not stage then
+      return name:gsub("^classifier%.0", d.norm):gsub("^classifier%.2", d.head)
+    elseif stage == 0 then
+      return d.stem:format(i) .. rest
+    elseif stage % 2 == 0 then
+      return d.down:format(stage // 2, i) .. rest
+    end
+    rest = rest:gsub("^block%.(%d)", d):gsub("^layer_scale", d.scale)
+    return d.unit:format(stage // 2, i) .. rest
+  end
+
+  local convnexts = {
+    ["Hugging Face"] = { norm = "convnext.layernorm", head = "classifier",
+      stem = "convnext.embeddings.%s.", unit = "convnext.encoder.stages.%d.layers.%d.",
+      down = "convnext.encoder.stages.%d.downsampling_layer.%d.",
+      ["0"] = "dwconv", ["2"] = "layernorm", ["3"] = "pwconv1", ["5"] = "pwconv2",
+      scale = "layer_scale_parameter" },
+    timm = { norm = "head.norm", head = "head.fc", stem = "stem.%s.",
+      unit = "stages.%d.blocks.%d.", down = "stages.%d.downsample.%d.",
+      ["0"] = "conv_dw", ["2"] = "norm", ["3"] = "mlp.fc1", ["5"] = "mlp.fc2",
+      scale = "gamma" },
+    ["ConvNeXt's authors"] = { norm = "norm", head = "head",
+      stem = "downsample_layers.0.%s.", unit = "stages.%d.%d.",
+      down = "downsample_layers.%d.%d.", ["0"] = "dwconv", ["2"] = "norm",
+      ["3"] = "pwconv1", ["5"] = "pwconv2", scale = "gamma" },
+  }
+  for whose, dialect in pairs(convnexts) do
+    it("are understood: ConvNeXt, " .. whose, function()
+      local net = assert(lu.net(lu.models.convnext_tiny { classes = 3 }))
+      local list, want = {}, {}
+      for i, layer in ipairs(net:layers()) do
+        for _, q in ipairs(layer.params) do
+          local name = q.name:gsub("%.scaled%.", ".")
+          want[#want + 1] = "model." .. name
+          local there = of_convnext(name, dialect)
+            :gsub("embeddings%.0", "embeddings.patch_embeddings")
+            :gsub("embeddings%.1", "embeddings.layernorm")
+          list[#list + 1] = { name = "model." .. there, tensor = i }
+        end
+      end
+      assert.equal(whose, dialects.translate(list))
+      assert.equal(0, #want - #list)
+      for i, one in ipairs(list) do assert.equal(want[i], one.name) end
+    end)
+  end
+
+  it("are understood: ViT, timm", function()
+    local net = assert(lu.net(lu.models.vit_b_16 { depth = 2, width = 12, heads = 3,
+                                                   inner = 8, classes = 3 }))
+    local words = { ["conv_proj"] = "patch_embed.proj", ["heads%.head"] = "head",
+      ["encoder%.layers%.encoder_layer_"] = "blocks.", ["ln_(%d)"] = "norm%1",
+      ["self_attention%.in_proj"] = "attn.qkv", ["mlp%.0"] = "mlp.fc1",
+      ["self_attention%.out_proj"] = "attn.proj", ["mlp%.3"] = "mlp.fc2",
+      ["encoder%.ln"] = "norm", ["^class_token%.class_token"] = "cls_token",
+      ["encoder%.embedded%.pos_embedding"] = "pos_embed" }
+    local list, want = {}, {}
+    for _, layer in ipairs(net:layers()) do
+      for _, q in ipairs(layer.params) do
+        local name = q.name
+        for ours, theirs in pairs(words) do name = name:gsub(ours, theirs) end
+        list[#list + 1] = { name = name }
+        want[#want + 1] = q.name:gsub("in_proj%.", "in_proj_")
+          :gsub("%.embedded", ""):gsub("^class_token%.", "")
+      end
+    end
+    assert.equal("timm", dialects.translate(list))
+    for i, one in ipairs(list) do assert.equal(want[i], one.name) end
+  end)
+
+  it("are understood: ResNet, Hugging Face, whose head has no prefix", function()
+    local net = assert(lu.net(lu.models.resnet18 { width = 1 / 16, classes = 3,
+                                                   side = 64 })):init(3)
+    local words = { ["^conv1"] = "embedder.embedder.convolution",
+      ["^bn1"] = "embedder.embedder.normalization",
+      ["downsample%.0"] = "shortcut.convolution",
+      ["downsample%.1"] = "shortcut.normalization" }
+    local path = write("hf", torch_names(net, function(name)
+      if name:find "^fc" then return (name:gsub("fc", "classifier.1")) end
+      for ours, theirs in pairs(words) do name = name:gsub(ours, theirs) end
+      name = name:gsub("^layer(%d)%.(%d)", function(s, i)
+        return ("encoder.stages.%d.layers.%d"):format(s - 1, i)
+      end)
+      name = name:gsub("%.conv(%d)", function(k)
+        return (".layer.%d.convolution"):format(k - 1)
+      end)
+      name = name:gsub("%.bn(%d)", function(k)
+        return (".layer.%d.normalization"):format(k - 1)
+      end)
+      return "resnet." .. name
+    end))
+    local got, report = imported(path, { side = 64 })
+    assert.equal("resnet18", report.model)
+    assert.matches("names are those of Hugging Face", report.assumed[1])
+    same_answers(net, got)
+  end)
+
+  it("stay as they are for a network that the user describes", function()
+    local stem = "resnet.embedder.embedder.convolution"
+    local path = write("own_hf", { { stem .. ".weight", core.ones(2, 3, 3, 3) } })
+    local lua = t.spit(folder .. "/hf.lua", ([[return { input = { 3, 8, 8 }, layers = {
+      { "%s", "conv2d", filters = 2, kernel = 3, bias = false } } }]]):format(stem))
+    assert.equal(stem, imported(path, { arch = lua }):layers()[1].name)
+  end)
+
+  it("that are not understood: how a network is described", function()
+    local message = refusal(write("unknown", {
+      { "net.scale", core.ones(3) }, { "net.stem.weight", core.ones(8, 3, 5, 5) } }))
+    assert.matches('%-%-arch net.lua, a file like `return { input = { 3, 224, 224 }, '
+      .. 'layers = { { "net.stem", "conv2d", filters = 8, kernel = 5 }', message)
+  end)
+end)
+
+
+describe("pictures of a file's network", function()
+  local function dense(input, units)
+    local name = ("in%d.lua"):format(#input)
+    return t.spit(folder .. "/" .. name, ([[return { input = { %s }, layers = {
+      { "f", "flatten" }, { "a", "linear", units = %d } } }]]):format(
+      table.concat(input, ", "), units))
+  end
+
+  it("of one channel are over 255, not by the means of colours", function()
+    local path = write("grey", { { "a.weight", core.ones(2, 16) },
+                                 { "a.bias", core.ones(2) } })
+    local net, report = imported(path, { arch = dense({ 1, 4, 4 }, 2) })
+    assert.matches("values / 255, as its pictures have 1 channel", report.assumed[1])
+    local picture = core.zeros(3, 4, 4)
+    picture[1] = core.full(255, 4, 4) -- red
+    local x = net:images { picture }
+    assert.near(0.299, x:stats().max, 1 / 255) -- its luminance (ITU-R 601)
+    local shown = x.pictures[1]
+    for i = 1, 3 do assert.equal(76, shown[i]:stats().max) end
+  end)
+
+  it("are none where it reads vectors", function()
+    local path = write("table", { { "a.weight", core.ones(2, 13) },
+                                  { "a.bias", core.ones(2) } })
+    local lua = t.spit(folder .. "/mlp.lua", [[return { input = { 13 }, layers = {
+      { "a", "linear", units = 2 } } }]])
+    local net, report = imported(path, { arch = lua })
+    assert.is_nil(report.preprocessing)
+    assert.equal(0, #report.assumed)
+    local x, message = net:images { core.zeros(3, 4, 4) }
+    assert.is_nil(x)
+    assert.equal("network reads vectors of 13 values, no pictures: give net:run a "
+      .. "tensor (N, 13)", message)
+    assert.same({ 14, 14 }, net:run(core.ones(1, 13)).output:detach():view(2):totable())
+  end)
+end)
+
+
 describe("what the user says", function()
   local path
   before_each(function() path = write("said", torch_names(vgg { 7, 7, 3 })) end)
@@ -253,6 +411,42 @@ describe("what the user says", function()
     assert.matches("2 class names are given, the network has 3 outputs",
                    refusal(path, { labels = { "a", "b" } }))
     assert.matches("no file 'gone.txt'", refusal(path, { labels = "gone.txt" }))
+  end)
+
+  it("names the classes in every form that people have", function()
+    for file, text in pairs {
+      ["index.json"] = '{"0":"ash","2":"cedar","1":"birch"}',
+      ["keras.json"] = '{"0":["n1","ash"],"1":["n2","birch"],"2":["n3","cedar"]}',
+      ["indices.json"] = '{"birch":1,"ash":0,"cedar":2}',
+      ["config.json"] = '{"model_type":"resnet","id2label":{"0":"ash","1":"birch",'
+        .. '"2":"cedar"},"label2id":{"ash":0}}',
+      ["mark.json"] = '\xEF\xBB\xBF["ash","birch","cedar"]',
+      ["mark.txt"] = "\xEF\xBB\xBFash\nbirch\ncedar\n",
+      ["title.csv"] = 'id,name\n0,ash\n2,"cedar"\n1,birch\n',
+      ["title.tsv"] = "class\tname\n1\tash\n2\tbirch\n3\tcedar\n",
+      ["map.yaml"] = "names:\n  0: ash\n  1: 'birch'\n  2: cedar\n",
+      ["list.yaml"] = "names:\n- ash\n- birch\n- cedar\n",
+      ["bare.yaml"] = "- ash\n- birch\n- cedar\n",
+      ["synsets.txt"] = "n00000001 ash\nn00000002 birch\nn00000003 cedar\n",
+      ["names.py"] = "{0: 'ash',\n 1: 'birch',\n 2: 'cedar'}",
+    } do
+      local names = imported(path, { labels = t.spit(folder .. "/" .. file, text) })
+        .labels
+      assert.same({ "ash", "birch", "cedar" }, names, file)
+    end
+    -- what only looks like a number, a title or a list is a name
+    for _, list in ipairs { { "10 cent", "50 cent", "2 euro" }, { "a, b", "1 x", "y" },
+                            { "names:", "ash", "birch" }, { "-", "- x", "y" } } do
+      local file = t.spit(folder .. "/odd.txt", table.concat(list, "\n"))
+      assert.same(list, imported(path, { labels = file }).labels)
+    end
+    for text, word in pairs { ['{"a":1'] = "bad.json: JSON, line 1",
+        ['{"0":"a","1":"b","3":"c"}'] = "bad.json: 3 classes, but none has the",
+        ["[1,2,3]"] = "bad.json: class 0 has no name that is text",
+        ["a\n\nb"] = "bad.json: line 2 is empty" } do
+      assert.matches(word, refusal(path, { labels = t.spit(folder .. "/bad.json",
+                                                           text) }))
+    end
   end)
 
   it("of preprocessing is judged by the loader, before anything is read", function()

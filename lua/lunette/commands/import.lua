@@ -20,7 +20,7 @@ local function parser()
     .. "224, or 64x96")
   p:option("--last", "the last activation: softmax, sigmoid, none")
   p:option("--preprocessing", "what pictures go through: caffe, torch, tf, or JSON")
-  p:option("--labels", "names of the classes: a file of one a line, or of a JSON list")
+  p:option("--labels", "names of the classes: a file of lines, JSON, CSV, YAML")
   p:option("--prefix", "which copy of the network, where there are several")
   return p
 end
@@ -54,8 +54,8 @@ local function report_text(out, r)
     r.known and "weights        " .. r.weights
       or "weights        not in the catalogue: judge for yourself where they come from",
     "sha256         " .. r.sha256,
-    "preprocessing  " .. r.preprocessing,
   }
+  if r.preprocessing then lines[#lines + 1] = "preprocessing  " .. r.preprocessing end
   for _, what in ipairs(r.assumed) do
     lines[#lines + 1] = "assumed        " .. what
   end

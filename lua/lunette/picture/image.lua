@@ -364,6 +364,18 @@ local function images_of(list, orient)
 end
 
 
+---Why a network reads no pictures; nil where it does.
+local function blind(net)
+  local input, channels = net.input, net.input[1]
+  if #input == 3 and (channels == 1 or channels == 3) then return nil end
+  local what = #input == 1 and ("vectors of %d values"):format(channels)
+    or #input == 3 and ("maps of %d channels"):format(channels)
+    or ("tensors (%s)"):format(table.concat(input, ", "))
+  return ("%s reads %s, no pictures: give net:run a tensor (N, %s)"):format(net.name,
+    what, table.concat(input, ", "))
+end
+
+
 ---Reads pictures and preprocesses them as a network wants.
 ---@param net lunette.Net
 ---@param what string|(string|lunette.Tensor)[]|table   paths or pictures, or parsed
@@ -375,6 +387,8 @@ end
 function M.batch(net, what)
   local list, spec = paths_of(what), spec_for(net, what)
   if #list == 0 then return nil, "no pictures given" end
+  local message = blind(net)
+  if message then return nil, message end
   local channels, h, w = table.unpack(net.input)
   local orient = type(what) == "table" and what.orient == true
   local images, names = images_of(list, orient)

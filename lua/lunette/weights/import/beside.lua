@@ -19,15 +19,30 @@ local function text_of(value)
 end
 
 
----What pictures go through by the habit of those who use such names, which is said.
-function M.habit(found)
+---What grey pictures go through: the means of colours are not theirs.
+local over_255 = { order = "rgb", mean = { 0, 0, 0 }, std = { 1, 1, 1 },
+                   scale = 1 / 255 }
+
+
+---What pictures of three channels go through, and how that is called.
+local function of_colours(found)
   local own = found.arch.preprocessing
   local is_own = transforms_input[found.model] or found.model:find "_cifar"
   local usual = found.family == "torch" and is_own and own
     or origin_preprocessing[found.family] or own
   local title = type(usual) == "table" and (usual.mode or "its own") or usual
-  found.assumed[#found.assumed + 1] = ("preprocessing: %s, the habit of such files "
-    .. "(--preprocessing)"):format(title)
+  return usual, ("%s, the habit of such files"):format(title)
+end
+
+
+---What pictures go through by the habit of those who use such names, which is said; nil
+---of networks that read no pictures.
+function M.habit(found)
+  local input = found.arch.input
+  if #input ~= 3 or input[1] ~= 1 and input[1] ~= 3 then return nil end
+  local usual, why = over_255, "values / 255, as its pictures have 1 channel"
+  if input[1] == 3 then usual, why = of_colours(found) end
+  table.insert(found.assumed, ("preprocessing: %s (--preprocessing)"):format(why))
   return usual
 end
 

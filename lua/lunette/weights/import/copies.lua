@@ -50,10 +50,13 @@ end
 ---@param given lunette.import.Given
 ---@param try fun(candidate: table): table?, string?   the network that a candidate is,
 ---  with `notes`, or what is wrong
+---@param translate? fun(list: table[]): string?   gives the tensors other names, and
+---  tells whose they had (dialects.lua)
 ---@return table? hit   with the `prefix` that it stands behind
 ---@return string? message
-function M.find(found, floats, anchors, given, try)
-  local all, others = prefixes.find(floats, anchors), {}
+function M.find(found, floats, anchors, given, try, translate)
+  local all, whose = prefixes.find(floats, anchors, translate)
+  local others = {}
   for _, c in ipairs(all) do others[c.prefix] = c.prefix ~= "" or nil end
   local list, message = chosen(all, given)
   if not list then return nil, message end
@@ -64,6 +67,10 @@ function M.find(found, floats, anchors, given, try)
   if #copies > 0 then
     table.insert(found.assumed, 1, ("of several copies of the network %s is taken, %s "
       .. "left out (--prefix)"):format(shown(one.prefix), table.concat(copies, ", ")))
+  end
+  if whose then
+    table.insert(found.assumed, 1, ("the names are those of %s, whose network "
+      .. "computes as torchvision's does"):format(whose))
   end
   one.hit.prefix = one.prefix:sub(1, -2)
   return one.hit

@@ -11,6 +11,7 @@ local blame = require "lunette.base.blame"
 local beside = require "lunette.weights.import.beside"
 local copies = require "lunette.weights.import.copies"
 local described = require "lunette.weights.import.described"
+local dialects = require "lunette.weights.import.dialects"
 local files = require "lunette.base.files"
 local foreign = require "lunette.weights.import.foreign"
 local given_of = require "lunette.weights.import.options"
@@ -55,7 +56,7 @@ local M = { program = program, list = listing.list, default_out = output.default
 ---@field family string         whose names: "keras", "torch", "onnx" or "ours"
 ---@field format string         "HDF5", "PyTorch zip" ...
 ---@field weights? string       which known weight set it is
----@field preprocessing string
+---@field preprocessing? string   nil of networks that read no pictures
 ---@field sha256 string
 ---@field assumed string[]      what the file does not say
 ---@field left string[]         what it holds beside the network
@@ -107,7 +108,7 @@ local function of_state(found, floats, given, in_out)
                                         family = family }, given)
     if hit then hit.family = family end
     return hit, message
-  end)
+  end, dialects.translate)
 end
 
 
@@ -149,6 +150,22 @@ local function families()
 end
 
 
+---A layer as --arch wants it, for the first of the file's kernels and matrices.
+local function sketch(floats)
+  for _, t in ipairs(floats) do
+    local s, name = t.shape, t.name:match "^(.*)[./][^./]+$"
+    if name and #s == 4 then
+      local keras = t.name:find("/", 1, true) ~= nil
+      return ('{ "%s", "conv2d", filters = %d, kernel = %d }'):format(
+        name:match "[^/]+$", keras and s[4] or s[1], keras and s[1] or s[3])
+    elseif name and #s == 2 then
+      return ('{ "%s", "linear", units = %d }'):format(name:match "[^/]+$", s[1])
+    end
+  end
+  return '{ "NAME", "conv2d", filters = 64, kernel = 3 }'
+end
+
+
 ---A file that does not say what it is.
 local function unsaid(found, floats, given, in_out)
   local hit, message
@@ -162,8 +179,10 @@ local function unsaid(found, floats, given, in_out)
     local what = found.modules[1] and ("it holds a whole model (%s), whose code is not "
       .. "in the file, and "):format(found.modules[1]) or ""
     return nil, message or ("%sits tensors are those of no architecture known here "
-      .. "(the first is '%s'); known: %s; describe another with --arch net.lua"):format(
-      what, floats[1].name, table.concat(families(), ", "))
+      .. "(the first is '%s'); known: %s. Describe another with --arch net.lua, a file "
+      .. "like `return { input = { 3, 224, 224 }, layers = { %s, ... } }`: its layers "
+      .. "as for lu.net, named as the tensors are"):format(what, floats[1].name,
+      table.concat(families(), ", "), sketch(floats))
   end
   found.model, found.family, found.arch = hit.name, hit.family, hit.arch
   found.params, found.options, found.prefix = hit.params, hit.options, hit.prefix

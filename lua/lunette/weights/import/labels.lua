@@ -1,5 +1,6 @@
 ---Names of classes as people keep them: a line each, a JSON list, Keras' class index
----({"0": ["n01440764", "tench"]}) and class_indices ({"cat": 0}), synset_words.txt.
+---({"0": ["n01440764", "tench"]}) and class_indices ({"cat": 0}), Hugging Face's
+---config.json (`id2label`), CSV and YAML with numbers, synset_words.txt.
 local files = require "lunette.base.files"
 local json = require "lunette.base.json"
 local sets = require "lunette.score.labels"
@@ -14,7 +15,7 @@ local function by_number(found, first)
   for i = 1, count do
     list[i] = found[i - 1 + first]
     if list[i] == nil then
-      return nil, ("labels: %d classes, but none has the number %d"):format(count,
+      return nil, ("%d classes, but none has the number %d"):format(count,
         i - 1 + first)
     end
   end
@@ -22,17 +23,19 @@ local function by_number(found, first)
 end
 
 
----{"0": name, ...}, or {name: 0, ...}.
+---{"0": name, ...}, {name: 0, ...}, or one of these among the rest of a config.
 local function of_object(object)
   local found = {}
+  local inner = object.id2label or object.label2id
+  if type(inner) == "table" then object = inner end
   for key, value in pairs(object) do
     local number, name = math.tointeger(tonumber(key)), value
     if math.type(value) == "integer" and not number then number, name = value, key end
     if not number then
-      return nil, ("labels: '%s' is neither a class's number nor has one"):format(
+      return nil, ("'%s' is neither a class's number nor has one"):format(
         tostring(key):gsub("%c", "?"))
     elseif found[number] ~= nil then
-      return nil, ("labels: two classes have the number %d"):format(number)
+      return nil, ("two classes have the number %d"):format(number)
     end
     found[number] = name
   end
@@ -51,7 +54,7 @@ local ways = {
     return number, id, name
   end,
   function(s)
-    local number, name = s:match "^(%d+)[%s,:]+(%S.*)$"
+    local number, name = s:match "^%s*(%d+)[%s,;:]+(%S.*)$"
     return number, nil, name
   end,
   function(s)
@@ -59,7 +62,17 @@ local ways = {
     return nil, id, name
   end,
   function(s) return nil, s:match "^n%d%d%d%d%d%d%d%d$", s end,
+  function(s) -- a list of YAML: `- tench`
+    local mark, name = s:match "^%s*(%-)%s+(%S.*)$"
+    return nil, mark, name
+  end,
 }
+
+
+---A name without the marks that CSV and YAML put around one.
+local function unquoted(name)
+  return name:match '^"(.*)"$' or name:match "^'(.*)'$" or name
+end
 
 
 ---The lines as { number, id, name } where all are written in this way.
@@ -68,8 +81,8 @@ local function read_lines(lines, way)
   for i, line in ipairs(lines) do
     local number, id, name = way(line)
     if not (number or id) then return nil end
-    if id and not id:find "^n%d" then id = nil end -- a quotation mark
-    rows[i] = { math.tointeger(tonumber(number)), id, name }
+    if id and not id:find "^n%d" then id = nil end -- a quotation mark, or a list's
+    rows[i] = { math.tointeger(tonumber(number)), id, unquoted(name) }
   end
   return rows
 end
@@ -85,6 +98,26 @@ local function in_order(rows)
 end
 
 
+---The names of lines that are all written in one way, or nil.
+local function in_one_way(lines)
+  for _, way in ipairs(ways) do
+    local rows = lines[1] and read_lines(lines, way)
+    local list = rows and in_order(rows)
+    if list then return list end
+  end
+  return nil
+end
+
+
+---Lines without a first one that only says what is below: `id,name`, `names:`.
+local function below_title(lines)
+  if #lines < 2 or not lines[1]:find "[,;\t]" and not lines[1]:find ":%s*$" then
+    return nil
+  end
+  return table.move(lines, 2, #lines, 1, {})
+end
+
+
 local function of_lines(text)
   local lines = {}
   for line in (text:gsub("\r", "") .. "\n"):gmatch "(.-)\n" do
@@ -92,14 +125,10 @@ local function of_lines(text)
   end
   while lines[#lines] and lines[#lines]:find "^[%s}]*$" do lines[#lines] = nil end
   for i, line in ipairs(lines) do
-    if line == "" then return nil, ("labels: line %d is empty"):format(i) end
+    if line == "" then return nil, ("line %d is empty"):format(i) end
   end
-  for _, way in ipairs(ways) do
-    local rows = lines[1] and read_lines(lines, way)
-    local list = rows and in_order(rows)
-    if list then return list end
-  end
-  return lines
+  local list, below = in_one_way(lines), below_title(lines)
+  return list or below and in_one_way(below) or lines
 end
 
 
@@ -119,7 +148,7 @@ local function split(entries)
   for i, entry in ipairs(entries) do
     names[i], ids[i] = one_of(entry)
     if not names[i] then
-      return nil, ("labels: class %d has no name that is text"):format(i - 1)
+      return nil, ("class %d has no name that is text"):format(i - 1)
     end
   end
   for _, id in ipairs(ids) do
@@ -129,28 +158,39 @@ local function split(entries)
 end
 
 
+---The names in a file's text.
+local function of_text(text)
+  text = text:gsub("^\xEF\xBB\xBF", "") -- some editors' mark of UTF-8
+  if not text:find "^%s*%[" and not text:find '^%s*{%s*"' then
+    return of_lines(text)
+  end
+  local list, message = json.decode(text)
+  if list and not text:find "^%s*%[" then return of_object(list) end
+  return list, message
+end
+
+
 ---Names of classes: a list, a set that is known ("imagenet"), or a file.
 ---@param given string|string[]|nil
 ---@return string|string[]|nil names, string? message
 ---@return string[]? ids   of WordNet, where all classes have one
 function M.read(given)
   if given == nil then return nil end
-  if type(given) == "table" then return split(given) end
+  if type(given) == "table" then
+    local names, message, ids = split(given)
+    return names, message and "labels: " .. message, ids
+  end
   if not files.exists(given) then
     if sets.of(given) then return given end
     return nil, ("labels: no file '%s'"):format(given)
   end
   local text, message = files.read(given)
   if not text then return nil, message end
-  local list
-  if text:find "^%s*%[" or text:find '^%s*{%s*"' then
-    list, message = json.decode(text)
-    if list and not text:find "^%s*%[" then list, message = of_object(list) end
-  else
-    list, message = of_lines(text)
-  end
-  if not list then return nil, message end
-  return split(list)
+  local list, names, ids
+  list, message = of_text(text)
+  if list then names, message, ids = split(list) end
+  if not names then return nil, ("labels: %s: %s"):format(given, message) end
+  return names, nil, ids
 end
 
 

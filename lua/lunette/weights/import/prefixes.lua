@@ -69,9 +69,12 @@ end
 ---Prefixes behind which one of the names stands, the likeliest first.
 ---@param tensors lunette.import.Tensor[]   floating-point ones
 ---@param anchors string[]                  "features.0.weight"
+---@param translate? fun(list: table[]): string?   see dialects.lua
 ---@return { prefix: string, inside: table[], outside: table[] }[]
-function M.find(tensors, anchors)
+---@return string? whose   names they had, where those were translated
+function M.find(tensors, anchors, translate)
   local list, seen, found = unwrap(tensors), {}, {}
+  local whose = translate and translate(list)
   for _, t in ipairs(list) do
     for _, anchor in ipairs(anchors) do
       local prefix = t.name:sub(1, -#anchor - 1)
@@ -91,7 +94,7 @@ function M.find(tensors, anchors)
   for i, prefix in ipairs(found) do
     found[i] = i <= MOST and split(list, prefix) or nil
   end
-  return found
+  return found, whose
 end
 
 
