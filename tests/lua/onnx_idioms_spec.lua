@@ -229,6 +229,45 @@ local norms = {
 }
 
 
+-- softmax -------------------------------------------------------------------------
+
+
+---Softmax over `axis`; `axes` of its sum, `most` of the maximum that is subtracted;
+---steps that differ.
+local function softmax(o)
+  local axis, opset = o.axis or -1, o.opset or 11
+  local list = { { "Exp", { o.most and "c" or "x" }, "e" },
+                 { "ReduceSum", { "e" }, "s", { axes = o.axes or { axis } } } }
+  if o.most then
+    table.insert(list, 1, { "ReduceMax", { "x" }, "m", { axes = { o.most } } })
+    table.insert(list, 2, { "Sub", { o.other or "x", "m" }, "c" })
+  end
+  if o.reciprocal then
+    list[#list + 1] = { "Reciprocal", { "s" }, "r" }
+    list[#list + 1] = { "Mul", { o.times or "e", "r" }, "y" }
+  else
+    list[#list + 1] = { "Div", { o.times or "e", "s" }, "y" }
+  end
+  return { input = o.input or TOKENS, nodes = list, outputs = o.outputs, opset = opset }
+end
+
+
+local softmaxes = {
+  { "softmax of tokens", "softmax", softmax {} },
+  { "less the largest", "softmax", softmax { most = -1 } },
+  { "less the largest, times a reciprocal", "softmax",
+    softmax { most = 2, axis = 2, reciprocal = true } },
+  { "over the channels of maps", "softmax",
+    softmax { input = PICTURE, axis = 1, most = 1 } },
+  -- near misses
+  { "less the largest over another axis", "max sub softmax", softmax { most = 1 } },
+  { "a sum over two axes", "exp sum div",
+    softmax { input = PICTURE, axes = { 2, 3 } } },
+  { "a quotient of something else", "exp sum div", softmax { times = "x" } },
+  { "exp that is an output", "exp sum div", softmax { outputs = { "y", "e" } } },
+}
+
+
 -- layers --------------------------------------------------------------------------
 
 
@@ -357,7 +396,8 @@ local layouts = {
 
 
 for title, rows in pairs { ["an activation"] = activations, ["a norm"] = norms,
-                           ["a layer"] = layers, ["a layout"] = layouts } do
+                           ["a softmax"] = softmaxes, ["a layer"] = layers,
+                           ["a layout"] = layouts } do
   describe(title, function()
     for _, row in ipairs(rows) do
       it(row[1], function() check(row) end)

@@ -81,6 +81,20 @@ function Graph.split(_, spec)
 end
 
 
+---What a layer divides its first input by, and the layer in between: a / b, or a times
+---the reciprocal of b. Nil: it does not divide.
+---@return table? by
+---@return table[]? between
+function Graph:divisor(spec)
+  local by = self:source(spec, 2)
+  if spec.kind == "div" then return by, {} end
+  if by and spec.kind == "mul" and by.kind == "reciprocal" then
+    return self:source(by), { by }
+  end
+  return nil
+end
+
+
 ---A layer's attributes, without those that are left out.
 ---@param without? table<string, boolean>
 function Graph.attrs(_, spec, without)

@@ -33,6 +33,8 @@ M.rows = {
     what = "gelu (erf, tanh), silu, hard swish, hard sigmoid" },
   { name = "layer_norm", match = of "layer_norm",
     what = "mean, difference, square, mean, root, quotient, scale, shift" },
+  { name = "softmax", match = of "softmax",
+    what = "exp, sum, quotient; a maximum subtracted" },
   { name = "bias", match = of "bias", what = "a sum behind a layer without bias" },
   { name = "batch_norm", match = of "batch_norm",
     what = "a number a channel subtracted, then multiplied by" },

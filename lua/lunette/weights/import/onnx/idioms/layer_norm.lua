@@ -60,22 +60,11 @@ local function joined(last, ...)
 end
 
 
----What a layer divides its first input by, and the layers in between.
-local function divisor(g, spec)
-  local by = g:source(spec, 2)
-  if spec.kind == "div" then return by, {} end
-  if by and spec.kind == "mul" and by.kind == "reciprocal" then
-    return g:source(by), { by }
-  end
-  return nil
-end
-
-
 ---(x - mean) / deviation, or times its reciprocal.
 local function standard(g, spec)
   local c = #spec.from == 2 and centred(g, g:source(spec, 1))
   if not c then return nil end
-  local by, between = divisor(g, spec)
+  local by, between = g:divisor(spec)
   local eps, more = deviation(g, by, c)
   if not eps then return nil end
   local rank, attrs = #g:shape(c.x) + 1, { eps = eps, affine = false }
