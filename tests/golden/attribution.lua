@@ -8,6 +8,8 @@ local function gradient(case, ...)
 end
 
 
+local BASE = "([%a%d.-]+)" -- a baseline's word
+
 ---A baseline by its word in a key: zero, blurred, mean, const0.5, or a number.
 local function baseline(case, word)
   if type(word) == "number" then return word end
@@ -119,7 +121,8 @@ return function(test)
   test("^captum_guided_backprop$", function(case) return gradient(case, "guided") end)
   test("^captum_deconvolution$", function(case) return gradient(case, "deconvnet") end)
   test("^captum_layer_gradcam@(.+)$", function(case, layer)
-    return lu.gradcam(case.run, { score = case.class, layer = layer, dialect = "captum" })
+    return lu.gradcam(case.run, { score = case.class, layer = layer,
+                                  dialect = "captum" })
   end)
   test("^gradcam@(.+)$", function(case, layer)
     return lu.gradcam(case.run, { score = case.class, layer = layer,
@@ -139,14 +142,15 @@ return function(test)
     for key, value in pairs(more or {}) do opts[key] = value end
     return lu.integrated_gradients(case.run, opts)
   end
-  test("^integrated_gradients_([%a_]+)(%d+)_([%a%d.]+)$", ig)
-  test("^integrated_gradients_([%a_]+)(%d+)_([%a%d.]+)_nomul$", function(case, r, n, b)
+  test("^integrated_gradients_([%a_]+)(%d+)_" .. BASE .. "$", ig)
+  test("^integrated_gradients_([%a_]+)(%d+)_" .. BASE .. "_nomul$",
+       function(case, r, n, b)
     return ig(case, r, n, b, { multiply = false })
   end)
-  test("^integrated_gradients_([%a_]+)(%d+)_([%a%d.]+)_delta$", function(case, ...)
+  test("^integrated_gradients_([%a_]+)(%d+)_" .. BASE .. "_delta$", function(case, ...)
     return lu.tensor { ig(case, ...).story.delta[1] }
   end, "delta")
-  test("^pair_integrated_gradients_(%d+)_(%a+)$", function(case, n, base)
+  test("^pair_integrated_gradients_(%d+)_" .. BASE .. "$", function(case, n, base)
     return ig(case, "linspace", n, base)
   end)
   test("^xrai_base_riemann_middle(%d+)_min_max$", function(case, n)
@@ -180,7 +184,8 @@ return function(test)
         samples = tonumber(n), sigma = tonumber(sigma), draws = case.given "noise" })
     end)
   end
-  test("^smoothgrad_n(%d+)_sigma([%d.]+)_of_integrated_gradients_([%a_]+)(%d+)_(%a+)$",
+  test("^smoothgrad_n(%d+)_sigma([%d.]+)_of_integrated_gradients_([%a_]+)(%d+)_"
+       .. BASE .. "$",
        function(case, n, sigma, rule, steps, base)
     return lu.smoothgrad(case.run, { score = case.class, samples = tonumber(n),
       sigma = tonumber(sigma), draws = case.given "noise", of = "integrated_gradients",
@@ -200,17 +205,17 @@ return function(test)
     return lu.blur_ig(case.run, { score = case.class, steps = tonumber(n),
       max_sigma = tonumber(sigma), sqrt = root == "_sqrt" })
   end)
-  test("^guided_ig_(%d+)_fraction([%d.]+)_maxdist([%d.]+)_(%a+)$",
+  test("^guided_ig_(%d+)_fraction([%d.]+)_maxdist([%d.]+)_" .. BASE .. "$",
        function(case, n, fraction, far, base)
     return lu.guided_ig(case.run, { score = case.class, steps = tonumber(n),
       fraction = tonumber(fraction), max_dist = tonumber(far),
       baseline = baseline(case, base) })
   end)
 
-  test("^deeplift_rescale_(%a+)$", function(case, base)
+  test("^deeplift_rescale_" .. BASE .. "$", function(case, base)
     return lu.deeplift(case.run, { score = case.class, baseline = baseline(case, base) })
   end)
-  test("^layer_deeplift_rescale_(%a+)@(.+)$", function(case, base, layer)
+  test("^layer_deeplift_rescale_" .. BASE .. "@(.+)$", function(case, base, layer)
     return lu.layer_deeplift(case.run, { score = case.class, layer = layer,
                                          baseline = baseline(case, base) })
   end)
@@ -267,11 +272,12 @@ return function(test)
     return lu.random_cam(case.run, { layer = layer, raw = true,
                                      weights = case.given("random_weights@" .. layer) })
   end)
-  test("^finer_cam_alpha([%d.]+)_ranks(%d+)_(%d+)(.-)@(.+)$",
-       function(case, alpha, a, b, raw, layer)
+  test("^finer_cam_alpha([%d.]+)_ranks(.+)@(.+)$", function(case, alpha, list, layer)
+    local ranks = {}
+    for rank in list:gmatch "%d+" do ranks[#ranks + 1] = tonumber(rank) end
     return lu.finer_cam(case.run, { score = case.class, layer = layer,
-      alpha = tonumber(alpha), ranks = { tonumber(a), tonumber(b) },
-      raw = raw == "_raw", dialect = "pytorch-grad-cam" })
+      alpha = tonumber(alpha), ranks = ranks, raw = list:find "_raw$" ~= nil,
+      dialect = "pytorch-grad-cam" })
   end)
   test("^finer_classes$", function(case)
     local z = case.run.output:detach()[1]
@@ -296,8 +302,10 @@ return function(test)
                       { score = case.class, layer = layer, raw = true })
   end)
   for _, method in ipairs { "gradcam", "layercam", "refine_cam" } do
-    test("^" .. method .. "@([^+]+)%+([^+]+)$", function(case, a, b)
-      return lu[method](case.run, { score = case.class, layer = { a, b },
+    test("^" .. method .. "@(.+%+.+)$", function(case, names)
+      local list = {}
+      for name in names:gmatch "[^+]+" do list[#list + 1] = name end
+      return lu[method](case.run, { score = case.class, layer = list,
                                     dialect = "pytorch-grad-cam" })
     end)
   end
@@ -346,28 +354,33 @@ return function(test)
     return lu.feature_ablation(case.run, { score = case.class,
       segments = case.given "segments", baseline = baseline(case, base) })
   end
-  test("^feature_ablation_segments%d+_(%a+)$", ablation)
-  test("^feature_ablation_segments%d+_(%a+)_values$", function(case, base)
+  test("^feature_ablation_segments%d+_" .. BASE .. "$", ablation)
+  test("^feature_ablation_segments%d+_" .. BASE .. "_values$", function(case, base)
     return lu.tensor(ablation(case, base).story.values[1])
   end)
-  local function shapley(case, base, more)
-    local opts = { score = case.class, segments = case.given "segments8",
+  local function shapley(case, count, base, more)
+    local opts = { score = case.class, segments = case.given("segments" .. count),
                    baseline = baseline(case, base) }
     for key, value in pairs(more or {}) do opts[key] = value end
     return lu.tensor(lu.shapley(case.run, opts).story.values[1])
   end
-  test("^shapley_exact_segments8_(%a+)$", shapley)
-  test("^shapley_sampling_p%d+_segments8_(%a+)$", function(case, base)
-    return shapley(case, base, { permutations = case.given "permutations8" })
+  test("^shapley_exact_segments(%d+)_" .. BASE .. "$", shapley)
+  test("^shapley_sampling_p%d+_segments(%d+)_" .. BASE .. "$",
+       function(case, count, base)
+    return shapley(case, count, base,
+                   { permutations = case.given("permutations" .. count) })
   end)
-  test("^shapley_coalitions_segments8_(%a+)$", function(case, base)
+  test("^shapley_coalitions_segments(%d+)_" .. BASE .. "$",
+       function(case, count, base)
     local coalitions = require "lunette.explain.coalitions"
-    local rows = lu.zeros(256, 8)
-    for c = 0, 255 do
-      for k = 0, 7 do rows:set(c + 1, k + 1, c >> k & 1) end
+    local n = math.tointeger(tonumber(count))
+    local rows = lu.zeros(1 << n, n)
+    for c = 0, (1 << n) - 1 do
+      for k = 0, n - 1 do rows:set(c + 1, k + 1, c >> k & 1) end
     end
     local o = { score = case.class, batch = 16, baseline = baseline(case, base) }
-    return coalitions.values(case.run, o, case.given "segments8", rows, "coalitions")
+    return coalitions.values(case.run, o, case.given("segments" .. count), rows,
+                             "coalitions")
   end)
   local function kernel_shap(case)
     return lu.kernel_shap(case.run, { score = case.class,
@@ -432,7 +445,7 @@ return function(test)
   test("^layer_gradient_x_activation@(.+)$", function(case, layer)
     return lu.gradient_x_activation(case.run, { score = case.class, layer = layer })
   end)
-  test("^layer_integrated_gradients_(%a+)(%d+)_(%a+)@(.+)$",
+  test("^layer_integrated_gradients_([%a_]+)(%d+)_" .. BASE .. "@(.+)$",
        function(case, rule, n, base, layer)
     local map = lu.layer_integrated_gradients(case.run, { score = case.class,
       layer = layer, rule = rule, steps = tonumber(n), baseline = baseline(case, base) })
@@ -446,12 +459,13 @@ return function(test)
   end)
   for key, method in pairs { layer_conductance = "conductance",
                              internal_influence = "internal_influence" } do
-    test("^" .. key .. "_(%a+)(%d+)_(%a+)@(.+)$", function(case, rule, n, base, layer)
+    test("^" .. key .. "_([%a_]+)(%d+)_" .. BASE .. "@(.+)$",
+         function(case, rule, n, base, layer)
       return lu[method](case.run, { score = case.class, layer = layer, rule = rule,
         steps = tonumber(n), baseline = baseline(case, base) })
     end)
   end
-  test("^neuron_conductance_(%a+)(%d+)_(%a+)@(.+)%[(%d+),(%d+),(%d+)%]$",
+  test("^neuron_conductance_([%a_]+)(%d+)_" .. BASE .. "@(.+)%[(%d+),(%d+),(%d+)%]$",
        function(case, rule, n, base, layer, k, y, x)
     return lu.neuron_conductance(case.run, { score = case.class, layer = layer,
       unit = { k + 1, y + 1, x + 1 }, rule = rule, steps = tonumber(n),
@@ -469,9 +483,9 @@ return function(test)
       return case.run:gradient { score = neuron(...), modifiers = { rule } }
     end)
   end
-  test("^neuron_integrated_gradients_(%a+)(%d+)_zero" .. place,
-       function(case, rule, n, ...)
+  test("^neuron_integrated_gradients_([%a_]+)(%d+)_" .. BASE .. place,
+       function(case, rule, n, base, ...)
     return lu.integrated_gradients(case.run, { score = neuron(...), rule = rule,
-                                               steps = tonumber(n) })
+      steps = tonumber(n), baseline = baseline(case, base) })
   end)
 end
