@@ -269,6 +269,13 @@ describe("lu.lrp", function()
     end)
     assert.matches("most is lost at 'flatten' %(50 %%: ", table.concat(said, "\n"))
     assert.same({}, t.warnings(function() lu.lrp(run, { score = 2 }) end))
+    -- 3 % at each of two layers is 6 % in all
+    local little = lu.modifier { name = "little", on = { "flatten", "relu1" },
+      backward = function(n, dy) return n:backward(dy) * 0.97 end }
+    said = t.warnings(function()
+      lu.lrp(run, { score = 2, modifiers = { little } })
+    end)
+    assert.matches("most is lost at '%w+' %(%d+ %%: ", table.concat(said, "\n"))
   end)
 end)
 

@@ -11,13 +11,15 @@ local function check_composite(what)
 end
 
 
----Says where relevance was lost, when that is more than 5 % at one layer.
+---Says where relevance was lost, when that is more than 5 %, at one layer or in all.
 local function warn_of_leak(flow)
   local layer, share, row = flow:leak()
-  if share <= 0.05 then return nil end
+  local gone = math.abs(flow.start - flow.reached) / math.abs(flow.start)
+  if not layer or math.max(share, gone) <= 0.05 then return nil end
+  local why = flow:why(row)
   require "lunette.base.warn"(("lrp: of relevance %.4g %.4g reached the picture; most "
-    .. "is lost at '%s' (%.0f %%: %s); lu.relevance.flow shows all"):format(flow.start,
-    flow.reached, layer, 100 * share, flow:why(row)))
+    .. "is lost at '%s' (%.0f %%%s); lu.relevance.flow shows all"):format(flow.start,
+    flow.reached, layer, 100 * share, why ~= "" and ": " .. why or ""))
   return ("%s (%.0f %%)"):format(layer, 100 * share)
 end
 
@@ -30,7 +32,7 @@ end
 
 ---Layer-wise relevance propagation (Bach et al. 2015): the score is handed back through
 ---the network so that, but for what goes into biases and stabilisers, nothing of it is
----lost; where more than 5 % is lost at one layer, a warning names it, and
+---lost; where more than 5 % is, a warning names the layer that loses most, and
 ---`lu.relevance.flow` shows all. `composite` says which rule every kind of layer has: a
 ---name (`lunette explain --help` lists them), a modifier made of rules, or a list of
 ---{ on =, rule = }. `from` is what is handed back: "one_hot" 1 for the class (zennit's
