@@ -1,16 +1,31 @@
 -- Every method on one picture, on one canvas: pixels, layers, regions.
 -- Methods that sample do so a few times only, unless --whole asks for their defaults.
 --   lunette scripts/gallery.lua photo.jpg --classes hen --layer fire8.concat
+-- With --each FOLDER every method has a picture of its own too, a map a class:
+--   lunette scripts/gallery.lua photo.jpg --classes hen,cock --each out/methods
 local lu = require "lunette"
 
 local args = lu.cli {
   "gallery.lua [image ...]", model = "vgg16", classes = "predicted", layer = "",
   out = "out/gallery.png", columns = 8, whole = false, scale = 1,
+  methods = "", each = "", format = "png",
 }
 
 local net = assert(lu.load(args.model))
 local images = assert(net:images(args))
-local class = type(args.classes) == "table" and args.classes[1] or args.classes
+
+
+---The classes that are asked about: of several the canvas shows the first.
+local function asked()
+  if type(args.classes) == "table" then return { args.classes[1] } end
+  local list = {}
+  for name in args.classes:gmatch "[^,]+" do list[#list + 1] = name end
+  return list
+end
+
+
+local classes = asked()
+local class = classes[1]
 local run = net:run(images:rows(1), { modifiers = { "linear" } })
 
 
@@ -65,16 +80,20 @@ local function shortened(option, key, value)
 end
 
 
----The map (H,W) of the picture, or nil where the method gives none.
-local function map_of(row)
+---The maps (K,H,W) of the picture, one a class where the method knows classes, or nil
+---where it gives none.
+local function maps_of(row)
   local opts = {}
   for key, value in pairs(always) do opts[key] = row.options[key] and value end
   for key, value in pairs(args.whole and {} or few) do
     opts[key] = row.options[key] and shortened(row.options[key], key, value)
   end
+  if row.options.classes then
+    opts.score, opts.classes = nil, args.each == "" and { class } or classes
+  end
   local map = row(run, opts)
   if map:dim() == 4 then map = map:sum { dims = { 2 } } end
-  if map:dim() == 3 then return map:detach()[1] end
+  if map:dim() == 3 then return map:detach() end
   print(("%s is no map: %s"):format(row.name, map))
   return nil
 end
@@ -85,15 +104,38 @@ local groups = { { title = "pixels", look = alone }, { title = "layers", look = 
 for _, group in ipairs(groups) do group.maps, group.names = {}, {} end
 
 
----Puts a method's map into its group.
+---How the maps of a row of the canvas are drawn.
+local function how(look, captions)
+  local o = { colorbar = false, captions = captions }
+  for key, value in pairs(look) do o[key] = value end
+  return o
+end
+
+
+---A picture of one method: a map a class.
+local function draw_each(row, maps, look)
+  local cells, captions = {}, {}
+  for k = 1, maps:dim(1) do
+    cells[k], captions[k] = scaled(maps[k], look), tostring(classes[k])
+  end
+  if not row.options.classes then captions = { "whatever the class" } end
+  local canvas = lu.canvas { scale = args.scale, cell = 112 }
+  canvas:row("", cells, how(look, captions))
+  local path = ("%s/%s.%s"):format(args.each, row.name, args.format)
+  assert(canvas:save(path, { json = false, npy = false }))
+end
+
+
+---Puts a method's map of the first class into its group.
 local function add(row)
-  local map = map_of(row)
-  for _, group in ipairs(map and groups or {}) do
-    if group.look == look_of(row) then
-      group.maps[#group.maps + 1] = scaled(map, group.look)
+  local maps, look = maps_of(row), look_of(row)
+  for _, group in ipairs(maps and groups or {}) do
+    if group.look == look then
+      group.maps[#group.maps + 1] = scaled(maps[1], look)
       group.names[#group.maps] = row.name
     end
   end
+  if maps and args.each ~= "" then draw_each(row, maps, look) end
 end
 
 
@@ -101,19 +143,23 @@ end
 local function draw(canvas, group)
   for i = 1, #group.maps, args.columns do
     local last = math.min(i + args.columns - 1, #group.maps)
-    local how = { colorbar = false,
-                  captions = table.move(group.names, i, last, 1, {}) }
-    for key, value in pairs(group.look) do how[key] = value end
-    canvas:row(i == 1 and group.title or "",
-               table.move(group.maps, i, last, 1, {}), how)
+    canvas:row(i == 1 and group.title or "", table.move(group.maps, i, last, 1, {}),
+               how(group.look, table.move(group.names, i, last, 1, {})))
   end
+end
+
+
+---Is a method among those of --methods?
+local function wanted(name)
+  return args.methods == "" or ("," .. args.methods .. ","):find("," .. name .. ",", 1,
+                                                                 true)
 end
 
 
 for _, family in ipairs { "gradient", "path", "relevance", "perturbation", "cam",
                           "layer" } do
   for _, row in pairs(lu.methods) do
-    if row.family == family then add(row) end
+    if row.family == family and wanted(row.name) then add(row) end
   end
 end
 local canvas = lu.canvas { columns = args.columns, scale = args.scale, cell = 160,

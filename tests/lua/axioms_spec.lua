@@ -542,7 +542,7 @@ end)
 -- networks drawn at random -----------------------------------------------------------
 
 
----A network of three blocks, each drawn: plain, residual or concatenating, with poolings
+-- networks drawn at random ---------------------------------------------------------
 ---in between; then the mean of the last maps and a dense layer. `linear`: without
 ---activations, biases and maxima.
 local function drawn(seed, linear)
