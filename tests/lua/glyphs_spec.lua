@@ -3,7 +3,6 @@
 local core = require("lunette").core
 local glyphs = require "lunette.glyphs"
 local shapes = require "lunette.glyphs.shapes"
-local t = dofile "tests/lua/support.lua"
 
 
 local function sum(v) return v:sum():item() end
@@ -222,7 +221,7 @@ describe("the embedded network", function()
   -- 98 % and 90 % of 2,000 (weights/README.md), less four deviations of a share of n.
   for objects, share in ipairs { 0.98, 0.90 } do
     it(("names %d object(s) of unseen scenes"):format(objects), function()
-      local right, n = 0, t.sanitized and 20 or 80
+      local right, n = 0, 80
       local least = share - 4 * (share * (1 - share) / n) ^ 0.5
       for first = 1, n, 20 do
         local s = glyphs.scenes { n = 20, seed = 4242, first = first,

@@ -16,16 +16,6 @@ local run = net:run(x)
 local few = { classes = 3, shifts = 3, steps = 3, samples = 2 }
 
 
----A test of many forwards: minutes under the sanitizer, which sees the same code in the
----others.
-local function long(name, f)
-  it(name, function()
-    if t.sanitized then return pending "too slow under the sanitizer" end
-    f()
-  end)
-end
-
-
 ---The verdicts of map i, by check.
 local function verdicts(report, i)
   local found = {}
@@ -58,7 +48,7 @@ describe("map:trust", function()
     assert.matches("\npasses: another class: similarity", report:captions()[1])
   end)
 
-  long("tells that guided saliency does not answer the question", function()
+  it("tells that guided saliency does not answer the question", function()
     local map = lu.saliency(net, x, { modifiers = { "linear", "guided" } })
     local report = map:trust(few)
     for i = 1, 2 do
@@ -69,7 +59,7 @@ describe("map:trust", function()
     end
   end)
 
-  long("fails edges for class and weights", function()
+  it("fails edges for class and weights", function()
     local report = lu.control("edges", run):trust(run, { classes = 3, shifts = 2,
       samples = 2, steps = 2, method = function(r) return lu.control("edges", r) end })
     local v = verdicts(report, 1)
@@ -82,7 +72,7 @@ describe("map:trust", function()
 
   -- A large flat object that is filled in smoothly from its own rim is still there: its
   -- mask need not beat every place. Small ones must.
-  long("passes a small object's pixels, and neither noise nor another place", function()
+  it("passes a small object's pixels, and neither noise nor another place", function()
     local more = lu.glyphs.scenes { n = 4, seed = 77 }
     local good, passed = more.masks:gaussian_blur(4), 0
     for i = 1, 4 do
@@ -103,7 +93,7 @@ describe("map:trust", function()
     assert.is_true(passed >= 2, passed .. " of 4")
   end)
 
-  long("says the same for any batch", function()
+  it("says the same for any batch", function()
     local o = { modifiers = { "linear" }, score = scenes.labels }
     local map = lu.gradcam(net, x, o)
     local a = map:trust { classes = 2, shifts = 1, steps = 2, samples = 2, batch = 1 }
