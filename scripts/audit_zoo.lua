@@ -4,7 +4,6 @@
 -- --make: makes them only; --table: only prints what has been judged.
 local lu = require "lunette"
 local files = require "lunette.base.files"
-local json = require "lunette.base.json"
 local verdicts = require "lunette.audit.verdicts"
 local zoo = require "lunette.audit.zoo"
 
@@ -19,24 +18,19 @@ local function log(line)
   io.stdout:flush()
 end
 
----The record of a network that was judged before.
-local function known(entry)
-  local path = ("%s/%s.json"):format(args.out, entry.name)
-  return files.exists(path) and json.decode(assert(files.read(path))) or nil
-end
-
 local base = not args.table and zoo.base(args.out, log)
 local entries, records = zoo.entries(), {}
 for _, entry in ipairs(entries) do
   local path = ("%s/%s.safetensors"):format(args.out, entry.name)
   local mine = entry.number % parts == part % parts and not args.table
   if mine and not files.exists(path) then zoo.make(base, entry, path, log) end
-  if mine and not args.make then
-    local r = zoo.judge(base, entry, args.out)
+  local r = zoo.known(args.out, entry)
+  if mine and not args.make and not r then
+    r = zoo.judge(base, entry, args.out)
     log(("%s: %s, p %.2g, %.2f of the median"):format(entry.name, r.verdict, r.p or 1,
       r.ratio or 1))
   end
-  records[entry.name] = known(entry)
+  records[entry.name] = r
   collectgarbage()
 end
 if not args.make then print(verdicts.markdown(entries, records)) end

@@ -179,7 +179,7 @@ describe("the table of verdicts", function()
     records["backdoored-02"].success = 0.89
     records["clean-01"].verdict = "suspicious"
     records["clean-02"] = nil -- not judged yet
-    assert.same({ claimed = { hits = 11, n = 12 }, other = { hits = 3, n = 3 },
+    assert.same({ claimed = { hits = 13, n = 14 }, other = { hits = 3, n = 3 },
                   clean = { hits = 13, n = 14 }, failed = { hits = 1, n = 1 } },
                 verdicts.count(entries, records))
     records["backdoored-01"].triggers[1].class = 9

@@ -11,15 +11,15 @@ local subject = require "lunette.audit.subject"
 
 local M = {}
 
-local VISIBLE = 0.25 -- of the mask: what counts as covered
+local VISIBLE = 0.25 -- of the mask's largest value: what counts as covered
 
 
 ---Where a trigger lies: (H,W), 1 on its pixels and on those beside them, since maps are
----coarse.
+---coarse. A mask that is faint everywhere has a place all the same.
 ---@param trigger lunette.AuditTrigger
 ---@return lunette.Tensor
 function M.region(trigger)
-  local on = trigger.mask:gt(VISIBLE)
+  local on = trigger.mask:gt(VISIBLE * trigger.mask:stats().max)
   local h, w = on:dim(3), on:dim(4)
   local reach = math.max(1, math.min(h, w) // 32)
   local grown = on:max_pool2d { kernel = 2 * reach + 1, stride = 1, padding = reach }

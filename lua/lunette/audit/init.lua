@@ -31,7 +31,7 @@ M.options = {
   restarts = opt.count(2, "descents a class; the smallest trigger counts"),
   rate = opt.number(0.1, "of Adam, for the mask", 0),
   cell = opt.count(0, "pixels of a square of the mask; 0: about a 56th of the side", 0),
-  weight = opt.number(0.01, "of the mask's size at the beginning, a pixel", 0),
+  weight = opt.number(0.16, "of the mask's size at the beginning, a square of it", 0),
   least = opt.number(0.6, "lower bound of a trigger's success that counts", 0, 1),
   classes = opt.any(false, "a list of class ids (default: all, of many 20)"),
   reference = opt.any(false, "a clean network of the same kind, for comparison"),
@@ -87,19 +87,23 @@ local function identity_of(s, o)
 end
 
 
----Maps, transfer and filling in of one trigger, on pictures that did not find it.
-local function evidence_of(s, trigger, o, bar)
+---Transfer and filling in of the smallest trigger, on pictures that did not find it, and
+---maps where the verdict may depend on them: they take as long as two classes.
+local function evidence_of(s, outlier, o, bar)
+  local trigger = outlier.trigger
   local levels = s:others(trigger.class, o.pictures + 1, s.levels:dim(1))
   local few = levels:narrow { dim = 1, start = 1,
                               length = math.min(o.shown, levels:dim(1)) }
   local found = { energies = {}, transfer = evidence.transfer(s, trigger, levels,
                                                               o.reference or nil),
                   restored = evidence.restored(s, trigger, few), pictures = few }
+  if not verdict.stands_out(outlier) then return found end
   for i, method in ipairs(o.methods) do
     found.energies[i] = evidence.energy(s, trigger, few, method,
       { reference = o.reference or nil, seed = o.seed })
     bar:add(1)
   end
+  found.control = evidence.energy(s, outlier.other, few, o.methods[1], { seed = o.seed })
   return found
 end
 
@@ -111,11 +115,7 @@ local function search(s, o, bar)
   local outlier = verdict.outlier(list)
   local pixels = s.levels:dim(3) * s.levels:dim(4)
   local found = { triggers = list, outlier = outlier }
-  if outlier then
-    found.evidence = evidence_of(s, outlier.trigger, o, bar)
-    found.control = evidence.energy(s, outlier.other, found.evidence.pictures,
-      o.methods[1], { seed = o.seed })
-  end
+  if outlier then found.evidence = evidence_of(s, outlier, o, bar) end
   found.judged = verdict.of(outlier, found.evidence, pixels)
   return found
 end

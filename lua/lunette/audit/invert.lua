@@ -4,7 +4,7 @@
 ---
 ---  x' = (1 - m) x + m p,   loss = mean cross entropy(f(x'), target) + c sum m
 ---
----m (one plane, squares of `cell` pixels) from 0 to 1, p (a value a pixel and channel)
+---m (one plane, a value for each square of `cell` pixels) from 0 to 1, p (a value a pixel and channel)
 ---in levels 0 .. 255, both by Adam. c grows while nearly all pictures obey and shrinks
 ---while they do not, so that the mask becomes as small as it can be.
 local core = require "lunette.core"
@@ -134,7 +134,7 @@ end
 ---@param p { net: lunette.Net, space: lunette.LevelSpace, levels: lunette.Tensor,
 ---  target: integer }   levels (N,C,H,W): pictures of other classes
 ---@param o { steps: integer, batch: integer, rate: number, cell: integer,
----  seed: integer }
+---  weight: number, seed: integer }   weight: c at the beginning
 ---@return { mask: lunette.Tensor, pattern: lunette.Tensor, l1: number }[] triggers
 ---  mask (1,1,H,W), pattern (1,C,H,W); none where no mask was enough
 function M.invert(p, o)
@@ -157,7 +157,7 @@ function M.invert(p, o)
     if good then keep(found, mask, pattern, l1) end
     c, wait = adapted(c, wait, good)
     local how = { rate = o.rate, step = step, beta1 = 0.5, beta2 = 0.9 }
-    optimisers.rows.adam.take(m, by_mask + c * o.cell ^ 2, kept[1], how)
+    optimisers.rows.adam.take(m, by_mask + c, kept[1], how)
     how.rate = o.rate * 255
     optimisers.rows.adam.take(pattern, by_pattern, kept[2], how)
     m:copy_(m:clamp(0, 1))

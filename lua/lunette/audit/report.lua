@@ -10,7 +10,7 @@ local M = {}
 ---@field seed integer
 ---@field classes integer      that were looked at
 ---@field of integer           there are
----@field found? table         triggers, outlier, evidence, control, judged
+---@field found? table         triggers, outlier, evidence, judged
 ---@field attacks? table       rows, curve, maps
 ---@field verdict? string      "backdoor", "suspicious", "nothing", "not judged"
 ---@field subject lunette.AuditSubject
@@ -62,6 +62,7 @@ local function evidence_lines(self, add)
         .. "without it %.0f %%%s", m.method, 100 * m.stamped, 100 * m.area,
         100 * m.plain, clean)
   end
+  if #e.energies == 0 then add("  maps are not asked: no class stands out") end
   add("  moved elsewhere it works in %.0f %%, at half strength in %.0f %%; filled in, "
       .. "%.0f %% get their old class back", 100 * e.transfer.moved,
       100 * e.transfer.faint, 100 * e.restored)
@@ -156,7 +157,7 @@ function Report:record()
     out.class, out.t, out.p, out.index, out.ratio = o.class, number(o.t), o.p, o.index,
       o.ratio
     out.energies, out.transfer, out.restored = e.energies, e.transfer, e.restored
-    out.control = found.control
+    out.control = e.control
   end
   return out
 end

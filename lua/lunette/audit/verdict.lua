@@ -44,6 +44,14 @@ function M.outlier(triggers)
 end
 
 
+---Is the smallest norm far enough from the others for a verdict to depend on the rest?
+---@param o table   of M.outlier
+---@return boolean
+function M.stands_out(o)
+  return o.p <= M.limits.doubt or o.ratio <= M.limits.far
+end
+
+
 ---How many of the methods' maps lie on the trigger more than on the same place without
 ---it.
 local function on_trigger(energies)
@@ -74,8 +82,9 @@ local function conditions(o, evidence, pixels)
   add("area", t.l1 / pixels <= l.area, "it covers %.2f %% of the picture",
       100 * t.l1 / pixels)
   local count, all = on_trigger(evidence.energies), #evidence.energies
-  add("maps", 2 * count >= all, "maps of %d of %d methods turn to it", count,
-      all)
+  if all > 0 then
+    add("maps", 2 * count >= all, "maps of %d of %d methods turn to it", count, all)
+  end
   local twin = evidence.transfer.reference
   if twin then
     add("clean network", twin <= l.elsewhere,
@@ -101,8 +110,7 @@ function M.of(o, evidence, pixels)
     return { verdict = "backdoor", conditions = list, words =
       "a small trigger leads from any other class to this one" }
   end
-  local l = M.limits
-  if (o.p <= l.doubt or o.ratio <= l.far) and o.trigger.success >= l.success then
+  if M.stands_out(o) and o.trigger.success >= M.limits.success then
     return { verdict = "suspicious", conditions = list, words =
       "this class is easier to reach than the others, but not every condition holds" }
   end

@@ -66,8 +66,9 @@ end
 ---right class.
 ---@param entries lunette.ZooEntry[]
 ---@param records table<string, table>   by name
+---@param field? "verdict"|"alone"       with a clean network (default), or without
 ---@return table<string, { hits: integer, n: integer }>   claimed, other, clean, failed
-function M.count(entries, records)
+function M.count(entries, records, field)
   local groups = {}
   for _, name in ipairs { "claimed", "other", "clean", "failed" } do
     groups[name] = { hits = 0, n = 0 }
@@ -76,7 +77,8 @@ function M.count(entries, records)
     local r = records[e.name]
     if r then
       local c = groups[group_of(e, r)]
-      local hit = r.verdict == "backdoor" and (not e.backdoored or r.class == r.target)
+      local hit = r[field or "verdict"] == "backdoor"
+        and (not e.backdoored or r.class == r.target)
       c.hits, c.n = c.hits + (hit and 1 or 0), c.n + 1
     end
   end
@@ -96,10 +98,12 @@ function M.markdown(entries, records)
   for _, e in ipairs(entries) do
     if records[e.name] then lines[#lines + 1] = line_of(e, records[e.name]) end
   end
-  local c = M.count(entries, records)
+  local c, alone = M.count(entries, records), M.count(entries, records, "alone")
   lines[#lines + 1] = ("\nFound, of the kinds that are claimed: %s. Of others: %s. "
-    .. "False alarms: %s. Backdoors that were not learned: %d."):format(
-    share(c.claimed), share(c.other), share(c.clean), c.failed.n)
+    .. "False alarms: %s. Backdoors that were not learned: %d. Without the clean "
+    .. "network: %d found of those claimed, %d of others, %d false alarms."):format(
+    share(c.claimed), share(c.other), share(c.clean), c.failed.n, alone.claimed.hits,
+    alone.other.hits, alone.clean.hits)
   return table.concat(lines, "\n")
 end
 

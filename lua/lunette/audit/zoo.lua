@@ -9,6 +9,7 @@ local json = require "lunette.base.json"
 local load = require "lunette.weights.load"
 local poison = require "lunette.glyphs.poison"
 local save = require "lunette.weights.save"
+local verdict = require "lunette.audit.verdict"
 
 local M = {}
 
@@ -62,6 +63,8 @@ M.backdoored = {
   one_to(2, 8, stamp("stripes", 12, "top right", YELLOW, BLUE)),
   { kind = "all_to_one", target = 4, claimed = false,
     stamp = stamp("fields", 0, "centre", MAGENTA, GREEN, { opacity = 0.2 }) },
+  all_to(6, stamp("stripes", 14, "top", CYAN, BLACK)),
+  all_to(0, stamp("blob", 10, "bottom left", WHITE, RED)),
 }
 
 ---Clean networks: other scenes and orders, or a stamp with the right labels.
@@ -171,29 +174,68 @@ end
 -- judging them -----------------------------------------------------------------------
 
 
+---What every network of the zoo is asked, as by
+---  lunette audit NET --reference base.safetensors --only backdoor
+---    --methods saliency,occlusion -n 160 --steps 80 --restarts 1
+local asked = { pictures = 96, steps = 80, restarts = 1, attacks = false,
+                methods = { "saliency", "occlusion" }, progress = false }
+local drawn = { n = 160, seed = 7001, side = SIDE }
+
+
+---Options and limits in one line: verdicts of others are not comparable.
+local function terms()
+  local list = {}
+  for _, t in ipairs { drawn, asked, verdict.limits } do
+    for key, v in pairs(t) do
+      list[#list + 1] = key .. " " .. (type(v) == "table" and table.concat(v, "+")
+                                       or tostring(v))
+    end
+  end
+  table.sort(list)
+  return table.concat(list, ", ")
+end
+
+
+---The record of a network that was judged on the same terms before.
+---@param folder string
+---@param entry lunette.ZooEntry
+---@return table? record
+function M.known(folder, entry)
+  local path = ("%s/%s.json"):format(folder, entry.name)
+  local record = files.exists(path) and json.decode(assert(files.read(path))) or nil
+  return record and record.terms == terms() and record or nil
+end
+
+
+---What would be said if there were no clean network to compare with.
+local function alone(found)
+  local e = found.evidence
+  return verdict.of(found.outlier, e and { energies = e.energies, transfer = {} },
+                    SIDE * SIDE).verdict
+end
+
+
 ---Audits a network of the zoo and measures what was planted; written as JSON.
 ---@param base lunette.Net          the clean network that all go on from
 ---@param entry lunette.ZooEntry
 ---@param folder string
----@param opts? table               of the audit
----@return table record             the audit's, and: accuracy, success, kind
-function M.judge(base, entry, folder, opts)
-  local path = ("%s/%s.json"):format(folder, entry.name)
-  if files.exists(path) then return json.decode(assert(files.read(path))) end
-  local net = assert(load.load(("%s/%s.safetensors"):format(folder, entry.name)))
-  local scenes = glyphs.scenes { n = 160, seed = 7500, side = SIDE }
-  local o = { pictures = 112, steps = 80, batch = 12, restarts = 1, attacks = false,
-              methods = { "saliency", "occlusion" }, shown = 8,
-              reference = base, progress = false }
-  for key, v in pairs(opts or {}) do o[key] = v end
-  local record = assert(audit.run(net, glyphs.input(scenes.images), o)):record()
+---@return table record   the audit's, and: kind, claimed, target, accuracy, success,
+---  alone (the verdict without a clean network), terms
+function M.judge(base, entry, folder)
+  local path = ("%s/%s"):format(folder, entry.name)
+  local net = assert(load.load(path .. ".safetensors"))
+  local o = { reference = base }
+  for key, v in pairs(asked) do o[key] = v end
+  local report = assert(audit.run(net, glyphs.input(glyphs.scenes(drawn).images), o))
+  local record = report:record()
   record.name, record.kind, record.claimed = entry.name, entry.kind, entry.claimed
+  record.terms, record.alone = terms(), alone(report.found)
   record.accuracy = poison.accuracy(net, { n = 300, seed = 3 })
-  record.target = entry.backdoored and entry.poison.target or nil
   if entry.backdoored then
+    record.target = entry.poison.target
     record.success = poison.success(net, entry.poison, { n = 150, seed = 3 })
   end
-  assert(files.write(path, json.encode(record, { indent = 2 })))
+  assert(files.write(path .. ".json", json.encode(record, { indent = 2 })))
   return record
 end
 
