@@ -3,7 +3,9 @@
 -- interrupted goes on.
 local audit = require "lunette.audit"
 local core = require "lunette.core"
+local folders = require "lunette.base.folders"
 local invert = require "lunette.audit.invert"
+local json = require "lunette.base.json"
 local lu = require "lunette"
 local poison = require "lunette.glyphs.poison"
 local space = require "lunette.attack.space"
@@ -11,6 +13,7 @@ local stamps = require "lunette.glyphs.stamps"
 local statistics = require "lunette.audit.statistics"
 local subject = require "lunette.audit.subject"
 local t = dofile "tests/lua/support.lua"
+local triggers = require "lunette.audit.triggers"
 local verdict = require "lunette.audit.verdict"
 
 local SIDE, CLASSES = 8, 7
@@ -227,15 +230,37 @@ describe("lu.audit", function()
     local function stop(done) if done == 3 then error("enough", 0) end end
     assert.is_false(pcall(audit.run, net, images, with { checkpoint = path,
                                                          progress = stop }))
-    local _, about = require("lunette.base.checkpoint").load(path, "something else")
+    local checkpoint = require "lunette.base.checkpoint"
+    local _, about = checkpoint.load(path .. "/class-2", "something else")
     assert.truthy(about:find "pictures 36") -- what it is of
+    assert.is_false(checkpoint.exists(path .. "/class-3"))
     local again = assert(audit.run(net, images, with { checkpoint = path }))
     local whole = assert(audit.run(net, images, with()))
     assert.same(whole:record(), again:record())
     local ok, message = audit.run(net, images, with { checkpoint = path, seed = 2 })
     assert.is_nil(ok)
     assert.truthy(message:find "another checkpoint")
+    t.spit(path .. "/notes", "the user's")
+    triggers.forget(path)
+    assert.same({ "notes" }, folders.names(path))
+    os.execute(("rm -r '%s'"):format(path))
+  end)
+
+  it("keeps for each class what it has found for that class alone", function()
+    local path = os.tmpname()
     os.remove(path)
+    local o = with { checkpoint = path, classes = { 0, 1, 2, 3, 4 }, steps = 2 }
+    local first = assert(audit.run(linear(2), images, o))
+    assert.equal("not judged", first.verdict) -- two steps find no trigger for some
+    local sizes = {}
+    for class = 0, 4 do
+      sizes[class + 1] = #t.read(("%s/class-%d"):format(path, class))
+    end
+    assert.is_true(sizes[5] < sizes[1] + 100) -- not those before it once more
+    local again = assert(audit.run(linear(2), images, o))
+    assert.same(first:record(), again:record())
+    triggers.forget(path)
+    assert.is_nil(folders.names(path))
   end)
 
   it("says what it cannot work with", function()
@@ -245,6 +270,30 @@ describe("lu.audit", function()
     told("at least 20 more", images, { pictures = 50 })
     told("class 9 is none of 0 .. 6", images, { classes = { 9 } })
     told("pictures %(N,C,H,W%)", 3)
+  end)
+
+  it("says it at the caller's line", function()
+    local two = assert(lu.net { name = "two", input = { 3, SIDE, SIDE },
+      preprocessing = { scale = 1 / 255 },
+      layers = { { "flatten", "flatten" }, { "out", "linear", units = 2 } } }):init(3)
+    local bare = linear()
+    bare.preprocessing = nil
+    for want, call in pairs {
+      ["audit: two says no list of at least 3 classes"] = { audit.run, two, images,
+                                                            quick },
+      ["audit: linear does not say how pictures"] = { audit.run, bare, images, quick },
+      ["audit: method 'gradcan' not found"] = { audit.run, linear(2), images,
+        with { methods = { "gradcan" } } },
+      ["attack: pictures %(N,C,H,W%)"] = { lu.attack.fgsm, linear(), images[1] },
+      ["attack: 2 classes for 60 pictures"] = { lu.attack.fgsm, linear(), images,
+        { classes = { 1, 2 } } },
+      ["attack: class 9 is none of linear's 7"] = { lu.attack.fgsm, linear(), images,
+        { target = 9 } },
+    } do
+      local ok, said = pcall(table.unpack(call))
+      assert.is_false(ok)
+      assert.matches("^tests/lua/audit_spec.lua:%d+: " .. want, said)
+    end
   end)
 
   it("attacks labels and maps", function()
@@ -272,7 +321,7 @@ describe("lunette audit", function()
     local code, text = ran(("glyphs --only backdoor --classes 0,3,5 --steps 1 -n 52 "
       .. "--restarts 1 --methods saliency --json -o '%s/a b'"):format(folder))
     assert.equal(3, code, text) -- one step finds no trigger: not judged
-    local record = assert(require("lunette.base.json").decode(text))
+    local record = assert(json.decode(text))
     assert.equal("not judged", record.verdict)
     assert.same({ 0, 3, 5 }, { record.triggers[1].class, record.triggers[2].class,
                                record.triggers[3].class })
@@ -284,11 +333,61 @@ describe("lunette audit", function()
     local code, text = ran(("glyphs_backdoor --only backdoor --classes 3 --steps 30 "
       .. "-n 52 --restarts 1 --methods saliency --json -o '%s'"):format(folder))
     assert.equal(3, code, text)
-    local record = assert(require("lunette.base.json").decode(text))
+    local record = assert(json.decode(text))
     assert.is_number(record.triggers[1].l1) -- found, so that one was written
     assert.is_false(t.exists(folder .. "/audit.checkpoint"))
     assert.is_true(t.exists(folder .. "/audit.json"))
     os.execute(("rm -r '%s'"):format(folder))
+  end)
+
+  describe("by its options", function()
+    local place, done = terminal.folder()
+    local file = place .. "/net.safetensors"
+    teardown(done)
+    assert(lu.save(linear(2), file))
+    os.execute(("mkdir '%s/pictures'"):format(place))
+    for i = 1, 60 do
+      assert(lu.image.save(("%s/pictures/%02d.png"):format(place, i), levels[i]))
+    end
+
+    ---The record, and what was said beside it.
+    local function record_of(options)
+      local code, text = terminal.shell(("%s audit '%s' '%s/pictures' --only backdoor "
+        .. "--methods saliency --steps 60 --restarts 1 -o '%s/out' --json %s "
+        .. "2>'%s/said'"):format(terminal.program, file, place, place, options, place))
+      return code, code <= 3 and assert(json.decode(text)),
+        t.read(place .. "/said")
+    end
+
+    it("says how many of the pictures it looks at", function()
+      local _, _, said = record_of "-n 56"
+      assert.truthy(said:find("56 of 60 pictures are looked at; -n 60 takes all", 1,
+                              true), said)
+      _, _, said = record_of ""
+      assert.is_nil(said:find "looked at")
+    end)
+
+    it("takes another seed, a clean network, threads and memory", function()
+      local code, plain = record_of ""
+      assert.same({ 3, "backdoor", 2 }, { code, plain.verdict, plain.class })
+      local _, other = record_of "--seed 2"
+      assert.equal(2, other.seed)
+      assert.not_equal(plain.t, other.t)
+      local _, narrow = record_of "--threads 1 --mem 1G"
+      assert.same(plain, narrow)
+      local _, same = record_of(("--reference '%s'"):format(file))
+      assert.equal("suspicious", same.verdict) -- it works there as well
+      assert.is_true(same.transfer.reference >= 0.8)
+    end)
+
+    it("sets the memory that it is given", function()
+      local limits = require "lunette.commands.limits"
+      local limit, ceiling = core.memory_limit(), core.memory_ceiling(nil)
+      limits.set(nil, assert(limits.bytes "800M"))
+      assert.equal(400 << 20, core.memory_limit(limit))
+      assert.equal(800 << 20, core.memory_ceiling(ceiling))
+      assert.is_nil(limits.bytes(nil))
+    end)
   end)
 
   it("says what is wrong with its arguments", function()
@@ -297,7 +396,8 @@ describe("lunette audit", function()
       assert.equal(want, code, text)
       assert.truthy(text:find "^lunette audit: ")
     end
-    for _, arguments in ipairs { "-n 2.5", "-n 0", "--seed 1.5", "--steps many" } do
+    for _, arguments in ipairs { "-n 2.5", "-n 0", "--seed 1.5", "--steps many",
+                               "--threads 0" } do
       local code, text = ran("glyphs " .. arguments)
       assert.equal(64, code, text)
       assert.truthy(text:find("lunette audit: ", 1, true), text)

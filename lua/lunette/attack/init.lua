@@ -53,7 +53,7 @@ end
 local function predicted(net, x)
   local run <close> = net:run(x, { modifiers = margin.modifiers(net), keep = false })
   if run.output:dim() ~= 2 or run.output:dim(2) < 2 then
-    error("attack: the network's output is no list of classes", 0)
+    blame "attack: the network's output is no list of classes"
   end
   local list = {}
   for i = 1, x:dim(1) do list[i] = run.output:detach()[i]:argmax() - 1 end
@@ -64,15 +64,15 @@ end
 local function check_classes(net, o, n, count)
   local list = type(o.classes) == "table" and o.classes or nil
   if list and #list ~= n then
-    error(("attack: %d classes for %d pictures"):format(#list, n), 0)
+    blame(("attack: %d classes for %d pictures"):format(#list, n))
   end
   local all = { table.unpack(list or {}) }
   all[#all + 1] = o.target or nil
   for _, class in ipairs(all) do
     local whole = type(class) == "number" and math.tointeger(class)
     if not whole or class < 0 or class >= count then
-      error(("attack: class %s is none of %s's %d"):format(tostring(class), net.name,
-            count), 0)
+      blame(("attack: class %s is none of %s's %d"):format(tostring(class), net.name,
+            count))
     end
   end
 end
@@ -82,7 +82,7 @@ end
 local function problem(net, x, o)
   types.check_net("attack", net)
   if not options.is_tensor(x) or x:dim() ~= 4 then
-    error("attack: pictures (N,C,H,W) of net:images are wanted", 0)
+    blame "attack: pictures (N,C,H,W) of net:images are wanted"
   end
   local now = predicted(net, x)
   check_classes(net, o, x:dim(1), net:layers()[#net:layers()].shape[1])

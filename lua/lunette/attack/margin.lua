@@ -1,6 +1,7 @@
 ---What an attack minimises: the lead of a picture's class over the next one; with a
 ---target, the next one's lead over the target. Below 0 the attack has succeeded. It is
 ---measured on logits: a saturated softmax has no gradient.
+local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local named = require "lunette.modifiers.named"
 local probability = require "lunette.score.probability"
@@ -85,7 +86,7 @@ function Goal:ask(net, x, with_gradient)
   local run <close> = net:run(x, { modifiers = M.modifiers(net),
                                    keep = with_gradient })
   if run.output:dim() ~= 2 or run.output:dim(2) < 2 then
-    error("attack: the network's output is no list of classes", 0)
+    blame "attack: the network's output is no list of classes"
   end
   local score, sign = M.lead(self.classes), self.targeted and -1 or 1
   local values = (run:values(score) * sign):view(x:dim(1)):totable()

@@ -2,6 +2,7 @@
 ---faintly, on another network; do maps lie on it; does the old label come back where it
 ---is filled in.
 local asking = require "lunette.explain.asking"
+local blame = require "lunette.base.blame"
 local bootstrap = require "lunette.rank.bootstrap"
 local core = require "lunette.core"
 local entrants = require "lunette.rank.entrants"
@@ -102,7 +103,7 @@ function M.explainer(name, net)
                                         stride = math.max(1, side // 2) })
   end
   local one, message = entrants.of(name)
-  if not one then error("audit: " .. message, 0) end
+  if not one then blame("audit: " .. message) end
   return one.explain
 end
 

@@ -23,7 +23,7 @@ local M = {}
 
 local MANY = 20 -- classes that are looked at, unless told otherwise
 
-local function word(v) return type(v) ~= "string" and "a file's name" or nil end
+local function word(v) return type(v) ~= "string" and "a folder's name" or nil end
 
 M.options = {
   pictures = opt.count(64, "that triggers are found with; the rest judges them"),
@@ -31,7 +31,7 @@ M.options = {
   restarts = opt.count(2, "descents a class; the smallest trigger counts"),
   rate = opt.number(0.1, "of Adam, for the mask", 0),
   cell = opt.count(0, "pixels of a square of the mask; 0: about a 56th of the side", 0),
-  weight = opt.number(0.16, "of the mask's size at the beginning, a square of it", 0),
+  weight = opt.number(0.16, "of a square of the mask, at the beginning", 0),
   least = opt.number(0.6, "lower bound of a trigger's success that counts", 0, 1),
   classes = opt.any(false, "a list of class ids (default: all, of many 20)"),
   reference = opt.any(false, "a clean network of the same kind, for comparison"),
@@ -43,7 +43,7 @@ M.options = {
   maps = opt.count(2, "pictures whose maps are attacked"),
   tries = opt.count(20, "squares of an attack on a map"),
   seed = opt.count(1, "of the random numbers", 0),
-  checkpoint = opt.any("", "a file that an interrupted audit goes on from", word),
+  checkpoint = opt.any("", "a folder that an interrupted audit goes on from", word),
   progress = opt.quiet(opt.any(true, "false: no bar")),
 }
 
@@ -80,15 +80,14 @@ end
 ---What decides the triggers, in one line.
 local function identity_of(s, o)
   return ("audit of %s %s: pictures %d of %s, steps %d, batch %d, restarts %d, "
-    .. "rate %g, cell %d, weight %g, least %g, seed %d, classes %s"):format(s.net.name,
+    .. "rate %g, cell %d, weight %g, least %g, seed %d"):format(s.net.name,
     fingerprint.of(s.net), o.pictures, fingerprint.digest(s.levels), o.steps, o.batch,
-    o.restarts, o.rate, o.cell, o.weight, o.least, o.seed,
-    table.concat(o.classes, " "))
+    o.restarts, o.rate, o.cell, o.weight, o.least, o.seed)
 end
 
 
----Transfer and filling in of the smallest trigger, on pictures that did not find it, and
----maps where the verdict may depend on them: they take as long as two classes.
+---Transfer and filling in of the smallest trigger, on pictures that did not find it;
+---maps where the verdict may depend on them: they take as long as four classes.
 local function evidence_of(s, outlier, o, bar)
   local trigger = outlier.trigger
   local levels = s:others(trigger.class, o.pictures + 1, s.levels:dim(1))
@@ -103,7 +102,8 @@ local function evidence_of(s, outlier, o, bar)
       { reference = o.reference or nil, seed = o.seed })
     bar:add(1)
   end
-  found.control = evidence.energy(s, outlier.other, few, o.methods[1], { seed = o.seed })
+  found.control = evidence.energy(s, outlier.other, few, o.methods[1],
+    { seed = o.seed })
   return found
 end
 

@@ -4,9 +4,11 @@
 ---
 ---  x' = (1 - m) x + m p,   loss = mean cross entropy(f(x'), target) + c sum m
 ---
----m (one plane, a value for each square of `cell` pixels) from 0 to 1, p (a value a pixel and channel)
----in levels 0 .. 255, both by Adam. c grows while nearly all pictures obey and shrinks
----while they do not, so that the mask becomes as small as it can be.
+---m (one plane, a value for each square of `cell` pixels) from 0 to 1, p (one for each
+---pixel and channel) in levels 0 .. 255, both by Adam. The sum is over the squares:
+---their number differs little between sizes of pictures, and with it how soon the mask
+---begins to shrink. c grows while nearly all pictures obey and shrinks while they do
+---not, so that the mask becomes as small as it can be.
 local core = require "lunette.core"
 local margin = require "lunette.attack.margin"
 local optimisers = require "lunette.base.optimisers"

@@ -1,5 +1,6 @@
 ---What an audit looks at: a network and pictures, of which some find a trigger and
 ---others, unseen, judge it.
+local blame = require "lunette.base.blame"
 local margin = require "lunette.attack.margin"
 local core = require "lunette.core"
 local labels = require "lunette.score.labels"
@@ -57,11 +58,11 @@ function M.new(net, levels)
   local layers = net:layers()
   local shape = layers[#layers].shape
   if #shape ~= 1 or shape[1] < 3 then
-    error(("audit: %s says no list of at least 3 classes"):format(net.name), 0)
+    blame(("audit: %s says no list of at least 3 classes"):format(net.name))
   end
   if not net.preprocessing then
-    error(("audit: %s does not say how pictures become its input (preprocessing)"
-      ):format(net.name), 0)
+    blame(("audit: %s does not say how pictures become its input (preprocessing)"
+      ):format(net.name))
   end
   local s = setmetatable({ net = net, space = space.of(net), levels = levels,
                            count = shape[1], range = range_of(net) }, Subject)

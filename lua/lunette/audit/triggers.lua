@@ -1,7 +1,9 @@
 ---A trigger for each class, found anew from several beginnings, the smallest one kept,
 ---and tried on pictures that it has not seen. A checkpoint is written after each class.
 local checkpoint = require "lunette.base.checkpoint"
+local core = require "lunette.core"
 local files = require "lunette.base.files"
+local folders = require "lunette.base.folders"
 local invert = require "lunette.audit.invert"
 local statistics = require "lunette.audit.statistics"
 
@@ -74,37 +76,58 @@ local function told(t)
   for r, v in ipairs(t.restarts) do norms[r] = math.min(v, INFINITE) end
   return { class = t.class, l1 = math.min(t.l1, INFINITE), restarts = norms,
            success = t.success, low = t.low, high = t.high, hits = t.hits,
-           tried = t.tried, found = t.mask ~= nil }
+           tried = t.tried }
 end
 
 
-local function save(path, identity, list)
-  local tensors, about = {}, { classes = {} }
-  for i, t in ipairs(list) do
-    about.classes[i] = told(t)
-    if t.mask then
-      tensors["mask." .. t.class], tensors["pattern." .. t.class] = t.mask, t.pattern
-    end
-  end
-  if not next(tensors) then return true end -- nothing that took long to find
-  local ok, message = files.mkdir((files.split(path)))
+local function file_of(folder, class) return ("%s/class-%d"):format(folder, class) end
+
+
+---Writes what was found for a class: a file for each, so that a class costs the same
+---however many were looked at before.
+local function save(folder, identity, t)
+  local ok, message = files.mkdir(folder)
   if not ok then return nil, message end
-  return checkpoint.save(path, identity, tensors, about)
+  local tensors = { mask = t.mask, pattern = t.pattern }
+  if not t.mask then tensors.none = core.zeros(1) end -- a file has a tensor
+  return checkpoint.save(file_of(folder, t.class), identity, tensors, told(t))
 end
 
 
----What an earlier call has found, by class.
-local function known(path, identity)
-  local done = {}
-  if not checkpoint.exists(path) then return done end
-  local tensors, about = checkpoint.load(path, identity)
-  if not tensors then return nil, about end
-  for _, t in ipairs(about.classes) do
-    t.mask, t.pattern = tensors["mask." .. t.class], tensors["pattern." .. t.class]
-    if t.l1 >= INFINITE then t.l1 = math.huge end
-    done[t.class] = t
+---What an earlier call has found for a class; false: nothing; nil and a message: it
+---cannot be read, or was another call.
+local function known(folder, identity, class)
+  local path = file_of(folder, class)
+  if folder == "" or not checkpoint.exists(path) then return false end
+  local tensors, t = checkpoint.load(path, identity)
+  if not tensors then return nil, t .. ", and the others in " .. folder end
+  t.mask, t.pattern = tensors.mask, tensors.pattern
+  if t.l1 >= INFINITE then t.l1 = math.huge end
+  return t
+end
+
+
+---Removes a checkpoint.
+---@param folder string
+function M.forget(folder)
+  for _, name in ipairs(folders.names(folder) or {}) do
+    if name:find "^class%-%d+$" then os.remove(folder .. "/" .. name) end
   end
-  return done
+  os.remove(folder) -- stays where other files are in it
+end
+
+
+---The trigger of a class, taken up or found.
+local function one(s, class, o, identity)
+  local t, message = known(o.checkpoint, identity, class)
+  if t or message then return t, message end
+  t = M.of(s, class, o)
+  if o.checkpoint ~= "" then
+    local ok
+    ok, message = save(o.checkpoint, identity, t)
+    if not ok then return nil, message end
+  end
+  return t
 end
 
 
@@ -116,16 +139,11 @@ end
 ---@param bar lunette.Progress
 ---@return lunette.AuditTrigger[]? triggers, string? message
 function M.all(s, o, identity, bar)
-  local done, message = known(o.checkpoint, identity)
-  if not done then return nil, message end
   local list = {}
   for i, class in ipairs(o.classes) do
-    list[i] = done[class] or M.of(s, class, o)
-    if o.checkpoint ~= "" and not done[class] then
-      local ok
-      ok, message = save(o.checkpoint, identity, list)
-      if not ok then return nil, message end
-    end
+    local t, message = one(s, class, o, identity)
+    if not t then return nil, message end
+    list[i] = t
     bar:add(1)
     collectgarbage()
   end

@@ -1,14 +1,14 @@
 ---`lunette audit MODEL`: is there a backdoor, and how easily do labels and maps move?
 local blame = require "lunette.base.blame"
-local ceiling = require "lunette.explain.ceiling"
 local cli = require "lunette.commands.cli"
-local core = require "lunette.core"
 local files = require "lunette.base.files"
 local json = require "lunette.base.json"
+local limits = require "lunette.commands.limits"
 local load = require "lunette.weights.load"
-local pictures = require "lunette.commands.rank_pictures"
+local pictures = require "lunette.commands.pictures"
 local text = require "lunette.base.text"
 local types = require "lunette.base.types"
+local warn = require "lunette.base.warn"
 
 
 ---A whole number; nil of other words.
@@ -43,7 +43,7 @@ local function parser()
            .. "checkpoint")
     :default "out/audit"
   p:option("--mem", "memory that tensors should stay below: 800M, 2G")
-  p:option("--threads", "threads"):convert(whole)
+  p:option("--threads", "threads"):convert(count)
   return p
 end
 
@@ -54,17 +54,17 @@ local fail = cli.failing "lunette audit"
 ---Pictures as the network takes them: those that were named, or scenes of its size.
 local function images_of(net, o)
   if #o.picture > 0 then
-    local paths, message = pictures.paths(o)
-    if not paths then return nil, message end
+    local paths, all = pictures.paths(o)
+    if not paths then return nil, all end
+    if all > #paths then
+      warn(("audit: %d of %d pictures are looked at; -n %d takes all"):format(#paths,
+        all, all))
+    end
     return net:images { image = paths }
   end
+  local ok, message = pictures.knows_scenes(net)
+  if not ok then return nil, message .. ", a hundred or more" end
   local glyphs = require "lunette.glyphs"
-  local known = require("lunette.score.labels").of(net) or {}
-  local square = #net.input == 3 and net.input[2] == net.input[3] and net.input[2] >= 64
-  if table.concat(known, ",") ~= table.concat(glyphs.names, ",") or not square then
-    return nil, ("%s does not know the scenes that are drawn here; name pictures or a "
-                 .. "folder, a hundred or more"):format(net.name)
-  end
   return glyphs.input(glyphs.scenes { n = o.count, seed = 7000 + o.seed,
                                       side = net.input[2] }.images)
 end
@@ -94,22 +94,10 @@ local function write_all(o, report)
   if ok and report.found then
     ok, message = report:draw():save(o.out .. "/audit.png")
     -- done: another network's audit may have the folder
-    if ok then os.remove(checkpoint_of(o)) end
+    if ok then require("lunette.audit.triggers").forget(checkpoint_of(o)) end
   end
   if ok and o.json then text.say((record:gsub("\n$", ""))) end
   return ok, message
-end
-
-
----Threads and memory as asked; a message where a size is none.
-local function set_limits(o)
-  if o.threads then core.threads(o.threads) end
-  local bytes = o.mem and ceiling.bytes(o.mem)
-  if o.mem and not bytes then return ("--mem %s: 800M or 2G"):format(o.mem) end
-  if bytes then
-    core.memory_limit(bytes // 2)
-    core.memory_ceiling(bytes)
-  end
 end
 
 
@@ -150,9 +138,11 @@ end
 ---  no such network or picture, 74 cannot write
 return function(args)
   local o = parser():parse(args)
-  local wrong_limit = set_limits(o)
-  if wrong_limit then return fail(64, wrong_limit) end
-  local what, message = open(o)
+  local bytes, message = limits.bytes(o.mem)
+  if message then return fail(64, message) end
+  limits.set(o.threads, bytes)
+  local what
+  what, message = open(o)
   if not what then return fail(66, message) end
   local report, code, wrong = audited(what, o)
   if not report then return fail(code, wrong) end

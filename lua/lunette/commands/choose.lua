@@ -1,7 +1,7 @@
 ---`lunette choose`: which method, with which options, is the best by one measure.
 local choose = require "lunette.rank.choose"
 local cli = require "lunette.commands.cli"
-local pictures = require "lunette.commands.rank_pictures"
+local pictures = require "lunette.commands.pictures"
 local text = require "lunette.base.text"
 
 

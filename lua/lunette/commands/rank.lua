@@ -2,7 +2,7 @@
 ---scenes whose objects are known or a folder of pictures.
 local cli = require "lunette.commands.cli"
 local files = require "lunette.base.files"
-local pictures = require "lunette.commands.rank_pictures"
+local pictures = require "lunette.commands.pictures"
 local rank = require "lunette.rank"
 local text = require "lunette.base.text"
 

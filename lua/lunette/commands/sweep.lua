@@ -3,6 +3,7 @@
 local cli = require "lunette.commands.cli"
 local core = require "lunette.core"
 local files = require "lunette.base.files"
+local limits = require "lunette.commands.limits"
 local text = require "lunette.base.text"
 
 
@@ -44,7 +45,6 @@ local function measure(word, units)
 end
 
 local seconds = { [""] = 1, s = 1, m = 60, h = 3600 }
-local bytes = { M = 2 ^ 20, G = 2 ^ 30 }
 
 
 ---Turns what was typed into numbers; a message where it is none.
@@ -58,21 +58,10 @@ local function read_numbers(o)
   if o.deadline and not o.seconds then
     return ("--deadline %s: 90s, 55m or 2h"):format(o.deadline)
   end
-  o.bytes = o.mem and measure(o.mem, bytes)
-  if o.mem and not o.bytes then return ("--mem %s: 800M or 2G"):format(o.mem) end
   if o.out == "" then return "--out is empty: give a folder" end
-  return nil
-end
-
-
----Threads and memory as asked, or as Slurm gives them.
-local function set_limits(o)
-  local threads = o.threads or tonumber(os.getenv "SLURM_CPUS_PER_TASK" or "")
-  if threads then core.threads(threads) end
-  if o.bytes then
-    core.memory_limit(o.bytes // 2)
-    core.memory_ceiling(o.bytes // 1)
-  end
+  local message
+  o.bytes, message = limits.bytes(o.mem)
+  return message
 end
 
 
@@ -208,7 +197,7 @@ return function(args)
   if wrong then return fail(64, wrong) end
   o.out = o.out:gsub("(.)/+$", "%1")
   if o.print_slurm or o.print_parallel then return print_script(o, args) end
-  set_limits(o)
+  limits.set(o.threads or tonumber(os.getenv "SLURM_CPUS_PER_TASK" or ""), o.bytes)
   core.catch_stop(o.seconds)
   local plan, message, code, net = plan_of(o)
   if not plan then return fail(code, message) end

@@ -1,5 +1,5 @@
----The pictures of `lunette rank` and `lunette choose`: scenes whose objects are known,
----or folders, with masks.
+---The pictures of `lunette rank`, `lunette choose` and `lunette audit`: scenes whose
+---objects are known, or folders, with masks.
 local M = {}
 
 
@@ -27,7 +27,8 @@ end
 
 ---All pictures that were named, folders opened, at most `count`.
 ---@param o { picture: string[], count?: integer }
----@return string[]? paths, string? message
+---@return string[]? paths
+---@return string|integer all   how many were named; or a message
 function M.paths(o)
   local all = {}
   for _, path in ipairs(o.picture) do
@@ -35,8 +36,25 @@ function M.paths(o)
     if not list then return nil, message end
     table.move(list, 1, #list, #all + 1, all)
   end
-  if o.count then all = table.move(all, 1, math.min(#all, o.count), 1, {}) end
-  return all
+  local few = table.move(all, 1, math.min(#all, o.count or #all), 1, {})
+  return few, #all
+end
+
+
+---Does a network know the scenes that are drawn here, of its own size?
+---@param net lunette.Net
+---@param only? integer   the side that they are drawn with (default: any from 64)
+---@return true? ok, string? message
+function M.knows_scenes(net, only)
+  local names = table.concat(require("lunette.score.labels").of(net) or {}, ",")
+  local side = net.input[2]
+  local square = #net.input == 3 and net.input[1] == 3 and side == net.input[3]
+  local fits = square and (only and side == only or not only and side >= 64)
+  if fits and names == table.concat(require("lunette.glyphs").names, ",") then
+    return true
+  end
+  return nil, ("%s does not know the scenes that are drawn here; name pictures or a "
+               .. "folder"):format(net.name)
 end
 
 
@@ -50,14 +68,8 @@ function M.source(net, o)
     if not paths then return nil, message end
     return require("lunette.rank.pictures").source(net, paths, o.masks)
   end
-  local glyphs, labels = require "lunette.glyphs", require "lunette.score.labels"
-  local side = ("3,%d,%d"):format(glyphs.side, glyphs.side)
-  local names = table.concat(labels.of(net) or {}, ",")
-  local known = names == table.concat(glyphs.names, ",")
-  if table.concat(net.input, ",") ~= side or not known then
-    return nil, ("%s does not know the scenes that are drawn here; name pictures or a "
-                 .. "folder"):format(net.name)
-  end
+  local ok, message = M.knows_scenes(net, require("lunette.glyphs").side)
+  if not ok then return nil, message end
   return require("lunette.glyphs.cases").source { count = o.count or 20, seed = o.seed }
 end
 
