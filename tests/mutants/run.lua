@@ -103,16 +103,80 @@ local function test_command(test)
 end
 
 
----Every test but those that have a word of WITHOUT in their names; for the library's
----folders, the specs.
-local function tests_of_copy()
+local function sources()
   local list = {}
-  local function wanted(name)
-    if folder:find "^lua/" and not name:find "%.lua$" then return false end
-    for word in env("WITHOUT", "glyphs_spec"):gmatch "%S+" do
-      if name:find(word, 1, true) then return false end
+  for _, path in ipairs(lines_of "git ls-files engine lua/lunette") do
+    local mine = path:find "%.[ch]$" or path:find "%.lua$"
+    if mine and path:sub(1, #folder) == folder and not path:find "core%.meta%.lua$" then
+      list[#list + 1] = path
     end
-    return true
+  end
+  return list
+end
+
+
+---C tests and specs that meet a C file, by the folder it is in; then all others.
+local near = {
+  { "^engine/kernels/isa", { "test_isa" } },
+  { "^engine/kernels/", { "test_isa", "test_pool", "test_dense", "test_kernels",
+                         "threads" } },
+  { "^engine/ops/relevance", { "modifier", "relevance" } },
+  { "^engine/ops/", { "test_ops", "test_walk", "test_core", "tensor", "edges" } },
+  { "^engine/picture/gif", { "test_gif" } },
+  { "^engine/picture/", { "test_image", "test_resize", "image", "canvas", "colormap",
+                          "edges" } },
+  { "^engine/import/", { "test_import", "import", "models_get" } },
+  { "^engine/bind/", { "parity", "tensor", "edges", "gradient", "modifier", "image",
+                       "json", "npy", "run_spec", "repl", "memory", "load" } },
+  { "^engine/par", { "test_par", "test_ops_memory", "threads" } },
+  { "^engine/safetensors", { "test_safetensors", "load", "edges" } },
+  { "^engine/output", { "test_output", "files" } },
+  { "^engine/optim", { "test_optim", "train" } },
+  { "^engine/", { "test_core", "test_walk", "test_ops", "test_safetensors", "tensor",
+                  "gradient", "run_spec", "edges", "modifier", "memory" } },
+}
+
+
+---Words of the names of tests to run; "" is in all of them.
+local function words_for(file)
+  local words = {}
+  for _, row in ipairs(near) do
+    if #words == 0 and file:find(row[1]) then words = { table.unpack(row[2]) } end
+  end
+  if env("ALL", "") ~= "" then words[#words + 1] = "" end
+  return words
+end
+
+
+---Is one of these words in a name?
+local function has_word(name, words)
+  for _, word in ipairs(words) do
+    if name:find(word, 1, true) then return true end
+  end
+  return false
+end
+
+
+---Is a test near one of the files that are changed?
+local function is_near(name, files)
+  for _, file in ipairs(files) do
+    if file:find "%.lua$" or has_word(name, words_for(file)) then return true end
+  end
+  return false
+end
+
+
+---Every test but those that have a word of WITHOUT in their names; for the library's
+---folders the specs, for C's the tests near them.
+local function tests_of_copy()
+  local list, without, files = {}, {}, sources()
+  for word in env("WITHOUT", "glyphs_spec"):gmatch "%S+" do
+    without[#without + 1] = word
+  end
+  local function wanted(name)
+    if has_word(name, without) then return false end
+    if folder:find "^lua/" then return name:find "%.lua$" ~= nil end
+    return is_near(name, files)
   end
   for _, path in ipairs(lines_of(("cd %s && ls tests/c/test_*.c tests/lua/*_spec.lua")
                                  :format(quote(copy)))) do
@@ -131,7 +195,7 @@ local function measure(test)
   local begun = os.time()
   local passes = runs("env " .. temporary .. test_command(test), 1800)
   local seconds, ranges = os.time() - begun + 1, {}
-  if passes and test:find "%.lua$" then
+  if passes and test:find "%.lua$" and not folder:find "^engine" then
     runs(("env REACH=%s LUA_INIT_5_4=@%s %s"):format(quote(out),
          quote(root .. "/tests/mutants/reach.lua"), test_command(test)), 1800)
     ranges = lines_of(("cat %s/* 2>/dev/null | sort -u"):format(quote(out)))
@@ -210,37 +274,6 @@ local function reaches(test, path, line, inside)
 end
 
 
----C tests and specs that meet a C file, by the folder it is in; then all others.
-local near = {
-  { "^engine/kernels/isa", { "test_isa" } },
-  { "^engine/kernels/", { "test_isa", "test_pool", "test_dense", "test_kernels",
-                         "threads" } },
-  { "^engine/ops/relevance", { "modifier", "relevance" } },
-  { "^engine/ops/", { "test_ops", "test_walk", "test_core", "tensor", "edges" } },
-  { "^engine/picture/", { "test_image", "test_resize", "image", "canvas", "colormap",
-                          "edges" } },
-  { "^engine/import/", { "test_import", "import", "models_get" } },
-  { "^engine/bind/", { "parity", "tensor", "edges", "gradient", "modifier", "image",
-                       "json", "npy", "run_spec", "repl", "memory", "load" } },
-  { "^engine/par", { "test_par", "test_ops_memory", "threads" } },
-  { "^engine/safetensors", { "test_safetensors", "load", "edges" } },
-  { "^engine/optim", { "test_optim", "train" } },
-  { "^engine/", { "test_core", "test_walk", "test_ops", "test_safetensors", "tensor",
-                  "gradient", "run_spec", "edges", "modifier", "memory" } },
-}
-
-
----Words of the names of tests to run; "" is in all of them.
-local function words_for(file)
-  local words = {}
-  for _, row in ipairs(near) do
-    if #words == 0 and file:find(row[1]) then words = { table.unpack(row[2]) } end
-  end
-  if env("ALL", "") ~= "" then words[#words + 1] = "" end
-  return words
-end
-
-
 local function near_c(file, tests)
   local list, taken = {}, {}
   for _, word in ipairs(words_for(file)) do
@@ -267,18 +300,6 @@ end
 
 local function folder_of(file)
   return file:match "^(lua/lunette/[%w_]+)/" or file:match "^(.*)/"
-end
-
-
-local function sources()
-  local list = {}
-  for _, path in ipairs(lines_of "git ls-files engine lua/lunette") do
-    local mine = path:find "%.[ch]$" or path:find "%.lua$"
-    if mine and path:sub(1, #folder) == folder and not path:find "core%.meta%.lua$" then
-      list[#list + 1] = path
-    end
-  end
-  return list
 end
 
 
