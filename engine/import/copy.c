@@ -188,6 +188,13 @@ static void reorder(const job *j, int64_t rows) {
 
 /* ---- writing a block ---------------------------------------------------- */
 
+static void slope(const float *by, float *x, int64_t n) {
+  for (int64_t i = 0; i < n; i++) {
+    float s = x[i] > 0 ? by[0] : by[1];
+    x[i] = s == 0 && x[i] == x[i] ? 0 : s * x[i];
+  }
+}
+
 static int check_values(const job *j, int64_t n, lun_err *err) {
   uint32_t worst = 0, bits;
   for (int64_t i = 0; i < n; i++) {
@@ -222,6 +229,7 @@ static int copy_blocks(job *j, lun_err *err) {
     LUN_TRY(read_block(j, at, n, err));
     near_strides(j, n);
     reorder(j, n);
+    if (j->v.slope) slope(j->v.slope, j->out, n * j->inner);
     LUN_TRY(write_block(j, n * j->inner, err));
   }
   return LUN_OK;

@@ -259,6 +259,9 @@ typedef struct imp_view { /* a tensor's axes in the order to be written */
   int ndim;
   int64_t dim[IMP_MAXDIM];
   int64_t stride[IMP_MAXDIM]; /* in elements of the source */
+  const float
+      *slope; /* NULL, or 2: x > 0 is written times the first, else times
+                      ** the second, where 0 gives 0 */
 } imp_view;
 /* Writes t, seen as `view`, to out as F32 or F16.  Values that are not finite
 ** or do not fit are errors. */

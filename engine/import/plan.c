@@ -4,6 +4,7 @@
 **   dtype F32                     or F16
 **   header N                      then N bytes of JSON and a newline
 **   tensor INDEX VIEW PERM NAME   one for every tensor, in the file's order
+**   sloped UP DOWN INDEX VIEW PERM NAME   instead: UP x where x > 0, else DOWN x
 **   literal N                     instead: N float32 that follow, and a newline
 **   same N                        instead: N times the float32 that follows
 **   end
@@ -109,13 +110,13 @@ static int permute(imp_view *v, const int64_t *perm, lun_err *err) {
   return LUN_OK;
 }
 
-static int one_tensor(const imp_file *f, char *args, lun_dtype dtype,
-                      imp_out *out, lun_err *err) {
+static int one_tensor(const imp_file *f, const char *args, const float *slope,
+                      lun_dtype dtype, imp_out *out, lun_err *err) {
   char view[128], perm[64];
   int64_t order[IMP_MAXDIM];
   int index, name = 0;
   const imp_tensor *t;
-  imp_view v;
+  imp_view v = {.slope = slope};
   if (sscanf(args, "%d %127s %63s %n", &index, view, perm, &name) < 3 ||
       name == 0 || index < 0 || index >= f->count)
     return bad("a tensor line is malformed", err);
@@ -128,6 +129,15 @@ static int one_tensor(const imp_file *f, char *args, lun_dtype dtype,
   LUN_TRY(split(t, &v, err));
   LUN_TRY(permute(&v, order, err));
   return imp_copy(f, t, &v, dtype, out, err);
+}
+
+static int sloped(const imp_file *f, const char *args, lun_dtype dtype,
+                  imp_out *out, lun_err *err) {
+  float slope[2];
+  int at = 0;
+  if (sscanf(args, "%f %f %n", slope, slope + 1, &at) < 2 || at == 0)
+    return bad("two slopes are wanted", err);
+  return one_tensor(f, args + at, slope, dtype, out, err);
 }
 
 /* u64 length and the JSON. */
@@ -197,7 +207,9 @@ static int follow(const imp_file *f, text *s, imp_out *out, lun_err *err) {
     else if (strncmp(buf, "header ", 7) == 0)
       LUN_TRY(header(s, buf + 7, out, err));
     else if (strncmp(buf, "tensor ", 7) == 0)
-      LUN_TRY(one_tensor(f, buf + 7, dtype, out, err));
+      LUN_TRY(one_tensor(f, buf + 7, NULL, dtype, out, err));
+    else if (strncmp(buf, "sloped ", 7) == 0)
+      LUN_TRY(sloped(f, buf + 7, dtype, out, err));
     else if (strncmp(buf, "literal ", 8) == 0)
       LUN_TRY(literal(f, s, buf + 8, dtype, out, err));
     else if (strncmp(buf, "same ", 5) == 0)

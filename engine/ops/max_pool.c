@@ -1,6 +1,6 @@
 /*
-** max_pool.c - the maximum of windows of (N, C, H, W) maps.  Every plane is a unit
-** of its own, but where windows are VGG's 2x2 bands of rows are.
+** max_pool.c - the maximum of windows of (N, C, H, W) maps, and where it stands.  Every
+** plane is a unit of its own, but where windows are VGG's 2x2 bands of rows are.
 */
 #include <math.h>
 #include <string.h>
@@ -249,3 +249,56 @@ OPS_OPERATOR(max_pool2d,
              "ceil_mode, dilation): gradient to the first maximum",
              1, 1, .attrs = max_attrs, .infer = max_infer, .gated = 1,
              .selects_input = 1);
+
+/* ---- places ------------------------------------------------------------- */
+
+/* Floats tell whole numbers apart up to this one. */
+enum { EXACT = 1 << 24 };
+
+static int places_infer(lun_node *n, lun_err *err) {
+  const lun_tensor *x = n->in[0];
+  LUN_TRY(max_infer(n, err));
+  if (x->size / x->dim[0] <= EXACT) return LUN_OK;
+  return ops_fail(n, err, LUN_ESHAPE,
+                  "an image of %lld values, at most %d have places",
+                  (long long)(x->size / x->dim[0]), EXACT);
+}
+
+static int tap_of(const work *k, int64_t window) {
+  return is_maxpool2x2(&k->w) ? k->tap4[window] : k->tap[window];
+}
+
+/* From the taps that won, where these are in the image, counted from 1. */
+static void places_plane(void *arg, int64_t plane) {
+  const work *k = arg;
+  const lun_window *w = &k->w;
+  int64_t o = plane * w->out[0] * w->out[1];
+  int64_t first = plane % k->channels * w->in[0] * w->in[1] + 1;
+  for (int64_t r = 0; r < w->out[0]; r++)
+    for (int64_t c = 0; c < w->out[1]; c++, o++) {
+      int64_t corner =
+          ops_window_at(w, 0, r, 0) * w->in[1] + ops_window_at(w, 1, c, 0);
+      k->y[o] = (float)(first + corner + tap_offset(w, tap_of(k, o)));
+    }
+}
+
+static int max_pool2d_places_forward(lun_node *n, lun_err *err) {
+  work k = {.y = n->out->data, .channels = n->in[0]->dim[1]};
+  LUN_TRY(max_pool2d_forward(n, err));
+  set_taps(n, &k);
+  LUN_TRY(ops_window(n, &k.w, err));
+  return ops_units(n, k.w.planes, k.w.out[0] * k.w.out[1], places_plane, &k,
+                   err);
+}
+
+static int max_pool2d_places_back(const lun_back *b, lun_err *err) {
+  ops_zero(b, 0);
+  return (void)err, LUN_OK;
+}
+
+OPS_PLAIN(max_pool2d_places);
+OPS_OPERATOR(max_pool2d_places,
+             "max_pool2d_places(x, kernel, stride = kernel, padding, "
+             "padding_end, ceil_mode, dilation): where in the image (C,H,W) "
+             "the first maximum of each window is, counted from 1",
+             1, 1, .attrs = max_attrs, .infer = places_infer);

@@ -130,6 +130,10 @@ static const oprow oprows[] = {
     {"max_pool2d", "kernel=3,3 padding=2,2 stride=1,1", "1,1,4,4"},
     {"max_pool2d", "kernel=3,3 stride=2,2 padding=0,0 padding_end=1,2",
      "1,2,5,4"},
+    {"max_pool2d_places", "kernel=2,2", "2,2,4,6"},
+    {"max_pool2d_places", "kernel=3,2 stride=2,1 padding=1,1", "2,2,5,6"},
+    {"max_pool2d_places", "kernel=2,3 dilation=2,2 stride=1,2 padding=1,1",
+     "1,2,6,7"},
     {"avg_pool2d", "kernel=2,2 dilation=2,3 stride=2,1 padding=1,1", "1,2,6,7"},
     {"avg_pool2d",
      "kernel=3,3 stride=2,2 padding=0,1 padding_end=1,1 "

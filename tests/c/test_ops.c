@@ -98,6 +98,10 @@ static const literal literals[] = {
     {"min", "", "2,2", V{4, 2, 1, 3}, V{1}, 0, NULL},
     {"max_pool2d", "kernel=2,2", "1,1,2,4", V{1, 5, 2, 0, 3, 4, 8, 7}, V{5, 8},
      0, NULL},
+    {"max_pool2d_places", "kernel=2,2", "1,1,2,4", V{1, 5, 2, 0, 3, 4, 8, 7},
+     V{2, 7}, 0, NULL},
+    {"max_pool2d_places", "kernel=2,3 padding=0,1", "1,2,2,3",
+     V{1, 5, 5, 3, 4, 0, 0, 0, 0, 0, 9, 0}, V{2, 11}, 0, NULL},
     /* ceil mode: 3 wide, the last window has one column */
     {"max_pool2d", "kernel=2,2 ceil_mode=1", "1,1,2,3", V{1, 5, 2, 3, 4, 8},
      V{5, 8}, 0, NULL},

@@ -113,6 +113,7 @@ end
 ---A parameter's numbers, in the order that the network wants.
 local function numbers_of(p, m)
   if p.data then return p.data end
+  if p.same then return lu.full(p.same, fold.product(p.shape)):totable() end
   local c = fold.make(p.view, assert(model.values(m, p.source.index), "not listed"))
   return fold.transpose(c, p.perm).data
 end

@@ -292,6 +292,26 @@ describe("the example for Python", function()
 end)
 
 
+describe("our own engine", function()
+  it("computes a baked file's outputs as the runtime does", function()
+    local net = assert(lu.load "glyphs")
+    local path = folder .. "/own.onnx"
+    assert(lu.bake(net, path, { "gradcam", "lrp", "guided_gradcam" },
+                   { modifiers = { "linear" } }))
+    local x = assert(net:images(lu.glyphs.default_images(2).images)).tensor
+    local got = ort.run(folder, { { model = path, inputs = { input = x } } })[1]
+    assert.is_nil(got.error)
+    local run = assert(lu.load(path)):run(x)
+    local names = { "softmax", "map_gradcam", "map_lrp", "map_guided_gradcam" }
+    for _, name in ipairs(names) do
+      local own = run[name]:reshape { shape = got[name]:shape() }
+      assert.is_true(baked.off(own, got[name]) < 1e-5, name) -- bake_spec's bound
+    end
+    assert.same(got.class:totable(), run.class:view(2):totable())
+  end)
+end)
+
+
 describe("the example page", function()
   local web = ort.modules .. "/onnxruntime-web/dist"
   if not t.exists(web .. "/ort.wasm.min.js")

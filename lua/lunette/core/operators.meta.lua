@@ -269,6 +269,13 @@ function Tensor:max(...) end
 ---@return lunette.Tensor
 function Tensor:max_pool2d(...) end
 
+---max_pool2d_places(x, kernel, stride = kernel, padding, padding_end, ceil_mode,
+---dilation): where in the image (C,H,W) the first maximum of each window is, counted
+---from 1
+---@param ... any   other operands, then attributes by position or in a table
+---@return lunette.Tensor
+function Tensor:max_pool2d_places(...) end
+
 ---maximum(a, b): the larger; ties share the gradient
 ---@param ... any   other operands, then attributes by position or in a table
 ---@return lunette.Tensor

@@ -149,6 +149,8 @@ local rows = {
   global_avg_pool = { keras = "GlobalAveragePooling2D" },
   global_max_pool = { keras = "GlobalMaxPooling2D" },
   concat = { keras = "Concatenate", repeats = true },
+  gather = { repeats = true },
+  scatter_add = { repeats = true },
   add = { keras = "Add", folds = true },
   sub = { keras = "Subtract" },
   mul = { keras = "Multiply", folds = true },

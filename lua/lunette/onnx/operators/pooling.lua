@@ -1,7 +1,7 @@
 ---Poolings, and the gradient of max pooling.
 local common = require "lunette.trace.back.common"
 
-local INT64 = 7
+local FLOAT, INT64 = 1, 7
 
 local M = {}
 
@@ -21,6 +21,18 @@ end
 
 
 function M.max_pool2d(e, t, x) return e:out("MaxPool", x, window(t.attrs)) end
+
+
+---MaxPool's second output counts through the batch, and from 0.
+function M.max_pool2d_places(e, t, x)
+  local v, at = t.inputs[1], e.graph:name(e.own .. ".indices")
+  e.graph:node("MaxPool", { x[1] }, window(t.attrs),
+               { e.graph:name(e.own .. ".maxima"), at })
+  local size = e:ints { v:dim(2) * v:dim(3) * v:dim(4) }
+  local before = e:step("Mul", { e:step("Div", { at, size }), size })
+  local place = e:step("Cast", { e:step("Sub", { at, before }) }, { to = FLOAT })
+  return e:out("Add", { place, e:number(1) })
+end
 
 
 function M.avg_pool2d(e, t, x)

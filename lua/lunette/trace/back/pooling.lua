@@ -17,6 +17,10 @@ function M.global_max_pool(n, dy)
 end
 
 
+-- places have no gradient
+function M.max_pool2d_places() return nil end
+
+
 ---The divisor of each window's mean: (1,1,h,w). The number of values inside, which
 ---padding and ceil_mode change, divided by the window's mean over ones.
 local function divisors(n, out)

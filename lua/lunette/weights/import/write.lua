@@ -104,7 +104,9 @@ local function plan(params, head, dtype)
       lines[#lines + 1] = ("literal %d"):format(#p.data)
       lines[#lines + 1] = table.concat(bytes)
     else
-      lines[#lines + 1] = ("tensor %d %s %s %s"):format(p.source.index,
+      local kind = p.slopes and ("sloped %.9g %.9g"):format(table.unpack(p.slopes))
+        or "tensor"
+      lines[#lines + 1] = ("%s %d %s %s %s"):format(kind, p.source.index,
         comma(p.view, 0), comma(p.order, 1), p.source.full or p.source.name)
     end
   end

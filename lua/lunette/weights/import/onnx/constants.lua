@@ -48,6 +48,24 @@ local function axis_of(a, rank)
 end
 
 
+-- reductions: f(sum so far, value), what they begin with, whether a mean is made of it
+for op, row in pairs {
+  ReduceSum = { function(a, v) return a + v end, 0 },
+  ReduceMean = { function(a, v) return a + v end, 0, true },
+  ReduceProd = { function(a, v) return a * v end, 1 },
+  ReduceMax = { math.max, -math.huge }, ReduceMin = { math.min, math.huge },
+} do
+  M[op] = function(attrs, x)
+    local c, flags = x[1], {}
+    local axes = x[2] and x[2].data or list(attrs, "axes") or {}
+    if #axes == 0 and one(attrs, "noop_with_empty_axes", 0) ~= 0 then return c end
+    for d = 1, #c.shape do flags[d] = #axes == 0 end
+    for _, a in ipairs(axes) do flags[axis_of(a, #c.shape)] = true end
+    return fold.reduce(c, flags, one(attrs, "keepdims", 1) ~= 0, table.unpack(row))
+  end
+end
+
+
 M.Identity = function(_, x) return x[1] end
 M.Dropout = M.Identity
 
@@ -260,7 +278,10 @@ end
 function M.Where(_, x) return fold.where(x[1], x[2], x[3]) end
 
 
-function M.Expand(_, x) return fold.expand(x[1], x[2].data) end
+function M.Expand(_, x)
+  local one_value = fold.product(x[1].shape) == 1
+  return one_value and all_same(x[2].data, x[1]) or fold.expand(x[1], x[2].data)
+end
 
 
 function M.Constant(attrs, _, tensor)

@@ -3,6 +3,7 @@
 local constants = require "lunette.weights.import.onnx.constants"
 local fold = require "lunette.weights.import.onnx.fold"
 local model = require "lunette.weights.import.onnx.model"
+local slopes = require "lunette.weights.import.onnx.slopes"
 local operators = require "lunette.weights.import.onnx.operators"
 
 local M = {}
@@ -41,7 +42,22 @@ local function of_large(b, node, x)
     end
     return b:turn(c, perm)
   end
-  b:fail("a large constant is computed with")
+  return slopes.of(node.op, x)
+end
+
+
+---Reads the layers' operator: a constant that none of `constants` computes is made to
+---depend on the picture, which it does not change with.
+local function computed(b, node, x, live)
+  local f = operators[node.op]
+  if not f then b:fail("operator %s on what depends on the picture", node.op) end
+  b.own, b.asked = b:name(node), {}
+  if not live then x[1] = b:alive(x[1]) end
+  local list = table.pack(f(b, x))
+  for key in pairs(node.attrs) do
+    if not b.asked[key] then b:fail("attribute %s is not known", key) end
+  end
+  return table.unpack(list)
 end
 
 
@@ -66,17 +82,12 @@ local function run_node(b, node)
   if node.op == "Shape" or node.op == "Size" then return of_shape(node, x[1]) end
   if not live and constants[node.op] then
     local function tensor(i) return b:tensor(b.model.tensors[tonumber(i) + 1]) end
-    if not all then return of_large(b, node, x) end
-    return constants[node.op](node.attrs, x, tensor)
+    if all then return constants[node.op](node.attrs, x, tensor) end
+    local large = of_large(b, node, x)
+    if large then return large end
+    if not operators[node.op] then b:fail("a large constant is computed with") end
   end
-  local f = operators[node.op]
-  if not f then b:fail("operator %s on what depends on the picture", node.op) end
-  b.own, b.asked = b:name(node), {}
-  local list = table.pack(f(b, x))
-  for key in pairs(node.attrs) do
-    if not b.asked[key] then b:fail("attribute %s is not known", key) end
-  end
-  return table.unpack(list)
+  return computed(b, node, x, live)
 end
 
 

@@ -194,6 +194,32 @@ function M.expand(c, shape)
 end
 
 
+---Values along the flagged dimensions made one by f, which begins with `first`.
+---@param mean? boolean   divided by their number
+function M.reduce(c, flags, keep, f, first, mean)
+  local kept, shape, of = {}, {}, strides(c.shape)
+  for d, n in ipairs(c.shape) do
+    kept[d] = flags[d] and 1 or n
+    if keep or not flags[d] then shape[#shape + 1] = kept[d] end
+  end
+  local to, out = strides(kept), {}
+  for i = 1, product(kept) do out[i] = first end
+  places(c.shape, function(index)
+    local from, at = 1, 1
+    for d, i in ipairs(index) do
+      from = from + i * of[d]
+      at = at + (flags[d] and 0 or i * to[d])
+    end
+    out[at] = f(out[at], c.data[from])
+  end)
+  local count = product(c.shape) // math.max(1, #out)
+  for i = 1, mean and #out or 0 do
+    out[i] = c.whole and truncated(out[i], count, true) or out[i] / count
+  end
+  return M.make(shape, out, c.whole)
+end
+
+
 function M.where(c, a, b)
   local shape = broadcast_shape(broadcast_shape(c.shape, a.shape), b.shape)
   bounded(shape)

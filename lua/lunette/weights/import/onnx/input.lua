@@ -127,7 +127,8 @@ function M.value(b, input, opts)
   if #ours == 0 then ours[1] = 1 end
   b.shapes.input = ours
   b.single = not Build.batched { order = order } -- whatever stands in front is a value
-  b.value[input[1]] = { layer = "input", shape = shape, order = order }
+  b.picture = { layer = "input", shape = shape, order = order }
+  b.value[input[1]] = b.picture
   return ours
 end
 

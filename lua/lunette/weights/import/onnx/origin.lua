@@ -73,7 +73,7 @@ local function params_of(b)
   local names, params = names_of(b.model), {}
   for _, p in ipairs(b.params) do
     local t = p.source
-    if t then
+    if t and not p.slopes then
       params[p.name] = { name = names[t.index], type = t.type, shape = t.shape,
                          view = p.view, perm = p.perm, result = p.shape }
     end

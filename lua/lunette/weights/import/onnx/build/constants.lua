@@ -5,7 +5,7 @@ local model = require "lunette.weights.import.onnx.model"
 ---A constant in another shape or order: its numbers stay where they are.
 local function like(c, shape, perm)
   return { const = true, shape = shape, data = c.data, whole = c.whole, same = c.same,
-           source = c.source, view = c.view, perm = perm or c.perm }
+           source = c.source, view = c.view, perm = perm or c.perm, slopes = c.slopes }
 end
 
 
@@ -66,7 +66,7 @@ return function(Build)
     if c.same then
       p.same = c.same
     elseif c.source and not (c.whole and c.data) then
-      p.source, p.view, p.perm = c.source, c.view, c.perm
+      p.source, p.view, p.perm, p.slopes = c.source, c.view, c.perm, c.slopes
     elseif c.data then
       p.data = c.data
     else
@@ -101,6 +101,25 @@ return function(Build)
     if #ordered == 0 then ordered = { 1 } end
     self:keep(self.own, key, c, ordered)
     return { param = key, shape = ordered, frozen = true }
+  end
+
+
+  ---A constant as a live value: added to zeros that are made of the picture.
+  function Build:alive(c)
+    if not self.picture then self:fail("its input 1 does not depend on the picture") end
+    local batch = not self.single and #c.shape > 1 and c.shape[1] == 1
+    local order, ones, dims = {}, {}, {}
+    for i in ipairs(c.shape) do order[i] = batch and i or i + 1 end
+    for i = 1, math.max(1, #order - (batch and 1 or 0)) do ones[i] = 1 end
+    for i in ipairs(self.shapes.input) do dims[i] = i + 1 end
+    local p = self.picture
+    local y = self:step("nothing", "lt", { p, p }, nil, p.order)
+    y = self:step("zero", "max", { y }, { dims = dims, keepdims = true }, p.order)
+    y = self:step("zeros", "reshape", { y }, { shape = ones }, order)
+    return self:inside("constant", function()
+      local by = self:operand(c, "value", #c.shape, order)
+      return self:layer("add", { y, by }, nil, order)
+    end)
   end
 
 

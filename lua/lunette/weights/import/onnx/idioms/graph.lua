@@ -109,7 +109,7 @@ end
 ---A constant as another layer's, in this shape.
 function Graph.moved(_, c, shape)
   return { shape = shape, source = c.source, view = c.view, perm = c.perm,
-           data = c.data, same = c.same }
+           data = c.data, same = c.same, slopes = c.slopes }
 end
 
 

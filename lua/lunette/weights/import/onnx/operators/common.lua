@@ -73,7 +73,8 @@ end
 ---Pictures, their dimensions in order.
 function M.pictures(b, x)
   if #x.shape ~= 4 or not b.batched(x) then
-    b:fail("an input of shape (%s), wanted pictures (N,C,H,W)",
+    b:fail("an input of shape (%s), wanted pictures (N,C,H,W), the batch first (copies "
+      .. "of a picture are none)",
            table.concat(x.shape, ","))
   end
   return b:ordered(x)

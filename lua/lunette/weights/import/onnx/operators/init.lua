@@ -3,7 +3,9 @@
 ---its outputs. An attribute that none of them asked for is an error.
 local M = {}
 
-for _, part in ipairs { "values", "layers", "pooling", "shapes", "resize" } do
+local parts = { "values", "layers", "pooling", "shapes", "indices", "resize" }
+
+for _, part in ipairs(parts) do
   for op, f in pairs(require("lunette.weights.import.onnx.operators." .. part)) do
     M[op] = f
   end

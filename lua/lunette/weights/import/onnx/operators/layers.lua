@@ -196,10 +196,31 @@ function M.Gemm(b, x)
 end
 
 
+---The value with ONNX's last two dimensions swapped.
+local function swapped(v)
+  local shape, order, n = { table.unpack(v.shape) }, { table.unpack(v.order) }, #v.shape
+  shape[n - 1], shape[n] = shape[n], shape[n - 1]
+  order[n - 1], order[n] = order[n], order[n - 1]
+  return { layer = v.layer, spec = v.spec, shape = shape, order = order }
+end
+
+
+---W x for matrices in the last two dimensions: (x' W')'.
+local function of_matrices(b, w, v)
+  local turned = b:ordered(swapped(v))
+  local y = dense(b, turned, w, nil, true)
+  return swapped(y)
+end
+
+
 ---W x' = (x W')': exporters of column vectors.
 local function from_left(b, x)
   local w, v = constant(b, x, 1, "matrix"), x[2]
-  if #w.shape ~= 2 or not same(v.order, { 2, 1 }) then
+  if #w.shape ~= 2 then b:fail("a constant times what depends on the picture") end
+  if #v.shape > 2 and w.shape[2] == v.shape[#v.shape - 1] then
+    return of_matrices(b, w, v)
+  end
+  if not same(v.order, { 2, 1 }) then
     b:fail("a constant times what depends on the picture")
   end
   if w.shape[2] ~= v.shape[1] then

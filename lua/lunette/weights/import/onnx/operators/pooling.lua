@@ -39,7 +39,19 @@ local function pooled(kind, average)
   end
 end
 
-M.MaxPool = pooled("max_pool2d", false)
+local maxima, places = pooled("max_pool2d", false), pooled("max_pool2d_places", false)
+
+---Its second output, where each maximum is in the picture, counts from 0.
+function M.MaxPool(b, x)
+  local y, indices = maxima(b, x), nil
+  if (b.node.outputs[2] or "") ~= "" then
+    if flag(b, "storage_order") then b:fail("its indices go down the columns") end
+    local from_1 = b:inside("places", function() return places(b, x) end)
+    indices = b:step("indices", "sub", { from_1, 1.0 }, nil, from_1.order)
+  end
+  return y, indices
+end
+
 M.AveragePool = pooled("avg_pool2d", true)
 
 
@@ -69,7 +81,7 @@ local function reduced(kind, since)
       dims[i] = v.order[a]
       if dims[i] == 1 then
         if v.shape[a] ~= 1 then b:fail("it mixes the pictures of a batch") end
-        b:fail("it reduces the batch")
+        b:fail("it reduces the batch (or copies of a picture)")
       end
     end
     if keep then

@@ -144,8 +144,10 @@ function M.Dropout(b, x)
 end
 
 
+---Truth is 1 and 0.
 function M.Cast(b, x)
   local to = attr(b, "to", "i")
+  if to == 9 then return b:layer("ne", { live(b, x, 1), 0.0 }, nil, x[1].order) end
   if to ~= 1 and to ~= 10 and to ~= 11 and to ~= 16 then
     b:fail("values of pictures become integers")
   end
@@ -257,8 +259,15 @@ local function comparison(kind)
 end
 
 for op, kind in pairs { Equal = "eq", Greater = "gt", Less = "lt",
-                        GreaterOrEqual = "ge", LessOrEqual = "le" } do
+                        GreaterOrEqual = "ge", LessOrEqual = "le",
+                        And = "mul", Or = "maximum", Xor = "ne" } do -- of 1 and 0
   M[op] = comparison(kind)
+end
+
+
+function M.Not(b, x)
+  local v = live(b, x, 1)
+  return b:layer("eq", { v, 0.0 }, nil, v.order)
 end
 
 
