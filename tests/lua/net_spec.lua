@@ -216,7 +216,8 @@ describe("an operator", function()
   local words = { activation = true, probability = true, weighted = true, join = true,
                   normalisation = true, pooling = true, dropout = true, padding = true,
                   elementwise = true, view = true, selection = true, reduction = true,
-                  resizing = true, comparison = true, transform = true }
+                  resizing = true, comparison = true, transform = true,
+                  position = true }
 
   it("is a kind of layer that says what it is", function()
     for name in pairs(core.ops) do

@@ -21,7 +21,8 @@ local MOST_VALUES = 2.0 ^ 31
 
 ---Is a layer, or a kind, an "activation", "probability", "weighted", "normalisation",
 ---"pooling", "dropout", "padding", "join", "elementwise", "view", "selection",
----"reduction", "resizing" or "comparison"? (engine/ops/ops.def says which are.)
+---"reduction", "resizing", "comparison" or "position"? (engine/ops/ops.def says which
+---are.)
 ---@param what lunette.Layer|string
 ---@param word string
 ---@return boolean

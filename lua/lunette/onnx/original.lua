@@ -173,12 +173,21 @@ local function same_layers(o, net)
 end
 
 
+---Is the file still that which the network was loaded from?
+local function unchanged(o, net)
+  local was = net.weights_file and net.weights_file:meta().source_sha256
+  local sums = was and program.digests(o.path, { "sha256" })
+  return sums and sums.sha256 == was
+end
+
+
 ---Is a network what the file says, with the same weights?
 ---@param o lunette.OnnxOriginal
 ---@param net lunette.Net
 ---@return boolean
 function M.is(o, net)
-  local fresh = same_layers(o, net) and require("lunette.weights.load").again(net)
+  local fresh = same_layers(o, net) and unchanged(o, net)
+    and require("lunette.weights.load").again(net)
   if not fresh then return false end
   for name, t in pairs(fresh.params) do
     local own = net.params[name]
