@@ -298,7 +298,7 @@ describe("our own engine", function()
     local path = folder .. "/own.onnx"
     assert(lu.bake(net, path, { "gradcam", "lrp", "guided_gradcam" },
                    { modifiers = { "linear" } }))
-    local x = assert(net:images(lu.glyphs.default_images(2).images)).tensor
+    local x = assert(net:images(lu.glyphs.default_images(2).images))
     local got = ort.run(folder, { { model = path, inputs = { input = x } } })[1]
     assert.is_nil(got.error)
     local run = assert(lu.load(path)):run(x)
