@@ -460,6 +460,23 @@ describe("names", function()
       { "out", "linear", units = 3 } } }):last_map())
   end)
 
+  it("say where the last map is of a network whose output is one", function()
+    local function last(tail)
+      local list = { { "down", "conv2d", filters = 3, kernel = 3, stride = 2 },
+                     { "seen", "relu6" }, { "gate", "sigmoid", from = "seen" },
+                     { "gated", "mul", from = { "seen", "gate" } },
+                     { "hidden", "relu" }, { "score", "conv2d", filters = 2,
+                                             kernel = 1 } }
+      table.move(tail, 1, #tail, #list + 1, list)
+      return assert(lu.net { input = { 2, 8, 8 }, layers = list }):last_map().name
+    end
+    local up = { "up", "interpolate", size = { 8, 8 } }
+    assert.equal("hidden", last {})
+    assert.equal("hidden", last { up })
+    assert.equal("hidden", last { up, { "p", "sigmoid" } })
+    assert.equal("hidden", last { { "p", "softmax", dim = 2 }, up })
+  end)
+
   it("stop at a layer that several read", function()
     local net = t.graph()
     assert.equal("norm", net:activated("norm").name)

@@ -451,3 +451,86 @@ describe("LRN", function()
     end)
   end
 end)
+
+
+describe("Resize", function()
+  -- the closed form: where an output place lies, and its two neighbours' shares
+  local function linear(values, h, w, place)
+    local x, y = values:table(), {}
+    local function taps(o, n, out)
+      local p = math.max(0, math.min(n - 1, place(o, n, out)))
+      local low = math.floor(p)
+      return low + 1, math.min(n, low + 2), p - low
+    end
+    for r = 1, h do
+      y[r] = {}
+      local a, b, f = taps(r - 1, #x, h)
+      for column = 1, w do
+        local d, e, g = taps(column - 1, #x[1], w)
+        y[r][column] = (x[a][d] * (1 - g) + x[a][e] * g) * (1 - f)
+          + (x[b][d] * (1 - g) + x[b][e] * g) * f
+      end
+    end
+    return lu.tensor(y)
+  end
+
+  local places = {
+    half_pixel = function(o, n, out) return (o + 0.5) * n / out - 0.5 end,
+    align_corners = function(o, n, out) return o * (n - 1) / (out - 1) end,
+    asymmetric = function(o, n, out) return o * n / out end,
+  }
+
+  for how, kinds in pairs { half_pixel = "interpolate", align_corners = "interpolate",
+                            asymmetric = "matmul matmul" } do
+    it("of mode linear, " .. how .. ", is " .. kinds, function()
+      local net = net_of { input = PICTURE, outputs = { "y" },
+        constants = { none = { { 0 }, {} }, sizes = { { 4 }, { 1, 3, 13, 4 } } },
+        nodes = { { "Resize", { "x", "none", "none", "sizes" }, "y",
+                    { mode = "linear", coordinate_transformation_mode = how } } } }
+      assert.equal(kinds, kinds_of(net))
+      local x = core.normal(4, 0, { 1, 3, 6, 6 })
+      local y = net:run(x).output
+      for plane = 1, 3 do
+        local want = linear(x[1][plane], 13, 4, places[how])
+        assert.is_true(y[1][plane]:distance(want) < 1e-6)
+      end
+    end)
+  end
+
+  it("by scales whose sizes are rounded looks where the scales say", function()
+    local net = net_of { input = PICTURE, outputs = { "y" },
+      constants = { none = { { 0 }, {} }, scales = { { 4 }, { 1.0, 1.0, 1.6, 1.6 } } },
+      nodes = { { "Resize", { "x", "none", "scales" }, "y", { mode = "linear" } } } }
+    assert.equal("matmul matmul", kinds_of(net)) -- 9 rows of 6, not 9.6
+    local x = core.normal(4, 0, { 1, 3, 6, 6 })
+    local want = linear(x[1][2], 9, 9, function(o) return (o + 0.5) / 1.6 - 0.5 end)
+    assert.is_true(net:run(x).output[1][2]:distance(want) < 1e-6)
+  end)
+end)
+
+
+describe("constants", function()
+  it("that ScatterND writes into are worked out: masks of windows", function()
+    local net = net_of { input = PICTURE, outputs = { "y" },
+      constants = { zeros = { { 2, 3 }, { 0.0, 0.0, 0.0, 0.0, 0.0, 0.0 } },
+                    rows = { { 1, 1 }, { -1 } },
+                    row = { { 1, 3 }, { 4.0, 5.0, 6.0 } },
+                    at = { { 2, 2 }, { 0, 1, 1, 2 } }, two = { { 2 }, { 7.0, 8.0 } },
+                    shape = { { 4 }, { 1, 1, 1, 6 } } },
+      nodes = { { "ScatterND", { "zeros", "rows", "row" }, "a" },
+                { "ScatterND", { "a", "at", "two" }, "b" },
+                { "Reshape", { "b", "shape" }, "c" }, { "Add", { "x", "c" }, "y" } } }
+    local y = net:run(lu.zeros(1, 3, 6, 6)).output
+    assert.same({ 0, 7, 0, 4, 5, 8 }, y:table()[1][3][2])
+  end)
+
+  it("drop nothing where the ratio is 0, in training too", function()
+    local graph = { input = PICTURE, outputs = { "y" },
+      constants = { ratio = { {}, { 0.0 } }, yes = { {}, { 1 } } },
+      nodes = { { "Dropout", { "x", "ratio", "yes" }, "a" },
+                { "Relu", { "a" }, "y" } } }
+    assert.equal("relu", kinds_of(net_of(graph)))
+    graph.constants.ratio[2][1] = 0.25
+    assert.matches("drops values", t.message(net_of, graph))
+  end)
+end)

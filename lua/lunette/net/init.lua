@@ -242,9 +242,31 @@ local function passes_on(layer)
 end
 
 
+local function is_map(layer)
+  local s = layer.shape
+  return #s == 3 and s[2] * s[3] > 1
+end
+
+
+---The last layer with weights of a network whose output is a map itself (segmentation),
+---by its place in the list, which scores every place; nil: it is no such network.
+local function scoring(p, net, set)
+  if not is_map(p.by_name[net.outputs[1]]) then return nil end
+  for i = #p.list, 1, -1 do
+    if set[p.list[i].name] and #p.list[i].params > 0
+       and layers.is(p.list[i], "weighted") then
+      return i
+    end
+  end
+  return nil
+end
+
+
 ---The last value with height and width, after its batch norm, sum and activation; no
 ---pooling, padding or dropout: where Grad-CAM looks by default. Of a ResNet it is the
----output of the last block, of VGG16 `block5_relu3`. Nil where there is none.
+---output of the last block, of VGG16 `block5_relu3`; where the output is a map itself
+---(segmentation), the last activated one before the layer that scores its places. Nil
+---where there is none.
 ---Example:
 ---  local net = lu.load "glyphs"
 ---  print(net:last_map().name)
@@ -252,9 +274,11 @@ end
 function Net:last_map()
   local p = parts(self)
   local set = behind_output(p, self)
-  for i = #p.list, 1, -1 do
-    local layer, s = p.list[i], p.list[i].shape
-    if set[layer.name] and #s == 3 and s[2] * s[3] > 1 and not passes_on(layer) then
+  local before = scoring(p, self, set)
+  for i = before and before - 1 or #p.list, 1, -1 do
+    local layer = p.list[i]
+    if set[layer.name] and is_map(layer) and not passes_on(layer)
+       and (not before or layers.is(layer, "activation")) then
       return layer
     end
   end

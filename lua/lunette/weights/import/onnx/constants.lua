@@ -142,6 +142,46 @@ function M.Slice(attrs, x)
 end
 
 
+---Where the place number p of the indices begins, in slices of the data.
+local function slice_at(c, index, depth, p)
+  local at = 0
+  for d = 1, depth do
+    local i = index.data[p * depth + d]
+    i = i < 0 and i + c.shape[d] or i
+    if i < 0 or i >= c.shape[d] then
+      error(("index %d of %d"):format(i, c.shape[d]), 0)
+    end
+    at = at * c.shape[d] + math.tointeger(i)
+  end
+  return at
+end
+
+
+---Slices of the data at the places that the indices' last dimension names, replaced by
+---the updates, in order.
+function M.ScatterND(attrs, x)
+  local c, index, update = x[1], x[2], x[3]
+  if attrs.reduction and attrs.reduction[1] ~= "none" then
+    error(("reduction %s"):format(attrs.reduction[1]), 0)
+  end
+  local depth = index.shape[#index.shape] or 0
+  if depth < 1 or depth > #c.shape then
+    error(("indices of %d numbers for %d dimensions"):format(depth, #c.shape), 0)
+  end
+  local size = fold.product { table.unpack(c.shape, depth + 1) }
+  local places = #index.data // depth
+  if #update.data ~= places * size then
+    error(("%d updates for %d places"):format(#update.data, places * size), 0)
+  end
+  local out = table.move(c.data, 1, #c.data, 1, {})
+  for p = 0, places - 1 do
+    table.move(update.data, p * size + 1, (p + 1) * size,
+               slice_at(c, index, depth, p) * size + 1, out)
+  end
+  return fold.make(c.shape, out, c.whole)
+end
+
+
 function M.Concat(attrs, x)
   return fold.concat(x, axis_of(one(attrs, "axis", 0), #x[1].shape))
 end

@@ -1,5 +1,5 @@
----Resizing: nearest by chosen rows and columns, linear and cubic as products with
----matrices.
+---Resizing: linear and cubic as the operator `interpolate` has them, else as products
+---with matrices; nearest by chosen rows and columns.
 local common = require "lunette.weights.import.onnx.operators.common"
 local fold = require "lunette.weights.import.onnx.fold"
 
@@ -118,18 +118,55 @@ local function along(b, v, axis, out, scale, o)
 end
 
 
-local function resized(b, x, scales, sizes, o)
-  local v = pictures(b, live(b, x, 1))
+local aligns = { half_pixel = false, pytorch_half_pixel = false, align_corners = true }
+
+
+---Does `interpolate` look at the places that are asked for?
+local function is_operator(v, out, scale, o)
+  local named = o.mode == "linear" or o.mode == "cubic" and o.cubic == -0.75
+  if not named or aligns[o.coordinates] == nil or out[1] ~= v.shape[1]
+     or out[2] ~= v.shape[2] then
+    return false
+  end
+  for a = 3, 4 do
+    if o.coordinates == "pytorch_half_pixel" and out[a] == 1
+       or not aligns[o.coordinates] and scale[a] * v.shape[a] ~= out[a] then
+      return false
+    end
+  end
+  return true
+end
+
+
+---The output's size and the scale of every axis.
+local function sizes_of(b, v, scales, sizes)
+  local out, scale = {}, {}
   for a = 1, 4 do
     local n = v.shape[a]
-    local scale = scales and scales[a] or sizes[a] / n
-    local out = sizes and sizes[a] or math.floor(n * scale)
-    if scale ~= scale or scale <= 0 then b:fail("scale %g", scale) end
-    if out < 1 or out > 2 ^ 16 then
-      b:fail("%g pixels: the output is too large", out)
+    scale[a] = scales and scales[a] or sizes[a] / n
+    out[a] = sizes and sizes[a] or math.floor(n * scale[a])
+    if scale[a] ~= scale[a] or scale[a] <= 0 then b:fail("scale %g", scale[a]) end
+    if out[a] < 1 or out[a] > 2 ^ 16 then
+      b:fail("%g pixels: the output is too large", out[a])
     end
-    out = math.tointeger(out)
-    if out ~= n or scale ~= 1 then v = along(b, v, a, out, scale, o) end
+    out[a] = math.tointeger(out[a])
+  end
+  return out, scale
+end
+
+
+local function resized(b, x, scales, sizes, o)
+  local v = pictures(b, live(b, x, 1))
+  local out, scale = sizes_of(b, v, scales, sizes)
+  if is_operator(v, out, scale, o) then
+    return b:layer("interpolate", { v }, {
+      size = { out[3], out[4] }, align_corners = aligns[o.coordinates],
+      mode = o.mode == "linear" and 1 or 2 })
+  end
+  for a = 1, 4 do
+    if out[a] ~= v.shape[a] or scale[a] ~= 1 then
+      v = along(b, v, a, out[a], scale[a], o)
+    end
   end
   return v
 end

@@ -137,7 +137,9 @@ function M.Dropout(b, x)
   attr(b, "ratio", "f")
   attr(b, "seed", "i")
   attr(b, "is_test", "i")
-  if x[3] and known(b, x[3], "training_mode")[1] ~= 0 then
+  local trains = x[3] and known(b, x[3], "training_mode")[1] ~= 0
+  local ratio = x[2] and known(b, x[2], "ratio")[1] or 0.5
+  if trains and ratio ~= 0 then
     b:fail("it drops values as in training")
   end
   return x[1]
