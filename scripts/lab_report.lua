@@ -23,10 +23,10 @@ page:show(lu.canvas { columns = #images, titles = images.titles, scale = args.sc
 
 page:heading(say.linear):text(say.linear_text)
 local rows, values, top = {}, run:values(score), run:top(1)
-local asked = lu.saliency(run, { score = score }).story.class_names
+local asked = lu.score.resolve(score, run).classes
 for i = 1, #images do
-  local c = top[i][1]
-  rows[i] = { images.names[i]:match "[^/]*$", asked[i], ("%.3f"):format(values[i]),
+  local c, name = top[i][1], net:label(asked[i]) or asked[i]
+  rows[i] = { images.names[i]:match "[^/]*$", name, ("%.3f"):format(values[i]),
               ("%s, %.1f %%"):format(c.name, 100 * (c.probability or 0)) }
 end
 page:table(rows, { say.picture, say.class, say.score, say.first })

@@ -298,6 +298,22 @@ describe("lu.report", function()
     assert.same({ 1, 1 }, { count, errors })
   end)
 
+  it("measures layers of pictures that are no files, and runs them once", function()
+    local net_, runs = assert(lu.load "glyphs"), 0
+    local x = assert(net_:images(lu.glyphs.default_images(3).images))
+    local opts = { modifiers = { "linear" } }
+    local maps = { lu.gradcam(net_, x, opts), lu.saliency(net_, x, opts) }
+    local run_of = net_.run
+    rawset(net_, "run", function(...)
+      runs = runs + 1
+      return run_of(...)
+    end)
+    assert(lu.report { maps = maps, layers = 2, out = folder .. "/scenes.html" })
+    assert.equal(3, runs) -- classes of both maps; the layers of two pictures
+    assert.matches("What the layers put out: glyphs</h3><p>2 pictures",
+      t.read(folder .. "/scenes.html"), 1, true)
+  end)
+
   it("measures the layers of as many pictures as are asked for", function()
     local layers, models = require "lunette.report.layers", {}
     for i = 0, 1999 do -- 400 maps of each picture

@@ -91,6 +91,22 @@ local function tell_score(row, run, o, story)
 end
 
 
+---What map `at` explains, where that is a class: of the classes of its picture, else
+---its id and the name that is given.
+---@param story table
+---@param ranking? table[]   of run:top
+---@param at integer
+---@param name? string       of a class that is not among them
+---@return table? class
+function M.class_of(story, ranking, at, name)
+  local id = (story.classes or {})[at]
+  for _, c in ipairs(id and ranking or {}) do
+    if c.class == id then return c end
+  end
+  return id and { class = id, name = name or "channel " .. id } or nil
+end
+
+
 ---Attaches what is needed to make the map again.
 ---@param row lunette.Method
 ---@param map lunette.Tensor

@@ -138,15 +138,35 @@ local function tensor_proto(t, file, at)
 end
 
 
+---Whole numbers as floats: those of a Constant before opset 9.
+local function floats(bytes)
+  local list = {}
+  for at = 1, #bytes, 8 do
+    list[#list + 1] = string.pack("<f", (string.unpack("<i8", bytes, at)))
+  end
+  return table.concat(list)
+end
+
+
+---A constant as a node.
+local function constant(self, name, shape, kind, data)
+  local whole = kind == M.INT64 and self.opset < 9
+  local made = whole and self:name(name .. ".float") or name
+  local value = tensor_proto { name = made, shape = shape,
+    kind = whole and M.FLOAT or kind, data = whole and floats(data) or data }
+  self:put { op = "Constant", inputs = {}, attrs = { value = value },
+             outputs = { made } }
+  if whole then self:node("Cast", { made }, { to = M.INT64 }, { name }) end
+end
+
+
 ---@param name string   of Graph:name
 ---@param shape integer[]
 ---@param kind integer
 ---@param data string|lunette.Tensor   bytes, or values
 function Graph:initializer(name, shape, kind, data)
   if self.original and self.original.ir < 4 then -- there they would be inputs as well
-    local value = tensor_proto { name = name, shape = shape, kind = kind, data = data }
-    return self:put { op = "Constant", inputs = {}, attrs = { value = value },
-                      outputs = { name } }
+    return constant(self, name, shape, kind, data)
   end
   self.initializers[#self.initializers + 1] = { name = name, shape = shape, kind = kind,
                                                 data = data }

@@ -12,6 +12,7 @@ local M = {}
 ---@field path? string        of the photograph
 ---@field name string         what the picture is called
 ---@field image? userdata     the picture, where it is no file
+---@field net? lunette.Net    that made the map, where it is at hand
 ---@field key? string         what tells this picture from others, where it is no file
 ---@field story table
 ---@field model string

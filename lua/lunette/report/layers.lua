@@ -59,19 +59,21 @@ function M.of(net, pictures, told)
 end
 
 
----Notes what a page is to measure: of every network its first pictures that are files.
+---Notes what a page is to measure: of every network its first pictures.
 ---@param models table                 network -> what is noted, and a list of it
 ---@param entry lunette.ReportEntry
 ---@param most integer                 pictures of each
 function M.note(models, entry, most)
   local m = models[entry.model]
   if not m then
-    m = { model = entry.model, paths = {}, seen = {}, story = entry.story }
+    m = { model = entry.model, pictures = {}, seen = {}, story = entry.story,
+          net = entry.net }
     models[entry.model], models[#models + 1] = m, m
   end
-  if entry.path and not m.seen[entry.path] and #m.paths < most then
-    m.seen[entry.path] = true
-    table.insert(m.paths, entry.path)
+  local picture = entry.path or entry.image
+  if picture and not m.seen[picture] and #m.pictures < most then
+    m.seen[picture] = true
+    table.insert(m.pictures, picture)
   end
 end
 
@@ -82,9 +84,9 @@ end
 function M.measured(models)
   local out = {}
   for _, m in ipairs(models) do
-    local net = #m.paths > 0 and load_net(m.model, m.story)
+    local net = #m.pictures > 0 and (m.net or load_net(m.model, m.story))
     local rows, count
-    if net then rows, count = M.of(net, m.paths, m.story) end
+    if net then rows, count = M.of(net, m.pictures, m.story) end
     if rows then out[#out + 1] = { model = m.model, rows = rows, count = count } end
   end
   return out

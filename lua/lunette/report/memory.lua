@@ -1,20 +1,45 @@
 ---Maps that a script has made, as entries of a page.
 local blame = require "lunette.base.blame"
 local options = require "lunette.base.options"
+local stories = require "lunette.explain.story"
 
 local M = {}
 
 
----The classes of the pictures of a map: by the run that was given, or by one more run
----of what made the map.
-local function ranking_of(map, run)
-  local origin = map.origin
-  if not run and not origin then return {} end
-  local made <close> = not run and origin.net:run(origin.images,
-    { modifiers = origin.run_modifiers }) or nil
-  run = run or made
+local function classes_of(run)
   local ok, list = pcall(run.top, run, math.maxinteger)
   return ok and list or {}
+end
+
+
+---Was a map made of what another was: the network, the pictures, the modifiers?
+local function same_origin(a, b)
+  local one, other = a.run_modifiers or {}, b.run_modifiers or {}
+  if a.net ~= b.net or a.images ~= b.images or #one ~= #other then return false end
+  for i, modifier in ipairs(one) do
+    if modifier ~= other[i] then return false end
+  end
+  return true
+end
+
+
+---The classes of the pictures of a map: by the run that was given, or by one more run
+---of what made the map, which serves all maps of the same.
+---@param known table[]   of those runs
+local function ranking_of(map, run, known)
+  local origin = map.origin
+  if run then
+    known.given = known.given or classes_of(run)
+    return known.given
+  end
+  if not origin then return {} end
+  for _, k in ipairs(known) do
+    if same_origin(k.origin, origin) then return k.classes end
+  end
+  local made <close> = origin.net:run(origin.images,
+    { modifiers = origin.run_modifiers })
+  known[#known + 1] = { origin = origin, classes = classes_of(made) }
+  return known[#known].classes
 end
 
 
@@ -25,41 +50,33 @@ local function pictures_of(map, run)
 end
 
 
-local function class_of(map, ranking, at, name)
-  local id = (map.story.classes or {})[at]
-  for _, c in ipairs(id and ranking or {}) do
-    if c.class == id then return c end
-  end
-  return id and { class = id, name = name } or nil
-end
-
-
 ---Entry i of a map of several pictures and classes.
-local function entry_of(map, at, n, rankings, pictures, names)
+local function entry_of(map, at, n, rankings, pictures, names, net)
   local i = (at - 1) % n + 1
   local ranking, story = rankings[i] or {}, map.story
   local name = names[i] or "picture " .. i
   local is_file = require("lunette.base.files").exists(name)
-  return { path = is_file and name or nil, name = name:match "([^/]*)$",
+  return { path = is_file and name or nil, name = name:match "([^/]*)$", net = net,
            image = pictures[i], story = story, model = story.model or "?",
-           class = class_of(map, ranking, at, (story.class_names or {})[at]),
+           class = stories.class_of(story, ranking, at, (story.class_names or {})[at]),
            top = { table.unpack(ranking, 1, 5) }, trust = (story.trust or {})[i],
            values = function() return map:dim() == 2 and map or map[at] end }
 end
 
 
 ---Adds the maps of one tensor.
-local function add(list, map, run)
+local function add(list, map, run, known)
   if not options.is_tensor(map) or not map.story then
     blame("report: maps are what a method returns (a tensor with a story)")
   end
-  local rankings = ranking_of(map, run)
+  local rankings = ranking_of(map, run, known)
+  local net = run and run.net or map.origin and map.origin.net
   local pictures, names = pictures_of(map, run)
   local count = map:dim() == 2 and 1 or map:dim(1)
   local n = count // (map.story.maps or 1)
   for at = 1, count do
     list[#list + 1] = function()
-      return entry_of(map, at, n, rankings, pictures, names)
+      return entry_of(map, at, n, rankings, pictures, names, net)
     end
   end
 end
@@ -70,9 +87,9 @@ end
 ---@param run? lunette.Run   of their pictures
 ---@return lunette.ReportSource
 function M.read(maps, run)
-  local source = { entries = {}, errors = {} }
+  local source, known = { entries = {}, errors = {} }, {}
   for _, map in ipairs(options.is_tensor(maps) and { maps } or maps) do
-    add(source.entries, map, run)
+    add(source.entries, map, run, known)
   end
   return source
 end

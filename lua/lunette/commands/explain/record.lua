@@ -1,6 +1,7 @@
 ---What is known of one picture that was explained, as JSON has it: for --json, and for
 ---the .json beside a canvas.
 local json = require "lunette.base.json"
+local stories = require "lunette.explain.story"
 
 local M = {}
 
@@ -23,12 +24,7 @@ end
 ---@param at integer       of the maps, whose k-th n are the k-th of every picture
 ---@return table?
 function M.class_of(run, map, all, at)
-  local id = (map.story.classes or {})[at]
-  if not id then return nil end
-  for _, c in ipairs(all and all[(at - 1) % run:count() + 1] or {}) do
-    if c.class == id then return c end
-  end
-  return { class = id, name = "channel " .. id }
+  return stories.class_of(map.story, all and all[(at - 1) % run:count() + 1], at)
 end
 
 
