@@ -66,6 +66,27 @@ describe("lunette explain", function()
     explain("dot.png -o dot_out.png", 0)
   end)
 
+  it("draws numbers a channel as cells, and says which count most", function()
+    explain("one.png two.png --method layer_ablation --top 2 -o l.png", 0, "wrote l.png")
+    local record = story "l.json"
+    local net = lu.load(folder .. "/tiny.safetensors")
+    local images = net:images { folder .. "/one.png", folder .. "/two.png" }
+    local falls = lu.layer_ablation(net, images, { top = 2, modifiers = { "linear" } })
+    for k = 1, 2 do -- ten channels: three rows of four, the last two cells empty
+      local row = record.rows[k + 1]
+      local cells = assert(lu.npy.read(folder .. "/" .. row.npy[1]))
+      assert.same({ 2, 3, 4 }, cells:shape())
+      for i = 1, 2 do
+        local want = falls[2 * (k - 1) + i]
+        local got = cells[i]:view(12)
+        assert.is_true(got:rows(1, 10):distance(want) < 1e-6)
+        assert.same({ 0, 0 }, got:rows(11, 12):totable())
+        assert.matches("\nchannels " .. math.floor(want:argmax()) .. " %(",
+                       row.captions[i])
+      end
+    end
+  end)
+
   it("has the options of the method that is asked about", function()
     local text = explain("--help", 0, "Options of gradcam:", "%-l <layer>, ",
                          "%-%-no%-relu", "%-%-method NAME %-%-help")

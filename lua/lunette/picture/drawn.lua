@@ -1,5 +1,7 @@
 ---What a tensor is drawn as. A map says so itself, in its story; other tensors are
 ---told by shape and values.
+local core = require "lunette.core"
+
 local M = {}
 
 ---(3,H,W) of bytes, by its values: nothing below 0, something above 1.
@@ -39,6 +41,18 @@ function M.planes(t)
   local sum = t:detach():sum { dims = { 2 } }
   sum.story = t.story
   return sum
+end
+
+
+---Numbers a channel, (N,K), as N squares of cells, row by row; behind the last are 0s.
+---@param t lunette.Tensor   (N,K)
+---@return lunette.Tensor    (N,rows,columns)
+function M.cells(t)
+  local columns = math.ceil(math.sqrt(t:dim(2)))
+  local rows = math.ceil(t:dim(2) / columns)
+  local all = core.zeros(t:dim(1), rows * columns)
+  all:paste_(t:detach(), 1, 1)
+  return all:view(t:dim(1), rows, columns)
 end
 
 return M

@@ -40,18 +40,6 @@ local function add_checks(list, checks, n)
 end
 
 
----A row of maps, or one for every class of several.
-local function add_rows(canvas, run, shown, map, title, opts, checks)
-  local n, maps = run:count(), map.story.maps or 1
-  for k = 1, maps do
-    opts.captions = add_checks(captions(run, map, k), checks, n)
-    local some = maps > 1 and shown:rows((k - 1) * n + 1, k * n) or shown
-    some.story = map.story
-    canvas:row(k == 1 and title or "", some, opts)
-  end
-end
-
-
 ---From "percentile:99" to options of a canvas' row; nil where it is none.
 ---@param text string
 ---@return { normalize: string, percentile?: number }?
@@ -72,6 +60,34 @@ local function row_options(o, draws)
   local opts = by and M.scale_of(by) or {}
   opts.colormap = o.colormap
   return opts
+end
+
+
+---The channels that count most, of numbers a channel: below the captions.
+local function add_channels(list, values)
+  for i = 1, #list do
+    local most, which = values[i]:top(math.min(3, values:dim(2)))
+    local texts = {}
+    for k, at in ipairs(which) do texts[k] = ("%d (%+.3g)"):format(at, most[k]) end
+    list[i] = list[i] .. "\nchannels " .. table.concat(texts, ", ")
+  end
+  return list
+end
+
+
+---A row of maps, or one for every class of several.
+---@param map lunette.Tensor     what the method gave
+---@param shown lunette.Tensor   what is drawn of it
+local function add_rows(canvas, run, shown, map, title, opts, checks)
+  local n, maps = run:count(), map.story.maps or 1
+  local function part(t, k) return maps > 1 and t:rows((k - 1) * n + 1, k * n) or t end
+  for k = 1, maps do
+    opts.captions = add_checks(captions(run, map, k), checks, n)
+    if map:dim() == 2 then add_channels(opts.captions, part(map, k)) end
+    local some = part(shown, k)
+    some.story = map.story
+    canvas:row(k == 1 and title or "", some, opts)
+  end
 end
 
 
@@ -100,6 +116,9 @@ function M.canvas(o, run, map, checks)
     end
     shown.story = map.story
     opts.overlay, opts.colormap = run.images.pictures, o.colormap or "jet"
+  elseif map:dim() == 2 then
+    shown = require("lunette.picture.drawn").cells(map)
+    opts.interpolate, opts.wrap = "nearest", true
   end
   add_rows(canvas, run, shown, map, title, opts, checks)
   return canvas
