@@ -104,7 +104,7 @@ assert(train.fit(net, train.adam(net.params, { decay = 0.05 }), {
 assert(lu.save(net, args.out))
 
 
-local right, sums = 0, {}
+local right, sums, shares = 0, {}, {}
 local rows = { "attn_lrp", "cp_lrp", "gradient", "chance" }
 
 local function add(name, map, run, masks)
@@ -116,6 +116,18 @@ local function add(name, map, run, masks)
   sums[name] = row
 end
 
+---Adds up what of the relevance handed back reaches the picture, and where the rest is.
+local function account(name, flow)
+  local row = shares[name] or { 0, 0, 0, 0, 0 }
+  row[1] = row[1] + flow.reached
+  for _, at in ipairs(flow) do
+    local place = at.kind == "softmax" and 4 or flow:why(at) == "constant" and 3 or 5
+    row[2] = row[2] + at.bias
+    row[place] = row[place] + at.relevance - at.handed_on - at.bias
+  end
+  shares[name] = row
+end
+
 local function look_at(first, n)
   local s = scenes(1001, first, n)
   local run <close> = net:run(lu.glyphs.input(s.images), { modifiers = { "linear" } })
@@ -123,7 +135,8 @@ local function look_at(first, n)
     right = right + (top[1].class == s.labels[i] and 1 or 0)
   end
   for _, name in ipairs { "attn_lrp", "cp_lrp" } do
-    local r = lu.relevance.at(run, { composite = name })
+    local flow, r = lu.relevance.flow(run, { composite = name })
+    account(name, flow)
     add(name, r:sum { dims = { 2 } }:relu():view(n, args.side, args.side), run, s.masks)
   end
   add("gradient", lu.saliency(run), run, s.masks)
@@ -137,4 +150,10 @@ for _, name in ipairs(rows) do
   local row = sums[name]
   print(("%-10s %.1f %%  %.2f  %.2f"):format(name, 100 * row.energy / args.test,
         row.deletion / args.test, row.insertion / args.test))
+end
+for _, name in ipairs { "attn_lrp", "cp_lrp" } do
+  local row = shares[name]
+  for i = 1, #row do row[i] = row[i] / args.test end
+  print(("of 1 handed back by %s: picture %.2f, biases %.2f, constants %.2f, softmax "
+    .. "%.2f, other rules %.2f"):format(name, table.unpack(row)))
 end
