@@ -320,6 +320,44 @@ describe("cells of a grid", function()
     end
   end)
 
+  it("may be segments of one's own: a grid of them is the cells", function()
+    local net, x = t.net(), core.normal(3, 0, 2, 3, 12, 12)
+    for _, name in ipairs { "sobol", "hsic" } do
+      local o = { score = 1, cells = 2, designs = 8, smooth = false,
+                  modifiers = { "linear" } }
+      local cells = lu[name](net, x, o)
+      o.segments = 2
+      assert.is_true(t.same(cells:detach(), lu[name](net, x, o):detach()), name)
+    end
+    local net1, score = of_cell(function(c) return c:square() end)
+    local organ = core.zeros(8, 8)
+    organ:paste_(core.ones(4, 4), 1, 5) -- what the score reads
+    for _, name in ipairs { "sobol", "hsic" } do
+      local map = lu[name](net1, core.ones(1, 1, 8, 8), { score = score,
+        segments = organ, designs = 60 })
+      local rest, own = table.unpack(map.story.values[1])
+      assert.is_true(own > 20 * math.abs(rest), name)
+      assert.is_true(map:get(1, 1, 8) == map:get(1, 4, 5)
+                     and map:get(1, 8, 8) < map:get(1, 1, 8) / 20)
+    end
+  end)
+
+  it("of RISE, too: score times mask, segments that stay or go", function()
+    local net, x = t.net(), core.normal(3, 0, 1, 3, 12, 12)
+    local labels = core.zeros(12, 12)
+    labels:paste_(core.ones(5, 7), 3, 2)
+    labels:paste_(core.full(2, 4, 12), 9, 1)
+    local map = lu.rise(net, x, { score = 1, segments = labels, count = 40, keep = 0.4,
+                                  seed = 5, modifiers = { "linear" } })
+    local rows, want = core.uniform(5, 1, 40, 3):lt(0.4), core.zeros(12, 12)
+    for r = 1, 40 do
+      local mask = core.zeros(12, 12)
+      for l = 0, 2 do mask = mask + labels:eq(l) * rows:get(r, l + 1) end
+      want = want + mask * t.score_of(net, x * mask:view(1, 1, 12, 12), 1):item()
+    end
+    assert.is_true(map[1]:distance(want / (40 * 0.4)) < 1e-5)
+  end)
+
   it("are no more than the picture's pixels", function()
     local net, score = of_cell(function(c) return c end)
     assert.matches("9 cells a side are more than the picture's 8 pixels", t.message(
@@ -370,7 +408,8 @@ local function each_method(visit)
     for name, row in pairs(lu.methods) do
       local opts = {}
       for key, value in pairs(few) do
-        if row.options[key] then opts[key] = value end
+        local instead = key == "segments" and row.options.cells -- cells are the default
+        if row.options[key] and not instead then opts[key] = value end
       end
       if row.options.modifiers and name ~= "lrp" then opts.modifiers = { "linear" } end
       if row.family == "attention" then

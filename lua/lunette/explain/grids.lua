@@ -1,10 +1,11 @@
----Methods that ask how the score depends on cells of a grid, dimmed or left out in
----random designs: their options, the scores of all designs, and the map of the cells.
+---Methods that ask how the score depends on cells of a grid, or on segments, which are
+---dimmed or left out in random designs: options, the scores of all designs, the map.
 local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local masks = require "lunette.explain.masks"
 local opt = require("lunette.base.options").opt
 local perturb = require "lunette.explain.perturb"
+local segments = require "lunette.explain.segments"
 
 local M = {}
 
@@ -16,6 +17,7 @@ function M.options(own)
     "score", "modifiers", "progress", "seed",
     cells = opt.count(8, "of the grid, a side", 2),
     baseline = opt.baseline("zero", "what stands where a cell is gone"),
+    segments = segments.optional 'not cells: "slic:50", or a tensor (H,W) of labels',
     smooth = opt.flag(true, "bicubic from cell to cell; false: the cells themselves"),
     batch = opt.quiet(opt.count(16, "masked pictures at a time")),
   }
@@ -24,38 +26,50 @@ function M.options(own)
 end
 
 
----Raises where there would be more cells than pixels.
+---What is dimmed: how many parts, and their labels where they are segments. Raises
+---where there would be more cells than pixels.
 ---@param run lunette.Run
----@param o table        with `cells`
+---@param o table        with `cells`, `segments`
 ---@param name string
-function M.check(run, o, name)
+---@return integer count
+---@return lunette.Tensor? labels   (H,W); nil: cells
+function M.parts(run, o, name)
+  if o.segments then
+    local labels = segments.of(o.segments, run)
+    return segments.count(labels), labels
+  end
   local side = math.min(run.images:dim(3), run.images:dim(4))
   if o.cells > side then
     blame(("%s: %d cells a side are more than the picture's %d pixels"):format(name,
           o.cells, side))
   end
+  return o.cells * o.cells
 end
 
 
 ---@param run lunette.Run
 ---@param o table
----@param rows lunette.Tensor   (R, cells * cells), 0 .. 1: how much of a cell stays
----@param name string           for the progress bar
----@param of fun(values: lunette.Tensor): number[]   of the R scores, one a cell
+---@param labels lunette.Tensor?   of M.parts
+---@param rows lunette.Tensor      (R,parts), 0 .. 1: how much of a part stays
+---@param name string              for the progress bar
+---@param of fun(values: lunette.Tensor): number[]   of the R scores, one a part
 ---@return lunette.Tensor map   (N,H,W)
 ---@return table facts
-function M.explain(run, o, rows, name, of)
+function M.explain(run, o, labels, rows, name, of)
   local n, h, w = run:count(), run.images:dim(3), run.images:dim(4)
-  local scores = perturb.values(run, { masks = masks.cells(rows, o.cells, h, w),
-    score = o.score, modifiers = o.modifiers, baseline = o.baseline, batch = o.batch,
-    name = name, progress = o.progress })
-  local all, lists = core.zeros(n, o.cells, o.cells), {}
+  local dimmed = labels and masks.coalitions(labels, rows)
+    or masks.cells(rows, o.cells, h, w)
+  local scores = perturb.values(run, { masks = dimmed, score = o.score,
+    modifiers = o.modifiers, baseline = o.baseline, batch = o.batch, name = name,
+    progress = o.progress })
+  local all, lists = core.zeros(n, rows:dim(2)), {}
   for i = 1, n do
     lists[i] = of(scores[i])
-    all[i] = core.tensor(lists[i]):view(o.cells, o.cells)
+    all[i] = core.tensor(lists[i])
   end
-  return all:resize(h, w, { mode = o.smooth and "bicubic" or "nearest" }),
-         { values = lists }
+  if labels then return segments.spread(labels, all), { values = lists } end
+  return all:view(n, o.cells, o.cells):resize(h, w, {
+    mode = o.smooth and "bicubic" or "nearest" }), { values = lists }
 end
 
 return M

@@ -152,9 +152,9 @@ local function boxes_of(members, rows, h, w)
 end
 
 
----Coalitions of segments: mask r has 1 where the segment's entry of row r is 1.
+---Coalitions of segments: mask r has every segment's entry of row r on its pixels.
 ---@param labels lunette.Tensor   (H,W)
----@param rows lunette.Tensor     (R,M) of 0 and 1, M segments, lowest number first
+---@param rows lunette.Tensor     (R,M) of 0 .. 1, M segments, lowest number first
 ---@return lunette.Masks
 function M.coalitions(labels, rows)
   local each = M.segments(labels)

@@ -8,14 +8,25 @@ local types = require "lunette.base.types"
 
 local M = {}
 
----The option of methods over segments.
-M.option = opt.any(7, 'n: a grid of n x n; "slic:50": about 50 superpixels; or a '
-  .. "tensor (H,W) of labels", function(v)
+local function refuse(v)
   local ok = types.is_tensor(v) or types.is_count(v)
     or type(v) == "string" and (v == "slic" or v:find "^slic:[1-9]%d*$")
   return not ok and 'a whole number from 1, "slic:COUNT", or a tensor (H,W) of labels'
     or nil
-end)
+end
+
+
+---The option of methods over segments.
+M.option = opt.any(7, 'n: a grid of n x n; "slic:50": about 50 superpixels; or a '
+  .. "tensor (H,W) of labels", refuse)
+
+
+---The option of methods that divide the picture themselves where no segments are given.
+---@param text string   what it is for
+---@return lunette.Option
+function M.optional(text)
+  return opt.maybe(opt.any(false, text, refuse))
+end
 
 
 ---Superpixels, of one picture: others would have others, and other numbers of them.

@@ -41,7 +41,8 @@ end
 ---HSIC attribution (Novello et al. 2022): cells of the picture are left out at random;
 ---what a cell matters is how much the score depends on whether it is there, by the
 ---Hilbert-Schmidt independence criterion, which sees any dependence, not a linear one
----alone. (N,H,W), never far below 0; `values` in the story has one a cell.
+---alone. (N,H,W), never far below 0; `values` in the story has one a cell. With
+---`segments` superpixels, or parts of your own, are left out.
 ---Cost: as many forwards as `designs`, however many cells.
 ---Caveat: dependence has no sign: cells that speak against the class light up too.
 ---Example:
@@ -57,9 +58,9 @@ return method {
   },
   keeps = sampling.keeps,
   explain = function(run, o)
-    grids.check(run, o, "hsic")
-    local rows = core.uniform(o.seed, 1, o.designs, o.cells * o.cells):lt(0.5)
-    return grids.explain(run, o, rows, "hsic", function(values)
+    local d, labels = grids.parts(run, o, "hsic")
+    local rows = core.uniform(o.seed, 1, o.designs, d):lt(0.5)
+    return grids.explain(run, o, labels, rows, "hsic", function(values)
       return dependence(rows, values)
     end)
   end,

@@ -124,10 +124,8 @@ return method {
   options = {
     "score", "modifiers", "progress",
     evals = opt.count(500, "pictures with parts missing", 2),
-    segments = opt.any(false, 'leaves: n: a grid of n x n; "slic:50"; or a tensor '
-      .. "(H,W) of labels; false: halves down to single pixels", function(v)
-      return v and segments.option.check(v) or nil
-    end),
+    segments = segments.optional('leaves: n: a grid of n x n; "slic:50"; or a tensor '
+      .. "(H,W) of labels; false: halves down to single pixels"),
     baseline = opt.baseline("blur", "what stands where a part is missing"),
     batch = opt.quiet(opt.count(16, "masked pictures at a time")),
   },

@@ -4,6 +4,7 @@ local method = require("lunette.explain.method").new
 local opt = require("lunette.base.options").opt
 local perturb = require "lunette.explain.perturb"
 local sampling = require "lunette.explain.sampling"
+local segments = require "lunette.explain.segments"
 
 
 ---What the sum of score times mask is divided by.
@@ -15,10 +16,24 @@ local divisors = {
 }
 
 
+---The masks: the caller's own, segments that stay or go at random, or soft grids.
+local function masks_of(run, o)
+  if o.masks then return masking.of(o.masks) end
+  if o.segments then
+    local labels = segments.of(o.segments, run)
+    return masking.coalitions(labels, core.uniform(o.seed, 1, o.count,
+      (segments.count(labels))):lt(o.keep))
+  end
+  return masking.random { height = run.images:dim(3), width = run.images:dim(4),
+    cells = o.cells, keep = o.keep, count = o.count, seed = o.seed }
+end
+
+
 ---RISE (Petsiuk et al. 2018): the mean of random soft masks, weighed by the score of
 ---the picture seen through each. Divided by N p ("keep", the paper), N ("count",
 ---TorchRay), N times the mean of all masks ("mean"), or by the masks' own sum ("masks",
----xplique).
+---xplique). With `segments` the masks are of superpixels, or of parts of your own, and
+---each stays with probability `keep`.
 ---Caveat: an estimate: with few masks the map is mottled. Meant for probabilities: do
 ---  not leave the softmax out.
 ---Example:
@@ -35,6 +50,7 @@ return method {
     cells = opt.count(7, "cells of a mask's grid, a side", 2),
     keep = opt.number(0.5, "probability that a cell stays", 0, 1),
     over = opt.choice("keep", { "keep", "count", "mean", "masks" }, "divided by"),
+    segments = segments.optional 'not cells: "slic:50", or a tensor (H,W) of labels',
     masks = opt.any(false, "(M,H,W): of your own", masking.refuse),
     batch = opt.quiet(opt.count(16, "masked pictures at a time")),
   },
@@ -42,9 +58,7 @@ return method {
   keeps = sampling.keeps,
   explain = function(run, o)
     local n, h, w = run:count(), run.images:dim(3), run.images:dim(4)
-    local masks = o.masks and masking.of(o.masks) or masking.random {
-      height = h, width = w, cells = o.cells, keep = o.keep, count = o.count,
-      seed = o.seed }
+    local masks = masks_of(run, o)
     local sum, total = core.zeros(n, h * w), core.zeros(1, h * w)
     local scores = core.zeros(n, masks.count)
     perturb.each(run, { masks = masks, score = o.score, modifiers = o.modifiers,
@@ -59,6 +73,7 @@ return method {
     local map = sum / divisors[o.over](o, masks.count, total)
     return map:view(n, h, w), { masks = false, count = masks.count,
       scores = o.masks and { scores[1]:totable() } or nil,
-      seed = not o.masks and o.seed or false, cells = not o.masks and o.cells or false }
+      seed = not o.masks and o.seed or false,
+      cells = not o.masks and not o.segments and o.cells or false }
   end,
 }

@@ -36,7 +36,7 @@ end
 ---Sobol attribution (Fel et al. 2021): the picture is dimmed cell by cell at random; a
 ---cell's total Sobol index is the share of the score's variance that its dimming takes
 ---part in, alone and together with others. (N,H,W), never negative; `values` in the
----story has one a cell.
+---story has one a cell. With `segments` superpixels, or parts of your own, are dimmed.
 ---Cost: designs x (cells^2 + 1) forwards.
 ---Caveat: variance has no sign: cells that speak against the class light up as those
 ---  that speak for it.
@@ -53,10 +53,9 @@ return method {
   },
   keeps = sampling.keeps,
   explain = function(run, o)
-    grids.check(run, o, "sobol")
-    local d = o.cells * o.cells
+    local d, labels = grids.parts(run, o, "sobol")
     local rows = designs(o.designs, d, o.seed)
-    return grids.explain(run, o, rows, "sobol", function(values)
+    return grids.explain(run, o, labels, rows, "sobol", function(values)
       return jansen(values, o.designs, d)
     end)
   end,
