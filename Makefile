@@ -232,6 +232,8 @@ bench: all $(BUILD)/hash_weights  ## compare speed with PyTorch (installs it)
 	@tests/bench/run $(BENCH)
 pages: all  ## what docs/methods says of the methods' rows, written anew
 	@LUA_PATH_5_4='lua/?.lua;lua/?/init.lua;;' LUA_CPATH_5_4='$(BUILD)/?.so;;' $(LUA) docs/pages.lua
+figures: all  ## the pictures of docs/methods, drawn anew
+	@./lunette docs/figures.lua
 docs: all  ## the API reference, from the doc comments, into docs/api
 	@tests/deps build test
 	@LUA_PATH_5_4='lua/?.lua;lua/?/init.lua;;' LUA_CPATH_5_4='$(BUILD)/?.so;;' $(LUA) docs/reference.lua $(BUILD)/reference
@@ -291,4 +293,4 @@ clean:  ## remove what was built
 	rm -rf build
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 FORCE:
-.PHONY: install-lua install-c deb sbom all pages fuzzers fuzz tsan valgrind analyze arm64 armhf docs help deps demo test testbuild lint format bench layers mutants fixtures install uninstall clean FORCE
+.PHONY: install-lua install-c deb sbom all pages figures fuzzers fuzz tsan valgrind analyze arm64 armhf docs help deps demo test testbuild lint format bench layers mutants fixtures install uninstall clean FORCE

@@ -80,21 +80,34 @@ local function shortened(option, key, value)
 end
 
 
----The maps (K,H,W) of the picture, one a class where the method knows classes, or nil
----where it gives none.
-local function maps_of(row)
+---Has a method an option that a survey shortens? What has cells of its own needs no
+---segments.
+local function is_short(row, key)
+  return row.options[key] and not (key == "segments" and row.options.cells)
+end
+
+
+---The options of a method in a survey.
+local function options_of(row)
   local opts = {}
   for key, value in pairs(always) do opts[key] = row.options[key] and value end
   for key, value in pairs(args.whole and {} or few) do
-    opts[key] = row.options[key] and shortened(row.options[key], key, value)
+    opts[key] = is_short(row, key) and shortened(row.options[key], key, value) or nil
   end
   if row.options.classes then
     opts.score, opts.classes = nil, args.each == "" and { class } or classes
   end
-  local map = row(run, opts)
+  return opts
+end
+
+
+---The maps (K,H,W) of the picture, one a class where the method knows classes, or nil
+---where it gives none.
+local function maps_of(row)
+  local map = row(run, options_of(row))
   if map:dim() == 4 then map = map:sum { dims = { 2 } } end
   if map:dim() == 3 then return map:detach() end
-  print(("%s is no map: %s"):format(row.name, map))
+  print(("%s is no map: %s"):format(row.name, table.concat(map:shape(), " x ")))
   return nil
 end
 

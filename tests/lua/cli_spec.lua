@@ -148,7 +148,8 @@ describe("scripts/", function()
   it("gallery.lua draws every method that has a map", function()
     local json = require "lunette.base.json"
     check(("'%s/scripts/gallery.lua' 'a picture.png' --model tiny.safetensors "
-      .. "--classes 3 --out all.png"):format(t.root()), 0, "wrote all.png")
+      .. "--classes 3,5 --each each --out all.png"):format(t.root()), 0,
+      "wrote all.png")
     local record = json.decode(t.read(folder .. "/all.json"))
     local drawn, methods = {}, require "lunette.methods"
     for _, row in ipairs(record.rows) do
@@ -157,6 +158,8 @@ describe("scripts/", function()
     for name, row in pairs(methods) do -- this network has no attention
       local no_map = name == "layer_ablation" or row.family == "attention"
       if not no_map then assert.is_true(drawn[name] or false, name) end
+      local own = ("%s/each/%s.png"):format(folder, name)
+      assert.equal(not no_map, require("lfs").attributes(own) ~= nil, own)
     end
   end)
 

@@ -149,6 +149,11 @@ describe("pages of the methods", function()
       end
       assert.is_truthy(index:find(("[%s](%s.md)"):format(name, name), 1, true),
         "docs/methods/index.md does not name " .. name)
+      -- of one scene; a number a channel is no map, attention asks for other networks
+      if name ~= "layer_ablation" and row.family ~= "attention" then
+        assert.is_truthy(text:find(("](../images/methods/%s.jpg)"):format(name), 1, true),
+          path .. " shows no picture: `make figures`")
+      end
     end)
   end
 
