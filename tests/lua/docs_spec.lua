@@ -151,8 +151,8 @@ describe("pages of the methods", function()
         "docs/methods/index.md does not name " .. name)
       -- of one scene; a number a channel is no map, attention asks for other networks
       if name ~= "layer_ablation" and row.family ~= "attention" then
-        assert.is_truthy(text:find(("](../images/methods/%s.jpg)"):format(name), 1, true),
-          path .. " shows no picture: `make figures`")
+        local picture = ("](../images/methods/%s.jpg)"):format(name)
+        assert.is_truthy(text:find(picture, 1, true), path .. " lacks " .. picture)
       end
     end)
   end

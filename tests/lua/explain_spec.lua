@@ -67,7 +67,8 @@ describe("lunette explain", function()
   end)
 
   it("draws numbers a channel as cells, and says which count most", function()
-    explain("one.png two.png --method layer_ablation --top 2 -o l.png", 0, "wrote l.png")
+    explain("one.png two.png --method layer_ablation --top 2 -o l.png", 0,
+            "wrote l.png")
     local record = story "l.json"
     local net = lu.load(folder .. "/tiny.safetensors")
     local images = net:images { folder .. "/one.png", folder .. "/two.png" }
