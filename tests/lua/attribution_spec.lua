@@ -159,6 +159,47 @@ describe("integrated gradients", function()
     assert.is_true(t.same(map:rows(2), one))
   end)
 
+  it("of several baselines are the mean, with the delta furthest off", function()
+    local opts = { score = 1, steps = 6, baseline = "zero", modifiers = { "linear" } }
+    local a = lu.integrated_gradients(net, x, opts)
+    opts.baseline = "blur"
+    local b = lu.integrated_gradients(net, x, opts)
+    opts.baseline = { "zero", "blur" }
+    local both = lu.integrated_gradients(net, x, opts)
+    assert.is_true(both:distance((a + b) * 0.5) < 1e-6)
+    for i = 1, 2 do
+      local one, other = a.story.delta[i], b.story.delta[i]
+      assert.equal(math.abs(one) > math.abs(other) and one or other,
+                   both.story.delta[i])
+    end
+    assert.same({ "zero", "blur" }, lu.methods.integrated_gradients.options.baseline
+      :read "zero,blur")
+    opts.baseline = {}
+    assert.matches("baseline: the list is empty",
+                   t.message(lu.integrated_gradients, net, x, opts))
+  end)
+
+  it("and those from random or blurred baselines say how far their sums are off",
+     function()
+    local function rise(map, below)
+      local above = t.score_of(net, x, 1)
+      for i = 1, 2 do
+        assert.near(map[i]:sum():item() - (above[i][1] - below[i]), map.story.delta[i],
+                    1e-5)
+      end
+    end
+    local opts = { score = 1, samples = 4, baselines = { 0.5, -0.5, 2 },
+                   index = core.tensor { 0, 1, 1, 0 }, modifiers = { "linear" } }
+    local high, low = t.score_of(net, x * 0 + 0.5, 1), t.score_of(net, x * 0 - 0.5, 1)
+    local below = { (high[1][1] + low[1][1]) / 2, (high[2][1] + low[2][1]) / 2 }
+    rise(lu.expected_gradients(net, x, opts), below)
+    rise(lu.gradient_shap(net, x, opts), below)
+    local blurred = t.score_of(net, require "lunette.tensors.blur"(x, 3, "zero"), 1)
+    rise(lu.blur_ig(net, x, { score = 1, steps = 4, max_sigma = 3,
+                              modifiers = { "linear" } }),
+         { blurred[1][1], blurred[2][1] })
+  end)
+
   it("integrate polynomials exactly by Gauss and Legendre's rule", function()
     local paths = require "lunette.explain.paths"
     for n = 1, 40, 3 do

@@ -191,6 +191,11 @@ end
 ---@param word string
 ---@return any
 function Option:read(word)
+  if self.type == "baseline" and word:find(",", 1, true) then
+    local list = {}
+    for part in word:gmatch "[^,]+" do list[#list + 1] = self:read(part) end
+    return list
+  end
   return self.type ~= "choice" and self.type ~= "layer" and tonumber(word) or word
 end
 

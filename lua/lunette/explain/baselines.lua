@@ -73,6 +73,34 @@ function M.of(what, net, x)
 end
 
 
+---The baselines that an option means: a list of them, or the one.
+---@param what any
+---@return any[]
+function M.list(what)
+  local list = type(what) == "table" and what or { what }
+  if #list == 0 then blame "baseline: the list is empty" end
+  return list
+end
+
+
+---The mean of the maps of several baselines, and of each picture's deltas the largest.
+---@param run lunette.Run
+---@param what any   a baseline, or a list of them
+---@param of fun(base: lunette.Tensor): lunette.Tensor, number[]   map and deltas of one
+---@return lunette.Tensor map
+---@return table facts   `delta`
+function M.mean(run, what, of)
+  local list, mean, worst = M.list(what), nil, {}
+  for b, one in ipairs(list) do
+    local map, delta = of(M.of(one, run.net, run.images))
+    for i, d in ipairs(delta) do
+      if math.abs(d) >= math.abs(worst[i] or 0) then worst[i] = d end
+    end
+    mean = mean and mean * ((b - 1) / b) + map * (1 / b) or map
+  end
+  return mean, { delta = worst }
+end
+
 
 ---Baselines that do not depend on the picture.
 local fixed = { zero = true, noise = true, black = true }

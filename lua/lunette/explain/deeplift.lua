@@ -280,19 +280,11 @@ end
 ---@param wrt string    "input" or a layer's name
 ---@return lunette.Tensor map, table facts
 function M.explain(run, o, wrt)
-  local list = type(o.baseline) == "table" and o.baseline or { o.baseline }
-  if #list == 0 then blame("baseline: the list is empty") end
-  local map, delta = nil, {}
-  for b, what in ipairs(list) do
-    local base = baselines.of(what, run.net, run.images)
+  return baselines.mean(run, o.baseline, function(base)
     local m, difference = multipliers(run, base, o, wrt)
-    local one = m * difference
-    for i, d in ipairs(perturb.delta(run, o, one, base)) do
-      delta[i] = math.max(delta[i] or 0, math.abs(d))
-    end
-    map = map and map:mul_((b - 1) / b):add_(one * (1 / b)) or one
-  end
-  return map, { delta = delta }
+    local map = m * difference
+    return map, perturb.delta(run, o, map, base)
+  end)
 end
 
 return M

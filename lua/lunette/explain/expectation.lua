@@ -4,6 +4,7 @@ local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local baselines = require "lunette.explain.baselines"
 local options = require "lunette.base.options"
+local perturb = require "lunette.explain.perturb"
 local opt = options.opt
 local sampling = require "lunette.explain.sampling"
 
@@ -40,36 +41,56 @@ local function all_of(what, run)
 end
 
 
----For each image and point: its baseline, place and noisy picture. Random numbers of
----point s are a stream of their own, the same for all images.
-local function points(run, o)
-  local list, x = all_of(o.baselines, run), run.images
-  local shape = x:shape()
+---The baseline of point s, from 1, and its place on the path: random numbers of a
+---stream of its own, the same for all images.
+local function chosen(o, s, count)
+  local u = core.uniform(o.seed, sampling.stream(s), 2)
+  local b = math.floor(o.index and o.index[s] or u[1] * count)
+  if b < 0 or b >= count then
+    blame(("index: baseline %d of %d, which count from 0"):format(b, count))
+  end
+  return b + 1, o.alphas and o.alphas[s] or u[2]
+end
+
+
+---For each image and point: its baseline, place and noisy picture.
+local function points(run, o, list)
+  local x, shape = run.images, run.images:shape()
   table.remove(shape, 1)
   return function(i, s)
-    local u = core.uniform(o.seed, sampling.stream(s), 2)
-    local b = o.index and math.floor(o.index[s]) or math.floor(u[1] * #list)
+    local b, alpha = chosen(o, s, #list)
     local noisy = x[i]
     if (o.sigma or 0) > 0 then
       local noise = o.draws and o.draws[s]
         or sampling.noise(o.seed + 1, s, shape)
       noisy = noise * o.sigma + noisy
     end
-    if not list[b + 1] then
-      blame(("index: baseline %d of %d, which count from 0"):format(b, #list))
-    end
-    return list[b + 1][i], o.alphas and o.alphas[s] or u[2], noisy
+    return list[b][i], alpha, noisy
   end
 end
 
 
----mean over points s of (x_s - b_s) * g(b_s + a_s (x_s - b_s))
+---The part of the points that every baseline has.
+local function shares_of(o, count)
+  local shares = {}
+  for b = 1, count do shares[b] = 0 end
+  for s = 1, o.samples do
+    local b = chosen(o, s, count)
+    shares[b] = shares[b] + 1 / o.samples
+  end
+  return shares
+end
+
+
+---mean over points s of (x_s - b_s) * g(b_s + a_s (x_s - b_s)), and how far its sum is
+---from S(x) - mean S(b_s).
 ---@param run lunette.Run
 ---@param o table
 ---@param name string
----@return lunette.Tensor
+---@return lunette.Tensor map, table facts
 function M.explain(run, o, name)
-  local at = points(run, o)
+  local list = all_of(o.baselines, run)
+  local at = points(run, o, list)
   local map = sampling.gradients(run, {
     name = name, count = o.samples, batch = o.batch,
     make = function(i, s)
@@ -80,8 +101,8 @@ function M.explain(run, o, name)
       local b, _, x = at(i, s)
       return sampling.add(total, (x - b) * value)
     end,
-  }, o)
-  return map:mul_(1 / o.samples)
+  }, o):mul_(1 / o.samples)
+  return map, { delta = perturb.delta(run, o, map, list, shares_of(o, #list)) }
 end
 
 return M

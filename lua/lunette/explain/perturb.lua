@@ -314,12 +314,17 @@ function M.clean(run, o) return scores_at(run, run.images, o, "the picture") end
 ---@param run lunette.Run
 ---@param o table              options of a method: score, modifiers
 ---@param map lunette.Tensor   (N,...)
----@param base lunette.Tensor  (N,C,H,W)
+---@param base lunette.Tensor|lunette.Tensor[]   (N,C,H,W), or several of them
+---@param shares? number[]     of several the part of each, 1 together
 ---@return number[]
-function M.delta(run, o, map, base)
-  local above, below = M.clean(run, o), scores_at(run, base, o, "the baseline")
-  local list = {}
-  for i = 1, run:count() do list[i] = map[i]:sum():item() - (above[i] - below[i]) end
+function M.delta(run, o, map, base, shares)
+  local above, list = M.clean(run, o), {}
+  for i = 1, run:count() do list[i] = map[i]:sum():item() - above[i] end
+  for b, share in ipairs(shares or { 1 }) do
+    local below = share > 0
+      and scores_at(run, shares and base[b] or base, o, "the baseline")
+    for i = 1, below and #list or 0 do list[i] = list[i] + share * below[i] end
+  end
   return list
 end
 

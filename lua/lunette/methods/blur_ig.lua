@@ -1,6 +1,7 @@
 local blur = require "lunette.tensors.blur"
 local method = require("lunette.explain.method").new
 local opt = require("lunette.base.options").opt
+local perturb = require "lunette.explain.perturb"
 local sampling = require "lunette.explain.sampling"
 
 local H = 0.01 -- the step of the difference that stands for the blur's derivative
@@ -38,7 +39,7 @@ return method {
   explain = function(run, o)
     local sigma = path(o)
     local function at(i, s) return blur(run.images:rows(i), s, "zero") end
-    return sampling.gradients(run, {
+    local map = sampling.gradients(run, {
       name = "blur_ig", count = o.steps, batch = o.batch,
       make = function(i, s) return at(i, sigma[s])[1] end,
       fold = function(total, value, s, i)
@@ -47,5 +48,7 @@ return method {
         return sampling.add(total, change * value * by)
       end,
     }, o)
+    local blurred = blur(run.images, sigma[o.steps + 1], "zero")
+    return map, { delta = perturb.delta(run, o, map, blurred) }
   end,
 }
