@@ -6,6 +6,24 @@ def snake(name):
     return re.sub("([a-z])([A-Z])", r"\1_\2", re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)).lower()
 
 
+# Keras' own order of the layers of a functional model (Functional.layers): by their depth from the output, of one depth
+# as they are met from there on the way back. `layers` are (name, class, config, reads).
+def in_order(layers):
+    by, met, done, depth = {l[0]: l for l in layers}, {}, [], {}
+
+    def visit(name):
+        if name not in by or name in met: return
+        met[name] = len(met)
+        for r in by[name][3]: visit(r)
+        done.append(name)
+    visit(layers[-1][0])
+    for name in reversed(done):
+        depth.setdefault(name, 0)
+        for r in by[name][3]:
+            if r in by: depth[r] = max(depth.get(r, 0), depth[name] + 1)
+    return [by[n] for n in sorted(done, key=lambda n: (-depth[n], met[n]))]
+
+
 # Layers in the order in which they are made, with the names and the shapes (H,W,C) that Keras gives them.
 class Graph:
     def __init__(self, keras, shape):
@@ -85,5 +103,11 @@ class Graph:
     def top(self, name="predictions", pool="avg_pool", **c):
         self.add("GlobalAveragePooling2D", name=pool)
         return self.add("Dense", name=name, units=5, activation="softmax", **c)
+
+    # Other names for all layers, once they are made.
+    def rename(self, f):
+        self.layers = [(f(n), cls, c, [f(r) if isinstance(r, str) else r for r in reads])
+                       for n, cls, c, reads in self.layers]
+        return self
 
     def net(self, name): return {"shape": list(self.shape), "layers": self.layers, "name": name}

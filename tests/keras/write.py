@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 sys.dont_write_bytecode = True
 from applications import networks, unsaid
-from graph import snake
+from graph import in_order, snake
 
 out = sys.argv[1]
 rng = np.random.default_rng(7)
@@ -319,9 +319,7 @@ def write2(path, net, kept):
     f.close()
 
 
-def write3(path, net, kept):
-    h5 = path + ".h5"
-    f = h5py.File(h5, "w")
+def tensors3(f, net, kept):
 
     def put(net, kept, prefix):
         used = {"input_layer": 0}
@@ -338,7 +336,26 @@ def write3(path, net, kept):
                 if cls == "Normalization" and w: f[place + "/vars/2"] = np.int64(9)
     put(net, kept, "")
     f["optimizer/vars/0"] = np.int64(5)
-    f.close()
+
+
+# save_weights("x.weights.h5"): by class and count alone, in Keras' own order.
+def ordered(net, kept):
+    kept, order, values = dict(kept), [], []
+    for name, cls, c, *reads in in_order(net["layers"]):
+        w = kept[name]
+        if cls == "Model": c, w = ordered(c, w)
+        order.append((name, cls, c, *reads))
+        values.append((name, w))
+    return dict(net, layers=order), values
+
+
+def write_nameless(path, net, kept):
+    with h5py.File(path, "w") as f: tensors3(f, *ordered(net, kept))
+
+
+def write3(path, net, kept):
+    h5 = path + ".h5"
+    with h5py.File(h5, "w") as f: tensors3(f, net, kept)
     with zipfile.ZipFile(path, "w") as z:
         z.writestr("metadata.json", json.dumps({"keras_version": "3.3.3"}))
         z.writestr("config.json", json.dumps(dict(config(net, net.get("name", "net"), net.get("kind", "Functional")), module="keras")))
@@ -512,7 +529,7 @@ def answers(net, x):
 
 
 # Is no unit so near to 0 that roundings decide it? Then pictures that differ by 3e-6, which
-# is what float32 makes of a hundred layers, have the same gradient. (Where none of 20 pictures is
+# is what float32 makes of a hundred layers, have the same gradient. (Where none of the tried pictures is
 # so, it is the first: keras_spec asks pictures that differ by roundings as well.)
 def steady(net, x):
     for seed in range(3):
@@ -521,21 +538,32 @@ def steady(net, x):
     return True
 
 
+# One network: what it answers to the first steady one of so many pictures, and its file.
+def write(name, net, keras, whole, tries):
+    x, ys, kept = first = answers(net, picture(net, whole, rng))
+    others = np.random.default_rng(11)  # so that nothing else changes
+    for _ in range(tries):
+        if steady(net, x): break
+        x, ys, kept = answers(net, picture(net, True, others))
+    else: x, ys, kept = first
+    p = os.path.join(out, "%s_%d" % (name, keras))
+    for key, v in ("x", x), ("g", x.grad), *(("y%d" % (i + 1), y) for i, y in enumerate(ys)):
+        v = nchw(v) if v.dim() == 4 and not (key in "xg" and net.get("planes")) else v
+        np.save(p + "." + key + ".npy", np.ascontiguousarray(v.detach().numpy().astype("f4")))
+    nameless = keras == 3 and net.get("unsaid")
+    end = ".h5" if keras == 2 else ".weights.h5" if nameless else ".keras"
+    (write2 if keras == 2 else write_nameless if nameless else write3)(p + end, net, kept)
+    print("%s_%d%s" % (name, keras, end))
+
+
 for keras in 2, 3:
     whole = networks(keras)
-    for name, net in {**nets, **whole, **(unsaid(2) if keras == 2 else {})}.items():
+    for name, net in {**nets, **whole}.items():
         if net.get("only", keras) != keras: continue
         if keras == 3 and name not in IN_KERAS3 and name not in whole: continue
         weights = {}
-        x, ys, kept = first = answers(net, picture(net, name in whole, rng))
-        others = np.random.default_rng(11)  # so that nothing else changes
-        for _ in range(20 if name in whole else 0):
-            if steady(net, x): break
-            x, ys, kept = answers(net, picture(net, True, others))
-        else: x, ys, kept = first
-        p = os.path.join(out, "%s_%d" % (name, keras))
-        for key, v in ("x", x), ("g", x.grad), *(("y%d" % (i + 1), y) for i, y in enumerate(ys)):
-            v = nchw(v) if v.dim() == 4 and not (key in "xg" and net.get("planes")) else v
-            np.save(p + "." + key + ".npy", np.ascontiguousarray(v.detach().numpy().astype("f4")))
-        (write2 if keras == 2 else write3)(p + (".h5" if keras == 2 else ".keras"), net, kept)
-        print("%s_%d%s" % (name, keras, ".h5" if keras == 2 else ".keras"))
+        write(name, net, keras, name in whole, 20 if name in whole else 0)
+for keras in 2, 3:
+    for name, net in unsaid(keras).items():
+        rng, weights = np.random.default_rng(11), {}
+        write(name, net, keras, True, 5)

@@ -41,7 +41,7 @@ describe("a Keras file", function()
 
   for name in list:gmatch "(%S+)\n" do
     it("is the network that it describes: " .. name, function()
-      local stem = name:gsub("%.%w+$", "")
+      local stem = name:match "^[%w_]+"
       local base, out = folder .. "/" .. stem, ("%s/%s.safetensors"):format(outs, stem)
       local x = t.beside(base, "x")
       local side = name:find "^unsaid" and { x:dim(3), x:dim(4) } or nil
@@ -50,7 +50,8 @@ describe("a Keras file", function()
       assert.equal(out, path, tostring(report))
       local net = assert(lu.load(out))
       if side then
-        local known = name:match "unsaid_(.*)_2":gsub("_v2", "v2")
+        local known = name:match "unsaid_(.*)_[23]"
+          :gsub("50_v2", "50v2"):gsub("_notop$", ""):gsub("_head$", "")
         assert.matches("^" .. known, report.model)
         assert.matches(report.model .. " as Keras has it", report.assumed[1])
       end
@@ -66,6 +67,30 @@ describe("a Keras file", function()
       assert.is_true(slope < 1e-4, slope)
     end)
   end
+
+  it("of weights alone is what --arch names, or is refused", function()
+    local file, out = folder .. "/unsaid_xception_2.h5", outs .. "/asked.safetensors"
+    local _, report = import(file, { arch = "Xception", out = out, side = "71x75" })
+    assert.equal("xception", report.model)
+    local path, message = import(file, { arch = "NASNetMobile", out = out })
+    assert.is_nil(path)
+    assert.matches("no architecture known here", message)
+    path, message = import(file, { arch = "exception", out = out })
+    assert.is_nil(path)
+    assert.matches("no architecture 'exception'", message)
+  end)
+
+  it("without a head says so, with one puts it behind the mean", function()
+    local out = outs .. "/head.safetensors"
+    local _, report = import(folder .. "/unsaid_xception_notop_3.weights.h5", {
+      out = out, force = true })
+    assert.equal(false, report.options.top)
+    assert.same({ 3, 299, 299 }, report.input)
+    _, report = import(folder .. "/unsaid_mobilenet_v2_head_3.weights.h5", {
+      out = out, force = true })
+    assert.equal(4, report.options.classes)
+    assert.matches("relu between its dense layers", table.concat(report.assumed, "; "))
+  end)
 
   it("is not taken for what --arch names, but for what a file describes", function()
     local file, out = folder .. "/plain_2.h5", outs .. "/arch.safetensors"

@@ -5,7 +5,7 @@ from .convnext import convnext
 from .densenet import densenet
 from .efficientnet import efficientnet, efficientnet_v2
 from .inception import inception_v3, inception_resnet_v2
-from .mobilenet import mobilenet, mobilenet_v2, mobilenet_v3
+from .mobilenet import ALL, mobilenet, mobilenet_v2, mobilenet_v3
 from .nasnet import nasnet
 from .resnet import resnet
 from .xception import xception
@@ -19,8 +19,23 @@ def unsaid(keras):
         "resnet50_v2": resnet(keras, True, units=(3, 4, 6, 3), **narrow),
         "densenet121": densenet(keras, 4, (8, 2), (6, 12, 24, 16)),
         "densenet169": densenet(keras, 4, (8, 2), (6, 12, 32, 32), "/", "fc1000"),
+        "xception": xception(keras, range(5, 13)), "inception_v3": inception_v3(keras, True),
+        "mobilenet_v2": mobilenet_v2(keras, ALL), "efficientnet_b0": efficientnet(keras, (1, 2, 2, 3, 3, 4, 1)),
+        "mobilenet_v3_large": mobilenet_v3(keras, True, whole=True),
+        "mobilenet_v3_small": mobilenet_v3(keras, False, whole=True, old=True),
+        "nasnet_mobile": nasnet(keras, 4), "nasnet_large": nasnet(keras, 6, True),
     }
+    body = without_head(mobilenet_v2(keras, ALL))
+    nets["xception_notop"] = without_head(xception(keras, range(5, 13)))
+    nets["mobilenet_v2_head"] = {"shape": body["shape"], "layers": [
+        ("base", "Model", dict(body, out=(2, 2, 20)), ["input"]), ("gap", "GlobalAveragePooling2D", {}, ["base"]),
+        ("dense_4", "Dense", {"units": 6, "activation": "relu"}, ["gap"]),
+        ("dense_5", "Dense", {"units": 4, "activation": "softmax"}, ["dense_4"])]}
     return {"unsaid_" + name: dict(net, unsaid=True) for name, net in nets.items()}
+
+
+# include_top=False
+def without_head(net): return dict(net, layers=net["layers"][:-2])
 
 
 def networks(keras):

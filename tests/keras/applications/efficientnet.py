@@ -2,7 +2,7 @@
 from graph import Graph
 
 
-def efficientnet(keras):
+def efficientnet(keras, repeats=(1, 2, 2, 2, 2, 1, 1)):
     g = Graph(keras, [35, 40, 3])
 
     def block(name, n, k, s, t, drop):
@@ -24,14 +24,14 @@ def efficientnet(keras):
 
     g.add("Rescaling", scale=1 / 255.0, offset=0.0)
     g.add("Normalization", axis=[3] if keras == 2 else 3, invert=False, mean=None, variance=None)
-    g.add("Rescaling", scale=[2.09, 2.11, 2.10], offset=0.0)
+    g.add("Rescaling", scale=[0.229 ** -0.5, 0.224 ** -0.5, 0.225 ** -0.5], offset=0.0)
     g.correct_pad(3, name="stem_conv_pad")
     g.conv(4, 3, s=2, use_bias=False, name="stem_conv")
     g.bn("stem_bn")
     g.act("swish" if keras == 2 else "silu", "stem_activation")
-    for i, (n, k, s, t, repeats) in enumerate([(3, 3, 1, 1, 1), (4, 3, 2, 6, 2), (5, 5, 2, 6, 2), (6, 3, 2, 6, 2),
-                                               (7, 5, 1, 6, 2), (8, 5, 2, 6, 1), (9, 3, 1, 6, 1)]):
-        for j in range(repeats): block("block%d%s_" % (i + 1, chr(97 + j)), n, k, s if j == 0 else 1, t, i + j > 0)
+    for i, (n, k, s, t) in enumerate([(3, 3, 1, 1), (4, 3, 2, 6), (5, 5, 2, 6), (6, 3, 2, 6), (7, 5, 1, 6), (8, 5, 2, 6),
+                                      (9, 3, 1, 6)]):
+        for j in range(repeats[i]): block("block%d%s_" % (i + 1, chr(97 + j)), n, k, s if j == 0 else 1, t, i + j > 0)
     g.conv(16, 1, padding="same", use_bias=False, name="top_conv")
     g.bn("top_bn")
     g.act("swish" if keras == 2 else "silu", "top_activation")

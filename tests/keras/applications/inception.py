@@ -1,8 +1,15 @@
 # Inception V3 and Inception ResNet V2 of keras.applications.
+import re
+
 from graph import Graph
 
 
-def inception_v3(keras):
+# Keras' own names as they are when another network was made before.
+def later(name):
+    return re.sub("^(conv2d|batch_normalization)(_([0-9]+))?$", lambda m: "%s_%d" % (m[1], int(m[3] or 0) + 94), name)
+
+
+def inception_v3(keras, whole=False):
     g = Graph(keras, [75, 79, 3])
 
     def cb(n, k, *reads, s=1, padding="same"):
@@ -20,25 +27,26 @@ def inception_v3(keras):
     g.pool("Max", 3, s=2)
     cb(80, 1, padding="valid"), cb(192, 3, padding="valid")
     x = g.pool("Max", 3, s=2)
-    for i, n in enumerate([32, 64]):
+    for i, n in enumerate([32, 64, 64] if whole else [32, 64]):
         x = g.add("Concatenate", chain(x, (64, 1)), chain(x, (48, 1), (64, 5)), chain(x, (64, 1), (96, 3), (96, 3)),
                   pooled(x, n), axis=3, name="mixed%d" % i)
     a, b = cb(384, 3, x, s=2, padding="valid"), cb(96, 3, chain(x, (64, 1), (96, 3)), s=2, padding="valid")
     x = g.add("Concatenate", a, b, g.pool("Max", 3, x, s=2), axis=3, name="mixed3")
-    for i, n in enumerate([128, 192]):
+    for i, n in enumerate([128, 160, 160, 192] if whole else [128, 192]):
         x = g.add("Concatenate", chain(x, (192, 1)), chain(x, (n, 1), (n, [1, 7]), (192, [7, 1])),
                   chain(x, (n, 1), (n, [7, 1]), (n, [1, 7]), (n, [7, 1]), (192, [1, 7])), pooled(x, 192), axis=3,
                   name="mixed%d" % (i + 4))
     a = cb(320, 3, chain(x, (192, 1)), s=2, padding="valid")
     b = cb(192, 3, chain(x, (192, 1), (192, [1, 7]), (192, [7, 1])), s=2, padding="valid")
     x = g.add("Concatenate", a, b, g.pool("Max", 3, x, s=2), axis=3, name="mixed8")
-    for i in range(1):
+    for i in range(2 if whole else 1):
         a, b = chain(x, (320, 1)), chain(x, (384, 1))
         b = g.add("Concatenate", cb(384, [1, 3], b), cb(384, [3, 1], b), axis=3, name="mixed9_%d" % i)
         c = chain(x, (448, 1), (384, 3))
         c = g.add("Concatenate", cb(384, [1, 3], c), cb(384, [3, 1], c), axis=3)
         x = g.add("Concatenate", a, b, c, pooled(x, 192), axis=3, name="mixed%d" % (9 + i))
     g.top()
+    if whole: g.rename(later)
     return g.net("inception_v3")
 
 

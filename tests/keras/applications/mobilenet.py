@@ -1,4 +1,6 @@
 # MobileNet V1, V2 and V3 of keras.applications.
+import re
+
 from graph import Graph
 
 
@@ -30,7 +32,14 @@ def mobilenet(keras):
     return g.net("mobilenet_1.00_224")
 
 
-def mobilenet_v2(keras):
+# Channels, stride and expansion of every block: some, and all.
+SOME = [(3, 1, 1), (4, 2, 6), (4, 1, 6), (5, 2, 6), (5, 1, 6), (6, 2, 6), (6, 1, 6), (7, 1, 6), (7, 1, 6), (8, 2, 6),
+        (8, 1, 6), (9, 1, 6)]
+ALL = [(3, 1, 1), (4, 2, 6), (4, 1, 6), (5, 2, 6), (5, 1, 6), (5, 1, 6), (6, 2, 6), (6, 1, 6), (6, 1, 6), (6, 1, 6),
+       (7, 1, 6), (7, 1, 6), (7, 1, 6), (8, 2, 6), (8, 1, 6), (8, 1, 6), (9, 1, 6)]
+
+
+def mobilenet_v2(keras, blocks=SOME):
     g = Graph(keras, [34, 45, 3])
 
     def block(i, n, s, t):
@@ -50,8 +59,7 @@ def mobilenet_v2(keras):
     g.conv(6, 3, s=2, padding="same", use_bias=False, name="Conv1")
     g.bn("bn_Conv1")
     g.relu6("Conv1_relu")
-    for i, (n, s, t) in enumerate([(3, 1, 1), (4, 2, 6), (4, 1, 6), (5, 2, 6), (5, 1, 6), (6, 2, 6), (6, 1, 6),
-                                   (7, 1, 6), (7, 1, 6), (8, 2, 6), (8, 1, 6), (9, 1, 6)]):
+    for i, (n, s, t) in enumerate(blocks):
         block(i, n, s, t)
     g.conv(20, 1, use_bias=False, name="Conv_1")
     g.bn("Conv_1_bn")
@@ -60,7 +68,8 @@ def mobilenet_v2(keras):
     return g.net("mobilenetv2_1.00_224")
 
 
-def mobilenet_v3(keras, large, minimal=False):
+# `whole`: all blocks, `old`: named as before 2022.
+def mobilenet_v3(keras, large, minimal=False, whole=False, old=False):
     g = Graph(keras, [40, 37, 3])
 
     def relu(): return g.add("ReLU")
@@ -108,6 +117,14 @@ def mobilenet_v3(keras, large, minimal=False):
     else:
         rows = [(1, 4, 3, 2, 1, relu), (4, 5, 3, 2, 0, relu), (3, 5, 3, 1, 0, relu), (4, 6, k, 2, 1, act),
                 (6, 6, k, 1, 1, act), (3, 7, k, 1, 1, act)]
+    if whole and large:
+        rows = [(1, 4, 3, 1, 0, relu), (4, 5, 3, 2, 0, relu), (3, 5, 3, 1, 0, relu), (3, 6, k, 2, 1, relu), (3, 6, k, 1, 1, relu),
+                (3, 6, k, 1, 1, relu), (6, 7, 3, 2, 0, act), (2, 7, 3, 1, 0, act), (2, 7, 3, 1, 0, act), (2, 7, 3, 1, 0, act),
+                (6, 8, 3, 1, 1, act), (6, 8, 3, 1, 1, act), (6, 9, k, 2, 1, act), (6, 9, k, 1, 1, act), (6, 9, k, 1, 1, act)]
+    elif whole:
+        rows = [(1, 4, 3, 2, 1, relu), (4, 5, 3, 2, 0, relu), (3, 5, 3, 1, 0, relu), (4, 6, k, 2, 1, act), (6, 6, k, 1, 1, act),
+                (6, 6, k, 1, 1, act), (3, 7, k, 1, 1, act), (3, 7, k, 1, 1, act), (6, 8, k, 2, 1, act), (6, 8, k, 1, 1, act),
+                (6, 8, k, 1, 1, act)]
     for i, row in enumerate(rows): block(i, *row)
     g.conv(6 * g.channels(), 1, padding="same", use_bias=False, name="conv_1")
     g.bn("conv_1_bn")
@@ -119,4 +136,6 @@ def mobilenet_v3(keras, large, minimal=False):
     g.conv(5, 1, padding="same", name="logits")
     g.add("Flatten")
     g.act("softmax", "predictions")
+    if old: g.rename(lambda n: re.sub("^(expanded_conv(_[0-9]+)?)_", r"\1/", re.sub("^conv", "Conv", n)).replace(
+        "logits", "Logits").replace("_bn", "/BatchNorm").replace("squeeze_excite_conv", "squeeze_excite/Conv"))
     return g.net("MobileNetV3" + ("Large" if large else "Small"))

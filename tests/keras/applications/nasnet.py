@@ -2,7 +2,8 @@
 from graph import Graph
 
 
-def nasnet(keras):
+# `n` normal cells a stage, in as many stages as Keras has where it is given.
+def nasnet(keras, n=None, skips=False):
     g = Graph(keras, [66, 61, 3])
 
     def bn(name): return g.bn(name, momentum=0.9997)
@@ -72,9 +73,16 @@ def nasnet(keras):
     x, p = bn("stem_bn1"), None
     x, p = reduction(x, p, 2, "stem_1")
     x, p = reduction(x, p, 2, "stem_2")
-    x, p = normal(x, p, 4, "0")
-    x, p = reduction(x, p, 6, "reduce_1")
-    x, p = normal(x, p, 6, "2")
+    if n is None:
+        x, p = normal(x, p, 4, "0")
+        x, p = reduction(x, p, 6, "reduce_1")
+        x, p = normal(x, p, 6, "2")
+    else:
+        for i in range(n): x, p = normal(x, p, 2, "%d" % i)
+        for stage in 1, 2:
+            x, before = reduction(x, p, 2 + 2 * stage, "reduce_%d" % (stage * n))
+            p = p if skips else before
+            for i in range(n): x, p = normal(x, p, 2 + 2 * stage, "%d" % (stage * n + i + 1))
     g.act()
     g.top(pool=None)
     return g.net("NASNet")

@@ -2,7 +2,7 @@
 from graph import Graph
 
 
-def xception(keras):
+def xception(keras, middle=(5, 6)):
     g = Graph(keras, [71, 75, 3])
     for i, (n, s) in enumerate([(4, 2), (6, 1)]):
         g.conv(n, 3, s=s, use_bias=False, name="block1_conv%d" % (i + 1))
@@ -23,7 +23,7 @@ def xception(keras):
         g.add("Add", g.pool("Max", 3, s=2, padding="same", name="block%d_pool" % block), residual)
 
     for block, n in (2, 8), (3, 10), (4, 12): down(block, n, n)
-    for block in 5, 6:
+    for block in middle:
         x = g.last
         for i in 1, 2, 3:
             g.act("relu", "block%d_sepconv%d_act" % (block, i))

@@ -1,5 +1,6 @@
 ---Networks that their file, or the user, describes: ONNX and Keras files, files of
 ---Lunette, and the table of layers that `--arch net.lua` returns.
+local applications = require "lunette.weights.import.keras.applications"
 local assign = require "lunette.weights.import.assign"
 local copies = require "lunette.weights.import.copies"
 local graphs = require "lunette.net.graph"
@@ -139,6 +140,7 @@ local trained_with = {
   { "^densenet", { mode = "torch", fit = "stretch" } }, { "^mobilenet", "tf" },
   { "^xception", "tf" },
   { "^inception", "tf" }, { "^nasnet", "tf" },
+  { "^efficientnet_b", { mode = "torch", fit = "stretch" } },
 }
 
 
@@ -181,6 +183,30 @@ function M.keras(found, opts)
   if not graph then return nil, message end
   found.model, found.family = arch.name, "keras"
   found.arch, found.params = graph, params
+  found.preprocessing = keras_preprocessing(found, rescales)
+  return found
+end
+
+
+---A file of weights alone, of a network of keras.applications; nil: of none.
+---@param found table
+---@param tensors lunette.import.Tensor[]
+---@param given lunette.import.Given
+---@return table? found, string? message
+function M.application(found, tensors, given)
+  local known = applications.find(tensors, given)
+  if not known then return nil end
+  local arch, params = keras.made(known.model, found.meta, tensors, { keras3 = true })
+  if not arch then return nil, ("as %s: %s"):format(known.name, params) end
+  local rescales = arch.rescales
+  arch.rescales = nil
+  local graph, message = check_shapes(arch, params)
+  if not graph then return nil, message end
+  found.model, found.family = known.name, "keras"
+  found.arch, found.params = graph, params
+  graph.labels = known.units == 1000 and "imagenet" or nil
+  found.options = known.units > 0 and { classes = known.units } or { top = false }
+  for _, text in ipairs(known.assumed) do found.assumed[#found.assumed + 1] = text end
   found.preprocessing = keras_preprocessing(found, rescales)
   return found
 end

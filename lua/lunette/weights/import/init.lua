@@ -22,6 +22,8 @@ local listing = require "lunette.weights.import.listing"
 local metadata = require "lunette.weights.metadata"
 local models = require "lunette.models"
 local modules = require "lunette.weights.import.modules"
+local nameless = require "lunette.weights.import.keras.nameless"
+local networks = require "lunette.weights.import.keras.networks"
 local output = require "lunette.weights.import.output"
 local program = require "lunette.weights.import.program"
 local whole = require "lunette.weights.import.whole"
@@ -126,15 +128,21 @@ local function stated(found, given)
 end
 
 
----Keras weights without a whole config.
+---Keras weights without a whole config, as one of the tables.
 local function of_weights(found, given)
   local list, by_name = modules.keras(found.tensors)
   if not list then return nil, by_name end
   stated(found, given)
-  given.layer_names = {}
-  local text = found.meta.layer_names or found.meta["layer_names:model_weights"] or ""
-  for name in text:gmatch "[^\n]+" do table.insert(given.layer_names, name) end
   return foreign.find({ list = list, by_name = by_name, family = "keras" }, given)
+end
+
+
+---Names of layers in Keras' order, where the file has them.
+local function layer_names(meta)
+  local list = {}
+  local text = meta.layer_names or meta["layer_names:model_weights"] or ""
+  for name in text:gmatch "[^\n]+" do list[#list + 1] = name end
+  return list
 end
 
 
@@ -170,6 +178,10 @@ end
 local function unsaid(found, floats, given, in_out)
   local hit, message
   if floats[1].name:find("/", 1, true) then
+    given.layer_names = layer_names(found.meta)
+    found.tensors = nameless.named(found.tensors, networks()) or found.tensors
+    hit, message = described.application(found, found.tensors, given)
+    if hit or message then return hit, message end
     hit, message = of_weights(found, given)
     if hit then hit.family = "keras" end
   else

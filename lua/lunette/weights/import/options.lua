@@ -1,5 +1,6 @@
 ---What the user says of a file: the options of an import, read and checked before
 ---anything is opened.
+local applications = require "lunette.weights.import.keras.applications"
 local json = require "lunette.base.json"
 local labels = require "lunette.weights.import.labels"
 local metadata = require "lunette.weights.metadata"
@@ -59,7 +60,8 @@ end
 
 local function read_arch(name)
   if name == nil or name:find "%.lua$" then return name end
-  if models.resolve(name) then return models.resolve(name) end
+  local found = models.resolve(name) or applications.resolve(name)
+  if found then return found end
   return nil, ("no architecture '%s'%s; a file that describes one ends in .lua"):format(
     name, suggest.after(name, models.names))
 end

@@ -149,7 +149,7 @@ local function describe(model, meta, tensors, opts)
   local w = weights(tensors)
   w:by_order(model.calls, meta.layer_names or meta["layer_names:model_weights"] or "")
   local e = emit(w)
-  e.keras3, e.rows = w.is_keras3, rows
+  e.keras3, e.rows = w.is_keras3 or opts.keras3, rows
   local input = { name = "input", shape = shape, first = first }
   local outputs = output_names(model, e, build(model, e, input))
   local left = w:left()
@@ -162,19 +162,30 @@ local function describe(model, meta, tensors, opts)
 end
 
 
+---A model as our table of layers, and which tensor is which parameter.
+---@param model table   as config.read gives one
+---@param meta table<string, string>   of the listing
+---@param tensors lunette.import.Tensor[]
+---@param opts { side?: integer[], keras3?: boolean }   `keras3`: activations as there
+---@return table? arch, lunette.import.Param[]|string params_or_message
+function M.made(model, meta, tensors, opts)
+  local ok, arch, params = pcall(describe, model, meta, tensors, opts)
+  if not ok then return nil, tostring(arch) end
+  return arch, params
+end
+
+
 ---What a Keras file describes: our table of layers, and which tensor is which
 ---parameter.
 ---@param meta table<string, string>   of the listing, with `model_config`
 ---@param tensors lunette.import.Tensor[]
----@param opts { side?: integer }
+---@param opts { side?: integer[] }
 ---@return table? arch, lunette.import.Param[]|string params_or_message
 function M.read(meta, tensors, opts)
   local model, message = config.read(meta.model_config)
   if not model then return nil, message end
   if #model.calls == 0 then return nil, "the config has no layers" end
-  local ok, arch, params = pcall(describe, model, meta, tensors, opts)
-  if not ok then return nil, tostring(arch) end
-  return arch, params
+  return M.made(model, meta, tensors, opts)
 end
 
 return M
