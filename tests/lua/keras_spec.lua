@@ -74,6 +74,9 @@ describe("a Keras file", function()
     assert.equal("xception", report.model)
     local path, message = import(file, { arch = "NASNetMobile", out = out })
     assert.is_nil(path)
+    assert.matches("its layers are not those of Keras' nasnet_mobile", message)
+    path, message = import(file, { arch = "mobilenet_v2", out = out })
+    assert.is_nil(path)
     assert.matches("no architecture known here", message)
     path, message = import(file, { arch = "exception", out = out })
     assert.is_nil(path)
@@ -216,6 +219,31 @@ describe("a Keras config", function()
     assert.is_string(refusal(sequential(input, pool)))
     local shape = { class_name = "Reshape", config = { target_shape = { -1, -1, 0 } } }
     assert.is_string(refusal(sequential(input, shape)))
+  end)
+
+  it("that makes numbers up, or reads everything, without end is refused", function()
+    local begun = os.clock()
+    local function behind(shape, class, config)
+      return refusal(sequential({ class_name = "InputLayer",
+        config = { batch_input_shape = shape } }, { class_name = class,
+        config = config }))
+    end
+    local much = "needs %d+ numbers that are not in the file, at most 4194304"
+    assert.matches(much, behind({ 1, 1, 1, 2 ^ 30 }, "BatchNormalization",
+                                { scale = false }))
+    assert.matches(much, behind({ 1, 20000, 20000, 3 }, "LayerNormalization",
+                                { axis = { 1, 2, 3 }, scale = false }))
+    assert.matches(much, behind({ 1, 1, 1, 2 ^ 30 }, "Normalization",
+                                { mean = 0.5, variance = 2 }))
+    assert.matches(much, behind({ 1, 20000, 20001, 3 }, "AveragePooling2D", {
+      pool_size = { 2, 3 }, strides = { 1, 1 }, padding = "same" }))
+    local reads = {}
+    for i = 1, 1000 do reads[i] = { "x", 0, 0, {} } end
+    local add = { class_name = "Add", name = "a", inbound_nodes = { reads } }
+    assert.matches("reads 1000 others, at most 512", refusal {
+      class_name = "Functional", config = { layers = { add },
+        input_layers = { { "x", 0, 0 } }, output_layers = { { "a", 0, 0 } } } })
+    assert.is_true(os.clock() - begun < 1) -- of the processor's time
   end)
 
   it("with inputs that are none is refused", function()

@@ -188,14 +188,15 @@ function M.keras(found, opts)
 end
 
 
----A file of weights alone, of a network of keras.applications; nil: of none.
+---A file of weights alone, of a network of keras.applications; nil: of none, and a
+---message where it is one that cannot be read, or another than was asked for.
 ---@param found table
 ---@param tensors lunette.import.Tensor[]
 ---@param given lunette.import.Given
 ---@return table? found, string? message
 function M.application(found, tensors, given)
-  local known = applications.find(tensors, given)
-  if not known then return nil end
+  local known, why = applications.find(tensors, given)
+  if not known then return nil, why end
   local arch, params = keras.made(known.model, found.meta, tensors, { keras3 = true })
   if not arch then return nil, ("as %s: %s"):format(known.name, params) end
   local rescales = arch.rescales

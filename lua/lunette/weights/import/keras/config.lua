@@ -9,7 +9,7 @@ local json = require "lunette.base.json"
 
 local M = {}
 
-local MOST_CALLS, MOST_DEPTH = 4096, 16
+local MOST_CALLS, MOST_DEPTH, MOST_READ = 4096, 16, 512
 
 ---@class lunette.keras.Call
 ---@field name string
@@ -129,6 +129,9 @@ local function calls_of(spec)
       add_reference(node, refs)
     else
       for _, one in ipairs(node) do add_reference(one, refs) end
+    end
+    if #refs > MOST_READ then
+      fail("a layer reads %d others, at most %d", #refs, MOST_READ)
     end
     list[i] = refs
   end

@@ -12,6 +12,8 @@ local layers = require "lunette.layers"
 local Emit = {}
 Emit.__index = Emit
 
+local MOST_MADE = 2 ^ 22
+
 
 local function fail(call, message, ...)
   error(("layer '%s' (%s): "):format(call.name, call.class:gsub("%c", "?"))
@@ -128,10 +130,21 @@ function Emit:constant(layer, key, data, shape)
 end
 
 
+---Raises where a layer needs more numbers that the file does not hold than any network
+---has: they would be made up one by one.
+function Emit.check_count(call, n)
+  if n > MOST_MADE then
+    fail(call, "needs %.0f numbers that are not in the file, at most %.0f", n,
+         MOST_MADE)
+  end
+end
+
+
 ---A parameter of ones or zeros.
-function Emit:fill(layer, key, shape, one)
-  local data = {}
-  for i = 1, layers.product(shape) do data[i] = one end
+function Emit:fill(call, layer, key, shape, one)
+  local data, n = {}, layers.product(shape)
+  Emit.check_count(call, n)
+  for i = 1, n do data[i] = one end
   self:constant(layer, key, data, shape)
 end
 

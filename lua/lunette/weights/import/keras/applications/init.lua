@@ -3,6 +3,7 @@
 ---is made here, without numbers of channels: any width is read.
 local graph = require "lunette.weights.import.keras.applications.graph"
 local heads = require "lunette.weights.import.heads"
+local models = require "lunette.models"
 local modules = require "lunette.weights.import.modules"
 local weights = require "lunette.weights.import.keras.weights"
 
@@ -213,15 +214,26 @@ end
 ---@field units integer      of the last layer; 0: it has no head
 ---@field assumed string[]
 
----The application that a file's weights are of; nil: of none.
+---The one whose layers are those of the file; nil: none, and why where one was asked
+---for that is nothing else.
+local function name_of(found, given)
+  local name = found.others >= 20 and by_width(fitting(found, given), found)
+  if name then return name end
+  local only = M.resolve(given.arch or "") and not models.resolve(given.arch)
+  return nil, only and ("its layers are not those of Keras' %s"):format(given.arch)
+    or nil
+end
+
+
+---The application that a file's weights are of; nil: of none, and why where one was
+---asked for that is nothing else.
 ---@param tensors lunette.import.Tensor[]
 ---@param given lunette.import.Given
----@return lunette.keras.Known?
+---@return lunette.keras.Known?, string? message
 function M.find(tensors, given)
   local found = layers_of(tensors)
-  if found.others < 20 then return nil end -- less than any has
-  local name = by_width(fitting(found, given), found)
-  if not name then return nil end
+  local name, why = name_of(found, given)
+  if not name then return nil, why end
   local row, assumed = rows[name], { ("%s as Keras has it (--arch)"):format(
     plain(name)) }
   local list = heads.in_order(found.dense, 1, given)
@@ -232,8 +244,8 @@ function M.find(tensors, given)
   if #list > 0 and not is_own then add_dense(g, list, last, found) end
   assumed[#assumed + 1] = heads.assumption(list, {})
   if not given.side then
-    assumed[#assumed + 1] = ("input %dx%d (--side)"):format(row.side or 224,
-      row.side or 224)
+    local side = row.side or 224
+    assumed[#assumed + 1] = ("input %dx%d (--side)"):format(side, side)
   end
   return { name = plain(name), units = units, assumed = assumed,
            model = { name = plain(name), calls = g.calls, outputs = { g.last } } }

@@ -22,7 +22,7 @@ function M.BatchNormalization(e, call, xs, c)
   for _, slot in ipairs(call.shares and {} or norm_slots) do
     local key, words, flag, missing = table.unpack(slot, 1, 4)
     if flag and c[flag] == false then
-      e:fill(y.name, key, { n }, missing)
+      e:fill(call, y.name, key, { n }, missing)
     else
       place = place + 1
       e:vector(call, y.name, key, e:find(call, words, place), n)
@@ -79,7 +79,7 @@ function M.LayerNormalization(e, call, xs, c)
   for _, slot in ipairs(call.shares and {} or { table.unpack(norm_slots, 1, 2) }) do
     local key, words, flag, missing = table.unpack(slot, 1, 4)
     if c[flag] == false then
-      e:fill(y.name, key, shape, missing)
+      e:fill(call, y.name, key, shape, missing)
     else
       place = place + 1
       e:param(call, y.name, key, e:find(call, words, place), view, perm, shape)
@@ -158,6 +158,7 @@ end
 
 ---What (x - mean) / sqrt(variance) multiplies by and adds.
 local function standardised(e, call, c, n)
+  e.check_count(call, n)
   local mean, variance = flat(e, call, c.mean, n), flat(e, call, c.variance, n)
   local function at(v, i) return type(v) == "table" and v[i] or v end
   local scale, offset = {}, {}
@@ -182,8 +183,8 @@ function M.Normalization(e, call, xs, c)
   local n = x.shape[1]
   local y = e:add(call, call.name, "batch_norm", { x }, { eps = 1e-14 }, call.shares)
   if call.shares then return y end
-  e:fill(y.name, "weight", { n }, 1)
-  e:fill(y.name, "bias", { n }, 0)
+  e:fill(call, y.name, "weight", { n }, 1)
+  e:fill(call, y.name, "bias", { n }, 0)
   e:vector(call, y.name, "running_mean", e:find(call, { "mean" }, 1), n)
   e:vector(call, y.name, "running_var", e:find(call, { "variance" }, 2), n)
   return y

@@ -63,6 +63,7 @@ local function average_uneven(e, call, x, attrs, before, after)
   local y = e:add(call, call.name .. "_pad", "pad", { x }, {
     before = { 0, 0, before[1], before[2] }, after = { 0, 0, after[1], after[2] } })
   y = e:add(call, call.name .. "_mean", "avg_pool2d", { y }, attrs)
+  e.check_count(call, y.shape[2] * y.shape[3])
   local rows = counts(x.shape[2], k[1], s[1], before[1], y.shape[2])
   local columns, share = counts(x.shape[3], k[2], s[2], before[2], y.shape[3]), {}
   for _, r in ipairs(rows) do
