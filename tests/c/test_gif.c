@@ -189,6 +189,27 @@ static void few_colours_are_kept(void) {
 
 /* 256 colours of a picture that has thousands lie about 8 levels apart; spread
 ** errors keep the mean of a few pixels. */
+/* A palette that is just full: every pixel another colour. */
+static void as_many_colours_as_there_are_places_are_kept(void) {
+  lun_image *f = flat(16, 16, 1);
+  const lun_image *list[1] = {f};
+  const int delays[1] = {7};
+  uint8_t *file = NULL;
+  size_t n = 0;
+  movie m;
+  for (int i = 0; i < 256; i++) {
+    f->px[3 * i] = (uint8_t)(i & 15) * 17;
+    f->px[3 * i + 1] = (uint8_t)(i >> 4) * 17;
+    f->px[3 * i + 2] = (uint8_t)(255 - i);
+  }
+  CHECK(lun_gif_encode(&file, &n, list, delays, 1, NULL) == LUN_OK, "encode");
+  CHECK(read_movie(&m, file, n) && m.frames == 1, "%d frames", m.frames);
+  CHECK(memcmp(m.px[0], f->px, 256 * 3) == 0, "256 colours");
+  forget(&m);
+  lun_free(file);
+  lun_image_free(f);
+}
+
 static void many_colours_are_near(int w, int h) {
   lun_image *f[2] = {soft(w, h, 0), soft(w, h, 5)};
   const lun_image *list[2] = {f[0], f[1]};
@@ -246,6 +267,7 @@ static void survives_a_refusing_allocator(void) {
 int main(void) {
   TESTS {
     TEST(few_colours_are_kept());
+    TEST(as_many_colours_as_there_are_places_are_kept());
     TEST(many_colours_are_near(160, 120));
     TEST(many_colours_are_near(64, 300));
     TEST(refuses());

@@ -70,6 +70,25 @@ static void tells_the_rotation(void) {
         "orientation %d", i.orientation);
 }
 
+/* Restart markers belong to the picture's data, whichever of the eight it is. */
+static void steps_over_restarts(void) {
+  enum { N = sizeof jpeg };
+  uint8_t with[N + 3];
+  lun_image_info i;
+  memcpy(with, jpeg, N - 2);
+  memcpy(with + N + 1, jpeg + N - 2, 2); /* the end of the image */
+  with[N - 2] = 0xFF;
+  with[N] = 0x55; /* data again */
+  for (int k = 0xD0; k <= 0xD7; k++) {
+    with[N - 1] = (uint8_t)k;
+    CHECK(lun_image_probe(&i, with, sizeof with, "t", NULL) == LUN_OK &&
+              i.channels == 3,
+          "marker %x", k);
+  }
+  with[N - 1] = 0xD8; /* not one of them */
+  CHECK(lun_image_probe(&i, with, sizeof with, "t", NULL) != LUN_OK, "d8");
+}
+
 /* A copy of exactly n bytes, so that reading behind it is an ASan error. */
 static int decode_copy(const uint8_t *file, size_t n, lun_err *err) {
   uint8_t *copy = malloc(n ? n : 1);
@@ -438,6 +457,7 @@ int main(void) {
   TESTS {
     TEST(reads_what_pillow_wrote());
     TEST(tells_the_rotation());
+    TEST(steps_over_restarts());
     TEST(every_truncation_is_refused(jpeg, sizeof jpeg, "jpeg"));
     TEST(every_truncation_is_refused(jpeg_progressive, sizeof jpeg_progressive,
                                      "prog"));

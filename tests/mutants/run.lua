@@ -124,6 +124,7 @@ local near = {
   { "^engine/ops/", { "test_ops", "test_walk", "test_core", "tensor", "edges" } },
   { "^engine/picture/gif", { "test_gif" } },
   { "^engine/picture/palette", { "test_gif" } },
+  { "^engine/picture/grey16", { "report_spec" } },
   { "^engine/picture/", { "test_image", "test_resize", "image", "canvas", "colormap",
                           "edges" } },
   { "^engine/import/", { "test_import", "import", "models_get" } },
