@@ -228,11 +228,92 @@ describe("on a linear network", function()
       local good = row(perfect, run, { score = 0, method = input_x_gradient })
       local bad = row(edges, run, { score = 0, method = explainers.edges })
       assert.near(1, bad, 1e-6, name)
+      local options = { score = 0, method = explainers.edges, likeness = "hog" }
+      assert.near(1, row(edges, run, options), 1e-6, name)
+      options.method = input_x_gradient
+      assert.is_true(row(perfect, run, options) < 0.7, name)
       assert.is_true(good < 0.7, name .. ": " .. good)
     end
     local row = lu.metrics.efficient_randomization
     assert.equal(0, (row(edges, run, { score = 0, method = explainers.edges })))
     assert.is_true((row(perfect, run, { score = 0, method = input_x_gradient })) > 0.2)
+  end)
+end)
+
+
+describe("histograms of oriented gradients", function()
+  local histogram = require "lunette.explain.gradient_histogram"
+  local alike = require "lunette.explain.alike"
+
+  ---Written again, pixel by pixel in double precision: each cell's nine directions.
+  local function cells_of(rows, side)
+    local tall, wide, cells = #rows, #rows[1], {}
+    for i = 1, tall // side * side do
+      for j = 1, wide // side * side do
+        local down = i > 1 and i < tall and rows[i + 1][j] - rows[i - 1][j] or 0
+        local right = j > 1 and j < wide and rows[i][j + 1] - rows[i][j - 1] or 0
+        local k = math.floor(math.deg(math.atan(down, right)) % 180 / 20) % 9
+        local at = ("%d %d %d"):format((i - 1) // side, (j - 1) // side, k)
+        cells[at] = (cells[at] or 0) + math.sqrt(down ^ 2 + right ^ 2) / side ^ 2
+      end
+    end
+    return cells
+  end
+
+  local function block_of(cells, row)
+    local list = {}
+    for at = 0, 80 do
+      local key = ("%d %d %d"):format(row + at // 27, at // 9 % 3, at % 9)
+      list[at + 1] = cells[key] or 0
+    end
+    for _, most in ipairs { 0.2, 1 } do
+      local sum = 1e-10
+      for _, v in ipairs(list) do sum = sum + v * v end
+      for k, v in ipairs(list) do list[k] = math.min(v / math.sqrt(sum), most) end
+    end
+    return list
+  end
+
+  it("are those of the formula", function()
+    local map = core.uniform(5, 1, 70, 50) -- 4 x 3 cells, and a rest
+    local features, cells = histogram.of(map), cells_of(map:totable(), 16)
+    assert.same({ 1, 81, 2, 1 }, features:shape())
+    for row = 1, 2 do
+      for k, want in ipairs(block_of(cells, row - 1)) do
+        assert.near(want, features:get(1, k, row, 1), 1e-6) -- float32
+      end
+    end
+    local small = core.uniform(5, 2, 14, 14) -- a CAM: cells of 4
+    local got = histogram.of(small)
+    cells = cells_of(small:totable(), 4)
+    for k, want in ipairs(block_of(cells, 0)) do
+      assert.near(want, got:get(1, k, 1, 1), 1e-6)
+    end
+  end)
+
+  it("have one direction for a slope", function()
+    -- 1 right, 1 down: 45 degrees, the third of nine; nine equal cells: 1/3 each. In
+    -- the middle: at the border there are no differences
+    local line = core.range(0, 79)
+    for k, slope in pairs { [2] = line:view(80, 1) + line:view(1, 80),
+                            [0] = line:view(1, 80):expand { shape = { 80, 80 } },
+                            [4] = line:view(80, 1):expand { shape = { 80, 80 } } } do
+      local features = histogram.of(slope)
+      for i = 1, 81 do
+        assert.near((i - 1) % 9 == k and 1 / 3 or 0, features:get(1, i, 2, 2), 1e-5)
+      end
+    end
+  end)
+
+  it("compare outlines, not their strength", function()
+    local a, b = core.uniform(5, 1, 48, 48), core.uniform(6, 1, 48, 48)
+    assert.near(1, alike.of("hog", a, a), 1e-6)
+    assert.near(1, alike.of("hog", a, a * 3 + 1), 1e-6)
+    assert.is_true(alike.of("hog", a, b) < 0.5)
+    local even = core.ones(48, 48)
+    assert.same({ 1, 0 }, { alike.of("hog", even, even), alike.of("hog", a, even) })
+    assert.matches("maps of 2 x 9 have no gradient",
+                   t.message(alike.of, "hog", core.ones(2, 9), core.ones(2, 9)))
   end)
 end)
 

@@ -87,7 +87,7 @@ end
 
 
 ---Transfer and filling in of the smallest trigger, on pictures that did not find it;
----maps where the verdict may depend on them: they take as long as four classes.
+---maps where the verdict may depend on them: they take up to half of all the time.
 local function evidence_of(s, outlier, o, bar)
   local trigger = outlier.trigger
   local levels = s:others(trigger.class, o.pictures + 1, s.levels:dim(1))

@@ -2,7 +2,9 @@
 ---taken of block means, scaled to 0 .. 1: single pixels of a gradient are noise.
 local core = require "lunette.core"
 local asking = require "lunette.explain.asking"
+local blame = require "lunette.base.blame"
 local drawn = require "lunette.picture.drawn"
+local gradient_histogram = require "lunette.explain.gradient_histogram"
 local rank_correlation = require "lunette.tensors.rank_correlation"
 local structure = require "lunette.explain.structure"
 
@@ -57,16 +59,34 @@ local function ssim(a, b)
 end
 
 
+local function pearson(a, b)
+  return asking.correlation(a:view(a:size()):totable(), b:view(b:size()):totable())
+end
+
+
+---The correlation of histograms of oriented gradients: what outlines have in common,
+---whatever their strength. Of a map that is the same everywhere 1 with such a one, else
+---0.
+local function hog(a, b)
+  a, b = M.plane(a), M.plane(b)
+  local h, w = a:dim(1), a:dim(2)
+  if h < 3 or w < 3 then
+    blame(("hog: maps of %d x %d have no gradient; 3 x 3 are needed"):format(h, w))
+  end
+  if flat(a) or flat(b) then return flat(a) == flat(b) and 1 or 0 end
+  return pearson(gradient_histogram.of(scaled(a)), gradient_histogram.of(scaled(b)))
+end
+
+
 ---The measures, by name. All are 1 for equal maps.
 M.measures = {
   ssim = ssim,
   spearman = rank_correlation,
-  pearson = function(a, b)
-    return asking.correlation(a:view(a:size()):totable(), b:view(b:size()):totable())
-  end,
+  pearson = pearson,
+  hog = hog,
 }
 
-M.names = { "ssim", "spearman", "pearson" }
+M.names = { "ssim", "spearman", "pearson", "hog" }
 
 
 ---@param measure string

@@ -84,7 +84,7 @@ return metric {
     layers = opt.any(false, "a list of layers' names, instead of all with weights"),
     params = opt.any(false, "of your own by name, with how = \"given\""),
     likeness = opt.choice("ssim", alike.names, "ssim of block means, or a correlation "
-      .. "of all values"),
+      .. "of all values, or of histograms of oriented gradients (hog)"),
     abs = opt.flag(true, "compares the values' sizes"),
     smooth = opt.count(0, "noisy copies whose maps are averaged first; 0: none", 0),
     noise = opt.number(0.1, "their deviation, as a share of the picture's range", 0),

@@ -45,7 +45,7 @@ return metric {
     count = opt.count(9, "other classes, at most all"),
     others = opt.any(false, "a list of classes instead"),
     likeness = opt.choice("ssim", alike.names, "ssim of block means, or a correlation "
-      .. "of all values"),
+      .. "of all values, or of histograms of oriented gradients (hog)"),
   },
   value = function(map, case, o)
     local list, x = {}, asking.picture(case)
