@@ -89,6 +89,57 @@ describe("on a linear network", function()
     assert.is_true((a.levels - levels):abs():stats().max <= 3.001)
   end)
 
+  it("DeepFool goes to the nearest boundary, and no further", function()
+    local a = lu.attack.deepfool(net, x, { steps = 1 }) -- linear: one step is enough
+    assert.equal(1, a.share)
+    for i = 1, 4 do
+      assert.near(1.02 * threshold(i, "l2"), a.l2[i], 1e-3 * a.l2[i]) -- float32
+    end
+    local short = lu.attack.deepfool(net, x, { steps = 1, overshoot = 0 })
+    for i = 1, 4 do
+      assert.near(threshold(i, "l2"), short.l2[i], 1e-3 * short.l2[i])
+      assert.near(0, short.lead[i], 1e-3)
+    end
+  end)
+
+  it("DeepFool asks no boundary but the target's, nor that of a far class", function()
+    for i = 1, 4 do
+      local z = net:run(x:rows(i)).output:detach()[1]
+      local own, order = z:argmax(), z:argsort():totable()
+      for place = 2, 3 do
+        local rival, w = math.tointeger(order[place]), net.params["out.weight"]
+        local d = (w[own] - w[rival]):view(1, 3, 4, 4) * space.of(net).slope
+        local far = (z[own] - z[rival]) / d:stats().l2
+        local a = lu.attack.deepfool(net, x:rows(i), { target = rival - 1, steps = 1,
+                                                       overshoot = 0 })
+        assert.near(far, a.l2[1], 1e-3 * far)
+        if place == 2 then
+          local b = lu.attack.deepfool(net, x:rows(i), { rivals = 1, steps = 1,
+                                                         overshoot = 0 })
+          assert.near(far, b.l2[1], 1e-3 * far)
+        end
+      end
+    end
+  end)
+
+  it("DeepFool changes the label of a network that is not linear", function()
+    local small = t.net()
+    small.preprocessing = { scale = 1 / 255 }
+    local shape = { table.unpack(small.input) }
+    local some = core.uniform(7, 1, 3, table.unpack(shape)) * 0.5 + 0.25
+    local a = lu.attack.deepfool(small, some)
+    assert.equal(1, a.share)
+    for i = 1, 3 do
+      assert.is_true(a.lead[i] < 0)
+      local noise = core.normal(3, i, 1, table.unpack(shape))
+      local as_far = lu.attack.laid(small, some:rows(i),
+                                    noise * (a.l2[i] / noise:stats().l2))
+      assert.equal(0, as_far.share) -- chance does not do it
+    end
+    local alone = lu.attack.deepfool(small, some:rows(2))
+    assert.near(a.l2[2], alone.l2[1], 1e-3 * a.l2[2])
+  end)
+
   it("nothing moves without eps, and wrong pictures do not count", function()
     local a = lu.attack.pgd(net, x, { eps = 0 })
     assert.equal(0, a.share)

@@ -190,6 +190,7 @@ describe("hostile arguments of", function()
     fgsm = { "eps", "classes", "target", "norm" },
     pgd = { "norm", "eps", "steps", "step", "restarts", "start", "classes", "target",
             "seed" },
+    deepfool = { "steps", "rivals", "overshoot", "classes", "target" },
     noise = { "eps", "classes", "target", "seed" },
     pixels = { "pixels", "population", "generations", "batch", "classes", "target",
                "seed" },

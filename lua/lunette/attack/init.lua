@@ -6,6 +6,7 @@
 ---  print(a.share, a.rounded) -- how often the label fell; the same for whole levels
 local blame = require "lunette.base.blame"
 local core = require "lunette.core"
+local deepfool = require "lunette.attack.deepfool"
 local explanation = require "lunette.attack.explanation"
 local gradient = require "lunette.attack.gradient"
 local guard = require "lunette.base.guard"
@@ -172,6 +173,32 @@ function M.fgsm(net, x, opts)
   o.norm, o.steps, o.step, o.restarts, o.start, o.seed = "linf", 1, o.eps, 1, false, 0
   local p = problem(net, x, o)
   return judged(p, o.eps == 0 and p.levels or gradient.attack(p, o))
+end
+
+
+---DeepFool (Moosavi-Dezfooli et al. 2016): how far is the nearest boundary? Step by
+---step to the nearest one of the network taken for linear, until the label falls; `l2`
+---in the result says how far that was.
+---Caveat: what it finds is small, not the smallest; only lengths of those pictures
+---  whose label fell say something.
+---Example:
+---  local net = lu.load "glyphs"
+---  local images = net:images(lu.glyphs.default_images(2).images)
+---  local a = lu.attack.deepfool(net, images)
+---  print(a.share, a.l2[1]) -- 1 and a Euclidean length in levels
+---@param net lunette.Net
+---@param x lunette.Tensor
+---@param opts? table   steps, rivals, overshoot, classes, target
+---@return lunette.Attacked
+function M.deepfool(net, x, opts)
+  local o = options.check("deepfool", opts, {
+    steps = opt.count(50, "at most"),
+    rivals = opt.count(10, "classes whose boundaries are asked, the likeliest"),
+    overshoot = opt.number(0.02, "of the whole way, beyond the boundary", 0),
+    classes = shared.classes, target = shared.target,
+  })
+  local p = problem(net, x, o)
+  return judged(p, deepfool.attack(p, o))
 end
 
 
