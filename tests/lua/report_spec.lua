@@ -298,6 +298,32 @@ describe("lu.report", function()
     assert.same({ 1, 1 }, { count, errors })
   end)
 
+  it("says in Russian what checks and stories say", function()
+    local told, said = require "lunette.report.told", 0
+    local own, images = assert(lu.load "glyphs"), lu.glyphs.default_images(1).images
+    local run_ = own:run(assert(own:images(images)), { modifiers = { "linear" } })
+    local function sum(y) return y:sum { dims = { 2 } } end
+    for _, map in ipairs { lu.gradcam(run_), lu.gradcam(run_, { score = 2 }),
+        lu.integrated_gradients(run_, { steps = 4 }),
+        lu.gradcam(run_, { score = sum }) } do
+      for _, list in ipairs(map:trust().images) do
+        for _, check in ipairs(list) do
+          local russian = told.sentence(check.text)
+          assert.matches("^[\208\209%d]", russian) -- a letter, or a share
+          assert.is_nil(russian:find(" the ", 1, true), russian)
+          for value in check.text:gmatch "%d%.%d+" do
+            assert.matches(value, russian, 1, true)
+          end
+          said = said + 1
+        end
+      end
+    end
+    assert.is_true(said > 12, said)
+    assert.equal("Сеть отвечает «a (b)» (98 %); эта карта объясняет «%1».",
+      told.sentence "The network says a (b) (98 %); this map explains %1.")
+    assert.equal("Another thing.", told.sentence "Another thing.")
+  end)
+
   it("measures layers of pictures that are no files, and runs them once", function()
     local net_, runs = assert(lu.load "glyphs"), 0
     local x = assert(net_:images(lu.glyphs.default_images(3).images))

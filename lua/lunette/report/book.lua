@@ -5,6 +5,7 @@ local core = require "lunette.core"
 local html = require "lunette.report.html"
 local images = require "lunette.picture.image"
 local json = require "lunette.base.json"
+local russian = require "lunette.report.told"
 
 local M = {}
 
@@ -17,10 +18,11 @@ Book.__index = Book
 
 ---@param put function      what takes a block
 ---@param beside boolean
+---@param lang? string
 ---@return lunette.Book
-function M.new(put, beside)
-  return setmetatable({ put = put, beside = beside, places = {}, errors = {},
-    pictures = json.array {}, jobs = json.array {}, tops = json.array {},
+function M.new(put, beside, lang)
+  return setmetatable({ put = put, beside = beside, lang = lang, places = {},
+    errors = {}, pictures = json.array {}, jobs = json.array {}, tops = json.array {},
     maps = json.array {}, areas = {}, groups = {} }, Book)
 end
 
@@ -172,14 +174,15 @@ local verdicts = { fail = 1, weak = 2, pass = 3, unjudged = 4 }
 
 
 ---How many checks failed, are in doubt, passed, were not judged; and what they say.
-local function trust_of(entry)
+local function trust_of(entry, lang)
   local counts, list = { 0, 0, 0, 0 }, {}
   for _, check in ipairs(entry.trust or {}) do
     local at = type(check) == "table" and verdicts[check.verdict]
     if at then
       counts[at] = counts[at] + 1
+      local text = html.plain(check.text or "")
       list[#list + 1] = { name = html.plain(check.name or "?"), verdict = check.verdict,
-                          text = html.plain(check.text or "") }
+                          text = lang == "ru" and russian.sentence(text) or text }
     end
   end
   if #list == 0 then return json.null, nil end
@@ -234,7 +237,7 @@ end
 ---The row of the table and the block of a map.
 function Book:put_map(entry, plane, lo, hi, picture)
   local id, c = #self.maps + 1, entry.class or {}
-  local counts, checks = trust_of(entry)
+  local counts, checks = trust_of(entry, self.lang)
   local job, area = self:job(entry), area_of(plane, lo, hi)
   self.maps[id] = { picture - 1, job - 1, self:top(entry) - 1, value(c.class),
     c.name and html.plain(c.name) or "", value(c.probability), value(c.score), lo, hi,

@@ -177,7 +177,7 @@ end
 ---@param o table
 ---@return lunette.Book? book, string? message, table? models   of layers.note
 local function fill(source, o, blocks)
-  local book = books.new(writer_of(o, blocks), o.linked)
+  local book = books.new(writer_of(o, blocks), o.linked, o.lang)
   local bar <close> = require("lunette.base.progress").start("report", #source.entries)
   local models = {}
   for _, e in ipairs(source.errors) do book:fail(e.path, e.message) end

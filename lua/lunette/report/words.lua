@@ -1,5 +1,7 @@
 ---What pages say, in English and Russian. Names of methods, layers and classes stay as
 ---they are.
+local told = require "lunette.report.told"
+
 local M = {}
 
 local russian = {
@@ -110,6 +112,12 @@ end
 ---All words of a language, for the page's own code; English needs none.
 ---@param lang string
 ---@return table<string, string>
-function M.all(lang) return lang == "ru" and russian or {} end
+function M.all(lang)
+  local list = {}
+  for _, words in ipairs(lang == "ru" and { told.words, russian } or {}) do
+    for key, word in pairs(words) do list[key] = word end
+  end
+  return list
+end
 
 return M

@@ -37,9 +37,9 @@ function showBlock(block) {
     || say("this map has no command: it was made by a script");
   field("box-copy").hidden = !block.command;
   field("box-story").replaceChildren(...Object.entries(block.story).sort()
-    .flatMap(([key, v]) => fact(outside(key), outside(storyText(v)))));
+    .flatMap(([key, v]) => fact(outside(say(key)), outside(storyText(v)))));
   const checks = (block.checks || []).map(c => make("li", {},
-    make("span", { class: "chip " + c.verdict }, c.name + ": " + say(verdicts[c.verdict])),
+    make("span", { class: "chip " + c.verdict }, `${say(c.name)}: ${say(verdicts[c.verdict])}`),
     " ", c.text));
   const warnings = (block.warnings || []).map(w => make("li", {}, outside(w)));
   field("box-checks").replaceChildren(...checks, ...warnings);
