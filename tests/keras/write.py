@@ -563,6 +563,19 @@ for keras in 2, 3:
         if keras == 3 and name not in IN_KERAS3 and name not in whole: continue
         weights = {}
         write(name, net, keras, name in whole, 20 if name in whole else 0)
+# Values of four axes, and what is over the last axis of maps: each with numbers of its own.
+more = {
+    "four_axes": {"shape": [6, 5, 3], "layers": [cv("a", 6), ("split", "Reshape", {"target_shape": [4, 3, 2, 3]}), ("swap", "Permute",
+                  {"dims": [1, 2, 4, 3]}), ("join", "Reshape", {"target_shape": [4, 3, 6]}), cv("b", 5, 2, activation="relu"), *head()]},
+    "four_soft": {"shape": [6, 5, 3], "layers": [cv("a", 6), ("split", "Reshape", {"target_shape": [4, 3, 2, -1]}), ("soft", "Activation",
+                  {"activation": "softmax"}), dn("d", 4, activation="tanh"), ("flat", "Reshape", {"target_shape": [96]}), dn("answer", 3)]},
+    "sparse_maps": {"shape": [6, 5, 3], "layers": [cv("a", 7, activation="sparsemax"), cv("b", 5, 2), *head()]},
+    "sparse_tokens": {"shape": [6, 6, 3], "layers": [cv("a", 8, 2, strides=[2, 2]), ("tokens", "Reshape", {"target_shape": [9, 8]}),
+                      dn("up", 6, activation="sparsemax"), ("flatten", "Flatten", {}), dn("answer", 4)]},
+}
+for name, net in more.items():
+    rng, weights = np.random.default_rng(12), {}
+    write(name, net, 2, False, 0)
 for keras in 2, 3:
     for name, net in unsaid(keras).items():
         rng, weights = np.random.default_rng(13), {}

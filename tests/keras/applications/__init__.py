@@ -25,6 +25,7 @@ def unsaid(keras):
         "mobilenet_v3_small": mobilenet_v3(keras, False, whole=True, old=True),
         "nasnet_mobile": nasnet(keras, 4), "nasnet_large": nasnet(keras, 6, True),
     }
+    if keras == 2: nets["resnet50_old"] = resnet(keras, False, units=(3, 4, 6, 3), old=True, **narrow)
     body = without_head(mobilenet_v2(keras, ALL))
     nets["xception_notop"] = without_head(xception(keras, range(5, 13)))
     nets["mobilenet_v2_head"] = {"shape": body["shape"], "layers": [

@@ -1,9 +1,18 @@
 # ResNet, of both versions of keras.applications.
+import re
+
 from graph import Graph
 
 
-def resnet(keras, v2, first=6, filters=(2, 3, 4, 5), units=(2, 2, 2, 2)):
-    g, eps = Graph(keras, [41, 35, 3]), 1.001e-5
+# Names as they were before 2019.
+def before_2019(name):
+    name = re.sub("conv([2-5])_block([0-9]+)_([0-3])_(conv|bn)", lambda m: "%s%s%c_branch%s" % (
+        "res" if m[4] == "conv" else "bn", m[1], 96 + int(m[2]), ("1", "2a", "2b", "2c")[int(m[3])]), name)
+    return {"conv1_conv": "conv1", "conv1_bn": "bn_conv1", "predictions": "fc1000"}.get(name, name)
+
+
+def resnet(keras, v2, first=6, filters=(2, 3, 4, 5), units=(2, 2, 2, 2), old=False):
+    g, eps = Graph(keras, [41, 35, 3]), 1e-3 if old else 1.001e-5
     g.pad([[3, 3], [3, 3]], name="conv1_pad")
     g.conv(first, 7, s=2, name="conv1_conv")
     if not v2:
@@ -49,4 +58,5 @@ def resnet(keras, v2, first=6, filters=(2, 3, 4, 5), units=(2, 2, 2, 2)):
         g.bn("post_bn", eps=eps)
         g.act("relu", "post_relu")
     g.top()
+    if old: g.rename(before_2019)
     return g.net("resnet50v2" if v2 else "resnet50")

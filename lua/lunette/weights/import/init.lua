@@ -12,6 +12,7 @@ local beside = require "lunette.weights.import.beside"
 local copies = require "lunette.weights.import.copies"
 local described = require "lunette.weights.import.described"
 local dialects = require "lunette.weights.import.dialects"
+local earlier = require "lunette.weights.import.keras.earlier"
 local files = require "lunette.base.files"
 local foreign = require "lunette.weights.import.foreign"
 local given_of = require "lunette.weights.import.options"
@@ -133,7 +134,12 @@ local function of_weights(found, given)
   local list, by_name = modules.keras(found.tensors)
   if not list then return nil, by_name end
   stated(found, given)
-  return foreign.find({ list = list, by_name = by_name, family = "keras" }, given)
+  local mods = { list = list, by_name = by_name, family = "keras" }
+  if earlier.rename(list, by_name) then
+    mods.eps = earlier.eps
+    table.insert(found.assumed, "its first pooling is padded, as in Keras since 2.2")
+  end
+  return foreign.find(mods, given)
 end
 
 

@@ -249,11 +249,20 @@ local function by_kernel(found, mods)
 end
 
 
+---Another epsilon for all batch norms.
+local function set_eps(arch, eps)
+  for _, layer in ipairs(arch.layers) do
+    if layer[2] == "batch_norm" then layer.eps = eps end
+  end
+end
+
+
 ---The table of layers for these modules, and what had to be assumed.
 local function adapted(name, mods, given, used)
   local side, width = given.side or side_of(models[name](), mods), width_of(name, mods)
   local arch = models[name] { side = side, width = width }
   arch.input[1] = channels(arch, mods)
+  if mods.eps then set_eps(arch, mods.eps) end
   local assumed = fit_head(arch, mods, given, used)
   if not side then
     assumed[#assumed + 1] = ("input %dx%d (--side)"):format(arch.input[2],

@@ -101,7 +101,7 @@ end
 ---a sigmoid(b) of the two halves of the last axis
 local function glu(e, call, name, x)
   x = e:laid_out(call, x, false)
-  local dim = #x.shape == 2 and 3 or 2
+  local dim = #x.shape == 3 and 2 or #x.shape + 1
   local n = x.shape[dim - 1] // 2
   if 2 * n ~= x.shape[dim - 1] then
     e.fail(call, "glu halves its %d channels, an odd number", x.shape[dim - 1])
@@ -115,21 +115,34 @@ local function glu(e, call, name, x)
 end
 
 
----max(x - t, 0) that sums to 1 (Martins & Astudillo 2016): x_i is among the values that
----are left where the sum of max(x_j - x_i, 0) is less than 1.
+---Keras' last axis among ours, without the batch: the first of maps (C,H,W).
+local function last_axis(x) return #x.shape == 3 and 1 or #x.shape end
+
+
+---A shape with an axis of 1 before its d-th.
+local function with_one(shape, d)
+  local list = { table.unpack(shape) }
+  table.insert(list, d, 1)
+  return list
+end
+
+
+---max(x - t, 0) that sums to 1 over the last axis (Martins & Astudillo 2016): x_i is
+---among the values that are left where the sum of max(x_j - x_i, 0) is less than 1.
 local function sparsemax(e, call, name, x)
-  if #x.shape ~= 1 then e.fail(call, "sparsemax is supported of vectors only") end
-  local n, step = x.shape[1], 0
+  x = e:laid_out(call, x, false)
+  local d, step = last_axis(x), 0
   local function add(kind, from, attrs)
     step = step + 1
     return e:add(call, name .. "_" .. step, kind, from, attrs)
   end
-  local column = add("reshape", { x }, { shape = { n, 1 } })
-  local over = add("relu", { add("sub", { add("reshape", { x }, { shape = { 1, n } }),
-                                          column }) })
-  local left = add("lt", { add("sum", { over }, { dims = { 3 } }), 1 })
-  local count = add("sum", { left }, { dims = { 2 }, keepdims = true })
-  local sum = add("sum", { add("mul", { left, x }) }, { dims = { 2 }, keepdims = true })
+  local own = add("reshape", { x }, { shape = with_one(x.shape, d + 1) })
+  local others = add("reshape", { x }, { shape = with_one(x.shape, d) })
+  local over = add("relu", { add("sub", { others, own }) })
+  local left = add("lt", { add("sum", { over }, { dims = { d + 2 } }), 1 })
+  local count = add("sum", { left }, { dims = { d + 1 }, keepdims = true })
+  local sum = add("sum", { add("mul", { left, x }) },
+                  { dims = { d + 1 }, keepdims = true })
   local t = add("div", { add("sub", { sum, 1 }), count })
   return e:add(call, name, "relu", { add("sub", { x, t }) })
 end
@@ -236,7 +249,7 @@ function M.apply(e, call, name, x, what)
   end
   if key == "softmax" or key == "log_softmax" then -- over the last axis
     return e:add(call, name, key, { e:laid_out(call, x, false) },
-                 #x.shape == 2 and { dim = 3 } or nil)
+                 #x.shape ~= 3 and { dim = #x.shape + 1 } or nil)
   end
   return f(e, call, name, x, config_of(what))
 end

@@ -92,15 +92,15 @@ end
 function M.Reshape(e, call, xs, c)
   local x = e:real(call, xs[1])
   local shape = target_shape(e, call, x, c.target_shape)
-  if #shape < 1 or #shape > 3 then
-    e.fail(call, "reshapes to %d axes, expected 1 to 3", #shape)
+  if #shape < 1 or #shape > 5 then
+    e.fail(call, "reshapes to %d axes, expected 1 to 5", #shape)
   end
   local small = #x.shape == 1 or #x.shape == 3 and x.shape[2] * x.shape[3] == 1
   if small and #shape == 3 and shape[1] * shape[2] == 1 then
     return e:add(call, call.name, "reshape", { x }, { shape = { shape[3], 1, 1 } })
   elseif small and #shape == 1 then
     return e:add(call, call.name, "flatten", { x })
-  elseif #shape < 3 then
+  elseif #shape ~= 3 then
     return e:add(call, call.name, "reshape", { to_keras(e, call, x) },
                  { shape = shape })
   end
@@ -149,8 +149,10 @@ function M.Permute(e, call, xs, c)
   local x = e:real(call, xs[1])
   local dims = permutation(e, call, c.dims, #x.shape)
   if #x.shape == 1 then return x end
-  if #x.shape == 2 then
-    return e:permuted(call, call.name, x, { 1, dims[1] + 1, dims[2] + 1 })
+  if #x.shape ~= 3 then -- as Keras has them
+    local order = { 1 }
+    for i, d in ipairs(dims) do order[i + 1] = d + 1 end
+    return e:permuted(call, call.name, x, order)
   end
   for _, first in ipairs { false, true } do
     local order = order_for(x, dims, first)
