@@ -44,7 +44,9 @@ local function option_lines(row, names, out)
   for _, name in ipairs(names) do
     local option = row.options[name]
     local kind = ranged[option.type] and " (" .. option:kind() .. ")" or ""
-    out[#out + 1] = ("| `%s` | %s | %s |\n"):format(name,
+    local flag = row.flags and row.flags[name] -- of the command line, where it differs
+    out[#out + 1] = ("| `%s`%s | %s | %s |\n"):format(name,
+      flag and (" (`--%s`)"):format(flag) or "",
       cell(option:default_text() or "-"), cell(option.text .. kind))
   end
 end

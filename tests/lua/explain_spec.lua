@@ -57,6 +57,9 @@ describe("lunette explain", function()
             .. "-o m.png", 0)
     explain("one.png --modifier guided -o m.png", 64, "changed no node")
     explain("one.png --dialect captum -o d.png", 0)
+    explain("one.png --method integrated_gradients --steps 3 --baseline zero,blur "
+            .. "-o i.png", 0,
+            "completeness: [%d.e-]+ is the most that a map's sum is off")
     explain("one.png --dialect pytorch-grad-cam -o p.png", 0)
     explain("one.png --raw -o r.png", 0)
     explain("one.png --raw --method saliency -o rs.png", 0)

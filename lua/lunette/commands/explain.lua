@@ -240,6 +240,7 @@ local function explain_together(net, o, list, report)
   local map = methods[o.method](run, method_options(o, run))
   report:headline(o, net, map.story)
   report:lost(map.story.negative_share)
+  report:off(map.story.delta)
   local checks = report:check(o, run, map)
   local path, folder = o.out, nil
   if is_folder(path) then

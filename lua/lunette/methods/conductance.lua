@@ -2,6 +2,7 @@ local core = require "lunette.core"
 local layer_paths = require "lunette.explain.layer_paths"
 local method = require("lunette.explain.method").new
 local paths = require "lunette.explain.paths"
+local perturb = require "lunette.explain.perturb"
 local sampling = require "lunette.explain.sampling"
 
 
@@ -36,7 +37,7 @@ return method {
   explain = function(run, o)
     local _, _, b = layer_paths.of(run, o)
     local alphas, x = paths.rules[o.rule](o.steps + 1), run.images
-    return sampling.fold(run, {
+    local map = sampling.fold(run, {
       name = "conductance", count = #alphas, batch = o.batch, score = o.score,
       modifiers = o.modifiers, progress = o.progress, fold = fold_steps(),
       finish = function(total) return total.sum end,
@@ -50,5 +51,6 @@ return method {
       table.insert(shape, 2, 1)
       return core.ops.concat(g:reshape(shape), a:reshape(shape), { dim = 2 })
     end)
+    return map, { delta = perturb.delta(run, o, map, b) }
   end,
 }

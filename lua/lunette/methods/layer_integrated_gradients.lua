@@ -1,5 +1,6 @@
 local layer_paths = require "lunette.explain.layer_paths"
 local method = require("lunette.explain.method").new
+local perturb = require "lunette.explain.perturb"
 local sampling = require "lunette.explain.sampling"
 
 ---Integrated gradients at a layer: the straight path from the layer's values at the
@@ -24,6 +25,7 @@ return method {
       fold = sampling.weighted(weights), from = o.layer, wrt = o.layer.name,
       make = function(i, s) return A0[i] + (A[i] - A0[i]) * alphas[s] end,
     }, o)
-    return (A - A0) * g
+    local map = (A - A0) * g
+    return map, { delta = perturb.delta(run, o, map, b) }
   end,
 }

@@ -126,6 +126,17 @@ function Report:lost(share)
 end
 
 
+---How far the sums of complete maps are from the score's rise over the baseline.
+---@param deltas any   of a story
+function Report:off(deltas)
+  if type(deltas) ~= "table" then return end
+  local worst = 0
+  for _, d in ipairs(deltas) do worst = math.max(worst, math.abs(d)) end
+  self:say(("completeness: %.2g is the most that a map's sum is off the score's rise "
+            .. "over the baseline"):format(worst))
+end
+
+
 ---Checks the maps where that is asked for, and says what is found.
 ---@param o table
 ---@param run lunette.Run
