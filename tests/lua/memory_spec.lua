@@ -20,11 +20,9 @@ local function settle()
 end
 
 
----A tiny VGG: the reference weights where they are, else random ones.
+---A tiny VGG: the values of a run are 160 KB, so a thousand that stay would be seen.
 local function tiny()
-  local path = t.shared .. "/models/tiny_vgg.safetensors"
-  if t.exists(path) then return assert(lu.load(path)) end
-  return assert(lu.net(lu.models.tiny_vgg())):init(1)
+  return assert(lu.net(lu.models.tiny_vgg { side = 32 })):init(1)
 end
 
 
@@ -45,7 +43,7 @@ describe("a loop of 1,000 saliency runs", function()
     assert.is_true(peak < live + (320 << 20), "peak " .. peak)
     if not sanitized then -- which keeps freed memory for a while
       local grown = resident() - before
-      assert.is_true(grown < 64 << 20, ("grew by %.1f MB"):format(grown / 2 ^ 20))
+      assert.is_true(grown < 16 << 20, ("grew by %.1f MB"):format(grown / 2 ^ 20))
     end
   end
 
@@ -115,11 +113,12 @@ describe("a refused allocation", function()
     end
     explain()
     settle()
-    local base, refused = core.memory().blocks, 0
+    local base, refused, reached = core.memory().blocks, 0, 0
     for n = 1, 2000 do
       core.fail_at(n)
       local ok, map = pcall(explain)
-      core.fail_at(0)
+      -- (how many allocations there are depends on what garbage is still held)
+      if core.fail_at(0) == 0 then reached = n elseif n > 2 * reached then break end
       if not ok then
         refused = refused + 1
         assert.matches("no .*memory", map)
