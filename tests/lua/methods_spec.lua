@@ -18,6 +18,20 @@ end
 
 
 describe("saliency", function()
+  it("of a network of vectors has a value for every value", function()
+    local vectors = assert(lu.net { name = "table", input = { 5 }, layers = {
+      { "a", "linear", units = 3 } } }):init(2)
+    local slopes = vectors.params["a.weight"][2]:abs():reshape { 1, 5 }
+    local rows = core.normal(4, 0, 2, 5)
+    local map = lu.saliency(vectors, rows, { score = 1 })
+    assert.same({ 2, 5 }, map:shape())
+    for i = 1, 2 do -- linear: the same for every row
+      local one = map:narrow { dim = 1, start = i, length = 1 }
+      assert.is_true(one:distance(slopes:normalize()) < 1e-6)
+    end
+  end)
+
+
   it("is the largest absolute gradient over channels, min-max per image", function()
     local g = run:gradient { score = { 0, 1, 2 } }
     local map = lu.saliency(run, { score = { 0, 1, 2 } })

@@ -70,7 +70,7 @@ return method {
   end,
   finish = {
     ["tf-keras-vis"] = function(g, o)
-      if not o.keepdims then g = g:max { dims = { 2 } } end
+      if not o.keepdims and #g:shape() > 2 then g = g:max { dims = { 2 } } end
       return o.normalize and g:normalize() or g
     end,
     captum = function(g) return g end,
