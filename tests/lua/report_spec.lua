@@ -202,6 +202,20 @@ describe("lunette report", function()
     end
   end)
 
+  it("counts a picture that two networks take in once, names both folders", function()
+    local words = "explain in/p1.png --save npy,json --quiet --method gradcam "
+    for _, model in ipairs { "tiny.safetensors", "glyphs" } do
+      local code, text = run(words .. "--model " .. model .. " -o net_" .. model .. "/")
+      assert.equal(0, code, text)
+    end
+    local code, text = run "report net_tiny.safetensors/ net_glyphs --layers 0"
+    assert.equal(0, code, text)
+    local two = t.read(folder .. "/net_tiny.safetensors/report.html")
+    assert.matches("<title>net_tiny.safetensors, net_glyphs</title>", two, 1, true)
+    assert.matches("2 maps, 1 pictures", two, 1, true)
+    assert.equal(2, #block(two, "index").pictures) -- of 32 and of 224 pixels
+  end)
+
   it("says what it cannot find, and tells errors apart", function()
     local code, text = run "report nowhere"
     assert.equal(66, code)

@@ -9,7 +9,7 @@ local function parser()
     .. "folders of `lunette explain --save npy,json` or of `lunette sweep`.")
   p:argument("folder", "folders"):args "+"
   p:option("-o --out", "the page (default: report.html in the first folder)")
-  p:option("--title", "above the page (default: the folder's name)")
+  p:option("--title", "above the page (default: the folders' names)")
   p:option("--lang", "language of the page"):choices { "en", "ru" }:default "en"
   p:flag("--linked", "pictures and values in files beside the page: for thousands")
   p:option("--layers", "pictures of each network whose layers are measured; 0: none")
@@ -31,9 +31,12 @@ end
 
 ---What was not typed; a message where what was will not do.
 local function complete(o)
-  local first = o.folder[1]:gsub("(.)/+$", "%1")
-  o.out = o.out or first .. "/report.html"
-  o.title = o.title or first:match "([^/]*)$"
+  local names = {}
+  for i, folder in ipairs(o.folder) do
+    names[i] = folder:gsub("(.)/+$", "%1"):match "([^/]*)$"
+  end
+  o.out = o.out or o.folder[1]:gsub("(.)/+$", "%1") .. "/report.html"
+  o.title = o.title or table.concat(names, ", ")
   if o.out == "" then return "--out is empty: give a file's name" end
   if not o.layers or math.tointeger(o.layers) == nil or o.layers < 0 then
     return "--layers is a whole number from 0 on"

@@ -140,7 +140,7 @@ local function page_of(book, o, models)
     title = html.escape(o.title), failures = failures(book, say),
     plots = plots(book, models, say), index = index_of(book, o),
     counts = html.escape(say("%d maps, %d pictures"):format(#book.maps,
-      #book.pictures)),
+      #book.groups)), -- a photograph that two networks take in is one
     made = html.escape(("Lunette %s (%s)"):format(build.version, build.commit)),
   })
   return html.page { title = o.title, lang = o.lang, body = body, scripts = scripts,
