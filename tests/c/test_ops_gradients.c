@@ -63,6 +63,24 @@ static int all_zero(const float *g, int64_t n) {
   return 1;
 }
 
+/* Asked for alone, an input's gradient has the bits that it has beside the
+** others'. */
+static void each_alone(opcase *c, const char *what, float *const *all,
+                       const float *dy) {
+  for (int i = 0; i < c->n.nin; i++) {
+    float *dx[LUN_MAXIN] = {NULL};
+    size_t count = all[i] ? COPIES * (size_t)c->n.in[i]->size : 0;
+    if (!all[i]) continue;
+    dx[i] = lun_malloc(count * sizeof(float));
+    for (size_t k = 0; k < count; k++) dx[i][k] = 7.5f;
+    CHECK(opcase_back(c, "plain", 0, COPIES, dy, dx) == LUN_OK, "%s: %s", what,
+          c->err.msg);
+    CHECK(memcmp(dx[i], all[i], count * sizeof(float)) == 0,
+          "%s: input %d alone has another gradient", what, i + 1);
+    lun_free(dx[i]);
+  }
+}
+
 static void run(const char *op, const char *attrs, const char *inputs) {
   opcase c;
   float *dx[LUN_MAXIN] = {NULL}, *dy = NULL;
@@ -83,6 +101,7 @@ static void run(const char *op, const char *attrs, const char *inputs) {
   }
   CHECK(opcase_back(&c, "plain", 0, COPIES, dy, dx) == LUN_OK, "%s: %s", op,
         c.err.msg);
+  each_alone(&c, op, dx, dy);
   for (int i = 0; i < c.n.nin; i++) {
     if (!dx[i]) continue;
     if (c.kind[i] == 'b' || c.kind[i] == 'i') {

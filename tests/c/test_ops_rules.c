@@ -300,6 +300,28 @@ static void an_unknown_rule_lists_those_there_are(void) {
   CHECK(lun_op_rule(relu, "guided", &err) != NULL, "guided");
 }
 
+/* By name, every slot of it; what is no attribute is named, also where there
+** is none at all. */
+static void attributes_are_set_by_name(void) {
+  static const char *const ops[] = {"conv2d", "relu"};
+  double attr[LUN_MAXATTR];
+  lun_err err = {0, ""};
+  lun_attr_defaults(lun_op_find("conv2d"), attr);
+  CHECK(lun_attr_set(lun_op_find("conv2d"), attr, "stride", 3, &err) == LUN_OK,
+        "%s", err.msg);
+  for (const lun_attrdef *a = lun_op_find("conv2d")->attrs; a->name; a++)
+    for (int i = 0; i < a->count; i++)
+      CHECK((attr[a->at + i] == 3) == (strcmp(a->name, "stride") == 0), "%s",
+            a->name);
+  for (int k = 0; k < 2; k++) {
+    CHECK(lun_attr_set(lun_op_find(ops[k]), attr, "stripe", 3, &err) ==
+              LUN_ENAME,
+          "%s", ops[k]);
+    CHECK(strstr(err.msg, ops[k]) && strstr(err.msg, "'stripe'"), "%s",
+          err.msg);
+  }
+}
+
 static void defaults_fill_every_slot(void) {
   double attr[LUN_MAXATTR];
   lun_attr_defaults(lun_op_find("conv2d"), attr);
@@ -320,6 +342,7 @@ int main(void) {
     TEST(the_table_is_complete_and_consistent());
     TEST(an_unknown_rule_lists_those_there_are());
     TEST(defaults_fill_every_slot());
+    TEST(attributes_are_set_by_name());
   }
   DONE("ops: rules and messages");
 }
