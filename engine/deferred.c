@@ -2,8 +2,8 @@
 ** deferred.c - deferred values, and nodes that are computed in one pass.
 **
 ** A deferred node has a shape but no values yet.  When the next node is applied,
-** lun_op.join says how both are computed in one pass: conv2d -> relu, or
-** conv2d -> relu -> max_pool2d.  The pass computes the values of the last node;
+** lun_op.join says how both are computed in one pass: conv2d -> relu, batch_norm ->
+** relu, or conv2d -> relu -> max_pool2d.  The pass computes the values of the last node;
 ** those before it stay deferred, since most networks never read the values before
 ** a relu.  lun_tape_value computes them when they are read.
 **
@@ -36,13 +36,17 @@ static lun_node *deferred_maker(const lun_tape *t, const lun_node *n) {
   return count == 1 && maker->op ? maker : NULL;
 }
 
-/* n and the deferred nodes before it, back to one that others can join. */
+/* n and the deferred nodes before it, back to one that others can join: batch_norm
+** may join a convolution, and be joined where there is none. */
 static chain chain_to(const lun_tape *t, lun_node *n) {
   chain c = {NULL, {NULL}, 0};
   lun_node *back[MOST], *at = n;
-  while (at && !at->op->join && c.count < MOST) {
+  while (at && c.count < MOST) {
+    int joins = !at->op->join || at->op->epilogue;
+    lun_node *maker = joins ? deferred_maker(t, at) : NULL;
+    if (at->op->join && !maker) break;
     back[c.count++] = at;
-    at = deferred_maker(t, at);
+    at = maker;
   }
   if (!at || !at->op->join) return (chain){NULL, {NULL}, 0};
   c.first = at;
@@ -197,7 +201,8 @@ int lun_tape_ready(lun_tape *t, lun_node *n, const lun_rule *rule,
   lun_tensor *out;
   for (int i = 0; rule->needs_input && i < n->nin; i++)
     LUN_TRY(lun_tape_input(t, n, i, err));
-  if (n->op->join) return LUN_OK; /* its rules read no output */
+  /* Rules of convolutions and dense layers read no output. */
+  if (n->op->join && !n->op->epilogue) return LUN_OK;
   /* Nor does the true gradient of a sum or of batch_norm. */
   if (n->op->epilogue >= LUN_AFFINE_EPILOGUE && rule == n->op->rules)
     return LUN_OK;

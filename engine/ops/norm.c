@@ -45,6 +45,8 @@ typedef struct channel {
   const lun_node *n;
   const lun_back *b;
   int64_t count, size; /* channels; elements of one in one sample */
+  float *y;            /* forward: the values ... */
+  int relu;            /* ... after the relu that follows */
 } channel;
 
 static channel channels(const lun_node *n, const lun_back *b) {
@@ -76,16 +78,43 @@ static void bn_plane(void *arg, int64_t plane) {
   const channel *k = arg;
   int64_t c = plane % k->count;
   const float *x = k->n->in[X]->data + plane * k->size;
-  float *y = k->n->out->data + plane * k->size;
+  float *y = k->y + plane * k->size;
   float m = k->n->in[MEAN]->data[c];
   float s = scale_of(k->n, c) * parameter(k->n, GAMMA, c, 1);
   float t = parameter(k->n, BETA, c, 0);
-  for (int64_t i = 0; i < k->size; i++) y[i] = (x[i] - m) * s + t;
+  if (!k->relu) {
+    OPS_IVDEP for (int64_t i = 0; i < k->size; i++) y[i] = (x[i] - m) * s + t;
+    return;
+  }
+  OPS_IVDEP for (int64_t i = 0; i < k->size; i++) {
+    float v = (x[i] - m) * s + t;
+    y[i] = v < 0 ? 0.0f : v;
+  }
+}
+
+static int bn_run(const lun_node *n, float *y, int relu, lun_err *err) {
+  channel k = channels(n, NULL);
+  k.y = y;
+  k.relu = relu;
+  return ops_units(n, n->in[X]->dim[0] * k.count, k.size, bn_plane, &k, err);
 }
 
 static int batch_norm_forward(lun_node *n, lun_err *err) {
-  channel k = channels(n, NULL);
-  return ops_units(n, n->in[X]->dim[0] * k.count, k.size, bn_plane, &k, err);
+  return bn_run(n, n->out->data, 0, err);
+}
+
+/* batch_norm -> relu, the same bits as one after the other */
+static int bn_relu(lun_node *n, lun_node *const *next, int count,
+                   lun_err *err) {
+  return bn_run(n, next[count - 1]->out->data, 1, err);
+}
+
+static lun_joined bn_join(const lun_node *n, lun_node *const *next, int count) {
+  (void)n;
+  if (count == 0) return (lun_joined){NULL, 1};
+  if (count > 1 || next[0]->op->epilogue != LUN_RELU_EPILOGUE)
+    return (lun_joined){NULL, 0};
+  return (lun_joined){bn_relu, 0};
 }
 
 static void bn_unplane(void *arg, int64_t plane) {
@@ -148,8 +177,9 @@ OPS_RULES(batch_norm, RELEVANCE_IDENTITY,
 OPS_OPERATOR(batch_norm,
              "batch_norm(x (N,C,...), mean, var, gamma, beta, eps): "
              "(x - mean) / sqrt(var + eps) gamma + beta",
-             3, 5, .attrs = bn_attrs, .infer = bn_infer, .inplace = 1,
-             .epilogue = LUN_AFFINE_EPILOGUE, .params_read_input = 1);
+             3, 5, .attrs = bn_attrs, .infer = bn_infer, .join = bn_join,
+             .inplace = 1, .epilogue = LUN_AFFINE_EPILOGUE,
+             .params_read_input = 1);
 
 /* ---- lrn ---------------------------------------------------------------- */
 

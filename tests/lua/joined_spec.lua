@@ -125,6 +125,29 @@ describe("the pass of a", function()
     end)
   end
 
+  it("batch norm has a relu, the same bits, and its own values after that", function()
+    local case = new_case "3x3"
+    local function pair(more)
+      local tape = core.tape()
+      local x, beta = tape:watch(case.dy), tape:watch(case.beta)
+      local y = ops.batch_norm(x, case.mean, case.var, case.gamma, beta,
+                               options("norm", {}, more))
+      return { tape = tape, norm = y, y = ops.relu(y), x = x, beta = beta }
+    end
+    local apart, joined = pair {}, pair { defer = true }
+    assert(off(joined.y, apart.y) == 0)
+    for _, rule in ipairs { false, "guided" } do
+      local function back(net)
+        local rules = rule and { [net.y:node()] = rule } or nil
+        local leaves = { net.x:node(), net.beta:node() }
+        return core.backward(net.y, case.other, leaves, rules)
+      end
+      local a = back(apart)
+      for i, g in ipairs(back(joined)) do assert(off(g, a[i]) == 0) end
+    end
+    assert(off(joined.norm, apart.norm) == 0)
+  end)
+
   it("convolution is not joined with what repeats its other summand", function()
     local case = new_case "1x1"
     case.other = normal(1, 21, 1, 1)
