@@ -180,9 +180,9 @@ static void run_pointwise(void *arg, int64_t job) {
   const lun_epilogue *e = j->epilogue;
   tile t = tile_of(j, job);
   int in_place = reads_in_place(j), k0 = t.group * g->k + t.k0, nd;
-  int width = j->isa->panel, np = t.nr * t.nc;
+  int np = t.nr * t.nc;
   float *panel = j->scratch + (size_t)lun_worker() * j->each;
-  float *rest = panel + LUN_DEPTH * width, *weights = rest + j->block * width;
+  float *weights = panel + LUN_PACKED;
   float *strip = weights + turned_floats(j);
   const float *in = j->in + t.chan * g->c * g->ih * g->iw;
   int64_t at = (t.chan * g->k + t.k0) * g->fh * g->fw + t.v * g->fw + t.u;
@@ -193,7 +193,6 @@ static void run_pointwise(void *arg, int64_t job) {
                      .np = np,
                      .turned = j->turned,
                      .y = j->out + at,
-                     .rest = rest,
                      .panel = panel,
                      .weights = weights,
                      .xs = in_place ? g->iw : np,
@@ -331,9 +330,9 @@ static int is_pointwise(const gather_job *j) {
 static size_t scratch_of(const gather_job *j, int pointwise) {
   const lun_gather *g = j->g;
   size_t places = (size_t)(j->rows * j->pitch + SLACK);
-  size_t width = (size_t)j->isa->panel, block = (size_t)j->block;
-  if (!pointwise) return (size_t)(g->c * j->plane + SLACK) + block * places;
-  return (LUN_DEPTH + block) * width + turned_floats(j) +
+  if (!pointwise)
+    return (size_t)(g->c * j->plane + SLACK) + (size_t)j->block * places;
+  return LUN_PACKED + turned_floats(j) +
          (reads_in_place(j) ? 0 : (size_t)mini(g->c, LUN_DEPTH) * places);
 }
 

@@ -118,4 +118,5 @@ const lun_simd CAT(lun_simd_, ISA) = {
     .sum_rows = sum_rows,
     .maxpool2x2 = maxpool2x2,
     .maxpool2x2_back = maxpool2x2_back,
+    .maxpool3 = maxpool3,
 };

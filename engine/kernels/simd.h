@@ -112,15 +112,15 @@ typedef struct lun_product {
 ** where x[c] begins at x + c*xs, y[i] at y + i*ys and W[i][c] is w[i*ws + c], or
 ** turned w[c*ws + i].  A sum over more channels than depth is cut into calls: `first`
 ** begins it, `last` ends it with the epilogue, between them the sums stand in y.
-** The places that fill no panel have theirs in `rest`, rows * panel floats.
+** As many panels of places as LUN_PACKED floats hold are worked on together.
 */
-enum { LUN_DEPTH = 256 };
+enum { LUN_DEPTH = 256, LUN_PACKED = 16384 };
 typedef struct lun_pointwise {
   int rows, depth, np; /* depth <= LUN_DEPTH */
   int first, last, turned;
   const float *x, *w;
-  float *y, *rest;
-  float *panel;   /* scratch: LUN_DEPTH * panel floats */
+  float *y;
+  float *panel;   /* scratch: LUN_PACKED floats */
   float *weights; /* turned: scratch for them, rows * LUN_DEPTH + 16 floats */
   ptrdiff_t xs, ws, ys;
   const lun_epilogue *epilogue; /* its bias[0] and scale[0] are of output 0 */
@@ -240,6 +240,11 @@ typedef struct lun_simd {
   void (*maxpool2x2_back)(const lun_gate *gate, const float *dy, const float *y,
                           const uint8_t *tap, float *top, float *low,
                           int64_t len);
+  /* A row of `len` windows of `rows` x 3, stride 2 across, in rows `pitch` apart:
+  ** maxima and which tap won, numbered row by row from `first` on.  Reads 2 len + 1
+  ** floats of a row. */
+  void (*maxpool3)(const float *x, int64_t pitch, int rows, int32_t first,
+                   float *y, int32_t *tap, int64_t len);
 } lun_simd;
 
 /* Floats between two frequencies of U.  The odd cache line keeps the 36 of

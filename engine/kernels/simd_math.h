@@ -12,15 +12,8 @@
     store_n(y + i, fn(load_n(x + i, k)), k);                                   \
   }
 
-INLINE vec at_least(vec x, float lo) {
-  ivec c = x < lo;
-  return choose(c, SPLAT(lo), x);
-}
-
-INLINE vec at_most(vec x, float hi) {
-  ivec c = x > hi;
-  return choose(c, SPLAT(hi), x);
-}
+INLINE vec at_least(vec x, float lo) { return larger(SPLAT(lo), x); }
+INLINE vec at_most(vec x, float hi) { return smaller(SPLAT(hi), x); }
 
 /*
 ** e^x = 2^k e^r with k the whole number nearest to x / log 2, |r| <= log 2 / 2, and

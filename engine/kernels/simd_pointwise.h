@@ -94,66 +94,64 @@ static places_fn *const places_kernels[2][3][ROWS] = {
     {ALL(pack_turned), ALL(packed_turned), ALL(few_turned)},
 };
 
-/* The epilogue of n rows of a panel, in place, from output i0 and place `at` on. */
-INLINE void finish_panel(enum mode mode, const lun_pointwise *p, int i0, int n,
-                         int at) {
+/* A panel of n < PW places, packed here for the first group of outputs; its sums are
+** made in `rest`. */
+static void some_places(const lun_pointwise *p, places o, int rows, int n,
+                        int first) {
+  vec rest[ROWS][VECS];
+  float *y = o.y;
+  ptrdiff_t ys = o.ys;
+  for (int c = 0; first && c < p->depth; c++) UNROLLED(int v = 0; v < VECS; v++)
+  STORE(o.panel + c * PW + v * VL,
+        load_upto(o.x + c * o.xs + v * VL, n - v * VL));
+  for (int i = 0; o.add && i < rows; i++) UNROLLED(int v = 0; v < VECS; v++)
+  rest[i][v] = load_upto(y + i * ys + v * VL, n - v * VL);
+  o.x = o.panel;
+  o.y = (float *)rest;
+  o.ys = PW;
+  places_kernels[p->turned][n <= HALF * VL ? FEW : PACKED][rows - 1](&o);
+  for (int i = 0; i < rows; i++) UNROLLED(int v = 0; v < VECS; v++)
+  store_upto(y + i * ys + v * VL, rest[i][v], n - v * VL);
+}
+
+/* What follows the sums of np places from `at` on, of the outputs i0 .. i0+n-1. */
+static void finish_places(const lun_pointwise *p, int i0, int n, int at,
+                          int np) {
+  const lun_epilogue *e = p->epilogue;
   for (int i = i0; i < i0 + n; i++) {
-    finish f = finish_of(p->epilogue, i);
     ptrdiff_t row = i * p->ys + at;
-    UNROLLED(int v = 0; v < PW; v += VL) {
-      vec g = is_gate(mode) ? LOADU(p->gate_y + row + v) : (vec){0};
-      vec a = f.adds ? LOADU(p->add + row + v) : (vec){0};
-      STOREU(p->y + row + v, finished(mode, &f, LOADU(p->y + row + v), g, a));
-    }
+    const float *gate_y = e->gate ? p->gate_y + row : NULL;
+    const float *add = p->add ? p->add + row : NULL;
+    finish f = finish_of(e, i);
+    FOR_ANY_MODE(any_mode_of(e), epilogue_span, &f, gate_y, add, np, p->y + row,
+                 p->y + row)
   }
 }
 
-/* All rows of one panel, in groups of nearly equal size; at: its first place, if the
-** epilogue follows, else -1. */
-INLINE void panel_rows(const lun_pointwise *p, enum mode mode, int fn, places o,
-                       int at) {
+/* np places from `at` on: outputs in groups of nearly equal size, each of which goes
+** through all panels, so that it writes long pieces of rows and its weights are near. */
+static void block_of_places(const lun_pointwise *p, int at, int np, int ends) {
   int rows = p->rows, i0 = 0;
   for (int g = (rows + ROWS - 1) / ROWS, n; g > 0; g--, rows -= n, i0 += n) {
     n = (rows + g - 1) / g;
-    places_kernels[p->turned][fn][n - 1](&o);
-    if (at >= 0) {
-      FOR_ANY_MODE(mode, finish_panel, p, i0, n, at)
+    for (int u = 0; u < np; u += PW) {
+      places o = {.w = p->w + i0 * (p->turned ? (ptrdiff_t)p->depth : p->ws),
+                  .x = p->x + at + u,
+                  .panel = p->panel + (ptrdiff_t)u * p->depth,
+                  .y = p->y + i0 * p->ys + at + u,
+                  .ws = p->ws,
+                  .xs = p->xs,
+                  .ys = p->ys,
+                  .depth = p->depth,
+                  .add = !p->first};
+      if (np - u < PW) {
+        some_places(p, o, n, np - u, i0 == 0);
+        continue;
+      }
+      if (i0 > 0) o.x = o.panel;
+      places_kernels[p->turned][i0 == 0 ? PACK : PACKED][n - 1](&o);
     }
-    if (fn == PACK) {
-      fn = PACKED;
-      o.x = o.panel;
-    }
-    o.w += n * (p->turned ? (ptrdiff_t)p->depth : p->ws);
-    o.y += n * o.ys;
-  }
-}
-
-/* The last places, of which there are n < PW: packed here, summed in `rest`. */
-static void rest_of_places(const lun_pointwise *p, int from, int n) {
-  places o = {.w = p->w,
-              .x = p->panel,
-              .y = p->rest,
-              .ws = p->ws,
-              .ys = PW,
-              .depth = p->depth,
-              .add = !p->first};
-  for (int c = 0; c < p->depth; c++) {
-    const float *x = p->x + c * p->xs + from;
-    float *to = p->panel + (ptrdiff_t)c * PW;
-    UNROLLED(int v = 0; v < VECS; v++)
-    STORE(to + v * VL, n > v * VL ? load_n(x + v * VL, n - v * VL) : (vec){0});
-  }
-  panel_rows(p, BIAS, n <= HALF * VL ? FEW : PACKED, o, -1);
-  for (int i = 0; p->last && i < p->rows; i++) {
-    ptrdiff_t row = i * p->ys + from;
-    lun_epilogue e = *p->epilogue;
-    lun_gate g = {e.gate ? e.gate->slope : (lun_slopes){0}, NULL, n};
-    if (e.gate) {
-      g.y = p->gate_y + row;
-      e.gate = &g;
-    }
-    e.add = p->add ? p->add + row : NULL;
-    epilogue_row(&e, p->y + row, 0, n, p->rest + (ptrdiff_t)i * PW, i);
+    if (ends) finish_places(p, i0, n, at, np);
   }
 }
 
@@ -178,28 +176,16 @@ static void pack_weights(const lun_pointwise *p, float *to) {
   }
 }
 
-static void pointwise(const lun_pointwise *whole) {
-  const lun_epilogue *e = whole->epilogue;
-  enum mode mode = any_mode_of(e);
-  lun_pointwise turned = *whole;
-  const lun_pointwise *p = &turned;
-  int at = 0;
+static void pointwise(const lun_pointwise *p) {
+  const lun_epilogue *e = p->epilogue;
+  lun_pointwise turned = *p;
+  int ends =
+      p->last && (any_mode_of(e) != BIAS || e->bias || e->scale || e->add);
+  int panels = LUN_PACKED / (PW * p->depth), block = (panels ? panels : 1) * PW;
   if (p->turned) {
-    pack_weights(whole, whole->weights);
-    turned.w = whole->weights;
+    pack_weights(p, p->weights);
+    turned.w = p->weights;
   }
-  int ends = p->last && (mode != BIAS || e->bias || e->scale || e->add);
-  for (; at + PW <= p->np; at += PW) {
-    places o = {.w = p->w,
-                .x = p->x + at,
-                .panel = p->panel,
-                .y = p->y + at,
-                .ws = p->ws,
-                .xs = p->xs,
-                .ys = p->ys,
-                .depth = p->depth,
-                .add = !p->first};
-    panel_rows(p, mode, PACK, o, ends ? at : -1);
-  }
-  if (at < p->np) rest_of_places(p, at, p->np - at);
+  for (int at = 0; at < p->np; at += block)
+    block_of_places(&turned, at, mini(block, p->np - at), ends);
 }

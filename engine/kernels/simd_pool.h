@@ -1,6 +1,7 @@
 /*
-** simd_pool.h - the part of simd.c for maximum pooling of 2x2 windows, VGG's:
-** four neighbours meet in one pass.
+** simd_pool.h - the part of simd.c for maximum pooling: of 2x2 windows, VGG's, four
+** neighbours meet in one pass; of windows three wide with stride 2, ResNet's, the
+** values at even columns, at odd ones, and at the next even ones.
 */
 
 #if defined __AVX512F__
@@ -30,15 +31,7 @@ INLINE void take_maximum(vec v, ivec l, vec *best, ivec *k) {
   *k = (l & c) | (*k & ~c);
 }
 
-/* n > 0 floats or bytes of a vector or two, nothing beyond them. */
-INLINE vec load_upto(const float *p, int n) {
-  return n > 0 ? load_n(p, n) : (vec){0};
-}
-
-INLINE void store_upto(float *p, vec v, int n) {
-  if (n > 0) store_n(p, v, n);
-}
-
+/* n > 0 bytes, up to VL of them. */
 INLINE bvec load_bytes(const uint8_t *p, int n) {
   bvec k = {0};
 #if defined __AVX512F__
@@ -79,6 +72,40 @@ static void maxpool2x2(const float *top, const float *low, float *y,
     maxpool2x2_some(top + 2 * i, low + 2 * i, y + i, tap + i, VL);
   if (i < len)
     maxpool2x2_some(top + 2 * i, low + 2 * i, y + i, tap + i, (int)(len - i));
+}
+
+/* Up to VL windows three wide from x on, of `left` floats a row that may be read. */
+INLINE void maxpool3_some(const float *x, int64_t pitch, int rows, int64_t left,
+                          int32_t first, float *y, int32_t *tap, int n) {
+  vec best = {0};
+  ivec k = {0};
+  int many = (int)(left < 2 * VL + 2 ? left : 2 * VL + 2);
+  for (int i = 0; i < rows; i++, x += pitch) {
+    vec a = load_upto(x, many), b = load_upto(x + VL, many - VL);
+    vec c = load_upto(x + 2, many - 2),
+        d = load_upto(x + VL + 2, many - VL - 2);
+    int32_t t = first + 3 * i;
+    vec even = SHUFFLE(a, b, EVEN);
+    if (i == 0)
+      best = even, k = t - (ivec){0};
+    else
+      take_maximum(even, t - (ivec){0}, &best, &k);
+    take_maximum(SHUFFLE(a, b, ODD), t + 1 - (ivec){0}, &best, &k);
+    take_maximum(SHUFFLE(c, d, EVEN), t + 2 - (ivec){0}, &best, &k);
+  }
+  store_n(y, best, n);
+  store_n((float *)(void *)tap, (vec)k, n);
+}
+
+static void maxpool3(const float *x, int64_t pitch, int rows, int32_t first,
+                     float *y, int32_t *tap, int64_t len) {
+  int64_t i = 0, left = 2 * len + 1;
+  for (; i + VL < len; i += VL)
+    maxpool3_some(x + 2 * i, pitch, rows, 2 * VL + 2, first, y + i, tap + i,
+                  VL);
+  if (i < len)
+    maxpool3_some(x + 2 * i, pitch, rows, left - 2 * i, first, y + i, tap + i,
+                  (int)(len - i));
 }
 
 INLINE void maxpool2x2_back_some(enum mode mode, const float *dy,

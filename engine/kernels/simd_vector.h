@@ -44,10 +44,20 @@ typedef float uvec __attribute__((vector_size(VL * 4), aligned(4), may_alias));
 
 INLINE int mini(int a, int b) { return a < b ? a : b; }
 
+#if defined __AVX__ && !defined __AVX512F__
+/* All bits of the first n lanes. */
+INLINE __m256i first_lanes(int n) {
+  static const int ones[2 * VL] = {-1, -1, -1, -1, -1, -1, -1, -1};
+  return _mm256_loadu_si256((const void *)(ones + VL - n));
+}
+#endif
+
 /* n < VL floats, reading and writing nothing beyond them. */
 INLINE vec load_part(const float *p, int n) {
 #if defined __AVX512F__
   return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
+#elif defined __AVX__
+  return (vec)_mm256_maskload_ps(p, first_lanes(n));
 #else
   vec v = {0};
   memcpy(&v, p, (size_t)n * sizeof *p);
@@ -58,6 +68,8 @@ INLINE vec load_part(const float *p, int n) {
 INLINE void store_part(float *p, vec v, int n) {
 #if defined __AVX512F__
   _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), v);
+#elif defined __AVX__
+  _mm256_maskstore_ps(p, first_lanes(n), (__m256)v);
 #else
   memcpy(p, &v, (size_t)n * sizeof *p);
 #endif
@@ -73,6 +85,15 @@ INLINE void store_n(float *p, vec v, int n) {
   } else {
     store_part(p, v, n);
   }
+}
+
+/* Of a row's last n floats those that are left for one of its vectors: any number. */
+INLINE vec load_upto(const float *p, int n) {
+  return n > 0 ? load_n(p, n) : (vec){0};
+}
+
+INLINE void store_upto(float *p, vec v, int n) {
+  if (n > 0) store_n(p, v, n);
 }
 
 /* A streaming store: a vector that is a whole cache line is written to memory
@@ -102,6 +123,27 @@ INLINE vec keep(vec z, ivec c) { return (vec)((ivec)z & c); }
 /* yes where c holds, else no. */
 INLINE vec choose(ivec c, vec yes, vec no) {
   return (vec)(((ivec)yes & c) | ((ivec)no & ~c));
+}
+
+/* a where a > b, or a < b, else b: so b where either is NaN. */
+INLINE vec larger(vec a, vec b) {
+#if defined __AVX512F__
+  return (vec)_mm512_max_ps((__m512)a, (__m512)b);
+#elif defined __AVX__
+  return (vec)_mm256_max_ps((__m256)a, (__m256)b);
+#else
+  return choose(a > b, a, b);
+#endif
+}
+
+INLINE vec smaller(vec a, vec b) {
+#if defined __AVX512F__
+  return (vec)_mm512_min_ps((__m512)a, (__m512)b);
+#elif defined __AVX__
+  return (vec)_mm256_min_ps((__m256)a, (__m256)b);
+#else
+  return choose(a < b, a, b);
+#endif
 }
 
 /* ---- transposing VL x VL in registers ----------------------------------- */

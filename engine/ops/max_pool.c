@@ -93,8 +93,8 @@ static inline void offer(const float *x, int64_t stride, int32_t here,
 }
 
 /* A row of windows, tap by tap in reading order. */
-static void max_row(const work *k, const float *x, int64_t r, float *y,
-                    int32_t *tap) {
+static void row_by_taps(const work *k, const float *x, int64_t r, float *y,
+                        int32_t *tap) {
   const lun_window *w = &k->w;
   int64_t lo, hi, from, to;
   ops_window_inside(w, 0, r, &lo, &hi);
@@ -117,6 +117,52 @@ static void max_row(const work *k, const float *x, int64_t r, float *y,
       else
         offer(v, s, here, y + from, tap + from, to - from);
     }
+}
+
+/* One window of row r. */
+static void one_window(const work *k, const float *x, int64_t r, int64_t c,
+                       float *y, int32_t *tap) {
+  const lun_window *w = &k->w;
+  int64_t top, low, left, right;
+  ops_window_inside(w, 0, r, &top, &low);
+  ops_window_inside(w, 1, c, &left, &right);
+  float best = -HUGE_VALF;
+  int32_t won = (int32_t)(top * w->k[1] + left);
+  for (int64_t i = top; i < low; i++)
+    for (int64_t j = left; j < right; j++) {
+      float v =
+          x[ops_window_at(w, 0, r, i) * w->in[1] + ops_window_at(w, 1, c, j)];
+      TAKE(v, (int32_t)(i * w->k[1] + j), best, won);
+    }
+  y[c] = best;
+  tap[c] = won;
+}
+
+/* Windows three wide of stride 2 that meet neighbours: those inside go together. */
+static void row_of_three(const work *k, const float *x, int64_t r, float *y,
+                         int32_t *tap) {
+  const lun_window *w = &k->w;
+  int64_t lo, hi, out = w->out[1], from = (w->pad[1] + 1) / 2;
+  int64_t room = w->in[1] + w->pad[1] - 3, to = room < 0 ? 0 : room / 2 + 1;
+  if (to > out) to = out;
+  if (from > to) from = to;
+  ops_window_inside(w, 0, r, &lo, &hi);
+  for (int64_t c = 0; c < from; c++) one_window(k, x, r, c, y, tap);
+  if (from < to)
+    k->isa->maxpool3(x + ops_window_at(w, 0, r, lo) * w->in[1] +
+                         ops_window_at(w, 1, from, 0),
+                     w->in[1] * w->dilation[0], (int)(hi - lo),
+                     (int32_t)(3 * lo), y + from, tap + from, to - from);
+  for (int64_t c = to; c < out; c++) one_window(k, x, r, c, y, tap);
+}
+
+static void max_row(const work *k, const float *x, int64_t r, float *y,
+                    int32_t *tap) {
+  const lun_window *w = &k->w;
+  if (w->k[1] == 3 && w->stride[1] == 2 && w->dilation[1] == 1)
+    row_of_three(k, x, r, y, tap);
+  else
+    row_by_taps(k, x, r, y, tap);
 }
 
 static void max_plane(void *arg, int64_t plane) {
@@ -158,6 +204,7 @@ static int max_pool2d_forward(lun_node *n, lun_err *err) {
   work k = {.x = n->in[0]->data, .y = n->out->data};
   set_taps(n, &k);
   LUN_TRY(ops_window(n, &k.w, err));
+  k.isa = lun_simd_now();
   if (is_maxpool2x2(&k.w)) return run_bands(n, &k, 1, maxpool2x2, err);
   return ops_units(n, k.w.planes, k.w.in[0] * k.w.in[1], max_plane, &k, err);
 }

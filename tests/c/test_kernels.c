@@ -220,7 +220,7 @@ static void narrow_layers_are_naive(void) {
 
 /* Layers of every plan: whole, panels (of one and two chunks of channels), few
 ** outputs and few inputs of winograd.c, gathers of all kinds (1x1, also of more
-** channels than are multiplied at a time, strided, grouped, depthwise of 3x3, 5x5 and
+** channels than are multiplied at a time, of more places than are packed, strided, grouped, depthwise of 3x3, 5x5 and
 ** 7x7, also of more rows than a band has, narrower than a vector, strided). */
 static int every_plan(int i, lun_conv *s) {
   static const lun_conv all[] = {
@@ -243,6 +243,8 @@ static int every_plan(int i, lun_conv *s) {
       {2, 9, 90, 23, 9, 5, 5, 0, 0, 1, 1, 1, 1, 2, 1, 9},
       {2, 20, 7, 7, 150, 1, 1, 0, 0, 1, 1, 1, 1, 0, 0, 1},
       {2, 6, 10, 13, 5, 3, 3, 0, 0, 1, 2, 1, 1, 1, 1, 1},
+      {2, 270, 15, 15, 40, 1, 1, 0, 0, 1, 1, 1, 1, 0, 0, 1},
+      {2, 9, 20, 31, 25, 1, 1, 0, 0, 1, 1, 1, 1, 0, 0, 1},
   };
   if (i >= (int)(sizeof all / sizeof *all)) return 0;
   *s = naive_shape(all[i], all[i].pt, all[i].pl);

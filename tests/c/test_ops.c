@@ -278,6 +278,75 @@ static void shapes_are_those_of_pytorch(void) {
 
 /* ---- plain twins -------------------------------------------------------- */
 
+/* The maximum of the window at (r, c) of one plane, and where it is: of equal values
+** the first, but the last NaN. */
+static float window_maximum(const lun_node *n, int64_t r, int64_t c,
+                            int64_t *where) {
+  const lun_tensor *x = n->in[0];
+  const double *kernel = n->attr, *stride = n->attr + 2, *pad = n->attr + 4;
+  int64_t y0 = r * (int64_t)stride[0] - (int64_t)pad[0];
+  int64_t x0 = c * (int64_t)stride[1] - (int64_t)pad[1];
+  float best = -HUGE_VALF;
+  *where = -1;
+  for (int64_t i = y0; i < y0 + (int64_t)kernel[0]; i++)
+    for (int64_t j = x0; j < x0 + (int64_t)kernel[1]; j++) {
+      if (i < 0 || j < 0 || i >= x->dim[2] || j >= x->dim[3]) continue;
+      float v = x->data[i * x->dim[3] + j];
+      if (*where >= 0 && !isnan(v) && !(v > best)) continue;
+      best = v;
+      *where = i * x->dim[3] + j;
+    }
+  return best;
+}
+
+static void pooled_is_a_plain_loop(const char *attrs, int h, int w, int nan) {
+  opcase c;
+  char shape[32];
+  float *g, *dy, *want, *dx[LUN_MAXIN] = {NULL};
+  snprintf(shape, sizeof shape, "1,1,%d,%d", h, w);
+  CHECK(opcase_make(&c, "max_pool2d", attrs, shape), "%s of %s", attrs, shape);
+  lun_tensor *x = c.n.in[0], *y;
+  lun_random_uniform(x->data, x->size, (uint64_t)(h * 100 + w), 0);
+  for (int64_t i = 0; i < x->size; i++) /* many are equal */
+    x->data[i] = floorf(x->data[i] * 6);
+  if (nan) x->data[x->size / 2] = x->data[x->size / 3] = NAN;
+  CHECK(opcase_run(&c), "%s of %s", attrs, shape);
+  y = c.n.out;
+  want = lun_calloc((size_t)x->size, sizeof *want);
+  g = dx[0] = lun_malloc((size_t)x->size * sizeof *g);
+  dy = lun_malloc((size_t)y->size * sizeof *dy);
+  int wrong = 0;
+  for (int64_t o = 0, at; o < y->size; o++) {
+    float v = window_maximum(&c.n, o / y->dim[3], o % y->dim[3], &at);
+    dy[o] = (float)(o + 1);
+    want[at] += dy[o];
+    wrong += memcmp(&v, y->data + o, sizeof v) != 0;
+  }
+  opcase_back(&c, "plain", 0, 1, dy, dx);
+  CHECK(!wrong && !memcmp(g, want, (size_t)x->size * sizeof *g),
+        "%s of %s: %d values are wrong", attrs, shape, wrong);
+  lun_free(want);
+  lun_free(g);
+  lun_free(dy);
+  opcase_close(&c);
+}
+
+/* Windows three wide of stride 2, by vectors where they lie inside; and others. */
+static void maxima_are_those_of_a_plain_loop(void) {
+  static const char *const attrs[] = {
+      "kernel=3,3 stride=2,2",
+      "kernel=3,3 stride=2,2 padding=1,1",
+      "kernel=3,3 stride=2,2 ceil_mode=1",
+      "kernel=2,3 stride=1,2 padding=1,1 padding_end=0,0",
+      "kernel=5,3 stride=3,2 padding=2,0 padding_end=1,1 ceil_mode=1",
+      "kernel=3,3 stride=1,1 padding=1,1",
+      "kernel=3,4 stride=2,2 padding=1,1"};
+  for (size_t a = 0; a < sizeof attrs / sizeof *attrs; a++)
+    for (int w = 3; w < 72; w += w < 20 ? 1 : 5)
+      for (int nan = 0; nan < 2; nan++)
+        pooled_is_a_plain_loop(attrs[a], 5 + w % 9, w, nan);
+}
+
 /* Reductions of more than one piece.  Sums are carried in double, so only
 ** the rounding of the result is left: 1 ulp, here below 1e-7 of it. */
 static void large_reductions_equal_a_plain_loop(void) {
@@ -479,6 +548,7 @@ int main(void) {
     TEST(values_are_the_literal_ones());
     TEST(slopes_are_those_of_pytorch());
     TEST(shapes_are_those_of_pytorch());
+    TEST(maxima_are_those_of_a_plain_loop());
     TEST(large_reductions_equal_a_plain_loop());
     TEST(nan_survives_large_reductions());
     TEST(conv2d_hands_its_geometry_on());
