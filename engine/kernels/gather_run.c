@@ -123,28 +123,33 @@ static void store_tile(const gather_job *j, const tile *t, float *m, int ms) {
             m + (ptrdiff_t)k * ms + r * j->pitch);
 }
 
+/* Sums are made of LUN_DEPTH products at a time, so that what a panel of places meets
+** stays in the first cache for all outputs; without a tap they are 0. */
 static void run_tile(void *arg, int64_t job) {
   const gather_job *j = arg;
   const lun_gather *g = j->g;
   tile t = tile_of(j, job);
   int width = j->isa->panel, ms = ceil_div(t.np, width) * width;
+  int depth = g->c * g->taps;
   float *strip = j->scratch + (size_t)lun_worker() * j->each;
   float *m = strip + g->c * j->plane + SLACK;
   const float *w = j->w + ((ptrdiff_t)t.group * g->k + t.k0) * j->ws;
   copy_strip(j, j->in + t.chan * g->c * g->ih * g->iw, t.v, t.u, strip);
   if (is_depthwise(g)) j->isa->taps(w, g->taps, strip, j->at, m, t.np);
-  for (int p = 0; p < t.np && !is_depthwise(g); p += width) {
-    lun_product product = {.rows = t.nk,
-                           .nk = mini(width, t.np - p),
-                           .depth = g->c * g->taps,
-                           .a = w,
-                           .as = j->ws,
-                           .b = strip + p,
-                           .at = j->at,
-                           .m = m + p,
-                           .ms = ms};
-    j->isa->mul(&product);
-  }
+  for (int d = 0; !is_depthwise(g) && (d == 0 || d < depth); d += LUN_DEPTH)
+    for (int p = 0; p < t.np; p += width) {
+      lun_product product = {.rows = t.nk,
+                             .nk = mini(width, t.np - p),
+                             .depth = mini(LUN_DEPTH, depth - d),
+                             .add = d > 0,
+                             .a = w + d,
+                             .as = j->ws,
+                             .b = strip + p,
+                             .at = j->at + d,
+                             .m = m + p,
+                             .ms = ms};
+      j->isa->mul(&product);
+    }
   store_tile(j, &t, m, ms);
 }
 
