@@ -171,9 +171,10 @@ fuzz:  ## every reader under libFuzzer for TIME=60 seconds (8h, 10m) each, and t
 	@$(MAKE) --no-print-directory CONFIG=fuzz CC=clang fuzzers
 	@$(MAKE) --no-print-directory CONFIG=sanitize all
 	@FUZZERS='$(FUZZERS)' tests/fuzz/run
+# die_after_fork: test_par forks, and its children start workers of their own.
 tsan:  ## the tests of threads under ThreadSanitizer
 	@$(MAKE) --no-print-directory CONFIG=thread build/thread/test_par build/thread/test_walk build/thread/test_walk_rules
-	@for t in par walk walk_rules; do OPENBLAS_NUM_THREADS=1 build/thread/test_$$t || exit 1; done
+	@for t in par walk walk_rules; do TSAN_OPTIONS=die_after_fork=0 OPENBLAS_NUM_THREADS=1 build/thread/test_$$t || exit 1; done
 valgrind:  ## C tests of the readers under valgrind
 	@$(MAKE) --no-print-directory CONFIG=debug build/debug/test_safetensors build/debug/test_optim
 	@for t in safetensors optim; do valgrind -q --error-exitcode=9 build/debug/test_$$t || exit 1; done

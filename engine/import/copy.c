@@ -214,7 +214,7 @@ static int check_values(const job *j, int64_t n, lun_err *err) {
 }
 
 static int write_block(const job *j, int64_t n, lun_err *err) {
-  uint16_t *h = (uint16_t *)j->in; /* free again: its values are in out */
+  uint16_t *h = (void *)j->in; /* free again: its values are in out */
   LUN_TRY(check_values(j, n, err));
   if (j->dtype == LUN_F32)
     return imp_put(j->to, j->out, (size_t)n * sizeof(float), err);
