@@ -25,7 +25,7 @@ local LAYERS = 1e-4 -- of one layer: sums of up to 36 products, divided by other
 -- most MOVED, passes as well. Where the formula itself has a pole (`pole`), any error
 -- of at most twice that passes, and for such pictures (`case.try`) the row rounds what
 -- it divides by, too.
-local ROUNDING, TRIES, MOVED = 5e-7, 8, 1e-2
+local ROUNDING, TRIES, MOVED = 5e-7, 24, 1e-2
 
 local tests = {} -- { pattern, function(case, captures...) -> tensor, limit, pole }
 

@@ -179,6 +179,20 @@ describe("integrated gradients", function()
                    t.message(lu.integrated_gradients, net, x, opts))
   end)
 
+  it("and others take noise of your own, a channel for each or one for all", function()
+    local one = core.normal(9, 0, 3, 1, 12, 12)
+    local all = one:expand { shape = { 3, 3, 12, 12 } }
+    for _, name in ipairs { "gradient_shap", "smoothgrad" } do
+      local opts = { score = 1, samples = 3, sigma = 0.3, draws = one }
+      local a = lu[name](net, x, opts)
+      opts.draws = all
+      assert.is_true(t.same(a:detach(), lu[name](net, x, opts):detach()), name)
+      opts.draws = core.normal(9, 0, 3, 2, 12, 12)
+      assert.matches("draws is a tensor %(samples,C,H,W%) or %(samples,1,H,W%), got "
+        .. "one of shape %(3,2,12,12%): C is 3 here", t.message(lu[name], net, x, opts))
+    end
+  end)
+
   it("and those from random or blurred baselines say how far their sums are off",
      function()
     local function rise(map, below)

@@ -5,7 +5,8 @@ local sampling = require "lunette.explain.sampling"
 
 local own = {
   sigma = opt.number(0, "deviation of noise that is added to the picture", 0),
-  draws = opt.tensor("(samples,C,H,W)", "normal noise of your own"),
+  draws = opt.tensor("(samples,C,H,W) or (samples,1,H,W)",
+                     "normal noise of your own"),
 }
 for key, option in pairs(expectation.options) do own[key] = option end
 
