@@ -209,6 +209,9 @@ describe("lu.audit", function()
     local report = assert(audit.run(linear(), images, with()))
     assert.equal("nothing", report.verdict)
     assert.truthy(report:text():find "nothing found")
+    for _, one in ipairs(report.found.triggers) do -- as often as the verdict asks
+      assert.is_true(one.l1 == math.huge or one.success >= 0.8)
+    end
   end)
 
   it("asks a clean network, and begins as often as it is told", function()

@@ -32,7 +32,8 @@ M.options = {
   rate = opt.number(0.1, "of Adam, for the mask", 0),
   cell = opt.count(0, "pixels of a square of the mask; 0: about a 56th of the side", 0),
   weight = opt.number(0.16, "of a square of the mask, at the beginning", 0),
-  least = opt.number(0.6, "lower bound of a trigger's success that counts", 0, 1),
+  least = opt.number(verdict.limits.success, "share of unseen pictures in which the "
+    .. "mask of a class must work", 0, 1),
   classes = opt.any(false, "a list of class ids (default: all, of many 20)"),
   reference = opt.any(false, "a clean network of the same kind, for comparison"),
   methods = opt.any({ "gradcam", "saliency", "occlusion" }, "whose maps are asked"),

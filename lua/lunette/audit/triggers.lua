@@ -45,7 +45,8 @@ local function try(t, s, found, unseen)
 end
 
 
----The smallest mask that works on unseen pictures too.
+---The smallest mask that works on unseen pictures too, as often as the verdict asks: a
+---smaller one that works by luck in some would stand for the class, and be refused.
 ---@param s lunette.AuditSubject
 ---@param class integer
 ---@param o table   of the audit
@@ -57,7 +58,7 @@ function M.of(s, class, o)
   local unseen = s:others(class, o.pictures + 1, s.levels:dim(1))
   for _, found in ipairs(unseen and all or {}) do
     try(t, s, found, unseen)
-    if t.low >= o.least then
+    if t.success >= o.least then
       t.l1 = found.l1
       break
     end

@@ -48,7 +48,8 @@ end
 ---@param o table   of M.outlier
 ---@return boolean
 function M.stands_out(o)
-  return o.p <= M.limits.doubt or o.ratio <= M.limits.far
+  local l = M.limits
+  return o.ratio <= l.ratio and (o.p <= l.doubt or o.ratio <= l.far)
 end
 
 

@@ -176,16 +176,20 @@ end
 
 ---What every network of the zoo is asked, as by
 ---  lunette audit NET --reference base.safetensors --only backdoor
----    --methods saliency,occlusion -n 160 --steps 80 --restarts 1
-local asked = { pictures = 96, steps = 80, restarts = 1, attacks = false,
-                methods = { "saliency", "occlusion" }, progress = false }
+---    --methods saliency,occlusion -n 160
+local asked = { pictures = 96, attacks = false, methods = { "saliency", "occlusion" },
+                progress = false }
 local drawn = { n = 160, seed = 7001, side = SIDE }
 
 
 ---Options and limits in one line: verdicts of others are not comparable.
 local function terms()
-  local list = {}
-  for _, t in ipairs { drawn, asked, verdict.limits } do
+  local usual, list = {}, {}
+  for _, name in ipairs { "steps", "batch", "restarts", "rate", "cell", "weight",
+                          "least", "shown" } do
+    usual[name] = audit.options[name].default
+  end
+  for _, t in ipairs { usual, drawn, asked, verdict.limits } do
     for key, v in pairs(t) do
       list[#list + 1] = key .. " " .. (type(v) == "table" and table.concat(v, "+")
                                        or tostring(v))
