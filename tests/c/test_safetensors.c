@@ -189,6 +189,18 @@ static void the_format_is_kept(void) {
   }
 }
 
+/* Eight bytes say what should follow, seven do not even do that. */
+static void a_length_and_nothing_else(void) {
+  static const unsigned char file[8] = {24};
+  lun_err err;
+  CHECK(try_bytes(file, 8, &err) == LUN_EFORMAT &&
+            strstr(err.msg, "a header of 24 bytes in a file of 8"),
+        "%s", err.msg);
+  CHECK(try_bytes(file, 7, &err) == LUN_EFORMAT &&
+            strstr(err.msg, "shorter than its 8-byte length"),
+        "%s", err.msg);
+}
+
 static void odd_but_allowed(void) {
   lun_err err;
   CHECK(try_header("{\"s\":" T("[]", "0", "4") "}", six, 4, &err) == LUN_OK,
@@ -458,6 +470,7 @@ int main(void) {
     TEST(every_truncation_is_refused());
     TEST(flipped_bits_do_no_harm());
     TEST(the_format_is_kept());
+    TEST(a_length_and_nothing_else());
     TEST(odd_but_allowed());
     TEST(deep_nesting_is_refused());
     TEST(lying_lengths_are_refused());

@@ -127,7 +127,7 @@ local near = {
   { "^engine/picture/grey16", { "report_spec" } },
   { "^engine/picture/", { "test_image", "test_resize", "image", "canvas", "colormap",
                           "edges" } },
-  { "^engine/import/", { "test_import", "import", "models_get" } },
+  { "^engine/import/", { "test_import", "test_damage", "import", "models_get" } },
   { "^engine/bind/", { "parity", "tensor", "edges", "gradient", "modifier", "image",
                        "json", "npy", "run_spec", "repl", "memory", "load" } },
   { "^engine/par", { "test_par", "test_ops_memory", "threads" } },
