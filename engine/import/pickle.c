@@ -22,7 +22,10 @@ int imp_bad(imp_machine *m, const char *what) {
 
 static int take(imp_machine *m, size_t n, const uint8_t **p) {
   *p = NULL;
-  if ((size_t)(m->end - m->p) < n) return imp_bad(m, "it is cut off");
+  if ((size_t)(m->end - m->p) < n) {
+    imp_bad(m, "it is cut off");
+    return LUN_EFORMAT;
+  }
   *p = m->p;
   m->p += n;
   return LUN_OK;
