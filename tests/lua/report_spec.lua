@@ -267,6 +267,9 @@ describe("hostile names", function()
     assert.equal(evil[1], index.jobs[1].method)
     assert.equal("\\u{202E}gnp.exe", index.jobs[4].method)
     assert.equal("\\xFF\\xFE", index.jobs[6].method)
+    local told = block(page, "m5") -- a check is told once, not in the story as well
+    assert.is_nil(told.story.trust)
+    assert.equal("fail", told.checks[1].verdict)
   end)
 end)
 

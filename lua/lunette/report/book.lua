@@ -245,9 +245,11 @@ function Book:put_map(entry, plane, lo, hi, picture)
   self.areas[job] = self.areas[job] or {}
   table.insert(self.areas[job], area)
   local command = require("lunette.report.command").of(entry)
+  local story = told_story(entry.story, 0)
+  story.trust = nil -- the checks of all pictures; this one's stand beside the story
   return self.put("m", id, html.json {
     png = core.base64(core.image.grey16(plane, lo, hi)),
-    story = told_story(entry.story, 0), command = command and html.plain(command),
+    story = story, command = command and html.plain(command),
     checks = checks, warnings = listed(entry.warnings) })
 end
 

@@ -98,12 +98,12 @@ M.words = {
   fit = "подгонка размера", images = "изображения", isa = "команды процессора",
   layer = "слой", method = "метод", model = "сеть", modifiers = "правила",
   changed_nodes = "изменено узлов", multiply = "умножено на вход",
-  negative_share = "доля против класса", noise = "шум", normalize = "шкала",
+  negative_share = "доля против класса", noise = "шум", normalize = "нормировка",
   output = "выход", raw = "без обработки", raw_max = "максимум до обработки",
   raw_min = "минимум до обработки", relevance_kept = "сохранено релевантности",
   relevance_lost_at = "где потеряно больше всего", rule = "правило",
   samples = "повторений", score = "оценка", seed = "начало случайных чисел",
-  side = "размер", steps = "шагов", trust = "проверки", version = "версия",
+  side = "размер", steps = "шагов", version = "версия",
   weights_sha256 = "SHA-256 весов", oriented = "повёрнуто по EXIF", top = "мест",
 }
 
