@@ -56,6 +56,8 @@ describe("lunette explain", function()
     explain("one.png --method saliency --modifier rectified:leak=0.1 --modifier guided "
             .. "-o m.png", 0)
     explain("one.png --modifier guided -o m.png", 64, "changed no node")
+    explain("one.png --method rise --count 5 -o r.png", 64,
+            "rise's option 'count' is %-%-masks%-count here")
     explain("one.png --dialect captum -o d.png", 0)
     explain("one.png --method integrated_gradients --steps 3 --baseline zero,blur "
             .. "-o i.png", 0,

@@ -21,10 +21,13 @@ local function row_of(args)
 end
 
 
----What argparse says, but of a flag that other methods have: whose it is.
-local function say_whose(message)
+---What argparse says, but of an option's name in Lua: its flag; of a flag that other
+---methods have: whose it is.
+local function say_whose(message, row)
   local name = message:match "unknown option '%-%-([%w-]+)'"
     or message:find "unknown option '%-l'" and "layer"
+  local flag = name and row.flags and row.flags[(name:gsub("%-", "_"))]
+  if flag then return ("%s's option '%s' is --%s here"):format(row.name, name, flag) end
   local whose = name and flags.whose(name) or {}
   if #whose == 0 then return message end
   return ("--%s is for %s"):format(name, flags.enumerate(whose))
@@ -64,7 +67,8 @@ end
 
 local function parser_for(row)
   local p = cli.parser("lunette explain",
-    "Prints the five most probable classes and draws an explanation.", say_whose)
+    "Prints the five most probable classes and draws an explanation.",
+    function(message) return say_whose(message, row) end)
   p:epilog("Every method has options of its own: lunette explain --method NAME --help")
   add_files(p)
   p:option("-m --model", "installed model, or a model file (default: vgg16)")
