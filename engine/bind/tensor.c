@@ -160,13 +160,24 @@ static int call_method(lua_State *L, const char *name, int results) {
   return results;
 }
 
+/* Is it a number, which counts rows?  2.0 is 2, as in Lua's tables. */
+static int is_index(lua_State *L, int arg) {
+  int whole;
+  if (lua_type(L, arg) != LUA_TNUMBER) return 0;
+  lua_tointegerx(L, arg, &whole);
+  if (!whole)
+    return luaL_error(L, "index %f is no whole number; a // b divides to one",
+                      lua_tonumber(L, arg));
+  return 1;
+}
+
 /* t[i]: ith row as a view (a number from a 1-D tensor); t[{...}]: a region; t.name: a
 ** method, whose file the library may load now, or what the user wrote there */
 static int index_(lua_State *L) {
   const lun_tensor *t;
   lua_Integer i;
   if (lua_istable(L, 2)) return call_method(L, "region", 1);
-  if (!lua_isinteger(L, 2)) {
+  if (!is_index(L, 2)) {
     lua_getmetatable(L, 1);
     lua_getfield(L, -1, "methods");
     lua_pushvalue(L, 2);
@@ -194,7 +205,7 @@ static int index_(lua_State *L) {
 /* t[i] = number or tensor; t[{...}] = likewise; t.field = anything (kept with this handle) */
 static int newindex(lua_State *L) {
   if (lua_istable(L, 2)) return call_method(L, "set_region", 0);
-  if (lua_isinteger(L, 2)) {
+  if (is_index(L, 2)) {
     int number = lua_isnumber(L, 3);
     lua_Integer i = lua_tointeger(L, 2);
     lun_tensor *t;

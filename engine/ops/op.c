@@ -148,7 +148,8 @@ int ops_int(const lun_node *n, int at, int64_t lo, int64_t hi, int64_t *out,
   double v = n->attr[at];
   const char *name = slot_name(n, at);
   if (v == LUN_UNSET)
-    return ops_fail(n, err, LUN_EARG, "'%s' is missing", name);
+    return ops_fail(n, err, LUN_EARG, "'%s' is missing: %s { %s = ... }", name,
+                    n->op->name, name);
   if (!(v >= (double)lo && v <= (double)hi))
     return ops_fail(n, err, LUN_EARG, "'%s' is %g, must be %lld to %lld", name,
                     v, (long long)lo, (long long)hi);

@@ -303,7 +303,8 @@ static const lun_attrdef flip_attrs[] = {
 static int flip_infer(lun_node *n, lun_err *err) {
   int flag[LUN_MAXDIM], given;
   LUN_TRY(ops_axes(n, 0, n->in[0]->ndim, flag, &given, err));
-  if (!given) return ops_fail(n, err, LUN_EARG, "'dims' is missing");
+  if (!given)
+    return ops_fail(n, err, LUN_EARG, "'dims' is missing: flip { dims = ... }");
   return ops_same(n, err);
 }
 

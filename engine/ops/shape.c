@@ -43,7 +43,9 @@ static int read_shape(const lun_node *n, int64_t *dim, int *ndim,
                       lun_err *err) {
   for (*ndim = 0; *ndim < LUN_MAXDIM && ops_given(n, *ndim); ++*ndim)
     LUN_TRY(ops_int(n, *ndim, -1, INT64_C(1) << 40, &dim[*ndim], err));
-  if (*ndim == 0) return ops_fail(n, err, LUN_EARG, "'shape' is missing");
+  if (*ndim == 0)
+    return ops_fail(n, err, LUN_EARG, "'shape' is missing: %s { shape = ... }",
+                    n->op->name);
   return LUN_OK;
 }
 

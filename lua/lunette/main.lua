@@ -50,15 +50,22 @@ end
 
 
 ---Errors of the library are for people: one line, with what a name that means nothing
----may have meant; a traceback on request.
-local function handler(e)
-  local notebook = package.loaded["lunette.report.notebook"]
-  if notebook then notebook.failing() end
+---may have meant. Where the stack of the error is still there.
+local function with_hint(e)
   if type(e) ~= "string" then return e end
   local known, hint = pcall(require("lunette.repl.unknown").at_error, e)
   if known and hint then e = e .. "; " .. hint end
-  if os.getenv "LUNETTE_TRACE" then return debug.traceback(e, 2) end
+  if os.getenv "LUNETTE_TRACE" and not e:find "\nstack traceback:" then
+    return debug.traceback(e, 2)
+  end
   return e
+end
+
+
+local function handler(e)
+  local notebook = package.loaded["lunette.report.notebook"]
+  if notebook then notebook.failing() end
+  return with_hint(e)
 end
 
 
@@ -71,6 +78,7 @@ end
 
 ---Calls f; an error becomes a line on stderr and an exit code, by `judge`.
 local function protected(f, judge, ...)
+  require("lunette.base.guard").at_error = with_hint
   local result = table.pack(xpcall(f, handler, ...))
   local failure = not result[1] and result[2] or nil
   if not finish_notebook(failure) then return CANNOT_WRITE end

@@ -240,7 +240,7 @@ end
 
 
 ---Arguments of a call that is right but for its options.
-local function arguments(y, e, at)
+local function arguments(y, e, at, given)
   local list = examples[y.name] and { table.unpack(examples[y.name]) }
   if not list then
     list = { y.name:find ":" and objects[y.name:match "^%w+"] or nil }
@@ -248,15 +248,19 @@ local function arguments(y, e, at)
     if #list > 0 and info == e.params[1].name then list = {} end
     for i = 1, at - 1 do list[#list + 1] = value_of(e.params[i]) end
   end
-  local opts = { surely_unknown = 1 }
+  local opts = given or { surely_unknown = 1 }
   for key, v in pairs((examples[y.name] or {}).needs or {}) do opts[key] = v end
   list[#list + 1] = opts
   return list
 end
 
 
-describe("an unknown option", function()
-  it("is an error of every function that takes options", function()
+---Options that their messages call otherwise.
+local told_as = { composite = "modifier", overlay = "pictures" }
+
+
+describe("an option", function()
+  it("that is unknown is an error of every function that takes options", function()
     local seen = 0
     for _, y in ipairs(exports.list()) do
       local e = type(y.value) == "function" and not y.name:find "^core%."
@@ -277,7 +281,7 @@ describe("an unknown option", function()
     assert.is_true(seen > 120, tostring(seen))
   end)
 
-  it("is an error of every method and metric", function()
+  it("that is unknown is an error of every method and metric", function()
     for name, row in pairs(lu.methods) do
       local said = t.message(row, run, { surely_unknown = 1 })
       assert.matches("surely_unknown", said, name)
@@ -290,7 +294,32 @@ describe("an unknown option", function()
     end
   end)
 
-  it("is an error of the functions in C", function()
+  it("of a type that no function takes is an error at the user's line", function()
+    local seen = 0
+    for _, y in ipairs(exports.list()) do
+      local e = type(y.value) == "function" and not y.name:find "^core%."
+        and help.entry_of(y)
+      local at = e and e.kind == "function" and options_at(e)
+      for _, o in ipairs(at and docs.options_of(e.params[at].type) or {}) do
+        local ok, said
+        t.warnings(function()
+          local opts = { layer = y.name:find "concepts" and "conv2" or nil }
+          opts[o.name] = nothing
+          local f, list = y.value, arguments(y, e, at, opts)
+          ok, said = pcall(function() f(table.unpack(list)) end)
+        end)
+        local what = ("%s { %s = }"):format(y.name, o.name)
+        assert.is_false(ok, what .. " took it")
+        assert.matches("^tests/lua/%w+_?%w*.lua:", said, what)
+        assert.is_nil(said:match "fault inside", what)
+        assert.matches(told_as[o.name] or o.name, said, what)
+        seen = seen + 1
+      end
+    end
+    assert.is_true(seen > 500, tostring(seen))
+  end)
+
+  it("that is unknown is an error of the functions in C", function()
     local p = core.ones(2)
     local node = t.nodes(run)[2]
     node = require("lunette.net.forward").state_of(run).tape:node(node.id)

@@ -44,7 +44,8 @@ describe("labels", function()
     assert.is_truthy(message:find("did you mean 'loggerhead' (33)", 1, true), message)
     id, message = labels.find("qqqqqqqqqq")
     assert.is_nil(id)
-    assert.are.equal("class 'qqqqqqqqqq' not found", message)
+    assert.are.equal("class 'qqqqqqqqqq' not found; there are 1000, ids 0 to 999",
+                     message)
   end)
 
   it("answer nil and all that fit for one that is ambiguous", function()

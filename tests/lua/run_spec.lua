@@ -186,7 +186,7 @@ describe("a run", function()
       score = lu.score.unit("conv1", 1), wrt = "fc" }))
     assert.matches("unknown option 'scor'", t.message(run.gradient, run, { scor = 1 }))
     assert.matches("empty", t.message(run.gradient, run, { scores = {} }))
-    assert.matches("is a list", t.message(run.gradient, run, { scores = 3 }))
+    assert.matches("should be a list", t.message(run.gradient, run, { scores = 3 }))
     assert.matches("k is a whole number from 1 on, got 0", t.message(run.top, run, 0))
   end)
 
@@ -319,7 +319,8 @@ describe("part of a run", function()
     local net = t.net()
     assert.matches("did you mean 'conv1'",
                    t.message(net.run, net, t.input(net), { keep = "conv9" }))
-    assert.matches("got a number", t.message(net.run, net, t.input(net), { keep = 3 }))
+    assert.matches("'keep' should be boolean|string, got 3",
+                   t.message(net.run, net, t.input(net), { keep = 3 }))
   end)
 
   it("uses less memory when it forgets", function()

@@ -130,8 +130,8 @@ end)
 
 -- Forty mistakes: what is said of each, at the script's own line.
 local mistakes = {
-  { "lu.saliency(net, 'hen.jpg')", "got string; net:images makes one" },
-  { "lu.saliency('hen.jpg')", "a network and its input, or a run, got string" },
+  { "lu.saliency(net, 'hen.jpg')", "got 'hen.jpg'; net:images makes one" },
+  { "lu.saliency('hen.jpg')", "a network and its input, or a run, got 'hen.jpg'" },
   { "lu.saliency(lu.load 'nosuch', x)", "assert%(lu.load" },
   { "lu.saliency(net, net:images { 'no.jpg' })", "no.jpg.*assert%(net:images" },
   { "net:run(x[1])", "wants a tensor %(N,3,224,224%), got %(3,224,224%)" },
@@ -149,7 +149,7 @@ local mistakes = {
   { "lu.gradcam(run, { score = 'dsic' })", "did you mean 'disc'" },
   { "lu.gradcam(run, {}, {})", "one argument more" },
   { "lu.gradcam(net, x, {}, 3)", "one argument more" },
-  { "lu.gradcam(run, { score = true })", "a score or a function, got boolean" },
+  { "lu.gradcam(run, { score = true })", "a score or a function, got true" },
   { "lu.gradcam(run, { score = 999 })", "999" },
   { "lu.gradcam(run, { score = lu.score })", "an id or a name, or a list" },
   { "lu.gradcam(run, { score = lu.score.unit })", "call it" },

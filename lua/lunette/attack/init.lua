@@ -9,7 +9,6 @@ local core = require "lunette.core"
 local deepfool = require "lunette.attack.deepfool"
 local explanation = require "lunette.attack.explanation"
 local gradient = require "lunette.attack.gradient"
-local guard = require "lunette.base.guard"
 local margin = require "lunette.attack.margin"
 local options = require "lunette.base.options"
 local patch = require "lunette.attack.patch"
@@ -289,13 +288,12 @@ end
 ---@return lunette.Attacked
 function M.laid(net, x, v, opts)
   if not options.is_tensor(v) then
-    error("laid: a pattern is a tensor, got " .. type(v), 2)
+    blame("laid: a pattern is a tensor, got " .. types.told(v))
   end
   local o = options.check("laid", opts, { classes = shared.classes,
                                           target = shared.target })
   local p = problem(net, x, o)
-  local add = guard.wrap("laid", function(a, b) return a + b end)
-  return judged(p, add(p.levels, v):clamp(0, 255))
+  return judged(p, (p.levels + v):clamp(0, 255))
 end
 
 
@@ -329,8 +327,8 @@ end
 function M.curve(net, x, list, opts)
   local rows, fell, o = {}, {}, {}
   if list ~= nil and type(list) ~= "table" or opts ~= nil and type(opts) ~= "table" then
-    error(("curve: a list of eps and a table of options are expected, got %s and %s")
-      :format(type(list), type(opts)), 2)
+    blame(("curve: a list of eps and a table of options are expected, got %s and %s")
+      :format(types.told(list), types.told(opts)))
   end
   for key, v in pairs(opts or {}) do o[key] = v end
   for k, eps in ipairs(list or { 0, 0.5, 1, 2, 4, 8, 16 }) do
@@ -364,14 +362,15 @@ function M.explanation(net, x, explain, opts)
   end
   local called = (getmetatable(explain) or {}).__call or explain
   if type(called) ~= "function" then
-    error("explanation: `explain` is a method or a function, got " .. type(explain), 2)
+    blame("explanation: `explain` is a method or a function, got "
+          .. types.told(explain))
   end
   local p = problem(net, x, {})
   p.class, p.explain, p.modifiers = p.truth[1], explain, margin.modifiers(net)
   local run <close> = net:run(x)
   local map = explain(run, { score = p.class })
   if not options.is_tensor(map) then
-    error("explanation: `explain` returns a map (1,H,W), not a " .. type(map), 2)
+    blame("explanation: `explain` returns a map (1,H,W), not " .. types.told(map))
   end
   p.first = require("lunette.explain.alike").plane(map[1]:detach()):clone()
   local result = explanation.attack(p, o)

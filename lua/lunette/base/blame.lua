@@ -41,16 +41,60 @@ function M.raise(message)
 end
 
 
----Raises an error that was caught: at the user's line, where its place is in the
----library. A fault of the library keeps its place.
+---Does a file's short name, as messages have it, belong to the library? Of a long path
+---only the end is told: "...e/lua/5.4/lunette/net/run.lua".
+local function is_ours(file)
+  local cut = file:match "^%.%.%.(.*)$"
+  if not cut then return ("@" .. file):sub(1, #here) == here end
+  for n = #"lunette/", #here do
+    if cut:sub(1, n) == here:sub(-n) then return true end
+  end
+  return false
+end
+
+
+---Is what raises an error part of the library? Asked in its handler.
+local function raised_inside()
+  local level, info = 4, debug.getinfo(4, "S")
+  while info and info.what == "C" do -- error, an operator
+    level = level + 1
+    info = debug.getinfo(level, "S")
+  end
+  return info ~= nil and info.source:sub(1, #here) == here
+end
+
+
+---The line outside the library that is nearest to an error, for its handler.
+local function user_place()
+  for level = 3, math.huge do
+    local info = debug.getinfo(level, "Sl")
+    if not info then return nil end
+    if info.what ~= "C" and info.source:sub(1, #here) ~= here then
+      return ("%s:%d: "):format(info.short_src, info.currentline)
+    end
+  end
+end
+
+
+---What an error says that leaves the library, for a handler: where its place is in the
+---library, or it has none, the caller's line and who was called. A fault of the library
+---keeps its own place too; what a function of the caller's raised stays as it is.
 ---@param what string      who was called
 ---@param message any
----@return nothing
-function M.again(what, message)
-  local file, rest = tostring(message):match "^([^\n]-%.lua):%d+: (.*)$"
-  local ours = file and ("@" .. file):sub(1, #here) == here
-  if not ours or rest:find "^attempt to" then error(message, 0) end
-  M.raise(rest:find(what, 1, true) and rest or what .. ": " .. rest)
+---@return any message
+function M.passed(what, message)
+  if type(message) ~= "string" or message:find "interrupted$" then return message end
+  local file, line, rest = message:match "^([^\n]-):(%d+): (.*)$"
+  local inside
+  if file then inside = is_ours(file) else inside = raised_inside() end
+  local place = inside and user_place()
+  if not place then return message end
+  rest = rest or message
+  if rest:find "^attempt to" then
+    return ("%s%s: a fault inside the library, %s:%s: %s"):format(place, what, file,
+                                                                 line, rest)
+  end
+  return place .. (rest:find(what, 1, true) and rest or what .. ": " .. rest)
 end
 
 
@@ -59,18 +103,6 @@ end
 ---@return string
 function M.bare(message)
   return (tostring(message):gsub("^[^\n]-:%d+: ", "", 1))
-end
-
-
----Calls a function of the core for the caller outside the library, whose line is named
----where it fails.
----@param f function
----@return any
-function M.call(f, ...)
-  local list = table.pack(pcall(f, ...))
-  if list[1] then return table.unpack(list, 2, list.n) end
-  if tostring(list[2]):find "interrupted$" then error(list[2], 0) end
-  M.raise(M.bare(list[2]))
 end
 
 

@@ -1,6 +1,5 @@
 ---What doc comments say of a function's parameters, and whether a value is of such a
 ---type. A comment is read when it is first asked for: `---@param name? type  text`.
-local brief = require("lunette.base.text").brief
 local types = require "lunette.base.types"
 
 local M = {}
@@ -124,15 +123,27 @@ end
 local test_of, tests_of, passes
 
 
+---A type as messages have it.
+local function plain(kind)
+  return (kind:gsub("^any%[%]$", "a list"):gsub("lunette%.%w+Options",
+          "a table of options"):gsub("lunette%.", ""))
+end
+
+
 ---A table one of whose values, the one that `pick` gives, is looked at.
-local function each(kind, pick)
-  local tests = tests_of { type = kind }
+local function each(kind, pick, where, file)
+  local tests = tests_of({ type = kind }, file)
   return function(value)
-    if type(value) ~= "table" then return false end
+    if type(value) ~= "table" or types.class_of(value) then return false end
     local _, one = pick(value)
-    return one == nil or passes(tests, one)
+    if one == nil or passes(tests, one) then return true end
+    return false, ("should be %s in %s, got %s"):format(plain(kind), where,
+                                                        types.told(one))
   end
 end
+
+
+local function first(list) return 1, list[1] end
 
 
 ---Classes whose objects say in their metatable what they are.
@@ -168,32 +179,26 @@ end
 
 ---The fields that "{ all?: boolean, side: integer }" names; nil where that is no list
 ---of names.
-local function fields_of(kind)
+local function fields_of(kind, file)
   local fields, names = {}, {}
   for _, part in ipairs(split(kind:match "^{(.*)}$" or "", ",")) do
     local name, mark, rest = part:match "^([%a_][%w_]*)(%??):%s*(.+)$"
     if not name then return nil end
     fields[name] = { type = rest, optional = mark == "?" or nil }
-    fields[name].tests = tests_of(fields[name])
+    fields[name].tests = tests_of(fields[name], file)
     names[#names + 1] = name
   end
   return fields, names
 end
 
 
----What was given, for a message.
-local function told(value)
-  if value == nil or type(value) == "table" then return type(value) end
-  return brief(type(value) == "string" and ("'%s'"):format(value) or value)
-end
-
-
----Looks at the fields that a table has; which it must have, the function knows.
-local function test_of_fields(fields, names)
+---Looks at the fields that a table has; which it must have, the function knows, and of
+---`open` ones which it may have, too.
+local function test_of_fields(fields, names, open)
   return function(value)
     if type(value) ~= "table" then return false end
     for key in next, value do
-      if not fields[key] then
+      if not fields[key] and not open then
         key = tostring(key)
         local hint = require("lunette.base.suggest").after(key, names)
         return false, ("unknown option '%s'%s (options: %s)"):format(key, hint,
@@ -201,10 +206,12 @@ local function test_of_fields(fields, names)
       end
     end
     for _, name in ipairs(names) do
-      local v = value[name]
-      if v ~= nil and not passes(fields[name].tests, v) then
-        return false, ("option '%s' should be %s, got %s"):format(name,
-                      fields[name].type, told(v))
+      local v, ok, why = value[name], true, nil
+      if v ~= nil then ok, why = passes(fields[name].tests, v) end
+      if not ok then
+        why = why or ("should be %s, got %s"):format(plain(fields[name].type),
+                                                     types.told(v))
+        return false, ("option '%s' %s"):format(name, why)
       end
     end
     return true
@@ -212,37 +219,65 @@ local function test_of_fields(fields, names)
 end
 
 
+---The fields of a class of options that a file defines; nil where it does not.
+local function class_of(kind, file)
+  local known, source = pcall(source_of, file)
+  local head = ("---@class %s\n"):format(kind)
+  local _, at = (known and source.text or ""):find(head, 1, true)
+  if not at then return nil end
+  local fields, names, more = {}, {}, ""
+  local function field()
+    local text = more:match "^@field%s+(.*)$"
+    local p = text and M.param(text)
+    if not p then return end
+    p.tests = tests_of(p, file)
+    fields[p.name], names[#names + 1] = p, p.name
+  end
+  for line in source.text:sub(at + 1):gmatch "(.-)\n" do
+    local text = line:match "^%-%-%-%s*(.*)$"
+    if not text or text:find "^@" then field() end
+    if not text then break end
+    more = text:find "^@" and text or more .. " " .. text
+  end
+  return fields, names
+end
+
+
 ---The test of a kind of table, or nil: "{ all?: boolean }", "table<string, number>",
 ---"string[]".
-local function test_of_table(kind)
+local function test_of_table(kind, file)
   if kind:find "^{.*}$" then
-    local fields, names = fields_of(kind)
+    local fields, names = fields_of(kind, file)
     return fields and test_of_fields(fields, names) or is_table
   end
   local value_kind = kind:match "^table<[^,]+,%s*(.+)>$"
-  if value_kind then return each(value_kind, next) end
+  if value_kind then return each(value_kind, next, "a table", file) end
   local part = kind:match "^%(?(.-)%)?%[%]$"
-  if part then return each(part, function(list) return 1, list[1] end) end
+  if part then return each(part, first, "a list", file) end
+  if kind:find "Options$" then
+    local fields, names = class_of(kind, file)
+    if fields then return test_of_fields(fields, names, true) end
+  end
   return kind:find "^[{%[]" and is_table or nil
 end
 
 
 ---The test of a type that no `|` parts. One that is not known here is passed by all.
-function test_of(kind)
+function test_of(kind, file)
   if simple[kind] then return simple[kind] end
   if kind:find '^"' then return simple.string end
   if kind:find "^fun%(" then return callable end
   if classes[kind] then return of_class(kind) end
-  return test_of_table(kind) or kind:find "^lunette%." and is_object or any
+  return test_of_table(kind, file) or kind:find "^lunette%." and is_object or any
 end
 
 
 ---The tests of a parameter's type; a value that passes one will do.
-function tests_of(p)
+function tests_of(p, file)
   local list = { p.optional and simple["nil"] or nil }
   for _, part in ipairs(split(p.type, "|")) do
     if part:find "%?$" then list[#list + 1] = simple["nil"] end
-    list[#list + 1] = test_of((part:gsub("%?$", "")))
+    list[#list + 1] = test_of((part:gsub("%?$", "")), file)
   end
   return list
 end
@@ -270,7 +305,7 @@ function M.of(f)
   local known, found = pcall(read, file, info.linedefined)
   for i = 1, info.nparams do
     local p = known and found[debug.getlocal(f, i)] or false
-    if p then p.tests = tests_of(p) end
+    if p then p.tests = tests_of(p, file) end
     list[i] = p
   end
   return list
@@ -288,9 +323,10 @@ function M.wrong(list, ...)
     if p then ok, why = passes(p.tests, value) end
     if why then return ("%s: %s"):format(p.name, why) end
     if not ok then
-      local kind = p.type:gsub("lunette%.", "")
       local text = p.text ~= "" and (": %s;"):format(p.text) or ","
-      return ("%s should be %s%s got %s"):format(p.name, kind, text, told(value))
+      local said = value == nil and (select(i + 1, ...)) or nil -- of nil, message
+      return ("%s should be %s%s got %s%s"):format(p.name, plain(p.type), text,
+        types.told(value), type(said) == "string" and (" (%s)"):format(said) or "")
     end
   end
   return nil

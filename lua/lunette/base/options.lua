@@ -5,13 +5,14 @@
 local blame = require "lunette.base.blame"
 local brief = require("lunette.base.text").brief
 local suggest = require "lunette.base.suggest"
+local types = require "lunette.base.types"
 
 local M = {}
 
 local MOST_COUNT = 1 << 20 -- copies, steps, masks: more would take days, or all memory
 
 ---@return boolean
-M.is_tensor = require("lunette.base.types").is_tensor
+M.is_tensor = types.is_tensor
 
 
 -- options that describe themselves ----------------------------------------------
@@ -278,7 +279,7 @@ local function check_value(what, key, option, value)
   if not wrong then return end
   if option.type == "choice" then blame(("%s: %s: %s"):format(what, key, got)) end
   if got then blame(("%s: %s %s, got %s"):format(what, key, wrong, got)) end
-  blame(("%s: option '%s' %s, got %s"):format(what, key, wrong, type(value)))
+  blame(("%s: option '%s' %s, got %s"):format(what, key, wrong, types.told(value)))
 end
 
 
@@ -290,7 +291,7 @@ local function check_type(what, key, value, default)
   if M.is_option(default) then
     check_value(what, key, default, value)
   elseif type(default) == "number" and type(value) ~= "number" then
-    blame(("%s: option '%s' is a number, got %s"):format(what, key, type(value)))
+    blame(("%s: option '%s' is a number, got %s"):format(what, key, types.told(value)))
   end
 end
 
@@ -313,7 +314,7 @@ end
 ---@return table
 function M.check(what, opts, defaults)
   if opts ~= nil and type(opts) ~= "table" then
-    blame(("%s: options are a table, got %s"):format(what, type(opts)))
+    blame(("%s: options are a table, got %s"):format(what, types.told(opts)))
   end
   local full = {}
   for key, value in pairs(defaults) do

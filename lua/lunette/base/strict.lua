@@ -1,6 +1,7 @@
----Functions that refuse more, or other, arguments than they take. How many is in their
----definition, of which type in their comment, so nothing is declared twice. Those of
----the core count in C (engine/bind/box.c), rows of methods in their own call.
+---Functions that refuse more, or other, arguments than they take, and whose errors
+---tell the caller's line (guard.lua). How many is in their definition, of which type in
+---their comment, so nothing is declared twice. Those of the core count in C
+---(engine/bind/box.c), rows of methods in their own call.
 local blame = require "lunette.base.blame"
 local guard = require "lunette.base.guard"
 
@@ -41,20 +42,48 @@ local function is_object(class, object)
 end
 
 
+---Was a function of a module called with a colon, `lu.image:load "a.png"`?
+local function has_colon(short, f, first)
+  return type(first) == "table" and rawequal(rawget(first, short), f)
+end
+
+
+---A function of any number of arguments, which looks at them itself.
+local function open(called, f)
+  return function(...)
+    if blame.is_inner() then return f(...) end
+    return guard.call(called(...), f, ...)
+  end
+end
+
+
 ---A function that looks at its arguments and then is `f`; at their types only where it
----is not the library itself that calls. One of the core, one that takes any number and
----what is no function come back as they are.
+---is not the library itself that calls. One of the core and what is no function come
+---back as they are.
 ---@param name string   "lu.save", "net:run": for the message
 ---@param f any
 ---@param class? table   of the object that a method is called on
 ---@return any
 function M.of(name, f, class)
   local info = type(f) == "function" and not behind[f] and debug.getinfo(f, "Su")
-  if not info or info.what == "C" or info.isvararg then return f end
+  if not info or info.what == "C" then return f end
+  local short = name:match "[%w_]+$"
+  local function called(object) -- a row says its own name
+    local own = class and short == name and object.name
+    return type(own) == "string" and own or short
+  end
+  if info.isvararg then
+    local call = open(called, f)
+    behind[call] = f
+    return call
+  end
   local most = info.nparams
   local declared, list
-  local call = name:find "^tensor:" and guard.wrap(name:sub(8), f) or f
-  local function strict(...)
+  local strict
+  function strict(...)
+    if has_colon(short, strict, (...)) and not blame.is_inner() then
+      blame(("%s: call it with a dot, %s(...)"):format(name, name))
+    end
     if select("#", ...) > most and count(...) > most then
       too_many(name, f, most, count(...))
     end
@@ -68,7 +97,7 @@ function M.of(name, f, class)
       wrong = ("call it with a colon, %s(...)"):format(name)
     end
     if wrong then blame(("%s: %s"):format(name, wrong)) end
-    return call(...)
+    return guard.call(called(...), f, ...)
   end
   behind[strict] = f
   return strict

@@ -1,5 +1,6 @@
 ---What a value is.
 local blame = require "lunette.base.blame"
+local brief = require("lunette.base.text").brief
 
 local M = {}
 
@@ -37,12 +38,53 @@ function M.is_object(value, name)
 end
 
 
+local spoken = { Net = "network", Images = "batch of pictures" }
+
+
+---A class's name as people say it: "lunette.Net" is "a network".
+local function spoken_of(name)
+  local class = name:match "^lunette%.([%w_]+)$" or name
+  local word = spoken[class] or class:lower()
+  return (word:find "^[aeiou]" and "an " or "a ") .. word
+end
+
+
+---The name of an object's class, "lunette.Net"; nil of plain values.
+---@param value any
+---@return string?
+function M.class_of(value)
+  local meta = debug.getmetatable(value)
+  local name = type(meta) == "table" and rawget(meta, "__name")
+  return type(name) == "string" and name or nil
+end
+
+
+---What was given where something else was expected: "a tensor (2,3)", "a network",
+---"a function", "'hen.jpg'", "5", "nil".
+---@param value any
+---@return string
+function M.told(value)
+  local kind = type(value)
+  if M.is_tensor(value) then
+    local there, shape = pcall(value.shape, value) -- not of one that was released
+    return there and ("a tensor (%s)"):format(table.concat(shape, ",")) or "a tensor"
+  end
+  if kind == "string" then return brief(("'%s'"):format(value)) end
+  if kind == "number" or kind == "boolean" or kind == "nil" then return brief(value) end
+  if value == package.loaded.lunette then
+    return "the library itself: a dot, no colon"
+  end
+  local name = M.class_of(value)
+  return name and spoken_of(name) or "a " .. kind
+end
+
+
 ---Raises where a network is expected and something else was given.
 ---@param what string   who was called
 ---@param value any
 function M.check_net(what, value)
   if M.is_object(value, "lunette.Net") then return end
-  blame(("%s: a network expected, got %s"):format(what, type(value)))
+  blame(("%s: a network expected, got %s"):format(what, M.told(value)))
 end
 
 return M

@@ -1,7 +1,9 @@
 ---Command lines: `lu.cli` gives a script its options, its --help and a record of
 ---what was asked, which is saved beside the pictures.
 local argparse = require "argparse"
+local blame = require "lunette.base.blame"
 local text = require "lunette.base.text"
+local types = require "lunette.base.types"
 
 local M = {}
 
@@ -118,6 +120,10 @@ end
 
 local function build(spec, script)
   local usage = spec[1] or script
+  if type(usage) ~= "string" then
+    blame("cli: the first entry is the usage, \"saliency [image ...]\", got "
+          .. types.told(usage))
+  end
   local parser = M.parser(usage:match "^%S+", first_sentence(script))
   local positional = usage:match "%[(%w+) %.%.%.%]"
   local one = usage:match "<(%w+)>"

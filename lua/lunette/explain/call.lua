@@ -9,6 +9,7 @@ local options = require "lunette.base.options"
 local scores = require "lunette.score"
 local several = require "lunette.explain.several"
 local story = require "lunette.explain.story"
+local told = require("lunette.base.types").told
 local tokens = require "lunette.explain.tokens"
 local work = require "lunette.explain.work"
 
@@ -130,7 +131,7 @@ local function prepare(row, subject, x, opts)
     if opts == nil then opts = x end
   elseif getmetatable(subject) ~= require("lunette.net").Net then
     blame(("%s: expected a network and its input, or a run, got %s%s"):format(row.name,
-          type(subject), subject == nil and " (assert(lu.load ...) says why)" or ""))
+          told(subject), subject == nil and " (assert(lu.load ...) says why)" or ""))
   end
   if ours then forward.check_given(net, x, opts) end
   local o = M.options(row, net, opts)
@@ -176,6 +177,20 @@ local function warn_if_flat(row, map, raw, o, run)
 end
 
 
+---Raises unless a method's function gave maps of its run's pictures: a method of one's
+---own may forget to.
+local function check_map(row, map, run, what)
+  if not options.is_tensor(map) then
+    blame(("%s: %s gave %s; a tensor (N,...) of the %d pictures is wanted"):format(
+          row.name, what, told(map), run:count()))
+  end
+  local n = map:dim() > 1 and map:dim(1) or 0
+  if n > 0 and n % run:count() == 0 then return end
+  blame(("%s: %s gave %s; (N,H,W) is wanted, with N a picture each of %d"):format(
+        row.name, what, told(map), run:count()))
+end
+
+
 ---From raw values to the map, as the method and its dialect have it.
 ---@param row lunette.Method
 ---@param raw lunette.Tensor
@@ -210,6 +225,7 @@ function M.run(row, subject, x, opts, ...)
   else
     raw, facts = row.explain(run, o)
   end
+  check_map(row, raw, run, "its function `explain`")
   local map = M.finish(row, raw, o, run)
   if row.flat ~= false then warn_if_flat(row, map, raw, o, run) end
   return story.tell(row, map, run, o, facts or {})

@@ -4,6 +4,8 @@
 local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local passes = require "lunette.net.passes"
+local rows = require "lunette.base.rows"
+local suggest = require "lunette.base.suggest"
 
 local M = {}
 
@@ -82,7 +84,8 @@ end
 function M.of(method, net, x, opts, budget)
   local row = type(method) == "string" and M.methods[method] or method
   if type(row) ~= "table" then
-    blame(("cost: method '%s' not found"):format(tostring(method)))
+    blame(("cost: method '%s' not found%s"):format(tostring(method),
+          suggest.after(tostring(method), rows.names(M.methods))))
   end
   collectgarbage()
   core.reset_peak()

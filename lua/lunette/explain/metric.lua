@@ -8,9 +8,9 @@
 ---  }
 local again = require "lunette.explain.again"
 local blame = require "lunette.base.blame"
-local guard = require "lunette.base.guard"
 local options = require "lunette.base.options"
 local strict = require "lunette.base.strict"
+local types = require "lunette.base.types"
 local opt = options.opt
 require "lunette.tensors" -- whose methods the metrics use
 
@@ -128,7 +128,7 @@ local function text(t) return "(" .. table.concat(t:shape(), ",") .. ")" end
 
 ---What is wrong with a map's shape, or nil.
 local function wrong_shape(row, map)
-  if not options.is_tensor(map) then return type(map) end
+  if not options.is_tensor(map) then return types.told(map) end
   local most = row.channels and 4 or 3
   if map:dim() >= 2 and map:dim() <= most then return nil end
   local advice = "; sum or choose the channels: map:sum { dims = { 2 } }"
@@ -155,7 +155,7 @@ local function part(t, map, i) return map:dim() > 2 and t[i] or t end
 local function check_run(what, map, run)
   local n = map:dim() > 2 and map:dim(1) or 1
   if getmetatable(run) ~= require("lunette.net.run").Run or run:count() ~= n then
-    blame(("%s: expected a run of %d images"):format(what, n))
+    blame(("%s: expected a run of %d images, got %s"):format(what, n, types.told(run)))
   end
 end
 
@@ -176,7 +176,7 @@ local others_of = {
   mask = function(what, map, mask)
     if not options.is_tensor(mask) or text(map) ~= text(mask) then
       blame(("%s: map is %s, mask is %s"):format(what, text(map),
-            options.is_tensor(mask) and text(mask) or type(mask)))
+            options.is_tensor(mask) and text(mask) or types.told(mask)))
     end
     local object = mask:detach():gt(0.5)
     return function(i) return part(object, map, i) end
@@ -184,7 +184,7 @@ local others_of = {
   map = function(what, map, other)
     if not options.is_tensor(other) or text(map) ~= text(other) then
       blame(("%s: maps of the same shape expected, got %s and %s"):format(what,
-            text(map), options.is_tensor(other) and text(other) or type(other)))
+            text(map), options.is_tensor(other) and text(other) or types.told(other)))
     end
     return function(i) return part(other:detach(), map, i) end
   end,
@@ -226,6 +226,15 @@ local function resolve(o, map, given)
 end
 
 
+---Raises unless a value function gave a number: a metric of one's own may forget to.
+local function number_of(row, number, ...)
+  if type(number) == "number" then return number, ... end
+  local advice = options.is_tensor(number) and "; :item() makes one of a single value"
+  blame(("%s: its function `value` gave %s, a number is wanted%s"):format(row.name,
+        types.told(number), advice or ""))
+end
+
+
 ---@param map lunette.Tensor   (N,H,W) or (H,W)
 ---@param other any
 ---@param opts? table
@@ -242,10 +251,10 @@ function Metric.__call(row, map, other, opts)
   resolve(o, map, opts)
   local get = row.needs and others_of[row.needs](row.name, map, other, o, row)
   map = map:detach()
-  local value = guard.wrap(row.name, row.value)
   local n, sum, lists = map:dim() > 2 and map:dim(1) or 1, 0, {}
   for i = 1, n do
-    sum = sum + collect(lists, i, value(part(map, map, i), get and get(i), o))
+    sum = sum + collect(lists, i,
+      number_of(row, row.value(part(map, map, i), get and get(i), o)))
   end
   return sum / n, table.unpack(lists)
 end

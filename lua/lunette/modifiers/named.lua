@@ -4,6 +4,7 @@ local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local modifier = require "lunette.modifiers.modifier"
 local suggest = require "lunette.base.suggest"
+local told = require("lunette.base.types").told
 
 local M = { fields = {} }
 local rows, by_name = {}, {}
@@ -83,7 +84,7 @@ end
 function M.of(what)
   if modifier.is(what) then return what end
   if type(what) ~= "string" then
-    blame(("modifier: expected a name or a modifier, got %s"):format(type(what)))
+    blame("modifier: expected a name or a modifier, got " .. told(what))
   end
   local m = modifier.parse(what, function(name) return by_name[name] end)
   if m then return m end

@@ -9,6 +9,7 @@ local targets_under = require("lunette.modifiers.apply").target
 local options = require "lunette.base.options"
 local passes = require "lunette.net.passes"
 local progress = require "lunette.base.progress"
+local told = require("lunette.base.types").told
 
 local M = {}
 
@@ -209,9 +210,9 @@ end
 
 
 ---What was given in place of an input.
-local function kind_of(x)
+local function told_input(x)
   if options.is_tensor(x) then return "(" .. table.concat(x:shape(), ",") .. ")" end
-  return (getmetatable(x) or {}).__name == "lunette.Run" and "a run" or type(x)
+  return told(x)
 end
 
 
@@ -224,7 +225,7 @@ function M.check_input(net, x, start)
   local shape = options.is_tensor(x) and x:shape()
   if shape and shape[1] > 0 and table.concat(shape, ",", 2) == want then return end
   blame(("%s%s wants a tensor (N,%s), got %s%s"):format(net.name,
-        start and " after " .. start.name or "", want, kind_of(x),
+        start and " after " .. start.name or "", want, told_input(x),
         start and "" or "; net:images makes one from paths or pictures"))
 end
 

@@ -366,6 +366,14 @@ local function check_file(net)
 end
 
 
+---@class lunette.RunOptions
+---@field modifiers? (string|lunette.Modifier)[]  "linear", extract(layer)
+---@field keep? boolean|string  false: forward only, values are dropped after use;
+---  a layer's name: dropped before that layer, gradients reach back to it
+---@field watch? string    "parameters": gradients of the weights too
+---@field beside? lunette.Run  run_from: a run of one image, whose values stand where
+---  the layer's do not reach (another branch), for every sample
+
 ---Runs the network forward once and keeps what every layer put out. Printed, a run
 ---names the most probable classes.
 ---Example:

@@ -10,14 +10,6 @@ local options = require "lunette.base.options"
 local probability = require "lunette.score.probability"
 local strict = require "lunette.base.strict"
 
----@class lunette.RunOptions
----@field modifiers? (string|lunette.Modifier)[]  "linear", extract(layer)
----@field keep? boolean|string  false: forward only, values are dropped after use;
----  a layer's name: dropped before that layer, gradients reach back to it
----@field watch? string    "parameters": gradients of the weights too
----@field beside? lunette.Run  run_from: a run of one image, whose values stand where
----  the layer's do not reach (another branch), for every sample
-
 ---@class lunette.Run
 ---@field net lunette.Net
 ---@field images lunette.Tensor     what was run

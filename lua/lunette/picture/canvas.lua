@@ -169,9 +169,7 @@ function Canvas:row(title, what, opts)
   if title ~= nil and type(title) ~= "string" then
     title, what, opts = "", title, what
   end
-  local ok, row = pcall(make_row, self, title or "", what, opts)
-  if not ok then blame(row) end
-  self.rows[#self.rows + 1] = row
+  self.rows[#self.rows + 1] = make_row(self, title or "", what, opts)
   return self
 end
 

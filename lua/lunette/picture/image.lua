@@ -224,6 +224,9 @@ end
 
 
 local function planes(images, spec, channels)
+  if #images == 0 then
+    blame "images: the list is empty; what could not be loaded is nil in it"
+  end
   if channels ~= 1 then return core.image.to_planes(images, spec) end
   local w, h = images[1]:size()
   local x = core.zeros(#images, 1, h, w)

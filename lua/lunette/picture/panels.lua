@@ -1,7 +1,6 @@
 ---What a canvas draws: turns what people hand over (batches, lists, maps, images
 ---of a run) into cells, and decides what a map's values span.
 local blame = require "lunette.base.blame"
-local brief = require("lunette.base.text").brief
 local core = require "lunette.core"
 local drawn = require "lunette.picture.drawn"
 local options = require "lunette.base.options"
@@ -52,7 +51,7 @@ local function as_list(what)
   if types.is_image(what) then return { what } end
   if type(what) ~= "table" and not types.is_tensor(what) then
     blame(("canvas:row: pictures are tensors (lu.image.load reads a file), got %s")
-      :format(brief(what)))
+      :format(types.told(what)))
   end
   if what.pictures then return what.pictures end
   if type(what) == "table" then return what end
@@ -262,6 +261,16 @@ function M.scale(row, o)
 end
 
 
+---Raises for what has no cells: a number, a run, a network.
+local function check_drawable(title, what)
+  local object = type(what) == "table" and getmetatable(what)
+  if not object and (type(what) == "table" or type(what) == "userdata") then return end
+  error(("row '%s': pictures or maps expected, got %s%s"):format(title,
+        types.told(what), types.is_object(what, "lunette.Run")
+        and "; run.images are its pictures, a method makes maps" or ""), 0)
+end
+
+
 ---Cells, kind and scale of one row.
 ---@param title string
 ---@param what any
@@ -269,10 +278,7 @@ end
 ---@param columns integer? number of columns when it is known
 ---@return table row
 function M.row(title, what, o, columns)
-  if type(what) ~= "table" and type(what) ~= "userdata" then
-    error(("row '%s': pictures or maps expected, got %s"):format(title,
-          type(what)), 0)
-  end
+  check_drawable(title, what)
   local kind = o.kind or kind_of(what, columns)
   options.choice("row: kind", kind, { "picture", "map" })
   local names = not types.is_image(what) and what.names or nil

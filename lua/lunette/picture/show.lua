@@ -286,28 +286,25 @@ end
 ---@param file? string|lunette.ShowOptions   a PNG file to write instead
 ---@param opts? lunette.ShowOptions
 local function show(x, file, opts)
-  local ok, message = pcall(function()
-    local o = options_of(file, opts)
-    if not o.file and M.sink then
-      M.sink(x)
-      return
-    end
-    local text = not o.file and vectors(x)
-    if text then
-      say(text)
-      return
-    end
-    local tiles = {}
-    tiles_of.add(tiles, x, o.most)
-    if #tiles == 0 then error("show: nothing to draw", 0) end
-    if not o.file then
-      draw(tiles, o)
-      return
-    end
-    colour(tiles, o)
-    write(x, tiles, o)
-  end)
-  if not ok then blame(message) end
+  local o = options_of(file, opts)
+  if not o.file and M.sink then
+    M.sink(x)
+    return
+  end
+  local text = not o.file and vectors(x)
+  if text then
+    say(text)
+    return
+  end
+  local tiles = {}
+  tiles_of.add(tiles, x, o.most)
+  if #tiles == 0 then blame "show: nothing to draw" end
+  if not o.file then
+    draw(tiles, o)
+    return
+  end
+  colour(tiles, o)
+  write(x, tiles, o)
 end
 
 

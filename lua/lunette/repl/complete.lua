@@ -177,24 +177,6 @@ local function file_names(prefix)
 end
 
 
-local function model_names(prefix)
-  local lfs, seen, list = require "lfs", {}, {}
-  for _, dir in ipairs(require("lunette.weights.load").folders()) do
-    if lfs.attributes(dir, "mode") == "directory" then
-      for name in lfs.dir(dir) do
-        local base = name:match "^(.*)%.safetensors$"
-        if base and not seen[base] and starts(base, prefix) then
-          seen[base] = true
-          list[#list + 1] = base
-        end
-      end
-    end
-  end
-  table.sort(list)
-  return list
-end
-
-
 local function prefixed(list, prefix)
   local found = {}
   for _, name in ipairs(list) do
@@ -274,7 +256,7 @@ local function in_string(state)
   local is_path = prefix:find "^[~.]?%.?/" or prefix:find "/"
   if is_path or what == "file" then return file_names(prefix) end
   if what == "model" then
-    local list = model_names(prefix)
+    local list = prefixed(require("lunette.weights.load").installed(), prefix)
     for _, name in ipairs(file_names(prefix)) do list[#list + 1] = name end
     return list
   end

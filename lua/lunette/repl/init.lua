@@ -97,9 +97,19 @@ local function source_line(message)
 end
 
 
+---Where an error that the library passes on came from, before its stack is gone.
+local function note_trace(message)
+  if type(message) == "string" and message ~= state.passed then
+    state.passed, state.passed_trace = message, debug.traceback(message, 2)
+  end
+  return message
+end
+
+
 ---@param message any
 ---@param trace? string
 local function report_error(message, trace)
+  if message == state.passed then trace = state.passed_trace end
   local text = type(message) == "string" and message or printer.text(message)
   local line, at, several = source_line(text)
   local hint = line and unknown.hint(text, line)
@@ -154,6 +164,7 @@ end
 ---@return boolean? ok, any ...   as core.protect
 local function command(f, ...)
   core.reset_peak()
+  state.passed = nil
   local begun = core.clock()
   local result = table.pack(core.protect(f, ...))
   if result[1] then
@@ -371,6 +382,7 @@ function M.start(opts)
   state.interactive = core.is_tty(0) and core.is_tty(1)
   core.catch_signals(state.interactive and "commands") -- a filter just ends
   session.install(_G)
+  require("lunette.base.guard").at_error = note_trace
   if not state.interactive then return filter(opts) end
   local read = edited() or plain_lines
   if not opts.quiet then greet() end

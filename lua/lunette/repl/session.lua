@@ -1,6 +1,7 @@
 ---The commands of a session: what is a global in the REPL besides `lu`.
 local docs = require "lunette.repl.docs"
 local exports = require "lunette.repl.exports"
+local guard = require "lunette.base.guard"
 local strict = require "lunette.base.strict"
 
 local M = {}
@@ -64,7 +65,9 @@ exports.add_commands(commands)
 
 
 ---lu.show, whose parts are loaded when it is first called.
-local function show(...) return require("lunette.picture.show").show(...) end
+local function show(...)
+  return guard.call("show", require("lunette.picture.show").show, ...)
+end
 
 docs.stands_for[show] = function() return require("lunette.picture.show").show end
 

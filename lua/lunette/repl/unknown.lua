@@ -56,14 +56,27 @@ local function about_global(name)
 end
 
 
----The chains of a line before `.name` or `:name`.
+---The chains of a line before `.name` or `:name`, or `["name"]`.
 local function owners_of(name, line)
   local list = {}
+  local plain = name:gsub("%p", "%%%0")
+  for chain in line:gmatch("([%a_][%w_%.]*)%[[\"']" .. plain .. "[\"']%]") do
+    list[#list + 1] = chain
+  end
+  if not name:find "^[%a_][%w_]*$" then return list end
   for at in line:gmatch("()[.:]" .. name .. "%f[^%w_]") do
     local chain = line:sub(1, at - 1):match "[%a_][%w_%.%[%]\"']*$"
     if chain then list[#list + 1] = chain end
   end
   return list
+end
+
+
+---The sentence about a value that is nil because what should have made it failed.
+local function about_failed(message, name)
+  if not message:find "attempt to index a nil value" then return nil end
+  if not name then return "the call before it gave nil; assert(...) says why" end
+  return ("assert(...) around the call that made '%s' says why it is nil"):format(name)
 end
 
 
@@ -74,9 +87,9 @@ end
 ---@return string?
 function M.hint(message, line, lookup)
   local kind, name = message:match
-    "attempt to [%a ]+ a nil value %((%a+) '([%a_][%w_]*)'%)"
-  if kind == "global" then return about_global(name) end
-  if kind ~= "field" and kind ~= "method" then return nil end
+    "attempt to [%a ]+ a nil value %((%a+) '([^']*)'%)"
+  if kind == "global" then return about_global(name) or about_failed(message, name) end
+  if kind ~= "field" and kind ~= "method" then return about_failed(message, name) end
   for _, chain in ipairs(owners_of(name, line)) do
     local found = about_member(chain, name, lookup)
     if found then return found end
@@ -136,7 +149,7 @@ end
 ---@param message string
 ---@return string?
 function M.at_error(message)
-  if not message:find "a nil value %(" then return nil end
+  if not message:find "a nil value" then return nil end
   for level = 2, 60 do
     local info = debug.getinfo(level, "Slf")
     if not info then return nil end

@@ -111,8 +111,12 @@ local function not_found(names, typed)
       if other == name then ids[i] = id - 1 end
     end
   end
-  return nil, ("class '%s' not found%s"):format(typed,
-    #ids > 0 and "; did you mean " .. listed(names, ids) .. "?" or "")
+  local hint = "; did you mean " .. listed(names, ids) .. "?"
+  if #ids == 0 then
+    local few = #names <= 20 and ": " .. table.concat(names, ", ") or ""
+    hint = ("; there are %d, ids 0 to %d%s"):format(#names, #names - 1, few)
+  end
+  return nil, ("class '%s' not found%s"):format(typed, hint)
 end
 
 

@@ -5,6 +5,7 @@ local is_tensor = require("lunette.base.options").is_tensor
 local of_classes = require "lunette.score.values"
 local scores = require "lunette.score.score"
 local strict = require "lunette.base.strict"
+local told = require("lunette.base.types").told
 
 local M = {}
 
@@ -24,7 +25,7 @@ function M.class_text(what)
   local words = {}
   for i, c in ipairs(classes.list(what)) do
     if type(c) ~= "number" and type(c) ~= "string" then
-      blame(("score: expected a class id or name, got %s"):format(type(c)))
+      blame(("score: expected a class id or name, got %s"):format(told(c)))
     end
     words[i] = tostring(c)
   end
@@ -65,11 +66,12 @@ function M.of(what)
     end
     return scores.new("function", what)
   end
-  if type(what) == "number" or type(what) == "string" or type(what) == "table" then
+  local list = type(what) == "table" and getmetatable(what) == nil
+  if type(what) == "number" or type(what) == "string" or list then
     return (M.categorical(what))
   end
   blame(("score: expected a class, a score or a function, got %s"):format(
-        is_tensor(what) and "a tensor; give ids as a list" or type(what)))
+        is_tensor(what) and "a tensor; give ids as a list" or told(what)))
 end
 
 return M

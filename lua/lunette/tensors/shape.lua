@@ -16,6 +16,13 @@ local function check_list(what, list)
     blame(("%s: a list of tensors is needed, got %s"):format(what,
           type(list) == "table" and "an empty one" or type(list)))
   end
+  for i, x in ipairs(list) do
+    local traced = type(x) == "table" and getmetatable(x) ~= nil
+    if not types.is_tensor(x) and not traced then
+      blame(("%s: part %d of the list is %s, a tensor is wanted"):format(what, i,
+            types.told(x)))
+    end
+  end
 end
 
 
@@ -33,7 +40,7 @@ function made.concat(list, d)
   for from = 2, #list, most - 1 do -- an operator has so many inputs
     local all = { x, table.unpack(list, from, math.min(#list, from + most - 2)) }
     all[#all + 1] = { dim = d }
-    x = blame.call(core.ops.concat, table.unpack(all))
+    x = core.ops.concat(table.unpack(all))
   end
   return x
 end

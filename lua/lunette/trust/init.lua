@@ -125,7 +125,7 @@ end
 
 local function check_options(map, opts)
   if not types.is_tensor(map) then
-    error("trust: a map expected, got " .. type(map), 4)
+    blame("trust: a map expected, got " .. types.told(map))
   end
   local o = options.check("trust", opts, M.options)
   for key, many in pairs { classes = 9, shifts = 19, steps = 10 } do
@@ -146,7 +146,7 @@ end
 local function run_of(map, given)
   local origin = map.origin
   if given ~= nil and not types.is_object(given, "lunette.Run") then
-    error("trust: a run expected, got " .. type(given), 4)
+    blame("trust: a run expected, got " .. types.told(given))
   end
   if given then return given end
   if not origin then

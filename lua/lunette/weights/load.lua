@@ -3,6 +3,7 @@ local blame = require "lunette.base.blame"
 local entry_of = require "lunette.weights.entry"
 local core = require "lunette.core"
 local json = require "lunette.base.json"
+local lfs = require "lfs"
 local files = require "lunette.base.files"
 local metadata = require "lunette.weights.metadata"
 local nets = require "lunette.net"
@@ -36,6 +37,23 @@ function M.find(name)
     if files.exists(path) then return path end
   end
   return nil
+end
+
+
+---Names of the models whose weights are on this machine, sorted.
+---@return string[]
+function M.installed()
+  local list, seen = {}, {}
+  for _, dir in ipairs(M.folders()) do
+    local there, each, at = pcall(lfs.dir, dir)
+    for file in there and each or function() end, at do
+      local name = file:match "^(.+)%.safetensors$"
+      if name and not seen[name] then list[#list + 1] = name end
+      seen[name or file] = true
+    end
+  end
+  table.sort(list)
+  return list
 end
 
 
@@ -304,12 +322,7 @@ end
 
 ---Options as they may be, or raises.
 local function check_options(opts)
-  local report = type(opts) == "table" and opts.sha256 and opts.family
-  if opts == nil or report then return end
-  if type(opts) ~= "table" then
-    blame(("load: takes a name or a path, and options, got a %s too"):format(
-          type(opts)))
-  end
+  if opts == nil or opts.sha256 and opts.family then return end -- nothing, a report
   for key in pairs(opts) do
     if key ~= "side" and key ~= "input" and key ~= "slide" then
       blame(("load: no option '%s'%s; what a network is stands in its file"):format(
@@ -334,14 +347,11 @@ end
 ---Example:
 ---  local net = assert(lu.load "glyphs")
 ---  print(net)
----@param what string
----@param opts? lunette.LoadOptions|lunette.ImportReport   a report, which `import`
----  gives beside the path, changes nothing: lu.load(assert(import(file)))
+---@param what string   an installed model ("vgg16") or a model file
+---@param opts? lunette.LoadOptions   a report, which `import` gives beside the path,
+---  changes nothing: lu.load(assert(import(file)))
 ---@return lunette.Net? net, string? message
 function M.load(what, opts)
-  if type(what) ~= "string" then
-    blame(("load: expected a name or a path, got %s"):format(type(what)))
-  end
   check_options(opts)
   if opts and opts.sha256 then opts = nil end -- the report of an import
   if what:find "[/.]" then return M.file(what, nil, opts) end
@@ -354,8 +364,10 @@ function M.load(what, opts)
       .. "takes a file you have"):format(what, what)
   end
   local brief = require("lunette.base.text").brief
+  local known = M.installed()
+  table.move(models.names, 1, #models.names, #known + 1, known)
   return nil, ("model '%s' not found%s"):format(brief(what),
-    require("lunette.base.suggest").after(what, models.names))
+    require("lunette.base.suggest").after(what, known))
 end
 
 return M
