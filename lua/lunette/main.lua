@@ -123,7 +123,9 @@ local function run_code(code, rest)
   shift_args("=(code)", rest)
   _G.lu = require "lunette"
   require("lunette.repl.unknown").sources["=(code)"] = code
-  local f, message = load("return " .. code, "=(code)", "t")
+  -- an expression is no tail call, so that its line is there to be named
+  local f, message = load("return (function(...) return ... end)(" .. code .. "\n)",
+                          "=(code)", "t")
   if not f then f, message = load(code, "=(code)", "t") end
   if not f then
     complain(message)

@@ -45,7 +45,7 @@ describe("the program", function()
     check("-e 'x ='", 64, "^lunette: ")
     check("-e", 64, "%-e wants code")
     check("-e 'error \"my own words\"'", 70, "^lunette: .*my own words\n$")
-    check("-e 'lu.load(1)'", 70, "expected a name or a path")
+    check("-e 'lu.load(1)'", 70, "what should be string: an installed model")
   end)
 
   it("runs scripts", function()

@@ -99,6 +99,17 @@ save "exp.lua"
     assert.truthy(lu.image.load(folder .. "/exp-1.png"))
   end)
 
+  it("becomes a script that prints tables as the session did", function()
+    local typed = "{ 3, name = 'hen' }\n1, 'two'\n"
+    local before = session(typed .. "save 'exp.lua'\n")
+    local code, said = t.program("exp.lua", folder)
+    assert.equal(0, code, said)
+    assert.is_nil(said:match "table: 0x", said)
+    local table_text = before:match "^(.-})\n"
+    assert.truthy(table_text)
+    assert.equal(table_text .. "\n1\ttwo\n", said)
+  end)
+
   it("refuses to be saved as what is no script", function()
     assert.matches("ends in .lua", (session "x = 1\nsave 'x.png'\n"))
     assert.matches("nothing was typed", (session "save 'x.lua'\n"))

@@ -5,7 +5,8 @@ local here = debug.getinfo(1, "S").source:match "^(.*)base/blame%.lua$"
 local M = {}
 
 
----Is the caller of the function that asks a part of the library?
+---Is the caller of the function that asks a part of the library? The program's main
+---part is none: it stands for code whose call has left the stack, `return lu.load(5)`.
 ---@return boolean
 function M.is_inner()
   local level, info = 3, debug.getinfo(3, "S")
@@ -14,6 +15,7 @@ function M.is_inner()
     info = debug.getinfo(level, "S")
   end
   return info ~= nil and info.source:sub(1, #here) == here
+    and info.source ~= here .. "main.lua"
 end
 
 

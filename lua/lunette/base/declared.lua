@@ -193,7 +193,7 @@ end
 
 
 ---Looks at the fields that a table has; which it must have, the function knows, and of
----`open` ones which it may have, too.
+---`open` ones, options', which it may have. Of those false is "not given".
 local function test_of_fields(fields, names, open)
   return function(value)
     if type(value) ~= "table" then return false end
@@ -207,6 +207,7 @@ local function test_of_fields(fields, names, open)
     end
     for _, name in ipairs(names) do
       local v, ok, why = value[name], true, nil
+      if open and v == false and fields[name].optional then v = nil end
       if v ~= nil then ok, why = passes(fields[name].tests, v) end
       if not ok then
         why = why or ("should be %s, got %s"):format(plain(fields[name].type),

@@ -160,6 +160,17 @@ local function print_value(value)
 end
 
 
+---@return boolean tables   is one of them a plain table?
+local function print_values(values)
+  local tables = false
+  for i = 1, values.n do
+    print_value(values[i])
+    tables = tables or printer.is_plain_table(values[i])
+  end
+  return tables
+end
+
+
 ---Runs f as one command of the session. Ctrl-C ends it, and printing too.
 ---@return boolean? ok, any ...   as core.protect
 local function command(f, ...)
@@ -190,10 +201,10 @@ local function evaluate(f, expression, silent, code)
     if values[i] ~= nil and not reuse then remember(values[i], bytes) end
   end
   if silent then return values.n end
-  for i = 1, values.n do print_value(values[i]) end
+  local tables = print_values(values)
   local hint = values.n == 1 and values[1] == nil and unknown.of_nil(code)
   if hint then out(paint("2", hint)) end
-  return values.n
+  return values.n, tables
 end
 
 
@@ -226,8 +237,8 @@ function M.run(code)
   local f, message, expression = chunks.compile(code, ("=in[%d]"):format(state.count),
                                                 tell_nil)
   if not f then return report_error(message) end
-  local ok, results = command(evaluate, f, expression, is_silent(code), code)
-  if ok then record.add(code, results) end
+  local ok, results, tables = command(evaluate, f, expression, is_silent(code), code)
+  if ok then record.add(code, results, nil, tables) end
 end
 
 

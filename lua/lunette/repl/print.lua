@@ -318,4 +318,25 @@ function M.text(v)
   return first_lines(inline(v, 0, {}), M.limits.lines)
 end
 
+
+---Is a value one that Lua's own print tells nothing of, "table: 0x55e0..."?
+---@param v any
+---@return boolean
+function M.is_plain_table(v) return type(v) == "table" and not has_tostring(v) end
+
+
+local plain_print = print
+
+
+---Lua's print, but that tables are told as the session tells them: saved sessions have
+---it.
+---@param ... any
+function M.print(...)
+  local list = table.pack(...)
+  for i = 1, list.n do
+    if M.is_plain_table(list[i]) then list[i] = M.text(list[i]) end
+  end
+  plain_print(table.unpack(list, 1, list.n))
+end
+
 return M

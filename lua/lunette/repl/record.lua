@@ -5,6 +5,7 @@ local M = {}
 ---@field code string
 ---@field results? integer   of an expression; nil: statements
 ---@field from? string       the file that it was read from
+---@field tables? boolean    one of the results is a plain table
 
 local list = {}
 
@@ -12,8 +13,9 @@ local list = {}
 ---@param code string
 ---@param results? integer   values of an expression; nil: it was statements
 ---@param from? string       a file that was run
-function M.add(code, results, from)
-  list[#list + 1] = { code = code, results = results, from = from }
+---@param tables? boolean     is one of the results a plain table?
+function M.add(code, results, from, tables)
+  list[#list + 1] = { code = code, results = results, from = from, tables = tables }
 end
 
 
@@ -63,16 +65,23 @@ local function out(...) print(keep(...)) end
 ]]
 
 
----The inputs that a script can hold; whether one speaks of earlier results.
+local shows_tables = [[
+print = require("lunette.repl.print").print -- tables as the session shows them
+]]
+
+
+---The inputs that a script can hold; whether one speaks of earlier results, whether one
+---prints a table.
 local function inputs()
-  local mine, spoken = {}, false
+  local mine, spoken, tables = {}, false, false
   for _, entry in ipairs(list) do
     if entry.from or not is_only_here(entry.code) then
       mine[#mine + 1] = entry
       spoken = spoken or speaks_of_results(entry.code)
+      tables = tables or entry.tables
     end
   end
-  return mine, spoken
+  return mine, spoken, tables
 end
 
 
@@ -80,7 +89,7 @@ end
 ---@param name string   of the pictures: "exp" for exp-1.png
 ---@return string? text, string? message
 function M.script(name)
-  local mine, spoken = inputs()
+  local mine, spoken, tables = inputs()
   local lines = {}
   if #mine == 0 then return nil, "nothing was typed yet that a script could hold" end
   for _, entry in ipairs(mine) do
@@ -92,7 +101,7 @@ function M.script(name)
     'lu = require "lunette"',
     ("show = lu.show_into %q -- writes %s-1.png, %s-2.png ..."):format(name,
       name:match "[^/]*$", name:match "[^/]*$"),
-    (spoken and "\n" .. results or ""),
+    (tables and shows_tables or "") .. (spoken and "\n" .. results or ""),
     table.concat(lines, "\n"), "",
   }, "\n")
 end
