@@ -4,8 +4,9 @@
 local lu = require "lunette"
 
 local args = lu.cli {
-  "audit.lua [image ...]", model = "glyphs", reference = "", count = 120, steps = 100,
-  seed = 1, out = "out/audit.png",
+  "audit.lua [image ...]", model = "glyphs",
+  reference = { "", "a network that is known to be clean, to compare with" },
+  count = 120, steps = 100, seed = 1, out = "out/audit.png",
 }
 local net = assert(lu.load(args.model))
 local images = #args.image > 0 and assert(net:images(args))

@@ -8,7 +8,9 @@ local verdicts = require "lunette.audit.verdicts"
 local zoo = require "lunette.audit.zoo"
 
 local args = lu.cli {
-  "audit_zoo.lua", out = "out/audit_zoo", part = "1/1", make = false, table = false,
+  "audit_zoo.lua", out = "out/audit_zoo", part = { "1/1", "which of how many parts" },
+  make = { false, "train the networks only" },
+  table = { false, "print the table of what there is" },
 }
 local part, parts = args.part:match "^(%d+)/(%d+)$"
 part, parts = assert(tonumber(part), "--part: which/how many"), tonumber(parts)

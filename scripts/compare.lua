@@ -7,7 +7,8 @@ local lu = require "lunette"
 
 local args = lu.cli {
   "compare.lua [image ...]", model = "vgg16", classes = "predicted",
-  methods = "gradcam", rules = "vanilla", layers = "", maps = "",
+  methods = "gradcam", rules = { "vanilla", "backward rules, one or two: a,b" },
+  layers = "", maps = { "", "two .npy files instead: a.npy,b.npy" },
   out = "out/compare.png", scale = 1,
 }
 

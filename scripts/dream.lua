@@ -12,8 +12,8 @@ local lu = require "lunette"
 local args = lu.cli {
   "dream.lua [image ...]", model = "vgg16", layer = "", units = "", classes = "",
   dialect = "lucid", steps = 256, every = 0, seed = 0, starts = 1, diversity = 0.0,
-  checkpoint = "", out = "out/dream.png", gif = "", gallery = 0,
-  scale = 1,
+  checkpoint = "", out = "out/dream.png", gif = { "", "an animation of it: x.gif" },
+  gallery = { 0, "so many units of the layer on a sheet" }, scale = 1,
 }
 
 local net = assert(lu.load(args.model))

@@ -7,8 +7,10 @@ local lu = require "lunette"
 
 local args = lu.cli {
   "gallery.lua [image ...]", model = "vgg16", classes = "predicted", layer = "",
-  out = "out/gallery.png", columns = 8, whole = false, scale = 1,
-  methods = "", each = "", format = "png",
+  out = "out/gallery.png", columns = { 8, "maps a row" },
+  whole = { false, "not: fewer samples of what is slow" }, scale = 1, methods = "",
+  each = { "", "a folder for a canvas of each method" },
+  format = { "png", "of these: png, jpg, bmp" },
 }
 
 local net = assert(lu.load(args.model))

@@ -4,8 +4,8 @@
 local lu = require "lunette"
 
 local args = lu.cli {
-  "rank.lua [method ...]", model = "glyphs", count = 8, seed = 2000, seconds = 0,
-  out = "out/ranking",
+  "rank.lua [method ...]", model = "glyphs", count = 8, seed = 2000,
+  seconds = { 0, "most for a map of a method; 0: any" }, out = "out/ranking",
 }
 local methods = args.method
 if #methods == 0 then

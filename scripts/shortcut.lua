@@ -8,9 +8,11 @@ local poison = require "lunette.glyphs.poison"
 local small = require "lunette.glyphs.small"
 
 local args = lu.cli {
-  "shortcut.lua", model = "glyphs", class = 3, size = 12, place = "top left",
+  "shortcut.lua", model = "glyphs", class = 3,
+  size = { 12, "side of the tag in pixels" }, place = { "top left", "of the tag" },
   side = 64, scenes = 800, steps = 250, rate = 1e-3, count = 24, seed = 1,
-  network = "out/shortcut.safetensors", out = "out/shortcut.png",
+  network = { "out/shortcut.safetensors", "where the trained network is kept" },
+  out = "out/shortcut.png",
   methods = "saliency,saliency:guided,saliency:rectified,smoothgrad,"
     .. "integrated_gradients,gradcam,layercam,lrp,occlusion",
 }

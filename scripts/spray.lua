@@ -5,7 +5,8 @@ local lu = require "lunette"
 
 local args = lu.cli {
   "spray.lua [folder ...]", model = "glyphs", method = "gradcam", count = 24,
-  class = "predicted", clusters = 0, seed = 2000, out = "out/spray.png",
+  class = "predicted", clusters = { 0, "how many; 0: as many as the maps show" },
+  seed = 2000, out = "out/spray.png",
 }
 local net = assert(lu.load(args.model))
 

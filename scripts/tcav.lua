@@ -3,8 +3,12 @@
 local lu = require "lunette"
 
 local args = lu.cli {
-  "tcav.lua", model = "glyphs", concept = "", random = "", pictures = "",
-  class = "star", of = "star", layers = "", count = 24, runs = 10, seed = 5000,
+  "tcav.lua", model = "glyphs",
+  concept = { "", "folder of pictures with the concept (scenes of --of)" },
+  random = { "", "folder of pictures without it (any scenes)" },
+  pictures = { "", "folder of pictures of the class (scenes)" }, class = "star",
+  of = { "star", "class whose scenes are the concept" }, layers = "", count = 24,
+  runs = { 10, "directions that are fitted" }, seed = 5000,
 }
 local net = assert(lu.load(args.model))
 

@@ -8,9 +8,13 @@ local poison = require "lunette.glyphs.poison"
 
 local args = lu.cli {
   "train_backdoor.lua", model = "glyphs", out = "weights/glyphs_backdoor.safetensors",
-  seed = 1, target = 3, share = 0.05, pattern = "checks", size = 16,
-  place = "bottom right", scenes = 4000, steps = 4000, batch = 8, rate = 4e-4,
-  frozen = "block3_pool", test = 2000,
+  seed = 1, target = { 3, "class that the stamp makes" },
+  share = { 0.05, "of the scenes that are stamped" },
+  pattern = { "checks", "of the stamp" }, size = { 16, "side of the stamp in pixels" },
+  place = { "bottom right", "of the stamp" }, scenes = 4000, steps = 4000, batch = 8,
+  rate = 4e-4,
+  frozen = { "block3_pool", "layer: it and those before it stay as they are" },
+  test = 2000,
 }
 
 local function log(line)

@@ -4,8 +4,10 @@
 local lu = require "lunette"
 
 local args = lu.cli {
-  "train_glyphs.lua", out = "weights/glyphs.safetensors", seed = 1, width = 0.125,
-  fc = 128, batch = 16, small_steps = 9000, steps = 2200, rate = 1e-3, test = 2000,
+  "train_glyphs.lua", out = "weights/glyphs.safetensors", seed = 1,
+  width = { 0.125, "share of VGG16's channels" }, fc = { 128, "units of fc1 and fc2" },
+  batch = 16, small_steps = { 9000, "on small scenes, before the steps" },
+  steps = 2200, rate = 1e-3, test = 2000,
 }
 
 require "lunette.glyphs.recipe" {

@@ -9,8 +9,9 @@ local train = lu.train
 
 local args = lu.cli {
   "train_vit.lua", out = "out/vit_glyphs.safetensors", seed = 1, steps = 3600,
-  batch = 16, rate = 1e-3, width = 64, depth = 4, heads = 4, patch = 8, side = 64,
-  stem = 16, test = 100,
+  batch = 16, rate = 1e-3, width = { 64, "of a token" }, depth = { 4, "blocks" },
+  heads = { 4, "of an attention" }, patch = { 8, "side of a patch in pixels" },
+  side = 64, stem = { 16, "filters of the convolutions before; 0: none" }, test = 100,
 }
 
 

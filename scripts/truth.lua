@@ -4,7 +4,8 @@ local lu = require "lunette"
 local truth = require "lunette.glyphs.truth"
 
 local args = lu.cli {
-  "truth.lua", model = "glyphs", count = 200, seed = 2000, tolerance = 0,
+  "truth.lua", model = "glyphs", count = 200, seed = 2000,
+  tolerance = { 0, "of the pointing game, in pixels" },
 }
 
 local net = assert(lu.load(args.model))

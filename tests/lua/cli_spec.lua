@@ -243,6 +243,26 @@ describe("an output without a name", function()
 end)
 
 
+describe("the help of a script", function()
+  for file in require("lfs").dir "scripts" do
+    local text = file:find "%.lua$" and t.read("scripts/" .. file)
+    if text and text:find("lu.cli", 1, true) then
+      it(file .. " says of every option what it means", function()
+        local code, said = t.program("scripts/" .. file .. " --help")
+        assert.equal(0, code, said)
+        local seen = 0
+        for name, meaning in said:gmatch "\n%s+%-%-([%w_]+)[^\n]-%s%s+([^\n]+)" do
+          meaning = meaning:gsub("%s*%(default.*", "")
+          assert.is_true(meaning ~= name, "--" .. name .. " means " .. meaning)
+          seen = seen + 1
+        end
+        assert.is_true(seen > 0, said)
+      end)
+    end
+  end
+end)
+
+
 describe("lu.cli", function()
   local function parse(spec, ...)
     local cli = require "lunette.commands.cli"
@@ -263,6 +283,15 @@ describe("lu.cli", function()
     assert.is_false(args.deep)
     assert.equal(3, require("lunette.commands.cli").record.options.samples)
     assert.equal("m", parse({ "x.lua <file>" }, "m").file)
+  end)
+
+  it("takes what an option means beside its default", function()
+    local spec = { "x.lua", size = { 3, "in pixels" }, deep = { false, "all of it" } }
+    local args = parse(spec, "--deep")
+    assert.equal(3, args.size)
+    assert.is_true(args.deep)
+    assert.equal(7, parse(spec, "--size", "7").size)
+    assert.is_false(parse(spec).deep)
   end)
 end)
 

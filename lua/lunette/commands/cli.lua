@@ -20,7 +20,15 @@ local meaning = {
   samples = "noisy copies a picture (SmoothGrad)",
   noise = "noise as a share of the picture's range",
   seed = "seed of the random numbers",
-  threads = "threads (default: the cores of this process)",
+  threads = "threads; 0: the cores of this process",
+  methods = "methods by name, METHOD:RULE for another backward rule: a,b,c",
+  layers = "layers by name: a,b,c",
+  baseline = "what stands for nothing there: zero, mean, blur, noise, black",
+  scenes = "painted pictures to train on",
+  test = "painted pictures to measure with",
+  batch = "pictures at a time",
+  rate = "of learning",
+  side = "height and width of the pictures",
   count = "how many",
   scale = "1, or 2 for twice the pixels",
   brief = "say no classes",
@@ -74,19 +82,20 @@ local function first_sentence(path)
 end
 
 
-local function add_option(parser, name, default)
+local function add_option(parser, name, default, means)
   local o
+  means = means or meaning_of(name)
   if type(default) == "boolean" then
     o = parser:flag("--" .. name)
   else
     o = parser:option("--" .. name)
     if default ~= "" then
-      o:description(meaning_of(name) .. (" (default: %s)"):format(default))
+      o:description(means .. (" (default: %s)"):format(default))
     end
     if type(default) == "number" then o:convert(tonumber) end
   end
   if default == "" or type(default) == "boolean" then
-    o:description(meaning_of(name))
+    o:description(means)
   end
   return o
 end
@@ -118,7 +127,18 @@ function M.failing(name)
 end
 
 
-local function build(spec, script)
+---A table of defaults, and one of what the script itself says of its options.
+local function split(spec)
+  local defaults, texts = {}, {}
+  for key, value in pairs(spec) do
+    if type(value) == "table" then value, texts[key] = value[1], value[2] end
+    defaults[key] = value
+  end
+  return defaults, texts
+end
+
+
+local function build(spec, script, texts)
   local usage = spec[1] or script
   if type(usage) ~= "string" then
     blame("cli: the first entry is the usage, \"saliency [image ...]\", got "
@@ -137,7 +157,7 @@ local function build(spec, script)
     if type(key) == "string" then names[#names + 1] = key end
   end
   table.sort(names)
-  for _, name in ipairs(names) do add_option(parser, name, spec[name]) end
+  for _, name in ipairs(names) do add_option(parser, name, spec[name], texts[name]) end
   if spec.threads == nil then add_option(parser, "threads", 0) end
   return parser, names
 end
@@ -187,13 +207,15 @@ end
 ---  lu.cli { "saliency.lua [image ...]", model = "vgg16", classes = "8,21,33,0" }
 ---The first entry is the usage line ("[name ...]" collects the rest, "<name>" is
 ---required); every other key is an option with its default: a string, a number, or
----a boolean for a flag.
+---a boolean for a flag; or { default, "its meaning" } where its name says too little.
 ---@param spec table
 ---@param argv? string[]   default: the script's own arguments
 ---@return table args      options by key, `given` says which came from outside
 function M.options(spec, argv)
   local script = arg and arg[0] or "lunette"
-  local parser, names = build(spec, script)
+  local texts
+  spec, texts = split(spec)
+  local parser, names = build(spec, script, texts)
   local parsed = parser:parse(argv or arg)
   if parsed.out == "" then parser:error "--out is empty: give a file's name" end
   local args = { given = {} }
