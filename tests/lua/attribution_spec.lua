@@ -36,7 +36,7 @@ describe("rows", function()
       run, { smooth_noise = -1 }))
     assert.matches("smooth_noise is a finite number", t.message(lu.saliency, run,
       { smooth_noise = 0 / 0 }))
-    assert.matches("option 'relu' is true or false, got string", t.message(lu.gradcam,
+    assert.matches("option 'relu' is true or false, got '", t.message(lu.gradcam,
       run, { relu = "yes" }))
     assert.matches("rule: 'riemann' is none of gausslegendre", t.message(
       lu.integrated_gradients, run, { rule = "riemann" }))

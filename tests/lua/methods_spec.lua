@@ -185,13 +185,13 @@ describe("saliency", function()
     local function of(opts) return t.message(lu.saliency, run, opts) end
     assert.matches("unknown option 'smooth_sample'; did you mean 'smooth_samples'",
                    of { smooth_sample = 3 })
-    assert.matches("'smooth_samples' is a number, got string",
+    assert.matches("'smooth_samples' is a number, got '",
                    of { smooth_samples = "3" })
     assert.matches("smooth_samples is a whole number from 0 on, got %-1",
                    of { smooth_samples = -1 })
     assert.matches("got 2.5", of { smooth_samples = 2.5 })
     assert.matches("batch is a whole number from 1 on", of { batch = 0 })
-    assert.matches("options are a table, got number", t.message(lu.saliency, run, 3))
+    assert.matches("options are a table, got 3", t.message(lu.saliency, run, 3))
     assert.matches("class 9 is outside", of { score = 9 })
     assert.matches("modifier 'guide' not found", of { modifiers = { "guide" } })
     assert.matches("expected a class", of { score = true })

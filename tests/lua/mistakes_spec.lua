@@ -46,7 +46,7 @@ local kinds = {
     { "net:run { x }", "got a table; net:images makes one" },
     { "net:run(x, 5)", "opts should be a table of options" },
     { "net:run(x, { modifiers = { 5 } })",
-      "should be string|Modifier in a list, got 5" },
+      "expected a name or a modifier, got 5" },
     { "net:run(x, { modifiers = { lu.saliency } })", "got a method" },
     { "run:gradient 'disc'", "opts should be a table of options, got 'disc'" },
     { "run:top '5'", "k should be integer.* got '5'" },

@@ -313,6 +313,19 @@ function M.of(f)
 end
 
 
+---What a parameter should be, and what was given; `said` is what came beside a nil.
+local function message_of(p, value, why, said)
+  if why then
+    local text = why:find "^should" and p.text ~= "" and (" (%s)"):format(p.text)
+    return ("%s: %s%s"):format(p.name, why, text or "")
+  end
+  local text = p.text ~= "" and (": %s;"):format(p.text) or ","
+  said = value == nil and type(said) == "string" and (" (%s)"):format(said) or ""
+  return ("%s should be %s%s got %s%s"):format(p.name, plain(p.type), text,
+                                               types.told(value), said)
+end
+
+
 ---What is wrong with the arguments of a call, or nil: "name should be string: a colour
 ---map; got nil".
 ---@param list (lunette.Param|false)[]
@@ -322,13 +335,7 @@ function M.wrong(list, ...)
     local p, value = list[i], (select(i, ...))
     local ok, why = true, nil
     if p then ok, why = passes(p.tests, value) end
-    if why then return ("%s: %s"):format(p.name, why) end
-    if not ok then
-      local text = p.text ~= "" and (": %s;"):format(p.text) or ","
-      local said = value == nil and (select(i + 1, ...)) or nil -- of nil, message
-      return ("%s should be %s%s got %s%s"):format(p.name, plain(p.type), text,
-        types.told(value), type(said) == "string" and (" (%s)"):format(said) or "")
-    end
+    if not ok then return message_of(p, value, why, (select(i + 1, ...))) end
   end
   return nil
 end

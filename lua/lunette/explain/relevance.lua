@@ -103,7 +103,8 @@ end
 ---@field composite? any   "epsilon_plus": a name, a modifier, { { on =, rule = } ... }
 ---@field from? string     "one_hot", "logit", "output" or "contrast"
 ---@field canonise? boolean   true: batch norms are part of the layers before them
----@field modifiers? any[]    one's own, which override the composite
+---@field modifiers? string|lunette.Modifier|(string|lunette.Modifier)[]   one's own,
+---  which override the composite
 ---@field exact? boolean   `at` means those modules: a convolution before its relu
 
 

@@ -155,7 +155,7 @@ end
 ---@field scores? any[]    K scores: K gradients a sample in one batched backward
 ---@field wrt? string|string[]   "input" (default), layer names
 ---@field exact? boolean   `wrt` means those modules: a convolution before its relu
----@field modifiers? (string|lunette.Modifier)[]
+---@field modifiers? string|lunette.Modifier|(string|lunette.Modifier)[]
 ---@field flows? table      filled: `start`, the seed's sum, and by node id {
 ---  handed_on = list, bias = number }, what the node's inputs and its bias get
 ---@field reduce? "mean"   over height and width: (N,C,1,1), as Grad-CAM wants

@@ -367,7 +367,8 @@ end
 
 
 ---@class lunette.RunOptions
----@field modifiers? (string|lunette.Modifier)[]  "linear", extract(layer)
+---@field modifiers? string|lunette.Modifier|(string|lunette.Modifier)[]   "linear",
+---  extract(layer)
 ---@field keep? boolean|string  false: forward only, values are dropped after use;
 ---  a layer's name: dropped before that layer, gradients reach back to it
 ---@field watch? string    "parameters": gradients of the weights too

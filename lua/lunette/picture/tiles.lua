@@ -160,7 +160,7 @@ function M.add(tiles, x, most)
     for _, part in ipairs(x) do M.add(tiles, part, most) end
   else
     error(("show: cannot draw %s; tensors, pictures, maps, canvases and layers with "
-           .. "kernels it can"):format(types.told(x)), 0)
+           .. "kernels it can"):format(name and types.told(x) or type(x)), 0)
   end
 end
 
