@@ -289,6 +289,9 @@ typedef struct lun_back {
   const struct lun_rule *rule;
   double attr[LUN_MAXPARAM]; /* the rule's parameters, as rule->attrs says */
   const lun_gate *gate;      /* only when op->gated; NULL: none */
+  /* Only when op->adds: dx[0] = the gate of the gradient plus this, laid out as dx[0]
+  ** is; not dx[0] itself.  NULL: nothing. */
+  const float *add;
   /* Only when op->skips_dead.  A gate further back multiplies dx[0] by 0 wherever
   ** this gate's y <= 0, so dx[0] need not be computed there.  NULL: all of dx[0]
   ** is needed. */
@@ -349,6 +352,7 @@ typedef struct lun_op {
                             name ends it */
   unsigned inplace : 1;    /* back may have dx[0] == dy */
   unsigned gated : 1;      /* back honours b->gate */
+  unsigned adds : 1;       /* back honours b->add */
   unsigned skips_dead : 1; /* back reads b->dead_inputs */
   /* The gradients of in[1], in[2] ... read in[0]; that of in[0] reads no values. */
   unsigned params_read_input : 1;
@@ -356,6 +360,11 @@ typedef struct lun_op {
   /* An output is one of the inputs (a maximum): its gradient goes to that input
   ** alone. */
   unsigned selects_input : 1;
+  /* The output is the inputs' values side by side (concat). */
+  unsigned holds_inputs : 1;
+  /* Optional: where in dy the true gradient of input k lies, unchanged and in one
+  ** piece: the float that it begins at; -1: it has to be made. */
+  int64_t (*lies)(const lun_node *n, int k);
   /* The same values in another shape: infer makes a view (lun_node_view), and
   ** backward hands dy on. */
   unsigned is_view : 1;

@@ -48,6 +48,7 @@ static void lend(lun_walk *w, const lun_node *n) {
   snprintf(dy->store->owner, sizeof dy->store->owner,
            "the backward pass at layer '%s'", lun_node_title(n));
   w->lent = lun_tensor_retain(dy);
+  w->s[n->id].part = 0; /* the caller may keep it */
 }
 
 static void take_back(lun_walk *w) {
@@ -129,6 +130,7 @@ static void mark_paths(lun_walk *w) {
       if (n->src[k] >= 0 && w->s[n->src[k]].reach) {
         w->s[n->src[k]].live = 1;
         w->s[n->src[k]].users++;
+        w->s[n->src[k]].last = i;
       }
   }
 }

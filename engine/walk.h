@@ -11,10 +11,13 @@ typedef struct step {
   lun_tensor *grad;     /* gradient of the node's output, NULL: none yet */
   const lun_rule *rule; /* NULL: the true gradient */
   double attr[LUN_MAXPARAM];
-  int users; /* nodes on the way that read this one's output */
+  int users; /* inputs of nodes on the way that are this one's output */
+  int last;  /* of these nodes, the one that the walk comes to last */
   unsigned want : 1, hook : 1;
   unsigned reach : 1; /* leads back to a wanted node */
   unsigned live : 1;  /* reach, and the seed depends on it */
+  unsigned gated : 1; /* its rule was applied where its gradient was made */
+  unsigned part : 1;  /* grad shares a storage with other parts of it alone */
 } step;
 
 struct lun_walk {

@@ -63,21 +63,30 @@ static int accumulate(float *dst, const float *src, int64_t n) {
   return lun_parallel((n + CHUNK - 1) / CHUNK, add_chunk, &a);
 }
 
+/* 1: nobody but the holder of t reads or writes its values. */
+static int is_alone(const lun_tensor *t) {
+  return t->refs == 1 && t->store->refs == 1;
+}
+
 /* Adds dx (one reference, taken over) to the gradient of node `to`. */
 static int deposit(lun_walk *w, int to, lun_tensor *dx, lun_err *err) {
   step *s = &w->s[to];
   int status = LUN_OK;
   if (!s->grad) {
     s->grad = dx;
+    s->part = 0;
     return LUN_OK;
   }
-  if (s->grad->refs > 1 || s->grad->store->refs > 1) { /* shared */
-    lun_tensor *own;
-    status = lun_tensor_copy(&own, s->grad, err);
-    if (status == LUN_OK) {
-      lun_tensor_release(s->grad);
-      s->grad = own;
+  if (!s->part && !is_alone(s->grad)) {
+    lun_tensor *sum = s->grad, *own = NULL;
+    if (is_alone(dx)) {
+      own = dx;
+      dx = sum;
+    } else {
+      status = lun_tensor_copy(&own, sum, err);
+      if (status == LUN_OK) lun_tensor_release(sum);
     }
+    if (own) s->grad = own;
   }
   if (status == LUN_OK) status = accumulate(s->grad->data, dx->data, dx->size);
   lun_tensor_release(dx);
@@ -118,12 +127,59 @@ static lun_node *gate_of(const lun_walk *w, int id, lun_gate *g) {
   return n;
 }
 
-/* The unit that made n's input, when its gate can be applied in n's own pass. */
-static lun_node *gated_unit(const lun_walk *w, const lun_node *n, lun_gate *g) {
+/* The gate that goes over the whole gradient of node `id`: its own, or that of all the
+** units whose values it holds. */
+static int gate_over(const lun_walk *w, int id, lun_gate *g) {
+  const lun_node *n = lun_tape_node(w->tape, id);
+  int found = 0;
+  if (gate_of(w, id, g)) return 1;
+  if (!n->op || !n->op->holds_inputs || !grad_is_private(w, id)) return 0;
+  if (w->s[id].rule || !n->out || !n->out->data) return 0;
+  for (int k = 0; k < n->nin; k++) {
+    int from = n->src[k];
+    lun_gate one;
+    if (from < 0 || !w->s[from].reach) continue; /* nobody reads this part */
+    if (w->s[from].users != 1 || !gate_over(w, from, &one)) return 0;
+    if (found && memcmp(&one.slope, &g->slope, sizeof one.slope)) return 0;
+    g->slope = one.slope;
+    found = 1;
+  }
+  g->y = n->out->data;
+  g->size = n->out->size;
+  return found;
+}
+
+/* The gate over node `id` has been applied. */
+static void mark_gated(lun_walk *w, int id) {
+  const lun_node *n = lun_tape_node(w->tape, id);
+  lun_gate g;
+  if (gate_of(w, id, &g)) {
+    w->s[id].gated = 1;
+    return;
+  }
+  for (int k = 0; k < n->nin; k++)
+    if (n->src[k] >= 0 && w->s[n->src[k]].reach) mark_gated(w, n->src[k]);
+}
+
+/* Does n's first input alone lack in the gradient of the node it comes from? */
+static int completes(const lun_walk *w, const lun_node *n) {
+  int count = 0;
+  for (int k = 0; k < n->nin; k++) count += n->src[k] == n->src[0];
+  return count == 1 && w->s[n->src[0]].last == n->id;
+}
+
+/* What n's own pass can do beside its gradient: add what the input's gradient has
+** already, and apply the gate of the units that made the input. */
+static void join_input(lun_walk *w, const lun_node *n, lun_gate *g,
+                       lun_back *b) {
   int from = n->src[0];
-  if (!n->op->gated || from < 0 || w->flows) return NULL;
-  if (w->s[from].users != 1 || w->s[from].grad) return NULL;
-  return gate_of(w, from, g);
+  if (w->flows || from < 0 || !w->s[from].reach || !n->out->size) return;
+  if (n->op->adds && w->s[from].grad) b->add = w->s[from].grad->data;
+  if (!n->op->gated || !completes(w, n)) return;
+  if (w->s[from].grad && !b->add) return;
+  if (!gate_over(w, from, g)) return;
+  b->gate = g;
+  mark_gated(w, from);
 }
 
 /*
@@ -151,20 +207,30 @@ static int dead_gate(const lun_walk *w, const lun_node *n, lun_gate *g) {
 
 /* ---- the step ----------------------------------------------------------- */
 
-/* dx[0] may be dy when this step holds the only reference to the values. */
+/* dx[0] may be dy when this step alone reads the values. */
 static int may_overwrite(const lun_walk *w, int id) {
   const step *s = &w->s[id];
-  return !s->want && s->grad->refs == 1 && s->grad->store->refs == 1;
+  return !s->want && (s->part || is_alone(s->grad));
 }
 
-/* Makes dx[k] for every input that leads on.  unit: the node that is handled
-** together with n, or NULL; dx[0] is then the gradient of the unit's input. */
-static int allocate(lun_walk *w, const lun_node *n, const lun_node *unit,
+/* Will a gradient for node `to` outlive the next steps?  Units whose gate has been
+** applied hand theirs on. */
+static int is_kept(const lun_walk *w, int to) {
+  while (to >= 0 && w->s[to].gated) to = lun_tape_node(w->tape, to)->src[0];
+  return to < 0 || w->s[to].want || w->s[to].hook;
+}
+
+/* Is a gradient of n's input k on the way? */
+static int leads(const lun_walk *w, const lun_node *n, int k) {
+  return n->src[k] >= 0 && w->s[n->src[k]].reach;
+}
+
+/* Makes dx[k] for every input that leads on; bits of `served` have theirs. */
+static int allocate(lun_walk *w, const lun_node *n, unsigned served,
                     lun_tensor **dx, lun_back *b, lun_err *err) {
   for (int k = 0; k < n->nin; k++) {
-    int to = unit && k == 0 ? unit->src[0] : n->src[k];
-    int keep = to < 0 || w->s[to].want || w->s[to].hook;
-    if (n->src[k] < 0 || !w->s[n->src[k]].reach) continue;
+    int keep = is_kept(w, n->src[k]);
+    if (!leads(w, n, k) || (served >> k & 1)) continue;
     if (k == 0 && n->op->inplace && !keep && may_overwrite(w, n->id))
       dx[k] = lun_tensor_retain(w->s[n->id].grad);
     else
@@ -174,32 +240,68 @@ static int allocate(lun_walk *w, const lun_node *n, const lun_node *unit,
   return LUN_OK;
 }
 
-/* A view's gradient is a view of the gradient. */
-static int pass_on(lun_walk *w, const lun_node *n, lun_err *err) {
-  const lun_tensor *like = n->in[0];
+/* Hands on what lies in n's gradient from float `at` on as that of input k; part: it
+** is part of a storage that only other parts share. */
+static int hand_view(lun_walk *w, const lun_node *n, int k, int64_t at,
+                     int part, lun_err *err) {
+  const lun_tensor *like = n->in[k];
+  step *to = &w->s[n->src[k]];
+  int first = !to->grad;
   lun_tensor *dx;
   int64_t dim[LUN_MAXDIM];
   lun_walk_shape(w, like, dim);
-  LUN_TRY(lun_tensor_view(&dx, w->s[n->id].grad, 0, like->ndim, dim, err));
-  return lun_walk_hand_on(w, n, 0, n->src[0], dx, err);
+  LUN_TRY(lun_tensor_view(&dx, w->s[n->id].grad, at, like->ndim, dim, err));
+  LUN_TRY(lun_walk_hand_on(w, n, k, n->src[k], dx, err));
+  if (first) to->part = part != 0;
+  return LUN_OK;
+}
+
+/* The gradient is the input's, in another shape or as it is. */
+static int pass_on(lun_walk *w, const lun_node *n, lun_err *err) {
+  const step *s = &w->s[n->id];
+  return hand_view(w, n, 0, 0, s->part && !s->want, err);
+}
+
+/* Hands on what lies in n's gradient unchanged, unless it is kept: bits in *served. */
+static int hand_parts(lun_walk *w, const lun_node *n, unsigned *served,
+                      lun_err *err) {
+  int part = n->op->holds_inputs && may_overwrite(w, n->id);
+  for (int k = 0; n->op->lies && k < n->nin; k++) {
+    int whole = n->in[k] && n->in[k]->size == n->out->size;
+    int64_t at;
+    if (!leads(w, n, k) || is_kept(w, n->src[k])) continue;
+    if (w->copies > 1 && !whole) continue; /* the copies' parts lie apart */
+    if ((at = n->op->lies(n, k)) < 0) continue;
+    LUN_TRY(hand_view(w, n, k, at, part, err));
+    *served |= 1u << k;
+  }
+  return LUN_OK;
 }
 
 /* Hands dx[0 ..] to the nodes whose gradients they are. */
-static int deposit_all(lun_walk *w, const lun_node *n, const lun_node *unit,
+static int deposit_all(lun_walk *w, const lun_node *n, int added,
                        lun_tensor **dx, lun_err *err) {
   step *s = &w->s[n->id];
   int status = LUN_OK;
+  if (added) { /* dx[0] has it in itself */
+    lun_tensor_release(w->s[n->src[0]].grad);
+    w->s[n->src[0]].grad = NULL;
+  }
   for (int k = 0; k < n->nin; k++) {
-    int to = unit && k == 0 ? unit->src[0] : n->src[k];
+    int part = s->part;
     if (!dx[k]) continue;
     if (s->grad == dx[k]) { /* computed in place: the tensor moves on */
       lun_tensor_release(s->grad);
       s->grad = NULL;
+    } else {
+      part = 0;
     }
-    if (status == LUN_OK && to >= 0 && w->s[to].reach)
-      status = lun_walk_hand_on(w, n, k, to, dx[k], err);
+    int first = !w->s[n->src[k]].grad;
+    if (status == LUN_OK)
+      status = lun_walk_hand_on(w, n, k, n->src[k], dx[k], err);
     else
       lun_tensor_release(dx[k]);
+    if (first) w->s[n->src[k]].part = part != 0;
   }
   return status;
 }
@@ -211,29 +313,34 @@ static int params_wanted(const lun_walk *w, const lun_node *n) {
   return 0;
 }
 
-int lun_walk_step(lun_walk *w, lun_node *n, lun_err *err) {
-  step *s = &w->s[n->id];
-  const lun_rule *rule = rule_of(w, n);
+/* The gradients of the inputs that are not served yet, by the rule b->rule. */
+static int by_rule(lun_walk *w, lun_node *n, unsigned served, lun_back *b,
+                   lun_err *err) {
   lun_tensor *dx[LUN_MAXIN] = {NULL};
   lun_gate gate, dead;
-  lun_node *unit = NULL;
-  lun_back b = {.node = n, .copies = w->copies, .rule = rule};
   int status;
-  if (n->op->is_view && !s->rule) return pass_on(w, n, err);
-  LUN_TRY(lun_tape_ready(w->tape, n, rule, err));
+  b->dy = w->s[n->id].grad->data;
+  if (b->rule == n->op->rules) join_input(w, n, &gate, b);
+  if (!b->gate && n->op->skips_dead && !w->flows && dead_gate(w, n, &dead))
+    b->dead_inputs = &dead;
+  status = allocate(w, n, served, dx, b, err);
+  if (status == LUN_OK) status = b->rule->back(b, err);
+  if (status == LUN_OK) return deposit_all(w, n, b->add != NULL, dx, err);
+  for (int k = 0; k < n->nin; k++) lun_tensor_release(dx[k]);
+  return status == LUN_EINTR ? lun_fail(err, status, "interrupted") : status;
+}
+
+int lun_walk_step(lun_walk *w, lun_node *n, lun_err *err) {
+  step *s = &w->s[n->id];
+  lun_back b = {.node = n, .copies = w->copies, .rule = rule_of(w, n)};
+  unsigned served = 0;
+  int more = 0;
+  if ((n->op->is_view && !s->rule) || s->gated) return pass_on(w, n, err);
+  LUN_TRY(lun_tape_ready(w->tape, n, b.rule, err));
   if (params_wanted(w, n)) LUN_TRY(lun_tape_input(w->tape, n, 0, err));
   memcpy(b.attr, s->attr, sizeof b.attr);
-  if (rule == n->op->rules) unit = gated_unit(w, n, &gate);
-  if (unit) b.gate = &gate;
-  if (!unit && n->op->skips_dead && !w->flows && dead_gate(w, n, &dead))
-    b.dead_inputs = &dead;
-  b.dy = s->grad->data;
   if (w->flows) b.bias = &w->flows[n->id].bias;
-  status = allocate(w, n, unit, dx, &b, err);
-  if (status == LUN_OK) status = rule->back(&b, err);
-  if (status == LUN_OK)
-    status = deposit_all(w, n, unit, dx, err);
-  else
-    for (int k = 0; k < n->nin; k++) lun_tensor_release(dx[k]);
-  return status == LUN_EINTR ? lun_fail(err, status, "interrupted") : status;
+  if (b.rule == n->op->rules) LUN_TRY(hand_parts(w, n, &served, err));
+  for (int k = 0; k < n->nin; k++) more |= leads(w, n, k) && !(served >> k & 1);
+  return more ? by_rule(w, n, served, &b, err) : LUN_OK;
 }

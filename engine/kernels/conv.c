@@ -24,11 +24,10 @@ static lun_wino wino_forward(const lun_conv *s, const float *x, const float *w,
 
 /* ---- epilogues that Winograd's kernels do not have ---------------------- */
 
-/* A pass over n planes, each a channel: out = the epilogue of m. */
+/* A pass over planes, each a channel: out = the epilogue of itself. */
 typedef struct pass {
   const lun_simd *isa;
   const lun_epilogue *epilogue;
-  const float *m;
   float *out;
   int channels;
   int64_t plane;
@@ -37,29 +36,21 @@ typedef struct pass {
 static void finish_plane(void *arg, int64_t i) {
   const pass *p = arg;
   p->isa->epilogue(p->epilogue, p->out, i * p->plane, (int)p->plane,
-                   p->m + i * p->plane, (int)(i % p->channels));
+                   p->out + i * p->plane, (int)(i % p->channels));
 }
 
-/* Winograd's kernels know a bias, relu and gates; for the rest the sums are made first,
-** elsewhere where they are added to what stands in the output. */
+/* Winograd's kernels know a bias, a summand, relu and gates; for the rest the sums are
+** made first. */
 static int run_winograd(lun_wino *j, lun_err *err) {
   lun_epilogue e = j->epilogue;
-  float *out = j->out, *room = NULL;
   int64_t plane = (int64_t)j->oh * j->ow, planes = (int64_t)j->n * j->k;
-  if (!e.scale && !e.add && e.function <= LUN_RELU_EPILOGUE)
-    return lun_wino_run(j, err);
-  if (e.add == out) {
-    room = lun_malloc((size_t)(planes * plane) * sizeof *room);
-    if (!room) return lun_fail(err, LUN_ENOMEM, "convolution: no memory");
-    j->out = room;
-  }
+  if (!e.scale && e.function <= LUN_RELU_EPILOGUE) return lun_wino_run(j, err);
   j->epilogue = (lun_epilogue){0};
-  pass p = {lun_simd_now(), &e, j->out, out, j->k, plane};
-  int st = lun_wino_run(j, err);
-  if (st == LUN_OK && lun_parallel(planes, finish_plane, &p) != LUN_OK)
-    st = lun_fail(err, LUN_EINTR, "interrupted");
-  lun_free(room);
-  return st;
+  pass p = {lun_simd_now(), &e, j->out, j->k, plane};
+  LUN_TRY(lun_wino_run(j, err));
+  return lun_parallel(planes, finish_plane, &p) == LUN_OK
+             ? LUN_OK
+             : lun_fail(err, LUN_EINTR, "interrupted");
 }
 
 static int forward(const lun_conv *s, const float *x, const float *w, float *y,
@@ -218,12 +209,13 @@ static int transposed(const lun_conv *s, const float *in, const float *w,
 
 int lun_conv_backward(const lun_conv *s, const float *dy, const float *w,
                       float *dx, const lun_gate *gate, lun_err *err) {
-  return transposed(s, dy, w, dx, &(lun_epilogue){.gate = gate}, err);
+  return lun_conv_backward_add(s, dy, w, dx, NULL, gate, err);
 }
 
 int lun_conv_backward_add(const lun_conv *s, const float *dy, const float *w,
-                          float *dx, const lun_gate *gate, lun_err *err) {
-  lun_epilogue e = {.gate = gate, .add = dx};
+                          float *dx, const float *add, const lun_gate *gate,
+                          lun_err *err) {
+  lun_epilogue e = {.gate = gate, .add = add};
   return transposed(s, dy, w, dx, &e, err);
 }
 

@@ -34,7 +34,7 @@ typedef struct lun_epilogue {
   lun_epilogue_kind function; /* none, or up to LUN_HARD_SWISH_EPILOGUE */
   const lun_gate *gate;       /* NULL: none */
   const float *scale;         /* per output channel; NULL: 1 */
-  const float *add;           /* laid out as the output is; NULL: nothing */
+  const float *add; /* as the output lies, not itself; NULL: nothing */
 } lun_epilogue;
 
 int lun_gather_forward(lun_gather *g, const lun_conv *s, lun_err *err);

@@ -29,7 +29,7 @@ int lun_conv_forward(const lun_conv *s, const float *x, const float *w,
 ** scale z + shift + add, z the convolution without a bias. */
 typedef struct lun_after {
   const float *scale, *shift; /* per output channel, or NULL: 1 and 0 */
-  const float *add;           /* as y lies, or NULL; may be y */
+  const float *add;           /* as y lies, not y itself, or NULL */
   lun_epilogue_kind function;
 } lun_after;
 int lun_conv_forward_after(const lun_conv *s, const float *x, const float *w,
@@ -46,9 +46,10 @@ int lun_conv_forward_pooled(const lun_conv *s, const float *x, const float *w,
 ** s->n is the number of rows of dy. */
 int lun_conv_backward(const lun_conv *s, const float *dy, const float *w,
                       float *dx, const lun_gate *gate, lun_err *err);
-/* dx = the gate of dx + the gradient. */
+/* dx = the gate of add + the gradient; add: as dx lies, not dx itself, or NULL. */
 int lun_conv_backward_add(const lun_conv *s, const float *dy, const float *w,
-                          float *dx, const lun_gate *gate, lun_err *err);
+                          float *dx, const float *add, const lun_gate *gate,
+                          lun_err *err);
 /* y = the transposed convolution of x, + b (s->c), then relu when asked: x has the
 ** shape of s's output, y that of its input. */
 int lun_conv_transposed(const lun_conv *s, const float *x, const float *w,

@@ -126,7 +126,9 @@ INLINE void direct_epilogue(enum mode mode, const output_segment *s, int k,
   const float *y = s->y + k * s->plane + row + x;
   int np = s->np - x;
   vec g = is_gate(mode) ? load_n(y, np) : (vec){0};
-  v = epilogue(mode, v, g, s->bias ? s->bias[k] : 0.0f, s->slope);
+  vec a = s->add ? load_n(s->add + k * s->plane + row + x, np) : (vec){0};
+  v = epilogue(mode, v, g, s->bias ? s->bias[k] : 0.0f, s->add ? &a : NULL,
+               s->slope);
   if (s->streaming && np >= VL && whole_line(out)) {
     store_streaming(out, v);
   } else {

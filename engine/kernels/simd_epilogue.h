@@ -122,9 +122,13 @@ INLINE int is_gate(enum mode m) {
 }
 INLINE int of_gradient(enum mode m) { return is_gate(m) || m == RECTIFIED; }
 
-/* The epilogue of z: a gate, or a bias and a function. */
-INLINE vec epilogue(enum mode mode, vec z, vec y, float bias, lun_slopes s) {
-  return function_of(mode, of_gradient(mode) ? z : z + bias, y, s);
+/* The epilogue of z: a bias, then a summand if there is one, then a function; or a
+** gate of z and the summand. */
+INLINE vec epilogue(enum mode mode, vec z, vec y, float bias, const vec *add,
+                    lun_slopes s) {
+  if (!of_gradient(mode)) z += bias;
+  if (add) z += *add;
+  return function_of(mode, z, y, s);
 }
 
 /* What an epilogue does to one channel. */

@@ -114,7 +114,7 @@ INLINE void maxpool2x2_back_some(enum mode mode, const float *dy,
                                  int n) {
   ivec t = __builtin_convertvector(load_bytes(tap, n), ivec);
   vec v = is_gate(mode) ? load_n(y, n) : (vec){0};
-  v = epilogue(mode, load_n(dy, n), v, 0.0f, s);
+  v = function_of(mode, load_n(dy, n), v, s);
   vec a = keep(v, t == 0), b = keep(v, t == 1);
   vec c = keep(v, t == 2), d = keep(v, t == 3);
   store_n(top, SHUFFLE(a, b, LOW_PAIR), 2 * n);

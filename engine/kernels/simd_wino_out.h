@@ -10,6 +10,7 @@ typedef struct output_segment {
   float *out;
   uint8_t *tap;          /* pooled: which of four won; else NULL */
   const float *y, *bias; /* of the gate; of the channels, or NULL */
+  const float *add;      /* a summand, or NULL */
   ptrdiff_t plane;
   int have, np;     /* channels, pixels */
   lun_slopes slope; /* of the gate */
@@ -24,14 +25,16 @@ INLINE void row_out(enum mode mode, const output_segment *s, ptrdiff_t row,
       int np = s->np - q, have = s->have - h;
       float *out = s->out + h * s->plane + row + q;
       const float *y = s->y + h * s->plane + row + q;
+      const float *add = s->add ? s->add + h * s->plane + row + q : NULL;
       vec r[PLANES];
       pixels_to_planes(strip + q * BLOCK + h, r);
       if (np >= VL && have >= PLANES) {
         int streaming = s->streaming && whole_line(out);
         UNROLLED(int i = 0; i < PLANES; i++) {
           vec v = is_gate(mode) ? LOADU(y + i * s->plane) : (vec){0};
+          vec a = add ? LOADU(add + i * s->plane) : (vec){0};
           v = epilogue(mode, r[i], v, s->bias ? s->bias[h + i] : 0.0f,
-                       s->slope);
+                       add ? &a : NULL, s->slope);
           if (streaming) {
             store_streaming(out + i * s->plane, v);
           } else {
@@ -42,8 +45,9 @@ INLINE void row_out(enum mode mode, const output_segment *s, ptrdiff_t row,
         UNROLLED(int i = 0; i < PLANES; i++) {
           if (i < have) {
             vec v = is_gate(mode) ? load_n(y + i * s->plane, np) : (vec){0};
+            vec a = add ? load_n(add + i * s->plane, np) : (vec){0};
             v = epilogue(mode, r[i], v, s->bias ? s->bias[h + i] : 0.0f,
-                         s->slope);
+                         add ? &a : NULL, s->slope);
             store_n(out + i * s->plane, v, np);
           }
         }
@@ -163,6 +167,7 @@ static output_segment segment_of(const lun_wino *j, int n, int ty, int tx,
                           .y = g && g->y ? g->y + at % g->size : j->out,
                           .bias =
                               j->epilogue.bias ? j->epilogue.bias + k : NULL,
+                          .add = j->epilogue.add ? j->epilogue.add + at : NULL,
                           .plane = plane,
                           .have = mini(BLOCK, j->k - k),
                           .np = mini(side * nt, w - side * tx),

@@ -123,8 +123,8 @@ static lun_prefetch outputs_below(const lun_wino *j, int64_t n, int t0,
 }
 
 /* Prefetches for the next row of tiles, two for each of the first panels: the
-** input rows that this row of tiles does not read, the gate's y, and the outputs
-** unless they are streamed. */
+** input rows that this row of tiles does not read, the gate's y, the summand, and the
+** outputs unless they are streamed. */
 static void below_block(const lun_wino *j, int t0, int nt, lun_prefetch *s) {
   int64_t n = t0 / (j->th * j->tw), plane = (int64_t)j->oh * j->ow;
   int64_t out = n * j->k * plane;
@@ -134,6 +134,8 @@ static void below_block(const lun_wino *j, int t0, int nt, lun_prefetch *s) {
   if (g && g->y) {
     *s++ = below(j, g->y + out % g->size, j->k, j->oh, j->ow, 4, 16, t0, nt);
   }
+  if (j->epilogue.add)
+    *s++ = below(j, j->epilogue.add + out, j->k, j->oh, j->ow, 4, 16, t0, nt);
   if (lun_wino_bytes(j) <= LUN_CACHED) *s++ = outputs_below(j, n, t0, nt);
 }
 

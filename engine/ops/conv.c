@@ -176,7 +176,8 @@ static int conv2d_back(const lun_back *b, lun_err *err) {
   if (b->dx[1] || b->dx[2]) LUN_TRY(conv_params(b, &s, err));
   if (!b->dx[0]) return LUN_OK;
   LUN_TRY(weighted_rows(b, s.n, &s.n, err));
-  return lun_conv_backward(&s, b->dy, n->in[1]->data, b->dx[0], b->gate, err);
+  return lun_conv_backward_add(&s, b->dy, n->in[1]->data, b->dx[0], b->add,
+                               b->gate, err);
 }
 
 OPS_RULES(conv2d, RELEVANCE_RULES);
@@ -185,4 +186,4 @@ OPS_OPERATOR(
     "conv2d(x (N,C,H,W), w (K,C/groups,kh,kw), b (K), stride, padding, "
     "padding_end, dilation, groups): cross-correlation",
     2, 3, .attrs = conv_attrs, .infer = conv_infer, .join = conv_join,
-    .gated = 1);
+    .gated = 1, .adds = 1);

@@ -293,14 +293,23 @@ static void move_block(void *arg, int64_t i) {
          (size_t)m->block * sizeof(float));
 }
 
+/* Products of the dimensions before and after the one that grows, *axis. */
+static int around_axis(const lun_node *n, int *axis, int64_t *outer,
+                       int64_t *inner, lun_err *err) {
+  LUN_TRY(ops_axis(n, 0, n->in[0]->ndim, axis, err));
+  *outer = *inner = 1;
+  for (int d = 0; d < *axis; d++) *outer *= n->out->dim[d];
+  for (int d = *axis + 1; d < n->out->ndim; d++) *inner *= n->out->dim[d];
+  return LUN_OK;
+}
+
 /* Moves all inputs (or the gradients that are wanted) in or out. */
 static int move_all(const lun_node *n, int copies, float *const *part,
                     float *whole, int join, lun_err *err) {
   int axis;
-  int64_t inner = 1, outer = copies, at = 0;
-  LUN_TRY(ops_axis(n, 0, n->in[0]->ndim, &axis, err));
-  for (int d = 0; d < axis; d++) outer *= n->out->dim[d];
-  for (int d = axis + 1; d < n->out->ndim; d++) inner *= n->out->dim[d];
+  int64_t inner, outer, at = 0;
+  LUN_TRY(around_axis(n, &axis, &outer, &inner, err));
+  outer *= copies;
   for (int i = 0; i < n->nin; i++) {
     blocks m = {.block = n->in[i]->dim[axis] * inner, .join = join};
     m.pitch = n->out->dim[axis] * inner;
@@ -325,6 +334,17 @@ static int concat_back(const lun_back *b, lun_err *err) {
   return move_all(b->node, b->copies, b->dx, dy, 0, err);
 }
 
+/* In one piece if nothing stands before the dimension that grows. */
+static int64_t concat_lies(const lun_node *n, int k) {
+  int axis;
+  int64_t inner, outer, at = 0;
+  if (around_axis(n, &axis, &outer, &inner, NULL) != LUN_OK || outer != 1)
+    return -1;
+  for (int i = 0; i < k; i++) at += n->in[i]->dim[axis] * inner;
+  return at;
+}
+
 OPS_PLAIN(concat);
 OPS_OPERATOR(concat, "concat(x1, x2 ..., dim): one after the other along dim",
-             1, LUN_MAXIN, .attrs = concat_attrs, .infer = concat_infer);
+             1, LUN_MAXIN, .attrs = concat_attrs, .infer = concat_infer,
+             .holds_inputs = 1, .lies = concat_lies);

@@ -61,7 +61,7 @@ static void forward_is_naive(layer *l) {
 static void backward_is_naive(layer *l) {
   int64_t in = naive_in(&l->s);
   lun_gate gate = {.y = l->x, .size = in / l->s.n};
-  float *plain = fresh(in, 0);
+  float *plain = fresh(in, 0), *add = fresh(in, 0);
   naive_conv_backward(&l->s, l->dy, l->w, plain, NULL);
   for (int kind = -1; kind < NAIVE_SLOPES; kind++) {
     gate.slope = naive_slopes[kind < 0 ? 0 : kind];
@@ -72,7 +72,19 @@ static void backward_is_naive(layer *l) {
       lun_conv_backward(&l->s, l->dy, l->w, l->dx, g, NULL);
       NEAR(l->dx, l->ref, in, kind < 0 ? "backward" : "gated backward", l);
     }
+    if (kind > 1) continue;
+    /* a summand, which the gate is of too: of the gradient's sign, so that nothing
+    ** cancels */
+    for (int64_t e = 0; e < in; e++) {
+      add[e] = copysignf(l->x[e], plain[e]);
+      l->ref[e] = naive_gate(g, e, plain[e] + add[e]);
+    }
+    EACH_SET {
+      lun_conv_backward_add(&l->s, l->dy, l->w, l->dx, add, g, NULL);
+      NEAR(l->dx, l->ref, in, "backward with a summand", l);
+    }
   }
+  free(add);
   free(plain);
 }
 
