@@ -164,7 +164,7 @@ static int reads_in_place(const gather_job *j) {
 
 /* Scratch for turned weights. */
 static size_t turned_floats(const gather_job *j) {
-  return j->turned ? (size_t)j->block * LUN_DEPTH + 16 : 0;
+  return j->turned ? (size_t)j->block * (LUN_DEPTH + LUN_GAP) : 0;
 }
 
 /* What channels c0 .. c0+nd-1 give the tile's places, row after row. */

@@ -114,14 +114,18 @@ typedef struct lun_product {
 ** begins it, `last` ends it with the epilogue, between them the sums stand in y.
 ** As many panels of places as LUN_PACKED floats hold are worked on together.
 */
-enum { LUN_DEPTH = 256, LUN_PACKED = 16384 };
+enum {
+  LUN_DEPTH = 256,
+  LUN_PACKED = 16384,
+  LUN_GAP = 16 /* floats between groups of turned weights */
+};
 typedef struct lun_pointwise {
   int rows, depth, np; /* depth <= LUN_DEPTH */
   int first, last, turned;
   const float *x, *w;
   float *y;
   float *panel;   /* scratch: LUN_PACKED floats */
-  float *weights; /* turned: scratch for them, rows * LUN_DEPTH + 16 floats */
+  float *weights; /* turned: scratch, rows * (LUN_DEPTH + LUN_GAP) floats */
   ptrdiff_t xs, ws, ys;
   const lun_epilogue *epilogue; /* its bias[0] and scale[0] are of output 0 */
   const float *gate_y,

@@ -132,10 +132,11 @@ static void finish_places(const lun_pointwise *p, int i0, int n, int at,
 ** through all panels, so that it writes long pieces of rows and its weights are near. */
 static void block_of_places(const lun_pointwise *p, int at, int np, int ends) {
   int rows = p->rows, i0 = 0;
+  const float *w = p->w;
   for (int g = (rows + ROWS - 1) / ROWS, n; g > 0; g--, rows -= n, i0 += n) {
     n = (rows + g - 1) / g;
     for (int u = 0; u < np; u += PW) {
-      places o = {.w = p->w + i0 * (p->turned ? (ptrdiff_t)p->depth : p->ws),
+      places o = {.w = w,
                   .x = p->x + at + u,
                   .panel = p->panel + (ptrdiff_t)u * p->depth,
                   .y = p->y + i0 * p->ys + at + u,
@@ -151,27 +152,38 @@ static void block_of_places(const lun_pointwise *p, int at, int np, int ends) {
       if (i0 > 0) o.x = o.panel;
       places_kernels[p->turned][i0 == 0 ? PACK : PACKED][n - 1](&o);
     }
+    w += p->turned ? (ptrdiff_t)n * p->depth + LUN_GAP : n * p->ws;
     if (ends) finish_places(p, i0, n, at, np);
   }
 }
 
 /* Turned weights as the kernels read them: of each group of n outputs, n side by side
-** for every channel.  Whole vectors are copied where the rows that follow are long
-** enough for what is too much of one; it is overwritten. */
+** for every channel.  A few channels at a time, so that a line of theirs is fetched
+** once for all groups, and the next ones are asked for.  Whole vectors are copied where
+** the rows that follow are long enough for what is too much of one; it is overwritten,
+** or lies in the gap behind the group. */
 static void pack_weights(const lun_pointwise *p, float *to) {
-  int rows = p->rows;
-  const float *w = p->w;
-  for (int g = (rows + ROWS - 1) / ROWS, n; g > 0; g--, rows -= n, w += n) {
-    n = (rows + g - 1) / g;
-    int whole = p->depth - (int)((WHOLE - n + p->ws - 1) / p->ws);
-    for (int c = 0; c < p->depth; c++, to += n) {
-      const float *from = w + c * p->ws;
-      if (c < whole) {
-        UNROLLED(int v = 0; v < WHOLE; v += VL)
-        STOREU(to + v, LOADU(from + v));
-      } else {
-        for (int i = 0; i < n; i++) to[i] = from[i];
+  enum { CHANNELS = 8 };
+  int all = (p->rows + ROWS - 1) / ROWS, least = p->rows / all;
+  int whole = p->depth - (int)((WHOLE - least + p->ws - 1) / p->ws);
+  for (int c0 = 0; c0 < p->depth; c0 += CHANNELS) {
+    int end = mini(p->depth, c0 + CHANNELS), rows = p->rows;
+    const float *w = p->w;
+    float *group = to;
+    for (int g = all, n; g > 0; g--, rows -= n, w += n) {
+      n = (rows + g - 1) / g;
+      for (int c = c0; c < end; c++) {
+        const float *from = w + c * p->ws;
+        float *out = group + (ptrdiff_t)c * n;
+        __builtin_prefetch(from + CHANNELS * p->ws, 0, 2);
+        if (c < whole) {
+          UNROLLED(int v = 0; v < WHOLE; v += VL)
+          STOREU(out + v, LOADU(from + v));
+        } else {
+          for (int i = 0; i < n; i++) out[i] = from[i];
+        }
       }
+      group += (ptrdiff_t)n * p->depth + LUN_GAP;
     }
   }
 }
