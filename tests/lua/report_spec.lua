@@ -303,7 +303,8 @@ describe("lu.report", function()
     for key, value in pairs { from = 3, maps = 3, run = 7 } do
       local opts = key == "run" and { maps = {} } or {}
       opts[key] = value
-      assert.matches("^tests/lua/report_spec.lua:%d+: report: " .. key .. " is ",
+      assert.matches(("^tests/lua/report_spec.lua:%%d+: lu.report: opts: option '%s' "
+        .. "should be "):format(key),
         t.message(function() lu.report(opts) end))
     end
     local map = lu.gradcam(net, net:images { folder .. "/in/p1.png" })
