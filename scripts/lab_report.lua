@@ -3,9 +3,8 @@
 local lu = require "lunette"
 
 local args = lu.cli {
-  "lab_report.lua [image ...]", model = "vgg16", classes = "8,21,33,0",
-  lang = { "en", "language: en or ru" }, layer = "", out = "out/lab_report.html",
-  scale = 1,
+  "lab_report.lua [image ...]", model = "vgg16", classes = "8,21,33,0", lang = "en",
+  layer = "", out = "out/lab_report.html", scale = 1,
 }
 local say = require "lunette.report.lab"(args.lang)
 local net = assert(lu.load(args.model))

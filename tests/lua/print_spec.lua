@@ -64,7 +64,7 @@ describe("printing as numpy", function()
     local x = lu.zeros(3)
     x:release()
     assert.equal("Tensor (released)", tostring(x))
-    assert.matches("got Tensor %(2%)[^\n]*$", t.message(x.split, lu.ones(4),
+    assert.matches("got a tensor %(2%)[^\n]*$", t.message(x.split, lu.ones(4),
                                                         lu.ones(2)))
   end)
 end)

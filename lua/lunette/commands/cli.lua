@@ -21,6 +21,7 @@ local meaning = {
   noise = "noise as a share of the picture's range",
   seed = "seed of the random numbers",
   threads = "threads; 0: the cores of this process",
+  lang = "language: en or ru",
   methods = "methods by name, METHOD:RULE for another backward rule: a,b,c",
   layers = "layers by name: a,b,c",
   baseline = "what stands for nothing there: zero, mean, blur, noise, black",
