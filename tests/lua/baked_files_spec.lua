@@ -189,17 +189,20 @@ end)
 
 
 describe("the example in C", function()
+  lazy_setup(function()
+    local code, text = t.shell(("export LD_PRELOAD=; cc -Wall -Wextra -Werror "
+      .. "examples/baked.c -o '%s/baked' $(pkg-config --cflags --libs lua5.4)"):format(
+      folder))
+    assert.equal(0, code, text)
+  end)
+
   it("draws the map of lu.gradcam", function()
     local net = assert(lu.load "glyphs")
     local file, picture = folder .. "/c.onnx", folder .. "/c.png"
     assert(lu.bake(net, file, "gradcam", { modifiers = { "linear" } }))
     assert(lu.image.save(picture, lu.glyphs.default_images(2).images[2]))
-    local code, text = t.shell(("export LD_PRELOAD=; cc -Wall -Wextra -Werror "
-      .. "examples/baked.c -o '%s/baked' $(pkg-config --cflags --libs lua5.4)"):format(
-      folder))
-    assert.equal(0, code, text)
-    code, text = t.shell(("'%s/baked' '%s' '%s' '%s/c-map.png'"):format(folder, file,
-      picture, folder))
+    local code, text = t.shell(("'%s/baked' '%s' '%s' '%s/c-map.png'"):format(folder,
+      file, picture, folder))
     assert.equal(0, code, text)
     local run, want
     t.warnings(function()
