@@ -35,18 +35,22 @@ local Net = strict.class("net", {})
 local parts = build.parts
 
 
-function Net.__index(net, key)
-  if Net[key] ~= nil then return Net[key] end
-  if type(key) ~= "string" then return nil end
+---The layer of a name, an alias or a group; nil while the network is being made, too.
+local function named(net, key)
   local p = parts(net)
   return p and (p.by_name[key] or p.by_alias[key] or p.groups[key])
 end
 
 
+function Net.__index(net, key)
+  if Net[key] ~= nil then return Net[key] end
+  return type(key) == "string" and named(net, key) or nil
+end
+
+
 ---A layer's name is not written to: the network would compute what it computed before.
 function Net.__newindex(net, key, value)
-  local p = type(key) == "string" and parts(net)
-  if p and (p.by_name[key] or p.by_alias[key] or p.groups[key]) then
+  if type(key) == "string" and named(net, key) then
     blame(("'%s' is a layer of %s and is not replaced by assignment; change the table "
           .. "`net.graph` and build it by `lu.net`, or a copy of its weights"):format(
           key, net.name))
@@ -164,10 +168,7 @@ end
 ---ones.
 ---@param name string
 ---@return boolean
-function Net:has(name)
-  local p = parts(self)
-  return (p.by_name[name] or p.by_alias[name] or p.groups[name]) ~= nil
-end
+function Net:has(name) return named(self, name) ~= nil end
 
 
 ---The layer that a name, an alias or a group means (of a group the last layer inside),

@@ -36,11 +36,10 @@ function Layer.__newindex(layer, key, value)
   local net = build.net_of(layer)
   for _, q in ipairs(net and rawget(layer, "params") or {}) do
     if q.key == key then
-      local shape = types.is_tensor(value) and table.concat(value:shape(), ", ")
-      if shape ~= table.concat(q.shape, ", ") then
-        blame(("%s is a tensor of shape (%s), got %s"):format(q.name,
-              table.concat(q.shape, ", "), shape and ("(%s)"):format(shape)
-              or type(value)))
+      local shape = types.is_tensor(value) and table.concat(value:shape(), ",")
+      if shape ~= table.concat(q.shape, ",") then
+        blame(("%s is a tensor (%s), got %s"):format(q.name,
+              table.concat(q.shape, ","), types.told(value)))
       end
       net.params[q.name] = value
       return
