@@ -24,6 +24,14 @@ local function from(module, key)
   return get
 end
 
+---A part that asks for methods by name: they stand above it and are loaded first.
+local function knowing_methods(module, key)
+  local get = from(module, key)
+  local function after() return lu.methods and get() end
+  home[after] = home[get]
+  return after
+end
+
 -- networks
 lazy.load = from("weights.load", "load")
 lazy.save = function() return require "lunette.weights.save" end
@@ -56,7 +64,7 @@ lazy.extract = from("modifiers", "extract")
 lazy.concepts = from "explain.concepts"
 lazy.relevance = from "explain.relevance"
 lazy.metrics = from "metrics"
-lazy.metric = from("explain.metric", "new")
+lazy.metric = knowing_methods("explain.metric", "new")
 lazy.control = from("explain.controls", "control")
 lazy.tcav = from("explain.tcav", "tcav")
 lazy.spray = from("explain.spray", "spray")
@@ -98,17 +106,8 @@ end
 
 lazy.methods = from "methods"
 lazy.method = from("explain.method", "new")
-lazy.channels = function()
-  local channels = require "lunette.explain.channels"
-  channels.methods = lu.methods
-  return channels
-end
-home[lazy.channels] = "lunette.explain.channels"
-lazy.cost = function()
-  local cost = require "lunette.explain.cost"
-  cost.methods = lu.methods
-  return cost.of
-end
+lazy.channels = knowing_methods "explain.channels"
+lazy.cost = knowing_methods("explain.cost", "of")
 lazy.gradient = from "base.gradient"
 lazy.opt = from("base.options", "opt")
 

@@ -3,6 +3,7 @@ local canvas = require "lunette.picture.canvas"
 local core = require "lunette.core"
 local json = require "lunette.base.json"
 local npy = require "lunette.picture.npy"
+local batch = require "lunette.picture.batch"
 local image = require "lunette.picture.image"
 local warn = require "lunette.base.warn"
 
@@ -163,7 +164,7 @@ describe("a canvas", function()
 
   it("takes images of a network: a tensor with pictures", function()
     local net = { input = { 3, 8, 8 }, preprocessing = "caffe" }
-    local x = assert(image.batch(net, { plain_picture(9, 8, 7),
+    local x = assert(batch(net, { plain_picture(9, 8, 7),
                                         plain_picture(5, 5, 5) }))
     local im = assert(canvas { cell = 8 }:row("image", x):render())
     assert.equal(64, count(im, 9, 8, 7))

@@ -1,6 +1,8 @@
 -- Pictures in: what is read, what is refused, resizing, preprocessing.
 local core = require "lunette.core"
+local batch = require "lunette.picture.batch"
 local image = require "lunette.picture.image"
+local preprocessing = require "lunette.picture.preprocessing"
 local warn = require "lunette.base.warn"
 
 local tmp = os.tmpname()
@@ -212,7 +214,7 @@ describe("preprocessing", function()
 
   it("names what it does not know, and the nearest", function()
     local function message(spec)
-      local ok, e = pcall(image.spec, spec)
+      local ok, e = pcall(preprocessing.spec, spec)
       assert.is_false(ok)
       return e
     end
@@ -225,15 +227,15 @@ describe("preprocessing", function()
   it("makes a network's input from paths and pictures", function()
     local net = { input = { 3, 8, 8 }, preprocessing = { scale = 1 / 255 } }
     assert(image.save(tmp, noise(8, 8, 3)))
-    local x = assert(image.batch(net, { tmp, noise(20, 10) }))
+    local x = assert(batch(net, { tmp, noise(20, 10) }))
     assert.same({ 2, 3, 8, 8 }, x:shape())
     assert.same({ tmp, "picture 2" }, x.names)
     assert.is_true(x.pictures[1]:same(noise(8, 8, 3)))
-    assert.same({ 1, 3, 8, 8 }, assert(image.batch(net, { image = tmp })):shape())
-    local none, message = image.batch(net, { "/no/such" })
+    assert.same({ 1, 3, 8, 8 }, assert(batch(net, { image = tmp })):shape())
+    local none, message = batch(net, { "/no/such" })
     assert.is_nil(none)
     assert.truthy(message:find "No such file")
-    assert.same({ 2, 1, 8, 8 }, assert(image.batch(
+    assert.same({ 2, 1, 8, 8 }, assert(batch(
       { input = { 1, 8, 8 } }, { noise(8, 8), noise(8, 8) })):shape())
     os.remove(tmp)
   end)

@@ -293,7 +293,7 @@ describe("the engine's rules", function()
   end)
 
   it("are in help, completion and messages", function()
-    local usage = table.concat(lu.modifiers.usage(), " ")
+    local usage = table.concat(require("lunette.modifiers.named").usage(), " ")
     for _, text in ipairs { "linear", "guided", "rectified%[:leak=NUMBER%]", "identity",
                             "leak%[:leak=0.01%]", "beta_smooth%[:beta=10%]",
                             "extract:LAYER" } do

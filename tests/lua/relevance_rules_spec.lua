@@ -1,6 +1,6 @@
 -- Every relevance rule on every operator that has it, against its formula in doubles
 -- over the operator's dense matrix; what is refused; canonisation.
-local lu = require "lunette"
+local between = require "lunette.modifiers.between"
 local core = require "lunette.core"
 local t = dofile "tests/lua/support.lua"
 
@@ -363,7 +363,7 @@ describe("operators without weights", function()
     local x, r = normal(1, 2, 7), normal(2, 2, 7)
     for name in pairs(core.ops) do
       local is = core.op_info(name)
-      if lu.modifiers.rules_of(name)[1] == "identity" and name ~= "batch_norm"
+      if between.rules_of(name)[1] == "identity" and name ~= "batch_norm"
          and name ~= "lrn" and name ~= "layer_norm" and #is.is > 0 then
         assert.is_true(engine(core.ops[name], x, r, "identity"):same(r), name)
       end

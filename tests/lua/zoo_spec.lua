@@ -5,6 +5,7 @@ local core = require "lunette.core"
 local import = require "lunette.weights.import"
 local lu = require "lunette"
 local modules = require "lunette.weights.import.modules"
+local named = require "lunette.models.named"
 local t = dofile "tests/lua/support.lua"
 
 local folder, done
@@ -87,19 +88,19 @@ describe("names", function()
                                  ["RegNet-Y-16GF"] = "regnet_y_16gf",
                                  ["SqueezeNet 1.0"] = "squeezenet1_0",
                                  InceptionV3 = "inception_v3" } do
-      assert.equal(name, lu.models.resolve(written))
+      assert.equal(name, named.resolve(written))
       assert.equal(lu.models[name], lu.models[written])
     end
     for _, name in ipairs(lu.models.names) do
-      assert.equal(name, lu.models.resolve(name))
+      assert.equal(name, named.resolve(name))
     end
     assert.is_nil(lu.models.resnet51)
-    assert.is_nil(lu.models.resolve "")
+    assert.is_nil(named.resolve "")
   end)
 
   it("of the catalogue are architectures", function()
     for _, e in ipairs(require "lunette.weights.catalogue".list()) do
-      assert.truthy(lu.models.resolve(e.model), e.id)
+      assert.truthy(named.resolve(e.model), e.id)
       assert.truthy(e.sha256 or e.sha256_prefix or e.md5, e.id)
     end
   end)

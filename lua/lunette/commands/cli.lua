@@ -56,7 +56,7 @@ local from_rows = {
   end,
   modifier = function()
     return "backward rule: "
-      .. table.concat(require("lunette.modifiers").usage(), ", ")
+      .. table.concat(require("lunette.modifiers.named").usage(), ", ")
   end,
 }
 

@@ -76,7 +76,7 @@ local function parser_for(row)
     :argname "<method>":default "gradcam"
   p:option("-c --class", "class id or name (default: the most probable)")
   p:option("--modifier", "backward rule (may be repeated): "
-           .. flags.enumerate(require("lunette.modifiers").usage())):count "*"
+           .. flags.enumerate(require("lunette.modifiers.named").usage())):count "*"
   local dialects = #row.dialects > 0 and row.dialects or { row.name .. " has one only" }
   p:option("--dialect", "whose numbers: " .. flags.enumerate(dialects))
   add_pictures(p)
@@ -138,7 +138,7 @@ end
 local function check_out(out)
   if out == "" then return "--out is empty: give a picture's name or a folder" end
   if is_folder(out) then return nil end
-  local format, message = require("lunette.picture.image").format_of(out)
+  local format, message = require("lunette.picture.file").format_of(out)
   return not format and "--out " .. message .. ", or give a folder" or nil
 end
 

@@ -2,14 +2,12 @@
 ---another network. A map that a method of Lunette made knows which, and how it was
 ---called (`map.origin`).
 local blame = require "lunette.base.blame"
+local known = require "lunette.explain.known"
+local rows = require "lunette.base.rows"
 local scores = require "lunette.score"
 local types = require "lunette.base.types"
 
 local M = {}
-
----The methods by name, which stand above this folder: `lunette.metrics` sets them.
----@type table<string, lunette.Method>
-M.methods = {}
 
 ---@class lunette.Again
 ---@field name string
@@ -44,11 +42,10 @@ local function row_of(what, method)
     blame(("%s: method is a name, a row of lu.methods or a function, got %s"):format(
           what, type(method)))
   end
-  local row = M.methods[method]
+  local row = known.methods[method]
   if row then return row end
-  local names = getmetatable(M.methods) and getmetatable(M.methods).names or {}
   blame(("%s: method '%s' not found%s"):format(what, method,
-        require("lunette.base.suggest").after(method, names)))
+        require("lunette.base.suggest").after(method, rows.names(known.methods))))
 end
 
 

@@ -2,17 +2,13 @@
 ---answers to.
 local blame = require "lunette.base.blame"
 local image = require "lunette.picture.image"
+local known = require "lunette.explain.known"
 local options = require "lunette.base.options"
 local receptive = require "lunette.net.receptive"
 local scores = require "lunette.score"
 local opt = options.opt
 
 local M = {}
-
----Methods by name, which stand above this folder: the library's face sets them.
----@type table<string, lunette.Method>
-M.methods = {}
-
 
 ---The activated layer of a run, or an error.
 local function layer_of(run, what, name)
@@ -104,7 +100,7 @@ function M.pixels(run, layer, opts)
     blame(("channels.pixels: layer '%s' has channels 1 .. %d, not %s"):format(layer,
           found.shape[1], tostring(own.channel)))
   end
-  local row = M.methods[own.method]
+  local row = known.methods[own.method]
   if not row or not row.options.score then
     blame(("channels.pixels: method is the name of one with a score, got %s"):format(
           tostring(own.method)))

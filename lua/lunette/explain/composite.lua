@@ -1,4 +1,5 @@
 local between = require "lunette.modifiers.between"
+local modifier = require "lunette.modifiers.modifier"
 local modifiers = require "lunette.modifiers"
 
 
@@ -7,7 +8,7 @@ local modifiers = require "lunette.modifiers"
 ---@param what any
 ---@return lunette.Modifier
 return function(what)
-  if type(what) ~= "table" or modifiers.is(what) then return modifiers.of(what) end
+  if type(what) ~= "table" or modifier.is(what) then return modifiers.of(what) end
   local spec = { name = what.name or "composite", relevance = true }
   for _, list in ipairs { what, between.entries } do
     for _, entry in ipairs(list) do spec[#spec + 1] = entry end

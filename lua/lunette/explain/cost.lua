@@ -3,15 +3,12 @@
 ---reckoned from its progress.
 local blame = require "lunette.base.blame"
 local core = require "lunette.core"
+local known = require "lunette.explain.known"
 local passes = require "lunette.net.passes"
 local rows = require "lunette.base.rows"
 local suggest = require "lunette.base.suggest"
 
 local M = {}
-
----The methods by name, which stand above this folder: the library's face sets them.
----@type table<string, lunette.Method>
-M.methods = {}
 
 ---@class lunette.Cost
 ---@field forwards number    whole forward passes, a picture each
@@ -82,10 +79,10 @@ end
 ---@param budget? number        seconds (math.huge: the whole call)
 ---@return lunette.Cost
 function M.of(method, net, x, opts, budget)
-  local row = type(method) == "string" and M.methods[method] or method
+  local row = type(method) == "string" and known.methods[method] or method
   if type(row) ~= "table" then
     blame(("cost: method '%s' not found%s"):format(tostring(method),
-          suggest.after(tostring(method), rows.names(M.methods))))
+          suggest.after(tostring(method), rows.names(known.methods))))
   end
   collectgarbage()
   core.reset_peak()

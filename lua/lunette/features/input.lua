@@ -1,7 +1,7 @@
 ---Between pictures of 0..1 and what a network is given, by its own preprocessing, on
 ---a tape.
 local core = require "lunette.core"
-local image = require "lunette.picture.image"
+local preprocessing = require "lunette.picture.preprocessing"
 
 local M = {}
 
@@ -25,7 +25,7 @@ end
 ---@param x lunette.Tensor
 ---@return lunette.Tensor
 function M.of(net, x)
-  local spec, c = image.spec(net.preprocessing), x:dim(2)
+  local spec, c = preprocessing.spec(net.preprocessing), x:dim(2)
   local mean, scale = planes(spec.mean, c), planes({ 1, 1, 1 }, c) / planes(spec.std, c)
   return (swapped(x, spec) * (255 * spec.scale) - mean) * scale
 end
@@ -36,7 +36,7 @@ end
 ---@param x lunette.Tensor   (K,C,H,W)
 ---@return lunette.Tensor
 function M.pictures(net, x)
-  local spec, c = image.spec(net.preprocessing), x:dim(2)
+  local spec, c = preprocessing.spec(net.preprocessing), x:dim(2)
   local bytes = (x * planes(spec.std, c) + planes(spec.mean, c)) * (1 / spec.scale)
   return swapped(bytes, spec):clamp(0, 255)
 end

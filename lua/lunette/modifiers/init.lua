@@ -3,15 +3,13 @@
 ---another backward rule; a composite is a list of rules. All are arguments of a call:
 ---nothing is cloned and nothing stays behind. Each counts the nodes it changed; zero
 ---is an error.
-local between = require "lunette.modifiers.between"
 local blame = require "lunette.base.blame"
 local modifier = require "lunette.modifiers.modifier"
 local named = require "lunette.modifiers.named"
 local on_layers = require "lunette.modifiers.on"
 
-local M = { first = on_layers.first, last = on_layers.last, is = modifier.is,
-            names = named.names, of = named.of, rules_of = between.rules_of,
-            usage = named.usage }
+local M = { first = on_layers.first, last = on_layers.last, names = named.names,
+            of = named.of }
 for name, value in pairs(named.fields) do M[name] = value end
 
 

@@ -427,7 +427,7 @@ end
 function Net:images(what)
   local list, names = fallback_pictures(self, what)
   if not list then return nil, names end
-  local images, message = require("lunette.picture.image").batch(self, list)
+  local images, message = require "lunette.picture.batch"(self, list)
   if not images then return nil, message end
   images.names = names or images.names
   local titles = {}

@@ -10,13 +10,13 @@ local blame = require "lunette.base.blame"
 local brief = require("lunette.base.text").brief
 local colormap = require "lunette.picture.colormap"
 local core = require "lunette.core"
+local file = require "lunette.picture.file"
 local files = require "lunette.base.files"
 local json = require "lunette.base.json"
 local npy = require "lunette.picture.npy"
 local options = require "lunette.base.options"
 local painter = require "lunette.picture.painter"
 local panels = require "lunette.picture.panels"
-local pictures = require "lunette.picture.image"
 local strict = require "lunette.base.strict"
 
 ---@class lunette.Canvas
@@ -346,7 +346,7 @@ end
 ---@return string[]? files   all that were written, the picture last
 function Canvas:save(path, beside)
   if type(path) ~= "string" or path == "" then blame("canvas: save wants a path") end
-  local format, message = pictures.format_of(path)
+  local format, message = file.format_of(path)
   if not format then return nil, message end
   local bytes
   bytes, message = self:encode(format)

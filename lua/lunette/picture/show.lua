@@ -170,7 +170,7 @@ local function write(x, tiles, o)
     return
   end
   local sheet = sheet_of(tiles, o)
-  local format = assert(require("lunette.picture.image").format_of(o.file))
+  local format = assert(require("lunette.picture.file").format_of(o.file))
   assert(require("lunette.base.files").write(o.file, sheet.image:encode(format)))
   local total = math.max(tiles.total or #tiles, #tiles)
   local count = count_text(#tiles, total, tiles.what)

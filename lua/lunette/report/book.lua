@@ -3,7 +3,7 @@
 ---one. Blocks lie in the page, or in files beside it.
 local core = require "lunette.core"
 local html = require "lunette.report.html"
-local images = require "lunette.picture.image"
+local file = require "lunette.picture.file"
 local json = require "lunette.base.json"
 local russian = require "lunette.report.told"
 
@@ -114,9 +114,9 @@ end
 
 ---The picture as the network saw it; nil and why it cannot be had.
 local function picture_of(entry)
-  if entry.image then return images.to_image(entry.image) end
+  if entry.image then return require("lunette.picture.image").to_image(entry.image) end
   if not entry.path then return nil, "no photograph" end
-  return images.again(entry.path, entry.story)
+  return file.again(entry.path, entry.story)
 end
 
 

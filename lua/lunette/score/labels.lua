@@ -4,32 +4,10 @@
 ---  labels.name(33)           --> "loggerhead"
 ---  labels.find("turtle")     --> nil, "class 'turtle' is ambiguous: ..."
 local blame = require "lunette.base.blame"
+local sets = require "lunette.score.sets"
 local suggest = require "lunette.base.suggest"
 
 local M = {}
-
-local sets = {} -- name -> list, read once
-local wordnet = {} -- name -> WordNet ids of its classes
-
-
--- weights/NAME_labels.txt: lines of id, name, WordNet id, with tabs between; `#` begins
--- a comment.
-local function read(set)
-  local path = ("%s/%s_labels.txt"):format(require("lunette.base.paths").weights(), set)
-  local f, message = io.open(path, "r")
-  if not f then return nil, "labels: " .. message end
-  local list, synsets = {}, {}
-  for line in f:lines() do
-    local id, name, synset = line:match("^(%d+)\t([^\t]+)\t?(.*)$")
-    if id then
-      local i = math.tointeger(tonumber(id)) + 1
-      list[i], synsets[i] = name, synset
-    end
-  end
-  f:close()
-  wordnet[set] = synsets
-  return list
-end
 
 
 ---The names of a set, or of a network's classes, as a list: class id c is at c + 1.
@@ -46,12 +24,8 @@ function M.of(what)
     end
   end
   if type(set) == "table" then return set end
-  if not sets[set] then
-    local list, message = read(set)
-    if not list then return nil, message end
-    sets[set] = list
-  end
-  return sets[set]
+  local known, message = sets.of(set)
+  return known and known.names, message
 end
 
 
@@ -120,39 +94,15 @@ local function not_found(names, typed)
 end
 
 
----Is this an id of WordNet's nouns, "n02123045"?
----@param name any
----@return boolean
-function M.is_wordnet(name)
-  return type(name) == "string" and name:find "^n%d%d%d%d%d%d%d%d$" ~= nil
-end
-
-
----Place of a value in a list.
-local function place_of(list, value)
-  for i, one in ipairs(list or {}) do
-    if one == value then return i end
-  end
-  return nil
-end
-
-
----ImageNet's name of a synset.
----@param synset string   "n02123045"
----@return string? name   "tabby"
-function M.wordnet_name(synset)
-  local names = M.of()
-  local at = names and place_of(wordnet.imagenet, synset)
-  return at and names[at]
-end
-
-
 ---WordNet ids of a network's classes: those of its set, or those that came with its
 ---own names and still belong to them.
 local function synsets_of(what)
   local set = what == nil and "imagenet" or what
-  if type(set) == "string" then return wordnet[set] end
-  if type(set.labels) == "string" then return wordnet[set.labels] end
+  if type(set) ~= "string" and type(set.labels) == "string" then set = set.labels end
+  if type(set) == "string" then
+    local known = sets.of(set)
+    return known and known.synsets
+  end
   local meta = set.meta or {}
   if not meta.label_ids or require("lunette.base.json").encode(set.labels)
      ~= meta.labels then
@@ -166,10 +116,10 @@ end
 ---ImageNet has for it; nil where it may still be a name.
 local function by_wordnet(synset, names, what)
   local known = synsets_of(what)
-  local at = place_of(known, synset)
+  local at = sets.place_of(known, synset)
   if at then return at - 1 end
-  local name = not known and M.wordnet_name(synset)
-  at = name and place_of(names, name)
+  local name = not known and sets.wordnet_name(synset)
+  at = name and sets.place_of(names, name)
   return at and at - 1
 end
 
@@ -191,7 +141,7 @@ function M.find(name, what)
     if names[id + 1] then return id end
     return nil, ("class %d is outside 0 .. %d"):format(id, #names - 1)
   end
-  id = M.is_wordnet(name) and by_wordnet(name, names, what)
+  id = sets.is_wordnet(name) and by_wordnet(name, names, what)
   if id then return id end
   local same, inside = matches(names, name)
   local found = #same > 0 and same or inside

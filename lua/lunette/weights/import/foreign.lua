@@ -4,6 +4,7 @@
 local assign = require "lunette.weights.import.assign"
 local last_of = require "lunette.weights.import.last"
 local models = require "lunette.models"
+local named = require "lunette.models.named"
 local nets = require "lunette.net"
 local tables = require "lunette.weights.import.tables"
 local vgg = require "lunette.weights.import.vgg"
@@ -242,7 +243,7 @@ function M.anchors()
   anchors = {}
   local seen = {}
   for _, name in ipairs(models.names) do
-    for _, n in ipairs(models.first_names(name)) do
+    for _, n in ipairs(named.first_names(name)) do
       if not seen[n] then anchors[#anchors + 1] = n .. ".weight" end
       seen[n] = true
     end

@@ -23,6 +23,7 @@ local listing = require "lunette.weights.import.listing"
 local metadata = require "lunette.weights.metadata"
 local models = require "lunette.models"
 local modules = require "lunette.weights.import.modules"
+local named = require "lunette.models.named"
 local nameless = require "lunette.weights.import.keras.nameless"
 local networks = require "lunette.weights.import.keras.networks"
 local output = require "lunette.weights.import.output"
@@ -247,7 +248,7 @@ end
 ---its names.
 local function of_config(found, given)
   local net, why, partial = described.keras(found, given)
-  if net and given.arch and models.resolve(net.model) ~= given.arch then
+  if net and given.arch and named.resolve(net.model) ~= given.arch then
     return nil, ("its own config describes it (%s): --arch %s has no use; --arch "
       .. "net.lua, a file, describes it otherwise"):format(net.model, given.arch)
   end

@@ -3,7 +3,7 @@
 ---config.json (`id2label`), CSV and YAML with numbers, synset_words.txt.
 local files = require "lunette.base.files"
 local json = require "lunette.base.json"
-local sets = require "lunette.score.labels"
+local sets = require "lunette.score.sets"
 
 local M = {}
 
@@ -200,7 +200,7 @@ end
 ---@return true? ok, string? message
 function M.check(labels, net)
   if labels == nil then return true end
-  local names = type(labels) == "table" and labels or sets.of(labels)
+  local names = type(labels) == "table" and labels or assert(sets.of(labels)).names
   local units = net:layer(net.outputs[1]).shape[1]
   if units == #names or units == 1 and #names == 2 then return true end
   return nil, ("%d class names are given, the network has %d outputs"):format(#names,

@@ -5,6 +5,7 @@ local json = require "lunette.base.json"
 local labels = require "lunette.weights.import.labels"
 local metadata = require "lunette.weights.metadata"
 local models = require "lunette.models"
+local named = require "lunette.models.named"
 local suggest = require "lunette.base.suggest"
 
 local M = {}
@@ -60,7 +61,7 @@ end
 
 local function read_arch(name)
   if name == nil or name:find "%.lua$" then return name end
-  local found = models.resolve(name) or applications.resolve(name)
+  local found = named.resolve(name) or applications.resolve(name)
   if found then return found end
   return nil, ("no architecture '%s'%s; a file that describes one ends in .lua"):format(
     name, suggest.after(name, models.names))

@@ -2,6 +2,7 @@
 ---torchvision has them, with any head of dense layers or none.
 local heads = require "lunette.weights.import.heads"
 local models = require "lunette.models"
+local named = require "lunette.models.named"
 
 local M = {}
 
@@ -148,9 +149,9 @@ local function fit_head(arch, mods, given, used)
   list = heads.in_order(list, 1, given)
   norms = heads.norms(list, norms, given)
   local own, only = arch.layers[head], list[1]
-  local named = only.name == own[1]
-  for _, alias in ipairs(own.aliases or {}) do named = named or only.name == alias end
-  if #list > 1 or next(norms) or not named or not only.params.bias then
+  local same = only.name == own[1]
+  for _, alias in ipairs(own.aliases or {}) do same = same or only.name == alias end
+  if #list > 1 or next(norms) or not same or not only.params.bias then
     give_head(arch, head, list, norms)
   elseif heads.size(only) ~= own.units then
     own.units, arch.labels = heads.size(only), nil
@@ -293,7 +294,7 @@ end
 ---@param mods { by_name: table }
 ---@return boolean
 function M.begins(name, mods)
-  for _, n in ipairs(models.first_names(name)) do
+  for _, n in ipairs(named.first_names(name)) do
     if mods.by_name[n] then return true end
   end
   return false

@@ -3,8 +3,8 @@
 ---is made here, without numbers of channels: any width is read.
 local graph = require "lunette.weights.import.keras.applications.graph"
 local heads = require "lunette.weights.import.heads"
-local models = require "lunette.models"
 local modules = require "lunette.weights.import.modules"
+local named = require "lunette.models.named"
 local weights = require "lunette.weights.import.keras.weights"
 
 local M = {}
@@ -219,7 +219,7 @@ end
 local function name_of(found, given)
   local name = found.others >= 20 and by_width(fitting(found, given), found)
   if name then return name end
-  local only = M.resolve(given.arch or "") and not models.resolve(given.arch)
+  local only = M.resolve(given.arch or "") and not named.resolve(given.arch)
   return nil, only and ("its layers are not those of Keras' %s"):format(given.arch)
     or nil
 end
