@@ -96,7 +96,22 @@ local function protected(f, judge, ...)
 end
 
 
-local function script_error(e) return e, SOFTWARE end
+---A script's error, by what it is about: what was typed, or the script itself.
+local function script_error(e)
+  local said = tostring(e)
+  if said:find "cannot write '" or said:find "cannot make folder '" then
+    return e, CANNOT_WRITE
+  end
+  local typed = package.loaded["lunette.commands.typed"]
+  return e, typed and typed.code_of(e) or SOFTWARE
+end
+
+
+---The same of a script that comes along, whose lines are nobody's own.
+local function our_error(e)
+  local message, code = script_error(e)
+  return code ~= SOFTWARE and require("lunette.base.blame").bare(e) or message, code
+end
 
 
 local function shift_args(name, rest)
@@ -104,14 +119,14 @@ local function shift_args(name, rest)
 end
 
 
-local function run_script(path, rest)
+local function run_script(path, rest, judge)
   local f, message = loadfile(path, "t")
   if not f then
     complain(message)
     return NO_INPUT
   end
   shift_args(path or "-", rest)
-  return protected(f, script_error, table.unpack(rest))
+  return protected(f, judge or script_error, table.unpack(rest))
 end
 
 
@@ -218,7 +233,7 @@ local function dispatch(argv)
   if commands[first] then return run_command(first, rest) end
   if require("lfs").attributes(first) then return run_script(first, rest) end
   local script = script_named(first)
-  if script then return run_script(script, rest) end
+  if script then return run_script(script, rest, our_error) end
   return unknown(first)
 end
 

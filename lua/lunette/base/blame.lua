@@ -5,6 +5,13 @@ local here = debug.getinfo(1, "S").source:match "^(.*)base/blame%.lua$"
 local M = {}
 
 
+---Is that the source of a part of the library? Scripts that come along are none; in a
+---checkout they are found from here, by "../../scripts".
+local function is_inside(source)
+  return source:sub(1, #here) == here and source:sub(#here + 1, #here + 3) ~= "../"
+end
+
+
 ---Is the caller of the function that asks a part of the library? The program's main
 ---part is none: it stands for code whose call has left the stack, `return lu.load(5)`.
 ---@return boolean
@@ -14,8 +21,7 @@ function M.is_inner()
     level = level + 1
     info = debug.getinfo(level, "S")
   end
-  return info ~= nil and info.source:sub(1, #here) == here
-    and info.source ~= here .. "main.lua"
+  return info ~= nil and is_inside(info.source) and info.source ~= here .. "main.lua"
 end
 
 
@@ -33,7 +39,7 @@ function M.raise(message)
   while true do
     local info = debug.getinfo(level, "Sl")
     if not info then error(message, 0) end
-    if info.what ~= "C" and info.source:sub(1, #here) ~= here then
+    if info.what ~= "C" and not is_inside(info.source) then
       local place = ("%s:%d: "):format(info.short_src, info.currentline)
       if message:sub(1, #place) == place then error(message, 0) end
       error(message, level)
@@ -47,7 +53,7 @@ end
 ---only the end is told: "...e/lua/5.4/lunette/net/run.lua".
 local function is_ours(file)
   local cut = file:match "^%.%.%.(.*)$"
-  if not cut then return ("@" .. file):sub(1, #here) == here end
+  if not cut then return is_inside("@" .. file) end
   for n = #"lunette/", #here do
     if cut:sub(1, n) == here:sub(-n) then return true end
   end
@@ -62,7 +68,7 @@ local function raised_inside()
     level = level + 1
     info = debug.getinfo(level, "S")
   end
-  return info ~= nil and info.source:sub(1, #here) == here
+  return info ~= nil and is_inside(info.source)
 end
 
 
@@ -71,7 +77,7 @@ local function user_place()
   for level = 3, math.huge do
     local info = debug.getinfo(level, "Sl")
     if not info then return nil end
-    if info.what ~= "C" and info.source:sub(1, #here) ~= here then
+    if info.what ~= "C" and not is_inside(info.source) then
       return ("%s:%d: "):format(info.short_src, info.currentline)
     end
   end

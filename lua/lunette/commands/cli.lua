@@ -228,6 +228,7 @@ function M.options(spec, argv)
   if args.threads and args.threads > 0 then
     require("lunette.core").threads(args.threads)
   end
+  require("lunette.commands.typed").remember(parsed, names)
   M.record = { script = script:match "[^/]*$", options = {} }
   fall_back(args, spec)
   if has_own_pictures(args, spec) then args.classes = "predicted" end
