@@ -368,6 +368,49 @@ describe("layers of any operator", function()
       { "v", "mean", dims = { 2, 4 } }, { "m", "mul", from = { "input", "v" } } } })
   end)
 
+  it("have copies of each picture in the batch, until they are put together", function()
+    local arch = { input = { 4, 2, 5, 5 }, layers = {
+      { "apart", "reshape", shape = { 2, 5, 5 }, copies = 4 },
+      { "conv1", "conv2d", filters = 3, kernel = 3 }, { "relu1", "relu" },
+      { "one", "reshape", shape = { 4, 3, 3, 3 }, copies = 1 },
+      { "mean", "mean", dims = { 2 } } } }
+    local net = assert(lu.net(arch)):init(4)
+    local x = core.normal(3, 1, 2, 4, 2, 5, 5)
+    local run = net:run(x)
+    local by_hand = core.ops.conv2d(x:reshape { 8, 2, 5, 5 }, net.conv1.weight,
+                                    net.conv1.bias, {}):relu()
+    assert.is_true(run.relu1:same(by_hand))
+    assert.is_true(run.output:same(by_hand:reshape { 2, 4, 3, 3, 3 }
+      :mean { dims = { 2 } }))
+    -- the gradient of the sum is that of every copy by itself, a quarter
+    local g = run:gradient { score = function(y)
+      return y:sum { dims = { 2, 3, 4 } } end }
+    local alone = assert(lu.net { input = { 2, 5, 5 }, layers = {
+      { "conv1", "conv2d", filters = 3, kernel = 3 }, { "relu1", "relu" } } })
+    alone.conv1.weight, alone.conv1.bias = net.conv1.weight, net.conv1.bias
+    local own = alone:run(x:reshape { 8, 2, 5, 5 }):gradient { score = function(y)
+      return y:sum { dims = { 2, 3, 4 } } end }
+    assert.is_true(g:distance(own:reshape(x:shape()) * 0.25) < 1e-6)
+    local path = os.tmpname()
+    assert(lu.save(net, path))
+    assert.is_true(assert(lu.load(path)):run(x).output:same(run.output))
+    os.remove(path)
+  end)
+
+  it("refuse copies that do not fit", function()
+    local function apart(copies, ...)
+      return refusal({ { "a", "reshape", shape = { 3, 2 }, copies = copies }, ... },
+                     { 4, 3, 2 })
+    end
+    assert.matches("outputs: 'a' has 4 copies of each picture", apart(4))
+    assert.matches("copies is a whole number from 1 on, got 0", apart(0))
+    assert.matches("'a': ", apart(5))
+    assert.matches("'b': reads 4 and 1 copies of a picture",
+                   apart(4, { "b", "add", from = { "a", "input" } }))
+    assert.matches("reshape.* no attribute 'copys'",
+                   refusal({ { "a", "reshape", shape = { 2 }, copys = 2 } }, { 4 }))
+  end)
+
   it("take numbers and parameters of their own among their inputs", function()
     assert.matches("'m': its parameter 'g' needs `shape", refusal {
       { "m", "mul", from = { "input", { param = "g" } } } })

@@ -7,6 +7,10 @@
 ---with `shape = { 3, 4, 4, 4 }` puts out (N,3,4,4,4), and `permute` with
 ---`dims = { 1, 3, 2, 4, 5 }` then (N,4,3,4,4). A layer that would mix the pictures of
 ---a batch is refused.
+---
+---`reshape` alone may change how many samples a picture has in the batch: of
+---(N,50,3,8,8), with `shape = { 3, 8, 8 }, copies = 50`, it makes (50 N,3,8,8), each
+---picture's copies side by side; what follows has 50 copies until a `copies = 1`.
 local brief = require("lunette.base.text").brief
 local core = require "lunette.core"
 local kinds = require "lunette.layers.kinds"
@@ -154,7 +158,7 @@ local function arguments(layer, of, param, number)
 end
 
 
----The operator's attributes as the layer has them, for a batch of n.
+---The operator's attributes as the layer has them, for an output of n samples.
 local function attributes(kind, layer, n, opts)
   for _, key in ipairs(kind.attrs) do
     if not always[key] then opts[key] = layer[key] end
@@ -173,16 +177,17 @@ local function ask(kind, layer, list, opts)
 end
 
 
----The layer's output shape for a batch of n, batch included.
-local function shape_of(kind, layer, inputs, params, n)
-  local of, own = {}, {}
-  for i, shape in ipairs(inputs) do of[i] = { n, table.unpack(shape) } end
+---The layer's output shape for n pictures, `copies` of each in its inputs; batch
+---included.
+local function shape_of(kind, layer, inputs, params, n, copies)
+  local of, own, samples = {}, {}, n * copies
+  for i, shape in ipairs(inputs) do of[i] = { samples, table.unpack(shape) } end
   for _, q in ipairs(params) do
-    own[q.key] = kind.repeats and { n, table.unpack(q.shape) } or q.shape
+    own[q.key] = kind.repeats and { samples, table.unpack(q.shape) } or q.shape
   end
   local list, count = arguments(layer, of, own, function() return { 1 } end)
   for i = 1, count do list[i] = list[i] or false end
-  local opts = attributes(kind, layer, n, { name = layer.name })
+  local opts = attributes(kind, layer, n * layer.copies, { name = layer.name })
   if not kind.folds or count < 2 then return ask(kind, layer, list, opts) end
   local shape = list[1]
   for i = 2, count do shape = ask(kind, layer, { shape, list[i] }, opts) end
@@ -218,21 +223,38 @@ end
 
 ---Raises where a layer would mix the pictures of a batch: its shape for 2 and for 3
 ---pictures must be that for one, a picture each (no dimension is both 2 and 3 long).
-local function check_batch(kind, layer, inputs, params, shape)
+local function check_batch(kind, layer, inputs, params, copies, shape)
   local key = touches_batch(layer, #inputs[1] + 1)
   if key then
     fail(layer, "%s: dimension 1 is the batch, which stays as it is", key)
   end
-  if by_picture(layer) and shape[1] == 1 then return end
+  if by_picture(layer) and shape[1] == copies then return end
   local want = table.concat(shape, ",", 2)
   for n = 1, 3 do
     local ok, got = true, shape
-    if n > 1 then ok, got = pcall(shape_of, kind, layer, inputs, params, n) end
-    if not ok or got[1] ~= n or table.concat(got, ",", 2) ~= want then
+    if n > 1 then ok, got = pcall(shape_of, kind, layer, inputs, params, n, copies) end
+    if not ok or got[1] ~= n * layer.copies or table.concat(got, ",", 2) ~= want then
       fail(layer, "%s mixes the pictures of a batch: for %d it %s", layer.kind, n,
            ok and "puts out (" .. table.concat(got, ", ") .. ")" or "fails")
     end
   end
+end
+
+
+---How many copies of a picture its inputs have, all the same; sets how many it has.
+local function count_copies(layer, list)
+  local copies = list[1] or 1
+  for i = 2, #layer.from do
+    local other = list[i] or 1
+    if other ~= copies then
+      fail(layer, "reads %d and %d copies of a picture", copies, other)
+    end
+  end
+  layer.copies = layer.copies or copies
+  if not types.is_count(layer.copies) then
+    fail(layer, "copies is a whole number from 1 on, got %s", brief(layer.copies))
+  end
+  return copies
 end
 
 
@@ -251,8 +273,9 @@ end
 ---raises with the layer's name where they do not fit.
 ---@param layer lunette.Layer
 ---@param inputs integer[][]   without the batch
-function M.infer(layer, inputs)
-  local kind, params = M.kinds[layer.kind], {}
+---@param copies? table<integer, integer>   of a picture, by input; 1 where it says none
+function M.infer(layer, inputs, copies)
+  local kind, params, times = M.kinds[layer.kind], {}, count_copies(layer, copies or {})
   local list = kind.params and kind.params(layer, inputs[1]) or {}
   for _, q in ipairs(layer.own_params or {}) do list[#list + 1] = q end
   for i, q in ipairs(list) do
@@ -260,9 +283,9 @@ function M.infer(layer, inputs)
                   shape = q[2], frozen = q.frozen, init = q.init,
                   shared = layer.shares ~= nil }
   end
-  local shape = shape_of(kind, layer, inputs, params, 1)
+  local shape = shape_of(kind, layer, inputs, params, 1, times)
   check_size(layer, shape)
-  check_batch(kind, layer, inputs, params, shape)
+  check_batch(kind, layer, inputs, params, times, shape)
   layer.params, layer.own_params = params, nil
   layer.shape = { table.unpack(shape, 2) }
 end
@@ -294,6 +317,12 @@ function M.applications(layer)
 end
 
 
+---Samples of what a layer with an attribute `shape` puts out.
+local function samples_of(layer, x)
+  return layer.kind == "reshape" and x:size() // M.product(layer.shape) or x:dim(1)
+end
+
+
 ---Applies a layer.
 ---@param layer lunette.Layer
 ---@param xs lunette.Tensor[]     values of what it reads, as `layer.from` names them
@@ -307,7 +336,7 @@ function M.apply(layer, xs, params, opts)
   end
   local list, count = arguments(layer, xs, params, function(v) return v end)
   local f = core.ops[kind.op]
-  attributes(kind, layer, kind.shaped and xs[1]:dim(1), opts)
+  attributes(kind, layer, kind.shaped and samples_of(layer, xs[1]), opts)
   if not kind.folds then
     list[count + 1] = opts
     return f(table.unpack(list, 1, count + 1))

@@ -158,7 +158,7 @@ local rows = {
   minimum = { keras = "Minimum", folds = true },
   pad = { keras = "ZeroPadding2D" },
   interpolate = { keras = "UpSampling2D" },
-  reshape = { shaped = true, needs = { "shape" } },
+  reshape = { shaped = true, own = { "copies" }, needs = { "shape" } },
   expand = { shaped = true, needs = { "shape" } },
 }
 

@@ -65,7 +65,7 @@ end
 
 ---Output shape and parameters of a layer whose sources are known.
 local function infer(p, layer)
-  local inputs = {}
+  local inputs, copies = {}, {}
   for i, name in ipairs(layer.from) do
     local source = p.by_name[name]
     if name ~= "input" and not source then
@@ -73,8 +73,9 @@ local function infer(p, layer)
             tostring(name), suggest.after(tostring(name), p.names)), 0)
     end
     inputs[i] = source and source.shape or p.input
+    copies[i] = source and source.copies or 1
   end
-  layers.infer(layer, inputs)
+  layers.infer(layer, inputs, copies)
   if layer.shares then check_shared(p, layer) end
 end
 
@@ -125,9 +126,20 @@ local function find_groups(p)
 end
 
 
+---An output has a value a picture.
+local function check_output(layer)
+  if layer.copies == 1 then return end
+  error(("outputs: '%s' has %d copies of each picture, not one value"):format(
+        layer.name, layer.copies), 0)
+end
+
+
 ---The layers whose values are a network's outputs.
 local function read_outputs(p, names)
-  if not names then return { p.list[#p.list].name } end
+  if not names then
+    check_output(p.list[#p.list])
+    return { p.list[#p.list].name }
+  end
   local seen = {}
   for _, name in ipairs(names) do
     if not p.by_name[name] then
@@ -135,6 +147,7 @@ local function read_outputs(p, names)
             suggest.after(name, p.names)), 0)
     end
     if seen[name] then error(("outputs: '%s' is named twice"):format(name), 0) end
+    check_output(p.by_name[name])
     seen[name] = true
   end
   if #names == 0 then error("outputs: the list is empty", 0) end

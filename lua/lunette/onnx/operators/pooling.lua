@@ -62,11 +62,12 @@ end
 
 
 ---Scatters dy without reduction = "add" (opset 16): overlapping windows would write to
----one place twice, so they are scattered in groups that do not overlap, and summed.
-local function in_groups(e, zeros, at, dy, groups)
+---one place twice, so they are scattered in groups that do not overlap, and summed;
+---`windows` is how many there are.
+local function in_groups(e, zeros, at, dy, groups, windows)
   local sum
-  for a = 0, groups[1] - 1 do
-    for b = 0, groups[2] - 1 do
+  for a = 0, math.min(groups[1], windows[1]) - 1 do
+    for b = 0, math.min(groups[2], windows[2]) - 1 do
       local flat = e:ints { -1 }
       local y = e:step("ScatterElements", { zeros,
         e:step("Reshape", { part(e, at, a, b, groups), flat }),
@@ -93,7 +94,8 @@ function M.back_max_pool2d(e, t, x)
     overlap = overlap or groups[i] > 1
   end
   if overlap and e.graph.opset < 16 then
-    return e:out("Reshape", { in_groups(e, zeros, at, x[1], groups), shape })
+    local windows = { t.inputs[1]:dim(3), t.inputs[1]:dim(4) }
+    return e:out("Reshape", { in_groups(e, zeros, at, x[1], groups, windows), shape })
   end
   local y = e:step("ScatterElements", { zeros, e:step("Reshape", { at, flat }),
     e:step("Reshape", { x[1], flat }) }, { axis = 0,

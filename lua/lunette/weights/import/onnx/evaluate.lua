@@ -46,6 +46,19 @@ local function of_large(b, node, x)
 end
 
 
+---Operators that read copies of a picture as one row, and places that count through it.
+local of_copies = { Reshape = true, Scatter = true, ScatterElements = true,
+                    Slice = true }
+
+---Makes layers of what such an operator left to be made.
+local function settle(b, x)
+  for i, v in pairs(x) do
+    if v.through then b:fail("it reads where maxima are in copies of a picture") end
+    x[i] = b:settled(v)
+  end
+end
+
+
 ---Reads the layers' operator: a constant that none of `constants` computes is made to
 ---depend on the picture, which it does not change with.
 local function computed(b, node, x, live)
@@ -53,6 +66,7 @@ local function computed(b, node, x, live)
   if not f then b:fail("operator %s on what depends on the picture", node.op) end
   b.own, b.asked = b:name(node), {}
   if not live then x[1] = b:alive(x[1]) end
+  if not of_copies[node.op] then settle(b, x) end
   local list = table.pack(f(b, x))
   for key in pairs(node.attrs) do
     if not b.asked[key] then b:fail("attribute %s is not known", key) end

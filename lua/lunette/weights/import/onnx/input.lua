@@ -125,7 +125,7 @@ function M.value(b, input, opts)
   local ours = {}
   for i, d in ipairs(order) do if d > 1 then ours[d - 1] = shape[i] end end
   if #ours == 0 then ours[1] = 1 end
-  b.shapes.input = ours
+  b.shapes.input, b.copies.input = ours, 1
   b.single = not Build.batched { order = order } -- whatever stands in front is a value
   b.picture = { layer = "input", shape = shape, order = order }
   b.value[input[1]] = b.picture

@@ -83,14 +83,38 @@ return function(Build)
   end
 
 
+  ---A constant that is the same for all copies of a picture as that of one, beside a
+  ---value in `order`.
+  function Build:of_one(c, order)
+    local copies = order[1] == 1 and #order == #c.shape and c.shape[1] or 1
+    if copies == 1 then return c end
+    local one = { 1, table.unpack(c.shape, 2) }
+    if c.same then return like(c, one) end
+    local n, alike = fold.product(one), c.data ~= nil
+    for i = n + 1, alike and #c.data or 0 do
+      alike = alike and c.data[i] == c.data[i - n]
+    end
+    if not alike then self:fail("a constant differs between pictures") end
+    return fold.make(one, table.move(c.data, 1, n, 1, {}), c.whole)
+  end
+
+
+  ---A constant's shape with dimensions of 1 before, so that it has `rank`.
+  local function filled_up(b, c, rank)
+    local shape = { table.unpack(c.shape) }
+    while #shape < rank do table.insert(shape, 1, 1) end
+    if #shape > rank then b:fail("a constant has %d dimensions", #shape) end
+    return shape
+  end
+
+
   ---A constant as an operand beside a live value of `rank` dimensions in `order`.
   function Build:operand(c, key, rank, order)
     if c.data and fold.product(c.shape) == 1 and is_finite(c.data[1]) then
       return c.data[1] + 0.0
     end
-    local shape = { table.unpack(c.shape) }
-    while #shape < rank do table.insert(shape, 1, 1) end
-    if #shape > rank then self:fail("a constant has %d dimensions", #shape) end
+    c = self:of_one(c, order)
+    local shape = filled_up(self, c, rank)
     local at, turned = ours_of(order, rank)
     if at[1] and shape[at[1]] ~= 1 then
       self:fail("a constant differs between pictures")

@@ -6,7 +6,9 @@
 ---layer that moves values is made where an operator wants its own order. Where ONNX
 ---does not see the batch (a picture without one, or a batch of 1 that was multiplied
 ---into other dimensions, as attention does with heads), no order names dimension 1,
----until ONNX makes a dimension of 1: that is the batch from then on.
+---until ONNX makes a dimension of 1: that is the batch from then on. Where something
+---wants a batch first and ONNX sees more than 1 there, these are copies of each picture
+---(`folded`, the attribute `copies` of reshape): the batch is that many times as long.
 local layers = require "lunette.layers"
 local model = require "lunette.weights.import.onnx.model"
 
@@ -43,8 +45,9 @@ function Build.same(a, b) return table.concat(a, ",") == table.concat(b, ",") en
 
 
 function Build.new(m)
-  return setmetatable({ model = m, value = {}, specs = {}, shapes = {}, params = {},
-                        taken = {}, origin = {}, words = {} }, Build)
+  return setmetatable({ model = m, value = {}, specs = {}, shapes = {}, copies = {},
+                        counts = {}, params = {}, taken = {}, origin = {},
+                        words = {} }, Build)
 end
 
 
@@ -70,9 +73,9 @@ end
 
 
 ---ONNX's shape of a layer's.
-local function seen(shape, order)
+local function seen(shape, order, copies)
   local out = {}
-  for i, d in ipairs(order) do out[i] = d == 1 and 1 or shape[d - 1] end
+  for i, d in ipairs(order) do out[i] = d == 1 and copies or shape[d - 1] end
   return out
 end
 
@@ -84,41 +87,51 @@ end
 
 
 ---The layer that a spec describes, with its shape; raises in the node's name.
-function Build:inferred(spec, inputs)
+function Build:inferred(spec, inputs, copies)
   local layer = { aliases = {} }
   for key, value in pairs(spec) do layer[key] = value end
   local ok, message = pcall(function()
     layers.check(layer)
     layers.read_inputs(layer, spec.from)
-    layers.infer(layer, inputs)
+    layers.infer(layer, inputs, copies)
   end)
   if not ok then self:fail("%s", message) end
   return layer
 end
 
 
+---What a layer reads, for its spec: names of layers, numbers, parameters; the layers'
+---shapes and copies, and the first of them.
+local function reads(b, from)
+  local names, inputs, copies, first = {}, {}, {}, nil
+  for i, x in ipairs(from) do
+    names[i] = x
+    if type(x) == "table" and x.layer then
+      first = first or x
+      names[i] = x.layer
+      inputs[#inputs + 1], copies[#inputs + 1] = b.shapes[x.layer], b.copies[x.layer]
+    end
+  end
+  return names, inputs, copies, first
+end
+
+
 ---Adds a layer. `from` holds live values, numbers, and parameters made by `param`.
 ---@return table live
 function Build:add(name, kind, from, attrs, order)
-  local spec = { name = name, kind = kind, from = {} }
+  local spec = { name = name, kind = kind }
   for key, value in pairs(attrs or {}) do spec[key] = value end
-  local inputs, first = {}, nil
-  for i, x in ipairs(from) do
-    if type(x) == "table" and x.layer then
-      first = first or x
-      spec.from[i] = x.layer
-      inputs[#inputs + 1] = self.shapes[x.layer]
-    else
-      spec.from[i] = x
-    end
-  end
-  local layer = self:inferred(spec, inputs)
+  local inputs, copies, first
+  spec.from, inputs, copies, first = reads(self, from)
+  if spec.copies == copies[1] then spec.copies = nil end
+  local layer = self:inferred(spec, inputs, copies)
   self.specs[#self.specs + 1] = spec
   self.origin[spec] = { node = self.node or { name = name, op = kind, inputs = {},
                         outputs = {} }, word = self.words[name] or "" }
-  self.shapes[name] = layer.shape
+  self.shapes[name], self.copies[name] = layer.shape, layer.copies
   order = order or natural(first, #layer.shape + (batched(first) and 1 or 0))
-  return { layer = name, shape = seen(layer.shape, order), order = order, spec = spec }
+  return { layer = name, shape = seen(layer.shape, order, layer.copies), order = order,
+           spec = spec }
 end
 
 

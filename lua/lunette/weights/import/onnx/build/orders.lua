@@ -109,7 +109,67 @@ return function(Build)
   end
 
 
-  ---The value with the shape that ONNX wants to see; its numbers stay in place.
+  ---The value with its first dimension as copies of each picture, part of the batch.
+  ---@param x table live   one whose batch is hidden
+  function Build:folded(x)
+    x = self:ordered(x)
+    local ours = { table.unpack(x.shape, 2) }
+    if #ours == 0 then ours[1] = 1 end
+    return self:step("copies", "reshape", { x }, { shape = ours, copies = x.shape[1] },
+                     Build.identity(#x.shape))
+  end
+
+
+  ---Copies of each picture as a dimension like others, the batch hidden.
+  ---@param x table live   one of copies
+  function Build:unfolded(x)
+    x = self:ordered(x)
+    local order = {}
+    for i = 1, #x.shape do order[i] = i + 1 end
+    return self:step("apart", "reshape", { x }, { shape = x.shape, copies = 1 }, order)
+  end
+
+
+  ---A value of copies in another shape. As one row of numbers (`flat` is what it is a
+  ---row of) it is made only where somebody wants all of them as one: see `settled`.
+  local function reshape_copies(b, x, shape, own)
+    local copies = b.copies[x.layer]
+    if copies == 1 then copies = shape[1] end
+    if #shape == 1 and shape[1] ~= copies then
+      return { shape = shape, order = { 2 }, flat = x, through = x.through }
+    elseif shape[1] ~= copies and shape[1] ~= 1 then
+      return b:reshape(b:unfolded(x), shape, own)
+    end
+    local ours = { table.unpack(shape, 2) }
+    if #ours == 0 then ours[1] = 1 end
+    return maker(b, own, "shape")("reshape", { b:ordered(x) },
+      { shape = ours, copies = shape[1] }, Build.identity(#shape))
+  end
+
+
+  ---A value as a layer's: what is still to be made one is.
+  function Build:settled(x)
+    if not x.flat then return x end
+    local apart = self:unfolded(x.flat)
+    return self:step("row", "reshape", { apart }, { shape = x.shape }, { 2 })
+  end
+
+
+  ---Does a shape begin with copies of each picture? (1,K,C,H,W) seen as (K,C,H,W) does,
+  ---and where a graph has K copies, whatever keeps or gets a first dimension of K.
+  local function makes_copies(b, x, shape)
+    local count = shape[1]
+    if b.single or (count or 1) == 1 then return false end
+    if not Build.batched(x) then return b.counts[count] and x.shape[1] == count end
+    if x.order[1] ~= 1 or x.shape[2] ~= count then return false end
+    local maps = #shape == 4 and Build.same(shape, { table.unpack(x.shape, 2) })
+    b.counts[count] = b.counts[count] or maps
+    return b.counts[count]
+  end
+
+
+  ---The value with the shape that ONNX wants to see; its numbers stay in place. In the
+  ---result, `guessed` says that its dimension of 1 is only taken to be the batch.
   ---@param x table live
   ---@param shape integer[]   ONNX's, batch included
   ---@param own? boolean      it is the node's own layer
@@ -118,9 +178,17 @@ return function(Build)
       self:fail("%d numbers do not make (%s)", fold.product(x.shape),
                 table.concat(shape, ", "))
     end
-    local order, ours = as_they_lie(shape, self:batch_of(x, shape))
+    x = x.flat or x
+    if self.copies[x.layer] > 1 or makes_copies(self, x, shape) then
+      return reshape_copies(self, Build.batched(x) and x or self:folded(x), shape, own)
+    end
+    local batch = self:batch_of(x, shape)
+    local guessed = batch and batch > 1 and not Build.batched(x)
+    local order, ours = as_they_lie(shape, batch)
     x = self:ordered(self:hidden(x))
-    return maker(self, own, "shape")("reshape", { x }, { shape = ours }, order)
+    local y = maker(self, own, "shape")("reshape", { x }, { shape = ours }, order)
+    y.guessed = guessed
+    return y
   end
 
 

@@ -39,6 +39,10 @@ end
 function Graph:shape(name) return self.b.shapes[name] end
 
 
+---How many copies of each picture are in its batch.
+function Graph:copies(name) return self.b.copies[name] end
+
+
 ---The constant of a layer's parameter.
 function Graph:constant(spec, key) return self.params[spec.name .. "." .. key] end
 

@@ -6,14 +6,29 @@ local shapes = require "lunette.base.shapes"
 local M = {}
 
 
+---Does a layer change how many copies of a picture there are?
+local function of_copies(g, spec)
+  return g:copies(spec.name) ~= g:copies(spec.from[1])
+end
+
+
+local is_shape = { reshape = true, flatten = true }
+
+---A shape of a shape.
+local function reshaped(g, spec, before)
+  if spec.kind == "flatten" and of_copies(g, before) then return nil end
+  local attrs, copies = g:attrs(spec), g:copies(spec.name)
+  attrs.copies = copies ~= g:copies(before.from[1]) and copies or nil
+  return { kind = spec.kind, from = before.from, attrs = attrs, inner = { before } }
+end
+
+
 ---A shape of a shape; an order of an order.
 function M.pair(g, spec)
   local before = g:source(spec)
   if not before or not g:read_once(before) then return nil end
-  local reshaped = before.kind == "reshape" or before.kind == "flatten"
-  if reshaped and (spec.kind == "reshape" or spec.kind == "flatten") then
-    return { kind = spec.kind, from = before.from, attrs = g:attrs(spec),
-             inner = { before } }
+  if is_shape[before.kind] and is_shape[spec.kind] then
+    return reshaped(g, spec, before)
   elseif before.kind == "permute" and spec.kind == "permute" then
     local dims = {}
     for i, d in ipairs(spec.dims) do dims[i] = before.dims[d] end
@@ -31,7 +46,7 @@ function M.nothing(g, spec)
     return false
   end
   if spec.kind == "reshape" then
-    return shapes.same(spec.shape, g:shape(spec.from[1]))
+    return shapes.same(spec.shape, g:shape(spec.from[1])) and not of_copies(g, spec)
   elseif spec.kind == "permute" then
     for i, d in ipairs(spec.dims) do if i ~= d then return false end end
     return true
@@ -51,7 +66,9 @@ end
 
 ---(C,H,W) seen as one dimension.
 function M.flatten(g, spec)
-  if spec.kind ~= "reshape" or #spec.shape ~= 1 then return nil end
+  if spec.kind ~= "reshape" or #spec.shape ~= 1 or of_copies(g, spec) then
+    return nil
+  end
   local shape = g:shape(spec.from[1])
   if #shape < 2 then return nil end
   return { kind = "flatten", from = spec.from, inner = {} }

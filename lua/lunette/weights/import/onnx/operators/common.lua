@@ -72,37 +72,54 @@ end
 
 ---Pictures, their dimensions in order.
 function M.pictures(b, x)
-  if #x.shape ~= 4 or not b.batched(x) then
-    b:fail("an input of shape (%s), wanted pictures (N,C,H,W), the batch first (copies "
-      .. "of a picture are none)",
+  if #x.shape ~= 4 then
+    b:fail("an input of shape (%s), wanted pictures (N,C,H,W), the batch first",
            table.concat(x.shape, ","))
   end
-  return b:ordered(x)
+  return b:ordered(b.batched(x) and x or b:folded(x))
 end
 
 
----The live value of most dimensions.
-local function longest(x)
+---The value as `first` is seen: with the batch or without.
+---@param v table live
+---@param first table live
+function M.aligned(b, v, first)
+  if b.batched(first) and not b.batched(v) and v.shape[1] == first.shape[1] then
+    v = b:folded(v)
+  end
+  if #v.shape ~= #first.shape or b.batched(v) ~= b.batched(first) then
+    b:fail("inputs of (%s) and (%s) are not aligned at the batch",
+           table.concat(first.shape, ","), table.concat(v.shape, ","))
+  end
+  return v
+end
+
+
+---The live value that others are brought to: of most dimensions, with the batch if one
+---is.
+local function longest(b, x)
   local first
+  local function before(v)
+    if #v.shape ~= #first.shape then return #v.shape > #first.shape end
+    return b.batched(v) and not b.batched(first)
+  end
   for _, v in ipairs(x) do
-    if not v.const and (not first or #v.shape > #first.shape) then first = v end
+    if not v.const and (not first or before(v)) then first = v end
   end
   return first
 end
+M.longest = longest
 
 
 ---Brings live values to one order, and constants to it: what a layer reads.
 function M.together(b, x)
-  local first, list = longest(x), {}
+  local first, list = longest(b, x), {}
   local rank = #first.shape
   for i, v in ipairs(x) do
     if v.const then
       list[i] = b:operand(v, "value" .. (i > 1 and i or ""), rank, first.order)
-    elseif #v.shape ~= rank or b.batched(v) ~= b.batched(first) then
-      b:fail("inputs of (%s) and (%s) are not aligned at the batch",
-             table.concat(first.shape, ","), table.concat(v.shape, ","))
     else
-      list[i] = b:ordered(v, first.order)
+      list[i] = b:ordered(M.aligned(b, v, first), first.order)
     end
   end
   return list, first.order

@@ -45,18 +45,13 @@ end
 ---An input as it lies beside the first live one.
 local function beside(b, v, first)
   if #v.shape ~= #first.shape then b:fail("inputs of different rank") end
-  if v.const then return v end
-  if b.batched(v) ~= b.batched(first) then
-    b:fail("its inputs are not aligned at the batch")
-  end
-  return b:ordered(v, first.order)
+  return v.const and v or b:ordered(common.aligned(b, v, first), first.order)
 end
 
 
 ---What moves values by an index: the data, an index from 1, the values that are put in.
 local function moved(b, x)
-  local first
-  for i = 1, #x do first = first or not x[i].const and x[i] end
+  local first = common.longest(b, x)
   local axis = common.axis_of(b, attr(b, "axis", "i", 0), #first.shape)
   local d = first.order[axis]
   if d == 1 then b:fail("it moves values between the pictures of a batch") end
@@ -121,10 +116,42 @@ local function replaced(b, list, first, d)
 end
 
 
+---Are places of maxima in copies of a picture those of values, over zeros?
+local function is_of_copies(b, x)
+  local data, index, values = x[1], x[2], x[3]
+  if not index.through or not index.flat or values.const then return false end
+  return is_zero(data) and common.same(values.shape, index.shape)
+    and data.shape[1] == b.copies[index.flat.layer] * index.through
+end
+
+
+---Scatters in each copy by itself.
+local function scattered_in_copies(b, x)
+  local index, copies = x[2], b.copies[x[2].flat.layer]
+  local function rows(v)
+    v = b:reshape(v.flat or v, { copies, v.shape[1] // copies })
+    return b.batched(v) and v or b:folded(v)
+  end
+  local zeros = { const = true, shape = { 1, index.through }, same = 0.0 }
+  local places, values = rows(index), rows(x[3])
+  places = counted(b, places, index.through, 1)
+  local y = added(b, b.layer, { zeros, places, values }, values, 2)
+  return b:reshape(y, { copies * index.through })
+end
+
+
 function M.ScatterElements(b, x)
   local reduction = attr(b, "reduction", "s", "none")
   if reduction ~= "none" and reduction ~= "add" then
     b:fail("reduction %s is not supported", reduction)
+  end
+  if is_of_copies(b, x) then
+    attr(b, "axis", "i", 0)
+    return scattered_in_copies(b, x)
+  end
+  for i, v in ipairs(x) do
+    if v.through then b:fail("it reads where maxima are in copies of a picture") end
+    x[i] = b:settled(v)
   end
   local list, first, d = moved(b, x)
   if reduction == "add" or is_zero(list[1]) then

@@ -41,13 +41,18 @@ end
 
 local maxima, places = pooled("max_pool2d", false), pooled("max_pool2d_places", false)
 
----Its second output, where each maximum is in the picture, counts from 0.
+---Its second output, where each maximum is in the picture, counts from 0; in ONNX
+---through all copies of a picture, here in each: `through` is how far they are apart.
 function M.MaxPool(b, x)
   local y, indices = maxima(b, x), nil
   if (b.node.outputs[2] or "") ~= "" then
     if flag(b, "storage_order") then b:fail("its indices go down the columns") end
     local from_1 = b:inside("places", function() return places(b, x) end)
     indices = b:step("indices", "sub", { from_1, 1.0 }, nil, from_1.order)
+    if b.copies[indices.layer] > 1 then
+      local shape = b.shapes[y.spec.from[1]]
+      indices.through = shape[1] * shape[2] * shape[3]
+    end
   end
   return y, indices
 end
@@ -65,6 +70,20 @@ M.GlobalAveragePool = global "global_avg_pool"
 M.GlobalMaxPool = global "global_max_pool"
 
 
+---The dimensions of ours that axes are; of copies of a picture all can be.
+local function dims_of(b, v, axes)
+  local dims = {}
+  for i, a in ipairs(axes) do
+    dims[i] = v.order[a]
+    if dims[i] == 1 then
+      if b.copies[v.layer] == 1 then b:fail("it mixes the pictures of a batch") end
+      return dims_of(b, b:unfolded(v), axes)
+    end
+  end
+  return v, dims
+end
+
+
 local function reduced(kind, since)
   return function(b, x)
     local v = live(b, x, 1)
@@ -76,14 +95,11 @@ local function reduced(kind, since)
       axes = {}
       for a = 1, #v.shape do axes[a] = a end
     end
-    local dims = {}
-    for i, a in ipairs(axes) do
-      dims[i] = v.order[a]
-      if dims[i] == 1 then
-        if v.shape[a] ~= 1 then b:fail("it mixes the pictures of a batch") end
-        b:fail("it reduces the batch (or copies of a picture)")
-      end
+    if #axes == 1 and v.guessed and v.order[axes[1]] == 1 then
+      return keep and v or b:hidden(v) -- one number is what it is reduced to
     end
+    local dims
+    v, dims = dims_of(b, v, axes)
     if keep then
       return b:layer(kind, { v }, { dims = dims, keepdims = true }, v.order)
     end

@@ -58,7 +58,7 @@ function M.Flatten(b, x)
     if a <= axis then head = head * d else tail = tail * d end
   end
   if not b.batched(v) then return b:reshape(v, { head, tail }, true) end
-  if head ~= 1 then b:fail("axis %d mixes the pictures of a batch", axis) end
+  if head ~= v.shape[1] then b:fail("axis %d mixes the pictures of a batch", axis) end
   v = b:ordered(v)
   return b:layer("flatten", { v })
 end
@@ -127,6 +127,7 @@ end
 
 ---A constant beside live values in `order`, as a parameter of the layer.
 local function joined_constant(b, c, key, order)
+  c = b:of_one(c, order)
   local at, perm, ours = {}, {}, {}
   for a, d in ipairs(order) do at[d] = a end
   for d = 1, #order + 1 do
@@ -163,15 +164,14 @@ local function joined(b, x, first, axis)
   local list = {}
   for i, v in ipairs(x) do
     list[i] = v.const and joined_constant(b, v, "value" .. i, first.order)
-      or b:ordered(v, first.order)
+      or b:ordered(common.aligned(b, v, first), first.order)
   end
   return b:layer("concat", list, { dim = first.order[axis] }, first.order)
 end
 
 
 function M.Concat(b, x)
-  local first
-  for _, v in ipairs(x) do if not v.const then first = first or v end end
+  local first = common.longest(b, x)
   local axis = axis_of(b, attr(b, "axis", "i") or b:fail("no axis"), #first.shape)
   if #x == 1 then return first end
   if first.order[axis] == 1 then b:fail("it joins along the batch") end
@@ -224,7 +224,8 @@ end
 
 
 function M.Slice(b, x)
-  local v = live(b, x, 1)
+  local v = b:settled(live(b, x, 1))
+  local through = v.through
   local all = slices(b, x, v)
   for _, s in ipairs(all) do
     local axis, from, count, step = table.unpack(s)
@@ -238,6 +239,7 @@ function M.Slice(b, x)
       v = select_(b, v, axis, index)
     end
   end
+  v.through = through
   return v
 end
 
@@ -327,10 +329,18 @@ function M.Expand(b, x)
   if same(shape, v.shape) then return v end
   for a, d in ipairs(shape) do
     if d > 2 ^ 24 then b:fail("a dimension of %d", d) end
-    if v.order[a] == 1 and d ~= 1 then b:fail("it repeats pictures") end
+    if v.order[a] == 1 and d ~= v.shape[a] then b:fail("it repeats pictures") end
     if v.order[a] > 1 then ours[v.order[a] - 1] = d end
   end
   return b:layer("expand", { v }, { shape = ours }, v.order)
+end
+
+
+---A value `count` times along an axis.
+local function beside_itself(b, v, axis, count)
+  local copies = {}
+  for i = 1, count do copies[i] = v end
+  return b:inside("tile", function() return joined(b, copies, v, axis) end)
 end
 
 
@@ -341,11 +351,7 @@ function M.Tile(b, x)
   for a, count in ipairs(counts) do
     if count < 1 or count * v.shape[a] > 2 ^ 24 then b:fail("%d repeats", count) end
     if count > 1 and v.order[a] == 1 then b:fail("it repeats pictures") end
-    local copies = {}
-    for i = 1, count do copies[i] = v end
-    if count > 1 then
-      v = b:step("tile", "concat", copies, { dim = v.order[a] }, v.order)
-    end
+    if count > 1 then v = beside_itself(b, v, a, count) end
   end
   return v
 end
