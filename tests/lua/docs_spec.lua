@@ -150,7 +150,7 @@ describe("pages of the methods", function()
       assert.is_truthy(index:find(("[%s](%s.md)"):format(name, name), 1, true),
         "docs/methods/index.md does not name " .. name)
       -- of one scene; a number a channel is no map, attention asks for other networks
-      if name ~= "layer_ablation" and row.family ~= "attention" then
+      if row.draws ~= "numbers" and row.family ~= "attention" then
         local picture = ("](../images/methods/%s.jpg)"):format(name)
         assert.is_truthy(text:find(picture, 1, true), path .. " lacks " .. picture)
       end

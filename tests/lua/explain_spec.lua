@@ -93,6 +93,12 @@ describe("lunette explain", function()
     end
   end)
 
+  it("checks no numbers a channel: they are no map of the picture", function()
+    explain("one.png --method layer_ablation --trust -o nt.png", 64,
+            "layer_ablation gives a number for each channel of a layer")
+    assert.is_false(t.exists(folder .. "/nt.png"))
+  end)
+
   it("has the options of the method that is asked about", function()
     local text = explain("--help", 0, "Options of gradcam:", "%-l <layer>, ",
                          "%-%-no%-relu", "%-%-method NAME %-%-help")

@@ -33,6 +33,19 @@ end
 
 
 describe("map:trust", function()
+  it("takes maps of the picture alone, and so does a ranking", function()
+    local falls = lu.layer_ablation(run, { score = 1 })
+    assert.matches("layer_ablation gives %(2,64%), a number for each channel",
+                   t.message(falls.trust, falls, run, few))
+    local all = require("lunette.rank.entrants").all(run)
+    local found = {}
+    for _, name in ipairs(all) do found[name] = true end
+    assert.is_true(found.gradcam and found.saliency)
+    for name, row in pairs(lu.methods) do
+      if row.draws == "numbers" then assert.is_nil(found[name], name) end
+    end
+  end)
+
   it("passes Grad-CAM, and says so with numbers, never as a proof", function()
     local map = lu.gradcam(net, x, { modifiers = { "linear" }, score = scenes.labels })
     local report = map:trust(few)

@@ -177,6 +177,10 @@ local function check_method(o)
   if not row.options.score and (#o.modifier > 0 or o.class) then
     return o.method .. " has no score: --class and --modifier change nothing"
   end
+  if o.trust and row.draws == "numbers" then
+    return ("--trust is for maps of the picture: %s gives a number for each channel of "
+      .. "a layer"):format(o.method)
+  end
   for flag, key in pairs { dialect = "dialect", raw = "raw" } do
     if o[flag] and not row.options[key] then
       local those = flags.having(function(r) return r.options[key] end)

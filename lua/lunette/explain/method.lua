@@ -18,8 +18,9 @@ local M = {}
 
 ---@class lunette.Method
 ---@field name string
----@field draws "overlay"|"map"|"channels"|"picture"   (N,H,W) laid over the picture; a
----  map of its own, channels summed; a tile a channel; a photograph
+---@field draws "overlay"|"map"|"channels"|"numbers"|"picture"   (N,H,W) laid over the
+---  picture; a map of its own, channels summed; a tile a channel; (N,K), a number a
+---  channel and no map; a photograph
 ---@field options table   name -> option; entries without a key name shared options
 ---@field family? string      of M.families
 ---@field explain fun(run: lunette.Run, o: table): lunette.Tensor, table?   the signed
@@ -108,14 +109,15 @@ local function dialects_of(row)
 end
 
 
-local drawn = { overlay = true, map = true, channels = true, picture = true }
+local drawn = { overlay = true, map = true, channels = true, numbers = true,
+                picture = true }
 
 
 local function check_row(spec)
   if type(spec) ~= "table" or type(spec.name) ~= "string"
      or type(spec.explain) ~= "function" or not drawn[spec.draws] then
     blame("method: expected { name =, draws = \"overlay\"|\"map\"|\"channels\"|"
-          .. "\"picture\", options =, explain = function }")
+          .. "\"numbers\"|\"picture\", options =, explain = function }")
   end
 end
 

@@ -14,7 +14,7 @@ local tokens = require "lunette.explain.tokens"
 ---  print(table.concat(select(2, falls[1]:top(3)), " ")) -- the channels that matter
 return method {
   name = "layer_ablation", family = "layer",
-  draws = "map", flat = "no channel changes the score",
+  draws = "numbers", flat = "no channel changes the score",
   paper = "captum, LayerFeatureAblation",
   options = {
     "score", "modifiers", "progress",

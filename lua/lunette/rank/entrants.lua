@@ -69,7 +69,7 @@ for _, name in ipairs(controls.names) do is_control[name] = true end
 
 ---Why a method takes no part, or nil.
 local function unfit(row, run)
-  if row.draws == "picture" or row.draws == "channels" then
+  if row.draws ~= "overlay" and row.draws ~= "map" then
     return "draws no map of the picture"
   end
   local tokens = require("lunette.explain.tokens").attentions(run.net)

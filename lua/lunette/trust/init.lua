@@ -158,6 +158,12 @@ end
 
 
 local function check_shapes(map, run)
+  local story = map.story or {}
+  if story.draws == "numbers" then
+    blame(("trust: maps of the picture are checked, and %s gives (%s), a number for "
+           .. "each channel of a layer"):format(story.method,
+          table.concat(map:shape(), ",")))
+  end
   if map:dim() < 3 or map:dim(1) ~= run:count() then
     blame(("trust: maps (N,H,W) of the run's %d pictures are wanted, got (%s)"):format(
           run:count(), table.concat(map:shape(), ",")))

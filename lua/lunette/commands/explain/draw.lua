@@ -56,7 +56,8 @@ end
 ---How the values become colours. A saliency map has a few values that are far larger
 ---than all others: from least to greatest it is black on photographs.
 local function row_options(o, draws)
-  local by = o.scale_by or (draws == "map" and "percentile:99" or nil)
+  local own_scale = draws == "map" or draws == "numbers"
+  local by = o.scale_by or (own_scale and "percentile:99" or nil)
   local opts = by and M.scale_of(by) or {}
   opts.colormap = o.colormap
   return opts
