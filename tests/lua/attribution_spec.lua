@@ -179,6 +179,36 @@ describe("integrated gradients", function()
                    t.message(lu.integrated_gradients, net, x, opts))
   end)
 
+  it("of several baselines: so do all that have one, of pictures and of layers",
+     function()
+    for _, name in ipairs { "guided_ig", "idgi", "layer_integrated_gradients",
+                            "conductance", "neuron_conductance",
+                            "internal_influence" } do
+      local row, seen = lu.methods[name], 0
+      local function of(baseline)
+        local opts = { score = 1, steps = 4, baseline = baseline,
+                       modifiers = { "linear" } }
+        opts.progress = function(done, total)
+          assert.is_true(done <= total)
+          seen = math.max(seen, done / total)
+        end
+        return row(net, x, opts)
+      end
+      local _, a, b, both
+      _, a = t.warnings(of, "mean")
+      _, b = t.warnings(of, "blur")
+      seen = 0
+      _, both = t.warnings(of, { "mean", "blur" })
+      assert.is_true(both:distance((a + b) * 0.5) < 1e-6, name)
+      assert.equal(1, seen, name)
+      for i = 1, a.story.delta and 2 or 0 do
+        local one, other = a.story.delta[i], b.story.delta[i]
+        assert.equal(math.abs(one) > math.abs(other) and one or other,
+                     both.story.delta[i], name)
+      end
+    end
+  end)
+
   it("and others take noise of your own, a channel for each or one for all", function()
     local one = core.normal(9, 0, 3, 1, 12, 12)
     local all = one:expand { shape = { 3, 3, 12, 12 } }
@@ -336,6 +366,31 @@ describe("occlusion", function()
     local warned = t.warnings(lu.occlusion, run, { score = 1, baseline = x })
     assert.equal(2, #warned)
     assert.matches("no window changes the score", warned[1])
+  end)
+
+  it("of segments is what each brings, or what is left of the score with it alone",
+     function()
+    local labels = core.zeros(12, 12)
+    labels:paste_(core.ones(5, 7), 3, 2)
+    labels:paste_(core.full(4, 4, 12), 9, 1)
+    local opts = { score = 1, segments = labels, baseline = "mean",
+                   modifiers = { "linear" } }
+    local map = lu.occlusion(net, x, opts)
+    assert.is_true(map:distance(lu.feature_ablation(net, x, opts)) < 1e-6)
+    assert.is_nil(map.story.window)
+    opts.keep = true
+    local kept = lu.occlusion(net, x, opts)
+    local base = require("lunette.explain.baselines").of("mean", net, x)
+    for _, name in ipairs { 0, 1, 4 } do
+      local here = labels:eq(name):view(1, 1, 12, 12)
+      local want = t.score_of(net, x * here + base * (1 - here), 1, logit)
+      for i = 1, 2 do
+        local off = (kept[i]:view(1, 1, 12, 12) - want[i]:item()) * here
+        assert.is_true(off:abs():max():item() < 1e-5)
+      end
+    end
+    opts.channelwise = true
+    assert.matches("channelwise is of windows", t.message(lu.occlusion, net, x, opts))
   end)
 end)
 

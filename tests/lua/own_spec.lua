@@ -23,7 +23,8 @@ local few = { samples = 3, count = 6, steps = 3, most = 2, segments = 2, max_sig
 ---The shape of a map of 2 pictures (3,6,6); of a layer (8,6,6), or a value for each of
 ---its channels; channels may be fewer, each a factor of all.
 local shapes = { overlay = { "2,6,6" }, map = { "2,6,6", "2,3,6,6" },
-                 channels = { "2,%d+,6,6" }, numbers = { "2,8" }, picture = { "2,3,6,6" } }
+                 channels = { "2,%d+,6,6" }, numbers = { "2,8" },
+                 picture = { "2,3,6,6" } }
 
 
 ---Families whose methods go back through the network, all of them.

@@ -237,6 +237,70 @@ describe("extremal perturbations", function()
     assert.is_true(map.story.rewards[1][1] > 0.2 * 90, map.story.rewards[1][1])
   end)
 
+  it("of segments: their gradient, too, is the differences', at their own pace",
+     function()
+    local labels = core.uniform(9, 0, 1, 1, 4, 4):resize(12, 12):view(12, 12)
+    labels = (labels * 6):floor() -- some parts, of different sizes
+    local masks = require("lunette.explain.segment_masks").new(labels, 3)
+    local areas = { 0.3, 0.6 }
+    local o = { area = areas, variant = "preserve", how = "blur", levels = 4, blur = 3,
+                flip = false,
+                modifiers = require("lunette.modifiers.named").list(logit) }
+    local run = net:run(x)
+    local climb = extremal.objective(run, 1, o, lu.score.categorical(2), masks, {})
+    local p = core.uniform(4, 0, 2, 1, 1, masks.columns) * 0.8 + 0.1
+    local g = climb(p, 1)
+    local steps, want = pyramids.of(x, "blur", 4, 3), masks.wanted(p, areas)
+    local function energy_of(at, k)
+      local mask = masks.generate(at)
+      local part <close> = net:run(pyramids.seen(steps, mask), { modifiers = logit })
+      local off = (mask - want):rows(k):square():mean():item()
+      return part.output:get(k, 3) - 300 * off
+    end
+    local h = 2e-4
+    for k = 1, 2 do
+      for n = 1, masks.columns do
+        local up, down = p:clone(), p:clone()
+        up:set(k, 1, 1, n, p:get(k, 1, 1, n) + h)
+        down:set(k, 1, 1, n, p:get(k, 1, 1, n) - h)
+        local slope = (energy_of(up, k) - energy_of(down, k)) / (2 * h)
+        local pixels = masks.pace:get(1, 1, 1, n)
+        assert.near(slope * pixels, g:get(k, 1, 1, n),
+                    0.02 * pixels * math.max(1, math.abs(slope)))
+      end
+    end
+  end)
+
+  it("of segments: what is wanted are the largest, equal ones sharing what is left",
+     function()
+    local labels = core.zeros(4, 4) -- rows 1 to 4, of 4 pixels each
+    for r = 2, 4 do labels[r] = core.full(r, 4) end
+    local masks = require("lunette.explain.segment_masks").new(labels, 2)
+    local p = core.tensor { 0.2, 0.9, 0.5, 0.5 }:view(1, 1, 1, 4)
+    local function rows(area)
+      local list = {}
+      for r = 1, 4 do list[r] = masks.wanted(p, { area }):get(1, 1, r, 3) end
+      return list
+    end
+    assert.same({ 0, 1, 0, 0 }, rows(0.25))
+    assert.same({ 0, 1, 0.25, 0.25 }, rows(0.375))
+    assert.same({ 0.5, 1, 1, 1 }, rows(0.875))
+  end)
+
+  it("of segments: finds the one with the evidence", function()
+    local flat = linear_net(1, 24, 24)
+    local w = core.zeros(24, 24)
+    w:paste_(core.full(0.2, 8, 8), 9, 17)
+    flat.params["out.weight"]:fill_(0)
+    flat.params["out.weight"][1] = w:view(576)
+    local map = lu.extremal_perturbation(flat, core.ones(1, 1, 24, 24), { score = 0,
+      how = "fade", area = 1 / 9, segments = 3, steps = 400, flip = false,
+      progress = false })
+    assert.is_true((map:view(24, 24) - w * 5):abs():max():item() < 0.1)
+    assert.near(1 / 9, map.story.areas[1][1], 0.02)
+    assert.is_nil(map.story.sigma)
+  end)
+
   it("want kernels no narrower than the cells", function()
     assert.matches("cells of 7 pixels need a sigma of at least as many, not 2",
       t.message(lu.extremal_perturbation, net, x, { score = 1, step = 7, sigma = 2 }))
@@ -287,6 +351,49 @@ describe("meaningful perturbation", function()
     opts.start = "ones"
     local other = lu.meaningful_perturbation(net, x, opts)
     assert.is_true(other.story.values[1] < 0.05, other.story.values[1])
+  end)
+
+  it("blots out whole segments, too: the one that the class was seen by", function()
+    local net, x, where = corner()
+    local labels = core.zeros(24, 24) -- 5 parts, of different sizes
+    labels:paste_(core.full(3, 12, 24), 13, 1)
+    labels:paste_(core.full(7, 12, 6), 13, 5)
+    labels:paste_(core.full(1, 12, 12), 1, 13) -- what is read
+    labels:paste_(core.full(9, 4, 5), 20, 20)
+    local map = lu.meaningful_perturbation(net, x, { score = 0, baseline = "zero",
+      cell = 4, segments = labels, steps = 60, l1 = 0.005, jitter = 1,
+      progress = false })
+    assert.is_true(map.story.values[1] < 0.05, map.story.values[1])
+    local flat = map:view(24, 24)
+    for name, least in pairs { [0] = 0, [1] = 0.4, [3] = 0, [7] = 0, [9] = 0 } do
+      local here = labels:eq(name)
+      local mean = (flat * here):sum():item() / here:sum():item()
+      assert.is_true(((flat - mean) * here):abs():max():item() < 1e-6)
+      assert.is_true(least > 0 and mean > least or least == 0 and mean < 0.05,
+                     ("%d: %g"):format(name, mean))
+    end
+    assert.equal(1, where:sum():item() / labels:eq(1):sum():item())
+    assert.is_nil(map.story.sigma)
+  end)
+
+  it("counts the area of segments in cells, and begins with their part of the disk",
+     function()
+    local coarse = require "lunette.explain.coarse_masks"
+    local labels = core.zeros(8, 8)
+    labels:paste_(core.full(2, 8, 4), 1, 5)
+    labels:paste_(core.full(5, 2, 2), 1, 1)
+    local masks = coarse.segments(labels, 2)
+    local m = core.tensor { { 0.25, 1, 0 } } -- of 28, 32 and 4 pixels
+    assert.near(28 / 4 * 0.75 + 4 / 4, masks.hidden(m):item(), 1e-6)
+    local large = masks.enlarged(m)
+    for name, v in pairs { [0] = 0.25, [2] = 1, [5] = 0 } do
+      local off = (large:view(8, 8) - v) * labels:eq(name)
+      assert.near(0, off:abs():max():item(), 1e-7)
+    end
+    assert.is_true(masks.near(large):distance(m) < 1e-6)
+    local half = core.zeros(1, 1, 8, 8)
+    half:paste_(core.ones(1, 1, 8, 6), 1, 3)
+    assert.is_true(masks.near(half):distance(core.tensor { { 16 / 28, 1, 0 } }) < 1e-6)
   end)
 
   it("leaves the picture alone where blotting costs more than the class", function()

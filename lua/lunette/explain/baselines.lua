@@ -2,10 +2,15 @@
 local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local blur = require "lunette.tensors.blur"
-local is_tensor = require("lunette.base.options").is_tensor
+local options = require "lunette.base.options"
+local progress = require "lunette.base.progress"
 local suggest = require "lunette.base.suggest"
 
 local M = {}
+
+---The option of methods that take one baseline or the mean over several.
+M.option = options.opt.baseline("zero", "zero, mean, blur, noise, black, a number, "
+  .. "tensor; or a list of them")
 
 ---What a name means, for pictures x (N,C,H,W) as the network takes them.
 local named = {
@@ -60,7 +65,7 @@ end
 ---@return lunette.Tensor    of x's shape
 function M.of(what, net, x)
   if type(what) == "function" then what = what(x) end
-  if is_tensor(what) then return of_tensor(what, x) end
+  if options.is_tensor(what) then return of_tensor(what, x) end
   if type(what) == "number" then
     if what ~= what or math.abs(what) > 3e38 then
       blame("baseline: a number is finite, got " .. tostring(what))
@@ -85,20 +90,22 @@ end
 
 ---The mean of the maps of several baselines, and of each picture's deltas the largest.
 ---@param run lunette.Run
----@param what any   a baseline, or a list of them
----@param of fun(base: lunette.Tensor): lunette.Tensor, number[]   map and deltas of one
+---@param o table   options of a method: baseline (one, or a list), progress
+---@param of fun(base: lunette.Tensor, wish: any): lunette.Tensor, number[]?   map and
+---  deltas of one; wish: the option `progress` of its part of the work
 ---@return lunette.Tensor map
----@return table facts   `delta`
-function M.mean(run, what, of)
-  local list, mean, worst = M.list(what), nil, {}
+---@return table facts   `delta`, where there are any
+function M.mean(run, o, of)
+  local list, mean, worst = M.list(o.baseline), nil, {}
   for b, one in ipairs(list) do
-    local map, delta = of(M.of(one, run.net, run.images))
-    for i, d in ipairs(delta) do
+    local map, delta = of(M.of(one, run.net, run.images),
+                          progress.part(o.progress, b, #list))
+    for i, d in ipairs(delta or {}) do
       if math.abs(d) >= math.abs(worst[i] or 0) then worst[i] = d end
     end
     mean = mean and mean * ((b - 1) / b) + map * (1 / b) or map
   end
-  return mean, { delta = worst }
+  return mean, { delta = #worst > 0 and worst or nil }
 end
 
 

@@ -263,8 +263,7 @@ end
 function M.options(own)
   local all = {
     "score", "modifiers",
-    baseline = opt.baseline("zero", "zero, mean, blur, noise, black, a number, tensor; "
-      .. "or a list of them"),
+    baseline = baselines.option,
     softmax = opt.choice("path", { "path", "mean" }, "the rule of a softmax: its mean "
       .. "slope, or captum's"),
   }
@@ -280,7 +279,7 @@ end
 ---@param wrt string    "input" or a layer's name
 ---@return lunette.Tensor map, table facts
 function M.explain(run, o, wrt)
-  return baselines.mean(run, o.baseline, function(base)
+  return baselines.mean(run, o, function(base)
     local m, difference = multipliers(run, base, o, wrt)
     local map = m * difference
     return map, perturb.delta(run, o, map, base)

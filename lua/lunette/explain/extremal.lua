@@ -61,7 +61,7 @@ end
 
 
 ---The objective of one picture's masks: grids (K,1,rows,columns) and the step (from 1)
----to its gradient there and the rewards.
+---to its gradient there (times `masks.pace`) and the rewards.
 ---@param run lunette.Run
 ---@param i integer        the picture
 ---@param o table          options of the method
@@ -81,13 +81,14 @@ function M.objective(run, i, o, score, masks, kept)
     if turned then x = x:flip { dims = { 4 } } end
     local g, rewards = reward(run, x:detach(), score, o, forward)
     local m = whole:detach()
-    local off = m - wanted(m, areas)
+    local off = m - (masks.wanted and masks.wanted(p, areas) or wanted(m, areas))
     local weight = WEIGHT * GROWTH ^ (t - 1)
     local pull = off * (-2 * weight / (m:size() // #areas))
     kept.mask, kept.rewards = mask:detach():clone(), rewards
     kept.areas = m:mean { dims = { 2, 3, 4 } }:totable()
     local energy = (x * g):sum() + (whole * pull):sum()
-    return core.backward(energy, core.ones(energy:shape()), { leaf:node() })[1], rewards
+    local up = core.backward(energy, core.ones(energy:shape()), { leaf:node() })[1]
+    return masks.pace and up * masks.pace or up, rewards
   end
 end
 

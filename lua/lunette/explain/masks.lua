@@ -106,6 +106,15 @@ function M.segments(labels)
 end
 
 
+---Which pixels belong to each segment, lowest number first: (M,H*W) of 0 and 1.
+---@param labels lunette.Tensor   (H,W)
+---@return lunette.Tensor
+function M.members(labels)
+  local each = M.segments(labels)
+  return (1 - each.get(1, each.count)):reshape { each.count, labels:size() }
+end
+
+
 ---The rectangle around places of a plane that are not 0, from 1; nil: there are none.
 ---@param plane lunette.Tensor   (H,W)
 ---@return { y: integer, x: integer, h: integer, w: integer }?
@@ -157,9 +166,7 @@ end
 ---@param rows lunette.Tensor     (R,M) of 0 .. 1, M segments, lowest number first
 ---@return lunette.Masks
 function M.coalitions(labels, rows)
-  local each = M.segments(labels)
-  local h, w, m = labels:dim(1), labels:dim(2), each.count
-  local members = (1 - each.get(1, m)):reshape { m, h * w }
+  local members, h, w = M.members(labels), labels:dim(1), labels:dim(2)
   local box, usual = boxes_of(members, rows, h, w)
   return { count = rows:dim(1), box = box, usual = usual, get = function(first, k)
     local part = rows:narrow { dim = 1, start = first, length = k }

@@ -189,7 +189,8 @@ end
 ---  `spec.wrt`: with respect to that layer, not the picture
 ---@return lunette.Tensor total
 function M.gradients(run, spec, o, change)
-  spec.score, spec.modifiers, spec.progress = o.score, o.modifiers, o.progress
+  spec.score, spec.modifiers = o.score, o.modifiers
+  if spec.progress == nil then spec.progress = o.progress end
   return M.fold(run, spec, function(part, score)
     M.tell_changed(o, part, spec.wrt and { name = spec.wrt })
     local g = part:gradient { score = score, modifiers = o.modifiers,

@@ -76,10 +76,8 @@ end
 ---@param values lunette.Tensor   (N,M)
 ---@return lunette.Tensor map     (N,H,W)
 function M.spread(labels, values)
-  local each = masks.segments(labels)
-  local h, w, m = labels:dim(1), labels:dim(2), each.count
-  local members = (1 - each.get(1, m)):reshape { m, h * w }
-  return core.ops.matmul(values, members):reshape { values:dim(1), h, w }
+  local map = core.ops.matmul(values, masks.members(labels))
+  return map:reshape { values:dim(1), labels:dim(1), labels:dim(2) }
 end
 
 return M

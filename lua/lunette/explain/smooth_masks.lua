@@ -16,6 +16,9 @@ local COLDNESS = 20
 ---@field generate fun(p: lunette.Tensor): lunette.Tensor, lunette.Tensor   of grids
 ---  (K,1,rows,columns) from 0 to 1: masks of the picture (K,1,H,W), and those with a
 ---  margin of sigma, over which areas are counted (K,1,H+..,W+..)
+---@field wanted? fun(p: lunette.Tensor, areas: number[]): lunette.Tensor   the masks of
+---  those areas that are nearest to those of grids p; nil: the largest pixels
+---@field pace? lunette.Tensor   of each number of a grid: by what its steps are longer
 
 
 ---One dimension: how many cells, windows of cells, and pixels with margin there are.

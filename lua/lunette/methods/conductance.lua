@@ -1,3 +1,4 @@
+local baselines = require "lunette.explain.baselines"
 local core = require "lunette.core"
 local layer_paths = require "lunette.explain.layer_paths"
 local method = require("lunette.explain.method").new
@@ -23,7 +24,8 @@ end
 
 ---Layer conductance (Dhamdhere et al. 2018, as captum computes it): how much of the
 ---score's rise from a baseline to the picture flows through each unit:
----sum_i dS/dA(i) (A(i+1) - A(i)). Of the layer's shape, signed.
+---sum_i dS/dA(i) (A(i+1) - A(i)). Of the layer's shape, signed. Of several
+---baselines the mean.
 ---Caveat: the sum over a layer is the rise only with many steps.
 ---Example:
 ---  local net = lu.load "glyphs"
@@ -35,22 +37,23 @@ return method {
   paper = "Dhamdhere et al. 2018, How important is a neuron?",
   options = layer_paths.options, keeps = sampling.keeps,
   explain = function(run, o)
-    local _, _, b = layer_paths.of(run, o)
     local alphas, x = paths.rules[o.rule](o.steps + 1), run.images
-    local map = sampling.fold(run, {
-      name = "conductance", count = #alphas, batch = o.batch, score = o.score,
-      modifiers = o.modifiers, progress = o.progress, fold = fold_steps(),
-      finish = function(total) return total.sum end,
-      make = function(i, s) return b[i] + (x[i] - b[i]) * alphas[s] end,
-    }, function(part, score)
-      sampling.tell_changed(o, part, o.layer)
-      local g = part:gradient { score = score, modifiers = o.modifiers,
-                                wrt = o.layer.name }
-      local a = part:activation(o.layer.name):detach()
-      local shape = g:shape()
-      table.insert(shape, 2, 1)
-      return core.ops.concat(g:reshape(shape), a:reshape(shape), { dim = 2 })
+    return baselines.mean(run, o, function(b, wish)
+      local map = sampling.fold(run, {
+        name = "conductance", count = #alphas, batch = o.batch, score = o.score,
+        modifiers = o.modifiers, progress = wish, fold = fold_steps(),
+        finish = function(total) return total.sum end,
+        make = function(i, s) return b[i] + (x[i] - b[i]) * alphas[s] end,
+      }, function(part, score)
+        sampling.tell_changed(o, part, o.layer)
+        local g = part:gradient { score = score, modifiers = o.modifiers,
+                                  wrt = o.layer.name }
+        local a = part:activation(o.layer.name):detach()
+        local shape = g:shape()
+        table.insert(shape, 2, 1)
+        return core.ops.concat(g:reshape(shape), a:reshape(shape), { dim = 2 })
+      end)
+      return map, perturb.delta(run, o, map, b)
     end)
-    return map, { delta = perturb.delta(run, o, map, b) }
   end,
 }

@@ -5,6 +5,8 @@ local opt = require("lunette.base.options").opt
 local optimise = require "lunette.explain.optimise"
 local progress = require "lunette.base.progress"
 local sampling = require "lunette.explain.sampling"
+local segment_masks = require "lunette.explain.segment_masks"
+local segments = require "lunette.explain.segments"
 local smooth_masks = require "lunette.explain.smooth_masks"
 local work = require "lunette.explain.work"
 
@@ -20,11 +22,15 @@ local function check_area(v)
 end
 
 
----Sizes that were not given, as shares of the picture's.
-local function settle(o, side)
+---The masks, sizes that were not given settled as shares of the picture's.
+local function settle(run, o)
+  local h, w = run.images:dim(3), run.images:dim(4)
+  local side = math.min(h, w)
   if o.step == 0 then o.step = math.max(1, math.floor(side / 32 + 0.5)) end
   if o.sigma == 0 then o.sigma = 3 * o.step end
   if o.blur == 0 then o.blur = side * 20 / 224 end
+  if o.segments then return segment_masks.new(segments.of(o.segments, run), o.step) end
+  return smooth_masks.new(h, w, o.step, o.sigma)
 end
 
 
@@ -34,7 +40,7 @@ end
 ---or faded to 0. (N,H,W), from 0 to 1: the mask, or with a list of areas the sum of
 ---theirs. As TorchRay's, with its constants: 800 steps of momentum, rate 0.01, and for
 ---224 pixels cells of 7, sigma 21, eight steps of blur up to 20; every second step
----mirrored.
+---mirrored. With `segments` the mask has one number a segment, and no margin.
 ---The story has the `rewards` and the masks' `areas` at the end.
 ---Cost: `steps` forwards and backwards of each picture and area.
 ---Caveat: the area is yours to choose: with one that is too large the mask takes in
@@ -59,6 +65,7 @@ return method {
     levels = opt.count(8, "steps from the strongest to none", 2),
     step = opt.count(0, "pixels a cell of the mask; 0: 7 of 224", 0, 4096),
     sigma = opt.count(0, "pixels: how smooth the mask is; 0: three cells", 0, 4096),
+    segments = segments.optional 'not cells: "slic:50", or a tensor (H,W) of labels',
     steps = opt.count(800, "of the climb"),
     rate = opt.number(0.01, "size of a step", 0),
     flip = opt.flag(true, "the mirror image in every second step"),
@@ -69,9 +76,9 @@ return method {
     local loop = work.loop(run, { score = o.score, name = "extremal_perturbation",
                                   alone = true })
     local map = core.zeros(n, h, w)
-    settle(o, math.min(h, w))
-    local masks = smooth_masks.new(h, w, o.step, o.sigma)
-    local facts = { rewards = {}, areas = {} }
+    local masks = settle(run, o)
+    local facts = { rewards = {}, areas = {}, step = not o.segments and o.step or false,
+                    sigma = not o.segments and o.sigma or false }
     local bar <close> = progress.start("extremal_perturbation", n * o.steps, o.progress)
     for i = 1, n do
       local known = loop:of(i, function() return { climb = {}, last = {} } end)

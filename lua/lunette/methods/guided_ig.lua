@@ -138,7 +138,7 @@ end
 
 ---Guided integrated gradients (Kapishnikov et al. 2021): the path moves the features
 ---with the smallest gradients first, so that noise of steep places weighs less. As
----PAIR computes it. Signed, (N,C,H,W).
+---PAIR computes it. Signed, (N,C,H,W). Of several baselines the mean.
 ---Caveat: one feature on the other side of the quantile, and the walk parts: small
 ---  changes of the picture may change the map much.
 ---Example:
@@ -154,19 +154,21 @@ return method {
     steps = opt.count(200, "of the path"),
     fraction = opt.number(0.25, "share of the features that move", 0, 1),
     max_dist = opt.number(0.02, "how far from the straight path", 0, 1),
-    baseline = opt.baseline("zero", "zero, mean, blur, noise, black, a number, tensor"),
+    baseline = baselines.option,
   },
   keeps = sampling.keeps,
   explain = function(run, o)
-    local base = baselines.of(o.baseline, run.net, run.images)
-    local bar <close> = progress.start("guided_ig", run:count() * o.steps, o.progress)
-    local how = { bar = bar, forward = apply.forward(o.modifiers, run),
-                  loop = work.loop(run, { score = o.score, name = "guided_ig",
-                                          alone = true }) }
-    local map = core.zeros(run.images:shape())
-    for i = 1, run:count() do
-      map:rows(i):copy_(walk(run, o, i, base, how))
-    end
-    return map, { delta = perturb.delta(run, o, map, base) }
+    local forward = apply.forward(o.modifiers, run)
+    return baselines.mean(run, o, function(base, wish)
+      local bar <close> = progress.start("guided_ig", run:count() * o.steps, wish)
+      local how = { bar = bar, forward = forward,
+                    loop = work.loop(run, { score = o.score, name = "guided_ig",
+                                            alone = true }) }
+      local map = core.zeros(run.images:shape())
+      for i = 1, run:count() do
+        map:rows(i):copy_(walk(run, o, i, base, how))
+      end
+      return map, perturb.delta(run, o, map, base)
+    end)
   end,
 }

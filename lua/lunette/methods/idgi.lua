@@ -2,6 +2,7 @@ local core = require "lunette.core"
 local baselines = require "lunette.explain.baselines"
 local method = require("lunette.explain.method").new
 local opt = require("lunette.base.options").opt
+local perturb = require "lunette.explain.perturb"
 local sampling = require "lunette.explain.sampling"
 local ops = core.ops
 
@@ -22,12 +23,30 @@ local function fold_steps(n)
 end
 
 
+---The map against one baseline.
+local function shared_rise(run, o, b, wish)
+  local x, n = run.images, run.images:size() // run:count()
+  return sampling.fold(run, {
+    name = "idgi", count = o.steps + 1, batch = o.batch, score = o.score,
+    modifiers = o.modifiers, progress = wish, fold = fold_steps(n),
+    finish = function(total) return total.sum end,
+    make = function(i, s) return b[i] + (x[i] - b[i]) * ((s - 1) / o.steps) end,
+  }, function(part, score)
+    sampling.tell_changed(o, part)
+    local g = part:gradient { score = score, modifiers = o.modifiers }
+    local k = part:count()
+    local values = part:values(score, { modifiers = o.modifiers })
+    return ops.concat(g:reshape { k, n }, values:view(k, 1), { dim = 2 })
+  end):reshape(x:shape())
+end
+
+
 ---IDGI, important direction gradient integration (Yang et al. 2023): integrated
 ---gradients without what the gradient's noise adds: along the same path each step's
 ---change of the score is shared by the squares of the gradient:
 ---sum_j (S(x_j+1) - S(x_j)) g_j^2 / sum g_j^2. Of one sign where the score only rises,
 ---(N,C,H,W). The sum is S(x) - S(baseline), whatever the number of steps, unless a
----gradient is 0 everywhere.
+---gradient is 0 everywhere. Of several baselines the mean.
 ---Caveat: squares forget which way a pixel pulls: the sign is the step's, of all pixels
 ---  alike.
 ---Example:
@@ -42,25 +61,13 @@ return method {
   options = {
     "score", "modifiers", "progress", "batch",
     steps = opt.count(50, "of the path"),
-    baseline = opt.baseline("zero", "zero, mean, blur, noise, black, a number, tensor"),
+    baseline = baselines.option,
   },
   keeps = sampling.keeps,
   explain = function(run, o)
-    local x, b = run.images, baselines.of(o.baseline, run.net, run.images)
-    local n = x:size() // x:dim(1)
-    local map = sampling.fold(run, {
-      name = "idgi", count = o.steps + 1, batch = o.batch, score = o.score,
-      modifiers = o.modifiers, progress = o.progress, fold = fold_steps(n),
-      finish = function(total) return total.sum end,
-      make = function(i, s) return b[i] + (x[i] - b[i]) * ((s - 1) / o.steps) end,
-    }, function(part, score)
-      sampling.tell_changed(o, part)
-      local g = part:gradient { score = score, modifiers = o.modifiers }
-      local k = part:count()
-      local values = part:values(score, { modifiers = o.modifiers })
-      return ops.concat(g:reshape { k, n }, values:view(k, 1), { dim = 2 })
+    return baselines.mean(run, o, function(b, wish)
+      local map = shared_rise(run, o, b, wish)
+      return map, perturb.delta(run, o, map, b)
     end)
-    map = map:reshape(x:shape())
-    return map, { delta = require("lunette.explain.perturb").delta(run, o, map, b) }
   end,
 }

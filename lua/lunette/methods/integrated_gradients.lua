@@ -8,12 +8,12 @@ local sampling = require "lunette.explain.sampling"
 
 
 ---The mean gradient along the straight path from b to x.
-local function mean_gradient(run, o, b)
+local function mean_gradient(run, o, b, wish)
   local x = run.images
   local alphas, weights = paths.rules[o.rule](o.steps)
   return sampling.gradients(run, {
     name = "integrated_gradients", count = #alphas, batch = o.batch,
-    fold = sampling.weighted(weights),
+    fold = sampling.weighted(weights), progress = wish,
     make = function(i, s) return b[i] + (x[i] - b[i]) * alphas[s] end,
   }, o)
 end
@@ -71,14 +71,13 @@ return method {
     "score", "modifiers", "progress", "batch",
     steps = opt.count(50, "points on the path"),
     rule = opt.choice("gausslegendre", paths.names, "where they lie"),
-    baseline = opt.baseline("zero", "zero, mean, blur, noise, black, a number, tensor; "
-      .. "or a list of them"),
+    baseline = baselines.option,
     multiply = opt.flag(true, "times the difference from the baseline"),
   },
   keeps = sampling.keeps,
   explain = function(run, o)
-    return baselines.mean(run, o.baseline, function(b)
-      local g = mean_gradient(run, o, b)
+    return baselines.mean(run, o, function(b, wish)
+      local g = mean_gradient(run, o, b, wish)
       local whole = (run.images - b) * g
       return o.multiply and whole or g, perturb.delta(run, o, whole, b)
     end)

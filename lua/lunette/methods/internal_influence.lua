@@ -1,9 +1,12 @@
-local method = require("lunette.explain.method").new
-local sampling = require "lunette.explain.sampling"
+local baselines = require "lunette.explain.baselines"
 local layer_paths = require "lunette.explain.layer_paths"
+local method = require("lunette.explain.method").new
+local paths = require "lunette.explain.paths"
+local sampling = require "lunette.explain.sampling"
 
 ---Internal influence (Leino et al. 2018): the gradient at a layer, averaged on the way
----from a baseline to the picture. Of the layer's shape, signed.
+---from a baseline to the picture. Of the layer's shape, signed. Of several
+---baselines the mean.
 ---Caveat: says how much a unit would matter, not how much it was active.
 ---Example:
 ---  local net = lu.load "glyphs"
@@ -15,6 +18,13 @@ return method {
   paper = "Leino et al. 2018, Influence-directed explanations",
   options = layer_paths.options, keeps = sampling.keeps,
   explain = function(run, o)
-    return layer_paths.mean_gradient(run, o, "internal influence")
+    local alphas, weights = paths.rules[o.rule](o.steps)
+    local x = run.images
+    return baselines.mean(run, o, function(b, wish)
+      return sampling.gradients(run, {
+        name = "internal influence", count = #alphas, batch = o.batch, progress = wish,
+        fold = sampling.weighted(weights), wrt = o.layer.name,
+        make = function(i, s) return b[i] + (x[i] - b[i]) * alphas[s] end }, o)
+    end)
   end,
 }

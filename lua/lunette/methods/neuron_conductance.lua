@@ -1,9 +1,11 @@
 local apply = require "lunette.modifiers.apply"
+local baselines = require "lunette.explain.baselines"
 local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local layer_paths = require "lunette.explain.layer_paths"
 local method = require("lunette.explain.method").new
 local opt = require("lunette.base.options").opt
+local paths = require "lunette.explain.paths"
 local sampling = require "lunette.explain.sampling"
 local scores = require "lunette.score"
 local types = require "lunette.base.types"
@@ -56,7 +58,8 @@ end
 ---Neuron conductance (Dhamdhere et al. 2018; Shrikumar et al. 2018, as captum computes
 ---it): how much of the score's rise from a baseline to the picture is due to each pixel
 ---by way of one unit: (x - b) sum_i w_i dS/dA_n dA_n/dx at the points of the path. With
----a channel alone the way leads through all of its units. Signed, (N,C,H,W).
+---a channel alone the way leads through all of its units. Signed, (N,C,H,W). Of several
+---baselines the mean.
 ---Caveat: one unit is a small part of the way: the maps of a layer's units sum to
 ---  integrated gradients.
 ---Example:
@@ -72,20 +75,21 @@ return method {
     .. "neuron importance",
   options = options, keeps = sampling.keeps,
   explain = function(run, o)
-    local alphas, weights, b = layer_paths.of(run, o)
+    local alphas, weights = paths.rules[o.rule](o.steps)
     local x, mask = run.images, mask_of(o.unit, o.layer)
     local backward = apply.backward(o.modifiers)
-    local g = sampling.fold(run, {
-      name = "neuron conductance", count = #alphas, batch = o.batch, score = o.score,
-      modifiers = o.modifiers, progress = o.progress, fold = sampling.weighted(weights),
-      make = function(i, s) return b[i] + (x[i] - b[i]) * alphas[s] end,
-    }, function(part, score)
-      sampling.tell_changed(o, part)
-      local above = part:gradient { score = score, modifiers = o.modifiers,
-                                    wrt = o.layer.name }
-      return part:gradient { score = through(o.layer, above * mask),
-                             modifiers = backward }
+    return baselines.mean(run, o, function(b, wish)
+      return (x - b) * sampling.fold(run, {
+        name = "neuron conductance", count = #alphas, batch = o.batch, score = o.score,
+        modifiers = o.modifiers, progress = wish, fold = sampling.weighted(weights),
+        make = function(i, s) return b[i] + (x[i] - b[i]) * alphas[s] end,
+      }, function(part, score)
+        sampling.tell_changed(o, part)
+        local above = part:gradient { score = score, modifiers = o.modifiers,
+                                      wrt = o.layer.name }
+        return part:gradient { score = through(o.layer, above * mask),
+                               modifiers = backward }
+      end)
     end)
-    return (x - b) * g
   end,
 }

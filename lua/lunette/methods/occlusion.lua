@@ -1,9 +1,11 @@
+local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local masking = require "lunette.explain.masks"
 local method = require("lunette.explain.method").new
 local opt = require("lunette.base.options").opt
 local perturb = require "lunette.explain.perturb"
 local sampling = require "lunette.explain.sampling"
+local segments = require "lunette.explain.segments"
 local types = require "lunette.base.types"
 
 
@@ -16,10 +18,23 @@ local function whole_or_pair(v)
 end
 
 
----Masks that are 0 in a window, or, to keep it, outside.
-local function windows(o, h, w, channels)
-  local masks = masking.windows { height = h, width = w, window = o.window,
-                                  stride = o.stride, channels = channels }
+---What is covered, one after the other: windows, or segments.
+local function covers(run, o)
+  local _, c, h, w = table.unpack(run.images:shape())
+  if not o.segments then
+    return masking.windows { height = h, width = w, window = o.window,
+                             stride = o.stride, channels = o.channelwise and c or nil }
+  end
+  if o.channelwise then
+    blame "occlusion: channelwise is of windows; segments cover all channels"
+  end
+  return (masking.segments(segments.of(o.segments, run)))
+end
+
+
+---Masks that are 0 on what is covered, or, to keep it, outside.
+local function masks_of(run, o)
+  local masks = covers(run, o)
   if not o.keep then return masks end
   return { count = masks.count, get = function(...) return 1 - masks.get(...) end }
 end
@@ -27,7 +42,8 @@ end
 
 ---Occlusion (Zeiler & Fergus 2014): how much the score falls when a window of the
 ---picture is covered by the baseline; where windows overlap, the mean of their falls.
----Signed, (N,H,W); (N,C,H,W) where each channel is covered by itself.
+---Signed, (N,H,W); (N,C,H,W) where each channel is covered by itself. With `segments`
+---superpixels, or parts of your own, are covered instead of windows.
 ---Caveat: a covered picture is none that the network has seen: part of the fall may be
 ---  surprise. Compare baselines and windows.
 ---Example:
@@ -44,6 +60,8 @@ return method {
     window = opt.any(15, "side of the window, or {h, w}", whole_or_pair),
     stride = opt.any(8, "from one window to the next, or {h, w}", whole_or_pair),
     baseline = opt.baseline("zero", "zero, mean, blur, noise, black, a number, tensor"),
+    segments = segments.optional('not windows: "slic:50", or a tensor '
+      .. "(H,W) of labels"),
     keep = opt.flag(false, "only the window stays: the score itself, not its fall "
       .. "(zennit)"),
     sum = opt.flag(false, "the sum of the falls where windows overlap (PAIR)"),
@@ -55,7 +73,7 @@ return method {
     local planes = o.channelwise and c or 1
     local fall, count = core.zeros(n, planes, h, w), core.zeros(n, planes, h, w)
     local clean = not o.keep and perturb.clean(run, o)
-    local masks = windows(o, h, w, o.channelwise and c or nil)
+    local masks = masks_of(run, o)
     perturb.each(run, { masks = masks, score = o.score, modifiers = o.modifiers,
       baseline = o.baseline, batch = o.batch, progress = o.progress,
       name = "occlusion" }, function(i, _, m, values)
@@ -66,6 +84,7 @@ return method {
       count[i]:add_(covered:sum { dims = { 1 } })
     end)
     local map = o.sum and fall or fall / count:maximum(core.ones(1))
-    return o.channelwise and map or map:view(n, h, w)
+    map = o.channelwise and map or map:view(n, h, w)
+    return map, o.segments and { window = false, stride = false } or nil
   end,
 }
