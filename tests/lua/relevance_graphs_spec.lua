@@ -2,6 +2,7 @@
 -- (tests/torch/relevance.py): residual sums, depthwise and grouped convolutions,
 -- squeeze and excite, channel shuffles, joins. Parts of transformers in pieces.
 local lu = require "lunette"
+local core = require "lunette.core"
 local t = dofile "tests/lua/support.lua"
 
 
@@ -219,4 +220,93 @@ describe("layer norm and gelu in pieces", function()
       end
     end)
   end
+end)
+
+
+describe("batch norms that stand before the convolutions they feed", function()
+  ---Joined layers, each batch norm, relu and convolution of all before it, as in a
+  ---DenseNet: no batch norm but those between two convolutions can be folded.
+  local function dense_block(seed, shifts)
+    local layers = { { "c0", "conv2d", filters = 6, kernel = 3, padding = 1,
+                       bias = false } }
+    local last = "c0"
+    for k = 1, 3 do
+      local function add(layer)
+        layer[1] = layer[1] .. k
+        layers[#layers + 1] = layer
+      end
+      add { "na", "batch_norm", from = last }
+      add { "ra", "relu" }
+      add { "ca", "conv2d", filters = 8, kernel = 1, bias = false }
+      add { "nb", "batch_norm" }
+      add { "rb", "relu" }
+      add { "cb", "conv2d", filters = 4, kernel = 3, padding = 1, bias = false }
+      add { "all", "concat", dim = 2, from = { last, "cb" .. k } }
+      last = "all" .. k
+    end
+    for _, layer in ipairs { { "n", "batch_norm" }, { "r", "relu" },
+                             { "mean", "global_avg_pool" }, { "flat", "flatten" },
+                             { "out", "linear", units = 4, bias = false } } do
+      layers[#layers + 1] = layer
+    end
+    local net = assert(lu.net { name = "dense", input = { 3, 10, 10 },
+                                layers = layers }):init(seed)
+    local names = {}
+    for name in pairs(net.params) do names[#names + 1] = name end
+    table.sort(names)
+    for n, name in ipairs(names) do
+      local p, of = net.params[name], net:layer(name:match "^[^.]+")
+      local drawn = core.normal(seed, n, p:size()):reshape(p:shape())
+      if of.kind == "batch_norm" then
+        if name:find "weight$" then p:copy_(drawn * 0.3 + 1) end
+        if name:find "var$" then p:copy_(drawn:abs() + 0.5) end
+        if name:find "bias$" or name:find "mean$" then
+          p:copy_(drawn * (shifts and 0.4 or 0))
+        end
+      end
+    end
+    return net, core.normal(seed, 50, 2, 3, 10, 10)
+  end
+
+  it("get shares of what they add to: epsilon brings x times the gradient", function()
+    for seed = 1, 4 do
+      local net, x = dense_block(seed, true)
+      local run = net:run(x)
+      local want = run:gradient { score = 1 } * x
+      -- stabilisers of 1e-9 and 1e-6 beside sums that may come near 0 in float32
+      for name, limit in pairs { lrp_captum = 1e-4, attn_lrp = 2e-2, cp_lrp = 2e-2 } do
+        for _, canonise in ipairs { true, false } do
+          local map
+          t.warnings(function()
+            map = lu.lrp(run, { score = 1, composite = name, from = "logit",
+                                canonise = canonise })
+          end)
+          local off = map:distance(want)
+          assert.is_true(off < limit, ("%d %s: %.1e"):format(seed, name, off))
+        end
+      end
+    end
+  end)
+
+  it("take with their shifts what is lost, and nothing without them", function()
+    local net, x = dense_block(5, true)
+    local flow = lu.relevance.flow(net:run(x), { score = 1, composite = "lrp_captum" })
+    local lost, norms = 0, 0
+    for _, row in ipairs(flow) do
+      lost = lost + row.relevance - row.handed_on
+      local off = math.abs(row.relevance - row.handed_on)
+      if row.kind == "batch_norm" and off > 0.01 then
+        norms = norms + 1
+        assert.equal("bias", flow:why(row), row.layer)
+      end
+    end
+    assert.is_true(norms > 0)
+    assert.near(flow.start - flow.reached, lost, 1e-3)
+    net, x = dense_block(5, false)
+    local plain = net:run(x)
+    local map = lu.lrp(plain, { score = 1, composite = "lrp_captum", from = "logit" })
+    for i = 1, 2 do
+      assert.near(plain.output:get(i, 2), map[i]:sum():item(), 1e-4)
+    end
+  end)
 end)

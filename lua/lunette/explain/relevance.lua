@@ -203,6 +203,7 @@ function Flow:why(row)
   local off, few = lost(row), 0.005 * math.abs(self.start)
   if math.abs(off) <= few then return "" end
   if math.abs(off - row.bias) <= 0.1 * math.abs(off) then return "bias" end
+  if row.kind == "batch_norm" then return "bias" end -- its shift, value by value
   local layer_ = self.net:layer(row.layer)
   if row.bias == 0 and layer_ and layer_.operands and layer_.kind ~= "matmul" then
     return "constant"

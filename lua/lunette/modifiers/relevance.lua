@@ -92,6 +92,7 @@ M.deep_taylor = composite({ name = "deep_taylor", doc = "z+ without bias" },
 M.lrp_captum = composite({ name = "lrp_captum",
   doc = "epsilon 1e-9 on weighted layers and poolings" },
   { { on = "weighted", rule = { "epsilon", epsilon = 1e-9 } },
+    { on = "batch_norm", rule = { "epsilon", epsilon = 1e-9 } },
     { on = "max_pool2d", rule = { "norm", epsilon = 1e-9 } },
     { on = { "avg_pool2d", "global_avg_pool" }, rule = { "norm", epsilon = 1e-9 } } })
 
@@ -111,7 +112,8 @@ end
 ---entries.
 local function of_transformers(name, doc, more)
   local function make(p)
-    local entries = { { on = is_linear, rule = linear_rule(p.gamma) } }
+    local entries = { { on = is_linear, rule = linear_rule(p.gamma) },
+                      { on = "batch_norm", rule = "epsilon" } }
     for _, e in ipairs(more) do entries[#entries + 1] = e end
     return composite({ name = name }, entries)
   end
