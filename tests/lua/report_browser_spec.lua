@@ -35,6 +35,25 @@ describe("a report in Chromium", function()
     return
   end
 
+  it("prints rows that were never in view, or says how they would be", function()
+    local maps, map = {}, lu.gradcam(run)
+    for i = 1, 70 do maps[i] = map end
+    local path = folder .. "/many.html"
+    assert(lu.report { maps = maps, run = run, out = path, layers = 0 })
+    local code, text = t.other(("TMPDIR='%s' timeout 100 node tests/browser/print.mjs "
+      .. "'file://%s'"):format(folder, path))
+    assert.equal(0, code, text)
+    local seen = assert(json.decode(text:match "{.*}"))
+    assert.same({}, seen.errors)
+    assert.same({ 50, 50 }, { table.unpack(seen.few) })
+    assert.equal(50, seen.recoloured)
+    assert.equal(210, seen.all)
+    local drawn, told = table.unpack(seen.told)
+    assert.is_true(drawn > 3 and told > 0)
+    assert.equal(210, drawn + told)
+    assert.equal(0, seen.left)
+  end)
+
   it("sorts, filters, slides, and reads the values that the maps have", function()
     local maps = { lu.gradcam(run), lu.saliency(run) }
     assert(lu.report { maps = maps, run = run, out = folder .. "/r.html", layers = 0 })

@@ -212,7 +212,7 @@ describe("lunette report", function()
     assert.equal(0, code, text)
     local two = t.read(folder .. "/net_tiny.safetensors/report.html")
     assert.matches("<title>net_tiny.safetensors, net_glyphs</title>", two, 1, true)
-    assert.matches("2 maps, 1 pictures", two, 1, true)
+    assert.matches("2 maps, 1 picture · Lunette", two, 1, true)
     assert.equal(2, #block(two, "index").pictures) -- of 32 and of 224 pixels
   end)
 

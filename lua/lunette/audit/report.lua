@@ -1,5 +1,6 @@
 ---What an audit has found, in words, as a record for programs, and as a picture.
 local draw = require "lunette.audit.draw"
+local text = require "lunette.base.text"
 local verdict = require "lunette.audit.verdict"
 
 local M = {}
@@ -92,7 +93,8 @@ end
 
 local function attack_lines(self, add)
   local a = self.attacks
-  add("\nATTACKS on %d pictures: how many get another label", a.pictures)
+  add("\nATTACKS on %s: how many get another label",
+      text.count(a.pictures, "picture"))
   for _, r in ipairs(a.rows) do
     add("  %-54s %4.0f %%   (whole levels %.0f %%)", r.title, 100 * r.fell,
         100 * r.rounded)
@@ -117,7 +119,7 @@ end
 ---@return string
 function Report:text()
   local lines = {}
-  local function add(text, ...) lines[#lines + 1] = text:format(...) end
+  local function add(line, ...) lines[#lines + 1] = line:format(...) end
   add("audit of %s (%s)", self.name, self.range)
   if self.found then backdoor_lines(self, add) end
   if self.attacks then attack_lines(self, add) end

@@ -66,6 +66,13 @@ function M.escape(s, keep)
 end
 
 
+---"1 picture", "2 pictures".
+---@param n integer
+---@param noun string     singular
+---@return string
+function M.count(n, noun) return ("%d %s%s"):format(n, noun, n == 1 and "" or "s") end
+
+
 ---What a value is, for a message: the first line of its text, at most 80 letters,
 ---without what a terminal acts on.
 ---@param v any

@@ -108,9 +108,9 @@ local function growth(r) return r.bytes - r.plain_bytes end
 
 local function report_text(path, r)
   local lines = {
-    ("wrote %s (%s): %d nodes of the network, %d more for %s"):format(path,
-      export.size_text(r.bytes), r.forward_nodes, r.nodes - r.forward_nodes,
-      table.concat(r.maps, ", ")),
+    ("wrote %s (%s): %s of the network, %d more for %s"):format(path,
+      export.size_text(r.bytes), text.count(r.forward_nodes, "node"),
+      r.nodes - r.forward_nodes, table.concat(r.maps, ", ")),
     ("grew by %d bytes (%.2g %%)"):format(growth(r), 100 * growth(r) / r.plain_bytes) }
   if r.original then
     lines[2] = lines[2] .. (": %s is in it as it was, its outputs keep their bits")

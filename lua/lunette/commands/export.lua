@@ -71,8 +71,8 @@ function M.run(args)
   report, message = require("lunette.onnx.export").export(net, path, {
     opset = o.opset or 17, half = o.half })
   if not report then return M.fail("lunette export", 74, message) end
-  text.say(("wrote %s (%s, %d nodes, opset %d)"):format(path, M.size_text(report.bytes),
-           report.nodes, o.opset or 17))
+  text.say(("wrote %s (%s, %s, opset %d)"):format(path, M.size_text(report.bytes),
+           text.count(report.nodes, "node"), o.opset or 17))
   return 0
 end
 

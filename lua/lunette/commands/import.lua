@@ -75,7 +75,8 @@ end
 local function list(file)
   local found, message = require("lunette.weights.import.listing").list(file)
   if not found then return nil, ("%s: %s"):format(file, message) end
-  text.say(("%s: %s, %d tensors"):format(file, found.format, #found.tensors))
+  text.say(("%s: %s, %s"):format(file, found.format,
+    text.count(#found.tensors, "tensor")))
   local keys = {}
   for key in pairs(found.meta) do keys[#keys + 1] = key end
   table.sort(keys)

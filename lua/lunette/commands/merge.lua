@@ -47,12 +47,13 @@ return function(args)
   end
   local strays = merge.tidy(m)
   if strays > 0 then
-    complain(("%d files in %s/results belong to no result of this list"):format(strays,
-      folder))
+    complain(("in %s/results %s of no result of this list"):format(folder,
+      strays == 1 and "is a file" or ("are %d files"):format(strays)))
   end
   io.stdout:write(merge.summary(m))
-  text.say(("%d pictures, %d jobs: %d results, %d errors"):format(#m.paths, #m.jobs,
-    #m.results, #m.errors))
+  local count = text.count
+  text.say(("%s, %s: %s, %s"):format(count(#m.paths, "picture"), count(#m.jobs, "job"),
+    count(#m.results, "result"), count(#m.errors, "error")))
   text.say("tree " .. tree)
   return #m.errors > 0 and 3 or 0
 end

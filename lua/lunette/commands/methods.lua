@@ -109,8 +109,9 @@ end
 
 local function print_head(subject, o)
   if not subject then return end
-  text.say(("One picture of %s, %d threads, default options%s.\n"):format(
-    subject.net.name, require("lunette.core").threads(), o.whole and "" or
+  local threads = text.count(require("lunette.core").threads(), "thread")
+  text.say(("One picture of %s, %s, default options%s.\n"):format(
+    subject.net.name, threads, o.whole and "" or
     "; ~: reckoned from the beginning"))
   text.say(LINE:format("METHOD", "FORWARD", "BACK", "MEMORY", "SECONDS"))
 end

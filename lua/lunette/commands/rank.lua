@@ -30,8 +30,8 @@ end
 ---The page: tables and what was left out.
 local function page_of(net, source, report, work)
   local out = { ("# Methods ranked on %s\n"):format(net.name),
-    ("%d pictures (%s); %d left out, of which the network names nothing.\n"):format(
-      report.pictures, source.name, work.wrong),
+    ("%s (%s); %d left out, of which the network names nothing.\n"):format(
+      text.count(report.pictures, "picture"), source.name, work.wrong),
     report:markdown(), "\n## First in each measure\n", report:leaders(),
     "\n## Do the measures agree? (Kendall's tau-b over the methods)\n",
     report:agreement() }
@@ -47,7 +47,8 @@ end
 
 
 local function write_all(o, net, source, report, work)
-  local image = report:chart(("%s: %d pictures"):format(net.name, report.pictures))
+  local image = report:chart(net.name .. ": "
+    .. text.count(report.pictures, "picture"))
   local png = image:encode "png"
   image:release()
   return files.write_set {

@@ -58,7 +58,8 @@ return function(args)
     out = o.out, title = o.title, lang = o.lang, linked = o.linked or false,
     layers = o.layers })
   if not path then return fail(74, why) end
-  text.say(("wrote %s: %d maps, %d errors, %s%s"):format(path, maps, errors,
-    size_text(path), o.linked and ", and the files beside it" or ""))
+  text.say(("wrote %s: %s, %s, %s%s"):format(path, text.count(maps, "map"),
+    text.count(errors, "error"), size_text(path),
+    o.linked and ", and the files beside it" or ""))
   return errors > 0 and 3 or 0
 end

@@ -149,8 +149,8 @@ end
 
 ---What a shard's end means.
 local function finish(o, counts, what, message)
-  text.say(("shard %d/%d: %d made, %d there, %d errors"):format(o.i, o.n, counts.made,
-    counts.there, counts.errors))
+  text.say(("shard %d/%d: %d made, %d there, %s"):format(o.i, o.n, counts.made,
+    counts.there, text.count(counts.errors, "error")))
   if what == "stopped" and message == "interrupted" then return fail(130, message) end
   if what == "stopped" then
     return fail(75, ("stopped by %s; run it again to go on"):format(message))

@@ -4,6 +4,7 @@ local core = require "lunette.core"
 local files = require "lunette.base.files"
 local json = require "lunette.base.json"
 local paths = require "lunette.base.paths"
+local text = require "lunette.base.text"
 
 local M = {}
 
@@ -45,8 +46,8 @@ function M.here(net, list)
   local forward, map = in_turns(function() net:run(x):release() end, function()
     for _, job in ipairs(list) do job.row(net, x, job.opts) end
   end)
-  local name = ("Lunette %s, %d threads, processor time"):format(core.build().version,
-    core.threads())
+  local name = ("Lunette %s, %s, processor time"):format(core.build().version,
+    text.count(core.threads(), "thread"))
   return { runtime = name, forward = forward, map = map }
 end
 

@@ -1,5 +1,6 @@
 ---A folder of one's own as the pictures of a ranking, with masks where there are any.
 local lfs = require "lfs"
+local text = require "lunette.base.text"
 
 local M = {}
 
@@ -31,7 +32,7 @@ end
 ---@param masks? string   a folder of pictures of the same names, white on the object
 ---@return lunette.RankSource
 function M.source(net, paths, masks)
-  local told = ("%d pictures from %s%s"):format(#paths, paths[1],
+  local told = ("%s from %s%s"):format(text.count(#paths, "picture"), paths[1],
     masks and ", masks in " .. masks or "")
   return { count = #paths, name = told, get = function(i)
     local x, message = net:images { paths[i] }

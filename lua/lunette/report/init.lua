@@ -9,7 +9,7 @@ local layers = require "lunette.report.layers"
 local options = require "lunette.base.options"
 local svg = require "lunette.report.svg"
 local types = require "lunette.base.types"
-local words_of = require("lunette.report.words").of
+local words = require "lunette.report.words"
 
 local M = {}
 
@@ -44,7 +44,7 @@ local function plot_jobs(book, say)
     local areas = book.areas[k]
     if areas and #rows < MOST_PLOT_ROWS then
       rows[#rows + 1] = { label = job_label(job), values = svg.five(areas),
-                          note = " (" .. say("%d maps"):format(#areas) .. ")" }
+                          note = " (" .. words.count(say, #areas, "map") .. ")" }
     end
   end
   if #rows == 0 then return "" end
@@ -68,7 +68,7 @@ local function plot_layers(model, say)
       svg.rows(model.model .. ": " .. say(kind[2]), rows))
   end
   return figure(("%s: %s"):format(say "What the layers put out", model.model),
-    say("%d pictures"):format(model.count), table.concat(out))
+    words.count(say, model.count, "picture"), table.concat(out))
 end
 
 
@@ -135,12 +135,12 @@ end
 
 
 local function page_of(book, o, models)
-  local say, build = words_of(o.lang), core.build()
+  local say, build = words.of(o.lang), core.build()
   local body = body_of("report.html", say, {
     title = html.escape(o.title), failures = failures(book, say),
     plots = plots(book, models, say), index = index_of(book, o),
-    counts = html.escape(say("%d maps, %d pictures"):format(#book.maps,
-      #book.groups)), -- a photograph that two networks take in is one
+    counts = html.escape(words.count(say, #book.maps, "map") .. ", "
+      .. words.count(say, #book.groups, "picture")), -- also of two networks it is one
     made = html.escape(("Lunette %s (%s)"):format(build.version, build.commit)),
   })
   return html.page { title = o.title, lang = o.lang, body = body, scripts = scripts,
@@ -256,7 +256,7 @@ local function checked(opts)
   if type(o.out) ~= "string" or o.out == "" then blame "report: out is a path" end
   if (not o.maps) == (not o.from) then blame "report: give either maps or from" end
   if o.maps then check_maps(o) else check_folders(o) end
-  if o.title == "" then o.title = words_of(o.lang) "Explanations" end
+  if o.title == "" then o.title = words.of(o.lang) "Explanations" end
   return o
 end
 

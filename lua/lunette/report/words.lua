@@ -1,5 +1,6 @@
 ---What pages say, in English and Russian. Names of methods, layers and classes stay as
 ---they are.
+local text = require "lunette.base.text"
 local told = require "lunette.report.told"
 
 local M = {}
@@ -23,8 +24,7 @@ local russian = {
     градиент оценки класса. 1: все каналы за класс; 0: за и против поровну; -1: все
     против.]],
   ["Explanations"] = "Объяснения",
-  ["%d maps, %d pictures"] = "карт: %d, изображений: %d",
-  ["%d pictures"] = "изображений: %d", ["%d maps"] = "карт: %d",
+  ["%d picture"] = "изображений: %d", ["%d map"] = "карт: %d",
   ["Could not be explained"] = "Не удалось объяснить",
   ["Filter"] = "Отбор", ["Colours"] = "Цвета",
   ["Search"] = "Поиск", ["file, class, method, layer"] = "файл, класс, метод, слой",
@@ -49,6 +49,8 @@ local russian = {
   ["Trust"] = "Доверие", ["not checked"] = "не проверено",
   ["failed"] = "не пройдено", ["doubtful"] = "сомнительно", ["passed"] = "пройдено",
   ["not judged"] = "без оценки", ["no class"] = "без класса",
+  ["not drawn: print by the page's button"] =
+    "не нарисовано: печатайте кнопкой страницы",
   ["Page"] = "Страница", ["of"] = "из", ["rows"] = "строк", ["Previous"] = "Назад",
   ["Next"] = "Вперёд", ["Rows a page"] = "Строк на странице",
   ["shown"] = "показано", ["Print"] = "Печать", ["Theme"] = "Тема",
@@ -106,6 +108,18 @@ local english = {
 function M.of(lang)
   if lang ~= "ru" then return function(word) return english[word] or word end end
   return function(word) return russian[word] or word end
+end
+
+
+---"1 map", "2 maps"; other languages put the number behind the word.
+---@param say fun(word: string): string
+---@param n integer
+---@param noun string   "map" or "picture"
+---@return string
+function M.count(say, n, noun)
+  local form = "%d " .. noun
+  local own = say(form)
+  return own == form and text.count(n, noun) or own:format(n)
 end
 
 

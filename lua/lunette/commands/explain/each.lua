@@ -4,6 +4,7 @@ local core = require "lunette.core"
 local draw = require "lunette.commands.explain.draw"
 local files = require "lunette.base.files"
 local output_name = require "lunette.commands.output_name"
+local text = require "lunette.base.text"
 
 local M = {}
 
@@ -54,12 +55,12 @@ end
 local function finish(job, done, begun, story)
   local o, report = job.o, job.report
   if story then report:headline(o, job.net, story) end
-  report:say(("%d pictures explained, %d could not be, in %.1f s"):format(done,
-    #report.bad, core.clock() - begun))
+  report:say(("%s explained, %d could not be, in %.1f s"):format(
+    text.count(done, "picture"), #report.bad, core.clock() - begun))
   local ok, message = true, nil
   if o.keep_going then ok, message = report:write_errors(o.out) end
   if not ok then
-    require("lunette.base.text").complain(message)
+    text.complain(message)
     return CANNOT_WRITE
   end
   return #report.bad > 0 and 3 or 0

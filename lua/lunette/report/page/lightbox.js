@@ -63,7 +63,7 @@ async function openBox(id) {
   const m = maps[id];
   box.map = m;
   box.values = null;
-  field("box-title").replaceChildren(outside(m.picture.name), ": ", outside(jobText(m)));
+  field("box-title").replaceChildren(fileName(m.picture.name), ": ", outside(jobText(m)));
   field("box-canvas").setAttribute("aria-label",
     `${mapText(m)}, ${numberText(m.lo)} … ${numberText(m.hi)}`);
   field("mix").value = 100 * usualAlpha(m);

@@ -103,6 +103,8 @@ function start() {
   new MutationObserver(() => { if (boxIsOpen()) moveLook(true); })
     .observe(field("lightbox"), { attributes: true, attributeFilter: ["open"] });
   document.addEventListener("keydown", onKey);
+  addEventListener("beforeprint", thumbs.sayUndrawn);
+  addEventListener("afterprint", thumbs.forgetUndrawn);
   if (location.hash === "#print") thumbs.drawAll();
 }
 start();

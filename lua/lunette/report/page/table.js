@@ -142,7 +142,7 @@ function rowOf(m) {
   return make("tr", { "data-map": m.id },
     make("td", { class: "thumb" }, button),
     make("td", { "data-label": say("File"), title: m.picture.path },
-      outside(m.picture.name)),
+      fileName(m.picture.name)),
     make("td", { class: "plain", "data-label": say("Most probable classes") }, topList(m)),
     make("td", { "data-label": say("Explained class") }, outside(classText(m))),
     make("td", { class: "number", "data-label": say("Score") }, scoreText(m)),
@@ -156,11 +156,13 @@ function showPage() {
   const list = table.shown.slice(first, first + size), body = field("rows");
   thumbs.forget();
   body.replaceChildren(...list.map(rowOf));
+  thumbs.whole = list.length <= WHOLE;
   if (list.length === 0) {
     body.append(make("tr", {}, make("td", { id: "nothing", colspan: 8 },
       say("nothing fits the filter"))));
   }
   for (const button of body.querySelectorAll(".thumb button")) thumbs.watch(button);
+  thumbs.rest();
   field("page-text").textContent = `${say("Page")} ${table.page + 1} ${say("of")} `
     + `${lastPage() + 1}, ${table.shown.length} ${say("of")} ${maps.length} `
     + say("shown");
@@ -178,8 +180,14 @@ function turnPage(step) {
 
 // ---- small pictures ----------------------------------------------------------------
 
+// A page of at most so many rows is drawn whole, while there is nothing else to do, so
+// that whoever prints it has all of it.
+const WHOLE = 200;
+
+const whenIdle = window.requestIdleCallback || (f => setTimeout(f, 100));
+
 const thumbs = {
-  near: new Set(), queue: [], busy: 0,
+  near: new Set(), queue: [], busy: 0, whole: false, resting: false,
 
   observer: new IntersectionObserver(entries => {
     for (const { target, isIntersecting } of entries) {
@@ -204,7 +212,24 @@ const thumbs = {
 
   drop(button) {
     thumbs.near.delete(button);
-    button.replaceChildren();
+    if (!thumbs.whole) button.replaceChildren();
+  },
+
+  undrawn() {
+    return [...field("rows").querySelectorAll(".thumb button")]
+      .filter(button => !button.firstChild);
+  },
+
+  // Those out of view, one by one.
+  rest() {
+    if (thumbs.resting || !thumbs.whole) return;
+    thumbs.resting = true;
+    whenIdle(async () => {
+      const busy = thumbs.busy || thumbs.queue.length, button = thumbs.undrawn()[0];
+      if (button && !busy) await thumbs.draw(button);
+      thumbs.resting = false;
+      if (button) thumbs.rest();
+    });
   },
 
   // Two at a time, so that scrolling comes first.
@@ -231,9 +256,26 @@ const thumbs = {
     }
   },
 
-  // All that are in view once more, with other colours.
+  // All that are drawn once more, with other colours.
   redraw() {
     for (const button of thumbs.near) thumbs.add(button);
+    for (const button of field("rows").querySelectorAll(".thumb button")) {
+      if (!thumbs.near.has(button)) button.replaceChildren();
+    }
+    thumbs.rest();
+  },
+
+  // Printing does not wait: a map that is not drawn says how it would be.
+  sayUndrawn() {
+    for (const button of thumbs.undrawn()) {
+      button.append(make("span", { class: "undrawn" },
+        say("not drawn: print by the page's button")));
+    }
+  },
+
+  forgetUndrawn() {
+    for (const e of document.querySelectorAll(".undrawn")) e.remove();
+    thumbs.rest();
   },
 
   async drawAll() {

@@ -24,6 +24,12 @@ function make(tag, attributes = {}, ...children) {
 // Text from a file: its direction is its own.
 const outside = text => make("bdi", {}, text);
 
+// A file's name, which may be broken behind its signs, not within its words.
+function fileName(name) {
+  const parts = name.split(/(?<=[_.\-/\\])(?=[^_.\-/\\])/);
+  return make("bdi", {}, ...parts.flatMap((part, i) => i ? [make("wbr"), part] : [part]));
+}
+
 function classText(m) {
   if (m.classId === null) return say("no class");
   return m.className;
