@@ -58,6 +58,7 @@ describe("a Keras file", function()
                        table.concat(report.assumed, "; "))
       end
       assert.is_nil(io.open(("%s.y%d.npy"):format(base, #net.outputs + 1)))
+      assert.is_true(t.beside(base, "g"):norm():item() > 1e-6) -- no softmax at its end
       -- in whole depth more: roundings of 120 layers
       local most = side and 3e-5 or 1e-5
       local off, slope
@@ -111,6 +112,83 @@ describe("a Keras file", function()
     local d = assert(lu.load(out)):run(t.beside(folder .. "/plain_2", "x")).output
       :detach():distance(t.beside(folder .. "/plain_2", "y1"))
     assert.is_true(d < 1e-5, d)
+  end)
+end)
+
+
+describe("Keras' weights without names", function()
+  local applications = require "lunette.weights.import.keras.applications"
+  local nameless = require "lunette.weights.import.keras.nameless"
+
+  ---The layers of a whole ConvNeXt.
+  local function nodes_of(size)
+    for nodes in applications.each() do
+      if nodes[#nodes].name == ("convnext_%s_head_layernorm"):format(size) then
+        return nodes
+      end
+    end
+  end
+
+  ---The paths of the Sequentials that layers lie in, by their names.
+  local function holders_of(nodes)
+    local paths, n = {}, 0
+    for _, node in ipairs(nodes) do
+      if node.within and not paths[node.within] then
+        paths[node.within] = ("layers/sequential%s/layers/"):format(
+          n > 0 and "_" .. n or "")
+        n = n + 1
+      end
+    end
+    return paths
+  end
+
+  local counts = { conv2d = 2, layer_normalization = 2, layer_scale = 1, dense = 2 }
+  local classes = { Conv2D = "conv2d", LayerNormalization = "layer_normalization",
+                    LayerScale = "layer_scale", Dense = "dense" }
+
+  ---The tensors of a ConvNeXt, all of them vectors of `last` numbers, the head's behind
+  ---the others.
+  local function tensors_of(size, last)
+    local nodes = nodes_of(size)
+    local list, seen, paths = {}, {}, holders_of(nodes)
+    local function add(class, path)
+      local key = path .. class
+      local n = seen[key] or 0
+      seen[key] = n + 1
+      key = key .. (n > 0 and "_" .. n or "")
+      for i = 0, counts[class] - 1 do
+        list[#list + 1] = { name = ("%s/vars/%d"):format(key, i), type = "F32",
+                            shape = { last } }
+      end
+    end
+    for _, node in ipairs(nodes) do
+      local class = classes[node.class]
+      if class then add(class, paths[node.within] or "layers/") end
+    end
+    add("dense", "layers/")
+    return list
+  end
+
+  it("are those of the network with as many channels", function()
+    local sizes = { base = 1024, large = 1536, xlarge = 2048, small = 768, tiny = 768 }
+    for size, last in pairs(sizes) do
+      local named = nameless.named(tensors_of(size, last), applications.each())
+      assert.matches("^convnext_" .. size .. "_", named[1].name)
+    end
+    -- of another width: the first of those of that depth
+    local named = nameless.named(tensors_of("large", 40), applications.each())
+    assert.matches("^convnext_base_", named[1].name)
+  end)
+
+  it("of a network without a head are known by that", function()
+    local list, body = tensors_of("tiny", 768), {}
+    for i = 1, #list - 2 do body[i] = list[i] end
+    local names = {}
+    for _, one in ipairs(nameless.named(body, applications.each())) do
+      names[one.name] = true
+    end
+    assert.is_true(names["layer_normalization/gamma"])
+    assert.is_nil(names["convnext_tiny_head_layernorm/gamma"])
   end)
 end)
 

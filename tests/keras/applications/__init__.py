@@ -24,6 +24,15 @@ def unsaid(keras):
         "mobilenet_v3_large": mobilenet_v3(keras, True, whole=True),
         "mobilenet_v3_small": mobilenet_v3(keras, False, whole=True, old=True),
         "nasnet_mobile": nasnet(keras, 4), "nasnet_large": nasnet(keras, 6, True),
+        "inception_resnet_v2": inception_resnet_v2(keras, (10, 20, 9)),
+        "mobilenet_v3_large_minimalistic": mobilenet_v3(keras, True, True, whole=True),
+        "mobilenet_v3_small_minimalistic": mobilenet_v3(keras, False, True, whole=True),
+        "efficientnet_b1": efficientnet(keras, (2, 3, 3, 4, 4, 5, 2)),
+        "efficientnet_b4": efficientnet(keras, (2, 4, 4, 6, 6, 8, 2)),
+        "efficientnet_v2_b0": efficientnet_v2(keras, True, (1, 2, 2, 3, 5, 8)),
+        "efficientnet_v2_b3": efficientnet_v2(keras, True, (2, 3, 3, 5, 7, 12)),
+        "efficientnet_v2_s": efficientnet_v2(keras, False, (2, 4, 4, 6, 9, 15)),
+        "convnext_tiny": convnext(keras, "tiny", [3, 3, 9, 3]), "convnext_base": convnext(keras, "base", [3, 3, 27, 3]),
     }
     if keras == 2: nets["resnet50_old"] = resnet(keras, False, units=(3, 4, 6, 3), old=True, **narrow)
     body = without_head(mobilenet_v2(keras, ALL))

@@ -2,8 +2,8 @@
 from graph import Graph
 
 
-def convnext(keras):
-    name, dims, depths = "convnext_tiny", [4, 6, 8, 10], [1, 2, 2, 1]
+def convnext(keras, size="tiny", depths=(1, 2, 2, 1)):
+    name, dims = "convnext_" + size, [4, 6, 8, 10]
     g = Graph(keras, [64, 68, 3])
 
     def ln(name): return (name, "LayerNormalization", {"epsilon": 1e-6, "axis": [3] if keras == 2 else -1})

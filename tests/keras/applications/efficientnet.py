@@ -51,7 +51,7 @@ def excite(g, wide, n, name):
     g.add("Multiply", wide, g.last, name=name + "se_excite")
 
 
-def efficientnet_v2(keras, b):
+def efficientnet_v2(keras, b, all=None):
     g, a = Graph(keras, [36, 33, 3]), "swish" if keras == 2 else "silu"
 
     def block(fused, name, n, k, s, t, se):
@@ -84,9 +84,9 @@ def efficientnet_v2(keras, b):
     g.conv(4, 3, s=2, padding="same", use_bias=False, name="stem_conv")
     g.bn("stem_bn", momentum=0.9)
     g.act(a, "stem_activation")
-    for i, (fused, n, s, t, se, repeats) in enumerate([(1, 4, 1, 1, 0, 2), (1, 5, 2, 4, 0, 2), (1, 6, 2, 4, 0, 1),
+    for i, (fused, n, s, t, se, repeats) in enumerate([(1, 3 if b else 4, 1, 1, 0, 2), (1, 5, 2, 4, 0, 2), (1, 6, 2, 4, 0, 1),
                                                        (0, 7, 2, 4, 1, 2), (0, 8, 1, 6, 1, 1), (0, 9, 2, 6, 1, 2)]):
-        for j in range(repeats):
+        for j in range(all[i] if all else repeats):
             block(fused, "block%d%s_" % (i + 1, chr(97 + j)), n, 3, s if j == 0 else 1, t, se)
     g.conv(16, 1, padding="same", use_bias=False, name="top_conv")
     g.bn("top_bn", momentum=0.9)

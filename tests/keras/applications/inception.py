@@ -50,7 +50,8 @@ def inception_v3(keras, whole=False):
     return g.net("inception_v3")
 
 
-def inception_resnet_v2(keras):
+# Blocks of each kind: two, two and one, or all.
+def inception_resnet_v2(keras, repeats=(2, 2, 1)):
     g = Graph(keras, [75, 77, 3])
 
     def cb(n, k, *reads, s=1, padding="same", act=True, bias=False, name=None):
@@ -78,16 +79,16 @@ def inception_resnet_v2(keras):
     x = g.pool("Max", 3, s=2)
     x = g.add("Concatenate", chain(x, (3, 1)), chain(x, (2, 1), (3, 5)), chain(x, (2, 1), (3, 3), (3, 3)),
               cb(2, 1, g.pool("Average", 3, x, s=1, padding="same")), axis=3, name="mixed_5b")
-    for i in 1, 2: x = block(x, 0.17, "block35", i, [(2, 1)], [(2, 1), (2, 3)], [(2, 1), (3, 3), (4, 3)])
+    for i in range(1, repeats[0] + 1): x = block(x, 0.17, "block35", i, [(2, 1)], [(2, 1), (2, 3)], [(2, 1), (3, 3), (4, 3)])
     a = cb(4, 3, x, s=2, padding="valid")
     b = cb(4, 3, chain(x, (3, 1), (3, 3)), s=2, padding="valid")
     x = g.add("Concatenate", a, b, g.pool("Max", 3, x, s=2), axis=3, name="mixed_6a")
-    for i in 1, 2: x = block(x, 0.1, "block17", i, [(3, 1)], [(2, 1), (3, [1, 7]), (3, [7, 1])])
+    for i in range(1, repeats[1] + 1): x = block(x, 0.1, "block17", i, [(3, 1)], [(2, 1), (3, [1, 7]), (3, [7, 1])])
     a = cb(3, 3, chain(x, (2, 1)), s=2, padding="valid")
     b = cb(3, 3, chain(x, (2, 1)), s=2, padding="valid")
     c = cb(3, 3, chain(x, (2, 1), (3, 3)), s=2, padding="valid")
     x = g.add("Concatenate", a, b, c, g.pool("Max", 3, x, s=2), axis=3, name="mixed_7a")
-    x = block(x, 0.2, "block8", 1, [(3, 1)], [(3, 1), (3, [1, 3]), (4, [3, 1])])
+    for i in range(1, repeats[2] + 1): x = block(x, 0.2, "block8", i, [(3, 1)], [(3, 1), (3, [1, 3]), (4, [3, 1])])
     block(x, 1.0, "block8", 10, [(3, 1)], [(3, 1), (3, [1, 3]), (4, [3, 1])], act=False)
     cb(12, 1, name="conv_7b")
     g.top()

@@ -34,8 +34,7 @@ local function block(g, name, o)
 end
 
 
----0..255 to what the network wants, where the file has the means: Keras' own weights
----divide by the root of the deviations, too.
+---0..255 to what the network wants, where the file has the means.
 local function rescale(g)
   g:add("Rescaling", { scale = 1 / 255 })
   g:add("Normalization", { axis = -1 }, nil, "normalization")
@@ -61,9 +60,17 @@ local function build(g, depth, has)
 end
 
 
+---What only a config would say of the first layers.
+local function input_of(has)
+  return has "normalization" and "pictures of 0..255, divided by the root of "
+    .. "ImageNet's deviations behind the file's own means, as in Keras' ImageNet "
+    .. "weights (a network made with weights = None does not divide)" or nil
+end
+
+
 for name, row in pairs(scales) do
   M[name] = { side = row[2], build = function(g, has) build(g, row[1], has) end,
-              last = row[3] }
+              last = row[3], input = input_of }
 end
 
 return M

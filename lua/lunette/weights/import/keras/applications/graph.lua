@@ -10,6 +10,7 @@ Graph.__index = Graph
 ---@field calls lunette.keras.Call[]
 ---@field last string                     the layer added last
 ---@field sizes table<string, integer[]>  height and width behind each layer
+---@field within? string                  the Sequential that layers are put into
 
 ---@class lunette.keras.LayerOptions
 ---@field from? string      what it reads; default: the layer added last
@@ -73,7 +74,8 @@ function Graph:add(class, c, from, name)
   local is_own = name == nil
   name = name or self:own_name(class)
   self.calls[#self.calls + 1] = { name = name, class = class, config = c,
-    inputs = inputs, layer = name, path2 = { name }, path3 = "", counted = is_own }
+    inputs = inputs, layer = name, path2 = { name }, path3 = "", counted = is_own,
+    within = self.within }
   self.sizes[name] = size_behind(self.sizes[inputs[1]], class, c)
   self.last = name
   return name
@@ -108,6 +110,11 @@ function Graph:bn(name, o)
   o = o or {}
   return self:add("BatchNormalization", { epsilon = o.eps or 1e-3, scale = o.scale,
                                           axis = -1 }, o.from, name)
+end
+
+
+function Graph:ln(name, eps)
+  return self:add("LayerNormalization", { epsilon = eps, axis = -1 }, nil, name)
 end
 
 

@@ -1,4 +1,5 @@
----Inception V3 (Szegedy et al. 2016), all of whose convolutions have Keras' own names.
+---Inception V3 (Szegedy et al. 2016) and Inception ResNet V2 (Szegedy et al. 2017),
+---most of whose convolutions have Keras' own names.
 local M = {}
 
 
@@ -36,6 +37,7 @@ end
 
 
 local down = { s = 2, padding = "valid" }
+local wide, tall = { 1, 7 }, { 7, 1 }
 
 
 ---Both halves of a 3x3, 1x3 and 3x1, side by side.
@@ -57,7 +59,6 @@ local function build(g)
   local x = g.last
   local a, b = chain(g, x, { 3 }, down), chain(g, x, { 1, 3, 3 }, down)
   g:join("Concatenate", { a, b, g:pool("Max", 3, { s = 2, from = x }) })
-  local wide, tall = { 1, 7 }, { 7, 1 }
   for _ = 4, 7 do
     block(g, { { 1 }, { 1, wide, tall }, { 1, tall, wide, tall, wide } })
   end
@@ -74,5 +75,59 @@ local function build(g)
 end
 
 M.inception_v3 = { side = 299, build = build }
+
+
+-- Inception ResNet V2 --------------------------------------------------------------
+
+
+---Branches of the three kinds of blocks: kernels, one behind the other.
+local kinds = {
+  block35 = { { 1 }, { 1, 3 }, { 1, 3, 3 } },
+  block17 = { { 1 }, { 1, wide, tall } },
+  block8 = { { 1 }, { 1, { 1, 3 }, { 3, 1 } } },
+}
+
+
+---What branches put out, brought to the block's width by a 1x1, is added `scale` times.
+local function residual(g, kind, i, scale, is_last)
+  local x, list, name = g.last, {}, ("%s_%d"):format(kind, i)
+  for k, kernels in ipairs(kinds[kind]) do list[k] = chain(g, x, kernels) end
+  g:join("Concatenate", list)
+  g:conv(name .. "_conv", 1, { bias = true })
+  g:add("CustomScaleLayer", { scale = scale }, { x, g.last })
+  if not is_last then g:act "relu" end
+end
+
+
+---Branches whose last convolution has a stride of 2, and a pooling.
+local function reduced(g, branches)
+  local x, list = g.last, {}
+  for k, kernels in ipairs(branches) do list[k] = chain(g, x, kernels, down) end
+  list[#list + 1] = g:pool("Max", 3, { s = 2, from = x })
+  g:join("Concatenate", list)
+end
+
+
+local function build_residual(g)
+  conv(g, 3, down)
+  conv(g, 3, { padding = "valid" })
+  conv(g, 3)
+  g:pool("Max", 3, { s = 2 })
+  conv(g, 1, { padding = "valid" })
+  conv(g, 3, { padding = "valid" })
+  g:pool("Max", 3, { s = 2 })
+  block(g, { { 1 }, { 1, 5 }, { 1, 3, 3 } })
+  for i = 1, 10 do residual(g, "block35", i, 0.17) end
+  reduced(g, { { 3 }, { 1, 3, 3 } })
+  for i = 1, 20 do residual(g, "block17", i, 0.1) end
+  reduced(g, { { 1, 3 }, { 1, 3 }, { 1, 3, 3 } })
+  for i = 1, 9 do residual(g, "block8", i, 0.2) end
+  residual(g, "block8", 10, 1, true)
+  g:conv("conv_7b", 1)
+  g:bn("conv_7b_bn", { scale = false })
+  g:act "relu"
+end
+
+M.inception_resnet_v2 = { side = 299, build = build_residual }
 
 return M

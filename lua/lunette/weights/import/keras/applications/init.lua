@@ -14,12 +14,16 @@ local M = {}
 ---@field side? integer     default 224
 ---@field logits? string    the layer that gives the classes, where `top` is no Dense
 ---@field top? fun(g: lunette.keras.Graph, last: string)   the head: gets the activation
----@field last? integer     channels of the last convolution; tells two of one depth
+---@field last? integer     channels before the head; tells two of one depth
+---@field pooled? fun(has: fun(layer: string): boolean): boolean   does what `build`
+---  makes end with the mean over places?
+---@field input? fun(has: fun(layer: string): boolean): string?   what is assumed of its
+---  first layers
 
 ---@type table<string, lunette.keras.Application>
 local rows, names = {}, {}
 for _, file in ipairs { "xception", "inception", "mobilenet", "efficientnet",
-                        "nasnet" } do
+                        "efficientnet_v2", "convnext", "nasnet" } do
   local family = require("lunette.weights.import.keras.applications." .. file)
   for name, row in pairs(family) do rows[name], names[#names + 1] = row, name end
 end
@@ -50,8 +54,8 @@ end
 ---The layers of a file: which there are, those with Keras' own names in their order,
 ---the dense ones as modules, and how many others.
 local function layers_of(tensors)
-  local found = { there = {}, counted = { conv2d = {}, batch_normalization = {} },
-                  dense = {}, others = 0 }
+  local found = { there = {}, counted = { conv2d = {}, batch_normalization = {},
+                  layer_normalization = {} }, dense = {}, others = 0 }
   local w = weights(tensors)
   for _, t in ipairs(w.list) do
     local folder = t.name:match "^(.*)/[^/]+$"
@@ -77,7 +81,8 @@ end
 
 ---Is there a layer of that name, whatever it lies in?
 local function has_layer(found, name)
-  for _, slot in ipairs { "kernel", "depthwise_kernel", "gamma", "beta", "mean" } do
+  for _, slot in ipairs { "kernel", "depthwise_kernel", "gamma", "beta", "mean",
+                          "Variable", "variable" } do
     if found.suffixes[name .. "/" .. slot] then return true end
   end
   return false
@@ -87,14 +92,24 @@ end
 -- one application ------------------------------------------------------------------
 
 
+---Classes of layers that have weights; those that Keras' own names are looked up of by
+---what these begin with. (Dense layers are counted apart: see layers_of.)
 local with_weights = { Conv2D = "conv2d", DepthwiseConv2D = "", SeparableConv2D = "",
-                       BatchNormalization = "batch_normalization", Normalization = "" }
+                       BatchNormalization = "batch_normalization", LayerScale = "",
+                       LayerNormalization = "layer_normalization" }
+
+
+---Has a call weights in the file?
+local function is_weighted(call)
+  return with_weights[call.class] ~= nil
+    or call.class == "Normalization" and not call.config.mean
+end
 
 
 ---Gives the layers with Keras' own names those that they have in the file, in order.
 ---False where there are more or fewer.
 local function rename(calls, counted)
-  local at = { conv2d = 0, batch_normalization = 0 }
+  local at = { conv2d = 0, batch_normalization = 0, layer_normalization = 0 }
   for _, call in ipairs(calls) do
     local kind = call.counted and with_weights[call.class]
     if kind then
@@ -103,8 +118,10 @@ local function rename(calls, counted)
       if #call.path2 == 0 then return false end
     end
   end
-  return at.conv2d == #counted.conv2d
-    and at.batch_normalization == #counted.batch_normalization
+  for kind, n in pairs(at) do
+    if n ~= #counted[kind] then return false end
+  end
+  return true
 end
 
 
@@ -113,12 +130,26 @@ local function is_whole(calls, found)
   if not rename(calls, found.counted) then return false end
   local n = 0
   for _, call in ipairs(calls) do
-    if with_weights[call.class] then
+    local weighted = is_weighted(call)
+    if weighted or call.class == "Dense" then
       if not has_layer(found, call.path2[1]) then return false end
-      n = n + 1
+      n = n + (weighted and 1 or 0)
     end
   end
   return n == found.others
+end
+
+
+---The file's dense layers that are none of these calls'.
+local function dense_beside(calls, found)
+  local inside, list = {}, {}
+  for _, call in ipairs(calls) do
+    if call.class == "Dense" then inside[call.name] = true end
+  end
+  for _, m in ipairs(found.dense) do
+    if not inside[m.name] then list[#list + 1] = m end
+  end
+  return list
 end
 
 
@@ -145,11 +176,11 @@ local function fitting(found, given)
 end
 
 
----Of those of the same layers the one whose last convolution is as wide.
+---Of those of the same layers the one whose last channels are as many.
 local function by_width(list, found)
-  local top = found.suffixes["top_conv/kernel"]
+  local top = found.suffixes["top_bn/gamma"]
   for _, name in ipairs(list) do
-    if top and top[1].shape[4] == rows[name].last then return name end
+    if top and top[1].shape[1] == rows[name].last then return name end
   end
   return list[1]
 end
@@ -171,9 +202,10 @@ local function last_of(units, given, assumed)
 end
 
 
----The mean over places, and the dense layers of the file.
-local function add_dense(g, list, last, found)
-  g:add("GlobalAveragePooling2D", {}, nil, "avg_pool")
+---The mean over places, unless it was taken, and the dense layers of the file.
+local function add_dense(g, list, o, found)
+  local last = o.last
+  if not o.pooled then g:add("GlobalAveragePooling2D", {}, nil, "avg_pool") end
   for i, m in ipairs(list) do
     g:add("Dense", { activation = i == #list and last or "relu",
                      use_bias = found.suffixes[m.name .. "/bias"] ~= nil }, nil, m.name)
@@ -198,8 +230,11 @@ function M.each()
       for _, has in ipairs { true, false } do
         for _, top in ipairs { true, row.top and false } do
           local g = graph { row.side or 224, row.side or 224 }
-          row.build(g, function() return has end)
+          local function has_layer_of() return has end
+          row.build(g, has_layer_of)
           if row.top and top then row.top(g, "linear") end
+          g.calls.last = row.last
+          g.calls.pooled = row.pooled and row.pooled(has_layer_of)
           coroutine.yield(g.calls)
         end
       end
@@ -236,12 +271,17 @@ function M.find(tensors, given)
   if not name then return nil, why end
   local row, assumed = rows[name], { ("%s as Keras has it (--arch)"):format(
     plain(name)) }
-  local list = heads.in_order(found.dense, 1, given)
+  local body = graph_of(row, found, given, "linear")
+  local list = heads.in_order(dense_beside(body.calls, found), 1, given)
   local units = units_of(row, list, found)
   local last = units > 0 and last_of(units, given, assumed) or "linear"
   local g, is_own = graph_of(row, found, given, last)
   rename(g.calls, found.counted)
-  if #list > 0 and not is_own then add_dense(g, list, last, found) end
+  local function has(layer) return has_layer(found, layer) end
+  if #list > 0 and not is_own then
+    add_dense(g, list, { last = last, pooled = row.pooled and row.pooled(has) }, found)
+  end
+  assumed[#assumed + 1] = row.input and row.input(has)
   assumed[#assumed + 1] = heads.assumption(list, {})
   if not given.side then
     local side = row.side or 224

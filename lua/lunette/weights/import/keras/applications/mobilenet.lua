@@ -141,7 +141,8 @@ for size, rows in pairs(v3) do
       M[("mobilenet_v3_%s%s%s"):format(size, minimal and "_minimalistic" or "",
         old and "|" or "")] = {
         build = function(g) build_v3(g, rows, o) end, top = top(o),
-        logits = o.name "logits" }
+        logits = o.name "logits",
+        input = function() return "pictures of 0..255 (include_preprocessing)" end }
     end
   end
 end
