@@ -189,9 +189,39 @@ describe("a prefix", function()
 
   it("with weights of another beside it is no whole network", function()
     local list = torch_names(vgg {}, function(n) return "backbone." .. n end)
-    list[#list + 1] = { "head.weight", core.zeros(5, 24) }
+    list[#list + 1] = { "head.weight", core.zeros(5, 25) } -- it gives 24 values
     assert.matches("'head.weight' lies beside the network 'backbone'",
                    refusal(write("beside", list)))
+    list[#list] = { "projector.weight", core.zeros(5, 24) }
+    assert.matches("'projector.weight' lies beside the network 'backbone'",
+                   refusal(write("beside", list)))
+    list = torch_names(vgg { 7, 5 }, function(n) return "backbone." .. n end)
+    list[#list + 1] = { "head.weight", core.zeros(4, 5) } -- is there a relu between?
+    assert.matches("'head.weight' lies beside the network 'backbone'",
+                   refusal(write("beside", list)))
+  end)
+
+  it("of a network whose head lies beside it, is of both", function()
+    local net = assert(lu.net(lu.models.resnet18 { width = 1 / 16, classes = 3,
+                                                   side = 64 })):init(3)
+    for _, head in ipairs { "head.fc", "fc", "classifier.0" } do
+      for _, holder in ipairs { "", "model." } do
+        local list = torch_names(net, function(n)
+          local own, count = n:gsub("^fc", head)
+          return holder .. (count > 0 and own or "backbone." .. n)
+        end)
+        local got, report = imported(write("headed", list), { side = 64 })
+        same_answers(net, got)
+        assert.equal(("'%s%s' beside '%sbackbone' is its head, in the usual place")
+          :format(holder, head:match "^%a+", holder), report.assumed[1])
+      end
+    end
+    local own = vgg { 5 }
+    local got = imported(write("headed", torch_names(own, function(n)
+      local name, count = n:gsub("^classifier%.0", "head")
+      return count > 0 and name or "backbone." .. n
+    end)))
+    same_answers(own, got)
   end)
 
   it("is not needed for what is left out by name", function()
@@ -288,7 +318,7 @@ describe("names of other libraries", function()
           list[#list + 1] = { name = "model." .. there, tensor = i }
         end
       end
-      assert.equal(whose, dialects.translate(list))
+      assert.equal(whose, dialects.translate(list).whose)
       assert.equal(0, #want - #list)
       for i, one in ipairs(list) do assert.equal(want[i], one.name) end
     end)
@@ -313,7 +343,7 @@ describe("names of other libraries", function()
           :gsub("%.embedded", ""):gsub("^class_token%.", "")
       end
     end
-    assert.equal("timm", dialects.translate(list))
+    assert.equal("timm", dialects.translate(list).whose)
     for i, one in ipairs(list) do assert.equal(want[i], one.name) end
   end)
 
@@ -504,6 +534,52 @@ describe("a foreign file", function()
     import.import = import_again
     assert.is_true(ok, tostring(second))
     same_answers(first, second)
+  end)
+
+  it("is imported again where its copy in the cache is damaged", function()
+    local lfs, net = require "lfs", vgg { 7, 5 }
+    local path = write("damaged", torch_names(net, function(n) return "a.b." .. n end))
+    assert(lu.load(path))
+    local copy
+    for name in lfs.dir(folder .. "/cache") do
+      if name:find "^damaged%.safetensors%-" then copy = folder .. "/cache/" .. name end
+    end
+    local whole = t.read(copy)
+    local other = t.spit(folder .. "/other", "of somebody")
+    local damages = {
+      function() t.spit(copy, "") end,
+      function() t.spit(copy, "garbage") end,
+      function() t.spit(copy, whole:sub(1, #whole // 2)) end,
+      function() t.spit(copy, t.read(t.root() .. "/weights/glyphs.safetensors")) end,
+      function() os.remove(copy) lfs.link(other, copy, true) end,
+      function() os.remove(copy) lfs.link(copy, copy, true) end,
+    }
+    local text, said = require "lunette.base.text", ""
+    local complain = text.complain
+    text.complain = function(message) said = said .. message .. "\n" end
+    local function load_again()
+      said = ""
+      local ok, got = pcall(lu.load, path)
+      if not ok or not got then text.complain = complain end
+      same_answers(net, assert(got, said))
+    end
+    for i, damage in ipairs(damages) do
+      damage()
+      load_again()
+      assert.matches("copy in the cache is damaged, and is made anew", said, 1, true)
+      assert.equal(whole, t.read(copy), i)
+      assert.equal("file", lfs.symlinkattributes(copy, "mode"))
+    end
+    assert.equal("of somebody", t.read(other)) -- not written through the link
+    os.remove(copy)
+    lfs.mkdir(copy)
+    lfs.mkdir(copy .. "/kept")
+    load_again()
+    text.complain = complain
+    assert.matches("for this time only", said)
+    assert.equal("directory", lfs.attributes(copy .. "/kept", "mode"))
+    lfs.rmdir(copy .. "/kept")
+    lfs.rmdir(copy)
   end)
 
   it("that is none says the same everywhere", function()

@@ -14,11 +14,15 @@ local rows = {
 }
 
 
----One of query, key and value, the `i`-th third of the projection, as (heads, tokens,
----channels of a head).
+---One of query, key and value, the `i`-th third of a projection of all or one of its
+---own (`v.separate`), as (heads, tokens, channels of a head).
 local function part(b, name, i, from, v)
-  b:add { name .. "_part", "narrow", dim = 3, start = (i - 1) * v.width + 1,
-          length = v.width, from = from }
+  if v.separate then
+    b:add { name .. ".proj", "linear", units = v.width, from = from }
+  else
+    b:add { name .. "_part", "narrow", dim = 3, start = (i - 1) * v.width + 1,
+            length = v.width, from = from }
+  end
   b:add { name .. "_heads", "reshape",
           shape = { v.tokens, v.heads, v.width // v.heads } }
   return b:add { name, "permute", dims = { 1, 3, 2, 4 } }
@@ -27,7 +31,8 @@ end
 
 ---Multi-head attention of `v.tokens` tokens: softmax(q k' / sqrt d) v.
 local function attention(b, name, v)
-  local all = b:add { name .. ".in_proj", "linear", units = 3 * v.width }
+  local all = v.separate and b.last
+    or b:add { name .. ".in_proj", "linear", units = 3 * v.width }
   local q = part(b, name .. ".query", 1, all, v)
   local k = part(b, name .. ".key", 2, all, v)
   local value = part(b, name .. ".value", 3, all, v)
@@ -80,7 +85,8 @@ local function build(name, opts)
   local b, side, row = Blocks.new(), opts.side or 224, rows[name]
   side = type(side) == "table" and side or { side, side }
   local v = { patch = opts.patch or row[1], heads = opts.heads or row[3],
-              width = opts.width or row[4], inner = opts.inner or row[5] }
+              width = opts.width or row[4], inner = opts.inner or row[5],
+              separate = opts.separate }
   local grid = side[1] // v.patch * (side[2] // v.patch)
   v.tokens = grid + 1
   embed(b, v, grid)
@@ -98,10 +104,11 @@ end
 
 for name in pairs(rows) do
   ---The layers of a Vision Transformer, as a table for lu.net; smaller ones by side of
-  ---a patch, layers, heads, channels and channels of the inner dense layer.
+  ---a patch, layers, heads, channels and channels of the inner dense layer;
+  ---`separate`: query, key and value are projected by a dense layer each.
   ---@param opts? { classes?: integer, side?: integer|table,
   ---  preprocessing?: string|table, patch?: integer, depth?: integer,
-  ---  heads?: integer, width?: integer, inner?: integer }
+  ---  heads?: integer, width?: integer, inner?: integer, separate?: boolean }
   ---@return table
   M[name] = function(opts) return build(name, opts) end
 end

@@ -1,14 +1,20 @@
 ---Names that other libraries give the modules of torchvision's networks, where their
 ---networks compute the same: only the names differ. Each dialect is known by a module
 ---that no other has. Letters in braces are numbers: {s} a stage, {i} a unit, {k} a
----layer; in what a name becomes they are counted on: {s+1}, {2s}, {2s+1}.
+---layer; in what a name becomes they are counted on: {s+1}, {i-1}, {2s}, {2s+1}.
+local stages = require "lunette.weights.import.stages"
+
 local M = {}
 
 ---@class lunette.import.Dialect
 ---@field whose string      "Hugging Face"
 ---@field known_by string   a module that has a weight
 ---@field word? string      before the body's names, not the head's: it is left out
----@field rules string[][]  { name, torchvision's }; the first that fits counts
+---@field eps? number       of its norms, where it is not torchvision's
+---@field rules? string[][]  { name, torchvision's }; the first that fits counts
+---@field rename? fun(list: table[]): table?   instead of rules (stages.lua)
+---@field twins? string[]   patterns of those networks of which there is a second one of
+---  the same names and shapes, as TensorFlow pads and normalises: --arch tf_NAME
 
 ---@type lunette.import.Dialect[]
 local dialects = {
@@ -70,6 +76,41 @@ local dialects = {
       { "blocks.{i}.mlp.fc2", "encoder.layers.encoder_layer_{i}.mlp.3" },
       { "norm", "encoder.ln" },
       { "head", "heads.head" } } },
+  { whose = "Hugging Face", known_by = "embeddings.patch_embeddings.projection",
+    word = "vit", eps = 1e-12, rules = {
+      { "embeddings.patch_embeddings.projection", "conv_proj" },
+      { "embeddings.cls_token", "class_token" },
+      { "embeddings.position_embeddings", "encoder.pos_embedding" },
+      { "encoder.layer.{i}.layernorm_before", "encoder.layers.encoder_layer_{i}.ln_1" },
+      { "encoder.layer.{i}.layernorm_after", "encoder.layers.encoder_layer_{i}.ln_2" },
+      { "encoder.layer.{i}.attention.attention.query",
+        "encoder.layers.encoder_layer_{i}.self_attention.query.proj" },
+      { "encoder.layer.{i}.attention.attention.key",
+        "encoder.layers.encoder_layer_{i}.self_attention.key.proj" },
+      { "encoder.layer.{i}.attention.attention.value",
+        "encoder.layers.encoder_layer_{i}.self_attention.value.proj" },
+      { "encoder.layer.{i}.attention.output.dense",
+        "encoder.layers.encoder_layer_{i}.self_attention.out_proj" },
+      { "encoder.layer.{i}.intermediate.dense",
+        "encoder.layers.encoder_layer_{i}.mlp.0" },
+      { "encoder.layer.{i}.output.dense", "encoder.layers.encoder_layer_{i}.mlp.3" },
+      { "layernorm", "encoder.ln" },
+      { "classifier", "heads.head" } } },
+  { whose = "timm", known_by = "s1.b1.conv1.conv", rules = {
+      { "stem.conv", "stem.0" },
+      { "stem.bn", "stem.1" },
+      { "s{s}.b{i}.conv1.conv", "trunk_output.block{s}.block{s}-{i-1}.f.a.0" },
+      { "s{s}.b{i}.conv1.bn", "trunk_output.block{s}.block{s}-{i-1}.f.a.1" },
+      { "s{s}.b{i}.conv2.conv", "trunk_output.block{s}.block{s}-{i-1}.f.b.0" },
+      { "s{s}.b{i}.conv2.bn", "trunk_output.block{s}.block{s}-{i-1}.f.b.1" },
+      { "s{s}.b{i}.conv3.conv", "trunk_output.block{s}.block{s}-{i-1}.f.c.0" },
+      { "s{s}.b{i}.conv3.bn", "trunk_output.block{s}.block{s}-{i-1}.f.c.1" },
+      { "s{s}.b{i}.se.fc{k}", "trunk_output.block{s}.block{s}-{i-1}.f.se.fc{k}" },
+      { "s{s}.b{i}.downsample.conv", "trunk_output.block{s}.block{s}-{i-1}.proj.0" },
+      { "s{s}.b{i}.downsample.bn", "trunk_output.block{s}.block{s}-{i-1}.proj.1" },
+      { "head.fc", "fc" } } },
+  { whose = "timm", known_by = "blocks.0.0.conv_dw", rename = stages.rename,
+    twins = { "^efficientnet", "^mobilenet_v3" } },
 }
 
 
@@ -91,7 +132,7 @@ local function renamed(module, rule)
   if not found[1] then return nil end
   local value = {}
   for i, letter in ipairs(letters) do value[letter] = math.tointeger(found[i + 1]) end
-  return found[1] .. rule[2]:gsub("{(%d?)(%a)%+?(%d?)}", function(times, letter, more)
+  return found[1] .. rule[2]:gsub("{(%d?)(%a)([+-]?%d?)}", function(times, letter, more)
     return tostring((tonumber(times) or 1) * value[letter] + (tonumber(more) or 0))
   end)
 end
@@ -127,15 +168,51 @@ local function dialect_of(name)
 end
 
 
+---What a dialect's networks have else than torchvision's.
+---@param dialect? lunette.import.Dialect
+---@param given lunette.import.Given
+---@return { eps?: number, ends?: string }? settings, string? message
+function M.settings(dialect, given)
+  local twins = dialect and dialect.twins
+  if given.tensorflow and not twins then
+    return nil, ("--arch tf_%s is for files with timm's names"):format(given.arch)
+  elseif given.tensorflow then
+    return { eps = 1e-3, ends = "same" }
+  end
+  return { eps = dialect and (dialect.eps or twins and 1e-5) }
+end
+
+
+---Is it settled which of two networks one is? Else an error that lists both.
+---@param dialect? lunette.import.Dialect
+---@param given lunette.import.Given
+---@param name string   the network
+---@return true? ok, string? message
+function M.decided(dialect, given, name)
+  local has_twin = false
+  for _, pattern in ipairs(dialect and dialect.twins or {}) do
+    has_twin = has_twin or name:find(pattern) ~= nil
+  end
+  if given.tensorflow and not has_twin then
+    return nil, ("timm has no tf_%s"):format(name)
+  elseif has_twin and not given.arch then
+    return nil, ("timm has two networks of these names and shapes, which pad "
+      .. "otherwise: say --arch %s, or --arch tf_%s (timm's tf_...)"):format(name, name)
+  end
+  return true
+end
+
+
 ---Gives tensors torchvision's names, where they have those of a dialect.
 ---@param list { name: string, tensor: table }[]   renamed in place
----@return string? whose   whose names they were
+---@return lunette.import.Dialect?   whose names they were
 function M.translate(list)
   local dialect
   for _, t in ipairs(list) do dialect = dialect or dialect_of(t.name) end
   if not dialect then return nil end
+  if dialect.rename then return dialect.rename(list) and dialect end
   for _, t in ipairs(list) do t.name = translated(t.name, dialect) end
-  return dialect.whose
+  return dialect
 end
 
 return M

@@ -125,11 +125,12 @@ local function units_of(arch)
 end
 
 
+---Does it end with a dense layer, before its softmax? (Two have a convolution there.)
 local function has_top(arch)
-  for _, spec in ipairs(arch.layers) do
-    if spec.units then return true end
-  end
-  return arch.name:find "^squeezenet" ~= nil or arch.name == "mobilenet"
+  local at = #arch.layers
+  while arch.layers[at][2] == "softmax" do at = at - 1 end
+  return arch.layers[at][2] == "linear"
+    or arch.name:find "^squeezenet" ~= nil or arch.name == "mobilenet"
 end
 
 

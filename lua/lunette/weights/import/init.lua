@@ -102,16 +102,22 @@ end
 
 ---A state dict: the network that stands behind one of the prefixes.
 local function of_state(found, floats, given, in_out)
-  return copies.find(found, floats, foreign.anchors(), given, function(c)
+  return copies.find(found, floats, foreign.anchors(), given, function(c, dialect)
     local list, by_name = modules.plain(c.inside, in_out)
     if not list then return nil, by_name end
     local plain = {}
     for i, t in ipairs(c.inside) do plain[i] = { name = t.name } end
     local family = foreign.family(plain)
-    local hit, message = foreign.find({ list = list, by_name = by_name,
-                                        family = family }, given)
-    if hit then hit.family = family end
-    return hit, message
+    local own, message = dialects.settings(dialect, given)
+    if not own then return nil, message end
+    local hit, ok
+    hit, message = foreign.find({ list = list, by_name = by_name, family = family,
+                                  eps = own.eps, ends = own.ends }, given)
+    if not hit then return nil, message end
+    ok, message = dialects.decided(dialect, given, hit.name)
+    if not ok then return nil, message end
+    hit.family = family
+    return hit
   end, dialects.translate)
 end
 

@@ -59,9 +59,10 @@ local function read_last(word)
 end
 
 
+---An architecture; those of timm that compute as TensorFlow does begin with "tf_".
 local function read_arch(name)
   if name == nil or name:find "%.lua$" then return name end
-  local found = named.resolve(name) or applications.resolve(name)
+  local found = named.resolve((name:gsub("^tf_", ""))) or applications.resolve(name)
   if found then return found end
   return nil, ("no architecture '%s'%s; a file that describes one ends in .lua"):format(
     name, suggest.after(name, models.names))
@@ -106,6 +107,8 @@ function M.read(opts)
     if message then return nil, message end
     given[key] = value
   end
+  given.tensorflow = opts.arch ~= nil and opts.arch:find "^tf_" ~= nil
+    and given.arch ~= opts.arch
   local message
   given.labels, message, given.label_ids = labels.read(opts.labels)
   if message then return nil, message end

@@ -69,12 +69,12 @@ end
 ---Prefixes behind which one of the names stands, the likeliest first.
 ---@param tensors lunette.import.Tensor[]   floating-point ones
 ---@param anchors string[]                  "features.0.weight"
----@param translate? fun(list: table[]): string?   see dialects.lua
+---@param translate? fun(list: table[]): lunette.import.Dialect?   see dialects.lua
 ---@return { prefix: string, inside: table[], outside: table[] }[]
----@return string? whose   names they had, where those were translated
+---@return lunette.import.Dialect?   whose names they had, where those were translated
 function M.find(tensors, anchors, translate)
   local list, seen, found = unwrap(tensors), {}, {}
-  local whose = translate and translate(list)
+  local dialect = translate and translate(list)
   for _, t in ipairs(list) do
     for _, anchor in ipairs(anchors) do
       local prefix = t.name:sub(1, -#anchor - 1)
@@ -94,7 +94,7 @@ function M.find(tensors, anchors, translate)
   for i, prefix in ipairs(found) do
     found[i] = i <= MOST and split(list, prefix) or nil
   end
-  return found, whose
+  return found, dialect
 end
 
 
@@ -134,6 +134,37 @@ local function listed(outside)
 end
 
 
+---What people call a head that they put beside a network: `self.backbone`, `self.head`.
+local head_words = { head = true, heads = true, fc = true, classifier = true,
+                     cls_head = true, class_head = true, classification_head = true,
+                     last_linear = true, logits = true, output = true }
+
+
+---What comes before the last part of a prefix: "model." of "model.backbone.".
+local function holder_of(prefix) return prefix:match "^(.*%.)[^.]+%.$" or "" end
+
+
+---A network with the head that lies beside it, "head.fc.weight" beside "backbone."; nil
+---where there is none.
+---@param candidate table
+---@return table? candidate   with `head`, that key
+function M.with_head(candidate)
+  local holder, head = holder_of(candidate.prefix), nil
+  local inside, outside = table.move(candidate.inside, 1, #candidate.inside, 1, {}), {}
+  for _, t in ipairs(candidate.prefix ~= "" and candidate.outside or {}) do
+    local name = t.name:sub(1, #holder) == holder and t.name:sub(#holder + 1) or ""
+    local word = name:match "^([^.]+)%."
+    if head_words[word] and (not head or word == head) then
+      head, inside[#inside + 1] = word, { name = name, tensor = t.tensor }
+    else
+      outside[#outside + 1] = t
+    end
+  end
+  return head and { prefix = candidate.prefix, inside = inside, outside = outside,
+                    head = holder .. head }
+end
+
+
 ---Tensors beside a network, by groups; nil and a message where one looks like a part
 ---of it: a matrix or a kernel under the same key that belongs to nothing known.
 ---@param candidate table
@@ -141,7 +172,7 @@ end
 ---@return string[]? notes, string? message
 function M.beside(candidate, others)
   local prefix = candidate.prefix
-  local holder = prefix:match "^(.*%.)[^.]+%.$" or ""
+  local holder = holder_of(prefix)
   for _, t in ipairs(candidate.outside) do
     local near = t.name:sub(1, #holder) == holder and #t.tensor.shape >= 2
     if near and not is_known(t.name, others) then

@@ -3,6 +3,7 @@
 local heads = require "lunette.weights.import.heads"
 local models = require "lunette.models"
 local named = require "lunette.models.named"
+local stages = require "lunette.weights.import.stages"
 
 local M = {}
 
@@ -11,6 +12,9 @@ local others = { "^vgg", "^squeezenet", "^tiny_vgg", "^alexnet", "^mobilenet$" }
 
 ---Names of heads that serve training alone.
 M.of_training = { googlenet = "^aux[12]%f[.]", inception_v3 = "^AuxLogits%f[.]" }
+for _, name in ipairs(models.names) do -- of Hugging Face, which no class is read from
+  if name:find "^vit_" then M.of_training[name] = "^pooler%f[.]" end
+end
 
 local has_weights = { conv2d = true, linear = true, batch_norm = true,
                       layer_norm = true }
@@ -137,6 +141,31 @@ local function side_of(arch, mods)
 end
 
 
+---What the shapes of a Vision Transformer's tensors say of its channels, and its names
+---of the projections. Nobody's file says how many heads there are.
+local function tokens_of(name, mods)
+  local patch = name:find "^vit_" and mods.by_name["conv_proj"]
+  local inner = mods.by_name["encoder.layers.encoder_layer_0.mlp.0"]
+    or mods.by_name["encoder.layers.encoder_layer_0.mlp.linear_1"]
+  if not (patch and inner and patch.params.weight and inner.params.weight) then
+    return {}
+  end
+  local width = patch.params.weight.shape[1]
+  return { width = width, inner = inner.params.weight.shape[1],
+           heads = width == 1280 and 16 or math.max(1, width // 64),
+           separate = mods.by_name["encoder.layers.encoder_layer_0.self_attention"
+                                   .. ".query.proj"] ~= nil }
+end
+
+
+---The table of an architecture with what the file tells of its sizes.
+local function table_of(name, mods, opts)
+  local own = tokens_of(name, mods)
+  for key, value in pairs(opts or {}) do own[key] = value end
+  return models[name](own), own.width and own.heads
+end
+
+
 ---The table's head as the file has it; raises where its order is open.
 local function fit_head(arch, mods, given, used)
   local head = place_of_head(arch)
@@ -250,30 +279,46 @@ local function by_kernel(found, mods)
 end
 
 
----Another epsilon for all batch norms.
+---Another epsilon for all norms.
 local function set_eps(arch, eps)
   for _, layer in ipairs(arch.layers) do
-    if layer[2] == "batch_norm" then layer.eps = eps end
+    if layer[2] == "batch_norm" or layer[2] == "layer_norm" then layer.eps = eps end
   end
+end
+
+
+---Whose table an architecture is.
+local function origin_of(name, mods)
+  if is_small(name) then
+    return models[name]().layers[1].filters == 16 and "its paper" or "pytorch-cifar"
+  end
+  return mods.family == "keras" and "Keras" or "torchvision"
+end
+
+
+---Changes the norms and paddings of a table to those of another library.
+local function as_elsewhere(arch, mods, assumed)
+  if mods.eps then set_eps(arch, mods.eps) end
+  if mods.ends ~= "same" then return end
+  stages.pad_as_tensorflow(arch)
+  assumed[#assumed + 1] = "paddings and an epsilon of 0.001 as TensorFlow has them"
 end
 
 
 ---The table of layers for these modules, and what had to be assumed.
 local function adapted(name, mods, given, used)
   local side, width = given.side or side_of(models[name](), mods), width_of(name, mods)
-  local arch = models[name] { side = side, width = width }
+  local arch, n = table_of(name, mods, { side = side, width = width })
   arch.input[1] = channels(arch, mods)
-  if mods.eps then set_eps(arch, mods.eps) end
   local assumed = fit_head(arch, mods, given, used)
+  as_elsewhere(arch, mods, assumed)
+  assumed[#assumed + 1] = n and ("%d heads"):format(n)
   if not side then
     assumed[#assumed + 1] = ("input %dx%d (--side)"):format(arch.input[2],
       arch.input[3])
   end
   assumed[#assumed + 1] = ("%s as %s has it%s (--arch)"):format(name,
-    is_small(name) and (models[name]().layers[1].filters == 16 and "its paper"
-    or "pytorch-cifar") or mods.family == "keras" and "Keras"
-    or "torchvision",
-    width and (", %g times as wide"):format(width) or "")
+    origin_of(name, mods), width and (", %g times as wide"):format(width) or "")
   return arch, assumed
 end
 
@@ -305,7 +350,7 @@ end
 ---those that are missing or unknown. Nil where its first layer is missing.
 local function compared(name, mods)
   if not M.begins(name, mods) then return nil end
-  local arch = models[name]()
+  local arch = table_of(name, mods)
   local used, missing = body_of(arch, place_of_head(arch), mods)
   local _, _, strange = rest_of(mods, used, name)
   return { name = name, used = used, wrong = missing + strange,
