@@ -1,5 +1,6 @@
 ---Files of other formats, imported on the spot: first into the cache, after one line
 ---that says so; later the copy is found by the checksum of the file.
+local core = require "lunette.core"
 local lfs = require "lfs"
 local files = require "lunette.base.files"
 local paths = require "lunette.base.paths"
@@ -8,7 +9,7 @@ local text = require "lunette.base.text"
 local M = {}
 
 ---Raised when an importer reads the same file as another network.
-local VERSION = 6
+local VERSION = 7
 
 
 ---Where imported copies are kept: $XDG_CACHE_HOME/lunette or ~/.cache/lunette. Nothing
@@ -92,6 +93,25 @@ local function passing_name()
 end
 
 
+---Is a copy whole, a file of its own and of that source?
+local function is_whole(copy, sum)
+  local weights = lfs.symlinkattributes(copy, "mode") == "file" and core.weights(copy)
+  if not weights then return false end
+  local source = weights:meta().source_sha256
+  weights:release()
+  return source == sum
+end
+
+
+---Removes what lies in a copy's place: a disk may have failed. Whether it is free then.
+local function cleared(copy)
+  if not lfs.symlinkattributes(copy) then return true end
+  text.complain(("the copy in the cache is damaged, and is made anew: %s"):format(copy))
+  os.remove(copy)
+  return lfs.symlinkattributes(copy) == nil
+end
+
+
 ---Imports for this time only, after a line that says so and why.
 local function import_once(path, opts, why)
   text.complain(("importing %s for this time only: %s"):format(path, why))
@@ -103,8 +123,9 @@ end
 
 
 ---Why there is no cache to import into.
-local function without_cache(side)
+local function without_cache(side, copy)
   if side then return "a side is asked for" end
+  if copy and lfs.symlinkattributes(copy) then return copy .. " is no file" end
   local folder = M.folder()
   return folder and ("the cache %s cannot be made"):format(folder)
     or "there is no cache, as HOME names no folder (see XDG_CACHE_HOME)"
@@ -126,13 +147,13 @@ function M.copy_of(path, side)
   local sums, message = import.program.digests(path, { "sha256" })
   if not sums then return nil, ("%s: %s"):format(path, message) end
   local copy = place(path, sums.sha256, side)
-  if copy and files.exists(copy) then return copy end
+  if copy and is_whole(copy, sums.sha256) then return copy end
   local found, out, report
   found, message = import.list(path)
   if not found then return nil, ("%s: %s"):format(path, message) end
   local opts = { out = copy, force = true, side = side, resized = true }
-  if not copy or not files.mkdir((files.split(copy))) then
-    return import_once(path, opts, without_cache(side))
+  if not copy or not cleared(copy) or not files.mkdir((files.split(copy))) then
+    return import_once(path, opts, without_cache(side, copy))
   end
   text.complain(("importing %s into the cache (%s)"):format(path, copy))
   out, report = import(path, opts)
