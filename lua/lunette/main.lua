@@ -98,7 +98,7 @@ end
 
 ---A script's error, by what it is about: what was typed, or the script itself.
 local function script_error(e)
-  local said = tostring(e)
+  local said = require("lunette.base.text").of_error(e)
   if said:find "cannot write '" or said:find "cannot make folder '" then
     return e, CANNOT_WRITE
   end
@@ -158,7 +158,7 @@ end
 ---Errors that the library blames on its caller, here a command, are about what the
 ---user typed: no place in our code, and the exit code of bad usage.
 local function blame(e)
-  if type(e) ~= "string" then return tostring(e), SOFTWARE end
+  if type(e) ~= "string" then return e, SOFTWARE end
   local place, text = e:match "^([^\n]-%.lua:%d+): (.*)$" -- a path may have blanks
   if not place then return e, USAGE end
   if place:find("/commands/", 1, true) and not text:find "^attempt to " then

@@ -48,6 +48,21 @@ describe("the program", function()
     check("-e 'lu.load(1)'", 70, "what should be string: an installed model")
   end)
 
+  it("shows any error of a script in one line, or says that it cannot", function()
+    for code, want in pairs {
+      ["error(nil)"] = "nil", ["error { 1 }"] = "table: ",
+      ["error(print)"] = "function: ",
+      ["error(setmetatable({}, { __tostring = function() error 'x' end }))"] =
+        "an error (a table) that cannot be shown",
+      ["error(setmetatable({}, { __tostring = function() return {} end }))"] =
+        "an error (a table) that cannot be shown" } do
+      local status, text = t.program(('-e "%s"'):format(code))
+      assert.equal(70, status, text)
+      assert.equal("lunette: " .. want, text:sub(1, 9 + #want))
+      assert.equal(1, select(2, text:gsub("\n", "")))
+    end
+  end)
+
   it("runs scripts", function()
     t.spit(folder .. "/s.lua", [[
       local lu = require "lunette"

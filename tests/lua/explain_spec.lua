@@ -174,6 +174,23 @@ describe("lunette explain", function()
     end
   end)
 
+  it("never replaces the picture that it explains", function()
+    local lfs = require "lfs"
+    lfs.mkdir(folder .. "/own")
+    local bytes = t.read(folder .. "/one.png")
+    t.spit(folder .. "/own/a.png", bytes)
+    assert(lfs.link("a.png", folder .. "/own/link.png", true))
+    assert(lfs.link(folder .. "/own/a.png", folder .. "/own/hard.png"))
+    for _, out in ipairs { "own/a.png", "./own/../own/a.png", "own/link.png",
+                           "own/hard.png" } do
+      local code, text = t.program("explain own/a.png --model tiny.safetensors -o "
+        .. out, folder)
+      assert.equal(64, code)
+      assert.matches("would be replaced, and is to be explained", text)
+      assert.equal(bytes, t.read(folder .. "/own/a.png"))
+    end
+  end)
+
   it("refuses models that are none", function()
     local function with(model, ...)
       local code, text = t.program(("explain one.png --model '%s'"):format(model),

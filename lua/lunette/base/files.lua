@@ -52,6 +52,16 @@ function M.size(path)
 end
 
 
+---Are two paths one file, by whatever names and links?
+---@param a string
+---@param b string
+---@return boolean   false where one is not there
+function M.same(a, b)
+  local x, y = lfs.attributes(a), lfs.attributes(b)
+  return x ~= nil and y ~= nil and x.dev == y.dev and x.ino == y.ino
+end
+
+
 ---Is the path a device, FIFO or socket: neither a file nor a folder?
 ---@param path string
 ---@return boolean

@@ -105,11 +105,20 @@ function M.say(...)
 end
 
 
+---What a script raised, as text; its `__tostring` may fail.
+---@param e any
+---@return string
+function M.of_error(e)
+  local ok, said = pcall(tostring, e)
+  return ok and said or ("an error (a %s) that cannot be shown"):format(type(e))
+end
+
+
 ---A line on standard error: "lunette: ..." without another beginning.
 ---@param message any
 ---@param who? string   "lunette"
 function M.complain(message, who)
-  io.stderr:write(who or "lunette", ": ", M.escape(tostring(message), "\n\t"), "\n")
+  io.stderr:write(who or "lunette", ": ", M.escape(M.of_error(message), "\n\t"), "\n")
 end
 
 return M

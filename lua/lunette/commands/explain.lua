@@ -299,6 +299,19 @@ local function find_inputs(o)
 end
 
 
+---Would the output replace one of the pictures? Then why not, as a message.
+local function check_replaced(o, list)
+  local files = require "lunette.base.files"
+  for _, input in ipairs(list) do
+    if files.same(input.path, o.out) then
+      return ("'%s' would be replaced, and is to be explained: give another --out"
+        ):format(o.out)
+    end
+  end
+  return nil
+end
+
+
 ---@return lunette.Net? net, string? message
 local function find_net(o, count, size)
   local name, message = o.model, nil
@@ -318,6 +331,8 @@ return function(args)
   if wrong then return fail(64, wrong) end
   local list, message = find_inputs(o)
   if not list then return fail(66, message) end
+  wrong = check_replaced(o, list)
+  if wrong then return fail(64, wrong) end
   local each
   each, message = wants_each(o, #list)
   if each == nil then return fail(64, message) end

@@ -113,6 +113,16 @@ local function free(base, taken)
 end
 
 
+---Is a path one of these files, by whatever name?
+local function is_one(path, list)
+  if not files.exists(path) then return false end
+  for _, other in ipairs(list) do
+    if files.same(path, other) then return true end
+  end
+  return false
+end
+
+
 ---The file of every picture of many: by its name, in the folders that it has below the
 ---one that was named; a second one of a name gets -2.
 ---@param inputs lunette.Input[]
@@ -121,12 +131,12 @@ end
 ---@return string[]? paths, string? message   where one would replace a picture
 function M.each(inputs, o, chosen)
   local paths, taken, own = {}, {}, {}
-  for _, input in ipairs(inputs) do own[input.path] = true end
+  for _, input in ipairs(inputs) do own[#own + 1] = input.path end
   local root, more = o.out:gsub("/+$", ""), tail(o, chosen)
   for i, input in ipairs(inputs) do
     local folder = input.below == "" and root or root .. "/" .. input.below
     local path = free(("%s/%s%s"):format(folder, stem(input.path, "", o), more), taken)
-    if own[path] then
+    if is_one(path, own) then
       return nil, ("'%s' would be replaced, and is to be explained: give another --out"
         ):format(path)
     end
