@@ -116,6 +116,23 @@ describe("a Keras file", function()
 end)
 
 
+describe("a drawn network of keras.applications", function()
+  it("is layer by layer what its authors' own function makes", function()
+    local code, said = t.other(python .. " -B tests/keras/authors.py")
+    if said:find "No module named 'keras_applications'" then
+      return pending "python3-keras-applications"
+    end
+    assert.equal(0, code, said)
+    local n = 0
+    for line in said:gmatch "[^\n]+" do
+      assert.matches("^[%w_]+ as its authors have it$", line)
+      n = n + 1
+    end
+    assert.equal(9, n)
+  end)
+end)
+
+
 describe("Keras' weights without names", function()
   local applications = require "lunette.weights.import.keras.applications"
   local nameless = require "lunette.weights.import.keras.nameless"
