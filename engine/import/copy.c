@@ -188,10 +188,20 @@ static void reorder(const job *j, int64_t rows) {
 
 /* ---- writing a block ---------------------------------------------------- */
 
-static void slope(const float *by, float *x, int64_t n) {
+static void slope(float up, float down, float *x, int64_t n) {
   for (int64_t i = 0; i < n; i++) {
-    float s = x[i] > 0 ? by[0] : by[1];
+    float s = x[i] > 0 ? up : down;
     x[i] = s == 0 && x[i] == x[i] ? 0 : s * x[i];
+  }
+}
+
+/* n elements, of which the first is `at` elements into what is written. */
+static void slope_all(const imp_slopes *s, float *x, int64_t at, int64_t n) {
+  for (int64_t part; n > 0; at += part, x += part, n -= part) {
+    int64_t k = at / s->run % s->count;
+    part = s->run - at % s->run;
+    if (part > n) part = n;
+    slope(s->up[k], s->down[k], x, part);
   }
 }
 
@@ -229,7 +239,8 @@ static int copy_blocks(job *j, lun_err *err) {
     LUN_TRY(read_block(j, at, n, err));
     near_strides(j, n);
     reorder(j, n);
-    if (j->v.slope) slope(j->v.slope, j->out, n * j->inner);
+    if (j->v.slopes)
+      slope_all(j->v.slopes, j->out, at * j->inner, n * j->inner);
     LUN_TRY(write_block(j, n * j->inner, err));
   }
   return LUN_OK;

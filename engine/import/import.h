@@ -255,13 +255,19 @@ int imp_read_plan(int fd, char **plan, size_t *n, lun_err *err);
 int imp_write(const imp_file *f, const char *plan, size_t n, int fd,
               lun_err *err);
 
+/* What is written of x: up x where x > 0, else down x, where 0 gives 0. The slopes are
+** those of an axis as it is written: `count` of each, of `run` elements one by one, and
+** from the first again. */
+typedef struct imp_slopes {
+  const float *up, *down;
+  int64_t count, run;
+} imp_slopes;
+
 typedef struct imp_view { /* a tensor's axes in the order to be written */
   int ndim;
   int64_t dim[IMP_MAXDIM];
   int64_t stride[IMP_MAXDIM]; /* in elements of the source */
-  const float
-      *slope; /* NULL, or 2: x > 0 is written times the first, else times
-                      ** the second, where 0 gives 0 */
+  const imp_slopes *slopes;   /* or NULL */
 } imp_view;
 /* Writes t, seen as `view`, to out as F32 or F16.  Values that are not finite
 ** or do not fit are errors. */

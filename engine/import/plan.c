@@ -4,7 +4,9 @@
 **   dtype F32                     or F16
 **   header N                      then N bytes of JSON and a newline
 **   tensor INDEX VIEW PERM NAME   one for every tensor, in the file's order
-**   sloped UP DOWN INDEX VIEW PERM NAME   instead: UP x where x > 0, else DOWN x
+**   sloped COUNT RUN INDEX VIEW PERM NAME   instead: up x where x > 0, else down x,
+**                                 then COUNT float32 up, as many down, and a newline;
+**                                 each is for RUN elements, then from the first again
 **   literal N                     instead: N float32 that follow, and a newline
 **   same N                        instead: N times the float32 that follows
 **   end
@@ -110,13 +112,14 @@ static int permute(imp_view *v, const int64_t *perm, lun_err *err) {
   return LUN_OK;
 }
 
-static int one_tensor(const imp_file *f, const char *args, const float *slope,
-                      lun_dtype dtype, imp_out *out, lun_err *err) {
+static int one_tensor(const imp_file *f, const char *args,
+                      const imp_slopes *slopes, lun_dtype dtype, imp_out *out,
+                      lun_err *err) {
   char view[128], perm[64];
   int64_t order[IMP_MAXDIM];
   int index, name = 0;
   const imp_tensor *t;
-  imp_view v = {.slope = slope};
+  imp_view v = {.slopes = slopes};
   if (sscanf(args, "%d %127s %63s %n", &index, view, perm, &name) < 3 ||
       name == 0 || index < 0 || index >= f->count)
     return bad("a tensor line is malformed", err);
@@ -131,13 +134,25 @@ static int one_tensor(const imp_file *f, const char *args, const float *slope,
   return imp_copy(f, t, &v, dtype, out, err);
 }
 
-static int sloped(const imp_file *f, const char *args, lun_dtype dtype,
+/* Most slopes of an axis. */
+#define MOST_SLOPES 65536
+
+static int sloped(const imp_file *f, text *s, const char *args, lun_dtype dtype,
                   imp_out *out, lun_err *err) {
-  float slope[2];
-  int at = 0;
-  if (sscanf(args, "%f %f %n", slope, slope + 1, &at) < 2 || at == 0)
-    return bad("two slopes are wanted", err);
-  return one_tensor(f, args + at, slope, dtype, out, err);
+  long long count, run;
+  int at = 0, status;
+  float *both;
+  if (sscanf(args, "%lld %lld %n", &count, &run, &at) < 2 || at == 0 ||
+      count < 1 || count > MOST_SLOPES || run < 1 || s->end - s->p <= 8 * count)
+    return bad("slopes are wanted", err);
+  both = malloc((size_t)count * 8); /* the plan's are not aligned */
+  if (both == NULL) return lun_fail(err, LUN_ENOMEM, "no memory for slopes");
+  memcpy(both, s->p, (size_t)count * 8);
+  s->p += 8 * count + 1; /* and the newline */
+  imp_slopes slopes = {both, both + count, count, run};
+  status = one_tensor(f, args + at, &slopes, dtype, out, err);
+  free(both);
+  return status;
 }
 
 /* u64 length and the JSON. */
@@ -209,7 +224,7 @@ static int follow(const imp_file *f, text *s, imp_out *out, lun_err *err) {
     else if (strncmp(buf, "tensor ", 7) == 0)
       LUN_TRY(one_tensor(f, buf + 7, NULL, dtype, out, err));
     else if (strncmp(buf, "sloped ", 7) == 0)
-      LUN_TRY(sloped(f, buf + 7, dtype, out, err));
+      LUN_TRY(sloped(f, s, buf + 7, dtype, out, err));
     else if (strncmp(buf, "literal ", 8) == 0)
       LUN_TRY(literal(f, s, buf + 8, dtype, out, err));
     else if (strncmp(buf, "same ", 5) == 0)

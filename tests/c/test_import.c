@@ -422,14 +422,62 @@ static void test_wrong_plans(void) {
       "tensor 0 2,3 0,1 u\nend\n",
       "tensor 0 2,3,1,1,1,1,1 0,1,2,3,4,5,6 t\nend\n",
       "dtype I8\nend\n",
+      "sloped 2 3 0 2,3 0,1 t\nend\n",
+      "sloped 1 6 0 2,3 0,1 t\n1234567\nend\n",
+      "sloped 0 3 0 2,3 0,1 t\n\nend\n",
+      "sloped -1 3 0 2,3 0,1 t\n12345678\nend\n",
+      "sloped 1 0 0 2,3 0,1 t\n12345678\nend\n",
+      "sloped 99999999999 3 0 2,3 0,1 t\n12345678\nend\n",
+      "sloped 1 t\n12345678\nend\n",
   };
   lun_err err = {0, ""};
   CHECK(follow_plan("header 2\n{}\ntensor 0 2,3 1,0 t\nend\n", &err) == LUN_OK,
+        "%s", err.msg);
+  CHECK(follow_plan("sloped 1 6 0 2,3 1,0 t\n12345678\nend\n", &err) == LUN_OK,
         "%s", err.msg);
   for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
     err.msg[0] = '\0';
     CHECK(follow_plan(wrong[i], &err) < LUN_OK && err.msg[0], "%s", wrong[i]);
   }
+}
+
+/* ---- slopes -------------------------------------------------------------- */
+
+/* Of a matrix (rows,columns), written as it is or turned, with slopes for its rows, so
+** large that it is copied in several blocks. */
+static void check_slopes(int64_t rows, int64_t columns, int turned) {
+  static const float up[] = {2, -1, 0.5f}, down[] = {0, 3, -2};
+  int64_t dim[] = {rows, columns}, n = rows * columns, wrong = 0;
+  imp_tensor t = plain_tensor(IMP_F32, 4, 2, dim);
+  imp_view v = whole(&t);
+  imp_slopes s = {up, down, rows, turned ? 1 : columns};
+  lun_err err = {0, ""};
+  int status;
+  float *x = malloc((size_t)n * 4), *got;
+  for (int64_t i = 0; i < n; i++) x[i] = (float)(i % 11) - 5;
+  if (turned) {
+    v.dim[0] = columns, v.stride[0] = 1;
+    v.dim[1] = rows, v.stride[1] = columns;
+  }
+  v.slopes = &s;
+  got = copied(x, (size_t)n * 4, &t, &v, LUN_F32, (size_t)n * 4, &status, &err);
+  CHECK(status == LUN_OK, "%d %s", status, err.msg);
+  for (int64_t r = 0; r < rows; r++) {
+    for (int64_t c = 0; c < columns; c++) {
+      float in = x[r * columns + c], want = in * (in > 0 ? up[r] : down[r]);
+      wrong += got[turned ? c * rows + r : r * columns + c] != want;
+    }
+  }
+  CHECK(wrong == 0, "%lld of %lld differ", (long long)wrong, (long long)n);
+  free(x);
+  free(got);
+}
+
+static void test_slopes(void) {
+  check_slopes(3, 5, 0);
+  check_slopes(3, 5, 1);
+  check_slopes(3, (4 << 20) + 1, 0);
+  check_slopes(3, (4 << 20) + 1, 1);
 }
 
 /* ---- the jail ----------------------------------------------------------- */
@@ -522,6 +570,7 @@ int main(void) {
     TEST(test_random_pickles());
     TEST(test_plan_of_any_length());
     TEST(test_wrong_plans());
+    TEST(test_slopes());
     TEST(test_extreme_offsets());
     TEST(test_jail());
   }

@@ -212,6 +212,36 @@ it("weights that are computed with are lines on each side of 0", function()
 end)
 
 
+it("weights are multiplied channel by channel, whatever their order", function()
+  local rows, columns = core.normal(9, 6, 50), core.normal(9, 7, 100)
+  local function of(nodes, f)
+    local w = core.normal(9, 1, 50, 100)
+    local x = core.normal(9, 2, 3, 50)
+    table.insert(nodes, { "MatMul", { "x", "v" }, "y" })
+    local run = values({ input = input(50), outputs = { "y" }, nodes = nodes,
+      constants = { w = { { 50, 100 }, w:reshape { 5000 }:totable() },
+                    rows = { { 50, 1 }, rows:totable() },
+                    columns = { { 100 }, columns:totable() },
+                    turned = { { 1, 50 }, rows:totable() } } }, x)
+    local want = x:matmul(f(w))
+    assert.is_true(run.output:distance(want) < 1e-5 * want:abs():max():item())
+  end
+  local r, c = rows:reshape { 50, 1 }, columns:reshape { 1, 100 }
+  of({ { "Mul", { "w", "rows" }, "v" } }, function(w) return w * r end)
+  of({ { "Mul", { "columns", "w" }, "a" }, { "Relu", { "a" }, "v" } },
+     function(w) return (w * c):relu() end)
+  of({ { "Mul", { "w", "rows" }, "a" }, { "Relu", { "a" }, "b" },
+       { "Sub", { "a", "b" }, "v" } },
+     function(w) return w * r - (w * r):relu() end)
+  of({ { "Transpose", { "w" }, "a" }, { "Mul", { "a", "turned" }, "b" },
+       { "Relu", { "b" }, "c" }, { "Transpose", { "c" }, "v" } },
+     function(w) return (w * r):relu() end)
+  -- along both axes they are no lines for an axis
+  local nodes = { { "Mul", { "w", "rows" }, "a" }, { "Mul", { "a", "columns" }, "v" } }
+  assert.is_false(pcall(of, nodes, function(w) return w * r * c end))
+end)
+
+
 it("a matrix stands left of maps", function()
   local path, list = folder .. "/left.onnx", {}
   for i = 1, 10 do list[i] = i / 7 end

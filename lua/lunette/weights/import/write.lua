@@ -91,6 +91,22 @@ local function comma(list, less)
 end
 
 
+-- How a line with slopes begins, and the numbers that follow it: a slope for each place
+-- of an axis as it is written, or one for all.
+local function slopes_of(p)
+  local axis, run = p.slopes.axis, 1
+  for k = #p.order, 1, -1 do
+    if p.order[k] == axis then break end
+    run = run * p.view[p.order[k]]
+  end
+  local bytes = {}
+  for _, list in ipairs(p.slopes) do
+    for _, v in ipairs(list) do bytes[#bytes + 1] = string.pack("<f", v) end
+  end
+  return ("sloped %d %d"):format(#p.slopes[1], run), table.concat(bytes)
+end
+
+
 -- The lines that engine/import/plan.c reads.
 local function plan(params, head, dtype)
   local lines = { "dtype " .. dtype, "header " .. #head, head }
@@ -104,10 +120,11 @@ local function plan(params, head, dtype)
       lines[#lines + 1] = ("literal %d"):format(#p.data)
       lines[#lines + 1] = table.concat(bytes)
     else
-      local kind = p.slopes and ("sloped %.9g %.9g"):format(table.unpack(p.slopes))
-        or "tensor"
+      local kind, numbers = "tensor", nil
+      if p.slopes then kind, numbers = slopes_of(p) end
       lines[#lines + 1] = ("%s %d %s %s %s"):format(kind, p.source.index,
         comma(p.view, 0), comma(p.order, 1), p.source.full or p.source.name)
+      lines[#lines + 1] = numbers
     end
   end
   lines[#lines + 1] = "end\n"
