@@ -96,6 +96,23 @@ describe("a map", function()
     assert.matches("rectified:leak=0.1", list[1])
   end)
 
+  it("of zeros says so where the rule dropped what came back", function()
+    local turned = assert(lu.net { input = { 1, 2, 2 }, layers = { { "f", "flatten" },
+      { "r", "relu" }, { "out", "linear", units = 1 } } }):init(1)
+    turned.params["out.weight"]:fill_(-1)
+    local run = turned:run(core.full(1, 1, 1, 2, 2))
+    local list = t.warnings(lu.saliency, run, { score = 0, modifiers = { "guided" } })
+    assert.matches("dies at 'r' %(relu%): its rule drops all that comes back", list[1])
+  end)
+
+  it("of one value says that all places weigh alike", function()
+    local mean = assert(lu.net { input = { 1, 3, 3 }, layers = {
+      { "gap", "global_avg_pool" }, { "f", "flatten" },
+      { "out", "linear", units = 2 } } }):init(1)
+    local list = t.warnings(lu.saliency, mean:run(t.input(mean, 1)), { score = 1 })
+    assert.matches("what follows the picture weighs every place alike", list[1])
+  end)
+
   it("of a saturated softmax names linear", function()
     local sure = t.net()
     sure.params["out.bias"]:set(2, 1e4)

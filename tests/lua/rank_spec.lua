@@ -154,10 +154,34 @@ describe("a ranking", function()
     assert.near(sum / n, r.means.energy.gradcam.mean, 1e-7) -- CSV has nine digits
   end)
 
+  it("puts methods below the line whose maps are the same everywhere", function()
+    local rows = {}
+    for i = 1, 4 do
+      for method, most in pairs { often = 2, once = 1 } do
+        local flat = i <= most and 1 or 0
+        rows[#rows + 1] = { picture = "p" .. i, method = method, measure = "flat",
+                            value = flat }
+        rows[#rows + 1] = { picture = "p" .. i, method = method, measure = "deletion",
+                            value = method == "often" and 0 or 1 }
+      end
+    end
+    local r = report.new(rows, {})
+    assert.same({ often = { "flat" } }, r.failed)
+    assert.same({ "once", "often" }, r:rows())
+  end)
+
   it("leaves out what takes too long, or cannot be called", function()
     local _, work = rank({ methods = { "occlusion", "gradcam:guided" }, budget = 0.05,
                            measures = { "energy" } }, 1)
     assert.matches("takes more than 0.05 seconds", work.left_out.occlusion)
+    -- also what it had measured before
+    local path = folder .. "/part.csv"
+    local o = { methods = { "occlusion", "gradcam" }, measures = { "energy" },
+                values = path }
+    assert.equal(2, #rank(o, 1).order)
+    o.budget = 0.05
+    local r = rank(o, 3)
+    assert.same({ "gradcam" }, r.order)
     assert.matches("method 'gradcm' not found; did you mean 'gradcam'",
                    t.message(rank, { methods = { "gradcm" } }))
     assert.matches("'energie' is none of", t.message(rank, { measures = { "energie" },

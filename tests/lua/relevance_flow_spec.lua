@@ -233,6 +233,58 @@ end)
 
 
 describe("excitation backprop", function()
+  ---conv, relu, global average, dense; with a sum and a batch norm on the way.
+  local function averaging()
+    local net = assert(lu.net { input = { 2, 4, 5 }, layers = {
+      { "c", "conv2d", filters = 3, kernel = 3 }, { "r", "relu" },
+      { "d", "conv2d", filters = 3, kernel = 3, padding = 1 },
+      { "bn", "batch_norm" }, { "s", "add", from = { "r", "bn" } }, { "t", "relu" },
+      { "gap", "global_avg_pool" }, { "f", "flatten" }, { "out", "linear", units = 2 },
+    } }):init(4)
+    return net, net:run(t.input(net, 1))
+  end
+
+  it("shares an average by what it adds up, as a closed form says", function()
+    local _, run = averaging()
+    local a, mean = run.t[1], run.f[1]
+    local w = run.net.params["out.weight"]
+    local sum, want = 0, lu.zeros(a:dim(2), a:dim(3))
+    for c = 1, 3 do sum = sum + math.max(w:get(2, c), 0) * mean:get(c) end
+    for c = 1, 3 do
+      local share = math.max(w:get(2, c), 0) * mean:get(c) / sum
+      local all = a[c]:sum():item()
+      if all > 0 then want = want + a[c] * (share / all) end
+    end
+    local map = lu.excitation_backprop(run, { score = 1, layer = "t" })
+    assert.is_true(map:max():item() > map:min():item())
+    assert.is_true(map[1]:distance(want) < 1e-5)
+  end)
+
+  it("loses nothing in sums, batch norms and averages", function()
+    local _, run = averaging()
+    for _, layer in ipairs { "t", "s" } do
+      local map = lu.excitation_backprop(run, { score = 0, layer = layer })
+      assert.near(1, map:sum():item(), 1e-5)
+    end
+  end)
+
+  it("with contrast before a classifier of places says that nothing is left", function()
+    local net = assert(lu.net { input = { 2, 8, 8 }, layers = {
+      { "c", "conv2d", filters = 4, kernel = 3 }, { "r", "relu" },
+      { "pool", "max_pool2d", kernel = 2 },
+      { "places", "conv2d", filters = 3, kernel = 1 }, { "p", "relu" },
+      { "gap", "global_avg_pool" }, { "f", "flatten" },
+    } }):init(2)
+    local run = net:run(t.input(net, 1))
+    local o = { score = 1, layer = "pool", contrast = true }
+    local list, map = t.warnings(lu.excitation_backprop, run, o)
+    assert.equal(0, map:max():item())
+    assert.matches("pro and contra cancel at every place", list[1])
+    assert.matches("reads layers before the classifier 'places', and 'p' is not, e.g. "
+      .. 'layer = "r"', t.message(lu.excitation_backprop, run, { score = 1,
+                                                                contrast = true }))
+  end)
+
   it("with contrast: pro less contra, cut at 0", function()
     local net = random_graph(3, true)
     local run = net:run(t.input(net, 2))

@@ -143,19 +143,26 @@ end
 -- a call -------------------------------------------------------------------------
 
 
+---Where a gradient died; nil where it did not, or the method has none.
+local function where_it_died(row, o, run, image)
+  if not row.options.modifiers or o.scores then return nil end
+  return require("lunette.explain.dead")(run, o, image)
+end
+
+
 ---Why the map of an image is the same everywhere.
 local function why_flat(row, raw, o, run, image)
   local s = raw:stats()
-  if s.min == 0 and s.max == 0 and row.options.modifiers and not o.scores then
-    local why = require("lunette.explain.dead")(run, o, image)
-    if why then return why end
-  end
+  local why = s.min == 0 and s.max == 0 and where_it_died(row, o, run, image)
+  if why then return why end
   if s.min ~= s.max then
     return ("before %s it lies between %.3g and %.3g; use raw = true to see it"):format(
       o.relu and "relu" or "it was finished", s.min, s.max)
   end
-  if row.flat then return row.flat end
-  return "no gradient reaches " .. (o.layer and story.told(o.layer) or "the picture")
+  local at = o.layer and story.told(o.layer) or "the picture"
+  if s.min == 0 then return row.flat or "no gradient reaches " .. at end
+  return ("what follows %s weighs every place alike, as a mean over places does; an "
+          .. "earlier layer may tell them apart"):format(at)
 end
 
 

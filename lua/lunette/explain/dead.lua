@@ -14,11 +14,14 @@ local function walked(run)
 end
 
 
----What to do about a layer through which nothing comes back.
-local function remedy(layer)
+---Why nothing comes back through an activation, and what to do about it. `g` is the
+---gradient of what it gives, `y`, for one image.
+local function remedy(layer, g, y)
   if not layers.is(layer, "activation") then return "" end
-  return ": none of its units is active; the modifier \"rectified:leak=0.1\" lets "
-    .. "silent units through"
+  local reached = (y:gt(0) * g:ne(0)):sum():item() > 0
+  local why = reached and "its rule drops all that comes back to it"
+    or "none of its units that the gradient reaches is active"
+  return (": %s; the modifier \"rectified:leak=0.1\" lets a little through"):format(why)
 end
 
 
@@ -39,18 +42,29 @@ local function saturated(run, o, image)
 end
 
 
+---The gradient of an image at a layer; nil where it cannot be had. Rules that have
+---nothing to change behind that layer change nothing.
+local function gradient_at(run, o, layer, image)
+  for _, modifiers in ipairs { o.modifiers or {}, {} } do
+    local ok, g = pcall(run.gradient, run, { score = o.score, wrt = layer.name,
+      exact = true, modifiers = modifiers })
+    if ok then return g:rows(image) end
+  end
+  return nil
+end
+
+
 ---Where the gradient of an image dies, walking back from the score; nil: nowhere.
 local function place(run, o, image)
-  local after
+  local after, reaches
   for _, layer in ipairs(walked(run)) do
-    local ok, g = pcall(run.gradient, run, { score = o.score, wrt = layer.name,
-      exact = true, modifiers = o.modifiers })
-    local s = ok and g:rows(image):stats()
+    local g = gradient_at(run, o, layer, image)
+    local s = g and g:stats()
     if s and s.min == 0 and s.max == 0 then
       return after and ("the gradient dies at '%s' (%s)%s"):format(after.name,
-             after.kind, remedy(after)) or nil
+             after.kind, remedy(after, reaches, run[after.name]:rows(image))) or nil
     end
-    after = s and layer or after
+    if s then after, reaches = layer, g end
   end
   return nil
 end

@@ -169,6 +169,8 @@ local function enter(work, entrant, case, run, list)
     work.left_out[entrant.name] = blame.bare(numbers)
     return
   end
+  local flat = map:stats()
+  numbers[#numbers + 1] = { measure = "flat", value = flat.min == flat.max and 1 or 0 }
   for _, n in ipairs(numbers) do
     if n.value ~= n.value or math.abs(n.value) == math.huge then n.value = 0 end
   end
@@ -195,6 +197,17 @@ local function over_picture(work, case)
       and not work.values:has(case.name, entrant.name)
     if open then enter(work, entrant, case, run, list) end
   end
+end
+
+
+---The values of those that took part to the end: means over other pictures than the
+---others' would compare nothing.
+local function compared(work)
+  local list = {}
+  for _, row in ipairs(work.values.rows) do
+    if not work.left_out[row.method] then list[#list + 1] = row end
+  end
+  return list
 end
 
 
@@ -245,7 +258,7 @@ function M.run(net, source, opts)
     bar:add(1)
     collectgarbage()
   end
-  return report.new(store.rows, controls_of(work.entrants)), work
+  return report.new(compared(work), controls_of(work.entrants)), work
 end
 
 return M

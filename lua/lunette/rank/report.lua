@@ -44,10 +44,22 @@ local function tabulated(rows)
 end
 
 
+---The methods at least half of whose maps are the same everywhere.
+local function flat_ones(t)
+  local failed = {}
+  for method, values in pairs(t.values.flat or {}) do
+    local n, all = 0, 0
+    for _, v in pairs(values) do n, all = n + v, all + 1 end
+    if 2 * n >= all then failed[method] = { "flat" } end
+  end
+  return failed
+end
+
+
 ---The sanity checks that each method fails: its map for another class, or with other
----weights, is as similar as under faint noise.
-local function failures(means)
-  local failed, floor = {}, means.noise or {}
+---weights, is as similar as under faint noise; or its maps say nothing.
+local function failures(means, t)
+  local failed, floor = flat_ones(t), means.noise or {}
   for measure, words in pairs { random_logit = "class",
                                 parameter_randomization = "weights" } do
     for method, m in pairs(means[measure] or {}) do
@@ -93,7 +105,7 @@ function M.new(rows, controls, o)
     self.order = self.order or names
   end
   self.order = self.order or t.methods
-  self.failed = failures(self.means)
+  self.failed = failures(self.means, t)
   return self
 end
 
