@@ -66,9 +66,11 @@ local _, spearman = lu.metrics.spearman(a, b)
 local captions, apart, unlike = {}, a - b, {}
 for i = 1, #ssim do
   captions[i] = ("SSIM %.2f, Spearman %.2f"):format(ssim[i], spearman[i])
-  local at, w = math.floor(apart[i]:abs():view(apart[i]:size()):argmax()) - 1, a:dim(3)
-  print(("%s: %s; most apart at row %d, column %d"):format(titles[i] or "map " .. i,
-        captions[i], at // w + 1, at % w + 1))
+  local off, w = apart[i]:abs():view(apart[i]:size()), a:dim(3)
+  local at = math.floor(off:argmax()) - 1
+  local where = off[at + 1] < 1e-6 and "the same map" -- each from 0 to 1
+    or ("most apart at row %d, column %d"):format(at // w + 1, at % w + 1)
+  print(("%s: %s; %s"):format(titles[i] or "map " .. i, captions[i], where))
   unlike[i] = 1 - windows[i]
 end
 

@@ -62,7 +62,12 @@ local function with_hint(e)
 end
 
 
+---Where nothing below catches the error any more. An interruption is answered here: it
+---would be raised again by every instruction, those that report it among them.
 local function handler(e)
+  if type(e) == "string" and e:find "interrupted$" then
+    require("lunette.core").interrupt(false)
+  end
   local notebook = package.loaded["lunette.report.notebook"]
   if notebook then notebook.failing() end
   return with_hint(e)

@@ -101,11 +101,21 @@ describe("the program", function()
 
   it("stops at Ctrl-C", function()
     t.spit(folder .. "/long.lua", "print 'on'; io.stdout:flush(); while true do end")
-    local code, text = t.shell(([[cd '%s'; '%s/lunette' long.lua >said 2>&1 &
-      for i in $(seq 600); do [ -s said ] && break; sleep 0.1; done
-      kill -INT $!; wait $!; code=$?; cat said; exit $code]]):format(folder, t.root()))
+    local function interrupted()
+      return t.shell(([[cd '%s'; rm -f said; '%s/lunette' long.lua >said 2>&1 &
+        for i in $(seq 600); do [ -s said ] && break; sleep 0.1; done
+        kill -INT $!; wait $!; code=$?; cat said; exit $code]]):format(folder,
+        t.root()))
+    end
+    local code, text = interrupted()
     assert.equal("on\nlunette: interrupted\n", text)
     assert.equal(130, code)
+    -- caught on the way, which a pcall of the library's may do
+    t.spit(folder .. "/long.lua", "print 'on'; io.stdout:flush(); "
+      .. "while true do pcall(function() while true do end end) end")
+    local again, said = interrupted()
+    assert.equal("on\nlunette: interrupted\n", said)
+    assert.equal(130, again)
   end)
 end)
 
