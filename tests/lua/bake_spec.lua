@@ -448,6 +448,83 @@ describe("an ONNX file", function()
 end)
 
 
+-- names ------------------------------------------------------------------------------
+
+
+describe("names in a baked file", function()
+  local program = require "lunette.weights.import.program"
+
+  ---Nodes of a file, { op =, name =, outputs = }, and the names of its initializers.
+  local function listed(path)
+    local nodes, weights = {}, {}
+    for _, line in ipairs(assert(program.run { "list", path })) do
+      local inputs = tonumber(line[5])
+      if line[1] == "node" then
+        nodes[#nodes + 1] = { op = line[2], name = line[4],
+                              outputs = { table.unpack(line, 6 + inputs) } }
+      elseif line[1] == "tensor" then
+        weights[#weights + 1] = line[#line]
+      end
+    end
+    return nodes, weights
+  end
+
+  ---What a viewer shows of a node: the part of the map, or the layer, that it is of.
+  local function is_of(net, name)
+    name = name:gsub("^/", ""):gsub("^back%.", ""):gsub("^copies%d+%.", "")
+    for _, part in ipairs { "map", "score", "output" } do
+      if name == part or name:find("^" .. part .. "[%._]") then return true end
+    end
+    for _, layer in ipairs(net:layers()) do
+      local rest = name:sub(1, #layer.name) == layer.name and name:sub(#layer.name + 1)
+      if rest and rest:find "^$" or rest and rest:find "^[%.:/_]" then return true end
+    end
+    return false
+  end
+
+  local function check(net, method, opts)
+    local path, before = fresh(), {}
+    local report = assert(lu.bake(net, path, method, opts))
+    local nodes, weights = listed(path)
+    for _, node in ipairs(report.original and listed(net.path) or {}) do
+      before[node.name] = true
+    end
+    local seen, values = {}, {}
+    for _, name in ipairs(weights) do
+      assert.is_nil(values[name], name)
+      values[name] = true
+    end
+    for _, node in ipairs(nodes) do
+      assert.is_true(node.name ~= "" and not seen[node.name], node.name)
+      seen[node.name] = true
+      for _, value in ipairs(node.outputs) do
+        assert.is_nil(values[value], value)
+        values[value] = true
+      end
+      if not before[node.name] then
+        assert.is_true(is_of(net, node.name), node.name)
+        assert.is_truthy(node.name:find "^[%w_%.:/]+$", node.name)
+      end
+    end
+    assert.is_true(values.map and values.class)
+  end
+
+  local methods = { "gradcam", "saliency", "guided_gradcam", "lrp", "recipro_cam",
+                    "integrated_gradients" }
+  for name, net in pairs { chain = t.net(1), graph = t.graph(2) } do
+    it("are of one node each, and say which layer it is of: " .. name, function()
+      for _, method in ipairs(methods) do check(net, method) end
+    end)
+  end
+
+  it("do so beside those of the file that is added to", function()
+    local file = t.shared .. "/models/onnx/mobilenet_v3_op13.onnx"
+    if not t.exists(file) then return pending "needs shared/models/onnx" end
+    for _, method in ipairs(methods) do check(assert(lu.load(file)), method) end
+  end)
+end)
+
+
 describe("ONNX's own checker", function()
   local check = "/usr/bin/python3 -c 'import sys, torch; [torch._C._check_onnx_proto("
     .. "open(p, \"rb\").read(), full_check=True) for p in sys.argv[1:]]'"
