@@ -5,8 +5,10 @@ local evaluate = require "lunette.trace.evaluate"
 local graphs = require "lunette.onnx.graph"
 local apply = require "lunette.modifiers.apply"
 local lu = require "lunette"
+local methods = require "lunette.methods"
 local named = require "lunette.modifiers.named"
 local network = require "lunette.onnx.network"
+local rows = require "lunette.base.rows"
 local runs = require "lunette.onnx.run"
 local t = dofile "tests/lua/support.lua"
 local baked = dofile "tests/lua/baked.lua"
@@ -298,6 +300,25 @@ describe("a baked map", function()
     assert.matches("stats reads a value", message)
   end)
 
+  it("refuses every other method by its name, with a reason", function()
+    local net, baked_ = assert(lu.load "glyphs"), 0
+    for _, name in ipairs(rows.names(methods)) do
+      local opts = methods[name].options.modifiers and { modifiers = { "linear" } }
+      local ok, message = pcall(lu.bake, net, fresh(), name, opts)
+      if ok then
+        baked_ = baked_ + 1
+      else
+        assert.is_truthy(message:find(name .. " cannot be baked: ", 1, true)
+          or message:find(name .. ": glyphs has no attention", 1, true)
+          or message:find "baseline .* depends on the picture", message)
+        for _, word in ipairs { "fault", "memory", "attempt", "nil value" } do
+          assert.is_nil(message:find(word, 1, true), name .. ": " .. message)
+        end
+      end
+    end
+    assert.is_true(baked_ >= 13)
+  end)
+
   it("refuses what cannot be told before there is a picture", function()
     local net = t.net(1)
     assert.matches("baseline 'blur' depends on the picture",
@@ -509,18 +530,18 @@ describe("names in a baked file", function()
     assert.is_true(values.map and values.class)
   end
 
-  local methods = { "gradcam", "saliency", "guided_gradcam", "lrp", "recipro_cam",
-                    "integrated_gradients" }
+  local some = { "gradcam", "saliency", "guided_gradcam", "lrp", "recipro_cam",
+                 "integrated_gradients" }
   for name, net in pairs { chain = t.net(1), graph = t.graph(2) } do
     it("are of one node each, and say which layer it is of: " .. name, function()
-      for _, method in ipairs(methods) do check(net, method) end
+      for _, method in ipairs(some) do check(net, method) end
     end)
   end
 
   it("do so beside those of the file that is added to", function()
     local file = t.shared .. "/models/onnx/mobilenet_v3_op13.onnx"
     if not t.exists(file) then return pending "needs shared/models/onnx" end
-    for _, method in ipairs(methods) do check(assert(lu.load(file)), method) end
+    for _, method in ipairs(some) do check(assert(lu.load(file)), method) end
   end)
 end)
 

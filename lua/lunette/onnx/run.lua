@@ -5,6 +5,7 @@ local blame = require "lunette.base.blame"
 local call = require "lunette.explain.call"
 local forward = require "lunette.net.forward"
 local gradient = require "lunette.trace.gradient"
+local methods = require "lunette.methods"
 local named = require "lunette.modifiers.named"
 local network = require "lunette.onnx.network"
 local options = require "lunette.base.options"
@@ -259,6 +260,33 @@ end
 local refused = { "classes", "top", "checkpoint" }
 
 
+---Why a method that is more than operators on a batch cannot be traced, of what its
+---code raised: it made a tensor for all pictures, or asked a run for what a traced one
+---has not. Nil: the message says it itself.
+local function reason_of(row, message)
+  if message:find(("no memory for a tensor (%d,"):format(trace.BATCH), 1, true) then
+    return "it makes something of its own for every picture, and their number is open"
+  elseif message:find "attempt to " or message:find "got a traced" then
+    return "it asks for what is known only when the file runs"
+  elseif message:find "takes a part" and methods[row.name] == row then
+    return "it takes the pictures one by one"
+  end
+  local place, rest = message:match "^(.-:%d+: )(.*)$"
+  return message:find "trace" and (rest or message) or nil, place
+end
+
+
+---The map; an error says which method it is that cannot be baked.
+local function traced(row, run, o)
+  local ok, map = pcall(row.traced or row.explain, run, o)
+  if ok then return map end
+  local message = tostring(map)
+  local reason, place = reason_of(row, message)
+  if not reason then error(message, 0) end
+  error(("%s%s cannot be baked: %s"):format(place or "", row.name, reason), 0)
+end
+
+
 ---What a method makes of this run: its map, as operators, without a story.
 ---@param row lunette.Method
 ---@param opts? table
@@ -268,7 +296,7 @@ function Run:__explain(row, opts)
   for _, key in ipairs(refused) do
     if o.given[key] then error(("%s: %s cannot be baked"):format(row.name, key), 0) end
   end
-  return call.finish(row, (row.traced or row.explain)(self, o), o, self)
+  return call.finish(row, traced(row, self, o), o, self)
 end
 
 return M
