@@ -41,7 +41,7 @@ local commands = { explain = true, summary = true, import = true, export = true,
                    bake = true, models = true, methods = true, metrics = true,
                    rank = true, choose = true, audit = true, demo = true,
                    sweep = true, merge = true, report = true,
-                   explore = true, lab_report = true }
+                   explore = true }
 
 
 local function complain(message)

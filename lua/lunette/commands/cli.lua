@@ -15,7 +15,6 @@ local meaning = {
   orient = "turn photographs as their EXIF orientation says",
   classes = "class ids or names, one for all pictures or one each; predicted for yours",
   class = "class id or name, or predicted",
-  out = "where the picture goes",
   layer = "layer name or alias",
   samples = "noisy copies a picture (SmoothGrad)",
   noise = "noise as a share of the picture's range",
@@ -60,7 +59,15 @@ local from_rows = {
   end,
 }
 
-local function meaning_of(name)
+
+---What a script writes, by the suffix of its default.
+local written = { png = "the picture goes", html = "the page goes",
+                  safetensors = "the network goes" }
+
+local function meaning_of(name, default)
+  if name == "out" then
+    return "where " .. (written[tostring(default):match "%.(%a+)$"] or "the files go")
+  end
   return meaning[name] or from_rows[name] and from_rows[name]() or name
 end
 
@@ -85,7 +92,7 @@ end
 
 local function add_option(parser, name, default, means)
   local o
-  means = means or meaning_of(name)
+  means = means or meaning_of(name, default)
   if type(default) == "boolean" then
     o = parser:flag("--" .. name)
   else
