@@ -119,7 +119,7 @@ void lunL_most(lua_State *L, const char *name, int most);
 ** NULL. */
 void lunL_known(lua_State *L, int idx, const char *name,
                 const char *const *known);
-/* Makes a class: methods as __index, metamethods beside it. */
+/* Makes a class: methods (NULL: it has none) as __index, metamethods beside it. */
 void lunL_class(lua_State *L, const char *name, const lunL_reg *methods,
                 const luaL_Reg *meta);
 

@@ -97,7 +97,7 @@ void lunL_class(lua_State *L, const char *name, const lunL_reg *methods,
   luaL_newmetatable(L, name);
   luaL_setfuncs(L, meta, 0);
   lua_newtable(L);
-  lunL_setfuncs(L, methods);
+  if (methods) lunL_setfuncs(L, methods);
   lua_setfield(L, -2, "__index");
   lua_pop(L, 1);
 }

@@ -151,12 +151,11 @@ static const lunL_reg functions[] = {
     {NULL, NULL, 0},
 };
 
-static const lunL_reg none[] = {{NULL, NULL, 0}};
 static const luaL_Reg meta[] = {{"__gc", release}, {NULL, NULL}};
 
 /* Adds to the table on top. */
 int lunL_open_files(lua_State *L) {
-  lunL_class(L, OUTPUTS_T, none, meta);
+  lunL_class(L, OUTPUTS_T, NULL, meta);
   lunL_setfuncs(L, functions);
   return 0;
 }

@@ -369,14 +369,13 @@ static const luaL_Reg meta_image[] = {
     {NULL, NULL},
 };
 
-static const lunL_reg none[] = {{NULL, NULL, 0}};
 static const luaL_Reg meta_bytes[] = {{"__gc", release_bytes}, {NULL, NULL}};
 static const luaL_Reg meta_font[] = {{"__gc", release_font}, {NULL, NULL}};
 
 int lunL_open_image(lua_State *L) {
   lunL_class(L, IMAGE_T, methods, meta_image);
-  lunL_class(L, BYTES_T, none, meta_bytes);
-  lunL_class(L, FONT_T, none, meta_font);
+  lunL_class(L, BYTES_T, NULL, meta_bytes);
+  lunL_class(L, FONT_T, NULL, meta_font);
   lua_newtable(L);
   lunL_setfuncs(L, functions);
   lunL_open_planes(L);

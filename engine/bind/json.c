@@ -187,11 +187,10 @@ static const lunL_reg functions[] = {
     {NULL, NULL, 0},
 };
 
-static const lunL_reg none[] = {{NULL, NULL, 0}};
 static const luaL_Reg meta[] = {{"__gc", release}, {NULL, NULL}};
 
 int lunL_open_json(lua_State *L) {
-  lunL_class(L, JSON_T, none, meta);
+  lunL_class(L, JSON_T, NULL, meta);
   lua_newtable(L);
   lunL_setfuncs(L, functions);
   return 1;

@@ -284,10 +284,9 @@ static const luaL_Reg walk_meta[] = {
 };
 
 int lunL_open_tape(lua_State *L) {
-  static const lunL_reg none[] = {{NULL, NULL, 0}};
   lunL_class(L, TAPE_T, tape_methods, tape_meta);
   lunL_open_node(L);
-  lunL_class(L, WALK_T, none, walk_meta);
+  lunL_class(L, WALK_T, NULL, walk_meta);
   lunL_setfuncs(L, functions);
   return 0;
 }

@@ -8,6 +8,8 @@ local rows = require "lunette.base.rows"
 local text = require "lunette.base.text"
 local timing = require "lunette.onnx.timing"
 
+local fail = cli.failing "lunette bake"
+
 
 ---The rows that a text names: "gradcam", "gradcam,saliency"; nil and a message.
 local function rows_of(names)
@@ -140,13 +142,13 @@ end
 ---@return integer code
 local function bake(o, list)
   local net, path, message = export.open(o)
-  if not net then return export.fail("lunette bake", path, message) end
+  if not net then return fail(path, message) end
   local opts = options_of(o, list[1], net)
   local report, wrong = require("lunette.onnx.bake").bake(net, path, list, opts)
-  if not report then return export.fail("lunette bake", 74, wrong) end
+  if not report then return fail(74, wrong) end
   report.time, wrong = time_of(o, net, list, opts, path, report)
   text.say((o.json and report_json or report_text)(path, report))
-  return wrong and export.fail("lunette bake", 69, wrong) or 0
+  return wrong and fail(69, wrong) or 0
 end
 
 
@@ -159,6 +161,6 @@ return function(args)
     if not named and not word:find "^%-" then named = i end
   end
   local list, message = rows_of(named and args[named] or "gradcam")
-  if not list then return export.fail("lunette bake", 64, message) end
+  if not list then return fail(64, message) end
   return bake(parser_for(list[1]):parse(args), list)
 end

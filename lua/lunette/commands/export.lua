@@ -2,6 +2,8 @@
 local cli = require "lunette.commands.cli"
 local text = require "lunette.base.text"
 
+local fail = cli.failing "lunette export"
+
 local M = {}
 
 
@@ -25,16 +27,6 @@ function M.path_of(o)
     return nil, "--output is empty: give a file's name"
   end
   return o.output
-end
-
-
----@param command string
----@param code integer
----@param message string
----@return integer code
-function M.fail(command, code, message)
-  text.complain(message, command)
-  return code
 end
 
 
@@ -66,11 +58,11 @@ function M.run(args)
   M.add_options(p)
   local o = p:parse(args)
   local net, path, message = M.open(o)
-  if not net then return M.fail("lunette export", path, message) end
+  if not net then return fail(path, message) end
   local report
   report, message = require("lunette.onnx.export").export(net, path, {
     opset = o.opset or 17, half = o.half })
-  if not report then return M.fail("lunette export", 74, message) end
+  if not report then return fail(74, message) end
   text.say(("wrote %s (%s, %s, opset %d)"):format(path, M.size_text(report.bytes),
            text.count(report.nodes, "node"), o.opset or 17))
   return 0

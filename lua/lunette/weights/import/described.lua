@@ -167,6 +167,21 @@ local function keras_preprocessing(found, rescales)
 end
 
 
+---What a Keras file holds, its graph and parameters known: the listing with both, under
+---that name, and with preprocessing.
+---@return table? found, string? message
+local function keras_found(found, arch, params, name)
+  local rescales = arch.rescales
+  arch.rescales = nil
+  local graph, message = check_shapes(arch, params)
+  if not graph then return nil, message end
+  found.model, found.family = name, "keras"
+  found.arch, found.params = graph, params
+  found.preprocessing = keras_preprocessing(found, rescales)
+  return found
+end
+
+
 ---A Keras file that says what it is; nil and a message. A config that is no whole
 ---description leaves the file to be recognised by its names: `partial` is true.
 ---@return table? found, string? message, boolean? partial
@@ -177,14 +192,7 @@ function M.keras(found, opts)
     return nil, params, params:find "does not say what the input is" ~= nil
       or params:find "describes no layers" ~= nil
   end
-  local rescales = arch.rescales
-  arch.rescales = nil
-  local graph, message = check_shapes(arch, params)
-  if not graph then return nil, message end
-  found.model, found.family = arch.name, "keras"
-  found.arch, found.params = graph, params
-  found.preprocessing = keras_preprocessing(found, rescales)
-  return found
+  return keras_found(found, arch, params, arch.name)
 end
 
 
@@ -199,17 +207,12 @@ function M.application(found, tensors, given)
   if not known then return nil, why end
   local arch, params = keras.made(known.model, found.meta, tensors, { keras3 = true })
   if not arch then return nil, ("as %s: %s"):format(known.name, params) end
-  local rescales = arch.rescales
-  arch.rescales = nil
-  local graph, message = check_shapes(arch, params)
-  if not graph then return nil, message end
-  found.model, found.family = known.name, "keras"
-  found.arch, found.params = graph, params
-  graph.labels = known.units == 1000 and "imagenet" or nil
-  found.options = known.units > 0 and { classes = known.units } or { top = false }
   for _, text in ipairs(known.assumed) do found.assumed[#found.assumed + 1] = text end
-  found.preprocessing = keras_preprocessing(found, rescales)
-  return found
+  local whole, message = keras_found(found, arch, params, known.name)
+  if not whole then return nil, message end
+  whole.arch.labels = known.units == 1000 and "imagenet" or nil
+  whole.options = known.units > 0 and { classes = known.units } or { top = false }
+  return whole
 end
 
 
