@@ -10,7 +10,13 @@ local M = {}
 ---@field optional? boolean
 ---@field type string
 ---@field text string
----@field tests? (fun(value: any): boolean)[]   of its type: one is passed
+---@field file? string       whose comment says so, where its types are looked up
+---@field tests? (fun(value: any): boolean)[]   of its type: one is passed; made when a
+---  value is there to be looked at
+
+
+local opens = { ["("] = true, ["{"] = true, ["<"] = true, ["["] = true }
+local closes = { [")"] = true, ["}"] = true, [">"] = true, ["]"] = true }
 
 
 ---The type at the start of `s` and the rest: a type may hold brackets with spaces.
@@ -19,19 +25,21 @@ local M = {}
 function M.cut_type(s)
   local plain, rest = s:match "^([%w_%.%?]+)%s+([^|:].*)$" -- most are
   if plain then return plain, rest end
-  local depth, i, n = 0, 1, #s
-  while i <= n do
-    local c = s:sub(i, i)
-    if c:find "[%(%{<%[]" then depth = depth + 1 end
-    if c:find "[%)%}>%]]" then depth = depth - 1 end
-    if c:find "%s" and depth == 0 then
-      local before, after = s:sub(1, i - 1), s:match("^%s*(.*)", i)
+  local depth = 0
+  for i, c in s:gmatch "()([%(%){}<>%[%]%s])" do
+    if opens[c] then
+      depth = depth + 1
+    elseif closes[c] then
+      depth = depth - 1
+    elseif depth == 0 then
+      local before, after = s:sub(i - 1, i - 1), s:match("^%s*(.?)", i)
       -- "fun(x): T" and "a, b" go on after the space
-      if not (before:find "[:,|]$" or after:find "^[|:]") then break end
+      if not (before:find "[:,|]" or after:find "[|:]") then
+        return s:sub(1, i - 1), s:match("^%s*(.*)", i)
+      end
     end
-    i = i + 1
   end
-  return s:sub(1, i - 1), s:match("^%s*(.*)", i)
+  return s, ""
 end
 
 
@@ -53,12 +61,11 @@ local sources = {} -- file -> its text, and where every line begins
 local function source_of(file)
   if sources[file] then return sources[file] end
   local f <close> = assert(io.open(file))
-  local text, starts, at = f:read "a", { 1 }, 1
-  while true do
-    at = text:find("\n", at, true)
-    if not at then break end
-    at = at + 1
-    starts[#starts + 1] = at
+  local text, starts, n, find = f:read "a", { 1 }, 1, string.find
+  local at = find(text, "\n", 1, true)
+  while at do
+    n, starts[n + 1] = n + 1, at + 1
+    at = find(text, "\n", at + 1, true)
   end
   sources[file] = { text = text, starts = starts }
   return sources[file]
@@ -120,7 +127,7 @@ for _, kind in ipairs { "string", "number", "boolean", "table", "userdata", "nil
 end
 
 
-local test_of, tests_of, passes
+local test_of, passes
 
 
 ---A type as messages have it.
@@ -132,11 +139,11 @@ end
 
 ---A table one of whose values, the one that `pick` gives, is looked at.
 local function each(kind, pick, where, file)
-  local tests = tests_of({ type = kind }, file)
+  local element = { type = kind, file = file }
   return function(value)
     if type(value) ~= "table" or types.class_of(value) then return false end
     local _, one = pick(value)
-    if one == nil or passes(tests, one) then return true end
+    if one == nil or passes(element, one) then return true end
     return false, ("should be %s in %s, got %s"):format(plain(kind), where,
                                                         types.told(one))
   end
@@ -184,8 +191,7 @@ local function fields_of(kind, file)
   for _, part in ipairs(split(kind:match "^{(.*)}$" or "", ",")) do
     local name, mark, rest = part:match "^([%a_][%w_]*)(%??):%s*(.+)$"
     if not name then return nil end
-    fields[name] = { type = rest, optional = mark == "?" or nil }
-    fields[name].tests = tests_of(fields[name], file)
+    fields[name] = { type = rest, optional = mark == "?" or nil, file = file }
     names[#names + 1] = name
   end
   return fields, names
@@ -208,7 +214,7 @@ local function test_of_fields(fields, names, open)
     for _, name in ipairs(names) do
       local v, ok, why = value[name], true, nil
       if open and v == false and fields[name].optional then v = nil end
-      if v ~= nil then ok, why = passes(fields[name].tests, v) end
+      if v ~= nil then ok, why = passes(fields[name], v) end
       if not ok then
         why = why or ("should be %s, got %s"):format(plain(fields[name].type),
                                                      types.told(v))
@@ -231,7 +237,7 @@ local function class_of(kind, file)
     local text = more:match "^@field%s+(.*)$"
     local p = text and M.param(text)
     if not p then return end
-    p.tests = tests_of(p, file)
+    p.file = file
     fields[p.name], names[#names + 1] = p, p.name
   end
   for line in source.text:sub(at + 1):gmatch "(.-)\n" do
@@ -274,21 +280,24 @@ end
 
 
 ---The tests of a parameter's type; a value that passes one will do.
-function tests_of(p, file)
+local function tests_of(p)
   local list = { p.optional and simple["nil"] or nil }
   for _, part in ipairs(split(p.type, "|")) do
     if part:find "%?$" then list[#list + 1] = simple["nil"] end
-    list[#list + 1] = test_of((part:gsub("%?$", "")), file)
+    list[#list + 1] = test_of((part:gsub("%?$", "")), p.file)
   end
   return list
 end
 
 
----Passes the value one of the tests? If not, what the last one said.
-function passes(tests, value)
+---Is the value what a parameter, or a field, should be? If not, what its type's last
+---test said.
+function passes(p, value)
+  if value == nil and p.optional then return true end
+  p.tests = p.tests or tests_of(p)
   local why
-  for i = 1, #tests do
-    local ok, said = tests[i](value)
+  for i = 1, #p.tests do
+    local ok, said = p.tests[i](value)
     if ok then return true end
     why = said or why
   end
@@ -306,7 +315,7 @@ function M.of(f)
   local known, found = pcall(read, file, info.linedefined)
   for i = 1, info.nparams do
     local p = known and found[debug.getlocal(f, i)] or false
-    if p then p.tests = tests_of(p, file) end
+    if p then p.file = file end
     list[i] = p
   end
   return list
@@ -334,7 +343,7 @@ function M.wrong(list, ...)
   for i = 1, #list do
     local p, value = list[i], (select(i, ...))
     local ok, why = true, nil
-    if p then ok, why = passes(p.tests, value) end
+    if p then ok, why = passes(p, value) end
     if not ok then return message_of(p, value, why, (select(i + 1, ...))) end
   end
   return nil
