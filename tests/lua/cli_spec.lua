@@ -437,17 +437,17 @@ end
 -- The example in C against the installed files, by pkg-config alone: with the shared
 -- library, and with the static one, which the linker takes where that is not there.
 local function build_example(work, prefix)
-  local link = work .. "/prefix" -- a path that a shell need not quote
-  local code, text = t.shell(("ln -sfn '%s' '%s'"):format(prefix, link))
+  local code, text = t.shell(("ln -sfn '%s' '%s/prefix'"):format(prefix, work))
   assert(code == 0, text)
-  local cc = "cd '%s' && export PKG_CONFIG_PATH=%s/lib/pkgconfig && cc -Wall -Werror "
-    .. "%s/share/doc/lunette/examples/explain.c -o %s $(pkg-config %s lunette) -lm"
-  code, text = t.shell(cc:format(work, link, link, "shared", "--cflags --libs"))
+  -- eval: the prefix has a blank in it, which a shell wants quoted, and pkg-config does
+  local cc = "cd '%s' && export PKG_CONFIG_PATH='%s/lib/pkgconfig' && eval cc -Wall "
+    .. "-Werror prefix/share/doc/lunette/examples/explain.c -o %s "
+    .. "\"$(pkg-config %s lunette)\" -lm"
+  code, text = t.shell(cc:format(work, prefix, "shared", "--cflags --libs"))
   assert(code == 0, text)
   code, text = t.shell(("rm '%s'/lib/liblunette.so"):format(prefix))
   assert(code == 0, text)
-  code, text = t.shell(cc:format(work, link, link, "static",
-                                 "--static --cflags --libs"))
+  code, text = t.shell(cc:format(work, prefix, "static", "--static --cflags --libs"))
   assert(code == 0, text)
 end
 

@@ -181,6 +181,10 @@ local kinds = {
     { "lu.ones(1, 5, 5):trust(run)", "the run's 2 pictures are wanted, got" },
     { "lu.spray(map)", "at least four maps" },
     { "lu.canvas():row('a', { x })", "map 1 has shape" },
+    { "lu.canvas():row('a', { 1, 2 })", "number 1 of the list is a picture or a map" },
+    { "lu.canvas():row('a', { map[1], 'x' })", "number 2 of the list.* got 'x'" },
+    { "lu.canvas():row('a', map, { overlay = { 1 } })", "number 1 of the list.*got 1" },
+    { "lu.channels.draw(run, { 1 })", "found: should be" },
   },
   ["a colon"] = {
     { "net.layer 'conv1'", "call it with a colon, net:layer" },

@@ -118,7 +118,7 @@ end
 ---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
 ---  print(lu.channels.draw(run, lu.channels.top(run, "block2_conv2", { count = 3 })))
 ---@param run lunette.Run
----@param found table   of `top`
+---@param found table[][]   of `top`
 ---@return lunette.Canvas
 function M.draw(run, found)
   local pictures = image.deprocess(run.images, run.net.preprocessing)

@@ -31,12 +31,23 @@ end
 local function kind_told(t) return drawn.kind(t) == "picture" and "picture" or "map" end
 
 
+local function check_list(list)
+  for i, one in ipairs(list) do
+    if not types.is_image(one) and not types.is_tensor(one) then
+      blame(("canvas:row: number %d of the list is a picture or a map, got %s"):format(
+            i, types.told(one)))
+    end
+  end
+end
+
+
 local function kind_of(what, columns)
   if types.is_image(what) or what.pictures then return "picture" end
   if type(what) == "userdata" and what.story then return kind_told(what) end
   if type(what) == "userdata" then return kind_of_tensor(what, columns) end
   local first = what[1]
   if first == nil then error("row: an empty list", 0) end
+  check_list(what)
   if types.is_image(first) then return "picture" end
   if first.story then return kind_told(first) end
   local s = first:shape()
@@ -54,7 +65,10 @@ local function as_list(what)
       :format(types.told(what)))
   end
   if what.pictures then return what.pictures end
-  if type(what) == "table" then return what end
+  if type(what) == "table" then
+    check_list(what)
+    return what
+  end
   local n, list = #what:shape(), {}
   if n == 2 or n == 3 and what:dim(1) == 3 then return { what } end
   for i = 1, #what do list[i] = what[i] end
