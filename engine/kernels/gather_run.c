@@ -129,7 +129,8 @@ static void run_tile(void *arg, int64_t job) {
   const gather_job *j = arg;
   const lun_gather *g = j->g;
   tile t = tile_of(j, job);
-  int width = j->isa->panel, ms = ceil_div(t.np, width) * width;
+  int width = (t.nk <= LUN_WIDE_ROWS ? 2 : 1) * j->isa->panel;
+  int ms = ceil_div(t.np, width) * width;
   int depth = g->c * g->taps;
   float *strip = j->scratch + (size_t)lun_worker() * j->each;
   float *m = strip + g->c * j->plane + SLACK;

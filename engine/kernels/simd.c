@@ -44,7 +44,10 @@ static void mul(const lun_product *p) {
                 .depth = p->depth,
                 .add = p->add,
                 .prefetch = {(const char *)p->a, 16, 0, 0, 0}};
-  product(p->rows, p->nk, o);
+  if (p->nk > PW)
+    wide_product(p->rows, &o);
+  else
+    product(p->rows, p->nk, o);
 }
 
 static void transpose_rows(const float *from, ptrdiff_t fs, int rows, int np,

@@ -95,7 +95,9 @@ typedef struct lun_wino_product {
 } lun_wino_product;
 
 /* m[i][0 .. panel) = (add ? m : 0) + sum over d of a[i][d] b[d][0 .. panel) for
-** i < rows, d < depth; only the first nk columns matter. */
+** i < rows, d < depth; only the first nk columns matter.  Of up to LUN_WIDE_ROWS rows,
+** with a table, nk may be two panels', which are then all written. */
+enum { LUN_WIDE_ROWS = 3 };
 typedef struct lun_product {
   int rows, nk, depth, add;
   const float *a, *b;

@@ -63,6 +63,37 @@ INLINE void kernel(int n, int nv, int table, const operands *o) {
   UNROLLED(int v = 0; v < nv; v++) STOREU(m + i * ms + v * VL, s[i][v]);
 }
 
+/* The same of up to LUN_WIDE_ROWS rows and two panels, through a table: so few rows of
+** one panel are too few sums at once, each of which waits for the last. */
+INLINE void wide_kernel(int n, const operands *o) {
+  const float *a = o->a, *b = o->b;
+  float *m = o->m;
+  vec s[LUN_WIDE_ROWS][2 * VECS], t[LUN_WIDE_ROWS];
+  UNROLLED(int i = 0; i < n; i++)
+  UNROLLED(int v = 0; v < 2 * VECS; v++)
+  s[i][v] = o->add ? LOADU(m + i * o->ms + v * VL) : (vec){0};
+  for (int c = 0; c < o->depth; c++) {
+    const float *r = b + o->at[c];
+    UNROLLED(int i = 0; i < n; i++) t[i] = SPLAT(a[i * o->as + c]);
+    UNROLLED(int v = 0; v < 2 * VECS; v++) {
+      vec u = LOADU(r + v * VL);
+      UNROLLED(int i = 0; i < n; i++) s[i][v] += t[i] * u;
+    }
+  }
+  UNROLLED(int i = 0; i < n; i++)
+  UNROLLED(int v = 0; v < 2 * VECS; v++)
+  STOREU(m + i * o->ms + v * VL, s[i][v]);
+}
+
+static void wide_product(int rows, const operands *o) {
+  if (rows == 1)
+    wide_kernel(1, o);
+  else if (rows == 2)
+    wide_kernel(2, o);
+  else
+    wide_kernel(3, o);
+}
+
 typedef void kernel_fn(const operands *);
 #define HALF (VECS > 1 ? VECS / 2 : 1)
 #define FOUR(n)                                                                \

@@ -79,9 +79,15 @@ static int infer(lun_node *n, lun_err *err) {
   return lun_tensor_new(&n->aux, 2, (int64_t[]){2, g.count}, err);
 }
 
-/* gamma or beta of value k, or what stands for a missing one. */
+/* gamma or beta, or NULL. */
+static const float *values_of(const lun_node *n, int i) {
+  return i < n->nin && n->in[i] ? n->in[i]->data : NULL;
+}
+
+/* The same of value k, or what stands for a missing one. */
 static float parameter(const lun_node *n, int i, int64_t k, float missing) {
-  return i < n->nin && n->in[i] ? n->in[i]->data[k] : missing;
+  const float *values = values_of(n, i);
+  return values ? values[k] : missing;
 }
 
 /* Work is cut into blocks of groups abreast; block i begins at group `group`,
@@ -109,48 +115,77 @@ static int each_block(groups *g, int64_t copies, lun_job *fn, lun_err *err) {
   return ops_units(g->n, rows * blocks_each(g), work, fn, g, err);
 }
 
-/* sum a and sum a b of the groups of a block, each in a fixed order; eight
-** lanes where one group stands alone, its values side by side. */
-static void sums(const groups *g, int width, const float *a, const float *b,
-                 double *plain, double *product) {
-  double lane[2][8] = {{0}};
+/* Lanes in which the values of a group that stands alone are summed, side by side. */
+enum { LANES = 8 };
+
+static double total(const double *lane) {
+  double sum = 0;
+  for (int j = 0; j < LANES; j++) sum += lane[j];
+  return sum;
+}
+
+/* sum x of the groups of a block, in a fixed order. */
+static void plain_sums(const groups *g, int width, const float *x,
+                       double *sum) {
+  double lane[LANES] = {0};
+  int64_t k = 0;
   if (g->inner > 1) {
-    for (int64_t k = 0; k < g->len; k++, a += g->inner, b += g->inner)
+    for (; k < g->len; k++, x += g->inner)
+      for (int j = 0; j < width; j++) sum[j] += (double)x[j];
+    return;
+  }
+  for (; k + LANES <= g->len; k += LANES)
+    for (int j = 0; j < LANES; j++) lane[j] += (double)x[k + j];
+  for (int j = 0; k < g->len; k++, j++) lane[j] += (double)x[k];
+  *sum = total(lane);
+}
+
+/* sum (x - mean)^2 likewise. */
+static void square_sums(const groups *g, int width, const float *x,
+                        const double *mean, double *square) {
+  double lane[LANES] = {0};
+  int64_t k = 0;
+  if (g->inner > 1) {
+    for (; k < g->len; k++, x += g->inner)
       for (int j = 0; j < width; j++) {
-        plain[j] += (double)a[j];
-        product[j] += (double)a[j] * (double)b[j];
+        double d = (double)x[j] - mean[j];
+        square[j] += d * d;
       }
     return;
   }
-  for (int64_t k = 0; k < g->len / 8; k++, a += 8, b += 8)
-    for (int j = 0; j < 8; j++) {
-      lane[0][j] += (double)a[j];
-      lane[1][j] += (double)a[j] * (double)b[j];
+  for (; k + LANES <= g->len; k += LANES)
+    for (int j = 0; j < LANES; j++) {
+      double d = (double)x[k + j] - *mean;
+      lane[j] += d * d;
     }
-  for (int j = 0; j < (int)(g->len % 8); j++) {
-    lane[0][j] += (double)a[j];
-    lane[1][j] += (double)a[j] * (double)b[j];
+  for (int j = 0; k < g->len; k++, j++) {
+    double d = (double)x[k] - *mean;
+    lane[j] += d * d;
   }
-  for (int j = 0; j < 8; j++) *plain += lane[0][j], *product += lane[1][j];
+  *square = total(lane);
 }
 
 /* The mean, then the variance of what it is taken from: sums of squares of large
 ** numbers would cancel. */
 static void statistics(const groups *g, block k, float *mean, float *inverse) {
   const float *x = g->n->in[X]->data + k.at;
-  double sum[ABREAST] = {0}, none[ABREAST] = {0}, square[ABREAST] = {0};
-  sums(g, k.width, x, x, sum, none);
+  double sum[ABREAST] = {0}, square[ABREAST] = {0};
+  plain_sums(g, k.width, x, sum);
   for (int j = 0; j < k.width; j++) sum[j] /= (double)g->len;
-  for (int64_t i = 0; i < g->len; i++)
-    for (int j = 0; j < k.width; j++) {
-      double d = (double)x[i * g->inner + j] - sum[j];
-      square[j] += d * d;
-    }
+  square_sums(g, k.width, x, sum, square);
   for (int j = 0; j < k.width; j++) {
     mean[j] = (float)sum[j];
     inverse[j] =
         (float)(1 / sqrt(square[j] / (double)g->len + g->n->attr[EPS]));
   }
+}
+
+/* Of a group that stands alone, the usual case; both parameters are there. */
+static void normalise_row(const float *x, float mean, float inverse,
+                          const float *gamma, const float *beta, int64_t len,
+                          float *y) {
+  for (int64_t c = 0; c < len; c++)
+    y[c] = (x[c] - mean) * inverse * gamma[c] + beta[c];
 }
 
 static void normalise(void *arg, int64_t i) {
@@ -159,7 +194,12 @@ static void normalise(void *arg, int64_t i) {
   float *mean = g->n->aux->data + k.group, *inverse = mean + g->count;
   const float *x = g->n->in[X]->data + k.at;
   float *y = g->n->out->data + k.at;
+  const float *gamma = values_of(g->n, GAMMA), *beta = values_of(g->n, BETA);
   statistics(g, k, mean, inverse);
+  if (g->inner == 1 && gamma && beta) {
+    normalise_row(x, *mean, *inverse, gamma, beta, g->len, y);
+    return;
+  }
   for (int64_t c = 0; c < g->len; c++, x += g->inner, y += g->inner) {
     float scale = parameter(g->n, GAMMA, c, 1);
     float shift = parameter(g->n, BETA, c, 0);
@@ -190,6 +230,36 @@ static void means(const groups *g, block k, const float *dy, const float *x,
     plain[j] /= (double)g->len, product[j] /= (double)g->len;
 }
 
+/* The same of a group that stands alone and has a gamma. */
+static void row_means(const float *dy, const float *x, const float *scale,
+                      float mean, float inverse, int64_t len, double *plain,
+                      double *product) {
+  double lane[2][LANES] = {{0}};
+  int64_t k = 0;
+  for (; k + LANES <= len; k += LANES)
+    for (int j = 0; j < LANES; j++) {
+      double v = (double)dy[k + j] * (double)scale[k + j];
+      lane[0][j] += v;
+      lane[1][j] += v * (double)((x[k + j] - mean) * inverse);
+    }
+  for (int j = 0; k < len; k++, j++) {
+    double v = (double)dy[k] * (double)scale[k];
+    lane[0][j] += v;
+    lane[1][j] += v * (double)((x[k] - mean) * inverse);
+  }
+  *plain = total(lane[0]) / (double)len;
+  *product = total(lane[1]) / (double)len;
+}
+
+static void unnormalise_row(const float *dy, const float *x, const float *scale,
+                            float mean, float inverse, float plain,
+                            float product, int64_t len, float *dx) {
+  for (int64_t c = 0; c < len; c++) {
+    float h = (x[c] - mean) * inverse;
+    dx[c] = inverse * (dy[c] * scale[c] - plain - h * product);
+  }
+}
+
 static void unnormalise(void *arg, int64_t i) {
   const groups *g = arg;
   block k = block_at(g, i);
@@ -198,8 +268,17 @@ static void unnormalise(void *arg, int64_t i) {
   const float *x = g->n->in[X]->data + k.at % size, *dy = g->b->dy + k.at;
   float *dx = g->b->dx[X] + k.at;
   double plain[ABREAST] = {0}, product[ABREAST] = {0};
-  means(g, k, dy, x, mean, inverse, plain, product);
+  const float *gamma = g->inner == 1 ? values_of(g->n, GAMMA) : NULL;
+  if (gamma)
+    row_means(dy, x, gamma, *mean, *inverse, g->len, plain, product);
+  else
+    means(g, k, dy, x, mean, inverse, plain, product);
   if (g->fixed) memset(product, 0, sizeof product);
+  if (gamma) {
+    unnormalise_row(dy, x, gamma, *mean, *inverse, (float)*plain,
+                    (float)*product, g->len, dx);
+    return;
+  }
   for (int64_t c = 0; c < g->len; c++) {
     float scale = parameter(g->n, GAMMA, c, 1);
     for (int j = 0; j < k.width; j++) {

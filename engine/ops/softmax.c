@@ -54,16 +54,44 @@ static double partition(const lines *l, const float *x, float *max) {
   return sum;
 }
 
-/* The same of a line whose values lie side by side. */
+/* Lanes in which values that lie side by side are summed and compared. */
+enum { LANES = 8 };
+
+/* sum a b, or sum a where b is NULL, in a fixed order. */
+static double sum_row(const float *a, const float *b, int64_t len) {
+  double lane[LANES] = {0}, sum = 0;
+  int64_t i = 0;
+  for (; b && i + LANES <= len; i += LANES)
+    for (int j = 0; j < LANES; j++)
+      lane[j] += (double)a[i + j] * (double)b[i + j];
+  for (; !b && i + LANES <= len; i += LANES)
+    for (int j = 0; j < LANES; j++) lane[j] += (double)a[i + j];
+  for (int j = 0; i < len; i++, j++)
+    lane[j] += (double)a[i] * (b ? (double)b[i] : 1);
+  for (int j = 0; j < LANES; j++) sum += lane[j];
+  return sum;
+}
+
+/* The largest of a row; a NaN that is not the first counts as none. */
+static float max_row(const float *x, int64_t len) {
+  float lane[LANES];
+  int64_t i = 0;
+  for (int j = 0; j < LANES; j++) lane[j] = x[0];
+  for (; i + LANES <= len; i += LANES)
+    for (int j = 0; j < LANES; j++)
+      lane[j] = x[i + j] > lane[j] ? x[i + j] : lane[j];
+  for (int j = 0; i < len; i++, j++) lane[j] = x[i] > lane[j] ? x[i] : lane[j];
+  for (int j = 1; j < LANES; j++)
+    lane[0] = lane[j] > lane[0] ? lane[j] : lane[0];
+  return lane[0];
+}
+
+/* A line whose values lie side by side. */
 static void softmax_row(const float *x, float *y, int64_t len) {
-  double sum = 0;
-  float max = x[0], scale;
-  for (int64_t i = 1; i < len; i++)
-    if (x[i] > max) max = x[i];
+  float max = max_row(x, len), scale;
   for (int64_t i = 0; i < len; i++) y[i] = x[i] - max;
   lun_simd_now()->exp(y, y, len);
-  for (int64_t i = 0; i < len; i++) sum += (double)y[i];
-  scale = (float)(1 / sum);
+  scale = (float)(1 / sum_row(y, NULL, len));
   for (int64_t i = 0; i < len; i++) y[i] *= scale;
 }
 
@@ -90,10 +118,20 @@ static void log_line(void *arg, int64_t line) {
 }
 
 /* dx = y (dy - sum dy y) */
+static void softmax_unrow(const float *y, const float *dy, float *dx,
+                          int64_t len) {
+  float dot = (float)sum_row(dy, y, len);
+  for (int64_t i = 0; i < len; i++) dx[i] = y[i] * (dy[i] - dot);
+}
+
 static void softmax_unline(void *arg, int64_t line) {
   const lines *l = arg;
   int64_t at = start(l, line), own = start(l, line % l->count);
   double dot = 0;
+  if (l->step == 1) {
+    softmax_unrow(l->y + own, l->dy + at, l->to + at, l->len);
+    return;
+  }
   for (int64_t i = 0; i < l->len; i++)
     dot += (double)l->dy[at + i * l->step] * (double)l->y[own + i * l->step];
   for (int64_t i = 0; i < l->len; i++)
