@@ -293,6 +293,9 @@ uninstall:  ## take it away again
 	  $(if $(filter / /usr /usr/local,$(PREFIX)),,lib share bin "$$PWD") 2>/dev/null || true
 clean:  ## remove what was built
 	rm -rf build
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+# (nothing makes them: fuzz_lua_% and fuzz_import_% would, of their targets' names)
+DEPEND := $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+$(DEPEND): ;
+-include $(DEPEND)
 FORCE:
 .PHONY: install-lua install-c deb sbom all pages figures fuzzers fuzz tsan valgrind analyze arm64 armhf docs help deps demo test testbuild lint format bench layers mutants fixtures install uninstall clean FORCE
