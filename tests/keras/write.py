@@ -121,6 +121,7 @@ def run(cls, c, w, xs):
     return {
         "Activation": lambda: act(x, c["activation"]),
         "ReLU": lambda: relu(x, c),
+        "Threshold": lambda: torch.where(x > c["threshold"], x, torch.tensor(c["default_value"])),
         "GlobalMaxPooling1D": lambda: x.amax(1), "GlobalAveragePooling1D": lambda: x.mean(1),
         "LeakyReLU": lambda: F.leaky_relu(x, c.get("alpha", c.get("negative_slope", 0.3))),
         "ELU": lambda: F.elu(x, c.get("alpha", 1.0)), "Softmax": lambda: F.softmax(x, -1),
@@ -578,6 +579,10 @@ more = {
 for name, net in more.items():
     rng, weights = np.random.default_rng(12), {}
     write(name, net, 2, False, 0)
+keras, rng, weights = 3, np.random.default_rng(14), {}
+OPS = "keras.src.ops.nn"
+write("thresholds", {"shape": [6, 5, 3], "layers": [cv("a", 7), ("t", "Threshold", {"threshold": 0.2, "default_value": -0.3, "_module": OPS}),
+      cv("b", 5, 2), ("u", "Threshold", {"threshold": -0.1, "default_value": 0.0, "_module": OPS}), *head()]}, 3, False, 0)
 for keras in 2, 3:
     for name, net in unsaid(keras).items():
         rng, weights = np.random.default_rng(13), {}

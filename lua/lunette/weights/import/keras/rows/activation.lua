@@ -41,6 +41,23 @@ function M.ReLU(e, call, xs, c)
 end
 
 
+---x where it is above the threshold, else a value: an operator among the layers, which
+---alone says both numbers.
+function M.Threshold(e, call, xs, c)
+  local x, name = e:real(call, xs[1]), call.name
+  local threshold = number(e, call, c.threshold, nil)
+  local other = number(e, call, c.default_value, nil)
+  if not (threshold and other) then
+    e.fail(call, "the config does not say its threshold and what is below")
+  end
+  local above = e:add(call, name .. "_above", "gt", { x, threshold })
+  if other == 0 then return e:add(call, name, "mul", { above, x }) end
+  local over = e:add(call, name .. "_over", "sub", { x, other })
+  over = e:add(call, name .. "_kept", "mul", { above, over })
+  return e:add(call, name, "add", { over, other })
+end
+
+
 function M.LeakyReLU(e, call, xs, c)
   local slope = number(e, call, c.negative_slope, nil) or number(e, call, c.alpha, 0.3)
   return e:add(call, call.name, "leaky_relu", { e:real(call, xs[1]) },
