@@ -93,6 +93,30 @@ def zip_of(path, members, pack=zipfile.ZIP_STORED):
             z.writestr(name, data)
 
 
+def text(s):
+    return b"X" + struct.pack("<I", len(s)) + s
+
+
+def small(*numbers):
+    return b"(" + b"".join(b"K" + bytes([n]) for n in numbers) + b"t"
+
+
+def tensor_of(shape, strides):
+    """{"w": a float tensor of 6 numbers} as torch.save pickles it."""
+    storage = b"(" + text(b"storage") + b"ctorch\nFloatStorage\n" + text(b"0") + text(b"cpu") + b"K\x06tQ"
+    hooks = b"ccollections\nOrderedDict\n)R"
+    return (b"\x80\x02}" + text(b"w") + b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + b"K\0"
+            + small(*shape) + small(*strides) + b"\x89" + hooks + b"tRs.")
+
+
+def torch_views():
+    """Axes of one have any stride; others must leave no holes."""
+    for name, shape, strides in (("unit_axes", (2, 1, 3, 1), (3, 9, 1, 7)), ("all_units", (1, 1), (5, 6)),
+                                 ("turned", (3, 1, 2), (1, 1, 3)), ("bad/holes", (2, 1, 2), (3, 9, 1))):
+        zip_of(OUT + "/" + name + ".pth", [("a/data.pkl", tensor_of(shape, strides)),
+                                           ("a/data/0", floats(1, 2, 3, 4, 5, 6)), ("a/version", b"3\n")])
+
+
 def bad_torch():
     for name, f in ("system", os.system), ("eval", eval), ("exec", exec), ("open", open):
         zip_of(BAD + name + ".pth", [("a/data.pkl", pickle.dumps(Call(f, "touch " + OUT + "/owned"), 2)),
@@ -110,6 +134,9 @@ def bad_torch():
         open(BAD + "packed_%s.pth" % kind, "wb").write(packed[:crc + 8] + struct.pack("<I", size) + packed[crc + 12:])
     zip_of(BAD + "bomb.pth", [("a/data.pkl", b"\0" * (1 << 28))], zipfile.ZIP_DEFLATED)
     zip_of(BAD + "short_storage.pth", [(n, d[:-4] if n.endswith("data/0") else d) for n, d in members])
+    zip_of(BAD + "big_endian.pth", [m for m in members if not m[0].endswith("byteorder")] + [("zip/byteorder", b"big")])
+    legacy = open(FIXTURES + "legacy.pth", "rb").read()
+    open(BAD + "big_endian_legacy.pth", "wb").write(legacy.replace(b"little_endianq\x02\x88", b"little_endianq\x02\x89"))
     # one local header for two members of the table
     at = good.rfind(b"PK\1\2")
     first = good.find(b"PK\1\2")
@@ -165,6 +192,7 @@ def bad_others():
 if "networks" in sys.argv[3:]:
     torchvision_files()
 else:
+    torch_views()
     bad_torch()
     bad_safetensors()
     bad_others()

@@ -265,6 +265,31 @@ describe("EXIF rotation", function()
 end)
 
 
+describe("a side of a picture", function()
+  local most, table_of = 16384, ("\0"):rep(768)
+  for name, make in pairs {
+    from_planes = function(h, w) return core.image.from_planes(core.zeros(3, h, w)) end,
+    resize_map = function(h, w)
+      return core.image.resize_map(core.zeros(h, w), 1, 1)
+    end,
+    colormap = function(h, w)
+      return core.image.colormap(core.zeros(h, w), table_of, 0, 1)
+    end,
+    grey16 = function(h, w) return core.image.grey16(core.zeros(h, w), 0, 1) end,
+  } do
+    it("is as long as it may be, and no longer: " .. name, function()
+      assert.truthy(make(most, 1))
+      assert.truthy(make(1, most))
+      for _, long in ipairs { { most + 1, 1 }, { 1, most + 1 } } do
+        local ok, message = pcall(make, table.unpack(long))
+        assert.is_false(ok)
+        assert.matches("too large", message)
+      end
+    end)
+  end
+end)
+
+
 describe("the photographs of the lab report", function()
   local root = os.getenv "LUNETTE_SHARED" or "../shared"
   local hen = root .. "/images/n01514859_hen.JPEG"

@@ -452,6 +452,8 @@ local complaints = {
   ["bomb.pth"] = "more than 64 times", ["lzma.pth"] = "than deflate",
   ["packed_flipped.pth"] = "CRC-32", ["packed_cut.pth"] = "shorter than",
   ["packed_long.pth"] = "longer than", ["overlap.pth"] = "overlaps",
+  ["big_endian.pth"] = "big-endian", ["big_endian_legacy.pth"] = "big-endian",
+  ["holes.pth"] = "view with holes (stride 3 where 2 was expected)",
   ["strided.pth"] = "holes", ["bomb.h5"] = "would unpack 12582912 bytes",
   ["external_link.h5"] = "'block1_conv1' is a soft or external link",
   ["soft_link.h5"] = "'block1_conv1' is a soft or external link",
@@ -467,6 +469,17 @@ local complaints = {
   ["extra.safetensors"] = "aux.weight", ["lfs.bin"] = "Git LFS",
   ["html.bin"] = "web page", ["empty.bin"] = "empty",
 }
+
+
+it("a torch tensor's axes of one have any stride", function()
+  local program = assert(import.program.path())
+  local made = { unit_axes = "2,1,3,1", all_units = "1,1", turned = "3,1,2" }
+  for name, shape in pairs(made) do
+    local path = quote(("%s/%s.pth"):format(tmp, name))
+    local _, text = shell(("%s list %s"):format(quote(program), path), true)
+    assert.matches("\ntensor\tF32\t" .. shape .. "\tw\n", text)
+  end
+end)
 
 
 describe("hostile and damaged files", function()

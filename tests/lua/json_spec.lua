@@ -32,6 +32,7 @@ describe("json.encode", function()
   it("gives every number back with the same bits, and briefly", function()
     assert.equal("[0.4,0.1,3.0,3,1e+300,-0.0]",
       (json.encode { 0.4, 0.1, 3.0, 3, 1e300, -0.0 }:gsub("1e300", "1e+300")))
+    assert.equal("[0.07]", json.encode { 0.07 }) -- 0.07000000000000001 has 16 digits
     local numbers = { 1 / 3, 2 ^ 0.5, 5e-324, 1.7976931348623157e308, 2.0 ^ 53 + 2,
                       math.maxinteger, math.mininteger, 0.1 + 0.2 }
     local state = 12345

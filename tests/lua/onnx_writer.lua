@@ -31,6 +31,7 @@ local function whole(number, v) return varint(number << 3) .. varint(v) end
 
 
 local function bytes(number, s) return varint(number << 3 | 2) .. varint(#s) .. s end
+M.varint, M.whole, M.bytes = varint, whole, bytes
 
 
 ---A number that is written as a float attribute.
@@ -49,8 +50,14 @@ local function attribute(name, v)
 end
 
 
----A tensor of floats, or, where all numbers are integers by type, of int64.
+---A tensor of floats, or, where all numbers are integers by type, of int64; data that
+---are a text are the message's fields of type and numbers.
 local function tensor(name, shape, data)
+  if type(data) == "string" then
+    local s = bytes(8, name)
+    for _, d in ipairs(shape) do s = s .. whole(1, d) end
+    return s .. data
+  end
   local integers, raw, s = math.type(data[1]) == "integer", {}, ""
   for i, v in ipairs(data) do raw[i] = string.pack(integers and "<i8" or "<f", v) end
   for _, d in ipairs(shape) do s = s .. whole(1, d) end
