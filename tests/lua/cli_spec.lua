@@ -476,10 +476,15 @@ describe("make install", function()
       return pending "make install: done by the release build alone"
     end
     build = build:gsub("^" .. t.root():gsub("%p", "%%%0") .. "/", "")
+    -- a relative place, by somebody who lets nobody else read what he makes
     local prefix = folder .. "/a pre&fix"
-    local make = ("make -s BUILD='%s' PREFIX='%s' "):format(build, prefix)
+    local make = ("umask 077; make -s BUILD='%s' PREFIX=\"$(realpath -m "
+      .. "--relative-to=. '%s')\" "):format(build, prefix)
     local code, text = t.shell(make .. "install")
     assert(code == 0, text)
+    local closed = "! -perm -o=r -o -type d ! -perm -o=x"
+    code, text = t.shell(("find '%s' %s"):format(prefix, closed))
+    assert.same({ 0, "" }, { code, text })
     local bare = "unset LUA_PATH_5_4 LUA_CPATH_5_4 LUNETTE_BUILD; "
     local program = ("%s cd '%s' && '%s/bin/lunette' "):format(bare, folder, prefix)
     code, text = t.shell(program .. "--version")

@@ -389,3 +389,43 @@ describe("rows of one title", function()
     assert.equal(#titles, n)
   end)
 end)
+
+
+describe("what is released by hand", function()
+  local function is_gone(object, method, ...)
+    object:release()
+    object:release() -- once more does nothing
+    assert.matches("released", t.message(object[method], object, ...))
+  end
+
+  it("is gone; what was made from it stays", function()
+    local path = os.tmpname()
+    assert(core.write_weights(path, { { "a", core.ones(3) } }, "f32"))
+    local weights = assert(core.weights(path))
+    local a = assert(weights:tensor(1))
+    is_gone(weights, "list")
+    assert.matches("released", t.message(weights.tensor, weights, 1))
+    assert.equal(3, a:sum():item())
+    os.remove(path)
+    local x, tape = core.ones(2), core.tape()
+    local half = x:narrow { dim = 1, start = 2, length = 1 }
+    is_gone(x, "stats")
+    assert.equal(1, half:item())
+    is_gone(tape, "watch", core.ones(1))
+  end)
+end)
+
+
+it("a tape grows: a thousand nodes have their values and their gradient", function()
+  local tape = core.tape()
+  local x = tape:watch(core.tensor { 1, -2 })
+  local y = x
+  for i = 1, 1000 do y = i % 100 == 0 and y * 2 or y + 1 end
+  local plain = { 1, -2 }
+  for i = 1, 1000 do
+    for k = 1, 2 do plain[k] = i % 100 == 0 and plain[k] * 2 or plain[k] + 1 end
+  end
+  assert.same(plain, y:detach():totable())
+  local dx = core.backward(y, core.ones(2), { x:node() }, {})[1]
+  assert.same({ 1024, 1024 }, dx:totable())
+end)
