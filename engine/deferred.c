@@ -204,7 +204,9 @@ int lun_tape_ready(lun_tape *t, lun_node *n, const lun_rule *rule,
   /* Rules of convolutions and dense layers read no output. */
   if (n->op->join && !n->op->epilogue) return LUN_OK;
   /* Nor does the true gradient of a sum or of batch_norm. */
-  if (n->op->epilogue >= LUN_AFFINE_EPILOGUE && rule == n->op->rules)
+  lun_epilogue_kind kind = n->op->epilogue;
+  if ((kind == LUN_AFFINE_EPILOGUE || kind == LUN_ADD_EPILOGUE) &&
+      rule == n->op->rules)
     return LUN_OK;
   return lun_tape_value(t, n->id, &out, err);
 }

@@ -44,7 +44,8 @@ static void finish_plane(void *arg, int64_t i) {
 static int run_winograd(lun_wino *j, lun_err *err) {
   lun_epilogue e = j->epilogue;
   int64_t plane = (int64_t)j->oh * j->ow, planes = (int64_t)j->n * j->k;
-  if (!e.scale && e.function <= LUN_RELU_EPILOGUE) return lun_wino_run(j, err);
+  int known = e.function == LUN_NO_EPILOGUE || e.function == LUN_RELU_EPILOGUE;
+  if (!e.scale && known) return lun_wino_run(j, err);
   j->epilogue = (lun_epilogue){0};
   pass p = {lun_simd_now(), &e, j->out, j->k, plane};
   LUN_TRY(lun_wino_run(j, err));

@@ -85,6 +85,12 @@ static const float *summand(const lun_node *n, const lun_node *maker) {
   return n->in[other]->data;
 }
 
+/* Is the epilogue a function of one value, as relu is? */
+static int is_function(lun_epilogue_kind kind) {
+  return kind != LUN_NO_EPILOGUE && kind != LUN_AFFINE_EPILOGUE &&
+         kind != LUN_ADD_EPILOGUE;
+}
+
 static follow follow_of(const lun_node *n, lun_node *const *next, int count) {
   follow f = {0};
   const lun_node *maker = n;
@@ -94,8 +100,7 @@ static follow follow_of(const lun_node *n, lun_node *const *next, int count) {
   if (i < count && next[i]->op->epilogue == LUN_ADD_EPILOGUE &&
       (f.add = summand(next[i], maker)) != NULL)
     i++;
-  if (i < count && next[i]->op->epilogue > LUN_NO_EPILOGUE &&
-      next[i]->op->epilogue <= LUN_HARD_SWISH_EPILOGUE)
+  if (i < count && is_function(next[i]->op->epilogue))
     f.function = next[i++]->op->epilogue;
   f.pools = i == 1 && i < count && f.function == LUN_RELU_EPILOGUE &&
             ops_maxpool2x2(next[i]);

@@ -49,7 +49,7 @@ M.options = {
 }
 
 
----The classes that are looked at: of many, some that lie evenly.
+---The classes to look at: all of a few, evenly spaced ones of many.
 local function classes_of(o, count)
   local list = {}
   if not o.classes then
@@ -87,8 +87,9 @@ local function identity_of(s, o)
 end
 
 
----Transfer and filling in of the smallest trigger, on pictures that did not find it;
----maps where the verdict may depend on them: they take up to half of all the time.
+---Tests the smallest trigger on pictures that did not find it: elsewhere, on another
+---network, filled in. Maps are made only where the verdict may depend on them: they
+---take up to half of all the time.
 local function evidence_of(s, outlier, o, bar)
   local trigger = outlier.trigger
   local levels = s:others(trigger.class, o.pictures + 1, s.levels:dim(1))

@@ -45,8 +45,9 @@ local function try(t, s, found, unseen)
 end
 
 
----The smallest mask that works on unseen pictures too, as often as the verdict asks: a
----smaller one that works by luck in some would stand for the class, and be refused.
+---The smallest mask that also works on unseen pictures, as often as the verdict asks. A
+---smaller one that works on some by luck would represent the class, and then be
+---refused.
 ---@param s lunette.AuditSubject
 ---@param class integer
 ---@param o table   of the audit

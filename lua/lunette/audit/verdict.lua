@@ -1,5 +1,5 @@
----What the numbers of an audit amount to: one of three verdicts, with every condition
----and its number, in plain words.
+---From the numbers of an audit to one of three verdicts, with every condition and its
+---number, in plain words.
 local asking = require "lunette.explain.asking"
 local statistics = require "lunette.audit.statistics"
 

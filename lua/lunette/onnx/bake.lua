@@ -85,7 +85,7 @@ local function trace_jobs(net, values, jobs)
 end
 
 
----Declares the class as an input, or keeps it for an output where the file finds it.
+---Declares the class as an input of the file, or as an output where the file finds it.
 local function put_class(e, graph, jobs)
   for _, job in ipairs(jobs) do
     local input, found = job.run.class_input, job.run.predicted
@@ -152,8 +152,8 @@ local function put(graph, net, jobs)
 end
 
 
----The file that a network was loaded from, to be added to; nil, and why there is none,
----where it is an ONNX file.
+---The ONNX file that a network was loaded from, opened for nodes to be added. Returns
+---nil where there is none, with a reason where there is one that cannot be added to.
 local function original_of(net, opts)
   if opts.opset or opts.half or not net.path then return nil end
   local original, why = originals.read(net.path)

@@ -26,8 +26,8 @@ local M = {}
 local GRAPH, INPUT = 7, 11
 
 
----The fields of the model: what stands before and behind the graph, and in it. Where
----there are several graphs protobuf takes them for parts of one.
+---The fields of the model: those before and behind the graph, and those inside it.
+---Protobuf reads several graphs as parts of one.
 local function split(bytes)
   local before, graph, after = {}, {}, {}
   for field, content, from, to in wire.fields(bytes) do
@@ -97,7 +97,7 @@ local function dimensions(text)
 end
 
 
----The input that is the picture: those that initializers fill are none.
+---The input that takes the picture: the one that no initializer fills.
 local function picture_of(model)
   local filled = {}
   for _, t in ipairs(model.tensors) do filled[t.name] = true end
@@ -137,8 +137,8 @@ local function described(path)
 end
 
 
----An ONNX file as something to add to; nil: it is no such file; nil and why nodes
----cannot be added to it.
+---Opens an ONNX file to add nodes to. Returns nil where it is no ONNX file, and nil and
+---a reason where nodes cannot be added.
 ---@param path string
 ---@return lunette.OnnxOriginal? original, string? message
 function M.read(path)

@@ -1,6 +1,6 @@
----What a page of maps holds: an index of all maps for its table, and of every map and
----picture a block of data, which is written as it comes, so that the memory is that of
----one. Blocks lie in the page, or in files beside it.
+---The content of a page of maps: an index of all maps, for its table, and a block of
+---data for every map and picture. Each block is written as it comes, so that only one
+---is in memory. Blocks lie in the page, or in files beside it.
 local core = require "lunette.core"
 local html = require "lunette.report.html"
 local file = require "lunette.picture.file"
@@ -41,8 +41,8 @@ function Book:number(list, kind, key, value)
 end
 
 
----Options of a story that tell jobs apart: what the method's row has, but for what is
----said elsewhere.
+---The options of a story that distinguish jobs: those of the method's row that are not
+---at their default and stand in no column of their own.
 local function options_of(story)
   local row = require("lunette.methods")[story.method]
   local list = {}

@@ -1,5 +1,6 @@
----The network of a state dict: what stands behind one of its prefixes. Of several
----copies the likeliest is taken, or the one that the user names; the others are said.
+---Finds the network inside a state dict: the tensors behind one of its prefixes. Where
+---there are several copies, it takes the one that the user names, or else the
+---likeliest, and names the others.
 local prefixes = require "lunette.weights.import.prefixes"
 
 local M = {}
@@ -44,7 +45,7 @@ local function is_headless(arch)
 end
 
 
----The same, or, where it has no head, with the one that lies beside it.
+---The candidate or, where it has no head, the candidate with the head beside it.
 local function tried_with_head(c, others, try)
   local one, why, bare = tried(c, others, try)
   if one or not bare or not is_headless(bare.arch) then return one, why end

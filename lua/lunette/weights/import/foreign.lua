@@ -1,6 +1,6 @@
----Networks of files that bring no graph: which architecture of lunette.models has these
----names, or, where names do not tell, these shapes; in one way only. What had to be
----assumed is a list of sentences.
+---Recognises networks of files without a graph: the one architecture of lunette.models
+---that has these names or, where names decide nothing, these shapes. Assumptions are a
+---list of sentences.
 local assign = require "lunette.weights.import.assign"
 local last_of = require "lunette.weights.import.last"
 local models = require "lunette.models"
@@ -15,8 +15,8 @@ local M = {}
 -- options that shapes tell -------------------------------------------------------
 
 
----Each gives an architecture's options from the shapes of parameters by our names, or
----nil where it is none of its kind.
+---Each function gets the shapes of parameters by our names and returns the options of
+---its architecture, or nil where the shapes are not those of its kind.
 local families = {}
 
 
@@ -71,7 +71,7 @@ local function shapes_by(arch, mods)
 end
 
 
----Options that shapes cannot tell but the origin does.
+---Options that follow from where a file comes from, not from its shapes.
 local function origin_options(name, mods, given)
   local opts = {}
   if name:find "^squeezenet" and mods.family == "torch" then
@@ -83,8 +83,8 @@ local function origin_options(name, mods, given)
 end
 
 
----MobileNet's width is what its last 1x1 convolution has of 1024: of the first one's 32
----more is rounded away.
+---MobileNet's width is the number of channels of its last 1x1 convolution divided by
+---1024; the first one, with 32, is rounded more coarsely.
 function families.mobilenet(shape)
   local wide, last = shape "conv_pw_13.weight", shape "conv_preds.weight"
   if not wide or not last then return nil end
@@ -95,8 +95,8 @@ end
 -- the last activation --------------------------------------------------------------
 
 
----What ends the network: what is said, or else a softmax over several outputs and
----nothing behind one.
+---Adds the last activation: the one that was given, or else a softmax over several
+---outputs and nothing behind a single one.
 local function choose_last(arch, units, given, assumed)
   local last = given.last or given.activation
   if not last then
@@ -218,7 +218,7 @@ local function fitting_of(list, mods, given)
 end
 
 
----The one network that modules are.
+---The only architecture that these modules fit; nil and a message.
 ---@param mods { list: lunette.import.Module[], by_name: table, family: string }
 ---@param given lunette.import.Given
 ---@return lunette.import.Found? found, string? message
@@ -253,7 +253,7 @@ function M.anchors()
 end
 
 
----Whose names modules have.
+---The program whose names the modules have.
 ---@return string family   "keras", "torch" or "ours"
 function M.family(tensors)
   local ours = { block1_conv1 = true, conv_1_1 = true, ["fire2.squeeze1x1"] = true,

@@ -7,7 +7,7 @@ local stages = require "lunette.weights.import.stages"
 
 local M = {}
 
----These are told otherwise: by shapes, or by the origin of the file.
+---Architectures that are recognised elsewhere: by shapes, or by the origin of the file.
 local others = { "^vgg", "^squeezenet", "^tiny_vgg", "^alexnet", "^mobilenet$" }
 
 ---Names of heads that serve training alone.
@@ -105,7 +105,7 @@ local function give_head(arch, head, list, norms)
 end
 
 
----Takes the head away, and the pooling before it: maps are the output.
+---Removes the head and the pooling before it, so that maps are the output.
 local function without_head(arch, head)
   local pools = { flatten = true, global_avg_pool = true, dropout = true }
   head = head - 1
@@ -141,8 +141,8 @@ local function side_of(arch, mods)
 end
 
 
----What the shapes of a Vision Transformer's tensors say of its channels, and its names
----of the projections. Nobody's file says how many heads there are.
+---The channels of a Vision Transformer, from its shapes, and its names of the
+---projections. No file says how many heads there are.
 local function tokens_of(name, mods)
   local patch = name:find "^vit_" and mods.by_name["conv_proj"]
   local inner = mods.by_name["encoder.layers.encoder_layer_0.mlp.0"]
@@ -212,8 +212,8 @@ local function fits(arch, mods)
 end
 
 
----What the first and the last convolution have of the table's channels: the last is the
----nearest to the width, as channels are rounded.
+---The channels of the file's first and last convolution, divided by the table's. The
+---last ratio is the nearest to the width, since numbers of channels are rounded.
 local function ratios(arch, mods)
   local list = {}
   for i = 1, place_of_head(arch) - 1 do
@@ -242,12 +242,12 @@ end
 -- small pictures ---------------------------------------------------------------------
 
 
----Is it one whose first convolution keeps the size, without pooling behind it?
+---Is it an architecture for small pictures, whose first convolution keeps their size?
 local function is_small(name) return name:find "_cifar" ~= nil end
 
 
----Has the file names that only those have: the last layer is "linear", the first
----"conv1.0"? Or three stages, which none of torchvision's has?
+---Does the file look like a network for small pictures: with a last layer "linear", a
+---first layer "conv1.0", or three stages, where torchvision's have four?
 local function has_small_names(mods)
   return mods.by_name["linear"] ~= nil or mods.by_name["conv1.0"] ~= nil
     or mods.by_name["layer4.0.conv1"] == nil

@@ -1,6 +1,6 @@
----Keras 3's `.weights.h5`, which has no names: layers are counted by their class
----("layers/conv2d_3/vars/0"), in the order that Keras gives them. Of a network that is
----known they get their names, by that order.
+---Reads Keras 3's `.weights.h5`, in which layers have no names, only a class and a
+---number ("layers/conv2d_3/vars/0") in the order that Keras gives them. Layers of a
+---network that is known get its names by that order.
 local config = require "lunette.weights.import.keras.config"
 local modules = require "lunette.weights.import.modules"
 
@@ -50,8 +50,8 @@ local function outermost(nodes)
 end
 
 
----How far each node is from the output, and when it is met on the way back, inputs one
----after the other.
+---Each node's distance from the output, and when a walk back from there, one input
+---after the other, meets it.
 local function walked(nodes)
   local at, depth, met, count = {}, {}, {}, 0
   for i, node in ipairs(nodes) do at[node.name], depth[i] = i, 0 end
@@ -75,9 +75,9 @@ local function walked(nodes)
 end
 
 
----The nodes as Keras lists the layers of a functional model: those far from the output
----first, of those as far the one that is met first on the way back from it. What lies
----in a Sequential stands behind all others, as in the file's paths.
+---The nodes in the order in which Keras lists the layers of a functional model: the
+---farthest from the output first, and at one distance in the order of that walk. Layers
+---of a Sequential come after all others, as in the file's paths.
 ---@param nodes lunette.keras.Node[]   each behind what it reads; the output is the last
 ---@return lunette.keras.Node[]
 function M.in_order(nodes)
@@ -158,7 +158,7 @@ local function counted(tensors)
 end
 
 
----Has the file a head: more dense layers than the network's body, in the same model?
+---Does the file have a head, that is more dense layers than the network's body has?
 local function has_head(dense, n)
   return #dense > n and not dense[#dense].beside
 end
