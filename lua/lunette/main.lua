@@ -62,12 +62,15 @@ local function with_hint(e)
 end
 
 
+local function is_interruption(e)
+  return type(e) == "string" and e:find "interrupted" ~= nil
+end
+
+
 ---Where nothing below catches the error any more. An interruption is answered here: it
 ---would be raised again by every instruction, those that report it among them.
 local function handler(e)
-  if type(e) == "string" and e:find "interrupted$" then
-    require("lunette.core").interrupt(false)
-  end
+  if is_interruption(e) then require("lunette.core").interrupt(false) end
   local notebook = package.loaded["lunette.report.notebook"]
   if notebook then notebook.failing() end
   return with_hint(e)
@@ -87,11 +90,13 @@ local function protected(f, judge, ...)
   local result = table.pack(xpcall(f, handler, ...))
   local failure = not result[1] and result[2] or nil
   if not finish_notebook(failure) then return CANNOT_WRITE end
+  local cut = require("lunette.core").interrupted_at() -- whatever was made of it
   if result[1] then
-    return math.type(result[2]) == "integer" and result[2] or OK
+    local code = math.type(result[2]) == "integer" and result[2] or OK
+    return code ~= OK and cut and 130 or code
   end
   local e = result[2]
-  if type(e) == "string" and e:find "interrupted" then
+  if cut or is_interruption(e) then
     complain "interrupted"
     return 130
   end

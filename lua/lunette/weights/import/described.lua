@@ -21,6 +21,7 @@ local M = {}
 function M.made(arch)
   local ok, net, message = pcall(nets.new, arch)
   if ok and net then return net end
+  if not ok and tostring(net):find "interrupted$" then error(net, 0) end
   return nil, tostring(not ok and net or message):gsub("^[^\n]-%.lua:%d+: ", "")
 end
 

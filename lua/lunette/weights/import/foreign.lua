@@ -2,10 +2,10 @@
 ---that has these names or, where names decide nothing, these shapes. Assumptions are a
 ---list of sentences.
 local assign = require "lunette.weights.import.assign"
+local described = require "lunette.weights.import.described"
 local last_of = require "lunette.weights.import.last"
 local models = require "lunette.models"
 local named = require "lunette.models.named"
-local nets = require "lunette.net"
 local tables = require "lunette.weights.import.tables"
 local vgg = require "lunette.weights.import.vgg"
 
@@ -185,10 +185,9 @@ local function tried(c, mods, given)
     choose_last(arch, units, given, mods.family == "ours" and {} or c.assumed)
     c.options.classes = c.options.classes or units
   end
-  local made, net, message = pcall(nets.new, arch)
-  if not made or not net then
-    return nil, ("it looks like %s, but cannot be one: %s"):format(c.name,
-      tostring(not made and net or message))
+  local net, message = described.made(arch)
+  if not net then
+    return nil, ("it looks like %s, but cannot be one: %s"):format(c.name, message)
   end
   local params, notes = assign.assign(net, mods, tables.of_training[c.name])
   if not params then return nil, notes end
