@@ -85,7 +85,8 @@ end
 ---Has a method an option that a survey shortens? What has cells of its own needs no
 ---segments.
 local function is_short(row, key)
-  return row.options[key] and not (key == "segments" and row.options.cells)
+  local option = row.options[key]
+  return option and not (key == "segments" and not option.default) -- not in another way
 end
 
 
