@@ -536,6 +536,15 @@ describe("a foreign file", function()
     same_answers(first, second)
   end)
 
+  it("is refused where a part of a tensor's name is empty", function()
+    for _, names in ipairs { { "conv2d/conv2d/kernel:0", "conv2d/" }, { "/", "a/b" },
+                             { "/kernel", "a/b" }, { "a//kernel", "a/b" } } do
+      local path = write("empty_part", { { names[1], core.ones(3, 3, 3, 4) },
+                                         { names[2], core.ones(4) } })
+      assert.matches("has a name of which a part is empty", refusal(path))
+    end
+  end)
+
   it("is imported again where its copy in the cache is damaged", function()
     local lfs, net = require "lfs", vgg { 7, 5 }
     local path = write("damaged", torch_names(net, function(n) return "a.b." .. n end))

@@ -187,6 +187,17 @@ local function sketch(floats)
 end
 
 
+---A name of Keras' form without a part, as no HDF5 file has one: "conv2d/".
+local function check_names(floats)
+  for _, t in ipairs(floats) do
+    if ("/" .. t.name .. "/"):find("//", 1, true) then
+      return nil, ("tensor '%s' has a name of which a part is empty"):format(t.name)
+    end
+  end
+  return true
+end
+
+
 ---A file that does not say what it is.
 local function unsaid(found, floats, given, in_out)
   local hit, message
@@ -238,6 +249,7 @@ local function of_tensors(found, given)
   in_out, message = described.in_out_names(found)
   if not in_out then return nil, message end
   ok, message = check_pruned(floats)
+  if ok and not found.meta.lunette_graph then ok, message = check_names(floats) end
   if not ok then return nil, message end
   if is_file(given.arch) then
     return described.by_file(found, floats, given, in_out)

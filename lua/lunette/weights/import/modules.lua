@@ -144,7 +144,7 @@ local keras_kernels = { pointwise_kernel = "pointwise" }
 
 ---What a tensor is to its layer: by its name in Keras 2, by its axes in Keras 3.
 local function keras_param(t)
-  local slot = t.name:match "([^/]+)$":gsub(":%d+$", "")
+  local slot = t.name:match "([^/]*)$":gsub(":%d+$", "")
   if keras_keys[slot] then return keras_keys[slot], M.as_is(t) end
   if #t.shape == 4 then return keras_kernels[slot] or "weight", from_hwio(t) end
   if #t.shape == 2 then return "weight", transposed(t) end

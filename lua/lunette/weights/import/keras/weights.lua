@@ -88,7 +88,7 @@ local function in_group(w, path2, slot)
   for _, t in ipairs(w.list) do
     local rest = t.name:gsub("^model_weights/", "")
     if rest:sub(1, #outer) == outer and #path2 == 1
-       and plain(rest:match "([^/]+)$") == slot then
+       and plain(rest:match "([^/]*)$") == slot then
       return t
     end
   end
