@@ -234,8 +234,9 @@ local function excuse(net, file, key, class, t, captures, image, err, got)
     collectgarbage()
     if off and off <= limit then return (" (a tie: picture %d)"):format(try) end
     moved = math.max(moved, off and moved_by(other, got, case.want) or 0)
+    if (t.pole or err <= MOVED) and err <= 2 * moved then return MOVES:format(moved) end
   end
-  return (t.pole or err <= MOVED) and err <= 2 * moved and MOVES:format(moved) or nil
+  return nil
 end
 
 

@@ -19,17 +19,40 @@ local function baseline(case, word)
 end
 
 
----A class activation map with pytorch-grad-cam's finish, or raw.
+---What a picture's keys share: what `make` gives is computed once for it and its class.
+local function once(case, key, make)
+  case.shared = rawget(case, "shared") or {}
+  key = case.class .. " " .. key
+  case.shared[key] = case.shared[key] or make()
+  return case.shared[key]
+end
+
+
+---Where a map costs a forward pass a channel, and a pass of a network counts.
+local function is_dear(case, method)
+  return (method == "scorecam" or method == "ablationcam")
+    and case.net:count_params() > 1e5
+end
+
+
+---A class activation map with pytorch-grad-cam's finish, or raw. A dear one is computed
+---once, raw, and finished here; that a call finishes it itself is what the keys of the
+---small networks show.
 local function cam(test, key, method)
   local scored = lu.methods[method].options.score
+  local function map(case, layer, raw)
+    return lu[method](case.run, { score = scored and case.class, layer = layer,
+                                  raw = raw, dialect = "pytorch-grad-cam" })
+  end
+  local function raw_map(case, layer)
+    return once(case, key .. "@" .. layer, function() return map(case, layer, true) end)
+  end
   test("^" .. key .. "@([^+]+)$", function(case, layer)
-    return lu[method](case.run, { score = scored and case.class, layer = layer,
-                                  dialect = "pytorch-grad-cam" })
+    if not is_dear(case, method) then return map(case, layer) end
+    return lu.methods[method].finish["pytorch-grad-cam"](raw_map(case, layer),
+      { relu = true, normalize = true, expand = true }, case.run)
   end)
-  test("^" .. key .. "_raw@([^+]+)$", function(case, layer)
-    return lu[method](case.run, { score = scored and case.class, layer = layer,
-                                  raw = true, dialect = "pytorch-grad-cam" })
-  end)
+  test("^" .. key .. "_raw@([^+]+)$", raw_map)
 end
 
 
@@ -139,8 +162,10 @@ return function(test)
   local function ig(case, rule, n, base, more)
     local opts = { score = case.class, rule = rule, steps = tonumber(n),
                    baseline = baseline(case, base) }
-    for key, value in pairs(more or {}) do opts[key] = value end
-    return lu.integrated_gradients(case.run, opts)
+    local function map() return lu.integrated_gradients(case.run, opts) end
+    if not more then return once(case, ("ig %s %s %s"):format(rule, n, base), map) end
+    for key, value in pairs(more) do opts[key] = value end
+    return map()
   end
   test("^integrated_gradients_([%a_]+)(%d+)_" .. BASE .. "$", ig)
   test("^integrated_gradients_([%a_]+)(%d+)_" .. BASE .. "_nomul$",

@@ -332,17 +332,6 @@ describe("lunette audit", function()
     os.execute(("rm -r '%s'"):format(folder))
   end)
 
-  it("leaves no checkpoint that another network's audit would refuse", function()
-    local code, text = ran(("glyphs_backdoor --only backdoor --classes 3 --steps 30 "
-      .. "-n 52 --restarts 1 --methods saliency --json -o '%s'"):format(folder))
-    assert.equal(3, code, text)
-    local record = assert(json.decode(text))
-    assert.is_number(record.triggers[1].l1) -- found, so that one was written
-    assert.is_false(t.exists(folder .. "/audit.checkpoint"))
-    assert.is_true(t.exists(folder .. "/audit.json"))
-    os.execute(("rm -r '%s'"):format(folder))
-  end)
-
   describe("by its options", function()
     local place, done = terminal.folder()
     local file = place .. "/net.safetensors"
@@ -368,6 +357,14 @@ describe("lunette audit", function()
                               true), said)
       _, _, said = record_of ""
       assert.is_nil(said:find "looked at")
+    end)
+
+    it("leaves no checkpoint that another network's audit would refuse", function()
+      local code, record = record_of ""
+      assert.equal(3, code)
+      assert.is_number(record.triggers[1].l1) -- found, so that one was written
+      assert.is_false(t.exists(place .. "/out/audit.checkpoint"))
+      assert.is_true(t.exists(place .. "/out/audit.json"))
     end)
 
     it("takes another seed, a clean network, threads and memory", function()

@@ -48,6 +48,71 @@ describe("superpixels", function()
     end
     for _, n in pairs(sizes) do assert.is_true(n >= 25) end
   end)
+
+  ---Edges between the 8 neighbours, { pixel, pixel, distance }, the shortest first.
+  local function edges_of(picture, h, w)
+    local planes, edges = (picture / 127.5 - 1):reshape { 3, h * w }:totable(), {}
+    local function edge(y, x, v, u)
+      if v < 1 or v > h or u < 1 or u > w then return end
+      local k, m, sum = (y - 1) * w + x, (v - 1) * w + u, 0
+      for c = 1, 3 do sum = sum + (planes[c][k] - planes[c][m]) ^ 2 end
+      edges[#edges + 1] = { k, m, sum ^ 0.5 }
+    end
+    for y = 1, h do
+      for x = 1, w do
+        edge(y, x, y, x + 1)
+        edge(y, x, y + 1, x - 1)
+        edge(y, x, y + 1, x)
+        edge(y, x, y + 1, x + 1)
+      end
+    end
+    table.sort(edges, function(a, b) return a[3] < b[3] end)
+    return edges
+  end
+
+  ---Felzenszwalb and Huttenlocher's algorithm as it is written down: every pixel knows
+  ---its segment, a join repaints one of them.
+  local function by_hand(picture, scale, least)
+    local h, w = picture:dim(2), picture:dim(3)
+    local edges = edges_of(picture, h, w)
+    local of, size, inner = {}, {}, {}
+    for k = 1, h * w do of[k], size[k], inner[k] = k, 1, 0 end
+    local function join(r, s, cost)
+      for k = 1, h * w do
+        if of[k] == s then of[k] = r end
+      end
+      size[r], inner[r] = size[r] + size[s], cost
+    end
+    for _, e in ipairs(edges) do
+      local r, s = of[e[1]], of[e[2]]
+      local limit = math.min(inner[r] + scale / 255 / size[r],
+                             inner[s] + scale / 255 / size[s])
+      if r ~= s and e[3] < limit then join(r, s, e[3]) end
+    end
+    for _, e in ipairs(edges) do
+      local r, s = of[e[1]], of[e[2]]
+      if r ~= s and (size[r] < least or size[s] < least) then join(r, s, 0) end
+    end
+    local names, count, labels = {}, 0, {}
+    for k = 1, h * w do
+      if not names[of[k]] then names[of[k]], count = count, count + 1 end
+      labels[k] = names[of[k]]
+    end
+    return core.tensor(labels):view(h, w), count
+  end
+
+  it("of the graph are those of the algorithm as it is written down", function()
+    for seed, least in ipairs { 1, 6, 12 } do
+      local noise = core.uniform(seed, 0, 1, 3, 5, 4):resize(19, 23)[1] * 255
+        + core.uniform(seed, 1, 3, 19, 23) * 9
+      local labels = superpixels.felzenszwalb(noise, { 40, 300 }, 0, least)
+      for k, scale in ipairs { 40, 300 } do
+        local want, count = by_hand(noise, scale, least)
+        assert.is_true(count > 1)
+        assert.is_true(labels[k]:same(want), ("%d of %d"):format(seed, scale))
+      end
+    end
+  end)
 end)
 
 

@@ -58,9 +58,11 @@ local function forest(n)
   local parent, size = {}, {}
   for k = 1, n do parent[k], size[k] = k, 1 end
   local function find(k)
-    while parent[k] ~= k do
-      parent[k] = parent[parent[k]]
-      k = parent[k]
+    local up = parent[k]
+    while up ~= k do
+      local over = parent[up]
+      parent[k] = over
+      k, up = over, parent[over]
     end
     return k
   end
@@ -86,18 +88,25 @@ end
 
 
 ---Joins the ends of edges, the cheapest first, while what they cost is less than what
----both sides allow; then what is smaller than `least`.
+---both sides allow; then, along the edges that were left, what is smaller than `least`.
 local function grow(edges, scale, least, h, w)
   local find, join, size = forest(h * w)
-  local inner = {}
+  local a, b, costs = edges.a, edges.b, edges.costs
+  local inner, left = {}, {}
   for _, e in ipairs(edges.order) do
-    local r, s, cost = find(edges.a[e]), find(edges.b[e]), edges.costs[e]
-    local limit = math.min((inner[r] or 0) + scale / size[r],
-                           (inner[s] or 0) + scale / size[s])
-    if r ~= s and cost < limit then inner[join(r, s)] = cost end
+    local r, s = find(a[e]), find(b[e])
+    if r ~= s then
+      local cost = costs[e]
+      if cost < (inner[r] or 0) + scale / size[r]
+        and cost < (inner[s] or 0) + scale / size[s] then
+        inner[join(r, s)] = cost
+      else
+        left[#left + 1] = e
+      end
+    end
   end
-  for _, e in ipairs(edges.order) do
-    local r, s = find(edges.a[e]), find(edges.b[e])
+  for _, e in ipairs(left) do
+    local r, s = find(a[e]), find(b[e])
     if r ~= s and (size[r] < least or size[s] < least) then join(r, s) end
   end
   return relabel(h * w, find, h, w)
