@@ -182,6 +182,10 @@ describe("a ranking", function()
     o.budget = 0.05
     local r = rank(o, 3)
     assert.same({ "gradcam" }, r.order)
+    o.methods = { "gradcam" }
+    r, work = rank(o, 3) -- not asked for any more: its one picture compares nothing
+    assert.same({ "gradcam" }, r.order)
+    assert.matches("values of 1 of 3 pictures", work.left_out.occlusion)
     assert.matches("method 'gradcm' not found; did you mean 'gradcam'",
                    t.message(rank, { methods = { "gradcm" } }))
     assert.matches("'energie' is none of", t.message(rank, { measures = { "energie" },

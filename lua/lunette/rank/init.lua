@@ -200,9 +200,30 @@ local function over_picture(work, case)
 end
 
 
----The values of those that took part to the end: means over other pictures than the
----others' would compare nothing.
+---Pictures by method, and the most that one has.
+local function counted(rows)
+  local pictures, seen, most = {}, {}, 0
+  for _, row in ipairs(rows) do
+    local key = row.picture .. "," .. row.method
+    if not seen[key] then
+      seen[key] = true
+      pictures[row.method] = (pictures[row.method] or 0) + 1
+      most = math.max(most, pictures[row.method])
+    end
+  end
+  return pictures, most
+end
+
+
+---The values of those that took part to the end, or to the picture that is under way:
+---means over other pictures than the others' would compare nothing.
 local function compared(work)
+  local pictures, most = counted(work.values.rows)
+  for method, n in pairs(pictures) do
+    if n < most - 1 and not work.left_out[method] then
+      work.left_out[method] = ("has values of %d of %d pictures"):format(n, most)
+    end
+  end
   local list = {}
   for _, row in ipairs(work.values.rows) do
     if not work.left_out[row.method] then list[#list + 1] = row end
