@@ -180,11 +180,10 @@ end
 
 local function run_command(name, rest)
   shift_args(name, rest)
-  local ok, command = pcall(require, "lunette.commands." .. name)
-  if not ok then
-    complain(command)
-    return SOFTWARE
-  end
+  local command
+  local code = protected(function() command = require("lunette.commands." .. name) end,
+                         function(e) return e, SOFTWARE end)
+  if not command then return code end
   return protected(command, blame, rest)
 end
 
@@ -253,7 +252,10 @@ if _VERSION ~= "Lua 5.4" then
   os.exit(USAGE)
 end
 local ok, core = pcall(require, "lunette.core")
-if not ok then
+if not ok and core:find "interrupted!" then -- by Ctrl-C, which is still Lua's own
+  complain "interrupted"
+  os.exit(130)
+elseif not ok then
   complain((core:find "not found:" and "the engine is not built; run `make` first (%s)"
             or "the engine cannot be loaded (%s)"):format(core:match "[^\n]*"))
   os.exit(SOFTWARE)

@@ -117,6 +117,22 @@ describe("the program", function()
     assert.equal("on\nlunette: interrupted\n", said)
     assert.equal(130, again)
   end)
+
+  for what, module in pairs { command = "lunette.commands.summary",
+                              engine = "lunette.core" } do
+    it("stops at Ctrl-C while the " .. what .. " is loaded", function()
+      t.spit(folder .. "/amid.lua", ([[
+        table.insert(package.searchers, 1, function(name)
+          if name ~= "%s" then return nil end
+          io.popen("kill -INT $PPID"):close()
+          for _ = 1, 1e8 do end
+        end)
+      ]]):format(module))
+      local code, text = t.program("summary tiny_vgg", folder, "LUA_INIT_5_4=@amid.lua")
+      assert.equal("lunette: interrupted\n", text)
+      assert.equal(130, code)
+    end)
+  end
 end)
 
 
