@@ -167,8 +167,8 @@ static int header(text *s, const char *count, imp_out *out, lun_err *err) {
   return LUN_OK;
 }
 
-/* Most numbers that are one: 4 GiB of them. */
-#define MOST_SAME (1ull << 30)
+/* Most numbers that are one: 1 GiB of them, as the plan's writer has it. */
+#define MOST_SAME (1ull << 28)
 
 /* n float32 in memory: a tensor of no file. */
 static int in_memory(const imp_file *f, const void *p, size_t n,
