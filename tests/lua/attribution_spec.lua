@@ -392,6 +392,29 @@ describe("occlusion", function()
     opts.channelwise = true
     assert.matches("channelwise is of windows", t.message(lu.occlusion, net, x, opts))
   end)
+
+  it("of segments takes labels from a picture's colours, or from an array", function()
+    local folder, done = t.folder()
+    local labels, colours = core.zeros(12, 12), core.full(90, 3, 12, 12)
+    labels:paste_(core.ones(5, 7), 3, 2)
+    colours:paste_(core.full(91, 3, 5, 7), 3, 2) -- one level apart
+    assert(lu.image.save(folder .. "/organs.png", colours))
+    assert(lu.npy.write(folder .. "/organs.npy", labels))
+    local opts = { score = 1, segments = labels, modifiers = { "linear" } }
+    local want = lu.occlusion(net, x, opts)
+    for _, name in ipairs { "png", "npy" } do
+      opts.segments = folder .. "/organs." .. name
+      assert.is_true(lu.occlusion(net, x, opts):same(want), name)
+    end
+    assert(lu.npy.write(opts.segments, core.zeros(5, 7)))
+    assert.matches("labels are %(5,7%), the picture is %(12,12%)",
+                   t.message(lu.occlusion, net, x, opts))
+    opts.segments = folder .. "/none.png"
+    assert.matches("none.png", t.message(lu.occlusion, net, x, opts))
+    opts.segments = "organs.gif"
+    assert.matches("a .png or .npy file", t.message(lu.occlusion, net, x, opts))
+    done()
+  end)
 end)
 
 

@@ -17,7 +17,7 @@ function M.options(own)
     "score", "modifiers", "progress", "seed",
     cells = opt.count(8, "of the grid, a side", 2),
     baseline = opt.baseline("zero", "what stands where a cell is gone"),
-    segments = segments.optional 'not cells: "slic:50", or a tensor (H,W) of labels',
+    segments = segments.optional 'not cells: "slic:50", or labels (tensor, .png, .npy)',
     smooth = opt.flag(true, "bicubic from cell to cell; false: the cells themselves"),
     batch = opt.quiet(opt.count(16, "masked pictures at a time")),
   }

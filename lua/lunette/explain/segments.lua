@@ -8,17 +8,20 @@ local types = require "lunette.base.types"
 
 local M = {}
 
+local function is_file(v) return v:find "%.png$" ~= nil or v:find "%.npy$" ~= nil end
+
+
 local function refuse(v)
   local ok = types.is_tensor(v) or types.is_count(v)
-    or type(v) == "string" and (v == "slic" or v:find "^slic:[1-9]%d*$")
-  return not ok and 'a whole number from 1, "slic:COUNT", or a tensor (H,W) of labels'
-    or nil
+    or type(v) == "string" and (v == "slic" or v:find "^slic:[1-9]%d*$" or is_file(v))
+  return not ok and 'a whole number from 1, "slic:COUNT", a tensor (H,W) of labels, or '
+    .. "a .png or .npy file of them" or nil
 end
 
 
 ---The option of methods over segments.
-M.option = opt.any(7, 'n: a grid of n x n; "slic:50": about 50 superpixels; or a '
-  .. "tensor (H,W) of labels", refuse)
+M.option = opt.any(7, 'n: a grid of n x n; "slic:50": about 50 superpixels; a tensor '
+  .. "(H,W) of labels, or a .png or .npy file of them", refuse)
 
 
 ---The option of methods that divide the picture themselves where no segments are given.
@@ -48,16 +51,46 @@ local function grid(n, h, w)
 end
 
 
----Labels (H,W) for the pictures of a run.
+---Labels of a PNG, one a colour, brought to the network's size as pictures are, without
+---colours in between.
+local function of_png(path, run)
+  local images, message = run.net:images { image = { path }, filter = "nearest" }
+  if not images then blame(message) end
+  local levels = images.pictures[1]
+  return (levels[1] * 65536 + levels[2] * 256 + levels[3]):view(levels:dim(2),
+                                                               levels:dim(3))
+end
+
+
+---Labels as an array (H,W).
+local function of_npy(path)
+  local labels, message = require("lunette.picture.npy").read(path)
+  if not labels then blame(message) end
+  return labels
+end
+
+
+---What was given, as labels (H,W) of any size.
+local function labels_of(what, run)
+  if types.is_tensor(what) then return what end
+  if type(what) ~= "string" then
+    return grid(math.tointeger(what), run.images:dim(3), run.images:dim(4))
+  end
+  if what:find "%.png$" then return of_png(what, run) end
+  if what:find "%.npy$" then return of_npy(what) end
+  return slic(what, run)
+end
+
+
+---Labels (H,W) for the pictures of a run. Labels of a .png are its colours, brought to
+---the size of the network's input; those of a .npy or a tensor have that size.
 ---@param what integer|string|lunette.Tensor
 ---@param run lunette.Run
 ---@return lunette.Tensor
 function M.of(what, run)
-  local h, w = run.images:dim(3), run.images:dim(4)
-  if type(what) == "string" then return slic(what, run) end
-  if not types.is_tensor(what) then return grid(math.tointeger(what), h, w) end
-  local s = what:shape()
-  if #s == 2 and s[1] == h and s[2] == w then return what end
+  local labels = labels_of(what, run)
+  local h, w, s = run.images:dim(3), run.images:dim(4), labels:shape()
+  if #s == 2 and s[1] == h and s[2] == w then return labels end
   blame(("segments: labels are (%s), the picture is (%d,%d)"):format(
         table.concat(s, ","), h, w))
 end

@@ -65,7 +65,7 @@ return method {
     levels = opt.count(8, "steps from the strongest to none", 2),
     step = opt.count(0, "pixels a cell of the mask; 0: 7 of 224", 0, 4096),
     sigma = opt.count(0, "pixels: how smooth the mask is; 0: three cells", 0, 4096),
-    segments = segments.optional 'not cells: "slic:50", or a tensor (H,W) of labels',
+    segments = segments.optional 'not cells: "slic:50", or labels (tensor, .png, .npy)',
     steps = opt.count(800, "of the climb"),
     rate = opt.number(0.01, "size of a step", 0),
     flip = opt.flag(true, "the mirror image in every second step"),

@@ -119,7 +119,7 @@ return method {
     cell = opt.count(0, "pixels a side of a mask's cell; 0: 8 of 224", 0, 1024),
     sigma = opt.number(0.625, "of the blur of the enlarged mask, in cells", 0, 16),
     jitter = opt.count(4, "pixels by which the picture moves, less one", 1, 4096),
-    segments = segments.optional 'not cells: "slic:50", or a tensor (H,W) of labels',
+    segments = segments.optional 'not cells: "slic:50", or labels (tensor, .png, .npy)',
     start = opt.choice("disk", { "disk", "ones" }, "where it begins: outside the "
       .. "smallest disk that hides the class, or nothing blurred"),
   },

@@ -60,8 +60,8 @@ return method {
     window = opt.any(15, "side of the window, or {h, w}", whole_or_pair),
     stride = opt.any(8, "from one window to the next, or {h, w}", whole_or_pair),
     baseline = opt.baseline("zero", "zero, mean, blur, noise, black, a number, tensor"),
-    segments = segments.optional('not windows: "slic:50", or a tensor '
-      .. "(H,W) of labels"),
+    segments = segments.optional('not windows: "slic:50", or labels '
+      .. "(tensor, .png, .npy)"),
     keep = opt.flag(false, "only the window stays: the score itself, not its fall "
       .. "(zennit)"),
     sum = opt.flag(false, "the sum of the falls where windows overlap (PAIR)"),

@@ -124,8 +124,8 @@ return method {
   options = {
     "score", "modifiers", "progress",
     evals = opt.count(500, "pictures with parts missing", 2),
-    segments = segments.optional('leaves: n: a grid of n x n; "slic:50"; or a tensor '
-      .. "(H,W) of labels; false: halves down to single pixels"),
+    segments = segments.optional('leaves: n: a grid of n x n; "slic:50"; or labels '
+      .. "(tensor, .png, .npy); false: halves down to single pixels"),
     baseline = opt.baseline("blur", "what stands where a part is missing"),
     batch = opt.quiet(opt.count(16, "masked pictures at a time")),
   },

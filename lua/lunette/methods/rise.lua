@@ -50,7 +50,7 @@ return method {
     cells = opt.count(7, "cells of a mask's grid, a side", 2),
     keep = opt.number(0.5, "probability that a cell stays", 0, 1),
     over = opt.choice("keep", { "keep", "count", "mean", "masks" }, "divided by"),
-    segments = segments.optional 'not cells: "slic:50", or a tensor (H,W) of labels',
+    segments = segments.optional 'not cells: "slic:50", or labels (tensor, .png, .npy)',
     masks = opt.any(false, "(M,H,W): of your own", masking.refuse),
     batch = opt.quiet(opt.count(16, "masked pictures at a time")),
   },
