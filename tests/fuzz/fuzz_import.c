@@ -204,9 +204,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n) {
   if (open_file(&f, m, &err) == LUN_OK) {
     for (int i = 0; i < f.count && i < 64; i++) {
       imp_out out = {.fd = null_fd};
-      static const float slopes[2] = {0.5F, 0};
+      static const float up[3] = {0.5F, -1, 1e30F}, down[3] = {0, 2, -0.0F};
+      static const imp_slopes slopes = {up, down, 3, 2};
       const imp_tensor *t = &f.tensor[i];
-      imp_view v = {.ndim = t->ndim, .slope = i % 3 == 2 ? slopes : NULL};
+      imp_view v = {.ndim = t->ndim, .slopes = i % 3 == 2 ? &slopes : NULL};
       if (t->size > 1 << 16) continue;
       for (int k = 0; k < t->ndim; k++) { /* axes reversed */
         v.dim[k] = t->dim[t->ndim - 1 - k];
