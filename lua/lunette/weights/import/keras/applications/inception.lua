@@ -27,10 +27,16 @@ local function averaged(g, x)
 end
 
 
----Where kernels of several orders are computed side by side, their order is Keras'.
-local function block(g, branches)
+---Chains that read the same layer, in Keras' order: what each gives.
+local function branches_of(g, branches, last)
   local x, list = g.last, {}
-  for i, kernels in ipairs(branches) do list[i] = chain(g, x, kernels) end
+  for i, kernels in ipairs(branches) do list[i] = chain(g, x, kernels, last) end
+  return list
+end
+
+
+local function block(g, branches)
+  local x, list = g.last, branches_of(g, branches)
   list[#list + 1] = averaged(g, x)
   g:join("Concatenate", list)
 end
@@ -38,6 +44,26 @@ end
 
 local down = { s = 2, padding = "valid" }
 local wide, tall = { 1, 7 }, { 7, 1 }
+
+
+---Branches whose last convolution has a stride of 2, and a pooling.
+local function reduced(g, branches)
+  local x, list = g.last, branches_of(g, branches, down)
+  list[#list + 1] = g:pool("Max", 3, { s = 2, from = x })
+  g:join("Concatenate", list)
+end
+
+
+---What both networks begin with.
+local function stem(g)
+  conv(g, 3, down)
+  conv(g, 3, { padding = "valid" })
+  conv(g, 3)
+  g:pool("Max", 3, { s = 2 })
+  conv(g, 1, { padding = "valid" })
+  conv(g, 3, { padding = "valid" })
+  g:pool("Max", 3, { s = 2 })
+end
 
 
 ---Both halves of a 3x3, 1x3 and 3x1, side by side.
@@ -48,27 +74,17 @@ end
 
 
 local function build(g)
-  conv(g, 3, down)
-  conv(g, 3, { padding = "valid" })
-  conv(g, 3)
-  g:pool("Max", 3, { s = 2 })
-  conv(g, 1, { padding = "valid" })
-  conv(g, 3, { padding = "valid" })
-  g:pool("Max", 3, { s = 2 })
+  stem(g)
   for _ = 0, 2 do block(g, { { 1 }, { 1, 5 }, { 1, 3, 3 } }) end
-  local x = g.last
-  local a, b = chain(g, x, { 3 }, down), chain(g, x, { 1, 3, 3 }, down)
-  g:join("Concatenate", { a, b, g:pool("Max", 3, { s = 2, from = x }) })
+  reduced(g, { { 3 }, { 1, 3, 3 } })
   for _ = 4, 7 do
     block(g, { { 1 }, { 1, wide, tall }, { 1, tall, wide, tall, wide } })
   end
-  x = g.last
-  a, b = chain(g, x, { 1, 3 }, down), chain(g, x, { 1, wide, tall, 3 }, down)
-  g:join("Concatenate", { a, b, g:pool("Max", 3, { s = 2, from = x }) })
+  reduced(g, { { 1, 3 }, { 1, wide, tall, 3 } })
   for _ = 9, 10 do
-    x = g.last
-    a = conv(g, 1, { from = x })
-    b = halves(g, chain(g, x, { 1 }))
+    local x = g.last
+    local a = conv(g, 1, { from = x })
+    local b = halves(g, chain(g, x, { 1 }))
     local c = halves(g, chain(g, x, { 1, 3 }))
     g:join("Concatenate", { a, b, c, averaged(g, x) })
   end
@@ -90,32 +106,16 @@ local kinds = {
 
 ---What branches put out, brought to the block's width by a 1x1, is added `scale` times.
 local function residual(g, kind, i, scale, is_last)
-  local x, list, name = g.last, {}, ("%s_%d"):format(kind, i)
-  for k, kernels in ipairs(kinds[kind]) do list[k] = chain(g, x, kernels) end
-  g:join("Concatenate", list)
+  local x, name = g.last, ("%s_%d"):format(kind, i)
+  g:join("Concatenate", branches_of(g, kinds[kind]))
   g:conv(name .. "_conv", 1, { bias = true })
   g:add("CustomScaleLayer", { scale = scale }, { x, g.last })
   if not is_last then g:act "relu" end
 end
 
 
----Branches whose last convolution has a stride of 2, and a pooling.
-local function reduced(g, branches)
-  local x, list = g.last, {}
-  for k, kernels in ipairs(branches) do list[k] = chain(g, x, kernels, down) end
-  list[#list + 1] = g:pool("Max", 3, { s = 2, from = x })
-  g:join("Concatenate", list)
-end
-
-
 local function build_residual(g)
-  conv(g, 3, down)
-  conv(g, 3, { padding = "valid" })
-  conv(g, 3)
-  g:pool("Max", 3, { s = 2 })
-  conv(g, 1, { padding = "valid" })
-  conv(g, 3, { padding = "valid" })
-  g:pool("Max", 3, { s = 2 })
+  stem(g)
   block(g, { { 1 }, { 1, 5 }, { 1, 3, 3 } })
   for i = 1, 10 do residual(g, "block35", i, 0.17) end
   reduced(g, { { 3 }, { 1, 3, 3 } })
