@@ -81,8 +81,10 @@ const lun_rule *lunL_checkrule(lua_State *L, int idx, const lun_op *op,
 ** that ends with NULL, are keys of the table that are no parameters. */
 void lunL_ruleparams(lua_State *L, int idx, const lun_rule *rule,
                      const char *const *others, double *attr);
-/* Where the element is whose indices, from 1, stand at arg and behind it. */
-int64_t lunL_offset(lua_State *L, const lun_tensor *t, int arg);
+/* Where the element of the tensor at 1 is whose indices, from 1, stand behind it,
+** and `more` arguments behind them; `name` is the method, for messages. */
+int64_t lunL_offset(lua_State *L, const lun_tensor *t, const char *name,
+                    int more);
 /* Reads a shape: numbers from arg on, or one list at arg. Returns ndim. */
 int lunL_checkshape(lua_State *L, int arg, int64_t *dim);
 
@@ -113,6 +115,9 @@ typedef struct lunL_reg {
 /* Adds functions to the table on top, as luaL_setfuncs does, and counts their
 ** arguments in every call.  The list, which {NULL} ends, stays where it is. */
 void lunL_setfuncs(lua_State *L, const lunL_reg *list);
+/* The number of an argument as who called the running function counts: a method's
+** object is none. */
+int lunL_position(lua_State *L, int arg);
 /* Raises when the function that runs was given more than `most` arguments. */
 void lunL_most(lua_State *L, const char *name, int most);
 /* Raises when the table at idx has a field that is not in `known`, which ends with

@@ -42,13 +42,17 @@ void lunL_reserve(lua_State *L, size_t bytes) {
     lun_mem_set_limit((lun_mem().live + bytes) / 10 * 14);
 }
 
-void lunL_most(lua_State *L, const char *name, int most) {
+int lunL_position(lua_State *L, int arg) {
   lua_Debug ar;
+  return arg - (lua_getstack(L, 0, &ar) && lua_getinfo(L, "n", &ar) &&
+                strcmp(ar.namewhat, "method") == 0);
+}
+
+void lunL_most(lua_State *L, const char *name, int most) {
   int top = lua_gettop(L), object;
   while (top > most && lua_isnil(L, top)) top--;
   if (top <= most) return;
-  object = lua_getstack(L, 0, &ar) && lua_getinfo(L, "n", &ar) &&
-           strcmp(ar.namewhat, "method") == 0;
+  object = 1 - lunL_position(L, 1);
   luaL_error(L, "%s takes %s%d argument%s, got %d", name,
              most > object ? "at most " : "", most - object,
              most - object == 1 ? "" : "s", top - object);

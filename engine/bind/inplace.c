@@ -12,8 +12,7 @@
 /* t:set(i, j, ..., value) */
 static int set(lua_State *L) {
   lun_tensor *t = lunL_checkwritable(L, 1);
-  int64_t at = lunL_offset(L, t, 2);
-  lunL_most(L, "set", t->ndim + 2);
+  int64_t at = lunL_offset(L, t, "set", 1);
   t->data[at] = (float)luaL_checknumber(L, t->ndim + 2);
   lua_settop(L, 1);
   return 1;
@@ -69,8 +68,9 @@ static void check_sizes(lua_State *L, int n) {
   int64_t size = lunL_values(L, 1)->size;
   for (int arg = 2; arg <= n; arg++)
     if (lunL_values(L, arg)->size != size)
-      luaL_error(L, "argument #%d has %d values, the parameter %d", arg,
-                 (int)lunL_values(L, arg)->size, (int)size);
+      luaL_error(L, "argument #%d has %d values, the parameter %d",
+                 lunL_position(L, arg), (int)lunL_values(L, arg)->size,
+                 (int)size);
 }
 
 static void ready(lua_State *L, int n) {

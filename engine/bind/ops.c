@@ -152,8 +152,8 @@ static int take_inputs(lua_State *L, call *c, int top) {
   }
   while (c->nin > 0 && !c->arg[c->nin - 1]) c->nin--;
   if (c->nin < c->op->min_in)
-    luaL_error(L, "bad argument #%d to '%s' (tensor expected, got %s%s)", arg,
-               c->op->name, luaL_typename(L, arg),
+    luaL_error(L, "bad argument #%d to '%s' (tensor expected, got %s%s)",
+               lunL_position(L, arg), c->op->name, luaL_typename(L, arg),
                arg == 1 ? "; a method is called with a colon" : "");
   return arg;
 }

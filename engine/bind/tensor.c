@@ -44,10 +44,26 @@ static int item(lua_State *L) {
   return 1;
 }
 
-int64_t lunL_offset(lua_State *L, const lun_tensor *t, int arg) {
+/* Raises unless the call has an index for every dimension, and `more` behind them. */
+static void check_indices(lua_State *L, const lun_tensor *t, const char *name,
+                          int more) {
+  char text[LUN_SHAPETEXT];
+  int top = lua_gettop(L), most = t->ndim + 1 + more;
+  while (top > most && lua_isnil(L, top)) top--;
+  if (top == most) return;
+  luaL_error(L, "%s takes %d %s%s for a tensor %s, got %d argument%s", name,
+             t->ndim, t->ndim == 1 ? "index" : "indices",
+             more ? " and a value" : "",
+             lun_shape_text(text, sizeof text, t->ndim, t->dim), top - 1,
+             top == 2 ? "" : "s");
+}
+
+int64_t lunL_offset(lua_State *L, const lun_tensor *t, const char *name,
+                    int more) {
   int64_t at = 0;
+  check_indices(L, t, name, more);
   for (int i = 0; i < t->ndim; i++) {
-    lua_Integer k = luaL_checkinteger(L, arg + i);
+    lua_Integer k = luaL_checkinteger(L, 2 + i);
     if (k < 1 || k > t->dim[i])
       luaL_error(L, "index %d of dimension %d is outside 1 .. %d", (int)k,
                  i + 1, (int)t->dim[i]);
@@ -59,8 +75,7 @@ int64_t lunL_offset(lua_State *L, const lun_tensor *t, int arg) {
 /* t:get(i, j, ...) -> number */
 static int get(lua_State *L) {
   const lun_tensor *t = lunL_checktensor(L, 1);
-  lunL_most(L, "get", t->ndim + 1);
-  lua_pushnumber(L, (lua_Number)t->data[lunL_offset(L, t, 2)]);
+  lua_pushnumber(L, (lua_Number)t->data[lunL_offset(L, t, "get", 0)]);
   return 1;
 }
 

@@ -59,6 +59,21 @@ describe("printing as numpy", function()
     end)
   end
 
+  it("in the session a tensor's value with the fewest digits that mean it", function()
+    local number = require("lunette.repl.print").number
+    for _, v in ipairs((lu.normal({ 500 }, { seed = 3 }) * 1e3):totable()) do
+      local text = number(v)
+      assert.equal(v, lu.tensor { tonumber(text) }:item())
+      local digits = #text:gsub("e.*", ""):gsub("%D", ""):gsub("^0+", "")
+      local shorter = ("%%.%dg"):format(digits - 1):format(v)
+      assert.is_true(digits <= 6 or lu.tensor { tonumber(shorter) }:item() ~= v, text)
+    end
+    assert.equal("0.5019608", number(lu.tensor { 128 / 255 }:item()))
+    assert.equal("0.33333333333333", number(1 / 3)) -- a double is Lua's own
+    assert.equal("nan inf 1e+300 -2.0 7", table.concat({ number(0 / 0):gsub("-", ""),
+      number(1 / 0), number(1e300), number(-2.0), number(7) }, " "))
+  end)
+
   it("a number, a released one, and in a line of text", function()
     assert.matches("\n%[6%.%]$", tostring(lu.tensor { 1, 2, 3 }:sum()))
     local x = lu.zeros(3)

@@ -99,6 +99,26 @@ describe("a run", function()
     assert.is_true(t.same(g, (run:gradient { score = 1 })))
   end)
 
+  it("prints a line a class, whatever part of a top is printed", function()
+    local net = t.net()
+    local run = net:run(t.input(net, 2))
+    local top = run:top(2)
+    local best = top[1][1]
+    local line = (" +%%d+%%.%%d %%%% +%d  %s\n"):format(best.class, best.name)
+    assert.matches("^image 1\n" .. line .. "[^\n]+\nimage 2\n", tostring(top))
+    assert.matches("^" .. line, tostring(top[1]))
+    local first = net:run(run.images[{ { 1, 1 } }])
+    assert.equal(tostring(top[1]), tostring(first:top(2))) -- one image: no heading
+    assert.equal(('{ class = %d, name = "%s", probability = %.4g, score = %.4g }'):format(
+      best.class, best.name, best.probability, best.score), tostring(best))
+    assert.equal(best.score, run.output:get(1, best.class + 1)) -- the value itself
+    -- where the run stopped before the softmax its lines are values, not per cent
+    local values = net:run(run.images, { modifiers = { "linear" } }):top(1)
+    assert.is_nil(tostring(values):find "%%")
+    assert.matches(("%.4g"):format(values[1][1].score):gsub("%p", "%%%0"),
+                   tostring(values[1]))
+  end)
+
   it("tells classes by probability", function()
     local net = t.net()
     local run = net:run(t.input(net, 2))

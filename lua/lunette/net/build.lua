@@ -196,6 +196,33 @@ function M.net_of(layer) return net_of[layer] end
 function M.parts(net) return parts_of[net] end
 
 
+---Every name that means a layer: layers and their aliases in order, then groups.
+---@param net lunette.Net
+---@return string[]
+function M.known(net)
+  local list, seen, p = {}, {}, parts_of[net]
+  local function add(name)
+    if not seen[name] then seen[name], list[#list + 1] = true, name end
+  end
+  for _, layer in ipairs(p.list) do
+    add(layer.name)
+    for _, alias in ipairs(layer.aliases) do add(alias) end
+  end
+  for _, group in ipairs(M.groups(net)) do add(group) end
+  return list
+end
+
+
+---@param net lunette.Net
+---@return string[] names   of groups of layers, in alphabetical order
+function M.groups(net)
+  local list = {}
+  for name in pairs(parts_of[net].groups) do list[#list + 1] = name end
+  table.sort(list)
+  return list
+end
+
+
 ---Indices of the layers that read a layer, in order.
 ---@param net lunette.Net
 ---@param name string

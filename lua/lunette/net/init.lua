@@ -156,12 +156,7 @@ function Net:names() return parts(self).names end
 ---  local net = lu.load "glyphs"
 ---  print(net:layer "block4" .name) -- block4_pool
 ---@return string[]
-function Net:groups()
-  local list = {}
-  for name in pairs(parts(self).groups) do list[#list + 1] = name end
-  table.sort(list)
-  return list
-end
+function Net:groups() return build.groups(self) end
 
 
 ---Does a name, an alias or a group mean a layer? Unlike `layer`, looks for no similar
@@ -179,11 +174,8 @@ function Net:layer(name)
   local p = parts(self)
   local layer = p.by_name[name] or p.by_alias[name] or p.groups[name]
   if layer then return layer end
-  local known = self:groups()
-  for _, other in ipairs(p.names) do known[#known + 1] = other end
-  for alias in pairs(p.by_alias) do known[#known + 1] = alias end
   return nil, ("layer '%s' not found in %s%s"):format(text.brief(name), self.name,
-    suggest.after(tostring(name), known))
+    suggest.after(tostring(name), build.known(self)))
 end
 
 

@@ -29,6 +29,51 @@ function M.class_text(c, kind)
 end
 
 
+---One class, the classes of an image and those of all images as text.
+local texts = {
+  class = function(c)
+    local p = c.probability and (", probability = %.4g"):format(c.probability) or ""
+    return ('{ class = %d, name = "%s"%s, score = %.4g }'):format(c.class, c.name, p,
+                                                                  c.score)
+  end,
+  image = function(row, kind)
+    local out = {}
+    for i, c in ipairs(row) do out[i] = M.class_text(c, kind) end
+    return table.concat(out, "\n")
+  end,
+  images = function(list)
+    if #list == 1 then return tostring(list[1]) end
+    local out = {}
+    for n, row in ipairs(list) do out[n] = ("image %d\n%s"):format(n, tostring(row)) end
+    return table.concat(out, "\n")
+  end,
+}
+
+local printing = {} -- what run:kind() says .. what is printed -> metatable
+
+
+local function printed(t, what, kind)
+  local key = kind .. what
+  printing[key] = printing[key] or { __name = "lunette.Top", __tostring = function(v)
+    return escape(texts[what](v, kind), "\n")
+  end }
+  return setmetatable(t, printing[key])
+end
+
+
+---Makes the list that `run:top()` gives print as lines, and each part of it.
+---@param list table[][]
+---@param kind string   what `run:kind()` says
+---@return table[][] list
+function M.top(list, kind)
+  for _, row in ipairs(list) do
+    for _, c in ipairs(row) do printed(c, "class", kind) end
+    printed(row, "image", kind)
+  end
+  return printed(list, "images", kind)
+end
+
+
 ---The values of one output, where it has no classes or only one.
 local function value_text(run, name, n)
   local value = run.outputs[name][n]:detach()

@@ -8,6 +8,7 @@ local forward = require "lunette.net.forward"
 local named = require "lunette.modifiers.named"
 local options = require "lunette.base.options"
 local probability = require "lunette.score.probability"
+local report = require "lunette.net.report"
 local strict = require "lunette.base.strict"
 
 ---@class lunette.Run
@@ -201,10 +202,11 @@ end
 ---  local net = lu.load "glyphs"
 ---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
 ---  print(run:top(3)[1][1].name)
+---  print(run:top(3)) -- image 1: 99.9 %, class 8, its name ...
 ---@param k? integer  5
 ---@param output? string   of several
 ---@return table[][]  per image {{class =, name =, probability =, score =}, ...}, the
----  probability nil where there is none
+---  probability nil where there is none; prints as a line a class
 function Run:top(k, output)
   k = options.whole("top: k", k or 5, 1)
   local values, p, names = ranking(self, output)
@@ -218,7 +220,7 @@ function Run:top(k, output)
     end
     list[n] = row
   end
-  return list
+  return report.top(list, self:kind(output))
 end
 
 
@@ -238,6 +240,6 @@ end
 function Run.__close(run) run:release() end
 
 require("lunette.net.backward").install(Run)
-require("lunette.net.report").install(Run)
+report.install(Run)
 
 return { new = new, outline = outline, Run = Run }

@@ -121,15 +121,7 @@ end
 local function layer_names(nets)
   local list, seen = {}, {}
   for _, net in ipairs(nets) do
-    for _, layer in ipairs(net:layers()) do
-      for _, name in ipairs { layer.name, table.unpack(layer.aliases) } do
-        if not seen[name] then
-          seen[name] = true
-          list[#list + 1] = name
-        end
-      end
-    end
-    for _, name in ipairs(net:groups()) do
+    for _, name in ipairs(require("lunette.net.build").known(net)) do
       if not seen[name] then seen[name], list[#list + 1] = true, name end
     end
   end

@@ -31,6 +31,15 @@ function M.is_layer(v)
 end
 
 
+---Names of the rows of `lu.methods`, `lu.metrics`; none of anything else.
+---@return string[]
+function M.row_names(v)
+  local meta = type(v) == "table" and getmetatable(v)
+  return type(meta) == "table" and rawget(meta, "__name") == "lunette.Rows"
+    and rawget(meta, "names") or {}
+end
+
+
 M.is_tensor = require("lunette.base.types").is_tensor
 
 

@@ -33,13 +33,25 @@ end
 -- numbers ----------------------------------------------------------------------
 
 
+---The fewest digits that mean a value of a tensor, which has 24 bits; nil for others.
+local function single(v)
+  local bits = v == v and math.abs(v) < 1e38 and ("f"):pack(v)
+  if not bits or ("f"):unpack(bits) ~= v then return nil end
+  for digits = 6, 8 do
+    local s = ("%%.%dg"):format(digits):format(v)
+    if ("f"):pack(tonumber(s)) == bits then return s end
+  end
+  return ("%.9g"):format(v)
+end
+
+
 ---Few digits, but a whole number whole.
 ---@param v number
 ---@return string
 function M.number(v)
   if math.type(v) == "integer" then return tostring(v) end
   if v == math.floor(v) and math.abs(v) < 1e15 then return ("%.1f"):format(v) end
-  return ("%.14g"):format(v)
+  return single(v) or ("%.14g"):format(v)
 end
 
 

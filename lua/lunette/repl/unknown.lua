@@ -1,5 +1,6 @@
 ---What was meant by a name that is not there: `lu.salency`, `net.conv11`, `x:shpae()`.
 ---Nothing of the user's is called.
+local looked = require "lunette.repl.known"
 local suggest = require "lunette.base.suggest"
 local values = require "lunette.repl.values"
 
@@ -19,10 +20,16 @@ local function called(chain, owner)
 end
 
 
+---What a value has, by name: of a network and its runs aliases and groups, too.
 local function names_of(owner)
   local list = {}
   for name in pairs(values.names_in(owner)) do list[#list + 1] = name end
   table.sort(list)
+  local net = looked.is_net(owner) and owner
+    or looked.is_run(owner) and rawget(owner, "net")
+  for _, name in ipairs(net and require("lunette.net.build").known(net) or {}) do
+    list[#list + 1] = name
+  end
   return list
 end
 

@@ -183,6 +183,7 @@ function M.names_in(v)
   end
   add_keys(own_fields(v, class), found)
   for _, t in ipairs(class == nil and parents(v) or {}) do add_keys(t, found) end
+  for _, name in ipairs(known.row_names(v)) do found[name] = "value" end
   return found
 end
 
