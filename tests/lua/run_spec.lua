@@ -109,8 +109,9 @@ describe("a run", function()
     assert.matches("^" .. line, tostring(top[1]))
     local first = net:run(run.images[{ { 1, 1 } }])
     assert.equal(tostring(top[1]), tostring(first:top(2))) -- one image: no heading
-    assert.equal(('{ class = %d, name = "%s", probability = %.4g, score = %.4g }'):format(
-      best.class, best.name, best.probability, best.score), tostring(best))
+    local text = '{ class = %d, name = "%s", probability = %.4g, score = %.4g }'
+    assert.equal(text:format(best.class, best.name, best.probability, best.score),
+                 tostring(best))
     assert.equal(best.score, run.output:get(1, best.class + 1)) -- the value itself
     -- where the run stopped before the softmax its lines are values, not per cent
     local values = net:run(run.images, { modifiers = { "linear" } }):top(1)
