@@ -147,9 +147,8 @@ static finish finish_of(const lun_epilogue *e, int k) {
 
 /* The whole epilogue of z; y: what the gate compares, add: what is added. */
 INLINE vec finished(enum mode mode, const finish *f, vec z, vec y, vec add) {
-  if (!of_gradient(mode)) z = z * f->scale + f->bias;
-  if (f->adds) z += add;
-  return function_of(mode, z, y, f->slope);
+  if (!of_gradient(mode)) z *= f->scale;
+  return epilogue(mode, z, y, f->bias, f->adds ? &add : NULL, f->slope);
 }
 
 /* out[p] = the epilogue of m[p], p < np. */

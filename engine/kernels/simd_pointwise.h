@@ -45,43 +45,16 @@ INLINE void places_kernel(int n, int nv, int turned, int pack,
 }
 
 typedef void places_fn(const places *);
-#define PLACES(n)                                                              \
-  static void pack##n(const places *o) {                                       \
-    places_kernel(n <= ROWS ? n : ROWS, VECS, 0, 1, o);                        \
-  }                                                                            \
-  static void packed##n(const places *o) {                                     \
-    places_kernel(n <= ROWS ? n : ROWS, VECS, 0, 0, o);                        \
-  }                                                                            \
-  static void few##n(const places *o) {                                        \
-    places_kernel(n <= ROWS ? n : ROWS, HALF, 0, 0, o);                        \
-  }                                                                            \
-  static void pack_turned##n(const places *o) {                                \
-    places_kernel(n <= ROWS ? n : ROWS, VECS, 1, 1, o);                        \
-  }                                                                            \
-  static void packed_turned##n(const places *o) {                              \
-    places_kernel(n <= ROWS ? n : ROWS, VECS, 1, 0, o);                        \
-  }                                                                            \
-  static void few_turned##n(const places *o) {                                 \
-    places_kernel(n <= ROWS ? n : ROWS, HALF, 1, 0, o);                        \
+#define PLACES(n, name, nv, turned, pack)                                      \
+  static void name##n(const places *o) {                                       \
+    places_kernel(n, nv, turned, pack, o);                                     \
   }
-PLACES(1)
-PLACES(2)
-#if defined __AVX__ || defined __aarch64__
-PLACES(3)
-PLACES(4)
-PLACES(5)
-PLACES(6)
-#endif
-#if defined __AVX512F__
-PLACES(7)
-PLACES(8)
-PLACES(9)
-PLACES(10)
-PLACES(11)
-PLACES(12)
-PLACES(13)
-PLACES(14)
-#endif
+EACH_ROWS(PLACES, pack, VECS, 0, 1)
+EACH_ROWS(PLACES, packed, VECS, 0, 0)
+EACH_ROWS(PLACES, few, HALF, 0, 0)
+EACH_ROWS(PLACES, pack_turned, VECS, 1, 1)
+EACH_ROWS(PLACES, packed_turned, VECS, 1, 0)
+EACH_ROWS(PLACES, few_turned, HALF, 1, 0)
 
 enum {
   WHOLE = (ROWS + VL - 1) / VL * VL

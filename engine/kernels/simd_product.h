@@ -96,48 +96,31 @@ static void wide_product(int rows, const operands *o) {
 
 typedef void kernel_fn(const operands *);
 #define HALF (VECS > 1 ? VECS / 2 : 1)
-#define FOUR(n)                                                                \
-  static void full##n(const operands *o) {                                     \
-    kernel(n <= ROWS ? n : ROWS, VECS, 0, o);                                  \
-  }                                                                            \
-  static void half##n(const operands *o) {                                     \
-    kernel(n <= ROWS ? n : ROWS, HALF, 0, o);                                  \
-  }                                                                            \
-  static void full_at##n(const operands *o) {                                  \
-    kernel(n <= ROWS ? n : ROWS, VECS, 1, o);                                  \
-  }                                                                            \
-  static void half_at##n(const operands *o) {                                  \
-    kernel(n <= ROWS ? n : ROWS, HALF, 1, o);                                  \
-  }
-FOUR(1)
-FOUR(2)
-#if defined __AVX__ || defined __aarch64__
-FOUR(3)
-FOUR(4)
-FOUR(5)
-FOUR(6)
-#endif
+
+/* x(n, ...) for every number of rows that a kernel may have. */
 #if defined __AVX512F__
-FOUR(7)
-FOUR(8)
-FOUR(9)
-FOUR(10)
-FOUR(11)
-FOUR(12)
-FOUR(13)
-FOUR(14)
-#define ALL(f)                                                                 \
-  {                                                                            \
-    f##1, f##2, f##3, f##4, f##5, f##6, f##7, f##8, f##9, f##10, f##11, f##12, \
-        f##13, f##14                                                           \
-  }
+#define EACH_ROWS(x, ...)                                                      \
+  x(1, __VA_ARGS__) x(2, __VA_ARGS__) x(3, __VA_ARGS__) x(4, __VA_ARGS__)      \
+      x(5, __VA_ARGS__) x(6, __VA_ARGS__) x(7, __VA_ARGS__) x(8, __VA_ARGS__)  \
+          x(9, __VA_ARGS__) x(10, __VA_ARGS__) x(11, __VA_ARGS__)              \
+              x(12, __VA_ARGS__) x(13, __VA_ARGS__) x(14, __VA_ARGS__)
 #elif defined __AVX__ || defined __aarch64__
-#define ALL(f)                                                                 \
-  { f##1, f##2, f##3, f##4, f##5, f##6 }
+#define EACH_ROWS(x, ...)                                                      \
+  x(1, __VA_ARGS__) x(2, __VA_ARGS__) x(3, __VA_ARGS__) x(4, __VA_ARGS__)      \
+      x(5, __VA_ARGS__) x(6, __VA_ARGS__)
 #else
-#define ALL(f)                                                                 \
-  { f##1, f##2 }
+#define EACH_ROWS(x, ...) x(1, __VA_ARGS__) x(2, __VA_ARGS__)
 #endif
+#define NAMED(n, name) name##n,
+#define ALL(name)                                                              \
+  { EACH_ROWS(NAMED, name) }
+
+#define PRODUCT(n, name, nv, table)                                            \
+  static void name##n(const operands *o) { kernel(n, nv, table, o); }
+EACH_ROWS(PRODUCT, full, VECS, 0)
+EACH_ROWS(PRODUCT, half, HALF, 0)
+EACH_ROWS(PRODUCT, full_at, VECS, 1)
+EACH_ROWS(PRODUCT, half_at, HALF, 1)
 
 /* [table?][half of the panel only?][rows - 1] */
 static kernel_fn *const kernels[2][2][ROWS] = {
