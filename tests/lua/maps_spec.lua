@@ -105,6 +105,15 @@ describe("a map", function()
     assert.matches("dies at 'r' %(relu%): its rule drops all that comes back", list[1])
   end)
 
+  it("of zeros is traced back from the layer that is scored", function()
+    local dead = t.net()
+    dead.params["conv1.bias"]:fill_(-1e4)
+    dead.params["conv2.bias"]:fill_(1)
+    local list = t.warnings(lu.saliency, dead:run(x), { modifiers = { "guided" },
+                            score = lu.score.unit("conv2", 1) })
+    assert.matches("dies at 'relu1' %(relu%): none of its units", list[1])
+  end)
+
   it("of one value says that all places weigh alike", function()
     local mean = assert(lu.net { input = { 1, 3, 3 }, layers = {
       { "gap", "global_avg_pool" }, { "f", "flatten" },

@@ -269,6 +269,12 @@ describe("run:changes", function()
                                             modifiers = { "guided" } })
       assert.equal(ok, run:changes("guided", at).guided > 0, at)
     end
+    -- a rule on two layers is refused where one of them is not on the way
+    local two = lu.modifier { name = "two", on = { "relu1", "relu2" }, rule = "guided" }
+    assert.equal(2, run:changes(two).two)
+    assert.equal(0, run:changes(two, "relu1").two)
+    assert.is_false(pcall(run.gradient, run, { score = 1, wrt = "relu1",
+                                               modifiers = { two } }))
     assert.matches("not found", t.message(run.changes, run, "guidde"))
     assert.matches("nowhere", t.message(run.changes, run, "guided", "nowhere"))
   end)

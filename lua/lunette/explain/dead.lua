@@ -1,14 +1,16 @@
 ---Why a map is 0 everywhere: where on the way back the gradient dies, and the remedy.
+local apply = require "lunette.modifiers.apply"
+local backward = require "lunette.net.backward"
 local classes = require "lunette.score.classes"
 local forward = require "lunette.net.forward"
 local layers = require "lunette.layers"
 
 
----The layers whose values are there, up to the scored one, the last first.
-local function walked(run)
+---The nodes whose values are there, up to the scored one, the last first.
+local function walked(run, last)
   local list = {}
-  for _, node in ipairs(forward.nodes(run)) do
-    if run:node(node.layer.name) then table.insert(list, 1, node.layer) end
+  for _, node in ipairs(forward.nodes(run, nil, last)) do
+    if run:node(node.layer.name) then table.insert(list, 1, node) end
   end
   return list
 end
@@ -42,29 +44,30 @@ local function saturated(run, o, image)
 end
 
 
----The gradient of an image at a layer; nil where it cannot be had. Rules that have
----nothing to change behind that layer change nothing.
-local function gradient_at(run, o, layer, image)
-  for _, modifiers in ipairs { o.modifiers or {}, {} } do
-    local ok, g = pcall(run.gradient, run, { score = o.score, wrt = layer.name,
-      exact = true, modifiers = modifiers })
-    if ok then return g:rows(image) end
+---The gradient of an image at a node. Rules that have nothing to change between it and
+---the scored one, `last`, are left out, as they would be refused.
+local function gradient_at(run, o, node, last, image)
+  local kept, nodes = {}, forward.nodes(run, node.id, last)
+  for _, m in ipairs(o.modifiers or {}) do
+    if apply.count(run, nodes, { m })[m.name] ~= 0 then kept[#kept + 1] = m end
   end
-  return nil
+  return run:gradient { score = o.score, wrt = node.layer.name, exact = true,
+                        modifiers = kept }:rows(image)
 end
 
 
 ---Where the gradient of an image dies, walking back from the score; nil: nowhere.
 local function place(run, o, image)
+  local last = backward.scored_node(run, o.score, o.modifiers or {})
   local after, reaches
-  for _, layer in ipairs(walked(run)) do
-    local g = gradient_at(run, o, layer, image)
-    local s = g and g:stats()
-    if s and s.min == 0 and s.max == 0 then
+  for _, node in ipairs(walked(run, last)) do
+    local g = gradient_at(run, o, node, last, image)
+    local s = g:stats()
+    if s.min == 0 and s.max == 0 then
       return after and ("the gradient dies at '%s' (%s)%s"):format(after.name,
              after.kind, remedy(after, reaches, run[after.name]:rows(image))) or nil
     end
-    if s then after, reaches = layer, g end
+    after, reaches = node.layer, g
   end
   return nil
 end

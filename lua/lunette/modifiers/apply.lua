@@ -104,11 +104,15 @@ local function refuse_others(m, nodes, run, rules)
 end
 
 
+---What a rule is about, in parts: each of a list, or `on` itself.
+local function parts_of(m)
+  return type(m.on) == "table" and getmetatable(m.on) == nil and m.on or { m.on }
+end
+
+
 ---One rule: every part of `on` has to mean something.
 local function apply_rule(m, nodes, run, rules)
-  local list = type(m.on) == "table" and getmetatable(m.on) == nil and m.on
-    or { m.on }
-  local count = 0
+  local list, count = parts_of(m), 0
   for i = 1, math.max(1, #list) do
     local found = on_layers.nodes(list[i], nodes, run, m.rule)
     if #found == 0 then
@@ -140,6 +144,25 @@ local function apply_composite(m, nodes, run, rules)
 end
 
 
+---How many of these nodes a modifier is about; 0 where one part of `on` means none.
+local function count_of(m, nodes, run)
+  local met, n, entries = {}, 0, m.entries
+  if not entries then
+    entries = {}
+    local list = parts_of(m)
+    for i = 1, math.max(1, #list) do entries[i] = { on = list[i], rule = m.rule } end
+  end
+  for _, e in ipairs(entries) do
+    local found = on_layers.nodes(e.on, nodes, run, e.rule)
+    if #found == 0 and not m.entries then return 0 end
+    for _, node in ipairs(found) do
+      if not met[node.id] then met[node.id], n = true, n + 1 end
+    end
+  end
+  return n
+end
+
+
 ---How many of these nodes each backward modifier of the list is about, by name: 0 where
 ---it would be an error to ask for it.
 ---@param run lunette.Run
@@ -149,13 +172,7 @@ end
 function M.count(run, nodes, list)
   local counts = {}
   for _, m in ipairs(list) do
-    local met, n = {}, 0
-    for _, e in ipairs(m.entries or m.rule and { m } or {}) do
-      for _, node in ipairs(on_layers.nodes(e.on, nodes, run, e.rule)) do
-        if not met[node.id] then met[node.id], n = true, n + 1 end
-      end
-    end
-    if m.entries or m.rule then counts[m.name] = n end
+    if m.entries or m.rule then counts[m.name] = count_of(m, nodes, run) end
   end
   return counts
 end

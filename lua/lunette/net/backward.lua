@@ -332,6 +332,21 @@ function Backward:parameter_gradients(loss)
 end
 
 
+---The node whose value is scored; of a score that looks at several the first of them.
+---@param run lunette.Run
+---@param score any
+---@param mods lunette.Modifier[]
+---@return integer id
+function Backward.scored_node(run, score, mods)
+  local first, whole = math.huge, scores.of(score)
+  for _, part in ipairs(whole.spread and whole.parts or { whole }) do
+    local _, id = scored(run, mods, part)
+    first = math.min(first, id)
+  end
+  return first
+end
+
+
 ---Adds what this file is about to the class of runs.
 ---@param Run table
 function Backward.install(Run)
