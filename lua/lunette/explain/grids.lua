@@ -26,14 +26,9 @@ function M.options(own)
 end
 
 
----What is dimmed: how many parts, and their labels where they are segments. Raises
----where there would be more cells than pixels.
----@param run lunette.Run
----@param o table        with `cells`, `segments`
----@param name string
----@return integer count
----@return lunette.Tensor? labels   (H,W); nil: cells
-function M.parts(run, o, name)
+---What is dimmed: how many parts, and their labels (H,W) where they are segments.
+---Raises where there would be more cells than pixels.
+local function parts(run, o, name)
   if o.segments then
     local labels = segments.of(o.segments, run)
     return segments.count(labels), labels
@@ -47,24 +42,27 @@ function M.parts(run, o, name)
 end
 
 
+---What an estimate says of every part, as a map.
 ---@param run lunette.Run
 ---@param o table
----@param labels lunette.Tensor?   of M.parts
----@param rows lunette.Tensor      (R,parts), 0 .. 1: how much of a part stays
----@param name string              for the progress bar
----@param of fun(values: lunette.Tensor): number[]   of the R scores, one a part
+---@param name string   for messages and the progress bar
+---@param design fun(parts: integer): lunette.Tensor   (R,parts), 0 .. 1: how much of a
+---  part stays in each of R pictures
+---@param estimate fun(values: lunette.Tensor, rows: lunette.Tensor): number[]   from
+---  the scores (R) of one image's pictures, one number a part
 ---@return lunette.Tensor map   (N,H,W)
 ---@return table facts
-function M.explain(run, o, labels, rows, name, of)
-  local n, h, w = run:count(), run.images:dim(3), run.images:dim(4)
+function M.explain(run, o, name, design, estimate)
+  local count, labels = parts(run, o, name)
+  local n, h, w, rows = run:count(), run.images:dim(3), run.images:dim(4), design(count)
   local dimmed = labels and masks.coalitions(labels, rows)
     or masks.cells(rows, o.cells, h, w)
   local scores = perturb.values(run, { masks = dimmed, score = o.score,
     modifiers = o.modifiers, baseline = o.baseline, batch = o.batch, name = name,
     progress = o.progress })
-  local all, lists = core.zeros(n, rows:dim(2)), {}
+  local all, lists = core.zeros(n, count), {}
   for i = 1, n do
-    lists[i] = of(scores[i])
+    lists[i] = estimate(scores[i], rows)
     all[i] = core.tensor(lists[i])
   end
   if labels then return segments.spread(labels, all), { values = lists } end

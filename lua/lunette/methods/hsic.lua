@@ -31,7 +31,7 @@ end
 
 ---HSIC of each cell with the values: x' L x 2 / (R - 1)^2 for x of 0 and 1, whose own
 ---kernel is [x = x'].
-local function dependence(rows, values)
+local function dependence(values, rows)
   local l = centred_kernel(values)
   local each = (rows * core.ops.matmul(l, rows)):sum { dims = { 1 } }
   return (each * (2 / (rows:dim(1) - 1) ^ 2)):totable()
@@ -58,10 +58,8 @@ return method {
   },
   keeps = sampling.keeps,
   explain = function(run, o)
-    local d, labels = grids.parts(run, o, "hsic")
-    local rows = core.uniform(o.seed, 1, o.designs, d):lt(0.5)
-    return grids.explain(run, o, labels, rows, "hsic", function(values)
-      return dependence(rows, values)
-    end)
+    return grids.explain(run, o, "hsic", function(parts)
+      return core.uniform(o.seed, 1, o.designs, parts):lt(0.5)
+    end, dependence)
   end,
 }

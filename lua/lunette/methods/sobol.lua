@@ -21,7 +21,9 @@ end
 
 
 ---Jansen's estimate of the total indices: sum (f_A - f_C)^2 / (2 N var f_A).
-local function jansen(values, n, d)
+local function jansen(values, rows)
+  local d = rows:dim(2)
+  local n = rows:dim(1) // (d + 1)
   local a, found = values:rows(1, n), {}
   local mean = a:mean():item()
   local var = (a - mean):square():mean():item()
@@ -53,10 +55,8 @@ return method {
   },
   keeps = sampling.keeps,
   explain = function(run, o)
-    local d, labels = grids.parts(run, o, "sobol")
-    local rows = designs(o.designs, d, o.seed)
-    return grids.explain(run, o, labels, rows, "sobol", function(values)
-      return jansen(values, o.designs, d)
-    end)
+    return grids.explain(run, o, "sobol", function(parts)
+      return designs(o.designs, parts, o.seed)
+    end, jansen)
   end,
 }
