@@ -13,8 +13,7 @@ local runs = require "lunette.onnx.run"
 local t = dofile "tests/lua/support.lua"
 local baked = dofile "tests/lua/baked.lua"
 
-local folder, done = t.folder()
-t.cache_in(folder)
+local folder, done = t.cache_folder()
 teardown(done)
 
 local count = 0

@@ -7,8 +7,7 @@ local lu = require "lunette"
 local t = dofile "tests/lua/support.lua"
 local writer = dofile "tests/lua/onnx_writer.lua"
 
-local folder, done = t.folder()
-t.cache_in(folder)
+local folder, done = t.cache_folder()
 teardown(done)
 
 

@@ -6,12 +6,8 @@ local lu = require "lunette"
 local stages = require "lunette.weights.import.stages"
 local t = dofile "tests/lua/support.lua"
 
-local folder, done
-setup(function()
-  folder, done = t.folder()
-  t.cache_in(folder)
-end)
-teardown(function() done() end)
+local folder, done = t.cache_folder()
+teardown(done)
 
 
 ---A file of these tensors, imported; or the message why not.

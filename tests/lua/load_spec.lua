@@ -4,7 +4,8 @@ local core = require "lunette.core"
 local load = require "lunette.weights.load"
 local t = dofile "tests/lua/support.lua"
 
-local folder, done
+local folder, done = t.cache_folder()
+teardown(done)
 
 
 ---A tiny VGG with random weights in a file.
@@ -45,13 +46,6 @@ local function refusal(path, net)
   assert.is_string(message)
   return message
 end
-
-
-setup(function()
-  folder, done = t.folder()
-  t.cache_in(folder)
-end)
-teardown(function() done() end)
 
 
 describe("what was saved", function()

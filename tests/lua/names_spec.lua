@@ -6,13 +6,9 @@ local labels = require "lunette.score.labels"
 local lu = require "lunette"
 local t = dofile "tests/lua/support.lua"
 
-local folder, done, out
-setup(function()
-  folder, done = t.folder()
-  t.cache_in(folder)
-  out = folder .. "/out.st"
-end)
-teardown(function() done() end)
+local folder, done = t.cache_folder()
+teardown(done)
+local out = folder .. "/out.st"
 
 
 ---Names and shapes as torchvision's state_dict() has them.

@@ -5,13 +5,8 @@ local lu = require "lunette"
 local t = dofile "tests/lua/support.lua"
 
 local zoo = t.shared .. "/models/onnx/"
-local folder, done
-
-setup(function()
-  folder, done = t.folder()
-  t.cache_in(folder)
-end)
-teardown(function() done() end)
+local folder, done = t.cache_folder()
+teardown(done)
 
 
 local function files(path)

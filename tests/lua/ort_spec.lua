@@ -19,8 +19,7 @@ if ort.missing then
   return
 end
 
-local folder, done = t.folder()
-t.cache_in(folder)
+local folder, done = t.cache_folder()
 teardown(done)
 
 

@@ -6,12 +6,8 @@ local import = require "lunette.weights.import"
 local lu = require "lunette"
 local t = dofile "tests/lua/support.lua"
 
-local folder, done
-setup(function()
-  folder, done = t.folder()
-  t.cache_in(folder)
-end)
-teardown(function() done() end)
+local folder, done = t.cache_folder()
+teardown(done)
 
 
 ---A small VGG11 with a head of dense layers of so many units.

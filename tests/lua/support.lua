@@ -242,10 +242,13 @@ function M.folder()
 end
 
 
----Files that lu.load imports on the spot go into a folder of the test's own.
----@param folder string
-function M.cache_in(folder)
+---A folder as M.folder's, where lu.load also keeps what it imports from now on.
+---@return string folder
+---@return function done   removes it
+function M.cache_folder()
+  local folder, done = M.folder()
   require "lunette.weights.cache".folder = function() return folder .. "/cache" end
+  return folder, done
 end
 
 

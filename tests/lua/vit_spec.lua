@@ -7,12 +7,8 @@ local lu = require "lunette"
 local t = dofile "tests/lua/support.lua"
 local tokens = require "lunette.explain.tokens"
 
-local folder, done
-setup(function()
-  folder, done = t.folder()
-  t.cache_in(folder)
-end)
-teardown(function() done() end)
+local folder, done = t.cache_folder()
+teardown(done)
 
 local last = "encoder.layers.encoder_layer_2."
 

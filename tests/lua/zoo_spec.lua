@@ -8,12 +8,8 @@ local modules = require "lunette.weights.import.modules"
 local named = require "lunette.models.named"
 local t = dofile "tests/lua/support.lua"
 
-local folder, done
-setup(function()
-  folder, done = t.folder()
-  t.cache_in(folder)
-end)
-teardown(function() done() end)
+local folder, done = t.cache_folder()
+teardown(done)
 
 
 describe("parameters of", function()

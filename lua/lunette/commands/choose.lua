@@ -1,4 +1,5 @@
 ---`lunette choose`: which method, with which options, is the best by one measure.
+local blame = require "lunette.base.blame"
 local choose = require "lunette.rank.choose"
 local cli = require "lunette.commands.cli"
 local pictures = require "lunette.commands.pictures"
@@ -51,8 +52,7 @@ return function(args)
   local ok, choice = pcall(choose.choose, net, source, { measure = o.measure,
     methods = pictures.words(o.methods), seconds = o.seconds, budget = o.budget })
   if not ok then
-    local place = tostring(choice):gsub("^.-%.lua:%d+: ", "")
-    return fail(64, (place:gsub("^choose: ", "")))
+    return fail(64, (blame.bare(choice):gsub("^choose: ", "")))
   end
   say(net, choice)
   return 0
