@@ -134,6 +134,7 @@ local near = {
   { "^engine/safetensors", { "test_safetensors", "load", "edges" } },
   { "^engine/output", { "test_output", "files" } },
   { "^engine/optim", { "test_optim", "train" } },
+  { "^engine/deferred", { "test_deferred", "test_core", "test_walk", "joined" } },
   { "^engine/", { "test_core", "test_walk", "test_ops", "test_safetensors", "tensor",
                   "gradient", "run_spec", "edges", "modifier", "memory" } },
 }
