@@ -155,8 +155,9 @@ void imp_hdf5_close(imp_file *f);
 /* Attributes of an HDF5 object (a hid_t) that tell of the model (keras.c). */
 int imp_keras_attributes(imp_file *f, int64_t object, const char *group,
                          lun_err *err);
-/* config.json of an archive: size bytes at `at`. */
-int imp_keras_config(imp_file *f, int64_t at, int64_t size, lun_err *err);
+/* Text of an archive, size bytes at `at`, as the metadata `key`. */
+int imp_keras_json(imp_file *f, const char *key, int64_t at, int64_t size,
+                   lun_err *err);
 /* libhdf5 reads its settings now, before the process is confined. */
 int imp_hdf5_start(lun_err *err);
 

@@ -1,7 +1,7 @@
 /*
 ** keras.c - what a Keras file says about itself: `model_config`, the names of
-** layers and of their weights (attributes of HDF5 groups), config.json of a
-** .keras archive. All of it is text that becomes metadata of the listing; what
+** layers and of their weights (attributes of HDF5 groups), config.json and
+** metadata.json (which Keras wrote it) of a .keras archive. All of it is text that becomes metadata of the listing; what
 ** it means is the business of lua/lunette/weights/import/keras/.
 */
 #include "import.h"
@@ -119,16 +119,17 @@ int imp_keras_attributes(imp_file *f, int64_t object, const char *group,
   return v.status;
 }
 
-int imp_keras_config(imp_file *f, int64_t at, int64_t size, lun_err *err) {
+int imp_keras_json(imp_file *f, const char *key, int64_t at, int64_t size,
+                   lun_err *err) {
   char *text;
   int status;
   if (size > MAX_TEXT)
-    return lun_fail(err, LUN_EFORMAT, "config.json is larger than 24 MB");
+    return lun_fail(err, LUN_EFORMAT, "the archive's %s is larger than 24 MB",
+                    key);
   text = malloc((size_t)size + 1);
   if (text == NULL) return lun_fail(err, LUN_ENOMEM, "no memory");
   status = imp_read_at(f, text, (size_t)size, at, err);
-  if (status == LUN_OK)
-    status = imp_add_meta(f, "model_config", text, (size_t)size, err);
+  if (status == LUN_OK) status = imp_add_meta(f, key, text, (size_t)size, err);
   free(text);
   return status;
 }

@@ -248,6 +248,19 @@ static int zip_pickle(imp_file *f, imp_zip *z, const imp_entry *e,
   return list_state(f, top, err);
 }
 
+/* Which network it is, which Keras wrote it, and the weights. */
+static int keras_archive(imp_file *f, const imp_zip *z,
+                         const imp_entry *weights, lun_err *err) {
+  static const char *const keys[][2] = {{"config.json", "model_config"},
+                                        {"metadata.json", "metadata.json"}};
+  f->format = "Keras archive";
+  for (int i = 0; i < 2; i++) {
+    const imp_entry *e = ending(z, keys[i][0]);
+    if (e) LUN_TRY(imp_keras_json(f, keys[i][1], e->at, e->size, err));
+  }
+  return imp_read_hdf5(f, weights->at, weights->size, err);
+}
+
 int imp_read_zip(imp_file *f, lun_err *err) {
   imp_zip z;
   const imp_entry *e;
@@ -259,12 +272,8 @@ int imp_read_zip(imp_file *f, lun_err *err) {
                     "alone: torch.save(torch.jit.load(file).state_dict(), "
                     "file)");
   LUN_TRY(imp_zip_unpack(f, &z, f->scratch, err));
-  if ((e = ending(&z, "model.weights.h5")) != NULL) {
-    const imp_entry *config = ending(&z, "config.json");
-    f->format = "Keras 3 archive";
-    if (config) LUN_TRY(imp_keras_config(f, config->at, config->size, err));
-    return imp_read_hdf5(f, e->at, e->size, err);
-  }
+  if ((e = ending(&z, "model.weights.h5")) != NULL)
+    return keras_archive(f, &z, e, err);
   if ((e = ending(&z, "data.pkl")) == NULL)
     return lun_fail(err, LUN_EFORMAT,
                     "a zip archive with neither data.pkl "

@@ -137,16 +137,21 @@ def run(cls, c, w, xs):
                                                    mode=c.get("interpolation", "nearest"),
                                                    **({"align_corners": False} if c.get("interpolation") == "bilinear"
                                                       else {}))),
-        "Reshape": lambda: x.reshape(x.shape[0], *c["target_shape"]),
+        "Reshape": lambda: x.reshape(x.shape[0], *(c["target_shape"] if "target_shape" in c else c["newshape"][1:])),
         "Permute": lambda: x.permute(0, *c["dims"]),
         "Dropout": lambda: x, "SpatialDropout2D": lambda: x, "GaussianNoise": lambda: x, "RandomFlip": lambda: x,
         "StochasticDepth": lambda: x,
         "Add": lambda: sum(xs[1:], x), "Subtract": lambda: xs[0] - xs[1],
         "Multiply": lambda: functools.reduce(lambda a, b: a * b, xs),
-        "Average": lambda: sum(xs[1:], x) / len(xs), "Maximum": lambda: torch.maximum(xs[0], xs[1]),
+        "Average": lambda: sum(xs[1:], x) / len(xs), "Maximum": lambda: torch.maximum(xs[0], torch.as_tensor(xs[1])),
         "Minimum": lambda: torch.minimum(xs[0], xs[1]), "Concatenate": lambda: torch.cat(xs, -1),
         "TFOpLambda": lambda: x + ([*xs[1:], c.get("_y")][0]) if "add" in c["function"] else x * c["_y"],
-        "CustomScaleLayer": lambda: x + xs[1] * c["scale"],
+        "Relu": lambda: F.relu(x), "Sigmoid": lambda: torch.sigmoid(x), "Silu": lambda: F.silu(x), "Gelu": lambda: F.gelu(x, approximate="tanh"),
+        "LeakyRelu": lambda: F.leaky_relu(x, c["negative_slope"]), "Clip": lambda: x.clamp(c["x_min"], c["x_max"]),
+        "TrueDivide": lambda: xs[0] / xs[1], "Negative": lambda: -x, "Absolute": lambda: abs(x), "Power": lambda: xs[0] ** xs[1],
+        "Sqrt": lambda: torch.sqrt(x), "Transpose": lambda: x.permute(*c["axes"]),
+        "Mean": lambda: x.mean(c["axis"], keepdim=c["keepdims"]), "Max": lambda: x.amax(c["axis"], keepdim=c["keepdims"]),
+        "Sum": lambda: x.sum(c["axis"], keepdim=c["keepdims"]), "CustomScaleLayer": lambda: x + xs[1] * c["scale"],
         "Lambda": lambda: x + xs[1] * c["arguments"]["scale"],
     }[cls]()
 
@@ -156,6 +161,7 @@ def make_weights(cls, c, xs):
     def r(*s): return (rng.normal(0, 1, s) / max(1, np.prod(s[:-1])) ** 0.5).astype("f4")
     def plane(c, ch, m): return 1.5 * ch ** 0.5 * r(*pair(c["kernel_size"]), ch, m)  # each channel sums its own places
     x = xs[0]
+    if not torch.is_tensor(x): return []
     ch = x.shape[-1]
     bias = c.get("use_bias", True)
     if cls == "Conv2D":
@@ -201,11 +207,13 @@ def slots(cls, c):
 
 
 # A network is { shape, layers }: layers read the one before unless they say so; "name:1" is the second output of a
-# network among them. `outputs` names several, `first` counts channels first throughout; a layer that says so itself
+# network among them; a layer that stands there again is called again, and "name#1" is what that puts out. `outputs` names several, `first` counts channels first throughout; a layer that says so itself
 # (`data_format`, or `axis` 1) does among others. `planes`: the picture is (C,H,W).
 def evaluate(net, x):
-    values, last, kept = {"input": x}, x, []
+    values, last, kept, calls = {"input": x}, x, [], {}
     for name, cls, c, *reads in net["layers"]:
+        calls[name] = calls.get(name, -1) + 1
+        value = name + "#%d" % calls[name] if calls[name] else name
         xs = [values[n] if isinstance(n, str) else n for n in reads[0]] if reads else [last]
         if cls == "Model":
             outs, inner = evaluate(c, xs[0])
@@ -221,13 +229,20 @@ def evaluate(net, x):
             last = run(cls, c, weights[key], xs)
             if first and last.dim() == 4: last = nchw(last)
             kept.append((name, weights[key]))
-        values[name] = last
+        values[value] = last
     return [values[n] for n in net.get("outputs", [net["layers"][-1][0]])], kept
 
 
 def place(read):
     name, _, k = read.partition(":")
-    return [name, 0, int(k or 0)]
+    name, _, node = name.partition("#")
+    return [name, int(node or 0), int(k or 0)]
+
+
+# Layers and their weights, those that are called again once.
+def once(net, kept):
+    seen = set()
+    return [(l, k) for l, k in zip(net["layers"], kept) if not (l[0] in seen or seen.add(l[0]))]
 
 
 def tensor3(read):
@@ -285,8 +300,10 @@ def config(net, name, kind="Functional"):
             args = [tensor3(i) for i in ins]
             flat = len(args) == 1 or "ops" in c.get("_module", "")
             spec["inbound_nodes"] = [{"args": args if flat else [args], "kwargs": {}}]
-        layers.append(spec)
-        before = n
+        again = [l for l in layers if l["name"] == n]
+        before = n + "#%d" % len(again[0]["inbound_nodes"]) if again else n
+        if again: again[0]["inbound_nodes"] += spec["inbound_nodes"]
+        else: layers.append(spec)
     if kind == "Sequential":
         for l in layers: l.pop("inbound_nodes")
         return {"class_name": "Sequential", "config": {"name": name, "layers": layers}}
@@ -297,7 +314,7 @@ def config(net, name, kind="Functional"):
 
 
 def flat2(net, kept):
-    for (name, cls, c, *_), (_, w) in zip(net["layers"], kept):
+    for (name, cls, c, *_), (_, w) in once(net, kept):
         if cls == "Model":
             for _, inner, slot, v in flat2(c, w): yield name, inner, slot, v
         else:
@@ -306,7 +323,7 @@ def flat2(net, kept):
 
 def write2(path, net, kept):
     f = h5py.File(path, "w")
-    f.attrs["keras_version"] = b"2.12.0"
+    f.attrs["keras_version"] = net.get("written", "2.12.0").encode()
     if net.get("unsaid"):  # save_weights
         g = f
     else:
@@ -324,7 +341,7 @@ def tensors3(f, net, kept):
 
     def put(net, kept, prefix):
         used = {"input_layer": 0}
-        for (name, cls, c, *_), (_, w) in zip(net["layers"], kept):
+        for (name, cls, c, *_), (_, w) in once(net, kept):
             cls_name = snake(c.get("kind", "Functional") if cls == "Model" else cls)
             n = used.get(cls_name)
             used[cls_name] = 0 if n is None else n + 1
@@ -359,7 +376,7 @@ def write3(path, net, kept):
     h5 = path + ".h5"
     with h5py.File(h5, "w") as f: tensors3(f, net, kept)
     with zipfile.ZipFile(path, "w") as z:
-        z.writestr("metadata.json", json.dumps({"keras_version": "3.3.3"}))
+        z.writestr("metadata.json", json.dumps({"keras_version": net.get("written", "3.3.3")}))
         z.writestr("config.json", json.dumps(dict(config(net, net.get("name", "net"), net.get("kind", "Functional")), module="keras")))
         z.write(h5, "model.weights.h5")
     os.remove(h5)
@@ -541,8 +558,8 @@ def steady(net, x):
     return True
 
 
-# One network: what it answers to the first steady one of so many pictures, and its file.
-def write(name, net, keras, whole, tries):
+# One network: what it answers to the first steady one of so many pictures, and its file, as its Keras writes it or by `writer`.
+def write(name, net, keras, whole, tries, writer=None, end=None):
     x, ys, kept = first = answers(net, picture(net, whole, rng))
     others = np.random.default_rng(11)  # so that nothing else changes
     for _ in range(tries):
@@ -554,8 +571,8 @@ def write(name, net, keras, whole, tries):
         v = nchw(v) if v.dim() == 4 and not (key in "xg" and net.get("planes")) else v
         np.save(p + "." + key + ".npy", np.ascontiguousarray(v.detach().numpy().astype("f4")))
     nameless = keras == 3 and net.get("unsaid")
-    end = ".h5" if keras == 2 else ".weights.h5" if nameless else ".keras"
-    (write2 if keras == 2 else write_nameless if nameless else write3)(p + end, net, kept)
+    end = end or (".h5" if keras == 2 else ".weights.h5" if nameless else ".keras")
+    (writer or (write2 if keras == 2 else write_nameless if nameless else write3))(p + end, net, kept)
     print("%s_%d%s" % (name, keras, end))
 
 
@@ -581,8 +598,33 @@ for name, net in more.items():
     write(name, net, 2, False, 0)
 keras, rng, weights = 3, np.random.default_rng(14), {}
 OPS = "keras.src.ops.nn"
+def op(name, cls, *reads, **c): return (name, cls, dict(c, _module=OPS), *reads)
 write("thresholds", {"shape": [6, 5, 3], "layers": [cv("a", 7), ("t", "Threshold", {"threshold": 0.2, "default_value": -0.3, "_module": OPS}),
       cv("b", 5, 2), ("u", "Threshold", {"threshold": -0.1, "default_value": 0.0, "_module": OPS}), *head()]}, 3, False, 0)
+# Operators among the layers: numbers on either side, axes that count the batch.
+calls = {
+    "operators": {"shape": [8, 7, 3], "layers": [op("by", "TrueDivide", ["input", 2.5]), op("less", "Subtract", ["by", 0.1]), cv("a", 4),
+                  op("r", "Relu"), op("b", "Gelu", ["a"]), op("two", "Add", ["r", "b"]), op("from", "Subtract", [1.5, "two"]), op("minus", "Negative"),
+                  op("abs", "Absolute"), op("root", "Sqrt"), op("cube", "Power", ["root", 3]), op("both", "Concatenate", ["cube", "b"], axis=-1),
+                  op("most", "Maximum", ["both", -0.2]), op("clip", "Clip", x_min=-0.1, x_max=2.0), op("leak", "LeakyRelu", negative_slope=0.3),
+                  op("mean", "Mean", axis=[1, 2], keepdims=False), dn("answer", 4)]},
+    "operators_axes": {"shape": [8, 7, 3], "layers": [cv("a", 4), op("wide", "Mean", axis=[1], keepdims=False), op("turn", "Transpose", axes=[0, 2, 1]),
+                       op("flat", "Reshape", newshape=[-1, 20]), dn("d1", 3), op("tall", "Sum", ["a"], axis=-1, keepdims=False),
+                       ("f", "Flatten", {}), dn("d2", 3), op("s", "Max", ["a"], axis=[1, 2], keepdims=True), op("g", "Sigmoid"),
+                       op("m", "Multiply", ["a", "g"]), ("gap", "GlobalAveragePooling2D", {}), dn("d3", 3), op("t", "Add", ["d1", "d2"]),
+                       op("u", "Add", ["t", "d3"]), op("z", "Silu")]},
+    "again": {"shape": [8, 7, 3], "layers": [cv("twice", 3, padding="same", activation="relu"), ("twice", C, {}, ["twice"]), *head()]},
+}
+INNER = {"shape": [8, 7, 3], "layers": [cv("c", 3, padding="same", activation="tanh"), ("p", "PReLU", {})]}
+calls["model_again"] = {"shape": [8, 7, 3], "layers": [("inner", "Model", INNER), ("inner", "Model", INNER, ["inner"]), *head()]}
+calls["again"]["layers"][1] = calls["again"]["layers"][0] + (["twice"],)
+for name, net in calls.items():
+    rng, weights = np.random.default_rng(15), {}
+    write(name, net, 3, False, 0)
+# What an activation is depends on the Keras that wrote the file, not on the kind of file.
+for keras, written, w, end in (2, "2.15.0", write3, ".keras"), (3, "3.5.0", write2, ".h5"):
+    rng, weights = np.random.default_rng(16), {}
+    write("by_keras_" + written[0], dict(activation("hard_sigmoid"), written=written), keras, False, 0, w, end)
 for keras in 2, 3:
     for name, net in unsaid(keras).items():
         rng, weights = np.random.default_rng(13), {}

@@ -267,6 +267,69 @@ describe("a Keras config", function()
       class_name = "MaxPooling2D", config = { padding = "reflect" } })
   end)
 
+  it("is refused where a call is none of a network that answers", function()
+    local function tensor(name)
+      return { class_name = "__keras_tensor__",
+               config = { keras_history = { name, 0, 0 } } }
+    end
+    local function network(class, nodes)
+      return { class_name = "Functional", config = { layers = {
+        { class_name = "InputLayer", name = "x",
+          config = { batch_shape = { 1, 8, 8, 3 } } },
+        { class_name = class, name = "a", inbound_nodes = nodes },
+      }, input_layers = { { "x", 0, 0 } }, output_layers = { { "a", 0, 0 } } } }
+    end
+    local training = "layer 'a': it is called as in training"
+    assert.matches(training, refusal(network("Dropout", {
+      { args = { tensor "x" }, kwargs = { training = true } } })))
+    assert.matches(training, refusal(network("BatchNormalization", {
+      { { "x", 0, 0, { training = true } } } })))
+    assert.matches("its argument 'mask' is not supported", refusal(network("Dropout", {
+      { args = { tensor "x" }, kwargs = { mask = tensor "x" } } })))
+    local fine = network("Dropout", {
+      { args = {}, kwargs = { inputs = tensor "x", training = false,
+                              mask = json.null } } })
+    local arch = assert(keras.read({ model_config = json.encode(fine) }, {}, {}))
+    assert.equal("identity", arch.layers[1].kind)
+  end)
+
+  it("has operators that are taken for no layer of the same name", function()
+    local function of(module)
+      return refusal { class_name = "Sequential", config = { layers = { input,
+        { class_name = "Average", module = module, config = { name = "a" } } } } }
+    end
+    assert.matches("operator keras.ops.Average is not supported",
+                   of "keras.src.ops.numpy")
+    assert.matches("layer 'a' %(Average%)", of "keras.layers")
+    assert.matches("Keras' class_of is not supported",
+                   refusal(sequential(input, { class_name = "class_of" })))
+    for axis, words in pairs { [0] = "or the batch", [7] = "or the batch" } do
+      assert.matches(words, refusal(sequential(input, { class_name = "Mean",
+        module = "keras.ops", config = { axis = axis } })))
+    end
+    for _, more in ipairs {
+      { class_name = "Reshape", config = { newshape = { 2, 96 } } },
+      { class_name = "Transpose", config = { axes = { 1, 0 } } },
+      { class_name = "Reshape" },
+    } do
+      more.module = "keras.src.ops.numpy"
+      assert.matches("mixes the pictures of a batch", refusal(sequential(input, more)))
+    end
+  end)
+
+  it("begins with what its pictures are, where arithmetic says so", function()
+    for number, rescales in pairs { [255] = true, [2.5] = false } do
+      local model = sequential(input, { class_name = "TFOpLambda", name = "by",
+        config = { ["function"] = "math.truediv" } })
+      model.class_name = "Functional"
+      model.config.layers[1].name = "x"
+      model.config.layers[2].inbound_nodes = { { { "x", 0, 0, { y = number } } } }
+      model.config.output_layers = { { "by", 0, 0 } }
+      local arch = assert(keras.read({ model_config = json.encode(model) }, {}, {}))
+      assert.equal(rescales, arch.rescales)
+    end
+  end)
+
   it("is refused where it is damaged or hostile", function()
     assert.matches("no JSON object", refusal "[")
     assert.matches("describes no layers: it is of 'X'", refusal { class_name = "X" })

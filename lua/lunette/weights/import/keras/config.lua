@@ -16,6 +16,7 @@ local MOST_CALLS, MOST_DEPTH, MOST_READ = 4096, 16, 512
 ---@field class string
 ---@field config table
 ---@field inputs (string|number)[]
+---@field module? string   where Keras has the class: "keras.src.ops.numpy"
 ---@field layer string
 ---@field path2 string[]   names of the models around it, and its own
 ---@field path3 string     "layers/functional/layers/conv2d_3"
@@ -101,6 +102,44 @@ local function collect(value, refs, depth)
 end
 
 
+---Raises where a call is one that answers otherwise than the network does.
+local function check_given(given)
+  if given.training == true then
+    fail("it is called as in training (training = True): its answer is left to "
+         .. "chance or to the batch")
+  end
+end
+
+
+---What Keras 3 calls the tensors that it reads, where it gives them by name.
+local read_by_name = { "inputs", "x", "xs", "x1", "x2" }
+local is_read = {}
+for _, name in ipairs(read_by_name) do is_read[name] = true end
+
+
+local function has_tensor(value)
+  local refs = {}
+  collect(type(value) == "table" and value or nil, refs, 0)
+  for _, ref in ipairs(refs) do
+    if ref.name then return true end
+  end
+  return false
+end
+
+
+---Keras 3: the arguments that have names.
+local function collect_named(given, refs)
+  if type(given) ~= "table" then return end
+  check_given(given)
+  for _, name in ipairs(read_by_name) do collect(given[name], refs, 0) end
+  for name, value in pairs(given) do
+    if not is_read[name] and has_tensor(value) then
+      fail("its argument '%s' is not supported", safe(name))
+    end
+  end
+end
+
+
 ---Keras 2: ["name", node, tensor, { arguments }], of which `y` may be a number or
 ---another tensor.
 local function add_reference(one, refs)
@@ -108,7 +147,9 @@ local function add_reference(one, refs)
     fail "what it reads is written in no way that Keras has"
   end
   refs[#refs + 1] = { name = one[1], node = one[2], tensor = one[3] }
-  local y = type(one[4]) == "table" and one[4].y
+  local given = type(one[4]) == "table" and one[4] or {}
+  check_given(given)
+  local y = given.y
   if type(y) == "number" then refs[#refs + 1] = { number = y } end
   if type(y) == "table" and type(y[1]) == "string" then
     refs[#refs + 1] = { name = y[1], node = y[2], tensor = y[3] }
@@ -125,6 +166,7 @@ local function calls_of(spec)
     if type(node) ~= "table" then fail "a call is no list" end
     if node.args then
       collect(node.args, refs, 0)
+      collect_named(node.kwargs, refs)
     elseif type(node[1]) == "string" then
       add_reference(node, refs)
     else
@@ -171,6 +213,7 @@ local function add_call(out, spec, name, inputs, where)
   out.calls[#out.calls + 1] = {
     name = name, class = tostring(spec.class_name), config = config, inputs = inputs,
     foreign = M.foreign(spec), layer = where.layer,
+    module = type(spec.module) == "string" and spec.module or nil,
     path2 = where.path2, path3 = where.path3,
   }
   return { name }
@@ -241,8 +284,10 @@ local function table_of(layers, around)
   for i, spec in ipairs(layers) do
     local name = layer_name(spec, i)
     if by_name[name] then fail("two layers are named '%s'", name) end
-    by_name[name] = { spec = spec, place = place[i], calls = calls_of(spec),
-                      done = {} }
+    local ok, calls = pcall(calls_of, spec)
+    if not ok then fail("layer '%s': %s", name, calls) end
+    by_name[name] = { spec = spec, place = place[i], calls = calls, done = {},
+                      busy = {} }
   end
   return by_name
 end
@@ -258,9 +303,10 @@ local function entry_of(by_name, ref)
 end
 
 
----Raises where a call cannot be computed: it reads itself, or nothing.
+---Raises where a call cannot be computed: it reads itself, or nothing. (A layer may
+---read what an earlier call of it put out.)
 local function check_call(entry, k, ref, depth)
-  if entry.busy or depth > MOST_CALLS then
+  if entry.busy[k] or depth > MOST_CALLS then
     fail("layer '%s' reads itself", safe(ref.name))
   end
   if not entry.calls[k] and entry.spec.class_name ~= "InputLayer" then
@@ -285,12 +331,12 @@ local function value_of(out, by_name, ref, around, depth)
   local entry, k = entry_of(by_name, ref)
   if entry.done[k] then return picked(entry.done[k], ref) end
   check_call(entry, k, ref, depth)
-  entry.busy = true
+  entry.busy[k] = true
   local inputs = {}
   for i, r in ipairs(entry.calls[k] or {}) do
     inputs[i] = value_of(out, by_name, r, around, depth + 1)
   end
-  entry.busy = false
+  entry.busy[k] = nil
   local name = around.name .. ref.name .. (k > 1 and "__" .. k or "")
   entry.done[k] = add_call(out, entry.spec, name, inputs,
                            where_of(around, ref.name, entry.place))

@@ -1,7 +1,10 @@
 ---Keras models as their own config describes them: layers, order, names, shapes. What
 ---the config has and we do not is refused by its name.
+local common = require "lunette.weights.import.keras.rows.common"
 local config = require "lunette.weights.import.keras.config"
 local emit = require "lunette.weights.import.keras.emit"
+local json = require "lunette.base.json"
+local operators = require "lunette.weights.import.keras.rows.operators"
 local rows = require "lunette.weights.import.keras.rows"
 local weights = require "lunette.weights.import.keras.weights"
 
@@ -83,14 +86,24 @@ local function read(call, values, input, is_first)
 end
 
 
+---The row of a call's class: a layer's, or an operator's (`keras.ops`), which may have
+---a layer's name and mean something else. An .h5 does not say which of both it is.
+local function row_of(call)
+  if call.module and call.module:find "^keras[%w_.]*%.ops%f[.\0]" then
+    return operators[call.class], "the operator keras.ops."
+  end
+  return rows[call.class] or not call.module and operators[call.class], "Keras' "
+end
+
+
 local function apply(e, call, xs)
   if call.foreign then
     fail("layer '%s' is of a class of somebody's own (%s), whose code is not in the "
          .. "file", call.name, call.foreign:gsub("%c", "?"):sub(1, 60))
   end
-  local row = rows[call.class]
+  local row, whose = row_of(call)
   if not row then
-    fail("layer '%s': Keras' %s is not supported", call.name,
+    fail("layer '%s': %s%s is not supported", call.name, whose,
          call.class:gsub("%c", "?"):sub(1, 60))
   end
   return row(e, call, xs, call.config)
@@ -135,10 +148,32 @@ local function name_of(model)
 end
 
 
+---Of arithmetic with a number: does that bring 0 .. 255 to about 1?
+local from_bytes = {
+  Divide = function(n) return n > 100 end, Multiply = function(n) return n < 0.01 end,
+  Subtract = function(n) return n > 50 end,
+}
+from_bytes.TrueDivide = from_bytes.Divide
+
+
 ---Does the network begin with layers that rescale 0 .. 255?
 local function rescales(model)
-  local class = model.calls[2] and model.calls[2].class
+  local call = model.calls[2]
+  if not call then return false end
+  local class = common.class_of(call)
+  local number = tonumber(call.inputs[2])
   return class == "Rescaling" or class == "Normalization"
+    or number ~= nil and from_bytes[class] ~= nil and from_bytes[class](number)
+end
+
+
+---Which Keras wrote the file, 2 or 3: its own word, else the way it names weights.
+local function version_of(meta, w)
+  local archive = json.decode(meta["metadata.json"] or "")
+  local said = type(archive) == "table" and archive.keras_version
+    or meta.keras_version or meta["keras_version:model_weights"]
+  local major = type(said) == "string" and tonumber(said:match "^(%d+)%.")
+  return major or w.is_keras3 and 3 or 2
 end
 
 
@@ -149,7 +184,7 @@ local function describe(model, meta, tensors, opts)
   local w = weights(tensors)
   w:by_order(model.calls, meta.layer_names or meta["layer_names:model_weights"] or "")
   local e = emit(w)
-  e.keras3, e.rows = w.is_keras3 or opts.keras3, rows
+  e.keras3, e.rows = opts.keras3 or version_of(meta, w) >= 3, rows
   local input = { name = "input", shape = shape, first = first }
   local outputs = output_names(model, e, build(model, e, input))
   local left = w:left()

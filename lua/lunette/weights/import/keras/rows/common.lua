@@ -83,4 +83,20 @@ function M.dim_of(e, call, x, axis)
   return axis % 3 + 2
 end
 
+
+local functions = {
+  ["__operators__.add"] = "Add", ["math.add"] = "Add", ["math.multiply"] = "Multiply",
+  ["math.subtract"] = "Subtract", ["math.divide"] = "Divide",
+  ["math.truediv"] = "Divide",
+}
+
+
+---The class of a layer; of an operator of TensorFlow the layer's that does the same.
+---@param call lunette.keras.Call
+---@return string? class   nil: none does
+function M.class_of(call)
+  if call.class ~= "TFOpLambda" then return call.class end
+  return functions[call.config["function"]]
+end
+
 return M

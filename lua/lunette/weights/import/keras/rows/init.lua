@@ -29,12 +29,20 @@ local function all_real(e, call, xs)
 end
 
 
+---The first value of the most axes; numbers have none.
+local function of_most_axes(list)
+  local most
+  for _, x in ipairs(list) do
+    local is_more = type(x) == "table" and (not most or #x.shape > #most.shape)
+    most = is_more and x or most
+  end
+  return most
+end
+
+
 ---Keras gives values of fewer axes ones in front: (C) is (1,1,C) beside (H,W,C).
 local function of_one_rank(e, call, list)
-  local most = list[1]
-  for _, x in ipairs(list) do
-    if type(x) == "table" and #x.shape > #most.shape then most = x end
-  end
+  local most = of_most_axes(list)
   if #most.shape == 1 then return list end
   for i, x in ipairs(list) do
     local n = type(x) == "table" and #x.shape == 1 and x.shape[1]
@@ -58,7 +66,7 @@ end
 
 M.Add, M.Subtract, M.Multiply = join "add", join "sub", join "mul"
 M.Maximum, M.Minimum = join "maximum", join "minimum"
-M.Divide, M.TrueDivide = join "div", join "div"
+M.Divide, M.TrueDivide, M.Power = join "div", join "div", join "pow"
 
 
 function M.Average(e, call, xs)
@@ -111,15 +119,8 @@ end
 -- operators of TensorFlow among the layers ---------------------------------------
 
 
-local functions = {
-  ["__operators__.add"] = "Add", ["math.add"] = "Add", ["math.multiply"] = "Multiply",
-  ["math.subtract"] = "Subtract", ["math.divide"] = "Divide",
-  ["math.truediv"] = "Divide",
-}
-
-
 function M.TFOpLambda(e, call, xs, c)
-  local name = functions[c["function"]]
+  local name = common.class_of(call)
   if not name then
     e.fail(call, "the function '%s' is not supported",
            tostring(c["function"]):gsub("%c", "?"))
@@ -141,7 +142,11 @@ for _, class in ipairs {
   "Dropout", "SpatialDropout2D", "GaussianNoise", "GaussianDropout", "AlphaDropout",
   "ActivityRegularization", "RandomFlip", "RandomRotation", "RandomZoom",
   "RandomContrast", "RandomTranslation", "RandomBrightness", "RandomHeight",
-  "RandomWidth", "Identity", "StochasticDepth",
+  "RandomWidth", "RandomColorDegeneration", "RandomColorJitter", "RandomErasing",
+  "RandomElasticTransform", "RandomGaussianBlur", "RandomGrayscale", "RandomHue",
+  "RandomInvert", "RandomPerspective", "RandomPosterization", "RandomSaturation",
+  "RandomSharpness", "RandomShear", "AugMix", "CutMix", "MixUp", "RandAugment",
+  "Solarization", "SpatialDropout1D", "Identity", "StochasticDepth",
 } do
   M[class] = nothing
 end
