@@ -43,25 +43,40 @@ static int find_type(imp_tensor *t, json_t *j, lun_err *err) {
                   t->name, imp_shown(shown, s ? s : "?", s ? strlen(s) : 1));
 }
 
+/* A list of at most `most` whole numbers; `count` is how many there are. */
+static int whole(const imp_tensor *t, json_t *list, const char *what,
+                 size_t most, int64_t *out, size_t *count, lun_err *err) {
+  *count = json_array_size(list);
+  if (!json_is_array(list) || *count > most)
+    return lun_fail(err, LUN_EFORMAT, "tensor '%s': no usable %s", t->name,
+                    what);
+  for (size_t i = 0; i < *count; i++) {
+    json_t *one = json_array_get(list, i);
+    if (!json_is_integer(one))
+      return lun_fail(err, LUN_EFORMAT,
+                      "tensor '%s': %s: the %zu. is no whole number", t->name,
+                      what, i + 1);
+    out[i] = json_integer_value(one);
+  }
+  return LUN_OK;
+}
+
 static int add_tensor(imp_file *f, const char *name, json_t *j, int64_t base,
                       lun_err *err) {
   json_t *shape = json_object_get(j, "shape");
   json_t *offs = json_object_get(j, "data_offsets");
-  int64_t dim[IMP_MAXDIM], begin, end;
-  size_t ndim = json_array_size(shape);
+  int64_t dim[IMP_MAXDIM], ends[2], begin, end;
+  size_t ndim, n;
   imp_tensor *t;
   LUN_TRY(imp_add(f, &t, name, strlen(name), err));
   LUN_TRY(find_type(t, json_object_get(j, "dtype"), err));
-  if (!json_is_array(shape) || ndim > IMP_MAXDIM || json_array_size(offs) != 2)
-    return lun_fail(err, LUN_EFORMAT, "tensor '%s': no usable shape or offsets",
+  LUN_TRY(whole(t, shape, "shape", IMP_MAXDIM, dim, &ndim, err));
+  LUN_TRY(whole(t, offs, "data_offsets", 2, ends, &n, err));
+  if (n != 2)
+    return lun_fail(err, LUN_EFORMAT, "tensor '%s': no usable data_offsets",
                     t->name);
-  for (size_t i = 0; i < ndim; i++) {
-    json_t *d = json_array_get(shape, i);
-    dim[i] = json_is_integer(d) ? json_integer_value(d) : -1;
-  }
   LUN_TRY(imp_shape(t, (int)ndim, dim, err));
-  begin = json_integer_value(json_array_get(offs, 0)); /* 0 if no integer */
-  end = json_integer_value(json_array_get(offs, 1));
+  begin = ends[0], end = ends[1];
   if (begin < 0 || begin > f->size || end < begin ||
       end - begin != t->size * t->width)
     return lun_fail(err, LUN_EFORMAT,

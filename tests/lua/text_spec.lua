@@ -3,6 +3,32 @@ local lu = require "lunette"
 local t = require "tests.lua.support"
 local text = require "lunette.base.text"
 
+describe("text.file_word", function()
+  it("keeps letters of any alphabet, and nothing that acts or is not seen", function()
+    for given, word in pairs {
+      ["\u{444}\u{43E}\u{442}\u{43E}"] = "\u{444}\u{43E}\u{442}\u{43E}",
+      ["\u{5199}\u{771F} 1+2-3_x.y"] = "\u{5199}\u{771F}_1+2-3_x.y",
+      ["caf\u{E9} e\u{301}"] = "caf\u{E9}_e\u{301}",
+      ["../a/b\\c:d"] = ".._a_b_c_d", ["a\0b\nc\27[1m"] = "a_b_c__1m",
+      ["a\u{9B}b\u{202E}c\u{61C}d\u{200B}e\u{FEFF}f\u{3000}g"] = "a_b_c_d_e_f_g",
+      ["a\u{A0}b\u{AD}c\u{2028}d\u{2066}e\u{E0041}f"] = "a_b_c_d_e_f",
+      ["\xFFa\xC3"] = "_a_",
+    } do
+      assert.equal(word, text.file_word(given, 80))
+    end
+  end)
+
+  it("cuts between letters", function()
+    assert.equal("\u{444}\u{43E}", text.file_word("\u{444}\u{43E}\u{442}\u{43E}", 5))
+    assert.equal("\u{444}\u{43E}", text.file_word("\u{444}\u{43E}\u{442}\u{43E}", 4))
+    assert.equal("abc", text.file_word("abcdef", 3))
+    for i = 1, 60 do
+      assert.is_truthy(utf8.len(text.file_word(("a\u{4E2D}\u{1F600}"):rep(9), i)))
+    end
+  end)
+end)
+
+
 describe("text.escape", function()
   it("shows what moves cursors, changes colours or turns writing round", function()
     local cases = {
@@ -13,6 +39,7 @@ describe("text.escape", function()
       ["a\u{202E}cba"] = "a\\u{202E}cba",       -- right to left
       ["\u{2066}x\u{2069}"] = "\\u{2066}x\\u{2069}",
       ["\x9B31m"] = "\\x9B31m",                 -- CSI in one byte
+      ["a\u{61C}b"] = "a\\u{61C}b",             -- Arabic letter mark
       ["\xC3"] = "\\xC3",
       ["\u{e9}\u{4e2d}\u{1F600}"] = "\u{e9}\u{4e2d}\u{1F600}",
     }

@@ -33,7 +33,7 @@ local function code_point(c) return ("\\u{%X}"):format(utf8.codepoint(c)) end
 
 ---C1 control characters, and those that turn the direction of writing round.
 local function escape_characters(s)
-  s = s:gsub("\xC2[\x80-\x9F]", code_point)
+  s = s:gsub("\xC2[\x80-\x9F]", code_point):gsub("\xD8\x9C", code_point)
   s = s:gsub("\xE2\x80[\x8E\x8F\xA8-\xAE]", code_point)
   return (s:gsub("\xE2\x81[\xA6-\xA9]", code_point))
 end
@@ -63,6 +63,27 @@ function M.escape(s, keep)
     return keep and keep:find(c, 1, true) and c or control(c)
   end)
   return s:find "[\x80-\xFF]" and escape_high(s) or s
+end
+
+
+---What has no place in a file's name: characters that act, or that nobody sees (blanks
+---of any width, marks of direction, U+FFFD).
+local unseen = {
+  "[^%w._+\x80-\xFF-]", "\xC2[\x80-\xA0\xAD]", "\xD8\x9C",
+  "\xE2\x80[\x80-\x8F\xA8-\xAF]", "\xE2\x81[\x9F-\xAF]", "\xE3\x80\x80",
+  "\xEF\xBB\xBF", "\xEF\xBF[\xB9-\xBF]", "\xF3\xA0[\x80-\x81].",
+}
+
+
+---A word of a file's name: letters of any alphabet, digits and `. _ + -`; each other
+---character becomes "_".
+---@param s string
+---@param most integer   bytes; it is cut between characters
+---@return string
+function M.file_word(s, most)
+  s = M.utf8(s)
+  for _, pattern in ipairs(unseen) do s = s:gsub(pattern, "_") end
+  return #s <= most and s or s:sub(1, utf8.offset(s, 0, most + 1) - 1)
 end
 
 

@@ -3,6 +3,7 @@
 ---networks give two files; the same again replaces the one it made before.
 local files = require "lunette.base.files"
 local json = require "lunette.base.json"
+local file_word = require("lunette.base.text").file_word
 
 local M = {}
 
@@ -35,7 +36,7 @@ end
 
 
 ---A word of a file's name.
-local function word(s) return (tostring(s):gsub("[^%w._+-]", "_"):sub(1, 60)) end
+local function word(s) return file_word(tostring(s), 60) end
 
 
 ---The name without a suffix of what explains a photograph: its own name, the method,

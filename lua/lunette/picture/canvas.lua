@@ -18,6 +18,7 @@ local options = require "lunette.base.options"
 local painter = require "lunette.picture.painter"
 local panels = require "lunette.picture.panels"
 local strict = require "lunette.base.strict"
+local file_word = require("lunette.base.text").file_word
 
 ---@class lunette.Canvas
 local Canvas = strict.class("canvas", {})
@@ -222,9 +223,8 @@ function Canvas:png() return self:encode "png" end
 
 ---A row's title as part of a file name.
 local function slug(title, i, taken)
-  local name = title:lower():gsub("[^%w\x80-\xFF]+", "_"):gsub("^_+", "")
-  name = name:gsub("_+$", "")
-  if #name > 60 then name = name:sub(1, 60):gsub("[\xC2-\xF4][\x80-\xBF]*$", "") end
+  local name = file_word(title:lower():gsub("[._+-]+", "_"), 60)
+  name = name:gsub("__+", "_"):gsub("^_", ""):gsub("_$", "")
   if name == "" then name = "row" .. i end
   local base, n = name, 1
   while taken[name] do

@@ -11,6 +11,7 @@ local options = require "lunette.base.options"
 local progress = require "lunette.base.progress"
 local report = require "lunette.rank.report"
 local sources = require "lunette.rank.source"
+local file_word = require("lunette.base.text").file_word
 local values = require "lunette.rank.values"
 local warn = require "lunette.base.warn"
 local opt = options.opt
@@ -149,7 +150,7 @@ end
 ---Writes a map beside the values, so that they can be computed again.
 local function keep_map(work, case, entrant, map)
   if work.maps == "" then return end
-  local name = ("%s/%s-%s.npy"):format(work.maps, case.name:gsub("[^%w._-]", "_"),
+  local name = ("%s/%s-%s.npy"):format(work.maps, file_word(case.name, 100),
                                        entrant.name:gsub(":", "_"))
   assert(npy.write(name, map[1]))
 end

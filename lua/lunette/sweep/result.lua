@@ -5,12 +5,13 @@ local core = require "lunette.core"
 local files = require "lunette.base.files"
 local json = require "lunette.base.json"
 local npy = require "lunette.picture.npy"
+local file_word = require("lunette.base.text").file_word
 
 local M = {}
 
 
 ---A part of a file's name.
-local function word(s) return (s:gsub("[^%w._+-]", "_"):gsub("^%.", "_"):sub(1, 48)) end
+local function word(s) return (file_word(s, 48):gsub("^%.", "_")) end
 
 
 ---The path of a result without its suffix, below the sweep's folder:

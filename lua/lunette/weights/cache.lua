@@ -26,7 +26,7 @@ end
 local function place(path, sum, side)
   local folder = M.folder()
   if not folder or side then return nil end
-  local base = path:match "([^/]+)$":gsub("[^%w._-]", "_"):sub(1, 80)
+  local base = text.file_word(path:match "([^/]+)$", 80)
   return ("%s/%s-%s-%d.safetensors"):format(folder, base, sum:sub(1, 24), VERSION)
 end
 
