@@ -653,6 +653,37 @@ describe("lunette export and lunette bake", function()
     assert.matches("38 nodes, opset 13", text)
   end)
 
+  it("give each of several methods the options that it has", function()
+    local path, alone = fresh(), fresh()
+    local code, text = t.program(("bake gradcam,integrated_gradients,lrp glyphs "
+      .. "-o '%s' --steps 5 --layer block4_conv3 --composite deep_taylor --time none")
+      :format(path), folder)
+    assert.equal(0, code, text)
+    local x = t.input(assert(lu.load "glyphs"), 1, 5)
+    local run = assert(lu.load(path)):run(x)
+    for _, case in ipairs { { "gradcam", "--layer block4_conv3" },
+                            { "integrated_gradients", "--steps 5" },
+                            { "lrp", "--composite deep_taylor" } } do
+      code, text = t.program(("bake %s glyphs -o '%s' %s --time none"):format(case[1],
+                             alone, case[2]), folder)
+      assert.equal(0, code, text)
+      local want = assert(lu.load(alone)):run(x).map
+      assert.is_true(baked.off(run["map_" .. case[1]], want) < 1e-6, case[1])
+    end
+  end)
+
+  it("write large constants that repeat themselves once", function()
+    local net = assert(lu.load "glyphs")
+    for _, method in ipairs { "integrated_gradients", "recipro_cam" } do
+      local report = assert(lu.bake(net, fresh(), method, { modifiers = { "linear" } }))
+      assert.is_true(report.bytes < 1.01 * report.plain_bytes)
+    end
+    local report = assert(lu.bake(net, fresh(), "integrated_gradients",
+      { modifiers = { "linear" }, baseline = "noise" })) -- 3 x 224 x 224 numbers
+    local growth = report.bytes - report.plain_bytes
+    assert.is_true(growth > 602112 and growth < 602112 * 1.05)
+  end)
+
   it("say what is wrong", function()
     local function says(code, words, arguments)
       local got, text = t.program(arguments, folder)
@@ -660,6 +691,7 @@ describe("lunette export and lunette bake", function()
       assert.matches(words, text)
     end
     says(64, "method 'gradcams' not found", "bake gradcams glyphs")
+    says(64, "unknown option '%-%-steps'", "bake gradcam,lrp glyphs --steps 5")
     says(64, "opset is 13 to 17", "export glyphs -o x.onnx --opset 12")
     says(69, "no onnxruntime%-node in /none",
          ("bake gradcam glyphs -o '%s' --time /none"):format(fresh()))

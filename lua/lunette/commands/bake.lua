@@ -7,8 +7,12 @@ local methods = require "lunette.methods"
 local rows = require "lunette.base.rows"
 local text = require "lunette.base.text"
 local timing = require "lunette.onnx.timing"
+local warn = require "lunette.base.warn"
 
 local fail = cli.failing "lunette bake"
+
+---Options of methods that a file has not: it has one map, of one class, at once.
+local refused = { "classes", "top", "checkpoint", "batch", "memory" }
 
 
 ---The rows that a text names: "gradcam", "gradcam,saliency"; nil and a message.
@@ -27,7 +31,7 @@ local function rows_of(names)
 end
 
 
-local function parser_for(row)
+local function parser_for(list)
   local p = cli.parser("lunette bake", "Writes an ONNX file that has the network's "
     .. "outputs and, beside them, the method's map.")
   p:argument("method", "how; several with commas, which share one forward: "
@@ -45,20 +49,33 @@ local function parser_for(row)
   p:option("--time", "how long forward and maps take: here (this engine), none, or the "
     .. "folder node_modules of onnxruntime-node, which runs the files"):default "here"
   p:flag("--json", "a line of JSON instead of text")
-  flags.add(p, row)
+  flags.add(p, list, refused)
   return p
 end
 
 
----What the methods are called with.
-local function options_of(o, row, net)
-  local opts, mods = flags.read(o, row), {}
+---Backward rules, and of a network that ends in a softmax `linear`.
+local function modifiers_of(o, net)
   local last = net:layers()[#net:layers()]
-  if last.kind == "softmax" or last.kind == "log_softmax" then mods[1] = "linear" end
-  for _, m in ipairs(o.modifier) do mods[#mods + 1] = m end
-  opts.modifiers, opts.dialect, opts.raw = mods, o.dialect, o.raw or nil
-  opts.opset, opts.half, opts.size, opts.class = o.opset, o.half, o.size, o.class
-  return opts
+  local mods = { (last.kind == "softmax" or last.kind == "log_softmax") and "linear"
+                 or nil }
+  table.move(o.modifier, 1, #o.modifier, #mods + 1, mods)
+  return mods
+end
+
+
+---The methods, each with the options that were given of those it has; and what all of
+---them share.
+---@return table[] list, table opts   for bake
+local function asked(o, list, net)
+  local mods, jobs = modifiers_of(o, net), {}
+  for i, row in ipairs(list) do
+    jobs[i] = flags.read(o, row)
+    jobs[i][1], jobs[i].modifiers = row, row.options.modifiers and mods
+  end
+  return jobs, { modifiers = #o.modifier > 0 and mods or nil, dialect = o.dialect,
+                 raw = o.raw or nil, opset = o.opset, half = o.half, size = o.size,
+                 class = o.class }
 end
 
 
@@ -66,11 +83,12 @@ end
 
 
 ---The methods as this engine is asked for what is baked.
-local function calls_of(list, opts)
+local function calls_of(jobs, opts)
   local calls = {}
-  for i, row in ipairs(list) do
-    local own = {}
+  for i, job in ipairs(jobs) do
+    local row, own = job[1], {}
     for key, v in pairs(opts) do own[key] = row.options[key] and v or nil end
+    for key, v in pairs(job) do if key ~= 1 then own[key] = v end end
     if row.options.expand and opts.size then own.expand = opts.size == "picture" end
     if row.options.score then
       own.score = opts.class == "input" and 0 or opts.class or "predicted"
@@ -93,9 +111,11 @@ end
 
 
 ---@return lunette.BakeTime? time, string? message
-local function time_of(o, net, list, opts, path, report)
+local function time_of(o, net, jobs, opts, path, report)
   if o.time == "none" then return nil end
-  if o.time == "here" then return timing.here(net, calls_of(list, opts)) end
+  if o.time == "here" then
+    return warn.during(false, timing.here, net, calls_of(jobs, opts)) -- a random picture
+  end
   local plain, message, passing = plain_file(net, opts, report)
   if not plain then return nil, message end
   local time
@@ -143,10 +163,10 @@ end
 local function bake(o, list)
   local net, path, message = export.open(o)
   if not net then return fail(path, message) end
-  local opts = options_of(o, list[1], net)
-  local report, wrong = require("lunette.onnx.bake").bake(net, path, list, opts)
+  local jobs, opts = asked(o, list, net)
+  local report, wrong = require("lunette.onnx.bake").bake(net, path, jobs, opts)
   if not report then return fail(74, wrong) end
-  report.time, wrong = time_of(o, net, list, opts, path, report)
+  report.time, wrong = time_of(o, net, jobs, opts, path, report)
   text.say((o.json and report_json or report_text)(path, report))
   return wrong and fail(69, wrong) or 0
 end
@@ -162,5 +182,5 @@ return function(args)
   end
   local list, message = rows_of(named and args[named] or "gradcam")
   if not list then return fail(64, message) end
-  return bake(parser_for(list[1]):parse(args), list)
+  return bake(parser_for(list):parse(args), list)
 end

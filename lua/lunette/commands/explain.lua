@@ -88,7 +88,7 @@ local function parser_for(row)
   p:flag("--raw", "signed values, not normalised")
   p:flag("--trust", "check the map: another class, other weights, its pixels, noise; "
          .. "what is found is said, and drawn under it")
-  flags.add(p, row)
+  flags.add(p, { row })
   return p
 end
 

@@ -66,19 +66,33 @@ local function meaning(option)
 end
 
 
----Adds the flags of a method to a parser: what was given stands under the flag's name.
+local function add(parser, flag)
+  local names = "--" .. flag.name
+  if flag.name == "layer" then names = "-l " .. names end
+  local is_flag = flag.option.type == "flag"
+  return (is_flag and parser:flag(names) or parser:option(names))
+    :description(meaning(flag.option)):target("flag_" .. flag.name)
+end
+
+
+---Adds the flags of methods to a parser: what was given stands under the flag's name.
+---One that several have is added once.
 ---@param parser any    of argparse
----@param row lunette.Method
-function M.add(parser, row)
-  local made = {}
-  for i, flag in ipairs(M.of(row)) do
-    local names = "--" .. flag.name
-    if flag.name == "layer" then names = "-l " .. names end
-    local is_flag = flag.option.type == "flag"
-    made[i] = (is_flag and parser:flag(names) or parser:option(names))
-      :description(meaning(flag.option)):target("flag_" .. flag.name)
+---@param list lunette.Method[]
+---@param without? string[]   names of options that are no use here
+function M.add(parser, list, without)
+  local there = {}
+  for _, key in ipairs(without or {}) do there[key] = true end
+  for _, row in ipairs(list) do
+    local made = {}
+    for _, flag in ipairs(M.of(row)) do
+      if not there[flag.key] and not there["--" .. flag.name] then
+        there["--" .. flag.name] = true
+        made[#made + 1] = add(parser, flag)
+      end
+    end
+    if #made > 0 then parser:group("Options of " .. row.name, table.unpack(made)) end
   end
-  parser:group("Options of " .. row.name, table.unpack(made))
 end
 
 

@@ -13,6 +13,7 @@ local M = {}
 ---@field box? fun(m: integer): { y: integer, x: integer, h: integer, w: integer }   the
 ---  rectangle outside of which mask m is 1
 ---@field usual? { h: integer, w: integer }   the mean size of those; nil: all are alike
+---@field traced? fun(constant: function): lunette.Traced   all masks, made of less
 
 
 ---A tensor of masks (M,H,W) or (M,C,H,W) as they are.
@@ -216,6 +217,18 @@ function M.random(o)
 end
 
 
+---Row k of (n,n) has 1 at k, and 1/2 beside it (`soft`).
+local function near(n, soft)
+  local all = core.zeros(n, n)
+  for k = 1, n do
+    all:set(k, k, 1)
+    if soft and k > 1 then all:set(k, k - 1, 0.5) end
+    if soft and k < n then all:set(k, k + 1, 0.5) end
+  end
+  return all
+end
+
+
 ---One place of a plane after the other, row by row: mask m has 1 there, or around it
 ---the weights of a 3x3 binomial whose middle is 1 (`soft`), and 0 elsewhere.
 ---@param h integer
@@ -223,21 +236,17 @@ end
 ---@param soft? boolean
 ---@return lunette.Masks   (k,1,h,w)
 function M.places(h, w, soft)
-  local around = soft and { 0.5, 1, 0.5 } or { 0, 1, 0 }
+  local down, across = near(h, soft), near(w, soft)
   return { count = h * w, get = function(first, k)
     local all = core.zeros(k, 1, h, w)
     for i = 1, k do
-      local y, x = (first + i - 2) // w, (first + i - 2) % w
-      for dy = -1, 1 do
-        for dx = -1, 1 do
-          local inside = y + dy >= 0 and y + dy < h and x + dx >= 0 and x + dx < w
-          if inside then
-            all:set(i, 1, y + dy + 1, x + dx + 1, around[dy + 2] * around[dx + 2])
-          end
-        end
-      end
+      local y, x = (first + i - 2) // w + 1, (first + i - 2) % w + 1
+      all[i][1] = down[y]:view(h, 1) * across[x]:view(1, w)
     end
     return all
+  end, traced = function(constant)
+    return (constant(down):view(h, 1, h, 1) * constant(across):view(1, w, 1, w))
+      :view(h * w, 1, h, w)
   end }
 end
 
@@ -286,14 +295,18 @@ end
 ---@return lunette.Masks
 function M.on_tokens(masks, grid)
   if not grid then return masks end
-  return { count = masks.count, get = function(first, k)
-    local some = masks.get(first, k)
-    local channels = some:dim(2)
+  local function placed(some)
+    local k, channels = some:dim(1), some:dim(2)
     if some:size() == k * channels then return some:reshape { k, 1, channels } end
     local places = some:reshape { k, grid.h * grid.w, 1 }
     if grid.skip == 0 then return places end
     return core.ops.concat(core.ones(k, grid.skip, 1), places, { dim = 2 })
-  end }
+  end
+  return { count = masks.count,
+           get = function(first, k) return placed(masks.get(first, k)) end,
+           traced = masks.traced and function(constant)
+             return placed(masks.traced(constant))
+           end }
 end
 
 return M

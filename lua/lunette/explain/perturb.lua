@@ -236,7 +236,9 @@ local function traced_values(run, spec)
   if spec.baseline and spec.baseline ~= "zero" then
     error("masks with a baseline cannot be traced", 0)
   end
-  local m, shape = masks.get(1, masks.count), x:shape()
+  local m = masks.traced and masks.traced(require("lunette.trace").constant)
+    or masks.get(1, masks.count)
+  local shape = x:shape()
   local n, rest = shape[1], { table.unpack(shape, 2) }
   local copies = x:reshape { n, 1, table.unpack(rest) }
     * m:reshape { 1, table.unpack(m:shape()) }

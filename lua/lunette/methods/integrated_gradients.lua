@@ -27,7 +27,8 @@ local function traced_from(run, o, baseline)
   local ones = { 1, count }
   for d = 1, #rest do ones[d + 2] = 1 end
   local function along(list) return core.tensor(list):reshape { shape = ones } end
-  local b = baselines.of_one(baseline, run.net, rest)
+  local constant = require("lunette.trace").constant
+  local b = constant(baselines.of_one(baseline, run.net, rest))
   local off = (x - b):reshape { n, 1, table.unpack(rest) }
   local points = off * along(alphas) + b:reshape { 1, 1, table.unpack(rest) }
   local part = run:copies(points:reshape { n * count, table.unpack(rest) }, count)

@@ -195,9 +195,27 @@ end
 -- values -----------------------------------------------------------------------------
 
 
+---The part of a tensor that its other values repeat: itself, or 1 long in dimensions
+---along which nothing changes.
+local function part_of(t)
+  local shape = t:shape()
+  for d = 1, #shape do
+    local first = t:narrow { dim = d, start = 1, length = 1 }
+    if first:expand { shape = t:shape() }:same(t) then t = first end
+  end
+  return t
+end
+
+
+---A tensor that is no weight of the network; what repeats itself is written once.
 local function constant(self, t)
   if not is_tensor(t.value) then return self.graph:number(t.value) end
-  return self.graph:tensor(t.value, t.name or "constant")
+  local name = t.name or (t.section or "map") .. ".constant"
+  if t.name or t.value:size() <= FOLDED then return self.graph:tensor(t.value, name) end
+  local part = part_of(t.value)
+  if part:size() == t.value:size() then return self.graph:tensor(t.value, name) end
+  self.own, self.value = name, t
+  return self:out("Expand", { self:tensor(part, "part"), self:ints(t.dims) })
 end
 
 
