@@ -148,6 +148,23 @@ describe("modifiers that change nothing", function()
                    t.message(bare.run, bare, t.input(bare), { modifiers = "linear" }))
   end)
 
+  it("mean a kind by its word, whatever a file calls its layers", function()
+    local net = assert(lu.net { input = { 3, 8, 8 }, layers = {
+      { "activation", "conv2d", filters = 4, kernel = 3 }, { "r", "relu" },
+      { "sum", "global_avg_pool" }, { "mean", "flatten" },
+      { "out", "linear", units = 3 } } }):init(1)
+    local other = assert(lu.net { input = { 3, 8, 8 }, layers = {
+      { "c", "conv2d", filters = 4, kernel = 3 }, { "r", "relu" },
+      { "g", "global_avg_pool" }, { "f", "flatten" },
+      { "out", "linear", units = 3 } } }):init(1)
+    local x = t.input(net)
+    local of, want = net:run(x), other:run(x)
+    assert.is_true(lu.lrp(of):same(lu.lrp(want)))
+    local mine = lu.modifier { name = "mine", on = "mean", backward = "plain" }
+    assert.matches("no layer is of the kind 'mean'.*layer.name == \"mean\"",
+                   t.message(of.gradient, of, { modifiers = { mine } }))
+  end)
+
   it("are found by name, with suggestions", function()
     local function of(what) return t.message(lu.modifiers.of, what) end
     assert.matches("'gudied' not found; did you mean 'guided'", of "gudied")

@@ -36,6 +36,23 @@ function M.is(what, word)
 end
 
 
+local words -- what kinds are: "activation" ...
+
+
+---Is a text a kind of layer, or a word that M.is knows?
+---@param text string
+---@return boolean
+function M.is_kind(text)
+  if not words then
+    words = {}
+    for name in pairs(core.ops) do
+      for word in pairs(M.kinds[name].is) do words[word] = true end
+    end
+  end
+  return M.kinds[text] ~= nil or words[text] == true
+end
+
+
 ---Elements of a shape.
 ---@param shape integer[]
 ---@return integer

@@ -1,7 +1,8 @@
 ---Which layers a rule is about: what `on` may be.
 ---
----  "relu"              a kind of layer, or a layer's name or alias
+---  "relu"              a kind of layer
 ---  "weighted"          what a kind is: activation, pooling ... (`layers.is`)
+---  "fc1"               a layer's name or alias, where it is neither of these
 ---  "^block5_conv"      a Lua pattern (anything with ^ $ % * + ? [) over names
 ---  function(layer)     a predicate; layers have name, kind, params, attrs ...
 ---  first "conv2d"      the first layer of a backward pass that is meant by the rest;
@@ -65,17 +66,16 @@ end
 local function is_pattern(text) return text:find "[%^%$%%%*%+%?%[]" ~= nil end
 
 
----`on` a text: layers of that kind or name, or those whose name matches it.
+---`on` a text: layers of that kind (a file may call any layer "mean"), else of that
+---name, or those whose name matches it.
 local function by_text(on, run)
   local layers = require "lunette.layers"
-  local layer = run.net:has(on) and run.net:layer(on)
-  local name = layer and layer.name or on
-  local pattern = not layer and is_pattern(on)
-  return function(node)
-    local l = node.layer
-    return l.kind == on or l.name == name or layers.is(l, on)
-      or pattern and l.name:find(on) ~= nil
+  if layers.is_kind(on) then
+    return function(node) return node.layer.kind == on or layers.is(node.layer, on) end
   end
+  local layer = run.net:has(on) and run.net:layer(on)
+  if layer then return function(node) return node.layer == layer end end
+  return function(node) return is_pattern(on) and node.layer.name:find(on) ~= nil end
 end
 
 
@@ -121,13 +121,17 @@ function M.explain_nothing(on, run, rule)
   if type(on) ~= "string" then
     return ("'%s' means no layer of this backward pass"):format(tostring(on))
   end
-  local layer, known = run.net:layer(on), {}
-  local layers = require "lunette.layers"
+  local layers, known, there = require "lunette.layers", {}, run.net:has(on)
+  local is_kind = layers.is_kind(on)
   for _, l in ipairs(run.net:layers()) do
-    if l.kind == on or layers.is(l, on) then layer = l end
+    if l.kind == on or layers.is(l, on) then is_kind, there = false, true end
     known[#known + 1], known[#known + 2] = l.name, l.kind
   end
-  if layer then
+  if is_kind and there then
+    return ("no layer is of the kind '%s', which that word means; the layer of that "
+            .. "name is meant by function(layer) return layer.name == \"%s\" end"):format(
+            on, run.net:layer(on).name)
+  elseif there then
     return ("layer '%s' is not part of this backward pass"):format(on)
   end
   return ("there is no layer or kind '%s' in %s%s"):format(on, run.net.name,
