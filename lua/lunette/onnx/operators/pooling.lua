@@ -84,8 +84,9 @@ function M.back_max_pool2d(e, t, x)
   local attrs = window(t.attrs.attrs)
   local at = e:decides(t, e.graph:name(e.own .. ".indices"), INT64)
   e.graph:node("MaxPool", { x[2] }, attrs, { e.graph:name(e.own .. ".again"), at })
-  local shape, flat = e:step("Shape", { x[2] }), e:ints { -1 }
-  local size = e:step("ReduceProd", { shape }, { axes = { 0 }, keepdims = 1 })
+  local shape, flat = e:shape(t.dims), e:ints { -1 }
+  local size = e:step("ReduceProd", { e:step("Shape", { x[2] }) },
+                      { axes = { 0 }, keepdims = 1 })
   local zeros = e:step("Expand", { e:number(0), size })
   local groups, overlap = {}, false
   for i = 1, 2 do
