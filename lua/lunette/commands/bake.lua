@@ -84,16 +84,15 @@ end
 
 ---The methods as this engine is asked for what is baked.
 local function calls_of(jobs, opts)
-  local calls = {}
+  local shared, calls = {}, {}
+  for key, v in pairs(opts) do shared[key] = v end
+  shared.score = opts.class == "input" and 0 or opts.class or "predicted"
+  if opts.size then shared.expand = opts.size == "picture" end
   for i, job in ipairs(jobs) do
-    local row, own = job[1], {}
-    for key, v in pairs(opts) do own[key] = row.options[key] and v or nil end
+    local own = {}
+    for key, v in pairs(shared) do if job[1].options[key] then own[key] = v end end
     for key, v in pairs(job) do if key ~= 1 then own[key] = v end end
-    if row.options.expand and opts.size then own.expand = opts.size == "picture" end
-    if row.options.score then
-      own.score = opts.class == "input" and 0 or opts.class or "predicted"
-    end
-    calls[i] = { row = row, opts = own }
+    calls[i] = { row = job[1], opts = own }
   end
   return calls
 end
@@ -114,7 +113,8 @@ end
 local function time_of(o, net, jobs, opts, path, report)
   if o.time == "none" then return nil end
   if o.time == "here" then
-    return warn.during(false, timing.here, net, calls_of(jobs, opts)) -- a random picture
+    -- of a random picture
+    return warn.during(false, timing.here, net, calls_of(jobs, opts))
   end
   local plain, message, passing = plain_file(net, opts, report)
   if not plain then return nil, message end

@@ -36,20 +36,20 @@ function M.is(what, word)
 end
 
 
-local words -- what kinds are: "activation" ...
+local kinds_are -- words: "activation" ...
 
 
 ---Is a text a kind of layer, or a word that M.is knows?
 ---@param text string
 ---@return boolean
 function M.is_kind(text)
-  if not words then
-    words = {}
+  if not kinds_are then
+    kinds_are = {}
     for name in pairs(core.ops) do
-      for word in pairs(M.kinds[name].is) do words[word] = true end
+      for word in pairs(M.kinds[name].is) do kinds_are[word] = true end
     end
   end
-  return M.kinds[text] ~= nil or words[text] == true
+  return M.kinds[text] ~= nil or kinds_are[text] == true
 end
 
 

@@ -129,8 +129,8 @@ function M.explain_nothing(on, run, rule)
   end
   if is_kind and there then
     return ("no layer is of the kind '%s', which that word means; the layer of that "
-            .. "name is meant by function(layer) return layer.name == \"%s\" end"):format(
-            on, run.net:layer(on).name)
+            .. "name is meant by function(layer) return layer.name == \"%s\" end")
+      :format(on, run.net:layer(on).name)
   elseif there then
     return ("layer '%s' is not part of this backward pass"):format(on)
   end
