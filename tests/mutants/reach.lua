@@ -2,6 +2,8 @@
 ---tests/mutants/run.lua asks which tests reach a line. Every process writes a file of
 ---its own into $REACH, "path first last" a line; "path 0 0" is a file that was loaded.
 ---(Calls, not lines: a hook for every line makes a spec twenty times slower.)
+local here = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$"
+dofile(here .. "/../lua/tmpname.lua")
 local folder = os.getenv "REACH"
 if not folder then return end
 

@@ -195,15 +195,15 @@ end
 local function measure(test)
   local out = copy .. "/build/reach"
   assert(os.execute(("rm -rf %s && mkdir -p %s"):format(quote(out), quote(out))))
-  local begun = os.time()
-  local passes = runs("env " .. temporary .. test_command(test), 1800)
-  local seconds, ranges = os.time() - begun + 1, {}
-  if passes and test:find "%.lua$" and not folder:find "^engine" then
-    runs(("env REACH=%s LUA_INIT_5_4=@%s %s"):format(quote(out),
-         quote(root .. "/tests/mutants/reach.lua"), test_command(test)), 1800)
-    ranges = lines_of(("cat %s/* 2>/dev/null | sort -u"):format(quote(out)))
+  local setting = temporary
+  if test:find "%.lua$" and not folder:find "^engine" then
+    setting = ("REACH=%s LUA_INIT_5_4=@%s "):format(quote(out),
+      quote(root .. "/tests/mutants/reach.lua"))
   end
-  return passes, seconds, ranges
+  local begun = os.time()
+  local passes = runs("env " .. setting .. test_command(test), 1800)
+  local seconds = os.time() - begun + 1
+  return passes, seconds, lines_of(("cat %s/* 2>/dev/null | sort -u"):format(quote(out)))
 end
 
 

@@ -60,11 +60,9 @@ function M.explain(run, o, name, design, estimate)
   local scores = perturb.values(run, { masks = dimmed, score = o.score,
     modifiers = o.modifiers, baseline = o.baseline, batch = o.batch, name = name,
     progress = o.progress })
-  local all, lists = core.zeros(n, count), {}
-  for i = 1, n do
-    lists[i] = estimate(scores[i], rows)
-    all[i] = core.tensor(lists[i])
-  end
+  local lists = {}
+  for i = 1, n do lists[i] = estimate(scores[i], rows) end
+  local all = core.tensor(lists)
   if labels then return segments.spread(labels, all), { values = lists } end
   return all:view(n, o.cells, o.cells):resize(h, w, {
     mode = o.smooth and "bicubic" or "nearest" }), { values = lists }

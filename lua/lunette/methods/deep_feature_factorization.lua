@@ -87,12 +87,14 @@ return method {
     if grid then A = tokens.map(A, grid) end
     local n, h, w = A:dim(1), A:dim(3), A:dim(4)
     local k = math.min(o.concepts, A:dim(2), h * w)
-    local all, facts = core.zeros(n, k, h, w), { error = {}, labels = {} }
+    local maps, facts = {}, { error = {}, labels = {} }
     for i = 1, n do
-      local shares, said = concepts_of(run, A[i], o)
-      all[i] = shares
+      local said
+      maps[i], said = concepts_of(run, A[i], o)
       facts.error[i], facts.labels[i] = said.error, said.classes
     end
+    local all = core.zeros(n, k, h, w)
+    for i, shares in ipairs(maps) do all[i] = shares end
     return all, facts
   end,
 }

@@ -12,7 +12,7 @@ local opt = require("lunette.base.options").opt
 ---Example:
 ---  local net = lu.load "glyphs"
 ---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
----  local map = lu.integrated_gradients(run, { modifiers = { "linear" } })
+---  local map = lu.integrated_gradients(run, { steps = 10, modifiers = { "linear" } })
 ---  print((lu.metrics.completeness(map, run, { modifiers = { "linear" } })))
 return metric {
   name = "completeness", needs = "run", family = "faithfulness", better = "lower",
