@@ -128,6 +128,7 @@ local near = {
   { "^engine/picture/", { "test_image", "test_resize", "image", "canvas", "colormap",
                           "edges" } },
   { "^engine/import/", { "test_import", "test_damage", "import", "models_get" } },
+  { "^engine/bind/algebra", { "coalitions", "method_twins", "tensors" } },
   { "^engine/bind/", { "parity", "tensor", "edges", "gradient", "modifier", "image",
                        "json", "npy", "run_spec", "repl", "memory", "load" } },
   { "^engine/par", { "test_par", "test_ops_memory", "threads" } },
