@@ -192,4 +192,44 @@ function M.from_double(folder, job, got)
   return M.off(job.want, exact), M.off(M.map_of(job, got), exact)
 end
 
+---Ways to write networks into files of a folder.
+---@param folder string
+---@return fun(): string fresh   a path that was not given before
+---@return fun(net: lunette.Net, opts?: table): lunette.Net, string again   the network
+---  that an exported one is loaded as, and its file
+function M.files(folder)
+  local count = 0
+  local function fresh()
+    count = count + 1
+    return ("%s/net%d.onnx"):format(folder, count)
+  end
+  return fresh, function(net, opts)
+    local path = fresh()
+    assert(lu.export(net, path, opts))
+    return assert(lu.load(path)), path
+  end
+end
+
+
+---A network of what exporters write in pieces: gelu, layer norm, a class token.
+function M.tokens()
+  return assert(lu.net {
+    name = "tokens", input = { 3, 8, 8 }, layers = {
+      { "patches", "conv2d", filters = 6, kernel = 2, stride = 2 },
+      { "flat", "reshape", shape = { 6, 16 } },
+      { "rows", "permute", dims = { 1, 3, 2 } },
+      { "with_class", "concat", dim = 2,
+        from = { { param = "class", shape = { 1, 6 } }, "rows" } },
+      { "norm", "layer_norm" },
+      { "fc", "linear", units = 8, rows = true },
+      { "act", "gelu" },
+      { "back", "linear", units = 6, rows = true },
+      { "sum", "add", from = { "back", "with_class" } },
+      { "first", "narrow", dim = 2, start = 1, length = 1 },
+      { "token", "flatten" },
+      { "out", "linear", units = 4 },
+      { "softmax", "softmax" } },
+  }):init(4)
+end
+
 return M

@@ -54,19 +54,26 @@ local function project(values)
 end
 
 
+---A map (h,w) of every image's values (K,h,w): f(values, h, w). (N,1,h,w)
+local function of_each(values, f)
+  local h, w, maps = values:dim(3), values:dim(4), {}
+  for i = 1, values:dim(1) do maps[i] = f(values[i], h, w) end
+  local out = core.zeros(#maps, 1, h, w)
+  for i, map in ipairs(maps) do out[i][1] = map end
+  return out
+end
+
+
 ---A component's sign is arbitrary: the one with which it goes along with the sum of the
 ---channels.
 ---@param values lunette.Tensor   (N,K,h,w)
 ---@return lunette.Tensor         (N,1,h,w)
 function M.first(values)
-  local n, h, w = values:dim(1), values:dim(3), values:dim(4)
-  local out = core.zeros(n, 1, h, w)
-  for i = 1, n do
-    local p = project(values[i]):view(h, w)
-    local along = (p * values[i]:sum { dims = { 1 } }):sum():item()
-    out[i][1] = along < 0 and -p or p
-  end
-  return out
+  return of_each(values, function(A, h, w)
+    local p = project(A):view(h, w)
+    local along = (p * A:sum { dims = { 1 } }):sum():item()
+    return along < 0 and -p or p
+  end)
 end
 
 
@@ -75,19 +82,16 @@ end
 ---@param values lunette.Tensor   (N,K,h,w)
 ---@return lunette.Tensor         (N,1,h,w)
 function M.kernel(values)
-  local n, k, h, w = table.unpack(values:shape())
-  local out = core.zeros(n, 1, h, w)
-  for i = 1, n do
-    local x = centred(values[i])
-    local kernel = (matmul(x, x, { transpose_b = 1 }) / k + 1):tanh()
+  return of_each(values, function(A, h, w)
+    local x = centred(A)
+    local kernel = (matmul(x, x, { transpose_b = 1 }) / A:dim(1) + 1):tanh()
     local mean = kernel:mean { dims = { 1 }, keepdims = true }
     kernel = kernel - mean - mean:permute { dims = { 2, 1 } } + mean:mean()
     local v, value = M.eigenvector(kernel)
     local s = v:stats()
     local sign = -s.min > s.max and -1 or 1
-    out[i][1] = (v * (sign * math.max(value, 0) ^ 0.5)):view(h, w)
-  end
-  return out
+    return (v * (sign * math.max(value, 0) ^ 0.5)):view(h, w)
+  end)
 end
 
 return M
