@@ -470,10 +470,10 @@ describe("the embedded network with a backdoor", function()
 
   ---The share of scenes that a network and the other call by the classes `want`. What
   ---both have alike, the layers up to `frozen`, is computed once.
-  local function shares(images, want)
+  local function shares(levels_of, want)
     local hits = { [net] = 0, [clean] = 0 }
     for first = 1, #want, 20 do
-      local x = lu.glyphs.input(images:rows(first, math.min(first + 19, #want)))
+      local x = lu.glyphs.input(levels_of:rows(first, math.min(first + 19, #want)))
       local below = train.features(clean, frozen, x)
       for one in pairs(hits) do
         local run <close> = one:run_from(frozen, below, { modifiers = { "linear" },

@@ -204,7 +204,8 @@ local function measure(test)
   local begun = os.time()
   local passes = runs("env " .. setting .. test_command(test), 1800)
   local seconds = os.time() - begun + 1
-  return passes, seconds, lines_of(("cat %s/* 2>/dev/null | sort -u"):format(quote(out)))
+  local ranges = lines_of(("cat %s/* 2>/dev/null | sort -u"):format(quote(out)))
+  return passes, seconds, ranges
 end
 
 
