@@ -118,6 +118,11 @@ void lunL_setfuncs(lua_State *L, const lunL_reg *list);
 /* The number of an argument as who called the running function counts: a method's
 ** object is none. */
 int lunL_position(lua_State *L, int arg);
+/* luaL_argerror and luaL_argcheck, but of a method's object "item: ...", where those say
+** "calling 'item' on bad self". */
+int lunL_argerror(lua_State *L, int arg, const char *message);
+#define lunL_argcheck(L, cond, arg, message)                                   \
+  ((void)((cond) || lunL_argerror(L, arg, message)))
 /* Raises when the function that runs was given more than `most` arguments. */
 void lunL_most(lua_State *L, const char *name, int most);
 /* Raises when the table at idx has a field that is not in `known`, which ends with

@@ -48,6 +48,14 @@ int lunL_position(lua_State *L, int arg) {
                 strcmp(ar.namewhat, "method") == 0);
 }
 
+int lunL_argerror(lua_State *L, int arg, const char *message) {
+  lua_Debug ar;
+  if (lunL_position(L, arg) > 0) return luaL_argerror(L, arg, message);
+  lua_getstack(L, 0, &ar);
+  lua_getinfo(L, "n", &ar);
+  return luaL_error(L, "%s: %s", ar.name, message);
+}
+
 void lunL_most(lua_State *L, const char *name, int most) {
   int top = lua_gettop(L), object;
   while (top > most && lua_isnil(L, top)) top--;
@@ -142,7 +150,7 @@ lunL_tensor *lunL_testbox(lua_State *L, int arg) {
 
 lunL_tensor *lunL_checkbox(lua_State *L, int arg) {
   lunL_tensor *b = luaL_checkudata(L, arg, TENSOR_T);
-  if (!b->t) luaL_argerror(L, arg, "tensor was released");
+  if (!b->t) lunL_argerror(L, arg, "tensor was released");
   return b;
 }
 
@@ -162,7 +170,7 @@ void lunL_ready(lua_State *L, int arg) {
 
 lun_tensor *lunL_values(lua_State *L, int arg) {
   lun_tensor *t = lunL_checkbox(L, arg)->t;
-  luaL_argcheck(L, t->data || !t->size, arg, "its values were not kept");
+  lunL_argcheck(L, t->data || !t->size, arg, "its values were not kept");
   return t;
 }
 
@@ -180,8 +188,8 @@ static void note_place(lua_State *L, lun_storage *s) {
 lun_tensor *lunL_writable(lua_State *L, int arg) {
   lun_tensor *t = lunL_checkbox(L, arg)->t;
   if (t->readonly)
-    luaL_argerror(L, arg, "weights of a file are read-only; clone() them");
-  luaL_argcheck(L, t->data || !t->size, arg, "its values were not kept");
+    lunL_argerror(L, arg, "weights of a file are read-only; clone() them");
+  lunL_argcheck(L, t->data || !t->size, arg, "its values were not kept");
   if (!t->store) return t;
   if (t->store->owner[0])
     luaL_error(L,
@@ -225,14 +233,14 @@ int lunL_checkshape(lua_State *L, int arg, int64_t *dim) {
   int top = list ? (int)luaL_len(L, arg) : lua_gettop(L) - arg + 1;
   if (list && lua_gettop(L) > arg && !lua_isnil(L, arg + 1))
     luaL_error(L, "a shape is one list, or numbers: there is an argument more");
-  luaL_argcheck(L, top >= 1 && top <= LUN_MAXDIM, arg,
+  lunL_argcheck(L, top >= 1 && top <= LUN_MAXDIM, arg,
                 "a shape has 1 to 6 dimensions");
   for (; n < top; n++) {
     int whole;
     if (list) lua_geti(L, arg, n + 1);
     dim[n] = lua_tointegerx(L, list ? -1 : arg + n, &whole);
     if (!whole)
-      luaL_argerror(L, list ? arg : arg + n, "a shape is of whole numbers");
+      lunL_argerror(L, list ? arg : arg + n, "a shape is of whole numbers");
     if (list) lua_pop(L, 1);
   }
   return n;

@@ -51,7 +51,7 @@ static int memory_limit(lua_State *L) {
 static int memory_ceiling(lua_State *L) {
   lua_Integer bytes = luaL_optinteger(L, 1, 0);
   size_t before;
-  luaL_argcheck(L, bytes >= 0, 1, "a number of bytes, or nil for none");
+  lunL_argcheck(L, bytes >= 0, 1, "a number of bytes, or nil for none");
   before = lun_mem_set_ceiling((size_t)bytes);
   if (!before) return 0;
   lua_pushinteger(L, (lua_Integer)before);
@@ -61,7 +61,7 @@ static int memory_ceiling(lua_State *L) {
 /* core.threads([n]) -> number of threads before */
 static int threads(lua_State *L) {
   lua_Integer n = luaL_optinteger(L, 1, 0);
-  luaL_argcheck(L, n >= 0 && n <= LUN_MAXTHREADS, 1, "threads must be 1 to 64");
+  lunL_argcheck(L, n >= 0 && n <= LUN_MAXTHREADS, 1, "threads must be 1 to 64");
   lua_pushinteger(L, lun_threads());
   if (n > 0) lun_set_threads((int)n);
   return 1;

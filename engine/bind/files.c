@@ -36,7 +36,7 @@ static outputs *new_set(lua_State *L, int n) {
 }
 
 static int refuse(lua_State *L) {
-  return luaL_argerror(L, 1, "a list of {path, bytes} expected");
+  return lunL_argerror(L, 1, "a list of {path, bytes} expected");
 }
 
 /* Appends the tensor on top of the stack. */
@@ -95,7 +95,7 @@ static int write_files(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
   n = (int)lua_rawlen(L, 1);
-  luaL_argcheck(L, n <= 1000, 1, "more than 1000 files");
+  lunL_argcheck(L, n <= 1000, 1, "more than 1000 files");
   set = new_set(L, n);
   for (int i = 0; i < n && status == LUN_OK; i++) status = put(L, set, i, &err);
   if (status == LUN_OK) status = lun_output_commit(set->out, n, &err);

@@ -14,7 +14,7 @@ static int gif(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   luaL_checktype(L, 2, LUA_TTABLE);
   n = luaL_len(L, 1);
-  luaL_argcheck(L, n >= 1 && n <= 100000, 1, "1 to 100000 frames expected");
+  lunL_argcheck(L, n >= 1 && n <= 100000, 1, "1 to 100000 frames expected");
   frames = lua_newuserdatauv(L, (size_t)n * sizeof *frames, 0);
   delays = lua_newuserdatauv(L, (size_t)n * sizeof *delays, 0);
   for (int i = 0; i < (int)n; i++) {

@@ -23,7 +23,7 @@ lun_image **lunL_newimage(lua_State *L) {
 
 static lun_image *check(lua_State *L, int arg) {
   lun_image **b = luaL_checkudata(L, arg, IMAGE_T);
-  luaL_argcheck(L, *b, arg, "image was released");
+  lunL_argcheck(L, *b, arg, "image was released");
   return *b;
 }
 
@@ -74,13 +74,13 @@ int lunL_image_made(lua_State *L, int status, const lun_err *err) {
 
 int lunL_checkpixels(lua_State *L, int arg) {
   lua_Integer v = luaL_checkinteger(L, arg);
-  luaL_argcheck(L, v > -1000000 && v < 1000000, arg, "out of range");
+  lunL_argcheck(L, v > -1000000 && v < 1000000, arg, "out of range");
   return (int)v;
 }
 
 static lun_rgb colour_arg(lua_State *L, int arg) {
   lua_Integer v = luaL_checkinteger(L, arg);
-  luaL_argcheck(L, v >= 0 && v <= 0xFFFFFF, arg, "a colour is 0xRRGGBB");
+  lunL_argcheck(L, v >= 0 && v <= 0xFFFFFF, arg, "a colour is 0xRRGGBB");
   return (lun_rgb){(uint8_t)(v >> 16), (uint8_t)(v >> 8), (uint8_t)v};
 }
 
@@ -165,8 +165,8 @@ static int get(lua_State *L) {
   const lun_image *im = check(L, 1);
   int x = lunL_checkpixels(L, 2), y = lunL_checkpixels(L, 3);
   const uint8_t *p;
-  luaL_argcheck(L, x >= 0 && x < im->width, 2, "outside the picture");
-  luaL_argcheck(L, y >= 0 && y < im->height, 3, "outside the picture");
+  lunL_argcheck(L, x >= 0 && x < im->width, 2, "outside the picture");
+  lunL_argcheck(L, y >= 0 && y < im->height, 3, "outside the picture");
   p = im->px + 3 * ((size_t)y * (size_t)im->width + (size_t)x);
   for (int c = 0; c < 3; c++) lua_pushinteger(L, p[c]);
   return 3;
@@ -309,11 +309,11 @@ static void texts_arg(lua_State *L, int arg, const char **meta) {
   if (lua_isnoneornil(L, arg)) return;
   luaL_checktype(L, arg, LUA_TTABLE);
   count = (int)lua_rawlen(L, arg);
-  luaL_argcheck(L, count <= MAXMETA, arg, "too many texts");
+  lunL_argcheck(L, count <= MAXMETA, arg, "too many texts");
   luaL_checkstack(L, count + 4, NULL);
   for (int i = 0; i < count; i++) {
     if (lua_rawgeti(L, arg, i + 1) != LUA_TSTRING)
-      luaL_argerror(L, arg, "texts are strings: key, value, ...");
+      lunL_argerror(L, arg, "texts are strings: key, value, ...");
     meta[i] = lua_tostring(L, -1);
   }
   meta[count] = NULL;

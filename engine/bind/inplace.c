@@ -25,7 +25,7 @@ static int copy_(lua_State *L) {
   lunL_ready(L, 1);
   lunL_ready(L, 2);
   t = lunL_writable(L, 1), s = lunL_values(L, 2);
-  luaL_argcheck(L, s->size == t->size, 2, "sizes differ");
+  lunL_argcheck(L, s->size == t->size, 2, "sizes differ");
   memmove(t->data, s->data, (size_t)t->size * sizeof(float));
   lua_settop(L, 1);
   return 1;
@@ -47,7 +47,7 @@ static int add_(lua_State *L) {
   lunL_ready(L, 1);
   lunL_ready(L, 2);
   t = lunL_writable(L, 1), s = lunL_values(L, 2);
-  luaL_argcheck(L, s->size == t->size, 2, "sizes differ");
+  lunL_argcheck(L, s->size == t->size, 2, "sizes differ");
   for (int64_t i = 0; i < t->size; i++) t->data[i] += f * s->data[i];
   lua_settop(L, 1);
   return 1;
@@ -104,7 +104,7 @@ static int adam(lua_State *L) {
   o.eps = option(L, 5, "eps", 1e-8);
   o.decay = option(L, 5, "decay", 0);
   o.scale = option(L, 5, "scale", 1);
-  luaL_argcheck(L, step >= 1 && step <= 1e15, 5, "steps count from 1");
+  lunL_argcheck(L, step >= 1 && step <= 1e15, 5, "steps count from 1");
   o.step = (int64_t)step;
   ready(L, 4);
   p = lunL_writable(L, 1)->data;

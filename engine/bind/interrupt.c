@@ -188,7 +188,7 @@ static int catch_stop(lua_State *L) {
   lua_Number seconds = luaL_optnumber(L, 1, 0);
   struct itimerval timer;
   struct sigaction a;
-  luaL_argcheck(L, seconds >= 0 && seconds < 1e9, 1, "seconds expected");
+  lunL_argcheck(L, seconds >= 0 && seconds < 1e9, 1, "seconds expected");
   if (!ctrl.L) return luaL_error(L, "catch_stop needs catch_signals first");
   memset(&a, 0, sizeof a);
   a.sa_handler = on_stop;

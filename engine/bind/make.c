@@ -7,27 +7,23 @@
 
 #include "bind.h"
 
-/* core.full(value, shape...) */
-static int full(lua_State *L) {
-  float v = (float)luaL_checknumber(L, 1);
+/* A tensor of one value; its shape stands at arg. */
+static int filled(lua_State *L, float v, int arg) {
   int64_t dim[LUN_MAXDIM];
-  int n = lunL_checkshape(L, 2, dim);
+  int n = lunL_checkshape(L, arg, dim);
   lun_tensor *t = lunL_fresh(L, n, dim);
   for (int64_t i = 0; i < t->size; i++) t->data[i] = v;
   return 1;
 }
 
-static int zeros(lua_State *L) {
-  lua_pushnumber(L, 0);
-  lua_insert(L, 1);
-  return full(L);
+/* core.full(value, shape...) */
+static int full(lua_State *L) {
+  return filled(L, (float)luaL_checknumber(L, 1), 2);
 }
 
-static int ones(lua_State *L) {
-  lua_pushnumber(L, 1);
-  lua_insert(L, 1);
-  return full(L);
-}
+static int zeros(lua_State *L) { return filled(L, 0, 1); }
+
+static int ones(lua_State *L) { return filled(L, 1, 1); }
 
 /* Shape of nested lists, following first elements. */
 static int nested_shape(lua_State *L, int64_t *dim) {
@@ -103,7 +99,7 @@ static int range(lua_State *L) {
   double step = luaL_optnumber(L, 3, 1);
   int64_t n;
   lun_tensor *t;
-  luaL_argcheck(L, step != 0 && fabs((to - from) / step) < 1e9, 3,
+  lunL_argcheck(L, step != 0 && fabs((to - from) / step) < 1e9, 3,
                 "step must not be 0, nor give a thousand million values");
   n = (int64_t)floor((to - from) / step + 1e-9) + 1;
   if (n < 0) n = 0;

@@ -15,7 +15,7 @@ void lunL_pushnode(lua_State *L, lun_tape *tape, int id, int copies) {
 
 static const lunL_node *check_node(lua_State *L, int arg) {
   const lunL_node *b = luaL_checkudata(L, arg, NODE_T);
-  luaL_argcheck(L, b->tape != NULL, arg, "node was released");
+  lunL_argcheck(L, b->tape != NULL, arg, "node was released");
   return b;
 }
 

@@ -167,7 +167,7 @@ static void take_attrs(lua_State *L, call *c, int arg, int top) {
     if (!a || !a->name) luaL_error(L, "%s: too many arguments", c->op->name);
     if (is_list(a) && lua_isnumber(L, arg)) {
       for (int i = 0; arg <= top && lua_isnumber(L, arg); i++, arg++) {
-        luaL_argcheck(L, i < a->count, arg, "too many numbers");
+        lunL_argcheck(L, i < a->count, arg, "too many numbers");
         c->attr[a->at + i] = lua_tonumber(L, arg);
       }
     } else {
@@ -177,7 +177,7 @@ static void take_attrs(lua_State *L, call *c, int arg, int top) {
   }
   if (arg <= top && lua_istable(L, arg)) named_attrs(L, c, arg++);
   for (; arg <= top; arg++)
-    luaL_argcheck(L, lua_isnil(L, arg), arg,
+    lunL_argcheck(L, lua_isnil(L, arg), arg,
                   "an attribute, or one table of attributes by name");
 }
 
@@ -265,7 +265,7 @@ static void take_shapes(lua_State *L, call *c, int arg) {
   int64_t dim[LUN_MAXDIM];
   lun_err err;
   lua_Integer count = luaL_len(L, arg);
-  luaL_argcheck(L, count >= 0 && count <= c->op->max_in, arg,
+  lunL_argcheck(L, count >= 0 && count <= c->op->max_in, arg,
                 "too many shapes");
   luaL_checkstack(L, (int)count + 8, "shapes");
   for (int i = 1; i <= (int)count; i++) {
@@ -291,7 +291,7 @@ static int op_shape(lua_State *L) {
   lun_err err;
   memset(&c, 0, sizeof c);
   c.op = lun_op_find(luaL_checkstring(L, 1));
-  luaL_argcheck(L, c.op, 1, "no such operator");
+  lunL_argcheck(L, c.op, 1, "no such operator");
   luaL_checktype(L, 2, LUA_TTABLE);
   lua_settop(L, 4); /* the last for the name */
   c.name = 4;

@@ -10,7 +10,7 @@
 static int argmax(lua_State *L) {
   const lun_tensor *t = lunL_checktensor(L, 1);
   int64_t best = 0;
-  luaL_argcheck(L, t->size > 0, 1, "empty tensor");
+  lunL_argcheck(L, t->size > 0, 1, "empty tensor");
   for (int64_t i = 1; i < t->size; i++)
     if (t->data[i] > t->data[best]) best = i;
   lua_pushinteger(L, best + 1);
@@ -39,7 +39,7 @@ static int argsort(lua_State *L) {
   int64_t size = t->size, n = length ? length : size;
   ranked *r;
   lun_tensor *index, *value;
-  luaL_argcheck(L, n >= 0 && (n == 0 ? size == 0 : size % n == 0), 2,
+  lunL_argcheck(L, n >= 0 && (n == 0 ? size == 0 : size % n == 0), 2,
                 "the values are no whole number of such rows");
   r = lua_newuserdatauv(L, (size_t)(n ? n : 1) * sizeof *r, 0);
   index = lunL_fresh(L, 1, &size);

@@ -52,7 +52,7 @@ static int to_planes(lua_State *L) {
   lun_prep p = prep_arg(L, 2);
   luaL_checktype(L, 1, LUA_TTABLE);
   n = luaL_len(L, 1);
-  luaL_argcheck(L, n >= 1, 1, "empty list of images");
+  lunL_argcheck(L, n >= 1, 1, "empty list of images");
   im = lunL_listedimage(L, 1, 0, 0);
   {
     const int64_t dim[4] = {n, 3, im->height, im->width};
@@ -71,8 +71,8 @@ static int from_planes(lua_State *L) {
   const lun_tensor *t = lunL_hold(L, 1);
   lun_image **b;
   lun_err err;
-  luaL_argcheck(L, t->ndim == 3 && t->dim[0] == 3, 1, "(3,H,W) expected");
-  luaL_argcheck(L, t->dim[1] <= LUN_IMAGE_SIDE && t->dim[2] <= LUN_IMAGE_SIDE,
+  lunL_argcheck(L, t->ndim == 3 && t->dim[0] == 3, 1, "(3,H,W) expected");
+  lunL_argcheck(L, t->dim[1] <= LUN_IMAGE_SIDE && t->dim[2] <= LUN_IMAGE_SIDE,
                 1, "too large for a picture");
   b = lunL_newimage(L);
   lunL_reserve_image(L, (int)t->dim[2], (int)t->dim[1]);
@@ -113,11 +113,11 @@ static int resize_map(lua_State *L) {
   int64_t dim[LUN_MAXDIM], w, h, planes;
   lun_tensor *out;
   lun_err err;
-  luaL_argcheck(L, n >= 2 && t->size > 0, 1, "(H,W) or more expected");
-  luaL_argcheck(L, width > 0 && height > 0, 2, "a positive size expected");
+  lunL_argcheck(L, n >= 2 && t->size > 0, 1, "(H,W) or more expected");
+  lunL_argcheck(L, width > 0 && height > 0, 2, "a positive size expected");
   memcpy(dim, t->dim, sizeof dim);
   w = dim[n - 1], h = dim[n - 2];
-  luaL_argcheck(L, w <= LUN_IMAGE_SIDE && h <= LUN_IMAGE_SIDE, 1, "too large");
+  lunL_argcheck(L, w <= LUN_IMAGE_SIDE && h <= LUN_IMAGE_SIDE, 1, "too large");
   planes = t->size / (w * h);
   dim[n - 1] = width, dim[n - 2] = height;
   out = lunL_fresh(L, n, dim);
@@ -136,10 +136,10 @@ static int colormap(lua_State *L) {
   double lo = luaL_checknumber(L, 3), hi = luaL_checknumber(L, 4);
   lun_image **b;
   lun_err err;
-  luaL_argcheck(L, t->ndim == 2, 1, "a map (H,W) expected");
-  luaL_argcheck(L, t->dim[0] <= LUN_IMAGE_SIDE && t->dim[1] <= LUN_IMAGE_SIDE,
+  lunL_argcheck(L, t->ndim == 2, 1, "a map (H,W) expected");
+  lunL_argcheck(L, t->dim[0] <= LUN_IMAGE_SIDE && t->dim[1] <= LUN_IMAGE_SIDE,
                 1, "too large for a picture");
-  luaL_argcheck(L, n == 768, 2, "256 RGB triples expected");
+  lunL_argcheck(L, n == 768, 2, "256 RGB triples expected");
   b = lunL_newimage(L);
   lunL_reserve_image(L, (int)t->dim[1], (int)t->dim[0]);
   return lunL_image_made(
@@ -156,8 +156,8 @@ static int grey16(lua_State *L) {
   uint8_t **b;
   size_t n;
   lun_err err;
-  luaL_argcheck(L, t->ndim == 2 && t->size > 0, 1, "a map (H,W) expected");
-  luaL_argcheck(L, t->dim[0] <= LUN_IMAGE_SIDE && t->dim[1] <= LUN_IMAGE_SIDE,
+  lunL_argcheck(L, t->ndim == 2 && t->size > 0, 1, "a map (H,W) expected");
+  lunL_argcheck(L, t->dim[0] <= LUN_IMAGE_SIDE && t->dim[1] <= LUN_IMAGE_SIDE,
                 1, "too large for a picture");
   b = lunL_newbytes(L);
   if (lun_grey16_encode(b, &n, t->data, (int)t->dim[1], (int)t->dim[0], lo, hi,

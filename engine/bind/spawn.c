@@ -97,7 +97,7 @@ static int spawn(lua_State *L) {
   luaL_checktype(L, 2, LUA_TTABLE);
   lua_settop(L, 3);
   count = (int)lua_rawlen(L, 2);
-  luaL_argcheck(L, count <= MAX_WORDS, 2, "too many arguments");
+  lunL_argcheck(L, count <= MAX_WORDS, 2, "too many arguments");
   luaL_checkstack(L, count + 4, NULL);
   for (int i = 0; i < count; i++) { /* the strings stay on the stack */
     lua_rawgeti(L, 2, i + 1);
@@ -127,7 +127,7 @@ static int finish(lua_State *L) {
   lun_err stopped = {LUN_EINTR, ""};
   luaL_Buffer b;
   size_t all = 0;
-  luaL_argcheck(L, p->pid > 0, 1, "process has ended");
+  lunL_argcheck(L, p->pid > 0, 1, "process has ended");
   luaL_buffinit(L, &b);
   for (;;) {
     char *room = luaL_prepbuffer(&b);

@@ -14,7 +14,7 @@
 
 static lun_tape *check(lua_State *L, int arg) {
   lun_tape **b = luaL_checkudata(L, arg, TAPE_T);
-  luaL_argcheck(L, *b != NULL, arg, "run was released");
+  lunL_argcheck(L, *b != NULL, arg, "run was released");
   return *b;
 }
 
@@ -81,7 +81,7 @@ static int tape_gc(lua_State *L) {
 static int node_of(lua_State *L) {
   int id = node_arg(L, 2);
   lun_tape **held = lunL_newtape(L), *tape = check(L, 1);
-  luaL_argcheck(L, lun_tape_node(tape, id), 2, "no such node");
+  lunL_argcheck(L, lun_tape_node(tape, id), 2, "no such node");
   *held = lun_tape_retain(tape);
   lunL_pushnode(L, tape, id, 1);
   return 1;
@@ -93,7 +93,7 @@ static int box_of(lua_State *L) {
   lunL_tensor *b = lunL_newtensor(L);
   lun_tape *tape = check(L, 1);
   lun_node *n = lun_tape_node(tape, id);
-  luaL_argcheck(L, n && n->out, 2, "no such node, or its value was dropped");
+  lunL_argcheck(L, n && n->out, 2, "no such node, or its value was dropped");
   *b = (lunL_tensor){lun_tensor_retain(n->out), lun_tape_retain(tape), id};
   return 1;
 }
@@ -228,7 +228,7 @@ static int backward(lua_State *L) {
   lun_flow *flows;
   lun_err err;
   int output;
-  luaL_argcheck(L, lunL_checkbox(L, 1)->node >= 0, 1,
+  lunL_argcheck(L, lunL_checkbox(L, 1)->node >= 0, 1,
                 "the output is not on a tape");
   luaL_checktype(L, 3, LUA_TTABLE);
   lua_settop(L, 5);
@@ -249,7 +249,7 @@ static int backward(lua_State *L) {
   lua_pushnil(L);
   while (lua_istable(L, 4) && lua_next(L, 4)) {
     int id = (int)lua_tointeger(L, -2);
-    luaL_argcheck(L, lua_isinteger(L, -2), 4, "rules are by node id");
+    lunL_argcheck(L, lua_isinteger(L, -2), 4, "rules are by node id");
     if (id <= output) set_rule(L, *w, tape, id);
     lua_pop(L, 1);
   }

@@ -22,12 +22,16 @@ static int shape(lua_State *L) {
 static int dim(lua_State *L) {
   const lun_tensor *t = lunL_checkbox(L, 1)->t;
   lua_Integer i = luaL_optinteger(L, 2, 0);
-  luaL_argcheck(L, i >= 0 && i <= t->ndim, 2, "no such dimension");
+  lunL_argcheck(L, i >= 0 && i <= t->ndim, 2, "no such dimension");
   lua_pushinteger(L, i ? t->dim[i - 1] : t->ndim);
   return 1;
 }
 
+/* t:size() -> number of values; in torch size(i) is one dimension */
 static int size(lua_State *L) {
+  if (lua_gettop(L) > 1 && !lua_isnil(L, 2))
+    luaL_error(L, "size() counts all values and takes no argument; dim(i) is "
+                  "the size of dimension i, shape() has all sizes");
   lua_pushinteger(L, lunL_checkbox(L, 1)->t->size);
   return 1;
 }
@@ -39,7 +43,10 @@ static int len(lua_State *L) {
 
 static int item(lua_State *L) {
   const lun_tensor *t = lunL_checktensor(L, 1);
-  luaL_argcheck(L, t->size == 1, 1, "item() wants a tensor of one element");
+  char text[LUN_SHAPETEXT];
+  if (t->size != 1)
+    luaL_error(L, "item() wants a tensor of one element, this one is %s",
+               lun_shape_text(text, sizeof text, t->ndim, t->dim));
   lua_pushnumber(L, (lua_Number)t->data[0]);
   return 1;
 }
@@ -361,7 +368,7 @@ static int tostring(lua_State *L) {
 }
 
 static const lunL_reg methods[] = {
-    {"shape", shape, 1},      {"dim", dim, 2},        {"size", size, 1},
+    {"shape", shape, 1},      {"dim", dim, 2},        {"size", size, LUNL_ANY},
     {"item", item, 1},        {"get", get, LUNL_ANY}, {"totable", totable, 1},
     {"bytes", bytes, 1},      {"stats", stats, 1},    {"rows", rows, 3},
     {"view", view, LUNL_ANY}, {"clone", clone, 1},    {"detach", detach, 1},

@@ -9,7 +9,7 @@
 
 static lun_weights *check(lua_State *L, int arg) {
   lun_weights **b = luaL_checkudata(L, arg, WEIGHTS_T);
-  luaL_argcheck(L, *b != NULL, arg, "weights were released");
+  lunL_argcheck(L, *b != NULL, arg, "weights were released");
   return *b;
 }
 
@@ -100,8 +100,8 @@ static int keep_meta(lua_State *L, int arg, int to) {
   if (!lua_istable(L, arg)) return 0;
   for (lua_pushnil(L); lua_next(L, arg); n += 2) {
     if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING)
-      luaL_argerror(L, arg, "metadata are strings by name");
-    luaL_argcheck(L, n < 2 * MAX_META, arg, "too much metadata");
+      lunL_argerror(L, arg, "metadata are strings by name");
+    lunL_argcheck(L, n < 2 * MAX_META, arg, "too much metadata");
     keep(L, to, n + 2);
     lua_pushvalue(L, -1);
     keep(L, to, n + 1);
@@ -113,7 +113,7 @@ static int keep_meta(lua_State *L, int arg, int to) {
 ** table at `to`; returns how many tensors. */
 static int keep_tensors(lua_State *L, int arg, int to) {
   lua_Integer n = luaL_len(L, arg);
-  luaL_argcheck(L, n >= 0 && n <= MAX_TENSORS, arg,
+  lunL_argcheck(L, n >= 0 && n <= MAX_TENSORS, arg,
                 "a list of at most 65536 {name, tensor}");
   for (int i = 0; i < (int)n; i++) {
     lua_geti(L, arg, i + 1);

@@ -147,15 +147,18 @@ static const lun_attrdef permute_attrs[] = {
 
 /* source[d]: the input dimension that becomes output dimension d. */
 static int order(const lun_node *n, int *source, lun_err *err) {
-  int ndim = n->in[0]->ndim, seen[LUN_MAXDIM] = {0};
+  int ndim = n->in[0]->ndim, seen[LUN_MAXDIM] = {0}, given = 0;
+  while (given < LUN_MAXDIM && ops_given(n, given)) given++;
+  if (given && given != ndim)
+    return ops_fail(n, err, LUN_EARG,
+                    "'dims' has %d number%s for %d dimensions", given,
+                    given == 1 ? "" : "s", ndim);
   for (int d = 0; d < ndim; d++) {
     LUN_TRY(ops_axis(n, d, ndim, &source[d], err));
     if (seen[source[d]]++)
       return ops_fail(n, err, LUN_EARG, "'dims' names dimension %d twice",
                       source[d] + 1);
   }
-  if (ndim < LUN_MAXDIM && ops_given(n, ndim))
-    return ops_fail(n, err, LUN_EARG, "'dims' has more than %d numbers", ndim);
   return LUN_OK;
 }
 

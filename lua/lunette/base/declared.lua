@@ -206,7 +206,7 @@ local function test_of_fields(fields, names, open)
     for key in next, value do
       if not fields[key] and not open then
         key = tostring(key)
-        local hint = require("lunette.base.suggest").after(key, names)
+        local hint = require("lunette.base.suggest").option(key, names)
         return false, ("unknown option '%s'%s (options: %s)"):format(key, hint,
                       table.concat(names, ", "))
       end

@@ -300,7 +300,11 @@ local function unknown(what, key, defaults)
   local known = {}
   for k in pairs(defaults) do known[#known + 1] = tostring(k) end
   table.sort(known)
-  local hint = suggest.after(tostring(key), known)
+  if type(key) == "number" then
+    blame(("%s: options have names, { name = value }; number %s has none (options: %s)"
+      ):format(what, key, table.concat(known, ", ")))
+  end
+  local hint = suggest.option(tostring(key), known)
   blame(("%s: unknown option '%s'%s (options: %s)"):format(what, tostring(key), hint,
         table.concat(known, ", ")))
 end

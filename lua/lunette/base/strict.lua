@@ -69,7 +69,7 @@ function M.of(name, f, class)
   if not info or info.what == "C" then return f end
   local short = name:match "[%w_]+$"
   local function called(object) -- a row says its own name
-    local own = class and short == name and object.name
+    local own = short == name and type(object) == "table" and rawget(object, "name")
     return type(own) == "string" and own or short
   end
   if info.isvararg then

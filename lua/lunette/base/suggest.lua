@@ -85,6 +85,19 @@ function M.after(typed, list)
 end
 
 
+---The same for an option, which may be called otherwise in other libraries.
+---@param typed string
+---@param list string[]   options that there are
+---@return string hint
+function M.option(typed, list)
+  local meant = require("lunette.base.foreign").option(typed)
+  for _, name in ipairs(list) do
+    if name == meant then return M.after(name, list) end
+  end
+  return M.after(typed, list)
+end
+
+
 return setmetatable(M, { __call = function(_, typed, list)
   return M.suggest(typed, list)
 end })

@@ -1,11 +1,13 @@
 ---From modifiers to the rule of every node of one backward pass.
 local blame = require "lunette.base.blame"
 local between = require "lunette.modifiers.between"
+local core = require "lunette.core"
 local layers = require "lunette.layers"
 local modifier = require "lunette.modifiers.modifier"
 local on_layers = require "lunette.modifiers.on"
 local options = require "lunette.base.options"
 local preprocessing = require "lunette.picture.preprocessing"
+local suggest = require "lunette.base.suggest"
 local trace = require "lunette.trace"
 
 local M = {}
@@ -82,6 +84,17 @@ local function with_bounds(rule, net)
 end
 
 
+---Raises where the layer's operator has no rule of that name.
+local function check_name(m, rule, layer)
+  local name = type(rule) == "table" and rule[1] or rule
+  local info = type(name) == "string" and core.op_info(layer.kind)
+  if not info or on_layers.has_rule(layer.kind, name) then return end
+  error(("modifier '%s' at layer '%s': op '%s' has no rule '%s'; it has %s%s"):format(
+    m.name, layer.name, layer.kind, name, table.concat(info.rules, ", "),
+    suggest.after(name, info.rules)), 0)
+end
+
+
 ---Sets the rule of a layer's nodes; the rule may be a modifier, whose rule it then is.
 local function assign(rules, node, m, rule, net)
   if modifier.is(rule) then
@@ -89,6 +102,7 @@ local function assign(rules, node, m, rule, net)
     rule = rule.rule
   end
   if type(rule) == "function" then rule = guarded(m, rule, m.params, node.layer) end
+  check_name(m, rule, node.layer)
   rule = with_bounds(with_zeros(rule), net)
   local first = node.id - layers.applications(node.layer) + 1
   for id = first, node.id do rules[id] = rule end

@@ -15,15 +15,16 @@ function M.check(what, net, source, o)
   if type(source) ~= "table" or type(source.get) ~= "function"
      or not types.is_count(source.count) then
     blame(("%s: pictures are { count =, name =, get = function(i) }, got %s"):format(
-          what, type(source)))
+          what, types.told(source)))
   end
   for _, key in ipairs { "methods", "measures" } do
     if o[key] and type(o[key]) ~= "table" then
-      blame(("%s: %s is a list of names, got %s"):format(what, key, type(o[key])))
+      blame(("%s: %s is a list of names, got %s"):format(what, key, types.told(o[key])))
     end
     for _, name in ipairs(o[key] or {}) do
       if type(name) ~= "string" then
-        blame(("%s: %s is a list of names, and holds %s"):format(what, key, type(name)))
+        blame(("%s: %s is a list of names, and holds %s"):format(what, key,
+              types.told(name)))
       end
     end
   end

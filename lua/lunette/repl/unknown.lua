@@ -1,5 +1,6 @@
 ---What was meant by a name that is not there: `lu.salency`, `net.conv11`, `x:shpae()`.
 ---Nothing of the user's is called.
+local foreign = require "lunette.base.foreign"
 local looked = require "lunette.repl.known"
 local suggest = require "lunette.base.suggest"
 local values = require "lunette.repl.values"
@@ -20,17 +21,47 @@ local function called(chain, owner)
 end
 
 
----What a value has, by name: of a network and its runs aliases and groups, too.
+---Keys of a table that are no words, as those of net.params.
+local function odd_keys(t)
+  local list = {}
+  for key in next, t do
+    if type(key) == "string" and not key:find "^[%a_][%w_]*$" then
+      list[#list + 1] = key
+    end
+  end
+  table.sort(list)
+  return list
+end
+
+
+---Names besides those that come after a dot: of a network and its runs aliases and
+---groups.
+local function more_names(owner)
+  local net = looked.is_net(owner) and owner
+    or looked.is_run(owner) and rawget(owner, "net")
+  if net then return require("lunette.net.build").known(net) end
+  return type(owner) == "table" and not debug.getmetatable(owner) and odd_keys(owner)
+    or {}
+end
+
+
+---What a value has, by name.
 local function names_of(owner)
   local list = {}
   for name in pairs(values.names_in(owner)) do list[#list + 1] = name end
   table.sort(list)
-  local net = looked.is_net(owner) and owner
-    or looked.is_run(owner) and rawget(owner, "net")
-  for _, name in ipairs(net and require("lunette.net.build").known(net) or {}) do
-    list[#list + 1] = name
+  local more = more_names(owner)
+  return table.move(more, 1, #more, #list + 1, list)
+end
+
+
+---"lu.models.vgg16" for vgg16: what one of the library's parts has under that name.
+local function part_with(lu, name)
+  for _, part in ipairs { "models", "metrics", "score", "modifiers", "features",
+                          "attack", "train", "image" } do
+    if values.names_in(lu[part])[name] then return ("lu.%s.%s"):format(part, name) end
   end
-  return list
+  return nil
 end
 
 
@@ -42,8 +73,10 @@ local function about_member(chain, name, lookup)
   for _, known in ipairs(list) do
     if known == name then return nil end
   end
+  local is_library = rawequal(owner, package.loaded.lunette)
+  local ours = foreign.name(name, is_library) or is_library and part_with(owner, name)
   return ("%s has no '%s'%s"):format(called(chain, owner), name,
-                                     suggest.after(name, list))
+    ours and ("; here it is " .. ours) or suggest.after(name, list))
 end
 
 
@@ -72,8 +105,9 @@ local function owners_of(name, line)
   end
   if not name:find "^[%a_][%w_]*$" then return list end
   for at in line:gmatch("()[.:]" .. name .. "%f[^%w_]") do
-    local chain = line:sub(1, at - 1):match "[%a_][%w_%.%[%]\"']*$"
-    if chain then list[#list + 1] = chain end
+    local before = line:sub(1, at - 1):gsub("%(%)", "\1") -- a call without arguments
+    local chain = before:match "[%a_][%w_%.:%[%]\1\"']*$"
+    if chain then list[#list + 1] = chain:gsub("\1", "()") end
   end
   return list
 end
@@ -87,14 +121,31 @@ local function about_failed(message, name)
 end
 
 
----What to add to an error about a nil value: nil where nothing is known.
+---The sentence about a method that was not called, x.shape[1], or a network that was.
+local function about_function(message, line)
+  local name = message:match "attempt to [%a ]+ a function value %(%a+ '([^']*)'%)"
+  if name then
+    local chain = owners_of(name, line)[1]
+    return chain and ("it is a method: %s:%s()"):format(chain, name) or nil
+  end
+  return message:find "attempt to call a lunette.Net value"
+    and ("here it is " .. foreign.name("__call", false)) or nil
+end
+
+
+---What to add to an error about a nil value, or another of the wrong kind: nil where
+---nothing is known.
 ---@param message string
 ---@param line string     of the code that it is about
 ---@param lookup? table<string, any>   local variables by name, over the globals
 ---@return string?
 function M.hint(message, line, lookup)
+  if not message:find "a nil value" then return about_function(message, line) end
   local kind, name = message:match
     "attempt to [%a ]+ a nil value %((%a+) '([^']*)'%)"
+  if line:find "%[0%]" and (name == "?" or name == "integer index") then
+    return "lists count from 1"
+  end
   if kind == "global" then return about_global(name) or about_failed(message, name) end
   if kind ~= "field" and kind ~= "method" then return about_failed(message, name) end
   for _, chain in ipairs(owners_of(name, line)) do
@@ -156,7 +207,9 @@ end
 ---@param message string
 ---@return string?
 function M.at_error(message)
-  if not message:find "a nil value" then return nil end
+  if not message:find "attempt to %a+ a" and not message:find "attempt to get" then
+    return nil
+  end
   for level = 2, 60 do
     local info = debug.getinfo(level, "Slf")
     if not info then return nil end

@@ -9,6 +9,18 @@ local M = {}
 local sets = {} -- read once
 
 
+---The message about a set that is not there.
+local function no_set(name, folder)
+  local known = {}
+  for file in require "lfs".dir(folder) do
+    known[#known + 1] = file:match "^(.*)_labels%.txt$"
+  end
+  table.sort(known)
+  return ("labels: there is no set of class names '%s'%s (there are: %s)"):format(name,
+    require "lunette.base.suggest".after(name, known), table.concat(known, ", "))
+end
+
+
 ---A set, from weights/NAME_labels.txt: lines of id, name, WordNet id with tabs between;
 ---`#` begins a comment.
 ---@param name string
@@ -16,8 +28,8 @@ local sets = {} -- read once
 function M.of(name)
   if sets[name] then return sets[name] end
   local folder = require("lunette.base.paths").weights()
-  local f, message = io.open(("%s/%s_labels.txt"):format(folder, name), "r")
-  if not f then return nil, "labels: " .. message end
+  local f = io.open(("%s/%s_labels.txt"):format(folder, name), "r")
+  if not f then return nil, no_set(name, folder) end
   local set = { names = {}, synsets = {} }
   for line in f:lines() do
     local id, class, synset = line:match("^(%d+)\t([^\t]+)\t?(.*)$")

@@ -73,6 +73,14 @@ strict.class("tensor", core.methods)
 local meta = debug.getmetatable(core.zeros(1))
 local short = meta.__tostring
 
+local function not_compared()
+  require "lunette.base.blame"("tensors are compared by x:gt(y), lt, ge, le, eq, which "
+    .. "give 1 where it holds and 0 elsewhere; y may be a number")
+end
+
+meta.__lt, meta.__le = not_compared, not_compared
+
+
 function meta.__tostring(t) return require "lunette.tensors.text".text(t, short) end
 
 
