@@ -311,7 +311,8 @@ describe("values of a run", function()
 
   it("leave a gradient alone that two nodes share", function()
     local graph = t.linear_run(t.graph())
-    local split = lu.modifier { on = "sum", backward = function(_, dy)
+    local function at_sum(layer) return layer.name == "sum" end -- sum is a kind, too
+    local split = lu.modifier { on = at_sum, backward = function(_, dy)
       return { dy, dy }
     end }
     local spoil = lu.modifier { on = { "norm", "join" },
