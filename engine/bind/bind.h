@@ -58,8 +58,8 @@ lun_tensor *lunL_values(lua_State *L, int arg);
 /* The same to be written: raises when it is a file's or a run's.  Every tensor that a
 ** method writes comes from here. */
 lun_tensor *lunL_writable(lua_State *L, int arg);
-/* ready, then values, which a box of their own on top of the stack keeps: Lua
-** may run while they are read. */
+/* ready, then values, which a box of their own on top of the stack keeps until the
+** function returns: Lua may run while they are read. */
 lun_tensor *lunL_hold(lua_State *L, int arg);
 /* ready, then values or writable: for the last thing before the core works. */
 lun_tensor *lunL_checktensor(lua_State *L, int arg);

@@ -215,6 +215,7 @@ lun_tensor *lunL_hold(lua_State *L, int arg) {
   lunL_tensor *b = lunL_newtensor(L);
   lunL_ready(L, arg);
   b->t = lun_tensor_retain(lunL_values(L, arg));
+  lua_toclose(L, -1); /* let go when the call ends, not when Lua collects */
   return b->t;
 }
 

@@ -307,7 +307,9 @@ static int shares(lua_State *L) {
 
 /* t:detach(): the same values without the tape */
 static int detach(lua_State *L) {
-  lunL_hold(L, 1);
+  lunL_tensor *b = lunL_newtensor(L);
+  lunL_ready(L, 1);
+  b->t = lun_tensor_retain(lunL_values(L, 1));
   return 1;
 }
 

@@ -37,6 +37,28 @@ describe("a tensor", function()
     assert.matches("no memory", t.message(lu.zeros, 1 << 42))
   end)
 
+  it("are gone when they are released, though something has looked at them", function()
+    local tape, before = core.tape(), nil
+    collectgarbage()
+    collectgarbage "stop"
+    for _ = 1, 2 do -- the first time tables grow
+      before = core.memory().live
+      local x = lu.normal { 2, 64, 64 }
+      for _, v in ipairs { x[1], x:rows(2), x:view(128, 64), x:detach(),
+                           tape:watch(x) } do
+        v:release()
+      end
+      x:stats()
+      x:argsort()
+      x:release()
+      tape:release()
+      tape = core.tape()
+    end
+    local left = core.memory().live - before
+    collectgarbage "restart"
+    assert.is_true(left < 4 * 64 * 64 * 2 * 2 + 4096, left) -- the two of argsort
+  end)
+
   it("counts ranges", function()
     assert.same({ 1, 2, 3 }, lu.range(1, 3):totable())
     assert.same({ 0, 0.25, 0.5 }, lu.range(0, 0.5, 0.25):totable())

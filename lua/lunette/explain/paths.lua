@@ -54,6 +54,17 @@ M.rules = {
   end,
 }
 
+---Points of straight paths: b + alphas[s] (x - b) of image i.
+---@param x lunette.Tensor   (N,...)
+---@param b lunette.Tensor   x's shape
+---@param alphas number[]
+---@return fun(i: integer, s: integer): lunette.Tensor
+function M.points(x, b, alphas)
+  local off = x - b
+  return function(i, s) return (off[i] * alphas[s]):add_(b[i]) end
+end
+
+
 ---Their names.
 M.names = {}
 for name in pairs(M.rules) do M.names[#M.names + 1] = name end

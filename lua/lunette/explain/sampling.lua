@@ -34,8 +34,9 @@ end
 ---@param weights number[]
 function M.weighted(weights)
   return function(total, value, s)
-    if total then return total:add_(value * weights[s]) end
-    return value * weights[s]
+    if not total then return value * weights[s] end
+    local part <close> = value * weights[s]
+    return total:add_(part)
   end
 end
 
@@ -48,8 +49,10 @@ M.reductions = {
     return M.add, function(total) return total * (1 / n) end
   end,
   mean_square = function(n)
-    return function(total, value) return M.add(total, value * value) end,
-           function(total) return total * (1 / n) end
+    return function(total, value)
+      local square <close> = value * value
+      return M.add(total, square)
+    end, function(total) return total * (1 / n) end
   end,
   -- E[d^2] - E[d]^2 of the differences d from the first value, which keeps digits
   variance = function(n)
@@ -57,9 +60,10 @@ M.reductions = {
       if not total then
         return { first = value:clone(), sum = value * 0, square = value * 0 }
       end
-      local d = value - total.first
+      local d <close> = value - total.first
+      local square <close> = d * d
       total.sum:add_(d)
-      total.square:add_(d * d)
+      total.square:add_(square)
       return total
     end, function(total)
       local mean = total.sum * (1 / n)
@@ -86,12 +90,12 @@ function M.noise(seed, s, shape) return core.normal(seed, M.stream(s), shape) en
 
 ---Copies first .. first + k - 1 of image i, as a batch.
 local function batch_of(o, i, first, k)
-  local one = o.make(i, first)
-  local shape = one:shape()
-  table.insert(shape, 1, k)
-  local batch = core.zeros(shape)
-  batch[1] = one
-  for n = 2, k do batch[n] = o.make(i, first + n - 1) end
+  local batch
+  for n = 1, k do
+    local copy <close> = o.make(i, first + n - 1)
+    batch = batch or core.zeros(k, table.unpack(copy:shape()))
+    batch[n] = copy
+  end
   return batch
 end
 
@@ -121,9 +125,10 @@ local function over_one(run, o, i, value)
     local part <close> = o.from and run.net:run_from(o.from.name, batch, how)
       or run.net:run(batch, how)
     for j, score in ipairs(list) do
-      local values = value(part, score or nil, i, first)
+      local values <close> = value(part, score or nil, i, first)
       for n = 1, k do
-        known.totals[j] = o.fold(known.totals[j], values[n], first + n - 1, i)
+        local one <close> = values[n]
+        known.totals[j] = o.fold(known.totals[j], one, first + n - 1, i)
       end
     end
   end)

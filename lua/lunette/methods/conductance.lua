@@ -43,7 +43,7 @@ return method {
         name = "conductance", count = #alphas, batch = o.batch, score = o.score,
         modifiers = o.modifiers, progress = wish, fold = fold_steps(),
         finish = function(total) return total.sum end,
-        make = function(i, s) return b[i] + (x[i] - b[i]) * alphas[s] end,
+        make = paths.points(x, b, alphas),
       }, function(part, score)
         sampling.tell_changed(o, part, o.layer)
         local g = part:gradient { score = score, modifiers = o.modifiers,

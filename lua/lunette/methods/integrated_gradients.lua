@@ -9,12 +9,11 @@ local sampling = require "lunette.explain.sampling"
 
 ---The mean gradient along the straight path from b to x.
 local function mean_gradient(run, o, b, wish)
-  local x = run.images
   local alphas, weights = paths.rules[o.rule](o.steps)
   return sampling.gradients(run, {
     name = "integrated_gradients", count = #alphas, batch = o.batch,
     fold = sampling.weighted(weights), progress = wish,
-    make = function(i, s) return b[i] + (x[i] - b[i]) * alphas[s] end,
+    make = paths.points(run.images, b, alphas),
   }, o)
 end
 

@@ -24,7 +24,7 @@ return method {
       return sampling.gradients(run, {
         name = "internal influence", count = #alphas, batch = o.batch, progress = wish,
         fold = sampling.weighted(weights), wrt = o.layer.name,
-        make = function(i, s) return b[i] + (x[i] - b[i]) * alphas[s] end }, o)
+        make = paths.points(x, b, alphas) }, o)
     end)
   end,
 }

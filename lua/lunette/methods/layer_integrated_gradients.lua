@@ -28,7 +28,7 @@ return method {
         name = "layer integrated gradients", count = #alphas, batch = o.batch,
         fold = sampling.weighted(weights), from = o.layer, wrt = o.layer.name,
         progress = wish,
-        make = function(i, s) return A0[i] + (A[i] - A0[i]) * alphas[s] end,
+        make = paths.points(A, A0, alphas),
       }, o)
       local map = (A - A0) * g
       return map, perturb.delta(run, o, map, b)

@@ -82,7 +82,7 @@ return method {
       return (x - b) * sampling.fold(run, {
         name = "neuron conductance", count = #alphas, batch = o.batch, score = o.score,
         modifiers = o.modifiers, progress = wish, fold = sampling.weighted(weights),
-        make = function(i, s) return b[i] + (x[i] - b[i]) * alphas[s] end,
+        make = paths.points(x, b, alphas),
       }, function(part, score)
         sampling.tell_changed(o, part)
         local above = part:gradient { score = score, modifiers = o.modifiers,

@@ -10,7 +10,10 @@ end
 
 
 local function modified(g, how)
-  if how == "abs" then return g:abs() end
+  if how == "abs" then
+    local signed <close> = g
+    return signed:abs()
+  end
   return type(how) == "function" and how(g) or g
 end
 

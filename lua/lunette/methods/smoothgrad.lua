@@ -24,8 +24,9 @@ local function maker(run, o)
   table.remove(shape, 1)
   return function(i, s)
     if o.last_clean and s == o.samples then return x[i] end
-    local noise = o.draws and o.draws[s] or sampling.noise(o.seed, s, shape)
-    return noise * sigma[i] + x[i]
+    local noise <close> = o.draws and o.draws[s] or sampling.noise(o.seed, s, shape)
+    local scaled <close> = noise * sigma[i]
+    return scaled + x[i]
   end
 end
 
