@@ -399,10 +399,13 @@ describe("occlusion", function()
     labels:paste_(core.ones(5, 7), 3, 2)
     colours:paste_(core.full(91, 3, 5, 7), 3, 2) -- one level apart
     assert(lu.image.save(folder .. "/organs.png", colours))
-    assert(lu.npy.write(folder .. "/organs.npy", labels))
+    assert(lu.image.save(folder .. "/organs.PNG", colours))
+    for _, name in ipairs { "npy", "NPY" } do
+      assert(lu.npy.write(folder .. "/organs." .. name, labels))
+    end
     local opts = { score = 1, segments = labels, modifiers = { "linear" } }
     local want = lu.occlusion(net, x, opts)
-    for _, name in ipairs { "png", "npy" } do
+    for _, name in ipairs { "png", "PNG", "NPY", "npy" } do
       opts.segments = folder .. "/organs." .. name
       assert.is_true(lu.occlusion(net, x, opts):same(want), name)
     end
@@ -414,6 +417,34 @@ describe("occlusion", function()
     opts.segments = "organs.gif"
     assert.matches("a .png or .npy file", t.message(lu.occlusion, net, x, opts))
     done()
+  end)
+
+  it("of masks: where they overlap, the mean of their falls, or the sum", function()
+    local all = core.zeros(3, 12, 12)
+    all[1]:paste_(core.ones(6, 6), 2, 2)
+    all[2]:paste_(core.ones(6, 6), 5, 4)
+    all[3]:paste_(core.ones(2, 12), 10, 1)
+    local opts = { score = 1, segments = all, modifiers = { "linear" } }
+    local map = lu.occlusion(net, x, opts)
+    opts.sum = true
+    local sum = lu.occlusion(net, x, opts)
+    local clean = t.score_of(net, x, 1, logit)
+    for i = 1, 2 do
+      local falls, count = core.zeros(12, 12), core.zeros(12, 12)
+      for m = 1, 3 do
+        local here = all[m]:view(1, 1, 12, 12)
+        local hidden = t.score_of(net, x:rows(i) * (1 - here), 1, logit)
+        falls:add_(all[m] * (clean[i] - hidden:item()))
+        count:add_(all[m])
+      end
+      assert.is_true((sum[i] - falls):abs():max():item() < 1e-5)
+      local mean = falls / count:maximum(core.ones(1))
+      assert.is_true((map[i] - mean):abs():max():item() < 1e-5)
+    end
+    assert.matches("%(3,12,12%), the picture is %(12,12%); masks that may overlap",
+                   t.message(lu.lime, net, x, { segments = all }))
+    opts.segments = core.zeros(3, 5, 5)
+    assert.matches("labels are %(3,5,5%)", t.message(lu.occlusion, net, x, opts))
   end)
 end)
 

@@ -8,12 +8,17 @@ local types = require "lunette.base.types"
 
 local M = {}
 
-local function is_file(v) return v:find "%.png$" ~= nil or v:find "%.npy$" ~= nil end
+
+---"png" or "npy" where that is the suffix of a name, in any case.
+local function kind_of(name)
+  local suffix = (name:match "%.(%a+)$" or ""):lower()
+  return (suffix == "png" or suffix == "npy") and suffix or nil
+end
 
 
 local function refuse(v)
   local ok = types.is_tensor(v) or types.is_count(v)
-    or type(v) == "string" and (v == "slic" or v:find "^slic:[1-9]%d*$" or is_file(v))
+    or type(v) == "string" and (v == "slic" or v:find "^slic:[1-9]%d*$" or kind_of(v))
   return not ok and 'a whole number from 1, "slic:COUNT", a tensor (H,W) of labels, or '
     .. "a .png or .npy file of them" or nil
 end
@@ -76,8 +81,9 @@ local function labels_of(what, run)
   if type(what) ~= "string" then
     return grid(math.tointeger(what), run.images:dim(3), run.images:dim(4))
   end
-  if what:find "%.png$" then return of_png(what, run) end
-  if what:find "%.npy$" then return of_npy(what) end
+  local kind = kind_of(what)
+  if kind == "png" then return of_png(what, run) end
+  if kind == "npy" then return of_npy(what) end
   return slic(what, run)
 end
 
@@ -91,8 +97,24 @@ function M.of(what, run)
   local labels = labels_of(what, run)
   local h, w, s = run.images:dim(3), run.images:dim(4), labels:shape()
   if #s == 2 and s[1] == h and s[2] == w then return labels end
-  blame(("segments: labels are (%s), the picture is (%d,%d)"):format(
-        table.concat(s, ","), h, w))
+  blame(("segments: labels are (%s), the picture is (%d,%d)%s"):format(
+        table.concat(s, ","), h, w, #s == 3 and "; masks that may overlap are for "
+        .. "occlusion, and for rise { masks = }" or ""))
+end
+
+
+---Masks that hide one segment after the other. Beside labels there may be masks
+---(M,H,W), 1 on what belongs to a segment: those may overlap.
+---@param what integer|string|lunette.Tensor
+---@param run lunette.Run
+---@return lunette.Masks
+function M.hidden(what, run)
+  local labels = labels_of(what, run)
+  local _, h, w = table.unpack(labels:shape())
+  if labels:dim() ~= 3 or h ~= run.images:dim(3) or w ~= run.images:dim(4) then
+    return (masks.segments(M.of(labels, run)))
+  end
+  return masks.tensor(1 - labels)
 end
 
 

@@ -28,7 +28,7 @@ local function covers(run, o)
   if o.channelwise then
     blame "occlusion: channelwise is of windows; segments cover all channels"
   end
-  return (masking.segments(segments.of(o.segments, run)))
+  return segments.hidden(o.segments, run)
 end
 
 
@@ -43,7 +43,8 @@ end
 ---Occlusion (Zeiler & Fergus 2014): how much the score falls when a window of the
 ---picture is covered by the baseline; where windows overlap, the mean of their falls.
 ---Signed, (N,H,W); (N,C,H,W) where each channel is covered by itself. With `segments`
----superpixels, or parts of your own, are covered instead of windows.
+---superpixels, or parts of your own, are covered instead of windows; given as masks
+---(M,H,W) of 0 and 1 they may overlap, as windows do.
 ---Caveat: a covered picture is none that the network has seen: part of the fall may be
 ---  surprise. Compare baselines and windows.
 ---Example:
@@ -60,8 +61,8 @@ return method {
     window = opt.any(15, "side of the window, or {h, w}", whole_or_pair),
     stride = opt.any(8, "from one window to the next, or {h, w}", whole_or_pair),
     baseline = opt.baseline("zero", "zero, mean, blur, noise, black, a number, tensor"),
-    segments = segments.optional('not windows: "slic:50", or labels '
-      .. "(tensor, .png, .npy)"),
+    segments = segments.optional('not windows: "slic:50", labels (tensor, .png, '
+      .. ".npy), or masks (M,H,W)"),
     keep = opt.flag(false, "only the window stays: the score itself, not its fall "
       .. "(zennit)"),
     sum = opt.flag(false, "the sum of the falls where windows overlap (PAIR)"),
