@@ -170,6 +170,28 @@ describe("a ranking", function()
     assert.same({ "once", "often" }, r:rows())
   end)
 
+  it("takes what a measure cannot say for missing, not for 0", function()
+    local path = folder .. "/missing.csv"
+    local store = assert(values.open(path, "a test"))
+    for i, v in ipairs { 0.5, false, 0.75 } do
+      local function row(measure) return { measure = measure, value = v or nil } end
+      store:append("p" .. i, "some", { row "energy", row "deletion" })
+      store:append("p" .. i, "none", { { measure = "energy" },
+                                       { measure = "deletion", value = 1 } })
+    end
+    for _, rows in ipairs { store.rows, assert(values.open(path, "a test")).rows } do
+      local r = report.new(rows, {})
+      assert.equal(0.625, r.means.energy.some.mean)
+      assert.equal(1, r.means.energy.some.missing)
+      assert.equal(0, r.means.deletion.none.missing)
+      assert.is_nil(r.means.energy.none)
+      assert.same({ "some", "none" }, r:rows())
+      assert.matches("| some | 0.62 %[0.50, 0.75%], 1 missing |", r:markdown())
+      assert.matches("some,energy,0.625,[^\n]*,1\n", r:csv())
+    end
+    assert.is_true(values.open(path, "a test"):has("p2", "some"))
+  end)
+
   it("leaves out what takes too long, or cannot be called", function()
     local long = "integrated_gradients"
     local _, work = rank({ methods = { long, "gradcam:guided" }, budget = 0.1,

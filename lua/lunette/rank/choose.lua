@@ -66,7 +66,7 @@ local function ask(work, c, case)
                                 other = case.other, explain = explain }
   end)
   if not ok and tostring(value):find "interrupted" then error(value, 0) end
-  return ok and value or nil
+  return ok and value == value and value or nil -- NaN: the measure says nothing
 end
 
 

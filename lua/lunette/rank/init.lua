@@ -173,7 +173,7 @@ local function enter(work, entrant, case, run, list)
   local flat = map:stats()
   numbers[#numbers + 1] = { measure = "flat", value = flat.min == flat.max and 1 or 0 }
   for _, n in ipairs(numbers) do
-    if n.value ~= n.value or math.abs(n.value) == math.huge then n.value = 0 end
+    if n.value ~= n.value or math.abs(n.value) == math.huge then n.value = nil end
   end
   keep_map(work, case, entrant, map)
   work.values:append(case.name, entrant.name, numbers)

@@ -22,9 +22,10 @@ local Report = strict.class("report", {})
 Report.__index = Report
 
 
----The raw rows as values[measure][method][picture number].
+---The raw rows as values[measure][method][picture number], and of how many maps a
+---measure says nothing: missing[measure][method].
 local function tabulated(rows)
-  local t = { methods = {}, measures = {}, pictures = 0, values = {} }
+  local t = { methods = {}, measures = {}, pictures = 0, values = {}, missing = {} }
   local number, known = {}, {}
   for _, r in ipairs(rows) do
     if not number[r.picture] then
@@ -39,6 +40,9 @@ local function tabulated(rows)
     t.values[r.measure] = one
     one[r.method] = one[r.method] or {}
     one[r.method][number[r.picture]] = r.value
+    local none = t.missing[r.measure] or {}
+    t.missing[r.measure] = none
+    none[r.method] = (none[r.method] or 0) + (r.value and 0 or 1)
   end
   return t
 end
@@ -89,6 +93,17 @@ local function present(t)
 end
 
 
+---A list of names, those of `all` behind it that it has not.
+local function completed(list, all)
+  local known = {}
+  for _, name in ipairs(list) do known[name] = true end
+  for _, name in ipairs(all) do
+    if not known[name] then list[#list + 1] = name end
+  end
+  return list
+end
+
+
 ---@param rows table[]                       of lunette.RankValues
 ---@param controls table<string, boolean>
 ---@param o? { seed?: integer, note?: string }
@@ -101,10 +116,13 @@ function M.new(rows, controls, o)
                               controls = controls, note = o.note or "" }, Report)
   for _, m in ipairs(self.measures) do
     self.means[m.name] = bootstrap.means(t, m.name, draws)
+    for name, found in pairs(self.means[m.name]) do
+      found.missing = t.missing[m.name][name]
+    end
     local names = m.better and bootstrap.rank(self.means[m.name], m.better)
     self.order = self.order or names
   end
-  self.order = self.order or t.methods
+  self.order = completed(self.order or {}, t.methods)
   self.failed = failures(self.means, t)
   return self
 end
@@ -119,7 +137,9 @@ end
 
 local function cell(m)
   if not m then return "" end
-  return ("%s [%s, %s]"):format(number(m.mean), number(m.low), number(m.high))
+  local missing = m.missing > 0 and (", %d missing"):format(m.missing) or ""
+  return ("%s [%s, %s]%s"):format(number(m.mean), number(m.low), number(m.high),
+                                  missing)
 end
 
 
@@ -138,7 +158,8 @@ function Report:rows()
 end
 
 
----The table of means with intervals.
+---The table of means with intervals; "missing": maps of which the measure says nothing,
+---such as where a map of zeros has its mass.
 ---@return string
 function Report:markdown()
   local head, line = { "| method |" }, { "| --- |" }
@@ -232,18 +253,19 @@ end
 
 
 ---The means as CSV: method, measure, mean, low, high, place, its ends, share of draws
----in which it is first, checks that it fails.
+---in which it is first, checks that it fails, maps of which the measure says nothing.
 ---@return string
 function Report:csv()
-  local out = { "method,measure,mean,low,high,place,place_low,place_high,first,fails" }
+  local out = { "method,measure,mean,low,high,place,place_low,place_high,first,"
+    .. "fails,missing" }
   for _, name in ipairs(self:rows()) do
     for _, m in ipairs(self.measures) do
       local v = self.means[m.name][name]
       if v then
-        out[#out + 1] = ("%s,%s,%.6g,%.6g,%.6g,%s,%s,%s,%s,%s"):format(name, m.name,
+        out[#out + 1] = ("%s,%s,%.6g,%.6g,%.6g,%s,%s,%s,%s,%s,%d"):format(name, m.name,
           v.mean, v.low, v.high, v.place or "", v.place_low or "", v.place_high or "",
           v.first and ("%.3f"):format(v.first) or "",
-          table.concat(self.failed[name] or {}, " "))
+          table.concat(self.failed[name] or {}, " "), v.missing)
       end
     end
   end

@@ -6,10 +6,12 @@ local files = require "lunette.base.files"
 local M = {}
 
 local HEAD = "picture,method,measure,value"
+local NOTHING = "nan" -- as a value: none
 
 ---@class lunette.RankValues
 ---@field path string
----@field rows { picture: string, method: string, measure: string, value: number }[]
+---@field rows { picture: string, method: string, measure: string, value: number? }[]
+---  value nil: the measure says nothing of that map
 ---@field known table<string, boolean>   "picture,method" that is done
 local Values = {}
 Values.__index = Values
@@ -38,7 +40,7 @@ local function take_up(self, text)
   end
   for line in text:gmatch "([^\n]*)\n" do
     local p, m, s, v = line:match "^([^,#]+),([^,]+),([^,]+),([^,]+)$"
-    if tonumber(v) then add(self, p, m, s, tonumber(v)) end
+    if tonumber(v) or v == NOTHING then add(self, p, m, s, tonumber(v)) end
   end
   return self
 end
@@ -86,11 +88,12 @@ end
 ---Appends one map's numbers in one write, so that a map has all of them or none.
 ---@param picture string
 ---@param method string
----@param numbers { measure: string, value: number }[]
+---@param numbers { measure: string, value: number? }[]
 function Values:append(picture, method, numbers)
   local lines, name = {}, M.word(picture)
   for k, n in ipairs(numbers) do
-    lines[k] = ("%s,%s,%s,%.9g\n"):format(name, method, n.measure, n.value)
+    lines[k] = ("%s,%s,%s,%s\n"):format(name, method, n.measure,
+      n.value and ("%.9g"):format(n.value) or NOTHING)
   end
   if self.path ~= "" then
     local f = assert(io.open(self.path, "a"))
