@@ -193,6 +193,78 @@ local function token_block(form, tanh)
 end
 
 
+---A softmax of rows: whole, or in pieces with or without the maximum.
+local function softmax_pieces(b, x, form)
+  if not form then return b.add { "s", "softmax", dim = 4, from = x } end
+  if form > 1 then
+    b.add { "s.max", "max", dims = { 4 }, keepdims = 1, from = x }
+    x = b.add { "s.sub", "sub", from = { x, "s.max" } }
+  end
+  b.add { "s.exp", "exp", from = x }
+  b.add { "s.sum", "sum", dims = { 4 }, keepdims = 1 }
+  if form == 3 then b.add { "s.all", "expand", shape = { 2, 16, 16 } } end
+  b.add { "s", "div", from = { "s.exp", b.last } }
+end
+
+
+---Attention of two heads over 16 tokens.
+local function attention_block(form)
+  local b = builder()
+  local heads = {}
+  b.add { "patches", "conv2d", filters = 24, kernel = 4, stride = 4 }
+  b.add { "parts", "reshape", shape = { 3, 2, 4, 16 } }
+  for k, name in ipairs { "q", "k", "v" } do
+    b.add { name .. ".one", "narrow", dim = 2, start = k, length = 1, from = "parts" }
+    b.add { name .. ".heads", "reshape", shape = { 2, 4, 16 } }
+    heads[name] = name == "k" and b.last
+      or b.add { name, "permute", dims = { 1, 2, 4, 3 } }
+  end
+  b.add { "weights", "matmul", from = { heads.q, heads.k } }
+  softmax_pieces(b, "weights", form)
+  b.add { "seen", "matmul", from = { "s", heads.v } }
+  b.add { "flat", "flatten" }
+  b.add { "o", "linear", units = 3 }
+  return assert(lu.net { name = "attention", input = { 3, 16, 16 }, layers = b.layers })
+end
+
+
+describe("softmax in pieces", function()
+  local whole = attention_block():init(3)
+  local x = lu.normal({ 2, 3, 16, 16 }, { seed = 4 })
+  local a = whole:run(x)
+  for form = 1, 3 do
+    it(("has the rules of the whole one, form %d"):format(form), function()
+      local parts = attention_block(form):init(3)
+      for name, p in pairs(whole.params) do parts.params[name] = p end
+      local b = parts:run(x)
+      assert.near(0, a.output:detach():distance(b.output:detach()), 1e-6)
+      for _, composite in ipairs { "attn_lrp", "cp_lrp", "epsilon_plus" } do
+        for _, o in ipairs { { score = 1 }, { classes = { 0, 2 } } } do
+          o.composite = composite
+          local r, s = lu.lrp(a, o), lu.lrp(b, o)
+          assert.is_true(r:abs():max():item() > 0)
+          assert.near(0, r:distance(s), 2e-5) -- sums near 0 divide
+        end
+      end
+    end)
+  end
+
+  it("is one only where an exponential is divided by its own sum", function()
+    local layers = { { "c", "conv2d", filters = 2, kernel = 3 },
+                     { "e", "exp", from = "c" }, { "other", "exp", from = "c" },
+                     { "sum", "sum", dims = { 2 }, keepdims = 1, from = "other" },
+                     { "s", "div", from = { "e", "sum" } }, { "flat", "flatten" },
+                     { "o", "linear", units = 3 } }
+    local net = assert(lu.net { name = "other", input = { 3, 4, 4 },
+                                layers = layers }):init(1)
+    local run = net:run(lu.normal({ 1, 3, 4, 4 }, { seed = 4 }))
+    local r = lu.relevance.at(run, { score = 1, composite = "attn_lrp", at = "s" })
+    local passed = lu.relevance.at(run, { score = 1, composite = "attn_lrp", at = "e" })
+    assert.is_true(passed:same(r)) -- all of it to the numerator
+  end)
+end)
+
+
 describe("layer norm and gelu in pieces", function()
   for form = 1, 4 do
     it(("have the rules of the whole ones, form %d"):format(form), function()

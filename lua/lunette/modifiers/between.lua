@@ -3,6 +3,7 @@
 ---kind of layer without a rule, whose gradient would lose relevance, is refused by
 ---name.
 local core = require "lunette.core"
+local pieces = require "lunette.modifiers.pieces"
 
 local M = {}
 
@@ -74,12 +75,12 @@ local function with_signal(which)
 end
 
 
----Is layer `name` made by a softmax, or a view of one?
+---Is layer `name` made by a softmax, whole or in pieces, or a view of one?
 local function is_attention(net, name)
   local layers = require "lunette.layers"
   while name ~= "input" do
     local layer = net:layer(name)
-    if layer.kind == "softmax" then return true end
+    if layer.kind == "softmax" or pieces.softmax(layer, net) then return true end
     if not layers.is(layer, "view") and not layers.is(layer, "dropout")
        and layer.kind ~= "permute" then
       return false
@@ -117,6 +118,7 @@ M.sums = { on = { "avg_pool2d", "global_avg_pool", "mean", "sum", "add", "sub",
 
 ---Entries of a composite for what lies between the weighted layers.
 M.entries = {
+  pieces.entries[1], pieces.entries[2], pieces.entries[3],
   { on = "activation", rule = "identity" },
   { on = { "batch_norm", "lrn", "clamp", "neg", "abs", "exp", "log", "sqrt", "square",
            "sin", "cos", "erf", "log1p", "expm1", "floor", "ceil", "round", "sign",
