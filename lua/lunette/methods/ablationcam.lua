@@ -24,7 +24,7 @@ return cam {
     local without = perturb.values(run, { masks = each, from = layer, score = o.score,
       modifiers = o.modifiers, baseline = base, batch = o.batch, name = "ablationcam",
       progress = o.progress })
-    local whole = perturb.clean(run, o):view(n, 1)
+    local whole = run:values(o.score, { modifiers = o.modifiers }):view(n, 1)
     return ((whole - without) / whole):view(n, k, 1, 1)
   end,
 }

@@ -103,7 +103,8 @@ end
 local function stand_beside(net, st, start, beside, set, n)
   local follows = followers(net, start)
   for _, layer in ipairs(net:layers()) do
-    local read = follows[layer.name] and set[layer.name] and layer.from or {}
+    local run = layer ~= start and follows[layer.name] and set[layer.name]
+    local read = run and layer.from or {} -- what `start` reads is not needed
     for _, from in ipairs(read) do
       if not follows[from] and not st.box[from] then
         local value = from == "input" and beside.images
