@@ -140,6 +140,100 @@ describe("on a linear network", function()
     assert.near(a.l2[2], alone.l2[1], 1e-3 * a.l2[2])
   end)
 
+  ---In double precision: b + V tanh(a + U y / 255) of levels y, and the tanh.
+  local function curved64(p, y)
+    local h, z = {}, {}
+    for j, row in ipairs(p.u) do
+      h[j] = p.a[j]
+      for i, v in ipairs(y) do h[j] = h[j] + row[i] * v / 255 end
+      local e = math.exp(2 * h[j])
+      h[j] = (e - 1) / (e + 1)
+    end
+    for k, row in ipairs(p.v) do
+      z[k] = p.b[k]
+      for j, v in ipairs(h) do z[k] = z[k] + row[j] * v end
+    end
+    return z, h
+  end
+
+  ---The slope of z[k] - z[own] by the levels, and its square.
+  local function slope64(p, h, k, own)
+    local w, square = {}, 0
+    for i = 1, #p.u[1] do
+      w[i] = 0
+      for j, v in ipairs(h) do
+        w[i] = w[i] + (p.v[k][j] - p.v[own][j]) * (1 - v * v) * p.u[j][i] / 255
+      end
+      square = square + w[i] * w[i]
+    end
+    return w, square
+  end
+
+  local function largest(z)
+    local top = 1
+    for k = 2, #z do top = z[k] > z[top] and k or top end
+    return top
+  end
+
+  ---The step to the nearest boundary of the network taken for linear.
+  local function step64(p, z, h, own)
+    local step, least = nil, math.huge
+    for k = 1, #z do
+      local w, square = slope64(p, h, k, own)
+      local lead = math.abs(z[k] - z[own])
+      if k ~= own and lead / square ^ 0.5 < least then
+        least = lead / square ^ 0.5
+        for i, v in ipairs(w) do w[i] = v * lead / square end
+        step = w
+      end
+    end
+    return step
+  end
+
+  ---DeepFool (algorithm 2 of the paper, the overshoot as its authors have it): levels,
+  ---and how many steps it took.
+  local function deepfool64(p, from, o)
+    local moved, y, own = {}, {}, nil
+    for i = 1, #from do moved[i] = 0 end
+    for steps = 0, o.steps do
+      for i, v in ipairs(from) do
+        y[i] = math.min(math.max(v + moved[i] * (1 + o.overshoot), 0), 255)
+      end
+      local z, h = curved64(p, y)
+      own = own or largest(z)
+      if largest(z) ~= own then return y, steps end
+      for i, v in ipairs(step64(p, z, h, own)) do moved[i] = moved[i] + v end
+    end
+    return y, o.steps
+  end
+
+  it("DeepFool takes the steps of its paper, in double precision", function()
+    local curved = assert(lu.net { name = "curved", input = { 3, 4, 4 }, layers = {
+      { "flat", "flatten" }, { "u", "linear", units = 9 }, { "h", "tanh" },
+      { "v", "linear", units = 4 } } }):init(3)
+    curved.preprocessing = { scale = 1 / 255 }
+    local weights = curved.params
+    for key, gain in pairs { ["u.weight"] = 3, ["v.weight"] = 2 } do
+      weights[key] = weights[key] * gain -- bends within a step
+    end
+    local p = { u = weights["u.weight"]:totable(), a = weights["u.bias"]:totable(),
+                v = weights["v.weight"]:totable(), b = weights["v.bias"]:totable() }
+    local some = core.uniform(11, 1, 6, 3, 4, 4) * 0.8 + 0.1
+    local most = 0
+    for i = 1, 6 do
+      local from = (some[i] * 255):reshape { 48 }:totable()
+      for _, overshoot in ipairs { 0.02, 0.3 } do
+        local want, steps = deepfool64(p, from, { steps = 20, overshoot = overshoot })
+        local got = lu.attack.deepfool(curved, some:rows(i), { steps = 20,
+                                                               overshoot = overshoot })
+        most = math.max(most, steps)
+        local off = got.levels:reshape { 48 } - core.tensor(want)
+        assert.is_true(off:abs():max():item() < 2e-3) -- of 255: float32
+      end
+    end
+    assert.is_true(most > 2, most) -- one step would be the linear case
+  end)
+
   it("nothing moves without eps, and wrong pictures do not count", function()
     local a = lu.attack.pgd(net, x, { eps = 0 })
     assert.equal(0, a.share)
