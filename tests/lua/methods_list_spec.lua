@@ -125,7 +125,7 @@ describe("costs", function()
     c = lu.cost("integrated_gradients", net, x, { score = 1, steps = 9 })
     assert.same({ 9 + 2, 0, 9 }, { c.forwards, c.partial, c.backwards }) -- and `delta`
     c = lu.cost("ablationcam", net, x, linear)
-    assert.same({ 2, net.conv2.shape[1] }, { c.forwards, c.partial })
+    assert.same({ 1, net.conv2.shape[1] }, { c.forwards, c.partial })
     c = lu.cost("saliency", net, x, { classes = { 0, 1, 2 }, modifiers = { "linear" } })
     assert.same({ 1, 3 }, { c.forwards, c.backwards })
   end)
