@@ -188,6 +188,10 @@ describe("a ranking", function()
       assert.same({ "some", "none" }, r:rows())
       assert.matches("| some | 0.62 %[0.50, 0.75%], 1 missing |", r:markdown())
       assert.matches("some,energy,0.625,[^\n]*,1\n", r:csv())
+      assert.equal("| method | energy inside ↑ | deletion ↓ | fails |\n"
+        .. "|---|---:|---:|---|\n"
+        .. "| `some` | 0.62 ±0.12, 1 missing | 0.62 ±0.12, 1 missing |  |\n"
+        .. "| `none` |  | 1.00 ±0.00 |  |", r:brief())
     end
     assert.is_true(values.open(path, "a test"):has("p2", "some"))
   end)

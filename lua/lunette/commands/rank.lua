@@ -19,6 +19,7 @@ local function parser()
     :default(2):convert(tonumber)
   p:option("--seconds", "stop after so many; the next call goes on"):default(0)
     :convert(tonumber)
+  p:flag("--brief", "prints a shorter table: ± half the width of the intervals")
   p:option("--maps", "folder for the maps themselves (.npy)"):default ""
   p:option("-o --out", "folder: values.csv, summary.csv, rank.md, rank.png")
     :default "out/rank"
@@ -74,7 +75,7 @@ return function(args)
   if report.pictures == 0 then
     return fail(66, "no picture was measured: the network names none of their objects")
   end
-  text.say(report:markdown())
+  text.say(o.brief and report:brief() or report:markdown())
   local ok, message = write_all(o, net, source, report, work)
   if not ok then return fail(74, message) end
   text.say(("wrote %s/rank.md, rank.png, summary.csv, values.csv%s"):format(o.out,

@@ -10,6 +10,11 @@ local M = {}
 local DRAWS = 1000
 local SAME = 0.05 -- a similarity so close to the noise floor fails a sanity check
 
+---Measures that the chart and the shorter table show, one or two of each group.
+local charted = { energy = true, auc_roc = true, energy_other = true, deletion = true,
+                  insertion = true, road = true, random_logit = true,
+                  parameter_randomization = true, seconds = true }
+
 ---@class lunette.RankReport
 ---@field pictures integer
 ---@field measures lunette.Measure[]      those that have values
@@ -182,6 +187,42 @@ function Report:markdown()
 end
 
 
+---A mean as a cell: what ranks methods with half the width of its interval.
+local function brief_cell(m, measure)
+  if not m then return "" end
+  local half = measure.better and measure.group ~= "time"
+    and (" ±%.2f"):format((m.high - m.low) / 2) or ""
+  local missing = m.missing > 0 and (", %d missing"):format(m.missing) or ""
+  return ("%.2f%s%s"):format(m.mean, half, missing)
+end
+
+
+---A shorter table: one or two measures of each group, ± half the intervals' width.
+---@return string
+function Report:brief()
+  local head, line, list = "| method |", "|---|", {}
+  for _, m in ipairs(self.measures) do
+    if charted[m.name] or m.group == "steadiness" then
+      list[#list + 1] = m
+      local arrow = m.group ~= "time" and ({ higher = " ↑", lower = " ↓" })[m.better]
+      head = head .. (" %s%s |"):format(m.title, arrow or "")
+      line = line .. "---:|"
+    end
+  end
+  local out = { head .. " fails |", line .. "---|" }
+  for _, name in ipairs(self:rows()) do
+    local shown = self.controls[name] and "*" .. name .. "*" or "`" .. name .. "`"
+    local text = { ("| %s |"):format(shown) }
+    for _, m in ipairs(list) do
+      text[#text + 1] = (" %s |"):format(brief_cell(self.means[m.name][name], m))
+    end
+    local failed = table.concat(self.failed[name] or {}, ", ")
+    out[#out + 1] = table.concat(text) .. (" %s |"):format(failed)
+  end
+  return table.concat(out, "\n")
+end
+
+
 ---For each measure the first method, the interval of its rank, and the methods that are
 ---not significantly behind it.
 ---@return string
@@ -271,12 +312,6 @@ function Report:csv()
   end
   return table.concat(out, "\n") .. "\n"
 end
-
-
----Measures that the chart shows, one or two of each group.
-local charted = { energy = true, auc_roc = true, energy_other = true, deletion = true,
-                  insertion = true, road = true, random_logit = true,
-                  parameter_randomization = true, seconds = true }
 
 
 ---The chart as an image.
