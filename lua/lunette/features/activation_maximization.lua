@@ -73,6 +73,7 @@ local function score_list(what, starts)
     for _ = 1, starts do all[#all + 1] = scores.of(one) end
   end
   if #all == 0 then blame("activation_maximization: the list of scores is empty") end
+  if #all > 1 then scores.each(all) end -- raises where they cannot stand side by side
   return all
 end
 
@@ -162,13 +163,17 @@ local function keep_better(best, x, worth)
 end
 
 
----The score of the pictures as they are, unmoved (K).
-local function clean_values(o, x, score)
-  local unmoved = x
-  if o.parametrisation then unmoved = input.of(o.net, o.parametrisation.decode(x)) end
-  local forward, walk = ascent.run_modifiers(o, score)
-  local run <close> = o.net:run(unmoved, { modifiers = forward })
-  return run:values(score, { modifiers = walk })
+---The scores of the pictures as they are, unmoved (K).
+local function clean_values(o, x)
+  return (ascent.one_by_one(x, o.scores, function(picture, score)
+    local unmoved = picture
+    if o.parametrisation then
+      unmoved = input.of(o.net, o.parametrisation.decode(picture))
+    end
+    local forward, walk = ascent.run_modifiers(o, score)
+    local run <close> = o.net:run(unmoved, { modifiers = forward })
+    return run:values(score, { modifiers = walk })
+  end))
 end
 
 
@@ -191,7 +196,7 @@ local WRITTEN = 32
 
 
 ---Keeps what the dialect gives back: the best picture, or the last.
-local function keep(o, best, score, x, t, value)
+local function keep(o, best, x, t, value)
   if o.row.keep == "last" then
     best.x:copy_(x)
     for i = 1, #o.scores do best.values[i] = value.values[i] end
@@ -200,16 +205,16 @@ local function keep(o, best, score, x, t, value)
     for _, c in ipairs(value.costs) do worth:add_(c, -1) end
     keep_better(best, x, worth)
   elseif t % EVERY == 0 or t == o.steps then
-    keep_better(best, x, clean_values(o, x, score))
+    keep_better(best, x, clean_values(o, x))
   end
 end
 
 
 ---What happens after every step.
-local function watcher(o, best, score)
+local function watcher(o, best)
   local look = show.place()
   return function(x, t, value, bar)
-    keep(o, best, score, x, t, value)
+    keep(o, best, x, t, value)
     M.last = { step = t, steps = o.steps, values = best.values,
                pictures = function() return pictures_of(o, best.x) end }
     if o.checkpoint ~= "" and (t % WRITTEN == 0 or t == o.steps) then
@@ -307,7 +312,6 @@ end
 ---  maco: trace.transparency (K,H,W), the sum of |gradient|, says which pixels matter
 function M.run(net, opts)
   local o = prepare(net, opts)
-  local score = #o.scores == 1 and o.scores[1] or scores.each(o.scores)
   local x = start(o)
   if o.diversity > 0 and o.starts > 1 then
     o.regularizers = table.move(o.regularizers, 1, #o.regularizers, 2,
@@ -321,7 +325,7 @@ function M.run(net, opts)
   local _, trace = optimise {
     x = x, state = moments, done = done, steps = o.steps, rate = o.rate,
     step = o.optimizer,
-    gradient = climb, watch = watcher(o, best, score),
+    gradient = climb, watch = watcher(o, best),
     name = "activation_maximization", progress = o.progress,
   }
   ended.done()

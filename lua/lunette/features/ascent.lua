@@ -6,7 +6,6 @@ local core = require "lunette.core"
 local gradient = require "lunette.base.gradient"
 local input = require "lunette.features.input"
 local modifiers = require "lunette.modifiers"
-local scores = require "lunette.score"
 local shape = require "lunette.tensors.shape"
 local transforms = require "lunette.features.transforms"
 local warn = require "lunette.base.warn"
@@ -24,78 +23,73 @@ function M.run_modifiers(o, score)
 end
 
 
----The largest |value| of each sample (K).
-local function peaks(g)
-  return g:abs():reshape { g:dim(1), g:size() // g:dim(1) }:max { dims = { 2 } }
-end
-
-
----The numbers of the pictures that get no gradient.
-local function dead_of(g)
-  local most, list = peaks(g), {}
-  for i = 1, g:dim(1) do
-    if most[i] == 0 then list[#list + 1] = i end
+---Calls f(picture, score) for every picture of x, and joins each of its results.
+---One after the other: the network's values of several push each other out of the cache
+---and want fresh memory, which costs more than weights that are read once for all.
+---@param x lunette.Tensor       (K, ...), or of further views of the same, (V K, ...)
+---@param list lunette.Score[]   K
+---@param f fun(picture: lunette.Tensor, score: lunette.Score): lunette.Tensor ...
+function M.one_by_one(x, list, f)
+  local all = {}
+  for i = 1, x:dim(1) do
+    local results = { f(x:rows(i), list[(i - 1) % #list + 1]) }
+    for k, t in ipairs(results) do
+      all[k] = all[k] or {}
+      all[k][i] = t
+    end
+    collectgarbage() -- the next finds this one's memory, warm, not fresh pages
   end
-  return list
+  for k, rows in ipairs(all) do all[k] = shape.concat(rows, 1) end
+  return table.unpack(all)
 end
 
 
----The same pictures by themselves: a run, and their score.
-local function run_of(o, x, list)
-  local rows, wanted = {}, {}
-  for i, n in ipairs(list) do
-    rows[i], wanted[i] = x:rows(n), o.scores[(n - 1) % #o.scores + 1]
-  end
-  local score = #wanted == 1 and wanted[1] or scores.each(wanted)
-  local forward = M.run_modifiers(o, score)
-  return o.net:run(shape.concat(rows, 1), { modifiers = forward }),
-         o.gate == "loss" and -score or score
-end
+local function is_dead(g) return g:abs():stats().max == 0 end
 
 
 ---Where a picture gets no gradient, because no relu on the way is active, the gradient
----that goes through closed relus where it is positive: it opens them. A few of many
----pictures are run again by themselves, which costs less than all of them once more.
-local function revive(o, x, walk, run, score, g)
-  local dead, rules = dead_of(g), { "rectified" }
-  if #dead == 0 then return g end
-  table.move(walk, 1, #walk, 2, rules)
-  local few = 2 * #dead < g:dim(1)
-  local forced
-  if few then
-    local own <close>, wanted = run_of(o, x, dead)
-    forced = own:gradient { score = wanted, modifiers = rules }
-  else
-    forced = run:gradient { score = score, modifiers = rules }
-  end
-  for i, n in ipairs(dead) do g:rows(n):copy_(forced:rows(few and i or n)) end
-  return g
+---that goes through closed relus where it is positive: it opens them.
+local function revived(run, walk, score, g)
+  if not is_dead(g) then return g end
+  local rules = table.move(walk, 1, #walk, 2, { "rectified" })
+  return run:gradient { score = score, modifiers = rules }
 end
 
 
 ---A picture that no gradient reaches will stay what it is.
 local function warn_of_dead(o, g)
-  for _, i in ipairs(dead_of(g)) do
-    if i > #o.scores then break end -- a further view of one that was named
-    warn(("activation_maximization: picture %d gets no gradient: %s is not active on "
-      .. "it, and a relu stops what would make it so; another seed, or modifiers = "
-      .. "{ \"rectified\" }, may find a way"):format(i, o.scores[i].name))
+  if o.began then return end
+  o.began = true
+  for i, score in ipairs(o.scores) do
+    if is_dead(g:rows(i)) then
+      warn(("activation_maximization: picture %d gets no gradient: %s is not active on "
+        .. "it, and a relu stops what would make it so; another seed, or modifiers = "
+        .. "{ \"rectified\" }, may find a way"):format(i, score.name))
+    end
   end
 end
 
 
----d score / d x and the scores' values (K), the backward rules' gates looking at the
----score's gradient, or at the loss's, which has the other sign.
+---d score / d x of one picture and the score's value; the gates of backward rules look
+---at the score's gradient, or at the loss's, which has the other sign.
 local function ascent(o, x, score)
   local forward, walk = M.run_modifiers(o, score)
   local run <close> = o.net:run(x, { modifiers = forward })
-  local values = run:values(score, { modifiers = walk })
+  local value = run:values(score, { modifiers = walk })
   if o.gate == "loss" then score = -score end
   local g = run:gradient { score = score, modifiers = walk }
-  if o.row.revives then g = revive(o, x, walk, run, score, g) end
-  if not o.began then warn_of_dead(o, g) end
-  o.began = true
-  return o.gate == "loss" and -g or g, values
+  if o.row.revives then g = revived(run, walk, score, g) end
+  return o.gate == "loss" and -g or g, value
+end
+
+
+---The same of pictures, or views of them: gradients (K,C,H,W), values (K).
+local function ascents(o, x)
+  local g, values = M.one_by_one(x, o.scores, function(picture, score)
+    return ascent(o, picture, score)
+  end)
+  warn_of_dead(o, g)
+  return g, values
 end
 
 
@@ -128,15 +122,12 @@ end
 ---The objective of a picture that is decoded from parameters: its gradient there.
 function M.decoded(o)
   local k, views = #o.scores, o.row.views or 1
-  local list = {}
-  for i = 1, k * views do list[i] = o.scores[(i - 1) % k + 1] end
-  local score = #list == 1 and list[1] or scores.each(list)
   return function(p, t)
     local tape <close> = core.tape()
     local leaf = tape:watch(p)
     local picture = o.parametrisation.decode(leaf)
     local x = seen(o, picture, t)
-    local g, values = ascent(o, x:detach(), score)
+    local g, values = ascents(o, x:detach())
     local at = core.backward(x, g, { picture:node() })[1]
     if o.transparency then o.transparency:add_(at:abs():sum { dims = { 2 } }) end
     local _, costs = penalise(o, picture:detach(), at)
@@ -149,11 +140,10 @@ end
 
 ---The same of a picture that is the input itself; moves stay in it.
 function M.direct(o)
-  local score = #o.scores == 1 and o.scores[1] or scores.each(o.scores)
   return function(x, t)
     local random = transforms.random(o.seed, t)
     for _, f in ipairs(o.transforms) do x:copy_(f(x, random, t, o)) end
-    local g, values = ascent(o, x, score)
+    local g, values = ascents(o, x)
     local costs
     g, costs = penalise(o, x, g)
     if o.row.unit then
