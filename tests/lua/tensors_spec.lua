@@ -441,3 +441,19 @@ describe("sorting", function()
     assert.is_true(math.abs(r - 0.9486833) < 1e-6)
   end)
 end)
+
+
+describe("an operator's attribute", function()
+  it("of several numbers is a number or a list of them, and nothing else", function()
+    local x = lu.range(1, 16):view(1, 1, 4, 4)
+    assert.same({ 1, 1, 2, 2 }, x:avg_pool2d({ kernel = 2, stride = 2 }):shape())
+    assert.same({ 1, 1, 4, 2 }, x:avg_pool2d({ kernel = { 1, 2 },
+                                               stride = { 1, 2 } }):shape())
+    for _, wrong in ipairs { "two", { 2, 2, 2 }, print, x } do
+      assert.matches("avg_pool2d: 'kernel' wants a number or a list of at most 2",
+                     t.message(x.avg_pool2d, x, { kernel = wrong }))
+    end
+    assert.matches("avg_pool2d: 'kernel' is a list of numbers",
+                   t.message(x.avg_pool2d, x, { kernel = { 2, "x" } }))
+  end)
+end)
