@@ -90,6 +90,16 @@ describe("suggest", function()
     assert.are.equal("", suggest.after("x", {}))
   end)
 
+  it("counts two letters that changed places once, a part of a name once", function()
+    assert.are.equal("did you mean 'abcd'?", suggest("abdc", { "abxy", "abcd" }))
+    assert.are.equal("did you mean 'gradcam'?", suggest("cam", { "gradcam" }))
+    assert.are.equal("did you mean 'guided'?", suggest("guided_backprop", { "guided" }))
+    -- the nearest, of equals the first
+    assert.are.equal("did you mean 'layer12'?", suggest("layer123", { "layerx2",
+                                                                      "layer12" }))
+    assert.are.equal("did you mean 'ab2'?", suggest("ab1", { "ab2", "ab3" }))
+  end)
+
   it("gives the nearest first, at most as many as asked", function()
     assert.are.same({ "hen", "hens" },
                     suggest.nearest("hen", { "hens", "when", "hen" }, 2))
