@@ -119,6 +119,18 @@ describe("an output", function()
     end
   end)
 
+  it("that two layers read has no probabilities, whichever ends in some", function()
+    local probability = require "lunette.score.probability"
+    local alone = head("softmax", 3)
+    assert.equal("softmax", probability.layer(alone, alone:layer "out").name)
+    for _, order in ipairs { { "relu", "softmax" }, { "softmax", "relu" } } do
+      local net = assert(lu.net { name = "two", input = { 3 }, outputs = order,
+        layers = { { "out", "linear", units = 3 }, { order[1], order[1] },
+                   { order[2], order[2], from = "out" } } })
+      assert.is_nil(probability.layer(net, net:layer "out"))
+    end
+  end)
+
   it("without such an end has values, and no per cent", function()
     local net, x = head(nil, 3)
     local run = net:run(x)
