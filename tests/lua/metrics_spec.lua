@@ -210,3 +210,20 @@ describe("SSIM", function()
                                  { window = 7 })), 1e-6)
   end)
 end)
+
+
+describe("parts of a picture", function()
+  local patches = require "lunette.explain.patches"
+
+  it("have the mean of their pixels; a number that none has stands for 0", function()
+    local map = core.tensor { { 1, 3 }, { 6, 2 } }
+    local labels = core.tensor { { 0, 0 }, { 2, 0 } }
+    assert.same({ 2, 0, 6 }, patches.means(map, labels))
+    assert.same({ 6, 0, 6 }, patches.sums(map, labels))
+  end)
+
+  it("are squares, the last of a side as wide as is left", function()
+    assert.same({ { 0, 0, 1 }, { 0, 0, 1 }, { 2, 2, 3 } },
+                patches.grid(3, 3, 2):totable())
+  end)
+end)

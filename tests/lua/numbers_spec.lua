@@ -273,3 +273,42 @@ describe("the list of these calls", function()
     end
   end)
 end)
+
+
+describe("a rule of a path", function()
+  local rules = require("lunette.explain.paths").rules
+
+
+  ---What a rule of n steps says of the integral of x^power from 0 to 1.
+  local function integral(name, n, power)
+    local alphas, weights = rules[name](n)
+    local sum = 0
+    for i = 1, n do sum = sum + weights[i] * alphas[i] ^ power end
+    return sum
+  end
+
+  it("integrates what it is exact for, and others as its formula says", function()
+    for _, n in ipairs { 1, 2, 3, 7, 20 } do
+      for power = 0, 2 * n - 1 do
+        assert.near(1 / (power + 1), integral("gausslegendre", n, power), 1e-12)
+      end
+      for name, mean in pairs { riemann_left = (n - 1) / (2 * n),
+                                riemann_right = (n + 1) / (2 * n),
+                                riemann_middle = 0.5, trapezoid = 0.5 } do
+        assert.near(1, integral(name, n, 0), 1e-12, name)
+        assert.near(mean, integral(name, n, 1), 1e-12, name)
+      end
+      -- of x^2: the midpoints lack 1/12 of a step's square, chords have 1/6 too much
+      assert.near(1 / 3 - 1 / (12 * n * n), integral("riemann_middle", n, 2), 1e-12)
+      if n > 1 then
+        local step = 1 / (n - 1)
+        assert.near(1 / 3 + step * step / 6, integral("trapezoid", n, 2), 1e-12)
+        -- captum's has 1/n for a step of 1/(n-1); PAIR's counts the ends whole
+        assert.near((n - 1) / n, integral("riemann_trapezoid", n, 0), 1e-12)
+        assert.near((n - 1) / n / 2, integral("riemann_trapezoid", n, 1), 1e-12)
+        assert.near(1, integral("linspace", n, 0), 1e-12)
+        assert.near(0.5, integral("linspace", n, 1), 1e-12)
+      end
+    end
+  end)
+end)

@@ -99,6 +99,13 @@ describe("an output", function()
     assert.matches("outside 0 .. 0", t.message(plain.gradient, plain, { score = 1 }))
   end)
 
+  it("of one unit leads towards its class, or away from it", function()
+    local net, x = head("sigmoid", 1)
+    local lead = require("lunette.attack.margin").lead { 1, 0 }
+    local run <close> = net:run(x, linear)
+    assert.same({ 2, 3 }, run:values(lead):view(2):totable())
+  end)
+
   it("of several sigmoids has labels that do not exclude each other", function()
     local net, x = head("sigmoid", 3)
     for _, opts in ipairs { {}, linear } do
