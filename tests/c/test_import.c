@@ -457,12 +457,24 @@ static void test_wrong_plans(void) {
       "sloped 1 0 0 2,3 0,1 t\n12345678\nend\n",
       "sloped 99999999999 3 0 2,3 0,1 t\n12345678\nend\n",
       "sloped 1 t\n12345678\nend\n",
+      "literal 0\n\nend\n",
+      "literal -1\n12345678\nend\n",
+      "literal 3\n1234567\nend\n",
+      "literal 12\n1234567\nend\n",
+      "literal 99999999999\n12345678\nend\n",
+      "same 0\n1234\nend\n",
+      "same -1\n1234\nend\n",
+      "same 268435457\n1234\nend\n",
+      "same 3\nend\n",
   };
   lun_err err = {0, ""};
   CHECK(follow_plan("header 2\n{}\ntensor 0 2,3 1,0 t\nend\n", &err) == LUN_OK,
         "%s", err.msg);
   CHECK(follow_plan("sloped 1 6 0 2,3 1,0 t\n12345678\nend\n", &err) == LUN_OK,
         "%s", err.msg);
+  CHECK(follow_plan("literal 2\n12345678\nend\n", &err) == LUN_OK, "%s",
+        err.msg);
+  CHECK(follow_plan("same 3\n1234\nend\n", &err) == LUN_OK, "%s", err.msg);
   for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
     err.msg[0] = '\0';
     CHECK(follow_plan(wrong[i], &err) < LUN_OK && err.msg[0], "%s", wrong[i]);

@@ -281,9 +281,9 @@ describe("a rule of a path", function()
 
   ---What a rule of n steps says of the integral of x^power from 0 to 1.
   local function integral(name, n, power)
-    local alphas, weights = rules[name](n)
+    local alphas, shares = rules[name](n)
     local sum = 0
-    for i = 1, n do sum = sum + weights[i] * alphas[i] ^ power end
+    for i = 1, n do sum = sum + shares[i] * alphas[i] ^ power end
     return sum
   end
 
