@@ -134,3 +134,23 @@ it("a file whose first field is not the version is known by its fields", functio
     assert.is_false(known(bytes(field, "torch")), field)
   end
 end)
+
+
+describe("numbers of an attribute", function()
+  local function lines(pads, kernel)
+    local path = folder .. "/attribute.onnx"
+    writer.write(path, { input = { "x", { 1, 3, 300, 4 } }, outputs = { "y" },
+      nodes = { { "MaxPool", { "x" }, "y", { kernel_shape = kernel, pads = pads } } } })
+    return writer.lines(path)
+  end
+
+  it("are read packed as they are one by one", function()
+    local pads, kernel = { 0, 1, 0, 1 }, { 300, 2 }
+    local want = lines(pads, kernel)
+    local said = {}
+    for i, line in ipairs(want) do said[i] = table.concat(line, " ") end
+    assert.matches("300", table.concat(said, "\n"))
+    assert.same(want, lines(writer.packed(pads), writer.packed(kernel)))
+    assert.not_same(want, lines(writer.packed(kernel), writer.packed(pads)))
+  end)
+end)

@@ -5,7 +5,8 @@
 --     nodes = { { "Conv", { "x", "w" }, "y", { strides = { 1, 1 } },
 --                 name = "/c/Conv" } },
 --     outputs = { "y" } })
--- Attributes: whole numbers, lists of them, text, and writer.float(v). And reads them:
+-- Attributes: whole numbers, lists of them, text, writer.float(v), writer.packed(list).
+-- And reads them:
 --   local net = writer.net(writer.lines(path), { without = { all = true } })
 local fold = require "lunette.weights.import.onnx.fold"
 local lu = require "lunette"
@@ -38,6 +39,14 @@ M.varint, M.whole, M.bytes = varint, whole, bytes
 function M.float(v) return { float = v } end
 
 
+---Whole numbers of one attribute behind each other in one field.
+function M.packed(list)
+  local s = {}
+  for i, n in ipairs(list) do s[i] = varint(n) end
+  return { packed = bytes(8, table.concat(s)) }
+end
+
+
 local function attribute(name, v)
   local s = bytes(1, name)
   if type(v) == "string" then return s .. bytes(4, v) .. whole(20, 3) end
@@ -45,8 +54,8 @@ local function attribute(name, v)
   if v.float then
     return s .. varint(2 << 3 | 5) .. string.pack("<f", v.float) .. whole(20, 1)
   end
-  for _, n in ipairs(v) do s = s .. whole(8, n) end
-  return s .. whole(20, 7)
+  for _, n in ipairs(v.packed and {} or v) do s = s .. whole(8, n) end
+  return s .. (v.packed or "") .. whole(20, 7)
 end
 
 

@@ -172,12 +172,18 @@ describe("a foreign file", function()
 
   it("is imported again where its copy in the cache is damaged", function()
     local lfs, net = require "lfs", vgg { 7, 5 }
-    local path = write("damaged", torch_names(net, function(n) return "a.b." .. n end))
-    assert(lu.load(path))
-    local copy
-    for name in lfs.dir(folder .. "/cache") do
-      if name:find "^damaged%.safetensors%-" then copy = folder .. "/cache/" .. name end
+    local function behind(n) return "a.b." .. n end
+    local path = write("damaged", torch_names(net, behind))
+    local function copy_of(source)
+      assert(lu.load(source))
+      local pattern = "^" .. source:match "([^/]*)%.safetensors$" .. "%.safetensors%-"
+      for name in lfs.dir(folder .. "/cache") do
+        if name:find(pattern) then return folder .. "/cache/" .. name end
+      end
     end
+    local copy = copy_of(path)
+    local another = write("another", torch_names(vgg { 6, 5 }, behind))
+    local anothers = t.read(copy_of(another))
     local whole = t.read(copy)
     local other = t.spit(folder .. "/other", "of somebody")
     local damages = {
@@ -185,6 +191,7 @@ describe("a foreign file", function()
       function() t.spit(copy, "garbage") end,
       function() t.spit(copy, whole:sub(1, #whole // 2)) end,
       function() t.spit(copy, t.read(t.root() .. "/weights/glyphs.safetensors")) end,
+      function() t.spit(copy, anothers) end, -- whole, but of another file
       function() os.remove(copy) lfs.link(other, copy, true) end,
       function() os.remove(copy) lfs.link(copy, copy, true) end,
     }
