@@ -37,7 +37,8 @@ function M.one_by_one(x, list, f)
       all[k] = all[k] or {}
       all[k][i] = t
     end
-    collectgarbage() -- the next finds this one's memory, warm, not fresh pages
+    -- the next finds this one's memory, warm, not fresh pages
+    if i < x:dim(1) then collectgarbage() end
   end
   for k, rows in ipairs(all) do all[k] = shape.concat(rows, 1) end
   return table.unpack(all)
