@@ -167,7 +167,10 @@ describe("modifiers that change nothing", function()
 
   it("are found by name, with suggestions", function()
     local function of(what) return t.message(lu.modifiers.of, what) end
-    assert.matches("'gudied' not found; did you mean 'guided'", of "gudied")
+    -- the nearest, or where none is near all of them
+    assert.matches("'gudied' not found; did you mean 'guided'%?$", of "gudied")
+    assert.matches("'frobnicate' not found %(there are: linear, .*z_plus[^ ]*%)$",
+                   of "frobnicate")
     assert.matches("'' not found", of "")
     assert.matches("'extract' is written extract:LAYER", of "extract")
     assert.matches("'guided:x': 'guided' is written guided$", of "guided:x")

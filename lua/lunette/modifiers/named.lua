@@ -93,9 +93,11 @@ function M.of(what)
     blame(("modifier '%s': '%s' is written %s"):format(what, row.name,
           modifier.usage(row)))
   end
-  blame(("modifier '%s' not found%s (there are: %s)"):format(what,
-        suggest.after(what:match "^[%w_]+" or what, M.names()),
-        table.concat(M.usage(), ", ")))
+  local hint = suggest.after(what:match "^[%w_]+" or what, M.names())
+  if hint == "" then
+    hint = (" (there are: %s)"):format(table.concat(M.usage(), ", "))
+  end
+  blame(("modifier '%s' not found%s"):format(what, hint))
 end
 
 
