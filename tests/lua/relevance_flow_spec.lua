@@ -155,6 +155,20 @@ describe("what is handed back", function()
     for k = 1, 3 do close(many:rows(2 * k - 1, 2 * k), at(k - 1, "logit")) end
   end)
 
+  it("leave biases out of a rule's sums by zero_params, as bias = 0 does", function()
+    local biased = t.net(5)
+    for name, p in pairs(biased.params) do
+      if name:find "bias$" then biased.params[name] = p * 0 + 0.3 end
+    end
+    local of = t.linear_run(biased)
+    local function by(rule)
+      return lu.lrp(of, { score = 1, composite = { { on = "weighted", rule = rule } } })
+    end
+    local without = by { "epsilon", bias = 0 }
+    assert.is_true(by { "epsilon", zero_params = "bias" }:same(without))
+    assert.is_true(by { "epsilon" }:distance(without) > 1e-2)
+  end)
+
   it("may have rules as a list, with zero_params", function()
     local list = { { on = "weighted", rule = { "z_plus", zero_params = "bias" } } }
     local a = lu.lrp(run, { score = 1, composite = list })

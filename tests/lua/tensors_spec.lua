@@ -457,3 +457,39 @@ describe("an operator's attribute", function()
                    t.message(x.avg_pool2d, x, { kernel = { 2, "x" } }))
   end)
 end)
+
+
+describe("softmax", function()
+  it("stays finite wherever the largest value stands", function()
+    for n = 2, 9 do
+      for at = 1, n do
+        local x, want, logs = lu.zeros(1, n), lu.zeros(1, n), lu.full(-1000, 1, n)
+        x:set(1, at, 1000)
+        want:set(1, at, 1)
+        logs:set(1, at, 0)
+        for dim = 1, 2 do
+          local shape = dim == 1 and { n, 1 } or { 1, n }
+          assert.is_true(x:reshape(shape):softmax(dim):same(want:reshape(shape)))
+          assert.is_true(x:reshape(shape):log_softmax(dim):same(logs:reshape(shape)))
+        end
+        local two = lu.zeros(n, 2) -- abreast: a line's values are not side by side
+        two:set(at, 1, 1000)
+        assert.equal(1, two:softmax(1):get(at, 1))
+        assert.near(1 / n, two:softmax(1):get(at, 2), 1e-7)
+      end
+    end
+  end)
+end)
+
+
+describe("normalisations", function()
+  -- a variance of 1e-6: sqrt(1e-6 + 1e-5) tells the usual eps from its neighbours
+  it("add 1e-5 to a variance where nothing else is said", function()
+    local want, x = 1e-3 / (1e-6 + 1e-5) ^ 0.5, lu.tensor { { 0, 2e-3 } }
+    assert.near(want, x:layer_norm():get(1, 2), 1e-5)
+    local one = lu.ones(1)
+    local y = lu.tensor({ 1e-3 }):view(1, 1, 1, 1)
+      :batch_norm(one * 0, one * 1e-6, one, one * 0)
+    assert.near(want, y:item(), 1e-5)
+  end)
+end)

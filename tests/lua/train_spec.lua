@@ -147,6 +147,15 @@ describe("clip", function()
     assert.near(0.2, scale, 1e-6)
     assert.equal(1, (train.clip(g, 10)))
   end)
+
+  -- in doubles 1e16 + 1 is 1e16: ones behind it are lost, before it they count
+  it("adds in the order of the names: the sum has the same bits", function()
+    local g = { a = core.tensor { 1e8 } }
+    for i = 1, 20 do g[("b%d"):format(i)] = core.ones(1) end
+    assert.equal(1e8, (select(2, train.clip(g, 1))))
+    g.a, g.c = core.ones(1), core.tensor { 1e8 }
+    assert.is_true(select(2, train.clip(g, 1)) > 1e8)
+  end)
 end)
 
 
