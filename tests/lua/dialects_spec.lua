@@ -52,27 +52,126 @@ local function made(name, opts, eps)
 end
 
 
+---Millions of numbers that training changes.
+local function millions(net)
+  local n = 0
+  for key, p in pairs(net.params) do
+    local size = 1
+    for _, d in ipairs(p:shape()) do size = size * d end
+    n = n + (key:find "running_" and 0 or size)
+  end
+  return math.floor(n / 1e4 + 0.5) / 100
+end
+
+
+---Units, channels and channels a group of each stage.
+local function stages_of(units, channels, group)
+  local list = {}
+  for s, n in ipairs(units) do
+    list[s] = { units = n, channels = channels[s], group = group }
+  end
+  return list
+end
+
+
 describe("timm's RegNet", function()
   local words = { { "^stem%.0", "stem.conv" }, { "^stem%.1", "stem.bn" },
     { "^fc", "head.fc" }, { "f%.a", "conv1" }, { "f%.b", "conv2" }, { "f%.c", "conv3" },
     { "f%.se", "se" }, { "proj", "downsample" }, { "(%w+)%.0$", "%1.conv" },
     { "(%w+)%.1$", "%1.bn" } }
+
+  local function of_timm(net)
+    return renamed(net, function(n)
+      n = n:gsub("^trunk_output%.block(%d)%.block%d%-(%d+)", function(s, i)
+        return ("s%s.b%d"):format(s, i + 1)
+      end)
+      for _, word in ipairs(words) do n = n:gsub(word[1], word[2]) end
+      return n
+    end)
+  end
+
   for _, name in ipairs { "regnet_x_800mf", "regnet_y_400mf" } do
     it("is " .. name, function()
       local net = made(name, { classes = 3, side = 64 })
-      local list = renamed(net, function(n)
-        n = n:gsub("^trunk_output%.block(%d)%.block%d%-(%d+)", function(s, i)
-          return ("s%s.b%d"):format(s, i + 1)
-        end)
-        for _, word in ipairs(words) do n = n:gsub(word[1], word[2]) end
-        return n
-      end)
-      local got, report = imported(list)
+      local got, report = imported(of_timm(net))
       assert.equal(name, report.model)
       assert.matches("names are those of timm", report.assumed[1])
       assert.equal(0, distance(net, got))
     end)
   end
+
+  -- Sizes that torchvision has not: millions of parameters as timm counts them, stages
+  -- as the paper has them.
+  local sizes = {
+    regnetx_002 = { 2.68, "x", stages_of({ 1, 1, 4, 7 }, { 24, 56, 152, 368 }, 8) },
+    regnety_002 = { 3.16, "y", stages_of({ 1, 1, 4, 7 }, { 24, 56, 152, 368 }, 8) },
+    regnetx_064 = { 26.21, "x", stages_of({ 2, 4, 10, 1 }, { 168, 392, 784, 1624 },
+                                          56) },
+    regnety_040 = { 20.65, "y", stages_of({ 2, 6, 12, 2 }, { 128, 192, 512, 1088 },
+                                          64) },
+  }
+  for name, row in pairs(sizes) do
+    it("of other sizes is read from its shapes: " .. name, function()
+      local family = "regnet_" .. row[2]
+      local net = made(family .. "_400mf", { side = 64, stages = row[3] })
+      assert.equal(row[1], millions(net))
+      local got, report = imported(of_timm(net))
+      assert.equal(family, report.model)
+      assert.equal(0, distance(net, got))
+    end)
+  end
+end)
+
+
+describe("timm's ConvNeXt of other sizes", function()
+  ---Its dense layers are 1x1 convolutions.
+  local function of_timm(net)
+    local list = renamed(net, function(n)
+      n = n:gsub("^features%.0%.", "stem."):gsub("^classifier%.0$", "head.norm")
+        :gsub("^classifier%.2$", "head.fc")
+      n = n:gsub("^features%.(%d)%.(%d+)", function(at, i)
+        at = tonumber(at)
+        return at % 2 == 0 and ("stages.%d.downsample.%s"):format(at // 2, i)
+          or ("stages.%d.blocks.%s"):format(at // 2, i)
+      end)
+      return (n:gsub("block%.0", "conv_dw"):gsub("block%.2", "norm")
+        :gsub("block%.3", "mlp.fc1"):gsub("block%.5", "mlp.fc2")
+        :gsub("%.scaled$", ""))
+    end)
+    for _, one in ipairs(list) do one[1] = one[1]:gsub("layer_scale$", "gamma") end
+    return list
+  end
+
+  local sizes = {
+    convnext_atto = { 3.70, stages_of({ 2, 2, 6, 2 }, { 40, 80, 160, 320 }) },
+    convnext_pico = { 9.05, stages_of({ 2, 2, 6, 2 }, { 64, 128, 256, 512 }) },
+    uneven = { 0.22, stages_of({ 1, 4, 2 }, { 24, 32, 72 }) },
+  }
+  for name, row in pairs(sizes) do
+    it("is read from its shapes: " .. name, function()
+      local net = made("convnext_tiny", { side = 64, stages = row[2] })
+      assert.equal(row[1], millions(net))
+      local got, report = imported(of_timm(net))
+      assert.equal("convnext", report.model)
+      assert.equal(0, distance(net, got))
+    end)
+  end
+
+  it("is no convnext_tiny for --arch, nor with a layer missing", function()
+    local net = made("convnext_tiny", { side = 64,
+      stages = stages_of({ 2, 2, 6, 2 }, { 40, 80, 160, 320 }) })
+    local list = of_timm(net)
+    local got, message = imported(list, { arch = "convnext_tiny" })
+    assert.is_nil(got)
+    assert.is_string(message)
+    local less = {}
+    for _, one in ipairs(list) do
+      if not one[1]:find "^stages%.2%.blocks%.5%.norm" then less[#less + 1] = one end
+    end
+    got, message = imported(less)
+    assert.is_nil(got)
+    assert.matches("convnext", message)
+  end)
 end)
 
 

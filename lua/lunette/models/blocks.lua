@@ -122,9 +122,9 @@ function Blocks.family(rows, build)
   local M = {}
   for name in pairs(rows) do
     ---The layers of that architecture, as a table for lu.net; `width` is of ResNets and
-    ---MobileNets: that many times the channels.
+    ---MobileNets: that many times the channels; `stages` of ConvNeXts and RegNets.
     ---@param opts? { classes?: integer, side?: integer|table, width?: number,
-    ---  preprocessing?: string|table }
+    ---  stages?: table[], preprocessing?: string|table }
     ---@return table
     M[name] = function(opts) return build(name, opts or {}) end
   end

@@ -40,27 +40,39 @@ local function unit(b, name, channels)
 end
 
 
+---The stages of a row.
+---@return { units: integer, channels: integer }[]
+local function stages_of(row)
+  local list = {}
+  for s, units in ipairs(row) do
+    list[s] = { units = units, channels = row.channels << (s - 1) }
+  end
+  return list
+end
+
+
+---`stages` are others than the row's.
 local function build(name, opts)
-  local b, row = Blocks.new(), rows[name]
-  local channels, at = row.channels, 1
-  b:add { "features.0.0", "conv2d", filters = channels, kernel = 4, stride = 4 }
+  local b, stages = Blocks.new(), opts.stages or stages_of(rows[name])
+  b:add { "features.0.0", "conv2d", filters = stages[1].channels, kernel = 4,
+          stride = 4 }
   norm(b, "features.0.1")
-  for stage, count in ipairs(row) do
-    for i = 1, count do unit(b, ("features.%d.%d"):format(at, i - 1), channels) end
-    if stage < #row then
-      channels = 2 * channels
-      norm(b, ("features.%d.0"):format(at + 1))
-      b:add { ("features.%d.1"):format(at + 1), "conv2d", filters = channels,
-              kernel = 2, stride = 2 }
+  for s, stage in ipairs(stages) do
+    for i = 1, stage.units do
+      unit(b, ("features.%d.%d"):format(2 * s - 1, i - 1), stage.channels)
     end
-    at = at + 2
+    if s < #stages then
+      norm(b, ("features.%d.0"):format(2 * s))
+      b:add { ("features.%d.1"):format(2 * s), "conv2d",
+              filters = stages[s + 1].channels, kernel = 2, stride = 2 }
+    end
   end
   b:add { "avgpool", "global_avg_pool" }
   norm(b, "classifier.0")
   b:add { "flatten", "flatten" }
   b:add { "classifier.2", "linear", units = opts.classes or 1000 }
   b:add { "softmax", "softmax" }
-  return b:arch(name, opts)
+  return b:arch(opts.stages and "convnext" or name, opts)
 end
 
 

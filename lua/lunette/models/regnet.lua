@@ -41,8 +41,8 @@ end
 
 ---The stages: units whose width is first ratio^k, k the nearest to what grows by the
 ---slope, in steps of 8, and filled up to whole groups.
----@return { width: integer, group: integer, count: integer }[]
-local function stages(row)
+---@return { channels: integer, group: integer, units: integer }[]
+local function stages_of(row)
   local depth, first, slope, ratio, group = table.unpack(row)
   local list, before = {}, nil
   for i = 0, depth - 1 do
@@ -50,9 +50,9 @@ local function stages(row)
     local width = 8 * round(first * ratio ^ k / 8)
     if width ~= before then
       local g = math.min(group, width)
-      list[#list + 1] = { width = fill_groups(width, g), group = g, count = 0 }
+      list[#list + 1] = { channels = fill_groups(width, g), group = g, units = 0 }
     end
-    list[#list].count, before = list[#list].count + 1, width
+    list[#list].units, before = list[#list].units + 1, width
   end
   return list
 end
@@ -85,19 +85,20 @@ local function unit(b, name, u)
 end
 
 
+---`stages` are others than the row's.
 local function build(name, opts)
   local b, input, excite = Blocks.new(), 32, name:find "_y_" ~= nil
   conv(b, "stem", input, 3, { act = true, stride = 2 })
-  for s, stage in ipairs(stages(rows[name])) do
-    for i = 1, stage.count do
+  for s, stage in ipairs(opts.stages or stages_of(rows[name])) do
+    for i = 1, stage.units do
       unit(b, ("trunk_output.block%d.block%d-%d"):format(s, s, i - 1), {
-        input = input, width = stage.width, group = stage.group, excite = excite,
+        input = input, width = stage.channels, group = stage.group, excite = excite,
         stride = i == 1 and 2 or nil })
-      input = stage.width
+      input = stage.channels
     end
   end
   b:classify("fc", opts.classes or 1000)
-  return b:arch(name, opts)
+  return b:arch(opts.stages and name:match "^regnet_%a" or name, opts)
 end
 
 

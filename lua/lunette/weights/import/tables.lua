@@ -3,6 +3,7 @@
 local heads = require "lunette.weights.import.heads"
 local models = require "lunette.models"
 local named = require "lunette.models.named"
+local sizes = require "lunette.weights.import.sizes"
 local stages = require "lunette.weights.import.stages"
 
 local M = {}
@@ -141,26 +142,9 @@ local function side_of(arch, mods)
 end
 
 
----The channels of a Vision Transformer, from its shapes, and its names of the
----projections. No file says how many heads there are.
-local function tokens_of(name, mods)
-  local patch = name:find "^vit_" and mods.by_name["conv_proj"]
-  local inner = mods.by_name["encoder.layers.encoder_layer_0.mlp.0"]
-    or mods.by_name["encoder.layers.encoder_layer_0.mlp.linear_1"]
-  if not (patch and inner and patch.params.weight and inner.params.weight) then
-    return {}
-  end
-  local width = patch.params.weight.shape[1]
-  return { width = width, inner = inner.params.weight.shape[1],
-           heads = width == 1280 and 16 or math.max(1, width // 64),
-           separate = mods.by_name["encoder.layers.encoder_layer_0.self_attention"
-                                   .. ".query.proj"] ~= nil }
-end
-
-
 ---The table of an architecture with what the file tells of its sizes.
 local function table_of(name, mods, opts)
-  local own = tokens_of(name, mods)
+  local own = name:find "^vit_" and sizes.transformer(mods) or {}
   for key, value in pairs(opts or {}) do own[key] = value end
   return models[name](own), own.width and own.heads
 end
@@ -306,11 +290,15 @@ end
 
 
 ---The table of layers for these modules, and what had to be assumed.
-local function adapted(name, mods, given, used)
-  local side, width = given.side or side_of(models[name](), mods), width_of(name, mods)
-  local arch, n = table_of(name, mods, { side = side, width = width })
+---@param c { name: string, used: table, stages: table[]? }
+local function adapted(c, mods, given)
+  local side = given.side or side_of(models[c.name](), mods)
+  local width = not c.stages and width_of(c.name, mods) or nil
+  local arch, n = table_of(c.name, mods, { side = side, width = width,
+                                           stages = c.stages })
+  local name = arch.name
   arch.input[1] = channels(arch, mods)
-  local assumed = fit_head(arch, mods, given, used)
+  local assumed = fit_head(arch, mods, given, c.used)
   as_elsewhere(arch, mods, assumed)
   assumed[#assumed + 1] = n and ("%d heads"):format(n)
   if not side then
@@ -318,7 +306,7 @@ local function adapted(name, mods, given, used)
       arch.input[3])
   end
   assumed[#assumed + 1] = ("%s as %s has it%s (--arch)"):format(name,
-    origin_of(name, mods), width and (", %g times as wide"):format(width) or "")
+    origin_of(c.name, mods), width and (", %g times as wide"):format(width) or "")
   return arch, assumed
 end
 
@@ -348,13 +336,28 @@ end
 
 ---Compares an architecture's layers before the head with the modules: `wrong` counts
 ---those that are missing or unknown. Nil where its first layer is missing.
-local function compared(name, mods)
+local function compared(name, mods, opts)
   if not M.begins(name, mods) then return nil end
-  local arch = table_of(name, mods)
+  local arch = table_of(name, mods, opts)
   local used, missing = body_of(arch, place_of_head(arch), mods)
   local _, _, strange = rest_of(mods, used, name)
   return { name = name, used = used, wrong = missing + strange,
            near = missing + strange < #arch.layers / 10 }
+end
+
+
+---The network of a family whose stages are those of the file, where no row of it has
+---such; else nil.
+local function of_own_stages(found, mods, given)
+  local name, own = sizes.stages(mods)
+  if given.arch or not name then return nil end
+  for _, c in ipairs(found) do
+    if fits(table_of(c.name, mods), mods) then return nil end
+  end
+  local c = compared(name, mods, { stages = own })
+  if not c or c.wrong > 0 then return nil end
+  c.stages = own
+  return { c }
 end
 
 
@@ -373,12 +376,13 @@ function M.find(mods, given)
       nearest = c
     end
   end
+  found = of_own_stages(found, mods, given) or found
   if #found == 0 then found[1] = nearest end
   found = by_kernel(found, mods)
   check_small(found, mods, given)
   for _, c in ipairs(found) do
-    c.arch, c.assumed = adapted(c.name, mods, given, c.used)
-    c.options = {}
+    c.arch, c.assumed = adapted(c, mods, given)
+    c.name, c.options = c.arch.name, {}
   end
   return found
 end
