@@ -313,19 +313,19 @@ static int params_wanted(const lun_walk *w, const lun_node *n) {
   return 0;
 }
 
-/* The gradients of the inputs that are not served yet, by the rule b->rule. */
-static int by_rule(lun_walk *w, lun_node *n, unsigned served, lun_back *b,
+/* The gradients of the inputs that are not served yet, by the rule b.rule. */
+static int by_rule(lun_walk *w, lun_node *n, unsigned served, lun_back b,
                    lun_err *err) {
   lun_tensor *dx[LUN_MAXIN] = {NULL};
   lun_gate gate, dead;
   int status;
-  b->dy = w->s[n->id].grad->data;
-  if (b->rule == n->op->rules) join_input(w, n, &gate, b);
-  if (!b->gate && n->op->skips_dead && !w->flows && dead_gate(w, n, &dead))
-    b->dead_inputs = &dead;
-  status = allocate(w, n, served, dx, b, err);
-  if (status == LUN_OK) status = b->rule->back(b, err);
-  if (status == LUN_OK) return deposit_all(w, n, b->add != NULL, dx, err);
+  b.dy = w->s[n->id].grad->data;
+  if (b.rule == n->op->rules) join_input(w, n, &gate, &b);
+  if (!b.gate && n->op->skips_dead && !w->flows && dead_gate(w, n, &dead))
+    b.dead_inputs = &dead;
+  status = allocate(w, n, served, dx, &b, err);
+  if (status == LUN_OK) status = b.rule->back(&b, err);
+  if (status == LUN_OK) return deposit_all(w, n, b.add != NULL, dx, err);
   for (int k = 0; k < n->nin; k++) lun_tensor_release(dx[k]);
   return status == LUN_EINTR ? lun_fail(err, status, "interrupted") : status;
 }
@@ -342,5 +342,5 @@ int lun_walk_step(lun_walk *w, lun_node *n, lun_err *err) {
   if (w->flows) b.bias = &w->flows[n->id].bias;
   if (b.rule == n->op->rules) LUN_TRY(hand_parts(w, n, &served, err));
   for (int k = 0; k < n->nin; k++) more |= leads(w, n, k) && !(served >> k & 1);
-  return more ? by_rule(w, n, served, &b, err) : LUN_OK;
+  return more ? by_rule(w, n, served, b, err) : LUN_OK;
 }

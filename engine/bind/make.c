@@ -25,17 +25,17 @@ static int zeros(lua_State *L) { return filled(L, 0, 1); }
 
 static int ones(lua_State *L) { return filled(L, 1, 1); }
 
-/* Shape of nested lists, following first elements. */
+/* Shape of nested lists, following first elements; argument 1 is a list. */
 static int nested_shape(lua_State *L, int64_t *dim) {
   int n = 0;
   lua_pushvalue(L, 1);
-  while (lua_istable(L, -1)) {
+  do {
     if (n == LUN_MAXDIM)
       return luaL_error(L, "a tensor has at most %d dimensions", LUN_MAXDIM);
     dim[n++] = luaL_len(L, -1);
     lua_geti(L, -1, 1);
     lua_remove(L, -2);
-  }
+  } while (lua_istable(L, -1));
   lua_pop(L, 1);
   return n;
 }

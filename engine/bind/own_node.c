@@ -67,7 +67,7 @@ static int replace_input(lua_State *L, own_node *o, const lun_node *n, int i,
   if (!t && (i < n->op->min_in || lua_toboolean(L, -1)))
     luaL_error(L, "%s '%s': the %s cannot be left out", n->op->name,
                lun_node_title(n), key);
-  if (t && i == 0 && !same_rows(t, old))
+  if (t && i == 0 && old && !same_rows(t, old))
     wrong_shape(L, n, key, t, old, " (any number of rows)");
   if (t && i > 0 && old && !lun_tensor_same_shape(t, old))
     wrong_shape(L, n, key, t, old, "");

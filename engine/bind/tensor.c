@@ -277,7 +277,7 @@ static int view(lua_State *L) {
 }
 
 static int clone(lua_State *L) {
-  const lun_tensor *t = lunL_checkbox(L, 1)->t;
+  const lun_tensor *t;
   lunL_tensor *c;
   lun_err err;
   lunL_ready(L, 1);

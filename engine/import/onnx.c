@@ -345,10 +345,10 @@ int imp_is_onnx(imp_file *f) {
   imp_field q;
   lun_err err;
   uint8_t head[2] = {0, 0};
-  int got, graph = 0;
+  int graph = 0;
   if (imp_read_at(f, head, f->size < 2 ? 1 : 2, 0, &err) != LUN_OK) return 0;
   if (head[0] == 8) return 1;
-  while ((got = imp_next(&w, &q, &err)) > 0) {
+  while (imp_next(&w, &q, &err) > 0) {
     int ok = 0;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
       ok |= q.number == known[i];

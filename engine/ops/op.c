@@ -161,7 +161,7 @@ int ops_int(const lun_node *n, int at, int64_t lo, int64_t hi, int64_t *out,
 }
 
 int ops_axis(const lun_node *n, int at, int ndim, int *out, lun_err *err) {
-  int64_t v;
+  int64_t v = 0;
   LUN_TRY(ops_int(n, at, -ndim, ndim, &v, err));
   if (v == 0)
     return ops_fail(n, err, LUN_EARG, "'%s' is 0; dimensions count from 1",
