@@ -6,12 +6,13 @@
 **   FAULT=fsync:1:EIO       likewise; also open, read, rename, link, ftruncate
 **   FAULT=read:/2:EINTR     every second one fails so (the others work)
 **   FAULT=write:/3:SHORT    every third one takes one byte only
+**   FAULT=rename:2.:EIO     the second one only
 **   FAULT=malloc:40         the fortieth allocation fails, the following work
 **   FAULT=malloc:40+        it and all that follow
-**   FAULT=write:3:KILL      the process is killed there (TERM, HUP, INT likewise)
+**   FAULT=write:3:KILL      the process is killed there (TERM, HUP, INT, PIPE likewise)
 **   FAULT=proc:1:EACCES     /proc cannot be entered
 **   FAULT=seccomp:1:ENOSYS  no system-call filters
-** FAULT_LOG=FILE gets a letter for every call that failed so.
+** The first byte of FAULT_LOG=FILE is 1 once a call has failed so.
 */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -40,6 +41,7 @@ static const struct {
     {"EDQUOT", EDQUOT, 0}, {"EMFILE", EMFILE, 0}, {"EACCES", EACCES, 0},
     {"SHORT", SHORT, 0},   {"KILL", 0, SIGKILL},  {"TERM", 0, SIGTERM},
     {"HUP", 0, SIGHUP},    {"INT", 0, SIGINT},    {"ENOSYS", ENOSYS, 0},
+    {"PIPE", 0, SIGPIPE},
 };
 
 static struct {
@@ -47,33 +49,38 @@ static struct {
   long n;
   int mode, error, signal;
   atomic_long count;
+  char *struck; /* mapped: no call is made where none may be */
 } plan;
+
+static void map_log(void) {
+  const char *path = getenv("FAULT_LOG");
+  int fd =
+      path ? (int)syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CREAT, 0600)
+           : -1;
+  if (fd < 0) return;
+  if (syscall(SYS_ftruncate, fd, 1) == 0)
+    plan.struck = mmap(NULL, 1, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (plan.struck == MAP_FAILED) plan.struck = NULL;
+  syscall(SYS_close, fd);
+}
 
 __attribute__((constructor)) static void read_plan(void) {
   const char *text = getenv("FAULT"), *at;
   size_t n = text ? strcspn(text, ":") : 0;
   if (!text || text[n] != ':' || n >= sizeof plan.call) return;
+  map_log();
   memcpy(plan.call, text, n);
   at = text + n + 1;
   plan.mode = strcmp(plan.call, "malloc") == 0 ? ONCE : ALWAYS;
   if (*at == '/') plan.mode = EVERY, at++;
   plan.n = strtol(at, (char **)(void *)&at, 10);
   if (*at == '+') plan.mode = ALWAYS, at++;
+  if (*at == '.') plan.mode = ONCE, at++;
   for (size_t i = 0; *at == ':' && i < sizeof outcomes / sizeof *outcomes; i++)
     if (strcmp(at + 1, outcomes[i].name) == 0) {
       plan.error = outcomes[i].error;
       plan.signal = outcomes[i].signal;
     }
-}
-
-static void tell(void) {
-  const char *path = getenv("FAULT_LOG");
-  int fd = path ? (int)syscall(SYS_openat, AT_FDCWD, path,
-                               O_WRONLY | O_APPEND | O_CREAT, 0600)
-                : -1;
-  if (fd < 0) return;
-  syscall(SYS_write, fd, plan.call, 1);
-  syscall(SYS_close, fd);
 }
 
 /* Is this call to fail?  errno is then set. */
@@ -86,7 +93,7 @@ static int fails(const char *call) {
         : plan.mode == ALWAYS ? k >= plan.n
                               : k == plan.n;
   if (!now) return 0;
-  tell();
+  if (plan.struck) *plan.struck = 1;
   if (plan.signal) raise(plan.signal);
   errno = plan.error;
   return !plan.signal;
