@@ -184,16 +184,21 @@ static int list_state(imp_file *f, const imp_value *top, lun_err *err) {
 
 /* ---- zip ---------------------------------------------------------------- */
 
-/* The member whose name ends in `end`; NULL when there is none. */
+#define KERAS_WEIGHTS "model.weights.h5"
+
+/* The member whose name ends in `end`, of several the one of the shortest name;
+** NULL when there is none. */
 static const imp_entry *ending(const imp_zip *z, const char *end) {
-  size_t n = strlen(end);
+  const imp_entry *found = NULL;
+  size_t n = strlen(end), least = 0;
   for (int i = 0; i < z->count; i++) {
     size_t len = strlen(z->entry[i].name);
     if (len >= n && strcmp(z->entry[i].name + len - n, end) == 0 &&
-        (len == n || z->entry[i].name[len - n - 1] == '/'))
-      return &z->entry[i];
+        (len == n || z->entry[i].name[len - n - 1] == '/') &&
+        (found == NULL || len < least))
+      found = &z->entry[i], least = len;
   }
-  return NULL;
+  return found;
 }
 
 static int by_name(const void *a, const void *b) {
@@ -248,15 +253,36 @@ static int zip_pickle(imp_file *f, imp_zip *z, const imp_entry *e,
   return list_state(f, top, err);
 }
 
-/* Which network it is, which Keras wrote it, and the weights. */
+/* The member NAME in a folder; NULL when there is none. */
+static int member_of(const imp_zip *z, const char *dir, size_t dirlen,
+                     const char *name, const imp_entry **found, lun_err *err) {
+  *found = NULL;
+  for (int i = 0; i < z->count; i++) {
+    const imp_entry *e = &z->entry[i];
+    if (strncmp(e->name, dir, dirlen) != 0 ||
+        strcmp(e->name + dirlen, name) != 0)
+      continue;
+    if (*found)
+      return lun_fail(err, LUN_EFORMAT, "the archive has two members '%s'",
+                      name);
+    *found = e;
+  }
+  return LUN_OK;
+}
+
+/* Which network it is and which Keras wrote it, from beside the weights. */
 static int keras_archive(imp_file *f, const imp_zip *z,
                          const imp_entry *weights, lun_err *err) {
   static const char *const keys[][2] = {{"config.json", "model_config"},
-                                        {"metadata.json", "metadata.json"}};
+                                        {"metadata.json", "metadata.json"},
+                                        {KERAS_WEIGHTS, NULL}};
+  size_t dirlen = strlen(weights->name) - strlen(KERAS_WEIGHTS);
   f->format = "Keras archive";
-  for (int i = 0; i < 2; i++) {
-    const imp_entry *e = ending(z, keys[i][0]);
-    if (e) LUN_TRY(imp_keras_json(f, keys[i][1], e->at, e->size, err));
+  for (int i = 0; i < 3; i++) {
+    const imp_entry *e;
+    LUN_TRY(member_of(z, weights->name, dirlen, keys[i][0], &e, err));
+    if (e && keys[i][1])
+      LUN_TRY(imp_keras_json(f, keys[i][1], e->at, e->size, err));
   }
   return imp_read_hdf5(f, weights->at, weights->size, err);
 }
@@ -272,7 +298,7 @@ int imp_read_zip(imp_file *f, lun_err *err) {
                     "alone: torch.save(torch.jit.load(file).state_dict(), "
                     "file)");
   LUN_TRY(imp_zip_unpack(f, &z, f->scratch, err));
-  if ((e = ending(&z, "model.weights.h5")) != NULL)
+  if ((e = ending(&z, KERAS_WEIGHTS)) != NULL)
     return keras_archive(f, &z, e, err);
   if ((e = ending(&z, "data.pkl")) == NULL)
     return lun_fail(err, LUN_EFORMAT,

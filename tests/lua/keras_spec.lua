@@ -317,6 +317,51 @@ describe("a Keras config", function()
     end
   end)
 
+  it("is refused where it and the file's weights say different things", function()
+    local function tensor(name, ...)
+      return { name = name, type = "F32", shape = { ... } }
+    end
+    local tensors = {
+      conv2d = { tensor("layers/conv2d/vars/0", 3, 3, 3, 4) },
+      separable_conv2d = { tensor("layers/separable_conv2d/vars/0", 3, 3, 3, 2),
+                           tensor("layers/separable_conv2d/vars/1", 1, 1, 6, 5) },
+      dense = { tensor("layers/dense/vars/0", 3, 4) },
+    }
+    local function said(class, config, list)
+      config.use_bias = false
+      local text = json.encode(sequential(input, { class_name = class,
+                                                   config = config }))
+      local arch, message = keras.read({ model_config = text }, tensors[list], {})
+      return arch and "fine" or message
+    end
+    for _, case in ipairs {
+      { "fine", "Conv2D", { filters = 4, kernel_size = { 3, 3 }, groups = 1 } },
+      { "filters = 5, its weights have 4", "Conv2D", { filters = 5 } },
+      { "filters = 4000000000, its", "Conv2D", { filters = 4000000000 } },
+      { "kernel_size = 1, its weights have 3", "Conv2D", { kernel_size = { 3, 1 } } },
+      { "kernel_size = x, its", "Conv2D", { kernel_size = { "x" } } },
+      { "groups = 3, its weights have 1", "Conv2D", { groups = 3 } },
+      { "data_format 'sideways' is none", "Conv2D", { data_format = "sideways" } },
+      { "fine", "SeparableConv2D", { filters = 5, depth_multiplier = 2 } },
+      { "depth_multiplier = 1, its", "SeparableConv2D", { depth_multiplier = 1 } },
+      { "filters = 6, its weights have 5", "SeparableConv2D", { filters = 6 } },
+      { "kernel_size = 5, its", "SeparableConv2D", { kernel_size = 5 } },
+      { "fine", "Dense", { units = 4 } },
+      { "units = 1000, its weights have 4", "Dense", { units = 1000 } },
+      { "quantised %(QuantizedDTypePolicy%)", "Dense",
+        { dtype = { class_name = "QuantizedDTypePolicy" } } },
+      { "quantised %(int8_from_float32%)", "Dense", { dtype = "int8_from_float32" } },
+    } do
+      local words, class, config = table.unpack(case)
+      local list = class == "Dense" and "dense" or class == "Conv2D" and "conv2d"
+        or "separable_conv2d"
+      assert.matches(words, said(class, config, list))
+    end
+    assert.matches("the input has a side of 1.5", refusal(sequential(
+      { class_name = "InputLayer", config = { batch_shape = { 1, 1.5, 8, 3 } } },
+      { class_name = "Flatten" })))
+  end)
+
   it("begins with what its pictures are, where arithmetic says so", function()
     for number, rescales in pairs { [255] = true, [2.5] = false } do
       local model = sequential(input, { class_name = "TFOpLambda", name = "by",

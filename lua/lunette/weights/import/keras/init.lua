@@ -57,13 +57,23 @@ local function config_shape(model)
 end
 
 
+---A number of the input's shape, or nil where it is left open.
+local function dim_of(d)
+  if d and not math.tointeger(d) then
+    fail("the config says that the input has a side of %s",
+         tostring(d):gsub("%c", "?"):sub(1, 40))
+  end
+  return math.tointeger(d)
+end
+
+
 ---The input (C,H,W); nil and a message where the config leaves it open.
 local function input_shape(model, first, side)
   local shape = config_shape(model)
   if not shape then return nil, "the config does not say what the input is" end
   local order, dims = first and { 2, 3, 4 } or { 4, 2, 3 }, {}
   for i, k in ipairs(order) do
-    dims[i] = math.tointeger(shape[k]) or i > 1 and side and side[i - 1] or 0
+    dims[i] = dim_of(shape[k]) or i > 1 and side and side[i - 1] or 0
   end
   if dims[1] < 1 then
     return nil, "the config does not say how many channels the input has"
@@ -96,7 +106,19 @@ local function row_of(call)
 end
 
 
+---Raises where a layer's weights are whole numbers that stand for others.
+local function check_dtype(call)
+  local dtype = call.config.dtype
+  local name = type(dtype) == "table" and dtype.class_name or dtype
+  if type(name) == "string" and (name:find "^Quantized" or name:find "_from_") then
+    fail("layer '%s': its weights are quantised (%s): save the network as it was "
+         .. "before", call.name, name:gsub("%c", "?"):sub(1, 60))
+  end
+end
+
+
 local function apply(e, call, xs)
+  check_dtype(call)
   if call.foreign then
     fail("layer '%s' is of a class of somebody's own (%s), whose code is not in the "
          .. "file", call.name, call.foreign:gsub("%c", "?"):sub(1, 60))

@@ -21,6 +21,18 @@ end
 M.number = number
 
 
+---Raises where the config says another number than the file's weights have.
+---@param key string    "filters"
+---@param said any      of the config; nil: it says nothing
+---@param have integer
+function M.agree(e, call, key, said, have)
+  if said ~= nil and said ~= have then
+    e.fail(call, "the config says %s = %s, its weights have %d", key,
+           tostring(said):gsub("%c", "?"):sub(1, 40), have)
+  end
+end
+
+
 ---Padding for "same": what is needed so that the output is ceil(input / stride).
 function M.same_padding(size, kernel, stride, dilation)
   local before, after = {}, {}
@@ -42,7 +54,12 @@ function M.image(e, call, x, c)
     e.fail(call, "reads (%s), expected height, width and channels",
            table.concat(x.shape, ", "))
   end
-  if c.data_format == nil then return x end
+  local format = c.data_format
+  if format == nil then return x end
+  if format ~= "channels_first" and format ~= "channels_last" then
+    e.fail(call, "its data_format '%s' is none of Keras'",
+           tostring(format):gsub("%c", "?"):sub(1, 40))
+  end
   return e:laid_out(call, x, c.data_format == "channels_first")
 end
 

@@ -4,6 +4,7 @@ local common = require "lunette.weights.import.keras.rows.common"
 
 local M = {}
 local pair, same_padding, image = common.pair, common.same_padding, common.image
+local agree = common.agree
 
 
 -- convolutions -------------------------------------------------------------------
@@ -12,6 +13,9 @@ local pair, same_padding, image = common.pair, common.same_padding, common.image
 ---Attributes of a convolution over x.
 local function conv_attrs(e, call, x, c, kernel)
   local stride, dilation = pair(c.strides, 1), pair(c.dilation_rate, 1)
+  for i, said in ipairs(c.kernel_size ~= nil and pair(c.kernel_size) or {}) do
+    agree(e, call, "kernel_size", said, kernel[i])
+  end
   local attrs = { kernel = kernel, stride = stride, dilation = dilation }
   if c.padding == "same" then
     local size = { x.shape[2], x.shape[3] }
@@ -47,6 +51,8 @@ local function conv(e, call, value, c, name, slots, place, shares)
   if attrs.groups * cin ~= x.shape[1] then
     e.fail(call, "its kernel is for %d channels, it reads %d", cin, x.shape[1])
   end
+  agree(e, call, "filters", c.filters, out)
+  agree(e, call, "groups", c.groups, attrs.groups)
   attrs.bias = c.use_bias ~= false
   local y = e:add(call, name, "conv2d", { x }, attrs, shares)
   if not shares then
@@ -66,6 +72,7 @@ local function depthwise(e, call, value, c, name, shares)
   if cin ~= x.shape[1] then
     e.fail(call, "its kernel is for %d channels, it reads %d", cin, x.shape[1])
   end
+  agree(e, call, "depth_multiplier", c.depth_multiplier, m)
   attrs.filters, attrs.groups, attrs.bias = cin * m, cin, c.use_bias ~= false
   local y = e:add(call, name, "conv2d", { x }, attrs, shares)
   if not shares then
@@ -101,10 +108,11 @@ end
 function M.SeparableConv2D(e, call, xs, c)
   local shares = call.shares
   local first = { strides = c.strides, padding = c.padding, use_bias = false,
-                  dilation_rate = c.dilation_rate, data_format = c.data_format }
+                  dilation_rate = c.dilation_rate, data_format = c.data_format,
+                  kernel_size = c.kernel_size, depth_multiplier = c.depth_multiplier }
   local x = depthwise(e, call, e:real(call, xs[1]), first, call.name .. "_depthwise",
                       shares and shares .. "_depthwise")
-  local y = conv(e, call, x, { use_bias = c.use_bias }, call.name,
+  local y = conv(e, call, x, { use_bias = c.use_bias, filters = c.filters }, call.name,
                  { "pointwise_kernel" }, 2, shares)
   if not shares then bias_of(e, call, c, y.name, y.shape[1], 3) end
   return activated(e, call, y, c)
@@ -147,6 +155,7 @@ function M.Dense(e, call, xs, c)
   if reads ~= n then
     e.fail(call, "its kernel is for %d inputs, it reads %d", n, reads)
   end
+  agree(e, call, "units", c.units, out)
   local y
   if #x.shape == 3 then
     y = dense_over_maps(e, call, x, c, kernel)
