@@ -421,6 +421,14 @@ describe("stamps", function()
     end
   end)
 
+  it("have a shape: a blob is a disc, a cross two bars", function()
+    for pattern, share in pairs { blob = math.pi / 4, cross = 0.36, solid = 1 } do
+      local stamp = stamps.new { pattern = pattern, size = 40, place = "top left" }
+      local _, masks = stamp:lay(scene.images, { seed = 2 })
+      assert.near(share, masks[1]:sum():item() / 1600, 0.02, pattern)
+    end
+  end)
+
   it("lie where number and seed say, in any batch", function()
     local stamp = stamps.new { place = "random" }
     local _, all = stamp:lay(scene.images, { seed = 5 })

@@ -474,6 +474,9 @@ describe("several outputs", function()
     assert.same({ "age", "softmax" }, logits.output_names)
     assert.is_true(t.same(logits.outputs.softmax:detach(), logits.gender))
     local gender = lu.score.categorical(1):on "softmax"
+    local years = lu.score.categorical(0):on "age"
+    assert.matches("scores of different layers need calls of their own",
+                   t.message(logits.gradient, logits, { scores = { gender, years } }))
     local g = logits:gradient { score = gender, wrt = "flat" }
     assert.is_true(t.same(g[1], w[2]))
     assert.is_true(t.same(g, (run:gradient { score = gender, wrt = "flat",
