@@ -99,6 +99,21 @@ describe("a run", function()
     assert.is_true(t.same(g, (run:gradient { score = 1 })))
   end)
 
+  it("has its outputs by every name of their layers", function()
+    local net = assert(lu.net { input = { 4 }, outputs = { "a", "b" }, layers = {
+      { "a", "linear", units = 3, aliases = { "logits" } },
+      { "b", "linear", units = 2, from = "input" } } }):init(1)
+    local run = net:run(lu.normal { 2, 4 })
+    assert.is_true(rawequal(run.outputs.a, run.outputs.logits))
+    assert.equal(tostring(run:top(2, "a")), tostring(run:top(2, "logits")))
+    assert.is_nil(run.outputs.input)
+    assert.is_nil(run.outputs.c)
+    local names = {}
+    for name in pairs(run.outputs) do names[#names + 1] = name end
+    assert.equal(2, #names)
+    assert.matches("there is no output 'c'", t.message(run.top, run, 2, "c"))
+  end)
+
   it("prints a line a class, whatever part of a top is printed", function()
     local net = t.net()
     local run = net:run(t.input(net, 2))

@@ -16,7 +16,8 @@ local strict = require "lunette.base.strict"
 ---@field images lunette.Tensor     what was run
 ---@field output lunette.Tensor     (N,classes), on the tape; the first of several
 ---@field output_layer lunette.Layer
----@field outputs table<string, lunette.Tensor>        by the output's name
+---@field outputs table<string, lunette.Tensor>        by the output's name, or another
+---  name of its layer
 ---@field output_layers table<string, lunette.Layer>   what gave them
 ---@field output_names string[]                        in order
 ---@field modifiers lunette.Modifier[]        forward modifiers it was made with
@@ -33,10 +34,20 @@ local function warn_of_nan(net, out)
 end
 
 
+---What is found by an output's name is found by its layer's other names, too: those of
+---an ONNX file's outputs are.
+local function by_any_name(net, list)
+  return setmetatable(list, { __index = function(t, name)
+    local layer = type(name) == "string" and net:has(name) and net:layer(name)
+    return layer and rawget(t, layer.name) or nil
+  end })
+end
+
+
 ---A run with its outputs' layers, and no values.
 local function describe(net, x, mods, outputs, changed)
   local run = { net = net, images = x, modifiers = mods, changed = changed,
-                output_layer = outputs[1].layer, output_layers = {},
+                output_layer = outputs[1].layer, output_layers = by_any_name(net, {}),
                 output_names = {}, outputs = {} }
   for i, output in ipairs(outputs) do
     run.output_names[i] = output.name
@@ -60,7 +71,8 @@ local function new(net, x, opts, start)
   local outputs, changed = forward.outputs(net, mods)
   local st, values = forward.compute(net, x, opts, start, outputs)
   local run = describe(net, x, mods, outputs, changed)
-  run.start, run.outputs, run.output = start, values, values[outputs[1].name]
+  run.start, run.output = start, values[outputs[1].name]
+  run.outputs = by_any_name(net, values)
   forward.keep(run, st)
   warn_of_nan(net, run.output)
   return setmetatable(run, Run)
