@@ -149,14 +149,14 @@ static void drop_to(size_t held, size_t bytes, int klass) {
   }
 }
 
-/* Bytes that may be held, live and cached, with `bytes` more to come: an eighth more
+/* Bytes that may be held, live and cached, with `bytes` more to come: a quarter more
 ** than was ever live, since blocks come by size classes; what batches of other sizes
-** left behind goes.  (With a half the passes of VGG16, SqueezeNet, ResNet-18 and
-** DenseNet ask the system no less often.)  And no more than the ceiling. */
+** left behind goes.  (With an eighth a climb of extremal perturbation gives back and
+** asks again in every step.)  And no more than the ceiling. */
 static size_t enough(size_t bytes) {
   size_t live = pool.n.live + bytes;
   size_t most = live > pool.most ? live : pool.most;
-  size_t held = most + most / 8 < LITTLE ? LITTLE : most + most / 8;
+  size_t held = most + most / 4 < LITTLE ? LITTLE : most + most / 4;
   return pool.ceiling && pool.ceiling < held ? pool.ceiling : held;
 }
 
