@@ -2,10 +2,8 @@
 --   lunette lab_report --lang ru --model squeezenet1_0
 local lu = require "lunette"
 
-local args = lu.cli {
-  "lab_report.lua [image ...]", model = "vgg16", classes = "8,21,33,0", lang = "en",
-  layer = "", out = "out/lab_report.html", scale = 1,
-}
+local args = lu.cli { "lab_report.lua [image ...]", model = "vgg16", lang = "en",
+  classes = "8,21,33,0", layer = "", out = "out/lab_report.html", scale = 1 }
 local say = require "lunette.report.lab"(args.lang)
 local net = assert(lu.load(args.model))
 local images = assert(net:images(args))
@@ -43,8 +41,9 @@ local function draw(method, opts, look)
       local map = lu[method](run, opts)
       canvas:row(rule, map, look)
       local high = map:max { dims = { 2, 3 }, keepdims = true } * 0.5
-      local area = ("%.2f %%"):format(100 * map:gt(high):mean():item())
-      areas[#areas + 1] = { method, rule, area }
+      local flat, area = high:max():item() == 0, 100 * map:gt(high):mean():item()
+      areas[#areas + 1] = { method, rule, flat and "–" or ("%.2f %%"):format(area) }
+      if flat then page:text(say.flat:format(rule)) end
     end
   end
   page:show(canvas, method)

@@ -38,7 +38,7 @@ function Document:heading(text, level)
 end
 
 
----Paragraphs, which empty lines part.
+---Paragraphs, which empty lines part; what stands between `backticks` is code.
 ---@param text string
 ---@param class? string   of the style sheet
 ---@return lunette.Document self
@@ -47,7 +47,8 @@ function Document:text(text, class)
   for part in (text .. "\n\n"):gmatch "(.-)\n%s*\n" do
     local words = part:match "^%s*(.-)%s*$"
     if words ~= "" then
-      self:html(open .. html.escape((words:gsub("%s+", " "))) .. "</p>")
+      local escaped = html.escape((words:gsub("%s+", " ")))
+      self:html(open .. escaped:gsub("`([^`]+)`", "<code>%1</code>") .. "</p>")
     end
   end
   return self
@@ -64,6 +65,13 @@ function Document:pre(text, class)
 end
 
 
+---' class="number"' for a number, or a share: "12.5 %".
+local function class_of(cell)
+  local number = type(cell) == "string" and cell:match "^(.*) %%$" or cell
+  return tonumber(number) and ' class="number"' or ""
+end
+
+
 ---A table: rows of cells, below a row of heads. Numbers stand at the right.
 ---@param rows any[][]
 ---@param head? string[]
@@ -72,8 +80,9 @@ function Document:table(rows, head)
   local out = { '<div class="wide"><table>' }
   if head then
     out[#out + 1] = "<thead><tr>"
-    for _, cell in ipairs(head) do
-      out[#out + 1] = ('<th scope="col">%s</th>'):format(html.escape(cell))
+    for k, cell in ipairs(head) do
+      out[#out + 1] = ('<th scope="col"%s>%s</th>'):format(
+        class_of(rows[1] and rows[1][k]), html.escape(cell))
     end
     out[#out + 1] = "</tr></thead>"
   end
@@ -81,8 +90,7 @@ function Document:table(rows, head)
   for _, row in ipairs(rows) do
     out[#out + 1] = "<tr>"
     for _, cell in ipairs(row) do
-      local class = tonumber(cell) and ' class="number"' or ""
-      out[#out + 1] = ("<td%s>%s</td>"):format(class, html.escape(cell))
+      out[#out + 1] = ("<td%s>%s</td>"):format(class_of(cell), html.escape(cell))
     end
     out[#out + 1] = "</tr>"
   end

@@ -21,6 +21,13 @@ local passive = { max_pool2d = true, avg_pool2d = true, global_avg_pool2d = true
 -- numbers ----------------------------------------------------------------------------
 
 
+---Three digits, without an exponent up to 99999.
+local function number(v)
+  local size = math.abs(v)
+  return (size >= 999.5 and size < 99999.5 and "%.0f" or "%.3g"):format(v)
+end
+
+
 ---The channels of a layer's value (1,C,H,W): mean and greatest value of each.
 local function channels_of(value)
   local c = value:dim(2)
@@ -130,8 +137,8 @@ local function strip(page, run, row, count, say)
       .. "<figcaption>%s<br>%s</figcaption></figure>"):format(
       html.escape(("%s, %s"):format(row.layer, name)), TILE, TILE,
       html.data_url("image/png", png), html.escape(name),
-      html.escape(say("mean %.3g, greatest %.3g"):format(row.channel_mean[k],
-        row.channel_most[k])))
+      html.escape(say("mean %s, greatest %s"):format(number(row.channel_mean[k]),
+        number(row.channel_most[k]))))
   end
   value:release()
   page:html('<div class="strip">' .. table.concat(out) .. "</div>")
@@ -142,7 +149,7 @@ end
 local function strongest(page, row, count, say)
   local values, order = row.channel_mean:top(math.min(count, row.channels))
   local list = {}
-  for i, k in ipairs(order) do list[i] = ("%d (%.3g)"):format(k, values[i]) end
+  for i, k in ipairs(order) do list[i] = ("%d (%s)"):format(k, number(values[i])) end
   page:text(say "Most active units" .. ": " .. table.concat(list, ", "))
 end
 
@@ -159,8 +166,8 @@ end
 local function add_layer(page, run, row, o, say)
   page:heading(row.layer, 3)
   page:text(("%s, %s; %s"):format(row.kind, table.concat(row.shape, " x ", 2),
-    say("least %.3g, greatest %.3g, mean %.3g, zeros %.1f %%"):format(row.min, row.max,
-      row.mean, 100 * row.zeros)))
+    say("least %s, greatest %s, mean %s, zeros %.1f %%"):format(number(row.min),
+      number(row.max), number(row.mean), 100 * row.zeros)))
   page:text(silent_text(row, say))
   if #row.shape == 4 and row.shape[3] * row.shape[4] > 1 then
     strip(page, run, row, o.channels, say)

@@ -24,6 +24,8 @@ gradients go back everywhere, also where the unit was not active.]],
 The channels of one layer, weighted by the mean of their gradients, over the
 picture; with the same three rules on the way back to that layer.]],
   same = "%s: no layer between %s and the score has such a rule; maps as vanilla's.",
+  flat = "%s: every map is 0: the rule drops all that comes back through this "
+    .. "network; with a leak (`rectified:leak=0.1`) a little gets through.",
   rule = "Rule", method = "Method", area = "Bright area",
   area_text = [[
 How much of each map is at least half of its greatest value, as a mean over the
@@ -65,6 +67,8 @@ Softmax в конце убран (`linear`): его градиент смеши�
 Каналы одного слоя, взвешенные средними их градиентов, поверх изображения; с теми же
 тремя правилами обратного прохода до этого слоя.]],
   same = "%s: между %s и оценкой нет слоёв с таким правилом; карты те же, что vanilla.",
+  flat = "%s: все карты нулевые: на пути назад через эту сеть правило отбрасывает всё; "
+    .. "с утечкой (`rectified:leak=0.1`) немного проходит.",
   rule = "Правило", method = "Метод", area = "Яркая площадь",
   area_text = [[
 Какая доля карты не меньше половины её наибольшего значения, в среднем по

@@ -7,11 +7,11 @@ local M = {}
 
 local russian = {
   ["channel %d"] = "канал %d",
-  ["mean %.3g, greatest %.3g"] = "среднее %.3g, наибольшее %.3g",
+  ["mean %s, greatest %s"] = "среднее %s, максимум %s",
   ["Most active units"] = "Самые активные нейроны",
   ["silent: %d of %d channels"] = "молчат: %d из %d каналов",
-  ["least %.3g, greatest %.3g, mean %.3g, zeros %.1f %%"] =
-    "минимум %.3g, максимум %.3g, среднее %.3g, нулей %.1f %%",
+  ["least %s, greatest %s, mean %s, zeros %.1f %%"] =
+    "минимум %s, максимум %s, среднее %s, нулей %.1f %%",
   ["Share of zeros"] = "Доля нулей",
   ["Share of silent channels"] = "Доля молчащих каналов",
   ["How the prediction forms"] = "Как складывается ответ",
