@@ -113,11 +113,18 @@ describe("many pictures", function()
     code, said = explain "in --match '*p0?.png' -o matched --json"
     assert.equal(0, code)
     assert.equal(18, #lines(said))
+    local function of(pattern)
+      return #lines(select(2, explain("in --match '" .. pattern
+        .. "' -o matched --json")))
+    end
+    local all, some = of "p0[0-9].png", of "p0[12].png"
+    assert.is_true(some > 0 and all > some)
+    assert.equal(all - some, of "p0[!12].png")
     code, said = explain("--list - -o piped.png --json <list.txt")
     assert.equal(0, code)
     assert.equal("piped.png", lines(said)[3].files[3])
     assert.equal(66, (explain "--list none.txt"))
-    assert.equal(66, (explain "in --match '*.gif'"))
+    assert.equal(66, (explain "in --match 'p[x.png'"))
     assert.equal(66, (explain "--list - </dev/null"))
   end)
 

@@ -67,7 +67,8 @@ page:text "The end."
       "local page = lu.notebook &quot;exp.html&quot;\nprint(&quot;one&quot;, 2)</pre>",
       '<pre class="out" tabindex="0">one\t2</pre>', "for i = 1, 2 do",
       "end</pre>", "loop\t1</pre>", "<img ", "loop\t2</pre>",
-      "<h2>Part &lt;two&gt;</h2>", '<th scope="col">value</th>', "<td>&lt;i&gt;</td>",
+      "<h2>Part &lt;two&gt;</h2>",
+      '<th scope="col" class="number">value</th>', "<td>&lt;i&gt;</td>",
       "warning: careful", "12 values; largest: [12] 12", "<p>The end.</p>", "</html>")
     assert.equal(1, select(2, page:gsub("<img ", "")))
     tidy(page)

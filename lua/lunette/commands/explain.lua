@@ -39,8 +39,8 @@ local function add_files(p)
   p:argument("image", "pictures (JPEG, PNG, BMP), or folders of them; none: examples")
     :args "*"
   p:option("--list", "a file of paths, one a line; - is standard input")
-  p:option("--match", "of folders the files of such names: '*_0?.png' (default: those "
-           .. "that end as pictures do)")
+  p:option("--match", "of folders the files of such names: '*_0[1-4].png' (default: "
+           .. "those that end as pictures do)")
   p:option("-o --out", "picture (.png) or folder"):default "out/"
   p:flag("--each", ("a canvas for every picture, as for more than %d; else one for all"
                     ):format(MOST_ON_CANVAS))
@@ -294,6 +294,7 @@ local function find_inputs(o)
     out = is_folder(o.out) and o.out or nil })
   if list and #list == 0 and (#o.image > 0 or o.list) then
     return nil, "there are no pictures: " .. (o.list or table.concat(o.image, " "))
+      .. (o.match and (" (--match '%s')"):format(o.match) or "")
   end
   return list, message
 end

@@ -11,10 +11,27 @@ local M = {}
 ---@field below string   the folder below the one that was named: "a/b", "" for none
 
 
----A shell's pattern as one of Lua's: `*` any text, `?` one character.
+---What one sign of a shell's pattern means, and how long it is.
+local function sign_of(glob, at)
+  local no, set = glob:match("^%[(!?)(%]?[^%]]*)%]", at)
+  if set and set ~= "" then
+    return ("[%s%s]"):format(no == "!" and "^" or "", (set:gsub("[%%%^%]%[]", "%%%0"))),
+      #no + #set + 2
+  end
+  local one = glob:sub(at, at)
+  return one == "*" and ".*" or one == "?" and "." or one:gsub("%p", "%%%0"), 1
+end
+
+
+---A shell's pattern as one of Lua's: `*` any text, `?` one character, `[a-c]` one of
+---these, `[!a-c]` one that is none of these.
 local function pattern_of(glob)
-  local p = glob:gsub("[%^%$%(%)%%%.%[%]%+%-]", "%%%0"):gsub("%*", ".*")
-  return "^" .. p:gsub("%?", ".") .. "$"
+  local list, at = {}, 1
+  while at <= #glob do
+    local sign, length = sign_of(glob, at)
+    list[#list + 1], at = sign, at + length
+  end
+  return "^" .. table.concat(list) .. "$"
 end
 
 
