@@ -141,3 +141,28 @@ describe("the program", function()
     done()
   end)
 end)
+
+
+describe("what was typed", function()
+  it("is remembered for the next session, once where it is typed again", function()
+    local paths = require "lunette.base.paths"
+    local place, remove = t.folder()
+    local xdg, seen = paths.xdg, {}
+    paths.xdg = function() return place end
+    local editor = { private_file = function(path) -- an empty file of the user's own
+      io.open(path, "a"):close()
+      return true
+    end, remember = function(line) seen[#seen + 1] = line end }
+    local history = require "lunette.repl.history"
+    local add = history(editor)
+    for _, code in ipairs { "x = 1", "x = 1", " ", "for i = 1, 2 do\nend", "x = 1" } do
+      add(code)
+    end
+    assert.same({ "x = 1", "for i = 1, 2 do\nend", "x = 1" }, seen)
+    seen = {}
+    history(editor)
+    paths.xdg = xdg
+    remove()
+    assert.same({ "x = 1", "for i = 1, 2 do\nend", "x = 1" }, seen)
+  end)
+end)

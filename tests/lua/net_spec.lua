@@ -596,3 +596,21 @@ describe("the architectures", function()
     assert.equal("block5_pool", net:layers()[#net:layers()].name)
   end)
 end)
+
+
+describe("parameters of a layer", function()
+  it("of a grouped transposed convolution are a group's filters an input", function()
+    local net = assert(lu.net { name = "up", input = { 4, 3, 3 }, layers = {
+      { "up", "conv_transpose2d", filters = 6, kernel = 2, groups = 2 } } }):init(1)
+    assert.same({ 4, 3, 2, 2 }, net.params["up.weight"]:shape())
+    assert.same({ 6 }, net.params["up.bias"]:shape())
+    assert.same({ 1, 6, 4, 4 }, net:run(core.ones(1, 4, 3, 3)).output:shape())
+  end)
+
+  it("of a new batch norm change nothing but by eps", function()
+    local net = assert(lu.net { name = "bn", input = { 2, 2, 2 }, layers = {
+      { "bn", "batch_norm" } } }):init(1)
+    local x = core.normal(1, 1, 1, 2, 2, 2)
+    assert.is_true(net:run(x).output:detach():distance(x * (1 + 1e-5) ^ -0.5) < 1e-6)
+  end)
+end)

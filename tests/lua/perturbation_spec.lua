@@ -507,3 +507,18 @@ describe("pictures that differ in a rectangle", function()
     assert.is_true(map:abs():max():item() > 0)
   end)
 end)
+
+
+describe("coarse masks", function()
+  local coarse = require("lunette.explain.coarse_masks").cells
+
+  it("count what they hide, on both sides of 1, and no edge in a single row", function()
+    local cells = coarse(8, 8, 4, 1)
+    local m = core.tensor { { 0, 1 }, { 1.5, 0.25 } }:view(1, 1, 2, 2)
+    assert.near(1 + 0 + 0.5 + 0.75, cells.hidden(m):item(), 1e-6)
+    local row = core.tensor { 0, 1, 0 }
+    assert.equal(0, cells.edges(row:view(1, 1, 1, 3), 2):item())
+    -- the one corner with a right and a lower neighbour
+    assert.near(1 + 1.5 ^ 2, cells.edges(m, 2):item(), 1e-5)
+  end)
+end)
