@@ -287,3 +287,20 @@ describe("similarity of two pictures", function()
       t.message(run.values, run, lu.score.similarity("relu2", core.ones(1, 3))))
   end)
 end)
+
+
+describe("a principal component's sign", function()
+  local principal = require "lunette.explain.principal"
+  local values = core.normal(5, 0, 2, 6, 4, 5)
+
+  it("is that of the channels' sum; a kernel's largest entry is positive", function()
+    for _, A in ipairs { values, -values, values + 1 } do
+      local first, kernel = principal.first(A), principal.kernel(A)
+      for i = 1, 2 do
+        assert.is_true((first[i][1] * A[i]:sum { dims = { 1 } }):sum():item() > 0)
+        local s = kernel[i]:stats()
+        assert.is_true(s.max > -s.min)
+      end
+    end
+  end)
+end)
