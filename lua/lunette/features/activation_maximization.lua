@@ -12,6 +12,7 @@ local options = require "lunette.base.options"
 local regularizers = require "lunette.features.regularizers"
 local score_class = require "lunette.score.score"
 local scores = require "lunette.score"
+local shape = require "lunette.tensors.shape"
 local show = require "lunette.picture.show"
 local warn = require "lunette.base.warn"
 local opt = options.opt
@@ -122,27 +123,25 @@ local function given_start(o)
 end
 
 
----Where it begins: K pictures' parameters, or inputs.
-local function start(o)
-  local k, c, h, w = #o.scores, table.unpack(o.net.input)
+---One start: a picture's parameters, or an input.
+local function drawn(o, stream)
+  local c, h, w = table.unpack(o.net.input)
   local low, high = o.input_range[1], o.input_range[2]
+  if o.parametrisation then return o.parametrisation.start(o.seed, stream) end
+  local one = core.uniform(o.seed, stream, 1, c, h, w)
+  if o.dialect ~= "keras-vis" then return one * (high - low) + low end
+  return (one - 0.5) * (0.05 * (high - low) * math.sqrt(12)) + (low + high) / 2
+end
+
+
+---Where it begins: K pictures' parameters, or inputs. Every score's first start is the
+---same: a picture alone is as in a batch.
+local function start(o)
   if o.from then return given_start(o) end
-  local all
-  for i = 1, k do
-    -- every score's first start is the same: a picture alone is as in a batch
-    local stream = -1 - (i - 1) % o.starts
-    local one
-    if o.parametrisation then
-      one = o.parametrisation.start(o.seed, stream)
-    elseif o.dialect == "keras-vis" then
-      one = core.uniform(o.seed, stream, 1, c, h, w)
-      one = (one - 0.5) * (0.05 * (high - low) * math.sqrt(12)) + (low + high) / 2
-    else
-      one = core.uniform(o.seed, stream, 1, c, h, w) * (high - low) + low
-    end
-    all = all and core.ops.concat(all, one, { dim = 1 }) or one
-  end
-  return all:clone()
+  local draws, all = {}, {}
+  for s = 1, o.starts do draws[s] = drawn(o, -s) end
+  for i = 1, #o.scores do all[i] = draws[(i - 1) % o.starts + 1] end
+  return shape.concat(all, 1):clone()
 end
 
 
