@@ -1,8 +1,9 @@
 /*
 ** keras.c - what a Keras file says about itself: `model_config`, the names of
 ** layers and of their weights (attributes of HDF5 groups), config.json and
-** metadata.json (which Keras wrote it) of a .keras archive. All of it is text that becomes metadata of the listing; what
-** it means is the business of lua/lunette/weights/import/keras/.
+** metadata.json (which Keras wrote it) of a .keras archive. All of it is text
+** that becomes metadata of the listing; what it means is the business of
+** lua/lunette/weights/import/keras/.
 */
 #include "import.h"
 
