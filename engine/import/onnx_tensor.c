@@ -12,6 +12,7 @@
 enum {
   MAX_NUMBERS = 65536,  /* integers listed of a tensor */
   MAX_FLOATS = 1024,    /* floats listed of a tensor */
+  MAX_VECTOR = 8192,    /* floats listed of a vector: batch norms */
   MAX_TYPED = 16 << 20, /* bytes of a tensor whose numbers are fields */
 };
 
@@ -322,7 +323,9 @@ static int list_values(imp_file *f, imp_tensor *t, int index, lun_err *err) {
   uint8_t number[8];
   char *s;
   size_t used = 0, room;
-  int64_t most = t->dtype == IMP_OTHER ? MAX_NUMBERS : MAX_FLOATS;
+  int64_t most = t->dtype == IMP_OTHER ? MAX_NUMBERS
+                 : t->ndim == 1        ? MAX_VECTOR
+                                       : MAX_FLOATS;
   if (t->outside || t->size > most) return LUN_OK;
   room = (size_t)t->size * 26 + 1;
   LUN_TRY(imp_say(f, "values", 2, &l, err));

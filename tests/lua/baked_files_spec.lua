@@ -24,8 +24,19 @@ local function pools()
 end
 
 
+---A batch norm of more channels than a list of floats was once read with.
+local function wide()
+  return assert(lu.net { name = "wide", input = { 3, 5, 4 }, layers = {
+    { "conv1", "conv2d", filters = 1100, kernel = 3, padding = 1 },
+    { "bn1", "batch_norm" }, { "relu1", "relu" },
+    { "mean", "global_avg_pool" }, { "flatten", "flatten" },
+    { "out", "linear", units = 4 } } }):init(3)
+end
+
+
 for title, net in pairs { ["a chain"] = t.net(2), ["a graph"] = t.graph(2),
-                          ["overlapping windows"] = pools() } do
+                          ["overlapping windows"] = pools(),
+                          ["wide batch norms"] = wide() } do
   describe("a file that explains itself, of " .. title, function()
     local x = core.normal(5, 0, 2, table.unpack(net.input))
     local plain = net:run(x).output

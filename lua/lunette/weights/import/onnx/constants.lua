@@ -6,8 +6,8 @@ local fold = require "lunette.weights.import.onnx.fold"
 local M = {}
 
 
-for _, op in ipairs { "Add", "Sub", "Mul", "Div", "Pow", "Mod", "Equal", "Greater",
-                      "Less", "And", "Or" } do
+for _, op in ipairs { "Add", "Sub", "Mul", "Div", "Pow", "Equal", "Greater", "Less",
+                      "And", "Or" } do
   M[op] = function(_, x) return fold[op](x[1], x[2]) end
 end
 
@@ -28,6 +28,11 @@ end
 local function one(attrs, key, default)
   local a = attrs[key]
   return a and tonumber(a[1]) or default
+end
+
+
+function M.Mod(attrs, x)
+  return fold[one(attrs, "fmod", 0) ~= 0 and "Fmod" or "Mod"](x[1], x[2])
 end
 
 
@@ -53,7 +58,7 @@ for op, row in pairs {
   ReduceSum = { function(a, v) return a + v end, 0 },
   ReduceMean = { function(a, v) return a + v end, 0, true },
   ReduceProd = { function(a, v) return a * v end, 1 },
-  ReduceMax = { math.max, -math.huge }, ReduceMin = { math.min, math.huge },
+  ReduceMax = { fold.larger, -math.huge }, ReduceMin = { fold.smaller, math.huge },
 } do
   M[op] = function(attrs, x)
     local c, flags = x[1], {}
@@ -79,6 +84,7 @@ local function to_truth(v) return v ~= 0 and 1 or 0 end
 
 local function to_whole(v)
   return math.tointeger(v < 0 and math.ceil(v) or math.floor(v))
+    or error(("%s has no integer"):format(v ~= v and "NaN" or v), 0)
 end
 
 

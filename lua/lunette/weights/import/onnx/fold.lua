@@ -105,17 +105,43 @@ end
 local function unary(f)
   return function(a)
     local out = {}
-    for i, v in ipairs(a.data) do out[i] = f(v, a.whole) end
+    for i, v in ipairs(a.data) do out[i] = f(v) end
     return M.make(a.shape, out, a.whole)
   end
 end
 
 
+local function divisor(b)
+  if b == 0 then error("division by 0", 0) end
+  return b
+end
+
+
 local function truncated(a, b, whole)
   if not whole then return a / b end
-  if b == 0 then error("division by 0", 0) end
-  local q = a // b
+  local q = a // divisor(b)
   return q < 0 and q * b ~= a and q + 1 or q
+end
+
+
+---math.max or math.min of two numbers; NaN where either is.
+local function extreme(f)
+  return function(a, b)
+    if a ~= a or b ~= b then return 0 / 0 end
+    return f(a, b)
+  end
+end
+
+
+local larger, smaller = extreme(math.max), extreme(math.min)
+M.larger, M.smaller = larger, smaller
+
+
+---tanh, of |v| so that the exponential stays finite.
+local function tanh(v)
+  local e = math.exp(-2 * math.abs(v))
+  local t = (1 - e) / (1 + e)
+  return v < 0 and -t or t
 end
 
 
@@ -125,10 +151,16 @@ M.Add = binary(function(a, b) return a + b end)
 M.Sub = binary(function(a, b) return a - b end)
 M.Mul = binary(function(a, b) return a * b end)
 M.Div = binary(truncated)
-M.Pow = binary(function(a, b) return a ^ b end)
-M.Max = binary(math.max)
-M.Min = binary(math.min)
-M.Mod = binary(function(a, b) return a % b end)
+M.Pow = binary(function(a, b, whole)
+  return whole and b >= 0 and math.tointeger(a ^ b) or a ^ b
+end)
+M.Max = binary(larger)
+M.Min = binary(smaller)
+M.Mod = binary(function(a, b, whole) return whole and a % divisor(b) or a % b end)
+---The remainder with the sign of the dividend (Mod of fmod 1).
+M.Fmod = binary(function(a, b, whole)
+  return math.fmod(a, whole and divisor(b) or b)
+end)
 M.Equal = binary(function(a, b) return truth(a == b) end)
 M.Greater = binary(function(a, b) return truth(a > b) end)
 M.Less = binary(function(a, b) return truth(a < b) end)
@@ -144,8 +176,8 @@ M.Reciprocal = unary(function(v) return 1 / v end)
 M.Floor = unary(function(v) return math.floor(v) end)
 M.Ceil = unary(function(v) return math.ceil(v) end)
 M.Sigmoid = unary(function(v) return 1 / (1 + math.exp(-v)) end)
-M.Relu = unary(function(v) return math.max(v, 0) end)
-M.Tanh = unary(function(v) local e = math.exp(-2 * v) return (1 - e) / (1 + e) end)
+M.Relu = unary(function(v) return larger(v, 0) end)
+M.Tanh = unary(tanh)
 
 
 ---Elements of a slice of n: the first (from 0), how many. Ends beyond are clamped.
