@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "jpeg.h"
 #include "picture.h"
 #include "stb.h"
 
@@ -46,6 +47,95 @@ STB_FILE
 STB_BEGIN
 #include <stb/stb_image.h>
 STB_END
+
+/* ---- JPEG --------------------------------------------------------------- */
+
+/* stb_image reads the file; samples and colours are ours (jpeg.h). */
+static void block(stbi_uc *out, int stride, short coef[64]) {
+  lun_jpeg_block(out, stride, coef);
+}
+
+/* a * b / 255, rounded: a colour on the paper that `key` leaves. */
+static uint8_t times(uint8_t a, uint8_t b) {
+  unsigned t = a * b + 128U;
+  return (uint8_t)((t + (t >> 8)) >> 8);
+}
+
+/* n pixels of CMYK (inverted, as Adobe writes it) or of its YCCK. */
+static void from_cmyk(uint8_t *rgb, const uint8_t *const c[4], int ycck,
+                      int n) {
+  if (ycck) lun_jpeg_rgb(rgb, c[0], c[1], c[2], n);
+  for (int i = 0; i < n; i++, rgb += 3)
+    for (int k = 0; k < 3; k++)
+      rgb[k] = times(ycck ? (uint8_t)(255 - rgb[k]) : c[k][i], c[3][i]);
+}
+
+static void interleave(uint8_t *rgb, const uint8_t *const c[4], int grey,
+                       int n) {
+  for (int i = 0; i < n; i++, rgb += 3)
+    for (int k = 0; k < 3; k++) rgb[k] = c[grey ? 0 : k][i];
+}
+
+/* A row of n pixels from a sample of every component for each. */
+static void to_rgb(uint8_t *rgb, const stbi__jpeg *j, const uint8_t *const c[4],
+                   int n) {
+  int parts = j->s->img_n, plain = j->app14_color_transform == 0;
+  if (parts < 3 || (parts == 3 && (j->rgb == 3 || (plain && !j->jfif))))
+    interleave(rgb, c, parts < 3, n);
+  else if (parts == 4 && (plain || j->app14_color_transform == 2))
+    from_cmyk(rgb, c, !plain, n);
+  else
+    lun_jpeg_rgb(rgb, c[0], c[1], c[2], n);
+}
+
+/* All rows; NULL where there is no memory for them. */
+static uint8_t *jpeg_rows(stbi__jpeg *j) {
+  int w = (int)j->s->img_x, h = (int)j->s->img_y, parts = j->s->img_n;
+  size_t room = (size_t)w + 4;
+  uint8_t *line = stb_take(4 * room),
+          *out = stb_take((size_t)w * (size_t)h * 3);
+  const uint8_t *c[4];
+  lun_plane plane[4];
+  for (int k = 0; k < parts; k++) {
+    int hs = j->img_h_max / j->img_comp[k].h,
+        vs = j->img_v_max / j->img_comp[k].v;
+    plane[k] = (lun_plane){j->img_comp[k].data,
+                           j->img_comp[k].w2,
+                           (w + hs - 1) / hs,
+                           j->img_comp[k].y,
+                           hs,
+                           vs};
+  }
+  for (int y = 0; out && line && y < h; y++) {
+    for (int k = 0; k < parts; k++)
+      c[k] = lun_jpeg_row(&plane[k], y, line + (size_t)k * room);
+    to_rgb(out + (size_t)y * (size_t)w * 3, j, c, w);
+  }
+  if (!line) lun_free(out), out = NULL;
+  lun_free(line);
+  return out;
+}
+
+/* width x height x 3 bytes; NULL, and stb's reason. */
+static uint8_t *jpeg_pixels(const uint8_t *bytes, size_t n, int *w, int *h) {
+  stbi__context s;
+  stbi__jpeg *j = stb_take(sizeof *j);
+  uint8_t *out = NULL;
+  if (!j) return stbi__errpuc("outofmem", "Out of memory");
+  stbi__start_mem(&s, bytes, (int)n);
+  j->s = &s;
+  s.img_n = 0; /* what is to be freed, where the header is wrong */
+  stbi__setup_jpeg(j);
+  j->idct_block_kernel = block;
+  if (stbi__decode_jpeg_image(j)) {
+    out = jpeg_rows(j);
+    if (!out) stbi__err("outofmem", "Out of memory");
+    *w = (int)s.img_x, *h = (int)s.img_y;
+  }
+  stbi__cleanup_jpeg(j);
+  lun_free(j);
+  return out;
+}
 
 /* ---- pictures ----------------------------------------------------------- */
 
@@ -116,7 +206,9 @@ static int unpack(uint8_t **out, const lun_image_info *i, const uint8_t *bytes,
   ** progressive JPEG 6; twice that, for buffers that grow by doubling, and
   ** the compressed bytes themselves */
   budget = (size_t)i->width * (size_t)i->height * 16 + 2 * n + (1 << 20);
-  *out = stbi_load_from_memory(bytes, (int)n, &w, &h, &c, want);
+  *out = strcmp(i->format, "JPEG") == 0
+             ? jpeg_pixels(bytes, n, &w, &h)
+             : stbi_load_from_memory(bytes, (int)n, &w, &h, &c, want);
   if (!*out) {
     const char *why = stbi_failure_reason();
     return lun_fail(err, strstr(why, "memory") ? LUN_ENOMEM : LUN_EFORMAT,
