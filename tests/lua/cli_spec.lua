@@ -361,6 +361,23 @@ describe("lu.cli", function()
     assert.equal("m", parse({ "x.lua <file>" }, "m").file)
   end)
 
+  it("says how photographs get their size, where there are pictures", function()
+    local args = parse({ "x.lua [image ...]" }, "--fit", "pad", "--orient")
+    assert.same({ "pad", "", true }, { args.fit, args.filter, args.orient })
+    assert.same({ fit = "pad", orient = true, threads = nil },
+                require("lunette.commands.cli").record.options)
+    assert.equal("crop", parse({ "x.lua [image ...]", fit = "crop" }).fit)
+    assert.is_nil(parse({ "x.lua <file>" }, "m").fit)
+    local net = assert(lu.load(model))
+    local function prepared(...)
+      return assert(net:images(parse({ "x.lua [image ...]" }, picture, ...))).prepared
+    end
+    assert.equal("stretch", prepared().fit)
+    assert.equal("crop", prepared("--fit", "crop").fit)
+    assert.equal("box", prepared("--filter", "box").filter)
+    assert.is_true(prepared("--orient").oriented)
+  end)
+
   it("takes what an option means beside its default", function()
     local spec = { "x.lua", size = { 3, "in pixels" }, deep = { false, "all of it" } }
     local args = parse(spec, "--deep")

@@ -290,6 +290,40 @@ describe("a side of a picture", function()
 end)
 
 
+describe("net:images", function()
+  local lu = require "lunette"
+  local function net(preprocessing)
+    return lu.net { input = { 3, 20, 20 }, preprocessing = preprocessing,
+                    layers = { { "r", "relu" } } }
+  end
+  local picture = (core.uniform(3, 1, 3, 60, 44) * 255):round()
+  local function prepared(preprocessing, options)
+    options.image = { picture }
+    return assert(net(preprocessing):images(options)).prepared
+  end
+
+  it("keeps the network's filter where another fit alone is said", function()
+    assert.equal("bilinear", prepared("torch", { fit = "stretch" }).filter)
+    assert.equal("nearest", prepared("torch", { fit = "stretch", filter = "nearest" })
+      .filter)
+    assert.equal("nearest", prepared("caffe", { fit = "stretch" }).filter)
+    assert.equal("bilinear", prepared("caffe", { fit = "pad" }).filter)
+    local own = { fit = "crop", filter = "nearest" }
+    assert.equal("nearest", prepared(own, { fit = "pad" }).filter)
+    assert.equal("lanczos", prepared({ filter = "lanczos" }, { fit = "pad" }).filter)
+  end)
+
+  it("refuses options that it has not, but not those of a script", function()
+    local ok, message = pcall(function()
+      return net("tf"):images { image = { picture }, fill = "crop" }
+    end)
+    assert.is_false(ok)
+    assert.matches("images: no option 'fill'; did you mean 'fit'", message)
+    assert(net("tf"):images { image = { picture }, given = {}, classes = "1" })
+  end)
+end)
+
+
 describe("the photographs of the lab report", function()
   local root = os.getenv "LUNETTE_SHARED" or "../shared"
   local hen = root .. "/images/n01514859_hen.JPEG"

@@ -211,11 +211,24 @@ local function add_fallback(args)
 end
 
 
+---How photographs get the network's size: every script that takes pictures has these,
+---for `net:images(args)`. Adds those that its table lacks; their names.
+local function add_pictures(spec)
+  local added = {}
+  if not tostring(spec[1]):find "%[image" then return added end
+  for key, default in pairs { fit = "", filter = "", orient = false } do
+    if spec[key] == nil then spec[key], added[key] = default, true end
+  end
+  return added
+end
+
+
 ---Defines and parses a script's options.
 ---  lu.cli { "saliency.lua [image ...]", model = "vgg16", classes = "8,21,33,0" }
 ---The first entry is the usage line ("[name ...]" collects the rest, "<name>" is
 ---required); every other key is an option with its default: a string, a number, or
 ---a boolean for a flag; or { default, "its meaning" } where its name says too little.
+---With "[image ...]" there are `fit`, `filter` and `orient`, too, for net:images(args).
 ---@param spec table
 ---@param argv? string[]   default: the script's own arguments
 ---@return table args      options by key, `given` says which came from outside
@@ -223,6 +236,7 @@ function M.options(spec, argv)
   local script = arg and arg[0] or "lunette"
   local texts
   spec, texts = split(spec)
+  local added = add_pictures(spec)
   local parser, names = build(spec, script, texts)
   local parsed = parser:parse(argv or arg)
   if parsed.out == "" then parser:error "--out is empty: give a file's name" end
@@ -240,7 +254,9 @@ function M.options(spec, argv)
   fall_back(args, spec)
   if has_own_pictures(args, spec) then args.classes = "predicted" end
   add_fallback(args)
-  for _, name in ipairs(names) do M.record.options[name] = args[name] end
+  for _, name in ipairs(names) do
+    if not added[name] or args.given[name] then M.record.options[name] = args[name] end
+  end
   return args
 end
 

@@ -9,6 +9,24 @@ local types = require "lunette.base.types"
 local warn = require "lunette.base.warn"
 
 
+local known = { image = true, images = true, fit = true, filter = true, orient = true,
+                fallback = true }
+
+
+---Options that are written by hand: one that means nothing is an error. (Those of
+---lu.cli, which have `given`, are a script's, for other things as well.)
+local function check_options(what)
+  if type(what) ~= "table" or what.given or not (what.image or what.images) then return end
+  for key in pairs(what) do
+    if not known[key] then
+      blame(("images: no option '%s'%s"):format(tostring(key),
+        require("lunette.base.suggest").after(tostring(key),
+        { "image", "fit", "filter", "orient", "fallback" })))
+    end
+  end
+end
+
+
 local function paths_of(what)
   if type(what) == "string" then return { what } end
   if type(what) == "table" and (what.image or what.images) then
@@ -25,13 +43,21 @@ end
 local function given(word) return word ~= "" and word or nil end
 
 
+---The filter that goes with another `fit` than the network's: still its own, but for
+---Keras' nearest pixel, which is the habit of stretching.
+local function own_filter(net, spec)
+  local said = type(net.preprocessing) == "table" and net.preprocessing.filter
+  return said or spec.filter ~= "nearest" and spec.filter or nil
+end
+
+
 ---A network's preprocessing, with the options' `fit` and `filter` over it.
 local function spec_for(net, what)
   local spec = preprocessing.spec(net.preprocessing)
   local way, filter = nil, nil
   if type(what) == "table" then way, filter = given(what.fit), given(what.filter) end
   if not way and not filter then return spec end
-  local own = { fit = way or spec.fit, filter = filter }
+  local own = { fit = way or spec.fit, filter = filter or own_filter(net, spec) }
   for _, key in ipairs { "order", "scale", "mean", "std", "crop_pct", "size" } do
     own[key] = spec[key]
   end
@@ -108,6 +134,7 @@ end
 ---  network sees them), x.names (the paths) and x.prepared ({ fit, filter, side ... })
 ---@return string? message
 return function(net, what)
+  check_options(what)
   local list, spec = paths_of(what), spec_for(net, what)
   if #list == 0 then return nil, "no pictures given" end
   local message = blind(net)
