@@ -166,3 +166,49 @@ describe("what was typed", function()
     assert.same({ "x = 1", "for i = 1, 2 do\nend", "x = 1" }, seen)
   end)
 end)
+
+
+---Bytes of every length from 0 to `most`, and what a program says of each, as lines.
+local function of_every_length(most, program)
+  local folder, done = t.folder()
+  local list = {}
+  for n = 0, most do
+    list[n + 1] = ("\xC3\0\x7F"):rep(n // 3 + 1):sub(1, n)
+    t.spit(("%s/len%03d"):format(folder, n), list[n + 1])
+  end
+  local _, text = t.shell(("cd '%s' && for f in len*; do %s; done"):format(folder,
+                                                                        program))
+  done()
+  return list, text
+end
+
+
+local function lines(f, list)
+  local got = {}
+  for i, bytes in ipairs(list) do got[i] = f(bytes) .. "\n" end
+  return table.concat(got)
+end
+
+
+describe("a checksum in the core", function()
+  it("is that of FIPS 180-4's examples and of sha256sum at every length", function()
+    assert.equal("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+                 core.sha256 "")
+    assert.equal("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+                 core.sha256 "abc")
+    assert.equal("248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1",
+      core.sha256 "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq")
+    assert.equal("cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0",
+                 core.sha256(("a"):rep(1000000)))
+    local list, text = of_every_length(130, "sha256sum <$f | cut -c1-64")
+    assert.equal(text, lines(core.sha256, list))
+  end)
+end)
+
+
+describe("base64", function()
+  it("is that of coreutils at every length", function()
+    local list, text = of_every_length(70, "base64 -w 0 $f; echo")
+    assert.equal(text, lines(core.base64, list))
+  end)
+end)

@@ -292,14 +292,14 @@ end)
 
 describe("net:images", function()
   local lu = require "lunette"
-  local function net(preprocessing)
-    return lu.net { input = { 3, 20, 20 }, preprocessing = preprocessing,
+  local function net(how)
+    return lu.net { input = { 3, 20, 20 }, preprocessing = how,
                     layers = { { "r", "relu" } } }
   end
   local picture = (core.uniform(3, 1, 3, 60, 44) * 255):round()
-  local function prepared(preprocessing, options)
+  local function prepared(how, options)
     options.image = { picture }
-    return assert(net(preprocessing):images(options)).prepared
+    return assert(net(how):images(options)).prepared
   end
 
   it("keeps the network's filter where another fit alone is said", function()

@@ -1,6 +1,6 @@
 -- A JPEG is to the bit what libjpeg makes of it, which decodes the photographs that
 -- networks are trained and evaluated with: every sampling of colours, sizes that end
--- within a block, all qualities, progressive, grey and CMYK. Pillow writes and reads them.
+-- within a block, all qualities, progressive, grey and CMYK. Pillow writes and reads.
 local lu = require "lunette"
 local t = dofile "tests/lua/support.lua"
 
@@ -11,7 +11,8 @@ from PIL import Image
 
 rng = np.random.default_rng(5)
 y, x = np.mgrid[0:80, 0:80]
-smooth = np.stack([128 + 90 * np.sin(x / 9), 128 + 80 * np.cos(y / 7 + x / 13), (x * 3 + y * 2) % 256], 2)
+smooth = np.stack([128 + 90 * np.sin(x / 9), 128 + 80 * np.cos(y / 7 + x / 13),
+                   (x * 3 + y * 2) % 256], 2)
 
 
 def put(name, data):
@@ -37,12 +38,12 @@ qualities = [1, 5, 30, 75, 95, 100]
 for i in range(90):
     mode = ["RGB", "RGB", "RGB", "L", "CMYK"][i % 5]
     options = {} if mode != "RGB" else {"subsampling": i % 3}
-    put("%s%d" % (mode, i), written(mode, 1 + i * 7 % 40, 1 + i * 11 % 37, i % 2, quality=qualities[i % 6],
-                                    progressive=i % 4 == 1, **options))
+    put("%s%d" % (mode, i), written(mode, 1 + i * 7 % 40, 1 + i * 11 % 37, i % 2,
+        quality=qualities[i % 6], progressive=i % 4 == 1, **options))
 for i in range(4):
-    put("h1v2_%d" % i, sampled(written("RGB", 64, 64, i % 2, quality=80, subsampling=1), 0x12))
-    put("h4v1_%d" % i, sampled(written("RGB", 64, 64, i % 2, quality=80, subsampling=2), 0x41))
-    put("h1v4_%d" % i, sampled(written("RGB", 64, 64, i % 2, quality=80, subsampling=2), 0x14))
+    for factors, subsampling in (0x12, 1), (0x41, 2), (0x14, 2):
+        data = written("RGB", 64, 64, i % 2, quality=80, subsampling=subsampling)
+        put("%x_%d" % (factors, i), sampled(data, factors))
 ]]
 
 local python = "/usr/bin/python3"

@@ -223,6 +223,15 @@ local function add_pictures(spec)
 end
 
 
+---Writes down what is to stand beside pictures: every option of the script, and of
+---those that were `added` what was given.
+local function record(args, names, added)
+  for _, name in ipairs(names) do
+    if not added[name] or args.given[name] then M.record.options[name] = args[name] end
+  end
+end
+
+
 ---Defines and parses a script's options.
 ---  lu.cli { "saliency.lua [image ...]", model = "vgg16", classes = "8,21,33,0" }
 ---The first entry is the usage line ("[name ...]" collects the rest, "<name>" is
@@ -254,9 +263,7 @@ function M.options(spec, argv)
   fall_back(args, spec)
   if has_own_pictures(args, spec) then args.classes = "predicted" end
   add_fallback(args)
-  for _, name in ipairs(names) do
-    if not added[name] or args.given[name] then M.record.options[name] = args[name] end
-  end
+  record(args, names, added)
   return args
 end
 

@@ -16,7 +16,8 @@ local known = { image = true, images = true, fit = true, filter = true, orient =
 ---Options that are written by hand: one that means nothing is an error. (Those of
 ---lu.cli, which have `given`, are a script's, for other things as well.)
 local function check_options(what)
-  if type(what) ~= "table" or what.given or not (what.image or what.images) then return end
+  local named = type(what) == "table" and (what.image or what.images)
+  if not named or what.given then return end
   for key in pairs(what) do
     if not known[key] then
       blame(("images: no option '%s'%s"):format(tostring(key),
