@@ -193,6 +193,15 @@ static int is_index(lua_State *L, int arg) {
   return 1;
 }
 
+/* Raises: a tensor of n rows has no row i. */
+static int outside(lua_State *L, lua_Integer i, int64_t n) {
+  if (i < 0)
+    return luaL_error(L, "index %I is outside 1 .. %I; x[{ %I }] counts from "
+                         "the end",
+                      i, (lua_Integer)n, i);
+  return luaL_error(L, "index %I is outside 1 .. %I", i, (lua_Integer)n);
+}
+
 /* t[i]: ith row as a view (a number from a 1-D tensor); t[{...}]: a region; t.name: a
 ** method, whose file the library may load now, or what the user wrote there */
 static int index_(lua_State *L) {
@@ -218,7 +227,7 @@ static int index_(lua_State *L) {
   t = lunL_checktensor(L, 1);
   i = lua_tointeger(L, 2);
   if (i < 1 || i > t->dim[0])
-    return luaL_error(L, "index %d is outside 1 .. %d", (int)i, (int)t->dim[0]);
+    return outside(L, i, t->dim[0]);
   if (t->ndim > 1) return sub(L, i - 1, 1, 0);
   lua_pushnumber(L, (lua_Number)t->data[i - 1]);
   return 1;
@@ -236,9 +245,7 @@ static int newindex(lua_State *L) {
     if (!number) lunL_ready(L, 3);
     t = lunL_writable(L, 1);
     row = t->dim[0] ? t->size / t->dim[0] : 0;
-    if (i < 1 || i > t->dim[0])
-      return luaL_error(L, "index %d is outside 1 .. %d", (int)i,
-                        (int)t->dim[0]);
+    if (i < 1 || i > t->dim[0]) return outside(L, i, t->dim[0]);
     if (number) {
       for (int64_t k = 0; k < row; k++)
         t->data[(i - 1) * row + k] = (float)lua_tonumber(L, 3);

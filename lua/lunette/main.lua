@@ -49,10 +49,18 @@ local function complain(message)
 end
 
 
+---The message about a chunk that cannot be read, with what Lua writes instead.
+local function with_syntax(message, source)
+  local hint = require("lunette.repl.unknown").of_syntax(message, source)
+  return hint and message .. "; " .. hint or message
+end
+
+
 ---Errors of the library are for people: one line, with what a name that means nothing
 ---may have meant. Where the stack of the error is still there.
 local function with_hint(e)
   if type(e) ~= "string" then return e end
+  e = require("lunette.base.blame").placed(e)
   local known, hint = pcall(require("lunette.repl.unknown").at_error, e)
   if known and hint then e = e .. "; " .. hint end
   if os.getenv "LUNETTE_TRACE" and not e:find "\nstack traceback:" then
@@ -132,10 +140,11 @@ end
 local function run_script(path, rest, judge)
   local f, message = loadfile(path, "t")
   if not f then
-    complain(message)
+    complain(path and with_syntax(message, "@" .. path) or message)
     return NO_INPUT
   end
   shift_args(path or "-", rest)
+  require("lunette.repl.unset").watch()
   return protected(f, judge or script_error, table.unpack(rest))
 end
 
@@ -153,7 +162,7 @@ local function run_code(code, rest)
                           "=(code)", "t")
   if not f then f, message = load(code, "=(code)", "t") end
   if not f then
-    complain(message)
+    complain(with_syntax(message, "=(code)"))
     return USAGE
   end
   return protected(function()

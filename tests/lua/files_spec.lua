@@ -52,6 +52,11 @@ for _, w in ipairs(writers) do
       assert.equal("link.png target.png", names_in(folder))
     end)
 
+    it("makes the folders on the way", function()
+      assert(write(folder .. "/a/b/x.png"))
+      assert.equal("file", kind(folder .. "/a/b/x.png"))
+    end)
+
     it("writes to a device as it is", function()
       lfs.link("/dev/null", folder .. "/null.png", true)
       assert(write(folder .. "/null.png"))

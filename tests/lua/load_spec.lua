@@ -166,9 +166,19 @@ describe("what was saved", function()
     local path = folder .. "/y.safetensors"
     assert.matches("has no weights", t.message(lu.save, bare, path))
     local _, net = tiny "z"
-    local ok, message = lu.save(net, folder .. "/no/such/z.safetensors")
+    local made = folder .. "/made/here/z.safetensors"
+    assert(lu.save(net, made)) -- as all that writes, it makes the folders
+    assert.truthy(lu.load(made))
+    local ok, message = lu.save(net, made .. "/z.safetensors")
     assert.is_nil(ok)
-    assert.matches("No such file", message)
+    assert.matches("cannot make folder '.*z.safetensors'", message)
+    for suffix, says in pairs { h5 = "saved as .safetensors", pth = "as .safetensors",
+                                onnx = "lu.export%(net, file%) writes .onnx" } do
+      ok, message = lu.save(net, folder .. "/z." .. suffix)
+      assert.is_nil(ok)
+      assert.matches(says, message)
+      assert.is_false(t.exists(folder .. "/z." .. suffix))
+    end
   end)
 
   it("may be given to a network of one's own", function()

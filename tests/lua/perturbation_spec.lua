@@ -16,6 +16,21 @@ local function linear_net(channels, h, w)
 end
 
 
+describe("a window as large as the picture", function()
+  it("is said to be why an occlusion map is flat", function()
+    local net = linear_net(3, 6, 5)
+    local x = core.uniform(1, 0, 1, 3, 6, 5)
+    for window, why in pairs { [6] = "one window covers the whole picture %(6 x 5%)",
+                               [3] = "" } do
+      local said = t.warnings(lu.occlusion, net, x, { score = 1, window = window,
+                                                      stride = 3 })
+      assert.equal(why == "" and 0 or 1, #said)
+      assert.matches(why, said[1] or "")
+    end
+  end)
+end)
+
+
 describe("Partition SHAP", function()
   local net, x = t.net(), core.normal(3, 0, 2, 3, 12, 12)
 

@@ -119,7 +119,7 @@ describe("the REPL on a pipe", function()
     filter "show(lu.zeros(2, 2, 2, 2, 2))\n"
     assert.truthy(errors():find "5 dimensions")
     filter "show(42)\n"
-    assert.truthy(errors():find "cannot draw number")
+    assert.truthy(errors():find "cannot draw 42")
   end)
 
   it("does not read the start-up file", function()

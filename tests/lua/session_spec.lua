@@ -52,7 +52,7 @@ describe("a session", function()
     ["lu.methods.gradcm"] = "has no 'gradcm'; did you mean 'gradcam'",
     ["lu.metrics.pearsn(1)"] = "has no 'pearsn'; did you mean 'pearson'",
     ["net:forward(run.images)"] = "net %(a net%) has no 'forward'; here it is net:run",
-    ["net(run.images)"] = "here it is net:run%(x%)",
+    ["net(run.images)"] = "a network is run: net:run%(x%)",
     ["run.images:numpy()"] = "has no 'numpy'; here it is x:totable%(%)",
     ["lu.cat({}, 1)"] = "lu has no 'cat'; here it is lu.concat%(list, dim%)",
     ["lu.vgg16()"] = "lu has no 'vgg16'; here it is lu.models.vgg16",
@@ -61,7 +61,49 @@ describe("a session", function()
     ["run.images:shape()[0] + 1"] = "lists count from 1",
     ["lu.canvas():rwo('a')"] = "lu.canvas%(%) .*has no 'rwo'; did you mean 'row'",
     ["net.params['block1_conv1.wieght']:dim()"] = "did you mean 'block1_conv1.weight'",
-    ["net.params.block1_conv1:dim()"] = "has no 'block1_conv1'; did you mean 'block1_c",
+    ["net.params.block1_conv1:dim()"] = "has no 'block1_conv1'; there is net.params%["
+      .. '"block1_conv1.weight"%]',
+    ["net.params['conv1.wieght']:dim()"] = "there is net.params%[\"block1_conv2.weight",
+    ["bare = lu.net(net.graph); bare.params['a.b']:dim()"] =
+      "it is empty: lu.load and ",
+    ["lu.gradcam(run):save 'x.png'"] =
+      "a tensor has no 'save'; here it is .*lu.npy.wri",
+    ["lu.canvas { columns = 2 }:add(1)"] =
+      "a canvas has no 'add'; there is .*row, save",
+    ["lu.ones(2):shpae()"] = "a tensor has no 'shpae'; did you mean 'shape'",
+    ["'' .. run.images:max()"] = "a tensor that has one is x:item%(%)",
+    ["('%d'):format(run.images:max())"] =
+      "got lunette.tensor%); the number of a tensor",
+    ["run.images - mena"] = "'mena' is nil here",
+    ["mean = 5\nrun.images - mena"] = "'mena' is nil here; did you mean 'mean'",
+    ["run.block1_conv1.weight:dim()"] = "here it is net.LAYER.weight",
+    ["net:top(5)"] = "net %(a net%) has no 'top'; a run %(net:run%(x%)%) has it",
+    ["run(run.images)"] = "a run is read: run.LAYER, run:top%(%)",
+    ["torch.zeros(3)"] = "torch is no part of Lunette",
+    ["len(run.images)"] = "here it is #list, x:size%(%)",
+    ["run:top(1)[1][1].prob + 1"] = "run:top%(...%) has no 'prob'; it gives .*probabil",
+    ["show(run.layer4)"] =
+      "run %(a run%) has no 'layer4'; net:names%(%) lists the layers",
+    ["lu.mean { 1, 2 }"] = "lu has no 'mean'; here it is x:mean, a method of tensors",
+    ["for _ in ipairs(run.images.shape) do end"] =
+      "it is a method: run.images:shape%(%)",
+    ["two = { 1, 2 }; two[3].x = 1"] =
+      "two has 2 values, from 1 on; there is no two%[3",
+    ["('hen'):startswith 'h'"] = "a text has no 'startswith'; here it is s:find",
+    ["('hen'):uper()"] = "a text has no 'uper'; did you mean 'upper'",
+    ["x = True"] = "'True' is nil in Lua; write true",
+    ["lu.gradcam(run, { score = clas })"] = "^lunette: 'clas' has no value\n",
+    ["class = 3; lu.gradcam(run, { score = clas })"] = "did you mean 'class'%?\n",
+    ["r = net:run(run.images, { keep = false }); r.block1_conv1:dim()"] =
+      "was dropped; run with keep = true",
+    ["run.images[-1]"] =
+      "index %-1 is outside 1 .. 1; x%[{ %-1 }%] counts from the end",
+    ["lu.image.load 'https://a.b/c.jpg'"] = "it is an address: download the file",
+    ["lu.load '~/c.pth'"] = "~ is the shell's",
+    ["run.images[1:2]"] = "a part of a tensor is x%[{ { 1, 2 }, {} }%]",
+    ["1 != 2"] = "not equal is ~=", ["def f(x): return x"] = "function f%(x%) ... end",
+    ["run:top(k = 5)"] = "f { name = value }", ["a = [1, 2]"] = "a list is { 1, 2 }",
+    ["run.images:resize((5, 5))"] = "f%(a, b%)", ["n += 1"] = "write x = x %+ 1",
     ["lu.salency(run)"] = "lu has no 'salency'; did you mean 'saliency'",
     ["lu.score.uint(1)"] = "lu.score has no 'uint'; did you mean 'unit'",
     ["run.images:shpae()"] = "run.images %(a tensor%) has no 'shpae'; did you mean 's",
@@ -76,6 +118,14 @@ describe("a session", function()
       assert.matches(hint, said)
     end)
   end
+
+  it("asks for names that have no value on purpose, without a remark", function()
+    for _, typed in ipairs { "n = n or 5", "if not done then print(7) end",
+                             "print(n == nil)", "print(type(n))" } do
+      assert.is_nil((session(typed .. "\n")):match "has no value", typed)
+    end
+    assert.matches("has no value", (session "print(n)\n"))
+  end)
 
   it("prints where the last error came from", function()
     local text = session "function f() error 'deep' end\nf()\ntraceback()\n"
@@ -149,6 +199,16 @@ describe("a script", function()
     assert.equal(0, code, said)
     said = script "local lu = require 'lunette'\nlocal x = lu.ones(2)\nx:shpae()\n"
     assert.matches("mine.lua:3: .*did you mean 'shape'", said)
+    said = script "local lu = require 'lunette'\nlu.ones(2):exp():shpae()\n"
+    assert.matches("mine.lua:2: .*a tensor has no 'shpae'; did you mean 'shape'", said)
+    said = script "local lu = require 'lunette'\nlocal m\nprint(lu.ones(2) - m)\n"
+    assert.matches("mine.lua:3: .*'m' is nil here", said)
+    said = script "local a = {}\nfor _ in ipairs(print) do a = 1 end\n"
+    assert.matches("mine.lua:2: attempt to index a function value", said)
+    said = script "print(1)\nif 1 != 2 then print(2) end\n"
+    assert.matches("mine.lua:2: .*not equal is ~=", said)
+    said = script "print(1)\nlocal raw = True\n"
+    assert.matches("mine.lua:2: 'True' is nil in Lua; write true", said)
     said = script "local lu = require 'lunette'\nprint(lu.salency(1))\n"
     assert.matches("mine.lua:2: .*did you mean 'saliency'", said)
   end)

@@ -106,6 +106,16 @@ function M.passed(what, message)
 end
 
 
+---An error that one of Lua's own functions met in C, as ipairs of a function does, has
+---no place: with the line of the caller, for a handler.
+---@param message string
+---@return string
+function M.placed(message)
+  if not message:find "^attempt to" then return message end
+  return (user_place() or "") .. message
+end
+
+
 ---A message without the place at its beginning.
 ---@param message any
 ---@return string

@@ -30,6 +30,8 @@ function M.save(path, identity, tensors, about)
   table.sort(list, function(a, b) return a[1] < b[1] end)
   local meta = { lunette_checkpoint = json.encode { identity = identity,
                                                     about = about or {} } }
+  local ok, message = files.mkdir((files.split(path)))
+  if not ok then return nil, message end
   return core.write_weights(path, list, "f32", meta)
 end
 

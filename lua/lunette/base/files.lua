@@ -43,6 +43,21 @@ function M.exists(path)
 end
 
 
+---What to add to the message about a path that names nothing: addresses are not
+---fetched, and `~` is the shell's.
+---@param path string
+---@return string hint   maybe ""
+function M.hint(path)
+  if path:find "^%a[%w+.-]*://" then
+    return "; it is an address: download the file, and name that"
+  end
+  if path:find "^~" then
+    return "; ~ is the shell's: write it out, or os.getenv \"HOME\" .. \"/...\""
+  end
+  return ""
+end
+
+
 ---Bytes of a file.
 ---@param path string
 ---@return integer? size   nil: there is no such file

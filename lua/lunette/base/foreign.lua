@@ -3,6 +3,7 @@
 local M = {}
 
 local options = {
+  feature_mask = "segments", n_perturb_samples = "samples", n_coalitions = "samples",
   class_idx = "score", class_index = "score", class_id = "score", target = "score",
   target_class = "score", category = "score", target_category = "score",
   label = "score", target_layers = "layer", penultimate_layer = "layer",
@@ -33,10 +34,55 @@ local methods = {
   requires_grad = "lu.gradient(f, x)", state_dict = "net.params",
   load_state_dict = "lu.load(file)", named_parameters = "pairs(net.params)",
   parameters = "pairs(net.params)", named_modules = "net:layers()",
-  softmax_ = "x:softmax()", amax = "x:max { dims = ... }",
+  softmax_ = "x:softmax()", weight = "net.LAYER.weight: parameters are the network's",
+  bias = "net.LAYER.bias: parameters are the network's",
+  save = "lu.save(net, file), lu.npy.write(file, x), lu.image.save(file, picture)",
+  plot = "lu.show(x), lu.canvas()", imshow = "lu.show(x)", show = "lu.show(x)",
+  amax = "x:max { dims = ... }",
   amin = "x:min { dims = ... }", ndim = "x:dim()", size = "x:shape()",
   astype = "nothing: tensors are float32", T = "x:transpose(1, 2)",
 }
+
+
+---Libraries of another language, by the names that they go by.
+M.libraries = { torch = true, torchvision = true, np = true, numpy = true, nn = true,
+                plt = true, matplotlib = true, tf = true, keras = true, captum = true,
+                cv2 = true, PIL = true, Image = true, pd = true, sklearn = true }
+
+
+---Functions that other languages have without a library.
+local globals = {
+  len = "#list, x:size()", range = "for i = 1, n do ... end", str = "tostring(x)",
+  int = "math.floor(x)", float = "tonumber(x)", abs = "math.abs(x), x:abs()",
+  round = "math.floor(x + 0.5), x:round()", sum = "x:sum()", mean = "x:mean()",
+  max = "math.max(a, b), x:max()", min = "math.min(a, b), x:min()",
+  sorted = "table.sort(list), x:sort()", enumerate = "ipairs(list)",
+  zip = "for i = 1, #a do ... end", isinstance = "type(x)", list = "{ ... }",
+  dict = "{ name = value }", exit = "os.exit(), or Ctrl-D", quit = "Ctrl-D",
+  dir = "help(x)", open = "io.open(file)", input = "io.read()", plot = "show(x)",
+  imshow = "show(x)", exec = "load(text)", eval = "load(text)", printf = "print",
+  echo = "print", sleep = "os.execute \"sleep 1\"", array = "lu.tensor(list)",
+}
+
+---Methods of texts and lists in other languages.
+local of_texts = {
+  startswith = 's:find "^hen"', endswith = 's:find "hen$"', split = 's:gmatch "[^,]+"',
+  strip = 's:match "^%s*(.-)%s*$"', replace = "s:gsub(old, new)", join = "table.concat",
+  contains = "s:find(part, 1, true)", format_map = "s:format(...)",
+  append = "list[#list + 1] = x", push = "list[#list + 1] = x", keys = "pairs(t)",
+  items = "pairs(t)", values = "pairs(t)", length = "#s", len = "s:len(), #s",
+  extend = "table.move", pop = "table.remove(list)", sort = "table.sort(list)",
+  insert = "table.insert(list, x)", remove = "table.remove(list, i)",
+}
+
+
+---What a function or a method of another language is in plain Lua.
+---@param word string
+---@param is_method boolean   of a text or a list
+---@return string?
+function M.plain(word, is_method)
+  return (is_method and of_texts or globals)[word]
+end
 
 
 ---The option that an option of another library is here, where there is one.

@@ -26,7 +26,8 @@ M.is_tensor = types.is_tensor
 ---@field most? number
 ---@field cap? integer     of a count without `most`
 ---@field list? string[]   of a choice
----@field check? fun(value: any): string?   a message where the value will not do
+---@field check? fun(value: any): string?, boolean?   "a name or a number" where the
+---  value will not do; with true the whole message
 ---@field spatial? boolean  of a layer: it must have height and width
 ---@field many? boolean    of a layer: a list of them will do too
 ---@field effect? boolean  false: the values of the result do not depend on it
@@ -115,7 +116,8 @@ function opt.baseline(default, text) return new("baseline", default, text) end
 ---Anything that `check` has no message against.
 ---@param default any
 ---@param text string   its meaning, for help
----@param check? fun(value: any): string?   "a name or a number"
+---@param check? fun(value: any): string?, boolean?   "a name or a number"; with true
+---  the whole message
 ---@return lunette.Option
 function opt.any(default, text, check)
   return new("any", default, text, { check = check })
@@ -264,8 +266,10 @@ end
 
 
 function checks.any(o, value)
-  local message = o.check and o.check(value)
+  local message, whole
+  if o.check then message, whole = o.check(value) end
   if not message then return nil end
+  if whole then return "", message end
   return "is " .. message, brief(value)
 end
 
@@ -277,7 +281,7 @@ local function check_value(what, key, option, value)
   if option.maybe and value == false then return end
   if check then wrong, got = check(option, value) end
   if not wrong then return end
-  if option.type == "choice" then blame(("%s: %s: %s"):format(what, key, got)) end
+  if wrong == "" then blame(("%s: %s: %s"):format(what, key, got)) end
   if got then blame(("%s: %s %s, got %s"):format(what, key, wrong, got)) end
   blame(("%s: option '%s' %s, got %s"):format(what, key, wrong, types.told(value)))
 end

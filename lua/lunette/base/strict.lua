@@ -10,17 +10,31 @@ local M = {}
 local behind = setmetatable({}, { __mode = "k" }) -- the function that looks -> its own
 
 
+---Were several given where one list is taken? They are of one type, and the parameter
+---may be a table.
+local function as_list(name, f, given, ...)
+  local p = given > 1 and require("lunette.base.declared").of(f)
+  local object = p and not name:find "[.]" and 1 or 0
+  local kind = p and p[object + 1] and p[object + 1].type or ""
+  if not (kind:find "%f[%w]table%f[^%w]" or kind:find "%[%]") then return "" end
+  for i = object + 2, select("#", ...) do
+    if type(select(i, ...)) ~= type(select(object + 1, ...)) then return "" end
+  end
+  return ("; several go into a list: %s { ... }"):format(name)
+end
+
+
 ---"net:run takes at most 2 arguments (x, opts), got 3"
-local function too_many(name, f, most, given)
-  local names = {}
+local function too_many(name, f, most, given, ...)
+  local names, hint = {}, as_list(name, f, given, ...)
   for i = 1, most do names[i] = debug.getlocal(f, i) end
   if not name:find "[.]" then -- "net:run", the call of a "metric"
     table.remove(names, 1)
     given = given - 1
   end
   local list = #names > 0 and (" (%s)"):format(table.concat(names, ", ")) or ""
-  blame(("%s takes %s%d argument%s%s, got %d"):format(name, #names > 0 and "at most "
-        or "", #names, #names == 1 and "" or "s", list, given))
+  blame(("%s takes %s%d argument%s%s, got %d%s"):format(name, #names > 0 and "at most "
+        or "", #names, #names == 1 and "" or "s", list, given, hint))
 end
 
 
@@ -85,7 +99,7 @@ function M.of(name, f, class)
       blame(("%s: call it with a dot, %s(...)"):format(name, name))
     end
     if select("#", ...) > most and count(...) > most then
-      too_many(name, f, most, count(...))
+      too_many(name, f, most, count(...), ...)
     end
     if blame.is_inner() then return f(...) end
     if not list then

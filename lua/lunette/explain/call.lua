@@ -150,6 +150,13 @@ local function where_it_died(row, o, run, image)
 end
 
 
+---What a method's row says of maps that are the same everywhere.
+local function said_of_flat(row, o, run, is_zero)
+  if type(row.flat) == "function" then return row.flat(run, o) end
+  return is_zero and row.flat or nil
+end
+
+
 ---Why the map of an image is the same everywhere.
 local function why_flat(row, raw, o, run, image)
   local s = raw:stats()
@@ -160,7 +167,8 @@ local function why_flat(row, raw, o, run, image)
       o.relu and "relu" or "it was finished", s.min, s.max)
   end
   local at = o.layer and story.told(o.layer) or "the picture"
-  if s.min == 0 then return row.flat or "no gradient reaches " .. at end
+  local own = said_of_flat(row, o, run, s.min == 0)
+  if own or s.min == 0 then return own or "no gradient reaches " .. at end
   return ("what follows %s weighs every place alike, as a mean over places does; an "
           .. "earlier layer may tell them apart"):format(at)
 end

@@ -30,7 +30,8 @@ local M = {}
 ---@field keeps? fun(net: lunette.Net, o: table): lunette.Layer|false|nil   the first
 ---  layer whose value is wanted; nil: all are; false: none, copies are run
 ---@field paper? string
----@field flat? string|false  why a map may be the same everywhere; false: no warning
+---@field flat? string|false|fun(run: lunette.Run, o: table): string?   why a map may be
+---  the same everywhere; false: no warning
 ---@field measured? boolean  stands in the table of truth
 ---@field walks_to_layer? boolean  its gradients go back to `layer` and no further, so
 ---  that only rules after it count

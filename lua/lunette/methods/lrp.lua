@@ -7,7 +7,8 @@ local relevance = require "lunette.explain.relevance"
 
 local function check_composite(what)
   local ok, message = pcall(composite_of, what)
-  return not ok and blame.bare(message) or nil
+  if ok then return nil end
+  return blame.bare(message), true
 end
 
 

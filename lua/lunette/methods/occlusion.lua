@@ -40,6 +40,18 @@ local function masks_of(run, o)
 end
 
 
+---Why the map may be the same everywhere.
+local function why_flat(run, o)
+  local _, _, h, w = table.unpack(run.images:shape())
+  local list = type(o.window) == "table" and o.window or { o.window }
+  if o.segments or list[1] < h or (list[2] or list[1]) < w then
+    return "no window changes the score"
+  end
+  return ("one window covers the whole picture (%d x %d); a smaller one tells places "
+          .. "apart"):format(h, w)
+end
+
+
 ---Occlusion (Zeiler & Fergus 2014): how much the score falls when a window of the
 ---picture is covered by the baseline; where windows overlap, the mean of their falls.
 ---Signed, (N,H,W); (N,C,H,W) where each channel is covered by itself. With `segments`
@@ -53,7 +65,7 @@ end
 ---  show(lu.occlusion(run, { window = 32, stride = 32, modifiers = { "linear" } }))
 return method {
   name = "occlusion", family = "perturbation",
-  draws = "map", flat = "no window changes the score",
+  draws = "map", flat = why_flat,
   paper = "Zeiler & Fergus 2014, Visualizing and understanding convolutional networks",
   options = {
     "score", "modifiers", "progress",

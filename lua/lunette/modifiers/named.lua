@@ -88,12 +88,13 @@ function M.of(what)
   end
   local m = modifier.parse(what, function(name) return by_name[name] end)
   if m then return m end
-  local row = by_name[what:match "^[%w_]+"]
+  local name = what:match "^[^:]*"
+  local row = by_name[name]
   if row then
     blame(("modifier '%s': '%s' is written %s"):format(what, row.name,
           modifier.usage(row)))
   end
-  local hint = suggest.after(what:match "^[%w_]+" or what, M.names())
+  local hint = suggest.after(name, M.names())
   if hint == "" then
     hint = (" (there are: %s)"):format(table.concat(M.usage(), ", "))
   end

@@ -191,6 +191,17 @@ end
 function M.net_of(layer) return net_of[layer] end
 
 
+---The network whose `params` that table is.
+---@param params table
+---@return lunette.Net?
+function M.with_params(params)
+  for net in pairs(parts_of) do
+    if rawequal(rawget(net, "params"), params) then return net end
+  end
+  return nil
+end
+
+
 ---@param net lunette.Net
 ---@return table? parts   nil while it is being made
 function M.parts(net) return parts_of[net] end

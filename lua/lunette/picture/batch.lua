@@ -82,17 +82,6 @@ local function warn_of_files(net, list)
 end
 
 
----A picture of 0..1 would be seen as black.
-local function warn_of_dark(name, item)
-  if types.is_image(item) then return end
-  local s = item:stats()
-  if s.max > 0 and s.max <= 1 and s.min ~= s.max then
-    warn(("%s has values of %.3g .. %.3g, and pictures have 0 .. 255: multiply it by "
-          .. "255"):format(name, s.min, s.max))
-  end
-end
-
-
 ---The images of what is named or given, and their names; nil, message.
 local function images_of(list, orient)
   local images, names = {}, {}
@@ -105,7 +94,7 @@ local function images_of(list, orient)
       blame(("images: %s of the list is a %s; a path or a picture (3,H,W) of 0..255 is "
              .. "expected"):format(names[i], type(item)))
     else
-      warn_of_dark(names[i], item)
+      file.warn_if_dark(names[i], item)
     end
     if not image then return nil, message end
     images[i] = convert.to_image(image)

@@ -1,7 +1,9 @@
 ---Files of pictures: read as stored, as EXIF turns them, or again as a story tells.
 local convert = require "lunette.picture.convert"
 local core = require "lunette.core"
+local files = require "lunette.base.files"
 local fit = require "lunette.picture.fit"
+local types = require "lunette.base.types"
 local warn = require "lunette.base.warn"
 
 local to_image, from_image = convert.to_image, convert.from_image
@@ -28,6 +30,19 @@ function M.warn_if_turned(name, info)
 end
 
 
+---Warns of a picture of 0..1, which would be seen, or written, as black.
+---@param name string
+---@param picture any   an image of the engine's own is none
+function M.warn_if_dark(name, picture)
+  if not types.is_tensor(picture) then return end
+  local s = picture:stats()
+  if s.max > 0 and s.max <= 1 and s.min ~= s.max then
+    warn(("%s has values of %.3g .. %.3g, and pictures have 0 .. 255: multiply it by "
+          .. "255"):format(name, s.min, s.max))
+  end
+end
+
+
 local function oriented(image, info)
   if not turned[info.orientation] then return image end
   return to_image(fit.oriented(from_image(image), info.orientation))
@@ -40,7 +55,7 @@ end
 ---@return userdata? image, table|string info   nil, message
 function M.read(path, orient)
   local image, info = core.image.load(path)
-  if not image then return nil, info end
+  if not image then return nil, info .. files.hint(path) end
   if orient then return oriented(image, info), info end
   M.warn_if_turned(path, info)
   return image, info

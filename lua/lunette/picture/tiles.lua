@@ -159,8 +159,9 @@ function M.add(tiles, x, most)
   elseif type(x) == "table" and name == nil and #x > 0 then
     for _, part in ipairs(x) do M.add(tiles, part, most) end
   else
+    local hint = type(x) == "string" and "; lu.image.load reads a picture" or ""
     error(("show: cannot draw %s; tensors, pictures, maps, canvases and layers with "
-           .. "kernels it can"):format(name and types.told(x) or type(x)), 0)
+           .. "kernels it can%s"):format(types.told(x), hint), 0)
   end
 end
 

@@ -1,12 +1,14 @@
 ---The REPL: reads Lua, runs it, prints what comes out. On a terminal with line
 ---editing, history, completion and pictures; on a pipe a plain filter.
 ---  require("lunette.repl").start { script = path, args = {...} } -> exit code
+local blame = require "lunette.base.blame"
 local chunks = require "lunette.repl.chunk"
 local core = require "lunette.core"
 local printer = require "lunette.repl.print"
 local record = require "lunette.repl.record"
 local session = require "lunette.repl.session"
 local unknown = require "lunette.repl.unknown"
+local unset = require "lunette.repl.unset"
 
 local M = {}
 
@@ -55,12 +57,17 @@ local function remember(value, bytes)
 end
 
 
+---A remark on standard error that is no error.
+local function remark(message)
+  io.stdout:flush()
+  message = state.interactive and paint("33", message) or "lunette: " .. message
+  io.stderr:write(message, "\n")
+end
+
+
 ---An assignment that took nil from a `nil, message`: says the message.
 local function tell_nil(target, message)
-  message = ("%s is nil: %s"):format(target, printer.escape(message, "\n\t"))
-  io.stdout:flush()
-  io.stderr:write(state.interactive and paint("33", message) or "lunette: " .. message,
-                  "\n")
+  remark(("%s is nil: %s"):format(target, printer.escape(message, "\n\t")))
 end
 
 
@@ -97,11 +104,14 @@ local function source_line(message)
 end
 
 
----Where an error that the library passes on came from, before its stack is gone.
-local function note_trace(message)
-  if type(message) == "string" and message ~= state.passed then
-    state.passed, state.passed_trace = message, debug.traceback(message, 2)
-  end
+---What an error says, where its stack is still there: with what may have been meant,
+---and where it came from noted.
+local function at_error(message)
+  if type(message) ~= "string" or message == state.passed then return message end
+  message = blame.placed(message)
+  local known, hint = pcall(unknown.at_error, message)
+  if known and hint then message = message .. "; " .. hint end
+  state.passed, state.passed_trace = message, debug.traceback(message, 2)
   return message
 end
 
@@ -112,8 +122,6 @@ local function report_error(message, trace)
   if message == state.passed then trace = state.passed_trace end
   local text = type(message) == "string" and message or printer.text(message)
   local line, at, several = source_line(text)
-  local hint = line and unknown.hint(text, line)
-  if hint then text = text .. "; " .. hint end
   -- one line typed, one line wrong: its place says nothing
   if not several then text = text:gsub("in%[%d+%]:1: ", "") end
   session.trace = trace
@@ -191,9 +199,19 @@ local function command(f, ...)
 end
 
 
+---What f returns; an error of it with more in its message.
+local function called(f)
+  local values = table.pack(xpcall(f, at_error))
+  if not values[1] then error(values[2], 0) end
+  return table.move(values, 2, values.n, 1, { n = values.n - 1 })
+end
+
+
 local function evaluate(f, expression, silent, code)
   local before = core.memory().live
-  local values = table.pack(f())
+  unset.begin()
+  local values = called(f)
+  for _, line in ipairs(unset.notes(code)) do remark(line) end
   if not expression and values.n == 0 then return nil end
   local bytes = math.max(0, core.memory().live - before)
   local reuse = code:find "^%s*_%d?%s*;?%s*$"
@@ -234,9 +252,13 @@ function M.run(code)
   if state.interactive and shorthand(code) then return end
   state.count = state.count + 1
   state.sources[state.count] = code
-  local f, message, expression = chunks.compile(code, ("=in[%d]"):format(state.count),
-                                                tell_nil)
-  if not f then return report_error(message) end
+  local name = ("=in[%d]"):format(state.count)
+  unknown.sources[name] = code
+  local f, message, expression = chunks.compile(code, name, tell_nil)
+  if not f then
+    local hint = unknown.of_syntax(message, name)
+    return report_error(hint and message .. "; " .. hint or message)
+  end
   local ok, results, tables = command(evaluate, f, expression, is_silent(code), code)
   if ok then record.add(code, results, nil, tables) end
 end
@@ -393,7 +415,8 @@ function M.start(opts)
   state.interactive = core.is_tty(0) and core.is_tty(1)
   core.catch_signals(state.interactive and "commands") -- a filter just ends
   session.install(_G)
-  require("lunette.base.guard").at_error = note_trace
+  unset.watch "^=in%["
+  require("lunette.base.guard").at_error = at_error
   if not state.interactive then return filter(opts) end
   local read = edited() or plain_lines
   if not opts.quiet then greet() end

@@ -4,6 +4,7 @@ local foreign = require "lunette.base.foreign"
 local looked = require "lunette.repl.known"
 local suggest = require "lunette.base.suggest"
 local values = require "lunette.repl.values"
+local wrong = require "lunette.repl.wrong"
 
 local M = {}
 
@@ -12,12 +13,15 @@ local M = {}
 M.sources = {}
 
 
----How a value is spoken of.
+---How a value is spoken of; one without a name by its class.
 local function called(chain, owner)
   local meta = debug.getmetatable(owner)
   local class = type(meta) == "table" and rawget(meta, "__name")
   local kind = class and class:match "^lunette%.(%w+)$"
-  return kind and ("%s (a %s)"):format(chain, kind:lower()) or chain
+  if not kind and type(owner) == "string" then kind = "text" end
+  if not kind then return chain or "it" end
+  kind = "a " .. kind:lower()
+  return chain and ("%s (%s)"):format(chain, kind) or kind
 end
 
 
@@ -65,23 +69,92 @@ local function part_with(lu, name)
 end
 
 
----The sentence about a member that an owner does not have, or nil where it has it.
-local function about_member(chain, name, lookup)
-  local owner = values.evaluate(chain, lookup)
-  if owner == nil then return nil end
-  local list = names_of(owner)
-  for _, known in ipairs(list) do
-    if known == name then return nil end
+---The layer that a name means, or the part of it before the last dot.
+local function layer_of(net, name)
+  for _, part in ipairs { name, name:match "^(.*)%.[%a_]*$" } do
+    if net:has(part) then return net:layer(part), part == name end
   end
+  return nil
+end
+
+
+---What a network's `params` have instead: parameters have a layer's name before theirs,
+---and layers go by more names than one.
+local function about_parameter(owner, name, hint)
+  local net = values.net_of(owner)
+  if not net then return hint end
+  if next(owner) == nil then
+    return "; it is empty: lu.load and net:init() give a network its parameters"
+  end
+  local layer, whole = layer_of(net, name)
+  if not layer or hint ~= "" and not whole or #layer.params == 0 then return hint end
+  local list = {}
+  for i, q in ipairs(layer.params) do list[i] = ('net.params["%s"]'):format(q.name) end
+  return ("; there is %s, the same as net.%s"):format(table.concat(list, ", "),
+                                                      layer.params[1].name)
+end
+
+
+---What there is instead where no name is near: another class's method, or all of them.
+local function about_strange(owner, name, list)
+  local own = values.methods_of(owner) or {}
+  local layered = looked.is_net(owner) or looked.is_run(owner)
+  local class = (layered or #own > 8) and values.class_with(name)
+  if class then return ("; %s has it"):format(class) end
+  if layered then return "; net:names() lists the layers" end
+  if #list == 0 then return " (it is empty)" end
+  return #own <= 20 and ("; there is %s"):format(table.concat(own, ", ")) or ""
+end
+
+
+---What a word of another library, or of another language, is here.
+local function foreign_word(owner, name)
   local is_library = rawequal(owner, package.loaded.lunette)
   local ours = foreign.name(name, is_library) or is_library and part_with(owner, name)
-  return ("%s has no '%s'%s"):format(called(chain, owner), name,
-    ours and ("; here it is " .. ours) or suggest.after(name, list))
+  if not ours and is_library and values.class_with(name) then
+    ours = "x:" .. name .. ", a method of tensors"
+  end
+  local plain = type(owner) == "string" or not debug.getmetatable(owner)
+  return ours or plain and foreign.plain(name, true)
+end
+
+
+---The values of a layer that a run does not have: why not.
+local function about_dropped(owner, name)
+  if not looked.is_run(owner) or rawget(owner, name) ~= nil then return nil end
+  local ok, value, message = pcall(owner.activation, owner, name)
+  return ok and not value and message or nil
+end
+
+
+---The sentence about a member that an owner does not have, or nil where it has it.
+local function about_owner(chain, owner, name)
+  local list = names_of(owner)
+  for _, known in ipairs(list) do
+    if known == name then return about_dropped(owner, name) end
+  end
+  local ours = foreign_word(owner, name)
+  local hint = ours and "; here it is " .. ours or suggest.after(name, list)
+  hint = about_parameter(owner, name, hint)
+  if hint == "" then hint = about_strange(owner, name, list) end
+  return ("%s has no '%s'%s"):format(called(chain, owner), name, hint)
+end
+
+
+---The same of what a chain stands for.
+local function about_member(chain, name, lookup)
+  local owner = values.evaluate(chain, lookup)
+  return owner ~= nil and about_owner(chain, owner, name) or nil
 end
 
 
 local function about_global(name)
   local names, lu = {}, package.loaded.lunette
+  if foreign.libraries[name] then
+    return ("%s is no part of Lunette; docs/tensors.md and docs/coming_from.md say "
+            .. "what its words are here"):format(name)
+  end
+  local plain = foreign.plain(name, false)
   for key in next, _G do
     if type(key) == "string" then names[#names + 1] = key end
   end
@@ -89,6 +162,7 @@ local function about_global(name)
     if key == name then return ("did you mean 'lu.%s'?"):format(name) end
     names[#names + 1] = "lu." .. key
   end
+  if plain then return "here it is " .. plain end
   table.sort(names)
   local hint = suggest(name, names)
   if hint == "" then hint = suggest("lu." .. name, names) end
@@ -113,23 +187,88 @@ local function owners_of(name, line)
 end
 
 
----The sentence about a value that is nil because what should have made it failed.
-local function about_failed(message, name)
+---The sentence about a value that is nil because what should have made it failed, or
+---because nothing was ever put there.
+local function about_failed(message, kind, name)
   if not message:find "attempt to index a nil value" then return nil end
   if not name then return "the call before it gave nil; assert(...) says why" end
-  return ("assert(...) around the call that made '%s' says why it is nil"):format(name)
+  local never = kind == "global" and "no value was given to that name, or " or ""
+  return ("%sassert(...) around the call that made '%s' says why it is nil"):format(
+    never, name)
 end
 
 
----The sentence about a method that was not called, x.shape[1], or a network that was.
-local function about_function(message, line)
-  local name = message:match "attempt to [%a ]+ a function value %(%a+ '([^']*)'%)"
-  if name then
-    local chain = owners_of(name, line)[1]
-    return chain and ("it is a method: %s:%s()"):format(chain, name) or nil
+---What a field that is nil, given to a call, may have meant: `show(run.blok3)`.
+local function about_field(line, lookup)
+  for chain, name, after in line:gmatch "([%a_][%w_%.]*)%.([%a_][%w_]*)(.?)" do
+    if not after:find "[%({\"':]" then
+      local found = about_member(chain, name, lookup)
+      if found then return found end
+    end
   end
-  return message:find "attempt to call a lunette.Net value"
-    and ("here it is " .. foreign.name("__call", false)) or nil
+  return nil
+end
+
+
+---The variable, or the field, that is nil where a call was given one.
+local function about_argument(message, line, lookup)
+  if not message:find "%f[%w]nil%f[^%w]" or message:find "is nil in Lua" then
+    return nil
+  end
+  local names = {}
+  for key in next, _G do
+    if type(key) == "string" then names[#names + 1] = key end
+  end
+  for key in next, lookup or {} do names[#names + 1] = key end
+  table.sort(names)
+  return about_field(line, lookup) or wrong.nil_argument(line, function(name)
+    return values.evaluate(name, lookup)
+  end, names)
+end
+
+
+---What a call's answer has, where a field of it is nil: `run:top(1).name`.
+local function about_answer(name, line, lookup)
+  local chain = line:match("([%a_][%w_%.:]*)%b()%f[%[%.][%[%]%d]*[.:]" .. name
+                           .. "%f[^%w_]")
+  local f = chain and values.evaluate(chain, lookup)
+  local entry = type(f) == "function" and require("lunette.repl.docs").of_function(f)
+  local gives = entry and entry.returns[1]
+  if not gives then return nil end
+  return ("%s(...) has no '%s'; it gives %s  %s"):format(chain, name,
+    gives.type:gsub("lunette%.", ""), gives.text)
+end
+
+
+---What a value that has no name does not have: the method of what a call gave.
+local function about_nameless(name, objects)
+  for i = #(objects or {}), 1, -1 do
+    local found = about_owner(nil, objects[i], name)
+    if found then return found end
+  end
+  return nil
+end
+
+
+---What a name on the line, which stands for nil there, may have meant.
+local function about_name(message, line, lookup, objects)
+  local kind, name = message:match
+    "attempt to [%a ]+ a nil value %((%a+) '([^']*)'%)"
+  if line:find "%[0%]" and (name == "?" or name == "integer index") then
+    return "lists count from 1"
+  end
+  if kind == "global" then
+    return about_global(name) or about_failed(message, kind, name)
+  end
+  if kind ~= "field" and kind ~= "method" then
+    return about_failed(message, kind, name)
+  end
+  for _, chain in ipairs(owners_of(name, line)) do
+    local found = about_member(chain, name, lookup)
+    if found then return found end
+  end
+  return kind == "method" and about_nameless(name, objects)
+    or about_answer(name, line, lookup)
 end
 
 
@@ -138,21 +277,17 @@ end
 ---@param message string
 ---@param line string     of the code that it is about
 ---@param lookup? table<string, any>   local variables by name, over the globals
+---@param objects? any[]   values without a name, one of which was asked for a method
 ---@return string?
-function M.hint(message, line, lookup)
-  if not message:find "a nil value" then return about_function(message, line) end
-  local kind, name = message:match
-    "attempt to [%a ]+ a nil value %((%a+) '([^']*)'%)"
-  if line:find "%[0%]" and (name == "?" or name == "integer index") then
-    return "lists count from 1"
+function M.hint(message, line, lookup, objects)
+  local told = wrong.hint(message, line, {
+    owner_of = function(name) return owners_of(name, line)[1] end,
+    value_of = function(chain) return values.evaluate(chain, lookup) end })
+  if told then return told end
+  if message:find "a nil value" then
+    return about_name(message, line, lookup, objects)
   end
-  if kind == "global" then return about_global(name) or about_failed(message, name) end
-  if kind ~= "field" and kind ~= "method" then return about_failed(message, name) end
-  for _, chain in ipairs(owners_of(name, line)) do
-    local found = about_member(chain, name, lookup)
-    if found then return found end
-  end
-  return nil
+  return about_argument(message, line, lookup)
 end
 
 
@@ -184,9 +319,11 @@ local function line_of(source, number)
 end
 
 
----Variables that the function at that level sees.
+---Variables that the function at that level sees, and the values without a name that
+---stand behind a nil: of `f(x):shpae()` what f gave stands behind the method, which is
+---nil.
 local function variables(level, f)
-  local found, i = {}, 1
+  local found, objects, last, i = {}, {}, nil, 1
   while true do
     local name, value = debug.getupvalue(f, i)
     if not name then break end
@@ -196,10 +333,21 @@ local function variables(level, f)
   i = 1
   while true do
     local name, value = debug.getlocal(level + 1, i)
-    if not name then return found end
-    found[name] = value
-    i = i + 1
+    if not name then return found, objects end
+    if name ~= "(temporary)" then
+      found[name] = value
+    elseif value ~= nil and last == "nil" then
+      objects[#objects + 1] = value
+    end
+    last, i = name == "(temporary)" and type(value), i + 1
   end
+end
+
+
+---Does anything here know more of such a message?
+local function is_told(message)
+  return message:find "attempt to %a+ a" or message:find "attempt to get"
+    or message:find "%f[%w]nil%f[^%w]" or message:find "got lunette%.tensor%)"
 end
 
 
@@ -207,9 +355,7 @@ end
 ---@param message string
 ---@return string?
 function M.at_error(message)
-  if not message:find "attempt to %a+ a" and not message:find "attempt to get" then
-    return nil
-  end
+  if not is_told(message) then return nil end
   for level = 2, 60 do
     local info = debug.getinfo(level, "Slf")
     if not info then return nil end
@@ -220,6 +366,17 @@ function M.at_error(message)
     end
   end
   return nil
+end
+
+
+---The same of a chunk that cannot be read.
+---@param message string   of `load`, with the line's number
+---@param source? string   name of the chunk, or the text itself
+---@return string?
+function M.of_syntax(message, source)
+  local number = tonumber(message:match "^[^\n]-:(%d+): ")
+  local line = number and line_of(source, number)
+  return line and require("lunette.repl.syntax").hint(line)
 end
 
 return M

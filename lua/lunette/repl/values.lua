@@ -73,10 +73,18 @@ local function run_field(v, key)
 end
 
 
+---What the user hung on a tensor: story, pictures.
+local function own_fields(v, class)
+  local own = class == "tensor" and type(v) == "userdata" and debug.getuservalue(v, 1)
+  return type(own) == "table" and own or {}
+end
+
+
 local field_of = {
   net = net_field, run = run_field,
-  tensor = function(_, key)
-    return math.type(key) == "integer" and some "tensor" or nil
+  tensor = function(v, key)
+    if math.type(key) == "integer" then return some "tensor" end
+    return own_fields(v, "tensor")[key]
   end,
   lunette = function(v, key)
     local ok, x = pcall(function() return v[key] end)
@@ -160,13 +168,6 @@ local function add_layers(v, class, into)
 end
 
 
----What the user hung on a tensor: story, pictures.
-local function own_fields(v, class)
-  local own = class == "tensor" and type(v) == "userdata" and debug.getuservalue(v, 1)
-  return type(own) == "table" and own or {}
-end
-
-
 ---Names after `v.` (or `v:`).
 ---@param v any
 ---@return table<string, string> names   name -> type, "layer"
@@ -185,6 +186,53 @@ function M.names_in(v)
   for _, t in ipairs(class == nil and parents(v) or {}) do add_keys(t, found) end
   for _, name in ipairs(known.row_names(v)) do found[name] = "value" end
   return found
+end
+
+
+---How a class's object is had, where it is known by the name of a method.
+local had = { run = "a run (net:run(x))", net = "a network", tensor = "a tensor",
+              canvas = "a canvas (lu.canvas())" }
+
+
+---Which class has a method of that name: "a run (net:run(x))"; nil where none has.
+---@param name string
+---@return string?
+function M.class_with(name)
+  for _, class in ipairs { "run", "net", "canvas", "tensor" } do
+    local f = methods[class]()[name]
+    if f ~= nil and not name:find "^_" then return had[class] end
+  end
+  return nil
+end
+
+
+---The methods of an object of this library, by name; the fields of a table or a text;
+---nil of anything else.
+---@param v any
+---@return string[]?
+function M.methods_of(v)
+  local class, found, meta = class_of(v), {}, debug.getmetatable(v)
+  if methods[class] then
+    add_keys(methods[class](), found)
+  elseif not meta or type(v) == "string" or rawget(meta, "__name") then
+    if not meta then add_keys(v, found) end
+    for _, t in ipairs(parents(v)) do add_keys(t, found) end
+  end
+  local list = {}
+  for name in pairs(found) do
+    if not name:find "^_" then list[#list + 1] = name end
+  end
+  table.sort(list)
+  return #list > 0 and list or nil
+end
+
+
+---The network whose parameters a table holds.
+---@param params any
+---@return lunette.Net?
+function M.net_of(params)
+  local build = package.loaded["lunette.net.build"]
+  return build and type(params) == "table" and build.with_params(params) or nil
 end
 
 

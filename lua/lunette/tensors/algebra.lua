@@ -1,7 +1,8 @@
 ---Products and likenesses. `t:matmul` multiplies batches; `t:svd` and `t:eigh`
 ---decompose one matrix.
 local blame = require "lunette.base.blame"
-local brief = require("lunette.base.text").brief
+local text_of = require "lunette.base.text"
+local brief, count = text_of.brief, text_of.count
 local core = require "lunette.core"
 local dims = require "lunette.tensors.dims"
 local rank_correlation = require "lunette.tensors.rank_correlation"
@@ -75,9 +76,13 @@ local function parse(text, n)
   local inputs, out = tostring(text):gsub("%s", ""):match "^([%a,]+)%->(%a*)$"
   local terms = {}
   for term in (inputs or ""):gmatch "[^,]+" do terms[#terms + 1] = term end
-  if not inputs or #terms ~= n then
-    blame(("einsum: '%s' for %d tensor%s; written like \"ij,jk->ik\""):format(
-          brief(text), n, n == 1 and "" or "s"))
+  if not inputs then
+    blame(("einsum: '%s' is written like \"ij,jk->ik\": letters of each tensor's "
+           .. "dimensions, an arrow, those of the result"):format(brief(text)))
+  end
+  if #terms ~= n then
+    blame(("einsum: '%s' names %s, %d given"):format(brief(text),
+          count(#terms, "tensor"), n))
   end
   return terms, out
 end

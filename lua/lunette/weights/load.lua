@@ -310,7 +310,7 @@ end
 function M.file(path, net, opts)
   local weights, message = core.weights(path)
   if not weights then
-    if net or not files.exists(path) then return nil, message end
+    if net or not files.exists(path) then return nil, message .. files.hint(path) end
     return imported(path, opts)
   end
   local loaded

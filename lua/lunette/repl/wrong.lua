@@ -1,0 +1,138 @@
+---What to do about a value of the wrong kind: a network that is called, a tensor in a
+---text, a list that is too short, a nil among the arguments. Nothing of the user's is
+---called.
+local suggest = require "lunette.base.suggest"
+
+local M = {}
+
+
+---What is done instead of calling an object of a class.
+local called = {
+  Net = "a network is run: net:run(x)",
+  Run = "a run is read: run.LAYER, run:top(), lu.gradcam(run)",
+  tensor = "values are x:get(i, j), rows x[i]",
+  Layer = "what a layer put out is run.LAYER; its weights are net.LAYER.weight",
+  Canvas = "a canvas has methods: canvas:row(...), canvas:save(file)",
+}
+
+local of_one = "the number of a tensor that has one is x:item()"
+
+
+---The sentence about a tensor, or another object, where Lua wants a number or a text.
+local function about_object(message)
+  local class = message:match "attempt to call a lunette%.(%w+) value"
+  if class then return called[class] end
+  if message:find "attempt to concatenate a lunette%.tensor value" then
+    return of_one .. ", its text tostring(x)"
+  end
+  if message:find "attempt to concatenate a lunette%." then
+    return "its text is tostring(x)"
+  end
+  local wanted = message:match "%((%a+) expected, got lunette%.tensor%)"
+  if wanted == "number" then return of_one end
+  if wanted == "string" then return of_one .. ", its text tostring(x)" end
+  return nil
+end
+
+
+---The sentence about a method that was not called: x.shape[1], ipairs(x.shape).
+local function about_function(message, line, look)
+  local name = message:match "attempt to [%a ]+ a function value %(%a+ '([^']*)'%)"
+  local owner = name and look.owner_of(name)
+  if owner then return ("it is a method: %s:%s()"):format(owner, name) end
+  if not message:find "attempt to [%a ]+ a function value" then return nil end
+  for chain, method, after in line:gmatch "([%a_][%w_%.]*)%.([%a_][%w_]*)(.?)" do
+    local value = after:find "[%),%]%s]" and look.value_of(chain .. "." .. method)
+    if type(value) == "function" then
+      return ("it is a method: %s:%s()"):format(chain, method)
+    end
+  end
+  return nil
+end
+
+
+---The sentence about a list that is shorter.
+local function about_list(message, line, look)
+  if not message:find "a nil value %(field '%?'%)"
+     and not message:find "a nil value %(field 'integer index'%)" then
+    return nil
+  end
+  for chain, index in line:gmatch "([%a_][%w_%.]*)%[([%w_]+)%]" do
+    local list = look.value_of(chain)
+    local i = tonumber(index) or look.value_of(index)
+    local plain = type(list) == "table" and math.type(i) == "integer"
+    if plain and rawget(list, i) == nil and not (getmetatable(list) or {}).__index then
+      return ("%s has %d values, from 1 on; there is no %s[%d]"):format(chain, #list,
+                                                                       chain, i)
+    end
+  end
+  return nil
+end
+
+
+---@class lunette.Look
+---@field owner_of fun(name: string): string?   the owner of a method on that line
+---@field value_of fun(chain: string): any      what stands for a value there
+
+---@param message string
+---@param line string
+---@param look lunette.Look
+---@return string?
+function M.hint(message, line, look)
+  return about_list(message, line, look) or about_object(message)
+    or about_function(message, line, look)
+end
+
+
+-- nil among the arguments ----------------------------------------------------------
+
+
+local keywords = {}
+for word in ("and break do else elseif end false for function goto if in local nil not "
+             .. "or repeat return then true until while"):gmatch "%a+" do
+  keywords[word] = true
+end
+
+
+---The line without strings, comments, and what it gives values to.
+local function read_part(line)
+  line = line:gsub("\\.", ""):gsub('"[^"]*"', '""'):gsub("'[^']*'", "''")
+  line = line:gsub("%-%-.*", ""):gsub("^%s*local%s+[%w_%s,<>]-=%f[^=]", "", 1)
+  line = line:gsub("^%s*for%s+[%w_%s,]-%sin%s", "", 1)
+  return (line:gsub("^%s*[%a_][%w_%.,%s]*=%f[^=]", "", 1))
+end
+
+
+---Words of a line that are neither fields nor keys nor Lua's own.
+local function variables_of(line)
+  local list, seen = {}, {}
+  for at, word, after in read_part(line):gmatch "()%f[%w_]([%a_][%w_]*)()" do
+    local part = read_part(line)
+    local before, rest = part:sub(1, at - 1), part:sub(after)
+    local field = before:find "[%.:]%s*$" and not before:find "%.%.%s*$"
+    local key = rest:find "^%s*=[^=]" and before:find "[{,]%s*$"
+    if not (field or key or keywords[word] or seen[word]) then
+      seen[word], list[#list + 1] = true, word
+    end
+  end
+  return list
+end
+
+
+---Where an argument is nil: the variables of that line that are.
+---@param line string
+---@param value_of fun(name: string): any
+---@param names string[]   of variables that there are, for suggestions
+---@return string?
+function M.nil_argument(line, value_of, names)
+  local found = {}
+  for _, name in ipairs(variables_of(line)) do
+    if value_of(name) == nil then
+      local hint = suggest.after(name, names)
+      found[#found + 1] = ("'%s' is nil here%s"):format(name, hint)
+    end
+  end
+  return #found > 0 and table.concat(found, ", ") or nil
+end
+
+return M
