@@ -196,8 +196,9 @@ static int is_index(lua_State *L, int arg) {
 /* Raises: a tensor of n rows has no row i. */
 static int outside(lua_State *L, lua_Integer i, int64_t n) {
   if (i < 0)
-    return luaL_error(L, "index %I is outside 1 .. %I; x[{ %I }] counts from "
-                         "the end",
+    return luaL_error(L,
+                      "index %I is outside 1 .. %I; x[{ %I }] counts from "
+                      "the end",
                       i, (lua_Integer)n, i);
   return luaL_error(L, "index %I is outside 1 .. %I", i, (lua_Integer)n);
 }
@@ -226,8 +227,7 @@ static int index_(lua_State *L) {
   }
   t = lunL_checktensor(L, 1);
   i = lua_tointeger(L, 2);
-  if (i < 1 || i > t->dim[0])
-    return outside(L, i, t->dim[0]);
+  if (i < 1 || i > t->dim[0]) return outside(L, i, t->dim[0]);
   if (t->ndim > 1) return sub(L, i - 1, 1, 0);
   lua_pushnumber(L, (lua_Number)t->data[i - 1]);
   return 1;

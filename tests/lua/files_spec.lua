@@ -148,6 +148,25 @@ describe("the program", function()
 end)
 
 
+describe("a path in a message", function()
+  it("has no a/.. and no ., where that names the same", function()
+    local plain = require("lunette.base.paths").plain
+    local folder, done = t.folder()
+    assert(files.mkdir(folder .. "/a/b"))
+    assert.equal(folder .. "/a", plain(folder .. "/a/b/../b/./.."))
+    assert.equal("../x", plain "../x")
+    assert.equal(folder .. "/no/../a", plain(folder .. "/no/../a")) -- there is no "no"
+    lfs.link("a/b", folder .. "/link", true)
+    local behind = folder .. "/link/.." -- which is a
+    assert.equal(behind, plain(behind))
+    for _, place in ipairs { "weights", "scripts" } do
+      assert.is_nil(require("lunette.base.paths")[place]():find("..", 1, true), place)
+    end
+    done()
+  end)
+end)
+
+
 describe("what was typed", function()
   it("is remembered for the next session, once where it is typed again", function()
     local paths = require "lunette.base.paths"

@@ -11,10 +11,29 @@ local function here()
 end
 
 
+---A path as a person writes it, without "a/.." and ".", where that names the same file:
+---behind a link it may not.
+---@param path string
+---@return string
+function M.plain(path)
+  local parts = {}
+  for part in path:gmatch "[^/]+" do
+    local last = parts[#parts]
+    if part == ".." and last and last ~= ".." then
+      parts[#parts] = nil
+    elseif part ~= "." then
+      parts[#parts + 1] = part
+    end
+  end
+  local short = (path:find "^/" and "/" or "") .. table.concat(parts, "/")
+  return files.same(path, short) and short or path
+end
+
+
 ---The first of the candidates that holds `probe`.
 local function first(candidates, probe)
   for _, path in ipairs(candidates) do
-    if path and files.exists(path .. "/" .. probe) then return path end
+    if path and files.exists(path .. "/" .. probe) then return M.plain(path) end
   end
   return candidates[#candidates]
 end

@@ -19,7 +19,7 @@ local M = {}
 function M.folders()
   local list = {}
   for dir in (os.getenv "LUNETTE_MODELS" or ""):gmatch "[^:]+" do
-    list[#list + 1] = dir
+    list[#list + 1] = paths.plain(dir)
   end
   local data = paths.xdg("XDG_DATA_HOME", "/.local/share")
   if data then list[#list + 1] = data .. "/lunette" end

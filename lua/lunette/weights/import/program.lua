@@ -30,8 +30,8 @@ function M.path()
     folder .. "/../../../lunette/lunette-import",
   } do
     if files.exists(path) then
-      found = path
-      return path
+      found = require("lunette.base.paths").plain(path)
+      return found
     end
   end
   return nil, "the program lunette-import is missing (it reads model files); "
