@@ -243,6 +243,36 @@ describe("channels of a layer", function()
                    { layer = layer, channels = { 9 } }))
     assert.matches("not found", t.message(lu.concepts.top, run, { layer = "nothing" }))
   end)
+
+  it("speak for the score, or are left out, and pictures with them", function()
+    local two = assert(lu.net { input = { 3, 2, 2 }, layers = {
+      { "c", "conv2d", filters = 2, kernel = 1, bias = false }, { "r", "relu" },
+      { "gap", "global_avg_pool" }, { "f", "flatten" },
+      { "out", "linear", units = 2 } } }):init(1)
+    local p = two.params
+    p["c.weight"] = lu.tensor { 1, 0, 0, 0, 1, 0 }:view(2, 3, 1, 1)
+    -- class 0: 3 a - b; class 1: 9 - a - b, whose bias outweighs both channels
+    p["out.weight"] = lu.tensor { { 3, -1 }, { -1, -1 } }
+    p["out.bias"] = lu.tensor { 0, 9 }
+    local x = lu.zeros(2, 3, 2, 2)
+    x[1] = lu.tensor { 2, 1, 0 }:view(3, 1, 1):expand { shape = { 3, 2, 2 } }
+    x[2][2] = 1 -- the second picture has the second channel alone
+    local of = two:run(x)
+    local o = { layer = "r", score = 0, count = 2, pictures = 2 }
+    local found = lu.concepts.top(of, o) -- 6/5 and -1/5
+    assert.equal(1, #found)
+    assert.equal(1, found[1].channel)
+    assert.near(1.2, found[1].relevance, 1e-4)
+    assert.near(6 / 7, found[1].share, 1e-4)
+    assert.equal(1, #found[1].pictures) -- of the other there is nothing to see
+    o.score = 1
+    local said, none = t.warnings(lu.concepts.top, of, o) -- -2/6 and -1/6
+    assert.equal(0, #none)
+    assert.matches("channels of 'r' have a relevance of %-0.5 in all for the score of "
+                   .. "picture 1: little or nothing there speaks for it", said[1])
+    local canvas = lu.concepts.draw(of, found, lu.canvas { columns = 2 })
+    assert.equal(2, #canvas.rows)
+  end)
 end)
 
 

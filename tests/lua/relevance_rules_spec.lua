@@ -142,11 +142,21 @@ end
 local function normal(seed, ...) return core.normal(seed, 7, { ... }) end
 
 
+local asked = {} -- "operator rule" -> true: what has met its formula
+
+
+local function asks(tape, y, rule)
+  local name = type(rule) == "table" and rule[1] or rule
+  asked[tape:node(y:node()).kind .. " " .. name] = true
+end
+
+
 ---R at the input of f(x) by the engine.
 local function engine(f, x, r, rule)
   local tape = core.tape()
   local leaf = tape:watch(x)
   local y = f(leaf)
+  asks(tape, y, rule)
   return core.backward(y, r, { leaf:node() }, { [y:node()] = rule })[1]
 end
 
@@ -193,9 +203,14 @@ local weighted = {
   ["depthwise"] = { conv(4, 4, 3, 3, { padding = 1 }) },
   ["depthwise, twice"] = { conv(8, 4, 3, 3, { stride = 2 }) },
   ["1x1"] = { conv(5, 1, 1, 1, {}) },
+  ["of a row"] = { conv(3, 1, 1, 4, { stride = { 1, 3 }, padding = { 0, 2 } }) },
+  ["as large as the picture"] = { conv(3, 1, 4, 5, {}) },
   ["transposed"] = { transposed(1, { stride = 2, padding = 1 }) },
   ["transposed, grouped"] = { transposed(2, { stride = 2 }) },
+  ["transposed, dilated"] = { transposed(1, { stride = { 2, 3 }, dilation = 2,
+                                              padding = 1, output_padding = 1 }) },
   ["dense, a row a token"] = { (linear "out_in"), { 2, 9 } },
+  ["dense, a row a place"] = { (linear "in_out"), { 2, 2, 9 } },
   ["dense"] = { linear "out_in" },
   ["dense, in_out"] = { linear "in_out" },
   ["matrix"] = { function()
@@ -259,6 +274,12 @@ describe("weighted operators", function()
       check(f, shape, rule_with("epsilon", params), function(m, x, _, r)
         return formula.epsilon(m, x, nil, r, params)
       end, "clip")
+      for _, name in ipairs { "z_plus", "w_plus", "alpha_beta", "gamma_captum",
+                              "w_square" } do
+        check(f, shape, rule_with(name, { bias = 0 }), function(m, x, _, r)
+          return formula[name](m, x, nil, r, {})
+        end, name)
+      end
     end)
   end
 
@@ -288,6 +309,14 @@ local sums = {
   ["mean of channels"] = pooled("mean", { dims = { 2 } }),
   ["sum of rows"] = pooled("sum", { dims = { 3 } }),
   ["resizing"] = pooled("interpolate", { size = { 8, 9 }, mode = 1 }),
+  ["resizing, corners aligned"] = pooled("interpolate", { size = { 3, 9 }, mode = 1,
+                                                          align_corners = 1 }),
+  ["resizing, nearest"] = pooled("interpolate", { size = { 10, 3 }, mode = 0 }),
+  ["resizing, cubic"] = pooled("interpolate", { size = { 7, 11 }, mode = 2 }),
+  ["mean of all"] = pooled("mean", { dims = { 2, 3, 4 } }),
+  ["average pooling, the border not counted"] = pooled("avg_pool2d", { kernel = 3,
+    stride = 2, padding = 1, count_include_pad = 0 }),
+  ["a Fourier transform"] = pooled("rfft2", {}),
   ["turning"] = pooled("affine", { matrix = { 0.8, 0.3, -0.4, 1.1 } }),
   ["a sum with a constant"] = function(x) return x + normal(2, 4, 5, 6) end,
   ["a difference"] = function(x) return x - normal(2, 1, 5, 6) end,
@@ -359,13 +388,68 @@ describe("operators without weights", function()
     end
   end)
 
-  it("functions of one value hand on what they get", function()
+  it("maximum poolings by norm: the winner's share of R / stab(y)", function()
+    for _, f in ipairs { pooled("max_pool2d", { kernel = 2 }),
+                         pooled("max_pool2d", { kernel = 3, stride = 1, padding = 1 }),
+                         pooled("global_max_pool", {}) } do
+      local x = normal(11, 1, 4, 5, 6)
+      local y = f(x)
+      local r = core.normal(13, 3, y:shape())
+      local part = r * y / (y + (y:ge(0) * 2 - 1) * E)
+      local rule = { "norm", epsilon = E }
+      local want = engine(f, x, part, "plain")
+      assert.is_true(engine(f, x, r, rule):distance(want) < 1e-6)
+    end
+  end)
+
+  it("sums and differences of two: each its term", function()
+    local a, b = normal(1, 2, 3, 4), normal(2, 3, 1)
+    for op, sign in pairs { add = 1, sub = -1 } do
+      local tape = core.tape()
+      local u, v = tape:watch(a), tape:watch(b)
+      local y = core.ops[op](u, v)
+      asks(tape, y, "norm")
+      local r = normal(3, 4, 3, 4) -- two seeds a sample
+      local got = core.backward(y, r, { u:node(), v:node() },
+                                { [y:node()] = { "norm", epsilon = E } })
+      local z = y:detach()
+      for copy = 0, 1 do
+        local s = r:rows(2 * copy + 1, 2 * copy + 2) / (z + (z:ge(0) * 2 - 1) * E)
+        assert.is_true(got[1]:rows(2 * copy + 1, 2 * copy + 2):distance(a * s) < 1e-6)
+        local own = (b * sign * s):sum { dims = { 1, 3 } }:reshape { 3, 1 }
+        local of = got[2]:reshape { 2, 3, 1 }[copy + 1]
+        assert.is_true(of:distance(own) < 1e-5, op)
+      end
+    end
+  end)
+
+  it("a Fourier transform back: norm", function()
+    check(function(x) return core.ops.irfft2(x, { width = 6 }) end, { 3, 6, 4 },
+          { "norm", epsilon = E }, function(m, x, b, r)
+      return formula.epsilon(m, x, b, r, {})
+    end, "irfft2")
+  end)
+
+  it("functions of one value hand on what they get, and what normalises", function()
     local x, r = normal(1, 2, 7), normal(2, 2, 7)
+    local planes, back = normal(1, 2, 4, 3, 5), normal(2, 4, 4, 3, 5)
+    local one = normal(3, 5)
+    local of = {
+      batch_norm = function(v)
+        return core.ops.batch_norm(v, core.ones(4), core.ones(4), core.ones(4),
+                                   core.ones(4))
+      end,
+      layer_norm = function(v) return core.ops.layer_norm(v, one, one) end,
+      lrn = core.ops.lrn, softmax = core.ops.softmax,
+    }
     for name in pairs(core.ops) do
-      local is = core.op_info(name)
-      if between.rules_of(name)[1] == "identity" and name ~= "batch_norm"
-         and name ~= "lrn" and name ~= "layer_norm" and #is.is > 0 then
-        assert.is_true(engine(core.ops[name], x, r, "identity"):same(r), name)
+      for _, rule in ipairs(between.rules_of(name)) do
+        local f = rule == "identity" and core.ops[name]
+        if of[name] and f then
+          assert.is_true(engine(of[name], planes, back, rule):same(back), name)
+        elseif f then
+          assert.is_true(engine(f, x, r, rule):same(r), name)
+        end
       end
     end
   end)
@@ -376,6 +460,7 @@ describe("operators without weights", function()
     for _, op in ipairs { "mul", "div", "pow" } do
       local y = core.ops[op](a, b)
       local r = normal(3, 2, 3, 4)
+      asks(tape, y, "uniform")
       local function shares(rule)
         return core.backward(y, r, { a:node(), b:node() }, { [y:node()] = rule })
       end
@@ -398,6 +483,7 @@ describe("operators without weights", function()
     local tape = core.tape()
     local a, b = tape:watch(normal(1, 2, 3, 5)), tape:watch(normal(2, 2, 5, 4))
     local y = core.ops.matmul(a, b)
+    asks(tape, y, "uniform")
     local r = normal(3, 2, 3, 4)
     local got = core.backward(y, r, { a:node(), b:node() }, { [y:node()] = "uniform" })
     local want = { core.zeros(2, 3, 5), core.zeros(2, 5, 4) }
@@ -426,6 +512,17 @@ describe("operators without weights", function()
       local sum = r[n]:sum():item()
       local want = x[own] * (r[n] - y[own] * sum)
       assert.is_true(got[n]:distance(want) < 1e-5)
+    end
+  end)
+end)
+
+
+describe("rules and operators", function()
+  it("have all met here", function()
+    for name in pairs(core.ops) do
+      for _, rule in ipairs(between.rules_of(name)) do
+        assert.is_true(asked[name .. " " .. rule], name .. " " .. rule)
+      end
     end
   end)
 end)

@@ -8,6 +8,7 @@ local options = require "lunette.base.options"
 local relevance = require "lunette.explain.relevance"
 local scores = require "lunette.score"
 local types = require "lunette.base.types"
+local warn = require "lunette.base.warn"
 
 local M = {}
 
@@ -101,10 +102,12 @@ function M.maps(run, opts)
 end
 
 
----The places of the largest values, largest first.
+---The places of the largest values above 0, largest first.
 local function largest(list, count)
   local order = {}
-  for i = 1, #list do order[i] = i end
+  for i = 1, #list do
+    if list[i] > 0 then order[#order + 1] = i end
+  end
   table.sort(order, function(a, b)
     if list[a] ~= list[b] then return list[a] > list[b] end
     return a < b
@@ -121,9 +124,17 @@ local function column(t, k)
 end
 
 
----The most relevant channels of a layer for picture `picture` of the run, each with the
----pictures of the run in which that channel is most relevant for their own score, and
----its conditional map in each.
+local AGAINST = "concepts: the channels of '%s' have a relevance of %.3g in all for "
+  .. "the score of picture %d: little or nothing there speaks for it; lu.relevance."
+  .. "flow shows where the rest went, another layer or composite may keep it"
+
+
+---The channels of a layer that speak for the score of picture `picture` of the run, the
+---most relevant first, each with the pictures of the run in which it speaks most for
+---their own score, and its conditional map in each. Channels and pictures without such
+---relevance are left out; where all channels together speak against the score, a
+---warning says so.
+---`share` is the channel's part of the relevance of all channels, signs left out.
 ---Caveat: what a channel is about shows only in pictures that the run has: give many.
 ---Example:
 ---  local net = lu.load "glyphs"
@@ -149,8 +160,11 @@ function M.top(run, opts)
   local mine, found = {}, {}
   for k = 1, r:dim(2) do mine[k] = r:get(o.picture, k) end
   own.channels = largest(mine, o.count)
+  local all = r[o.picture]:sum():item()
+  if all <= 0 then warn(AGAINST:format(o.layer, all, o.picture)) end
+  if #own.channels == 0 then return found end
   local maps = M.maps(run, own)
-  local total, n = r[o.picture]:sum():item(), r:dim(1)
+  local total, n = r[o.picture]:abs():sum():item(), r:dim(1)
   for i, k in ipairs(own.channels) do
     local list = column(r, k)
     found[i] = { channel = k, relevance = mine[k], share = mine[k] / total,
