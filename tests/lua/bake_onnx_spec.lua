@@ -270,6 +270,38 @@ describe("a baked file of a fixed class", function()
 end)
 
 
+describe("a file of relevance", function()
+  it("grows by at most 2 %, and is read by our own engine", function()
+    local box = lu.modifiers.epsilon_gamma_box { low = -4, high = 4 }
+    local net = again(assert(lu.net(lu.models.squeezenet1_1 { side = 64 })):init(3))
+    local out, x = fresh(), t.input(net, 1, 5)
+    local report = assert(lu.bake(net, out, "lrp", { composite = box, class = 1 }))
+    assert.is_true(report.bytes < 1.02 * report.plain_bytes,
+                   report.bytes - report.plain_bytes)
+    local want
+    t.warnings(function() want = lu.lrp(net, x, { composite = box, score = 1 }) end)
+    assert.is_true(baked.off(assert(lu.load(out)):run(x).map, want) < 1e-5)
+  end)
+
+  it("has no nodes for what gets no relevance", function()
+    local net = again(assert(lu.net { name = "gate", input = { 3, 8, 8 }, layers = {
+      { "conv", "conv2d", filters = 4, kernel = 3 },
+      { "pool", "global_avg_pool" },
+      { "squeeze", "conv2d", filters = 4, kernel = 1 },
+      { "gate", "sigmoid" },
+      { "scale", "mul", from = { "conv", "gate" } },
+      { "mean", "global_avg_pool" }, { "flat", "flatten" } } }):init(1))
+    local out, x = fresh(), t.input(net, 1, 5)
+    local report = assert(lu.bake(net, out, "lrp", { class = 1 }))
+    assert.is_nil(t.read(out):find("back.squeeze", 1, true))
+    local want
+    t.warnings(function() want = lu.lrp(net, x, { score = 1 }) end)
+    assert.is_true(want:abs():max():item() > 0)
+    assert.is_true(baked.off(assert(lu.load(out)):run(x)[report.maps[1]], want) < 1e-5)
+  end)
+end)
+
+
 describe("lunette export and lunette bake", function()
   it("write files, and say what they cost", function()
     local path = fresh()

@@ -18,8 +18,8 @@ local function affine(net, layer)
   local p = net:params_of(layer)
   local s = (p.running_var + (layer.eps or 1e-5)):sqrt():reciprocal()
   if p.weight then s = s * p.weight end
-  local t = -s * p.running_mean
-  return s, p.bias and t + p.bias or t
+  local t = s * p.running_mean
+  return s, p.bias and p.bias - t or -t
 end
 
 

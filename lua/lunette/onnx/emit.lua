@@ -18,8 +18,17 @@ local M = {}
 local Emitter = {}
 Emitter.__index = Emitter
 
----Values that do not depend on the picture are computed now, up to this many numbers.
-local FOLDED = 1024
+---Values that do not depend on the picture are computed now, up to this many numbers;
+---but where nodes that compute them from weights are shorter, nodes are written: bytes
+---of a node, and of numbers beside the numbers.
+local FOLDED, NODE, NAME = 1024, 120, 60
+
+---Operators that lunette-import does with numbers.
+local OF_NUMBERS = {}
+for _, op in ipairs { "relu", "maximum", "minimum", "add", "sub", "mul", "div", "neg",
+                      "sqrt", "reciprocal", "reshape" } do
+  OF_NUMBERS[op] = true
+end
 
 
 ---@param graph lunette.OnnxGraph
@@ -163,6 +172,12 @@ M.comparisons = { gt = "Greater", lt = "Less", ge = "GreaterOrEqual",
                   le = "LessOrEqual", eq = "Equal" }
 
 
+---Does a value compare two others, of which the picture decides?
+---@param t lunette.Traced
+---@return boolean
+function M.is_comparison(t) return t.live and M.comparisons[t.op] ~= nil end
+
+
 ---The comparisons that a product's second factor consists of, or nil. x * [a > b] is
 ---written as one Where, without the numbers 1 and 0.
 ---@param t lunette.Traced
@@ -179,12 +194,48 @@ function M.mask_of(t)
 end
 
 
----The values that a value's nodes read.
+local bytes_of
+
+
+---Bytes of the nodes that compute a value that is no picture's. What several read
+---counts for each in part.
+local function bytes_of_nodes(t)
+  if not OF_NUMBERS[t.op] then return math.huge end
+  local bytes = NODE
+  for _, x in ipairs(t.inputs) do
+    bytes = bytes + bytes_of(x) / math.max(1, x.uses or 1)
+  end
+  return bytes
+end
+
+
+---Is a value that is no picture's written as numbers?
+local function is_folded(t)
+  if t.live or t.op == "constant" then return false end
+  if t.folded == nil then
+    local size = trace.size(t)
+    t.folded = size <= FOLDED and 4 * size + NAME <= bytes_of_nodes(t)
+  end
+  return t.folded
+end
+
+
+bytes_of = function(t)
+  if t.op == "constant" then return 0 end
+  return is_folded(t) and 4 * trace.size(t) + NAME or bytes_of_nodes(t)
+end
+
+
+---The values that a value's nodes read: in the place of a comparison that is no value
+---of its own, what it compares.
 local function read_by(t)
-  if not t.live and t.op ~= "constant" and trace.size(t) <= FOLDED then return {} end
-  local mask = M.mask_of(t)
-  if not mask then return t.inputs end
-  local list = { t.inputs[1] }
+  if is_folded(t) then return {} end
+  local mask, list = M.mask_of(t), { t.inputs[1] }
+  if t.op == "where" and M.is_comparison(t.inputs[1]) then
+    mask, list = { t.inputs[1] }, { t.inputs[2], t.inputs[3] }
+  elseif not mask then
+    return t.inputs
+  end
   for _, comparison in ipairs(mask) do
     table.move(comparison.inputs, 1, 2, #list + 1, list)
   end
@@ -219,10 +270,15 @@ local function constant(self, t)
 end
 
 
+---Operators that names have in short.
+local short = { conv2d = "conv", conv_transpose2d = "convT", maximum = "max",
+                minimum = "min", reciprocal = "inv" }
+
+
 ---The name of a value: the layer's for its last value, else "layer.operator".
 local function own_name(self, t)
   if t.label and self.owners[t.label] == t then return t.label end
-  return (t.label or t.section or "map") .. "." .. t.op
+  return (t.label or t.section or "map") .. "." .. (short[t.op] or t.op)
 end
 
 
@@ -231,9 +287,7 @@ local function write(self, t)
   if t.op == "constant" then return constant(self, t) end
   if t.op == "detach" then return self.names[t.inputs[1]] end
   self.own, self.value = own_name(self, t), t
-  if not t.live and trace.size(t) <= FOLDED then
-    return self.graph:tensor(trace.known(t), self.own)
-  end
+  if is_folded(t) then return self.graph:tensor(trace.known(t), self.own) end
   local inputs = {}
   for i, x in ipairs(t.inputs) do inputs[i] = x and self.names[x] or false end
   local columns = require "lunette.onnx.operators"

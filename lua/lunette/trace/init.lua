@@ -12,6 +12,7 @@
 local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local is_tensor = require("lunette.base.types").is_tensor
+local shapes = require "lunette.base.shapes"
 require "lunette.tensors" -- whose methods are traced
 
 local M = {}
@@ -28,6 +29,7 @@ M.BATCH = 999983
 ---@field live boolean         depends on the picture, or on how many there are
 ---@field label? string        the layer that it is the value of
 ---@field readers? integer      layers that read it
+---@field uses? integer         operators that read it
 ---@field again? lunette.Traced   the same value computed once more, see M.apart
 ---@field section? string      what it is part of, for names of nodes (M.within)
 ---@field value? lunette.Tensor|number   of a constant
@@ -164,7 +166,22 @@ local function shape_of(op, dims, attrs)
 end
 
 
----Records an operator; engine/bind/ops.c calls this.
+---The value whose numbers a reshaped one shows, and whether in that very shape.
+local function unshaped(t, shape)
+  while t.op == "reshape" and not t.label do t = t.inputs[1] end
+  return t, shapes.same(t.dims, shape)
+end
+
+
+---Counts who reads a value.
+local function note_reader(t, label)
+  if label then t.readers = (t.readers or 0) + 1 end
+  t.uses = (t.uses or 0) + 1
+end
+
+
+---Records an operator; engine/bind/ops.c calls this. A value that is reshaped again and
+---again is reshaped once, or not at all.
 ---@param op string
 ---@param inputs any[]
 ---@param attrs table
@@ -176,9 +193,14 @@ function Traced.__operator(op, inputs, attrs, label)
     list[i] = x and M.of(x)
     dims[i] = x and list[i].dims
     live = live or x and list[i].live
-    if x and label then list[i].readers = (list[i].readers or 0) + 1 end
+    if x then note_reader(list[i], label) end
   end
   local shape = shape_of(op, dims, attrs)
+  if op == "reshape" and not label then
+    local from, same = unshaped(list[1], shape)
+    if same then return from end
+    list[1] = from
+  end
   return new { op = op, inputs = list, attrs = attrs, dims = shape, label = label,
                live = live or has_batch(shape) }
 end

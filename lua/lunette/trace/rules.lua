@@ -45,17 +45,22 @@ function M.beta_smooth(n, dy, p) return { dy * (n.inputs[1] * p.beta):sigmoid() 
 -- relevance ---------------------------------------------------------------------------
 
 
----R / (z + sign(z) epsilon), with sign(0) = 1.
-local function quotient(dy, z, p)
+---R / (z + sign(z) epsilon), with sign(0) = 1. `sign` is that of z where it is known:
+---what a runtime's rounding puts on the other side counts as 0.
+local function quotient(dy, z, p, sign)
   local epsilon = p.epsilon
   if (p.norm_scale or 0) ~= 0 then
     local dims = {}
     for d = 2, z:dim() do dims[d - 1] = d end
     epsilon = z:square():mean { dims = dims, keepdims = true }:sqrt() * epsilon
   end
-  local sign = z:ge(0) * 2 - 1
-  if (p.clip or 0) ~= 0 then return dy / (z:abs():maximum(epsilon) * sign) end
-  return dy / (z + sign * epsilon)
+  if (p.clip or 0) ~= 0 then
+    return dy / (z:abs():maximum(epsilon) * z:lt(0):where(-1, 1))
+  end
+  if sign then
+    return dy / ((sign > 0 and z:relu() or z:minimum(0)) + epsilon * sign)
+  end
+  return dy / (z + z:lt(0):where(-epsilon, epsilon))
 end
 
 
@@ -82,8 +87,7 @@ end
 
 local function positive(t) return t:relu() end
 local function negative(t) return t:minimum(0) end
-local function raised(by) return function(t) return t + t:relu() * by end end
-local function lowered(by) return function(t) return t + t:minimum(0) * by end end
+local function raised(by) return function(t) return t:maximum(t * (1 + by)) end end
 
 
 ---The operator applied to other inputs and weights.
@@ -147,8 +151,8 @@ end
 
 function M.z_plus(n, dy, p)
   local parts, b = split(n, positive, negative), bias_of(n, p)
-  local z = sum_forward(n, parts, b and positive(b))
-  return { sum_back(n, quotient(dy, z, p), parts) }
+  local z = sum_forward(n, parts, b and positive(b)) -- no term of it is negative
+  return { sum_back(n, quotient(dy, z, p, 1), parts) }
 end
 
 
@@ -172,7 +176,7 @@ function M.alpha_beta(n, dy, p)
   for k, f in ipairs(halves) do
     local parts = split(n, f[1], f[2])
     local z = sum_forward(n, parts, b and (k == 1 and positive or negative)(b))
-    local r = sum_back(n, quotient(dy, z, p), parts) * f[3]
+    local r = sum_back(n, quotient(dy, z, p, k == 1 and 1 or -1), parts) * f[3]
     total = total and total + r or r
   end
   return { total }
@@ -193,17 +197,45 @@ local function with_bias_apart(n)
 end
 
 
+---What gamma makes of weights, or a bias: those for z > 0, and for z < 0.
+local function two_ways(w, gamma)
+  local more = w * (1 + gamma)
+  return { w:maximum(more), w:minimum(more) }
+end
+
+
+---The halves of the input, each with its weights: of k = 1 the first, for z > 0.
+local function of_way(halves, weights, k)
+  local parts = {}
+  for i, half in ipairs(halves) do parts[i] = { half, weights[i == k and 1 or 2] } end
+  return parts
+end
+
+
+---R / stab(z1) where z > 0, R / stab(z2) where z < 0. There z1 is at least z, and z2 at
+---most; without the bias, which z has, their signs are not known.
+local function gamma_quotients(n, dy, p, halves, weights)
+  local z, level = with_bias_apart(n)
+  local b = bias_of(n, p)
+  local biases = b and two_ways(b, p.gamma) or {}
+  local known = p.gamma > 1e-3 and (b or not n.inputs[3])
+  local up = sum_forward(n, of_way(halves, weights, 1), biases[1])
+  local down = sum_forward(n, of_way(halves, weights, 2), biases[2])
+  return { quotient(dy, up, p, known and 1) * z:gt(level),
+           quotient(dy, down, p, known and -1) * z:lt(level) }
+end
+
+
 function M.gamma(n, dy, p)
-  local b, up, down = bias_of(n, p), raised(p.gamma), lowered(p.gamma)
-  local z, level, total = with_bias_apart(n)
-  for k, f in ipairs { { up, down }, { down, up } } do
-    local parts = split(n, f[1], f[2])
-    local zk = sum_forward(n, parts, b and f[1](b))
-    local q = quotient(dy, zk, p) * (k == 1 and z:gt(level) or z:lt(level))
-    local r = sum_back(n, q, parts)
-    total = total and total + r or r
+  local x, weights, r = n.inputs[1], two_ways(n.inputs[2], p.gamma), nil
+  local halves = nonnegative(x) and { x } or { positive(x), negative(x) }
+  local q = gamma_quotients(n, dy, p, halves, weights)
+  for i, half in ipairs(halves) do
+    local part = half * (input_back(n, q[i], weights[1])
+                         + input_back(n, q[3 - i], weights[2]))
+    r = r and r + part or part
   end
-  return { total }
+  return { r }
 end
 
 
@@ -302,16 +334,20 @@ local function share(n, p, i)
   return i == 1 and first or 1 - first
 end
 
+---An operand whose share is 0 gets no gradient at all: nothing of it is computed.
 function M.uniform(n, dy, p, wanted)
-  if n.op ~= "matmul" then
-    local list = {}
-    for _, i in ipairs(wanted) do
-      list[i] = common.unbroadcast(dy * share(n, p, i), n.inputs[i])
+  local product = n.op == "matmul"
+  local list = product and plain(n, quotient(dy, n.output, p), wanted) or {}
+  for _, i in ipairs(wanted) do
+    local part = share(n, p, i)
+    if part == 0 then
+      list[i] = nil
+    else
+      local r = product and n.inputs[i] * list[i]
+        or common.unbroadcast(dy, n.inputs[i])
+      list[i] = part == 1 and r or r * part
     end
-    return list
   end
-  local list = plain(n, quotient(dy, n.output, p), wanted)
-  for _, i in ipairs(wanted) do list[i] = n.inputs[i] * list[i] * share(n, p, i) end
   return list
 end
 

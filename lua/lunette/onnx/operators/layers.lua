@@ -4,25 +4,34 @@ local common = require "lunette.trace.back.common"
 local M = {}
 
 
----Attributes that convolutions and poolings share.
+---Are all numbers of a list this one?
+local function all(list, value)
+  for _, v in ipairs(list) do if v ~= value then return false end end
+  return true
+end
+
+
+---Attributes of a convolution; those that are ONNX's defaults are left out.
 ---@param t lunette.Traced
 ---@return table
 local function window(t)
   local before, after = common.padding(t.attrs)
-  return { strides = { common.pair(t.attrs, "stride", 1) },
-           dilations = { common.pair(t.attrs, "dilation", 1) },
-           pads = { before[1], before[2], after[1], after[2] } }
+  local w, given = t.inputs[2], {
+    strides = { 1, { common.pair(t.attrs, "stride", 1) } },
+    dilations = { 1, { common.pair(t.attrs, "dilation", 1) } },
+    output_padding = { 0, { common.pair(t.attrs, "output_padding", 0) } },
+    pads = { 0, { before[1], before[2], after[1], after[2] } } }
+  local attrs, groups = { kernel_shape = { w:dim(3), w:dim(4) } },
+    math.tointeger(t.attrs.groups)
+  for key, g in pairs(given) do attrs[key] = not all(g[2], g[1]) and g[2] or nil end
+  attrs.group = groups ~= 1 and groups or nil
+  return attrs
 end
 
 
 local function convolution(name)
   return function(e, t, x)
-    local attrs, w = window(t), t.inputs[2]
-    attrs.group = math.tointeger(t.attrs.groups)
-    attrs.kernel_shape = { w:dim(3), w:dim(4) }
-    local more = { common.pair(t.attrs, "output_padding", 0) }
-    if more[1] + more[2] > 0 then attrs.output_padding = more end
-    return e:out(name, { x[1], x[2], x[3] or nil }, attrs)
+    return e:out(name, { x[1], x[2], x[3] or nil }, window(t))
   end
 end
 

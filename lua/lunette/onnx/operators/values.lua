@@ -95,19 +95,6 @@ for op, name in pairs { add = "Add", sub = "Sub", div = "Div", pow = "Pow",
 end
 
 
----A product with a comparison is a Where.
-function M.mul(e, t, x)
-  local mask, truth = emit.mask_of(t), nil
-  if not mask then return e:out("Mul", x) end
-  for _, c in ipairs(mask) do
-    local one = e:decides(c, e:step(emit.comparisons[c.op], {
-      e.names[c.inputs[1]], e.names[c.inputs[2]] }), BOOL)
-    truth = truth and e:step("And", { truth, one }) or one
-  end
-  return e:out("Where", { truth, x[1], e:number(0) })
-end
-
-
 ---Booleans as numbers, 1 or 0.
 local function numbers(e, truth) return e:out("Cast", { truth }, { to = FLOAT }) end
 
@@ -122,10 +109,32 @@ function M.ne(e, t, x)
 end
 
 
----Numbers as truth: what is not 0.
-local function truth(e, x) return e:step("Cast", { x }, { to = BOOL }) end
+---A comparison as truth, without the numbers 1 and 0.
+local function compared(e, c)
+  return e:decides(c, e:step(emit.comparisons[c.op], { e.names[c.inputs[1]],
+                                                       e.names[c.inputs[2]] }), BOOL)
+end
 
-function M.where(e, _, x) return e:out("Where", { truth(e, x[1]), x[2], x[3] }) end
+
+---A product with a comparison is a Where.
+function M.mul(e, t, x)
+  local mask, truth = emit.mask_of(t), nil
+  if not mask then return e:out("Mul", x) end
+  for _, c in ipairs(mask) do
+    local one = compared(e, c)
+    truth = truth and e:step("And", { truth, one }) or one
+  end
+  return e:out("Where", { truth, x[1], e:number(0) })
+end
+
+
+---What is not 0 is true.
+function M.where(e, t, x)
+  local c = t.inputs[1]
+  local truth = emit.is_comparison(c) and compared(e, c)
+    or e:step("Cast", { x[1] }, { to = BOOL })
+  return e:out("Where", { truth, x[2], x[3] })
+end
 
 
 -- the angle of (x = b, y = a): atan(a / b), and half a turn where b < 0

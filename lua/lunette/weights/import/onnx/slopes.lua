@@ -1,9 +1,9 @@
----What files of relevance maps do with weights (relu(w), min(w, 0), w + g relu(w), w
----times a number for each channel): of a constant whose numbers are not read here,
----functions that are a straight line on each side of 0. Such a constant has `slopes`,
----{ ups, downs, axis = }: up x where x > 0, else down x. Lists of one number are for
----all of it; of more, for the places of an axis of the file's tensor. lunette-import
----multiplies while it copies.
+---What files of relevance maps do with weights (relu(w), min(w, 0), w + g relu(w),
+---max(w, g w), w times a number for each channel): of a constant whose numbers are not
+---read here, functions that are a straight line on each side of 0. Such a constant has
+---`slopes`, { ups, downs, axis = }: up x where x > 0, else down x. Lists of one number
+---are for all of it; of more, for the places of an axis of the file's tensor.
+---lunette-import multiplies while it copies.
 local M = {}
 
 
@@ -83,16 +83,19 @@ local function times(c, list, axis)
 end
 
 
-local function plus(a, b, sign)
+---f of two constants that are alike: a sum, or the larger or smaller of them.
+local function combined(a, b, f)
   local ups, downs, axis = of(a)
   local ups2, downs2, axis2 = of(b)
   if axis and axis2 and axis ~= axis2 then return nil end
-  local function sum(x, y) return x + sign * y end
-  return with(a, both(ups, ups2, sum), both(downs, downs2, sum), axis or axis2)
+  local function below_0(x, y) return -f(-x, -y) end
+  return with(a, both(ups, ups2, f), both(downs, downs2, below_0), axis or axis2)
 end
 
 
-local sums = { Add = 1, Sub = -1 }
+local of_alike = { Add = function(x, y) return x + y end,
+                   Sub = function(x, y) return x - y end,
+                   Max = math.max, Min = math.min }
 
 local with_number = {
   Mul = function(a, n) return times(a, { n }) end,
@@ -140,7 +143,7 @@ function M.of(op, x)
   local a, b = x[1], x[2]
   if one[op] then return a.source and one[op](a) end
   if #x ~= 2 then return nil end
-  if sums[op] and alike(a, b) then return plus(a, b, sums[op]) end
+  if of_alike[op] and alike(a, b) then return combined(a, b, of_alike[op]) end
   if op ~= "Div" and number(a) then a, b = b, a end -- the number stands second
   if not number(b) then return op == "Mul" and by_channel(a, b) or nil end
   return by_number(with_number[op], a, b)
