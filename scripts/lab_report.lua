@@ -17,7 +17,7 @@ page:heading(say.install):text(say.install_text)
 page:print(("lunette lab_report --model %s --lang %s"):format(args.model, args.lang))
 page:heading(say.pictures):text(say.pictures_text)
 page:show(lu.canvas { columns = #images, titles = images.titles, scale = args.scale }
-  :row("", images), table.concat(images.names, ", "))
+  :row("", images), table.concat(images.titles, ", "))
 
 page:heading(say.linear):text(say.linear_text)
 local rows, values, top = {}, run:values(score), run:top(1)

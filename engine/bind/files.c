@@ -2,8 +2,12 @@
 ** files.c (binding) - files that are written whole or not at all.
 */
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../core.h"
 #include "../output.h"
@@ -44,11 +48,34 @@ static void put_tensor(lua_State *L, lun_output *out, lun_dtype dtype) {
   lun_output_tensor(out, lunL_checktensor(L, lua_gettop(L)), dtype);
 }
 
-/* Appends what is on top of the stack: a text, a tensor, which is float32, or
-** {half = tensor}, which becomes float16. */
-static void put_part(lua_State *L, lun_output *out) {
+/* errno of what an open file lacks of all that was written to it, or 0. */
+static int lost_of(FILE *f) {
+  if (fflush(f) != 0 || fseeko(f, 0, SEEK_SET) != 0) return errno;
+  return ferror(f) ? EIO : 0; /* an earlier write failed */
+}
+
+/* Appends all of an open file, from its beginning on. */
+static int put_file(const luaL_Stream *from, lun_output *out, lun_err *err) {
+  char bytes[BUFSIZ];
+  size_t n;
+  int lost;
+  if (!from->closef) return lun_fail(err, LUN_EARG, "a part's file is closed");
+  lost = lost_of(from->f);
+  while (!lost && (n = fread(bytes, 1, sizeof bytes, from->f)) > 0)
+    lun_output_put(out, bytes, n);
+  if (!lost && ferror(from->f)) lost = errno;
+  if (!lost) return LUN_OK;
+  return lun_fail(err, LUN_EIO, "a part of the file is lost: %s",
+                  strerror(lost));
+}
+
+/* Appends what is on top of the stack: a text, a tensor, which is float32, {half =
+** tensor}, which becomes float16, or an open file. */
+static int put_part(lua_State *L, lun_output *out, lun_err *err) {
   size_t n;
   const char *bytes;
+  const luaL_Stream *file = luaL_testudata(L, -1, LUA_FILEHANDLE);
+  if (file) return put_file(file, out, err);
   if (lua_type(L, -1) == LUA_TSTRING) {
     bytes = lua_tolstring(L, -1, &n);
     lun_output_put(out, bytes, n);
@@ -59,8 +86,9 @@ static void put_part(lua_State *L, lun_output *out) {
     put_tensor(L, out, LUN_F16);
     lua_pop(L, 1);
   } else {
-    refuse(L);
+    return refuse(L);
   }
+  return LUN_OK;
 }
 
 /* Opens and fills output i; its path and bytes stay on the stack meanwhile. */
@@ -76,9 +104,9 @@ static int put(lua_State *L, outputs *set, int i, lun_err *err) {
   list = lua_rawgeti(L, -2, 2) == LUA_TTABLE;
   if (!list && lua_type(L, -1) != LUA_TSTRING) return refuse(L);
   LUN_TRY(lun_output_open(&set->out[i], path, 0, err));
-  if (!list) put_part(L, set->out[i]);
+  if (!list) LUN_TRY(put_part(L, set->out[i], err));
   for (int k = 1; list && lua_rawgeti(L, -1, k) != LUA_TNIL; k++) {
-    put_part(L, set->out[i]);
+    LUN_TRY(put_part(L, set->out[i], err));
     lua_pop(L, 1);
   }
   lua_settop(L, 2); /* the list, and the set */
@@ -86,8 +114,8 @@ static int put(lua_State *L, outputs *set, int i, lun_err *err) {
 }
 
 /* core.write_files{{path, bytes}, ...} -> true, or nil and a message: all are
-** written whole, or none.  The bytes are a text, or a list of texts and tensors
-** (put_part). */
+** written whole, or none.  The bytes are a text, or a list of texts, tensors and
+** files (put_part). */
 static int write_files(lua_State *L) {
   lun_err err;
   outputs *set;
@@ -105,6 +133,33 @@ static int write_files(lua_State *L) {
   }
   if (status != LUN_OK) return lunL_failed(L, &err);
   lua_pushboolean(L, 1);
+  return 1;
+}
+
+static int close_spool(lua_State *L) {
+  luaL_Stream *s = luaL_checkudata(L, 1, LUA_FILEHANDLE);
+  return luaL_fileresult(L, fclose(s->f) == 0, NULL);
+}
+
+/* core.spool(folder) -> a file without a name there, to be written and read again;
+** or nil and a message.  Nothing of it is left behind, whatever happens. */
+static int spool(lua_State *L) {
+  const char *folder = luaL_checkstring(L, 1);
+  char path[PATH_MAX];
+  luaL_Stream *s = lua_newuserdatauv(L, sizeof *s, 0);
+  int n = snprintf(path, sizeof path, "%s/.spool-XXXXXX", folder), fd = -1;
+  s->closef = NULL;
+  luaL_setmetatable(L, LUA_FILEHANDLE);
+  errno = ENAMETOOLONG;
+  if (n < (int)sizeof path) fd = mkostemp(path, O_CLOEXEC);
+  if (fd < 0) return luaL_fileresult(L, 0, folder);
+  unlink(path);
+  s->f = fdopen(fd, "w+b");
+  if (!s->f) {
+    close(fd);
+    return luaL_fileresult(L, 0, folder);
+  }
+  s->closef = close_spool;
   return 1;
 }
 
@@ -147,6 +202,7 @@ static const lunL_reg functions[] = {
     {"sha256", sha256, 1},
     {"base64", base64, 1},
     {"write_files", write_files, 1},
+    {"spool", spool, 1},
     {"flush_output", flush_output, 0},
     {NULL, NULL, 0},
 };

@@ -192,6 +192,9 @@ describe("lunette lab_report", function()
         "Total params", say.gradcam, "<img ", say.reading, "gradcam", "vanilla",
         "Adebayo et al. 2018")
       assert.is_nil(page:find "https?://")
+      for caption in page:gmatch "<figcaption>(.-)</figcaption>" do
+        assert.is_nil(caption:find("/", 1, true), caption) -- names, not paths
+      end
       tidy(page)
     end)
   end

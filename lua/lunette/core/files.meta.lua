@@ -42,9 +42,15 @@ function core.write_weights(path, tensors, dtype, meta) end
 ---Writes a set of files: all of them whole, or none. Old files stay until then, links
 ---are followed, what is no regular file (/dev/null, a FIFO) is written to as it is.
 ---@param list { [1]: string, [2]: string|any[] }[]   path and bytes of each: a text, or
----  a list of texts, tensors (their float32) and { half = tensor } (float16)
+---  a list of texts, tensors (their float32), { half = tensor } (float16) and open files,
+---  each from its beginning on
 ---@return true? ok, string? message
 function core.write_files(list) end
+
+---A file without a name, to be written and read again; nothing of it is left behind.
+---@param folder string   on whose disk it lies
+---@return file*? f, string? message
+function core.spool(folder) end
 
 ---SHA-256 of some bytes.
 ---@param bytes string

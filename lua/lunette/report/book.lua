@@ -1,6 +1,6 @@
 ---The content of a page of maps: an index of all maps, for its table, and a block of
----data for every map and picture. Each block is written as it comes, so that only one
----is in memory. Blocks lie in the page, or in files beside it.
+---data for every map and picture. Blocks and the rows of the index are written as they
+---come, so that only one is in memory. Blocks lie in the page, or in files beside it.
 local core = require "lunette.core"
 local html = require "lunette.report.html"
 local file = require "lunette.picture.file"
@@ -11,31 +11,52 @@ local M = {}
 
 ---@class lunette.Book
 ---@field put fun(kind: string, id: integer, bytes: string): boolean?, string?
----@field beside boolean     pictures are files of their own
+---@field pictures lunette.Spool
+---@field tops lunette.Spool
+---@field maps lunette.Spool
+---@field jobs table[]
+---@field areas number[][]   of the maps of each job
+---@field errors string[][]  {path, message}
+---@field groups integer     pictures, however they were prepared
 local Book = {}
 Book.__index = Book
 
 
 ---@param put function      what takes a block
----@param beside boolean
+---@param spool fun(): lunette.Spool?, string?
 ---@param lang? string
----@return lunette.Book
-function M.new(put, beside, lang)
-  return setmetatable({ put = put, beside = beside, lang = lang, places = {},
-    errors = {}, pictures = json.array {}, jobs = json.array {}, tops = json.array {},
-    maps = json.array {}, areas = {}, groups = {} }, Book)
+---@return lunette.Book? book, string? message
+function M.new(put, spool, lang)
+  local book = setmetatable({ put = put, lang = lang, places = {}, errors = {},
+    jobs = json.array {}, areas = {}, groups = 0 }, Book)
+  for _, key in ipairs { "pictures", "tops", "maps" } do
+    local message
+    book[key], message = spool()
+    if not book[key] then return nil, message end
+  end
+  return book
 end
 
 
 -- what is said once ------------------------------------------------------------------
 
 
----The number of a thing in a list, by its text; it is added where it is new.
-function Book:number(list, kind, key, value)
+local LONG = 40 -- bytes, from which on a checksum stands for a key
+
+
+---The number of a thing, by a text that tells it from others of its kind. `add` is
+---called for one that is new, and says its number.
+---@param kind string
+---@param key string
+---@param add fun(): integer?, string?
+---@return integer? number, string? message
+function Book:number(kind, key, add)
   key = kind .. "\0" .. key
+  if #key > LONG then key = core.sha256(key):sub(1, 32) end
   if not self.places[key] then
-    list[#list + 1] = value
-    self.places[key] = #list
+    local number, message = add()
+    if not number then return nil, message end
+    self.places[key] = number
   end
   return self.places[key]
 end
@@ -71,7 +92,10 @@ function Book:job(entry)
   local job = { method = html.plain(story.method or "?"), layer = layer,
     model = html.plain(entry.model), rules = table.concat(rules, " "),
     options = html.plain(options_of(story)), draws = html.plain(story.draws or "map") }
-  return self:number(self.jobs, "job", json.encode(job), job)
+  return self:number("job", json.encode(job), function()
+    self.jobs[#self.jobs + 1] = job
+    return #self.jobs
+  end)
 end
 
 
@@ -90,7 +114,9 @@ function Book:top(entry)
   for i, c in ipairs(entry.top) do
     list[i] = { class_text(c), value(c.class), value(c.probability or c.score) }
   end
-  return self:number(self.tops, "top", json.encode(list), list)
+  return self:number("top", json.encode(list), function()
+    return self.tops:add(list)
+  end)
 end
 
 
@@ -122,8 +148,11 @@ end
 
 function Book:add_picture(entry)
   local image, why = picture_of(entry)
-  local id = #self.pictures + 1
-  local group = self:number(self.groups, "group", file_of(entry), true)
+  local id = self.pictures.count + 1
+  local group = self:number("group", file_of(entry), function()
+    self.groups = self.groups + 1
+    return self.groups
+  end)
   local told = { name = html.plain(entry.name), group = group,
                  path = html.plain(entry.path or ""), why = why and html.plain(why) }
   if image then
@@ -132,19 +161,14 @@ function Book:add_picture(entry)
     image:release()
     if not ok then return nil, message end
   end
-  self.pictures[id] = told
-  return id
+  return self.pictures:add(told)
 end
 
 
 function Book:picture(entry)
-  local key = "picture\0" .. picture_key(entry)
-  if not self.places[key] then
-    local id, message = self:add_picture(entry)
-    if not id then return nil, message end
-    self.places[key] = id
-  end
-  return self.places[key]
+  return self:number("picture", picture_key(entry), function()
+    return self:add_picture(entry)
+  end)
 end
 
 
@@ -236,12 +260,15 @@ end
 
 ---The row of the table and the block of a map.
 function Book:put_map(entry, plane, lo, hi, picture)
-  local id, c = #self.maps + 1, entry.class or {}
+  local id, c = self.maps.count + 1, entry.class or {}
   local counts, checks = trust_of(entry, self.lang)
+  local top, message = self:top(entry)
+  if not top then return nil, message end
   local job, area = self:job(entry), area_of(plane, lo, hi)
-  self.maps[id] = { picture - 1, job - 1, self:top(entry) - 1, value(c.class),
+  local added, wrong = self.maps:add { picture - 1, job - 1, top - 1, value(c.class),
     c.name and html.plain(c.name) or "", value(c.probability), value(c.score), lo, hi,
     area, plane:dim(1), plane:dim(2), counts }
+  if not added then return nil, wrong end
   self.areas[job] = self.areas[job] or {}
   table.insert(self.areas[job], area)
   local command = require("lunette.report.command").of(entry)

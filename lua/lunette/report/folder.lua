@@ -27,6 +27,47 @@ local M = {}
 ---@field errors { path: string, message: string }[]
 
 
+-- where entries stand ----------------------------------------------------------------
+
+
+---A list of functions, made when they are asked for: of each of thousands of maps no
+---more is kept than a path that is shared and a number.
+local Entries = {}
+
+function Entries.__len(list) return #list.numbers end
+
+function Entries.__index(list, i)
+  local number = list.numbers[i]
+  if not number then return nil end
+  local read, path = list.reads[i], list.paths[i]
+  return function() return read(path, number) end
+end
+
+
+local function entries() -- raw fields: no integer is among them
+  return setmetatable({ numbers = {}, reads = {}, paths = {} }, Entries)
+end
+
+
+---@param list table
+---@param read fun(path: string, number: integer): lunette.ReportEntry?, string?
+---@param path string
+---@param number integer
+local function put(list, read, path, number)
+  local i = #list + 1
+  list.numbers[i], list.reads[i], list.paths[i] = number, read, path
+end
+
+
+---Numbers below 2^20 as one, and back.
+local function packed(a, b, c) return a << 40 | b << 20 | c end
+
+local function unpacked(n) return n >> 40, n >> 20 & 0xFFFFF, n & 0xFFFFF end
+
+
+-- what is in them --------------------------------------------------------------------
+
+
 local function decoded(path)
   local text, message = files.read(path)
   if not text then return nil, message end
@@ -144,8 +185,16 @@ local function entry_of(path, record, row, i, k)
 end
 
 
----Adds the maps of the .json beside a canvas; other files are none of ours. Of each no
----more is kept than where it stands.
+---Map i of row r of a .json; it is the map of number `which` there.
+local function entry_at(path, number)
+  local r, i, which = unpacked(number)
+  local record, message = decoded(path)
+  if not record then return nil, message end
+  return entry_of(path, record, table_of(table_of(record.rows)[r]), i, which)
+end
+
+
+---Adds the maps of the .json beside a canvas; other files are none of ours.
 local function add_canvas(source, path)
   local record = decoded(path)
   if not record or type(record.rows) ~= "table" or not record.lunette then return end
@@ -153,13 +202,8 @@ local function add_canvas(source, path)
   for r, row in ipairs(record.rows) do
     local maps = type(row) == "table" and row.kind == "map"
     k = k + (maps and 1 or 0)
-    local which = k
     for i = 1, maps and #table_of(row.ranges) or 0 do
-      table.insert(source.entries, function()
-        local again, message = decoded(path)
-        if not again then return nil, message end
-        return entry_of(path, again, table_of(table_of(again.rows)[r]), i, which)
-      end)
+      put(source.entries, entry_at, path, packed(r, i, k))
     end
   end
 end
@@ -215,12 +259,12 @@ local function class_of_result(record, story, k)
 end
 
 
----Map k of a result.
-local function result(folder, entry, k, count)
-  local base = folder .. "/" .. entry.name
+---Map k of a result of `count`: base is its path without a suffix.
+local function result(base, number)
+  local _, k, count = unpacked(number)
   local record, message = decoded(base .. ".json")
   if not record then return nil, message end
-  local path = text_of(record.path) or tostring(entry.path)
+  local path = text_of(record.path) or base
   local story = table_of(record.story)
   return { path = path, name = last_part(path), story = story,
            model = text_of(record.model) or "?", trust = {},
@@ -237,25 +281,19 @@ end
 
 
 local function sweep(source, folder)
-  local entries, message = require("lunette.sweep.manifest").read_all(folder)
-  if not entries then return nil, message end
   local seen, jobs = {}, jobs_of(folder)
-  for _, entry in ipairs(entries) do
+  return require("lunette.sweep.manifest").each(folder, function(entry)
     local name = text_of(entry.name)
-    local count = maps_of(jobs[entry.job])
-    if name and not seen[name] then
-      seen[name] = true
-      for k = 1, count do
-        table.insert(source.entries, function()
-          return result(folder, entry, k, count)
-        end)
-      end
+    local base = name and folder .. "/" .. name
+    if base and not seen[base] then
+      seen[base] = true
+      local count = maps_of(jobs[entry.job])
+      for k = 1, count do put(source.entries, result, base, packed(0, k, count)) end
     elseif entry.error then
       table.insert(source.errors, { path = tostring(entry.path),
         message = tostring(entry.error) })
     end
-  end
-  return true
+  end)
 end
 
 
@@ -263,7 +301,7 @@ end
 ---@param list string[]
 ---@return lunette.ReportSource? source, string? message
 function M.read(list)
-  local source = { entries = {}, errors = {} }
+  local source = { entries = entries(), errors = {} }
   for _, folder in ipairs(list) do
     folder = folder:gsub("(.)/+$", "%1")
     if lfs.attributes(folder, "mode") ~= "directory" then

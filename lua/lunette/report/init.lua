@@ -7,6 +7,7 @@ local files = require "lunette.base.files"
 local html = require "lunette.report.html"
 local layers = require "lunette.report.layers"
 local options = require "lunette.base.options"
+local spools = require "lunette.report.spool"
 local svg = require "lunette.report.svg"
 local types = require "lunette.base.types"
 local words = require "lunette.report.words"
@@ -116,12 +117,25 @@ local function colormaps()
 end
 
 
+---The index as JSON, in parts of files.write_set: texts, and what lies on the disk.
 local function index_of(book, o)
-  return html.json {
-    lang = o.lang, words = require("lunette.report.words").all(o.lang),
-    colormaps = colormaps(), pictures = book.pictures, jobs = book.jobs,
-    tops = book.tops, maps = book.maps, beside = o.beside or false,
-  }
+  local all = { lang = o.lang, words = words.all(o.lang), colormaps = colormaps(),
+                pictures = book.pictures, jobs = book.jobs, tops = book.tops,
+                maps = book.maps, beside = o.beside or false }
+  local keys, parts = {}, { "{" }
+  for key in pairs(all) do keys[#keys + 1] = key end
+  table.sort(keys)
+  for i, key in ipairs(keys) do
+    local v = all[key]
+    parts[#parts + 1] = ('%s"%s":'):format(i > 1 and "," or "", key)
+    if v == book[key] and v.file then
+      table.move({ "[", v.file, "]" }, 1, 3, #parts + 1, parts)
+    else
+      parts[#parts + 1] = html.json(v)
+    end
+  end
+  parts[#parts + 1] = "}"
+  return parts
 end
 
 
@@ -134,17 +148,27 @@ local function body_of(name, say, values)
 end
 
 
-local function page_of(book, o, models)
+local PLACE = "\0" -- of the index, until it is put there: no text has such a byte
+
+
+---The page in parts: its head with the index in it, what lies between, its tail.
+local function page_of(book, o, models, blocks)
   local say, build = words.of(o.lang), core.build()
   local body = body_of("report.html", say, {
     title = html.escape(o.title), failures = failures(book, say),
-    plots = plots(book, models, say), index = index_of(book, o),
-    counts = html.escape(words.count(say, #book.maps, "map") .. ", "
-      .. words.count(say, #book.groups, "picture")), -- also of two networks it is one
+    plots = plots(book, models, say), index = PLACE,
+    counts = html.escape(words.count(say, book.maps.count, "map") .. ", "
+      .. words.count(say, book.groups, "picture")), -- also of two networks it is one
     made = html.escape(("Lunette %s (%s)"):format(build.version, build.commit)),
   })
-  return html.page { title = o.title, lang = o.lang, body = body, scripts = scripts,
-    styles = { "page.css", "report.css" }, beside = o.beside ~= nil }
+  local head, tail = html.page { title = o.title, lang = o.lang, body = body,
+    scripts = scripts, styles = { "page.css", "report.css" }, beside = o.beside ~= nil }
+  local before, after = head:match("^(.-)" .. PLACE .. "(.*)$")
+  local parts = { before, table.unpack(index_of(book, o)) }
+  parts[#parts + 1] = after
+  parts[#parts + 1] = blocks and blocks.file
+  parts[#parts + 1] = tail
+  return parts
 end
 
 
@@ -159,7 +183,7 @@ end
 -- making it --------------------------------------------------------------------------
 
 
----Where the blocks go: into a list, or into files beside the page.
+---Where the blocks go: into a spool, or into files beside the page.
 local function writer_of(o, blocks)
   if o.linked then
     local folder = o.out:gsub("%.html?$", "") .. ".files"
@@ -167,8 +191,7 @@ local function writer_of(o, blocks)
     return require("lunette.report.beside").writer(folder)
   end
   return function(kind, id, bytes)
-    blocks[#blocks + 1] = inline_block(kind, id, bytes)
-    return true
+    return blocks:text(inline_block(kind, id, bytes))
   end
 end
 
@@ -177,15 +200,18 @@ end
 ---@param o table
 ---@return lunette.Book? book, string? message, table? models   of layers.note
 local function fill(source, o, blocks)
-  local book = books.new(writer_of(o, blocks), o.linked, o.lang)
+  local book, message = books.new(writer_of(o, blocks), function()
+    return spools.new(o.out)
+  end, o.lang)
+  if not book then return nil, message end
   local bar <close> = require("lunette.base.progress").start("report", #source.entries)
   local models = {}
   for _, e in ipairs(source.errors) do book:fail(e.path, e.message) end
   for _, read in ipairs(source.entries) do
-    local entry, message = read()
+    local entry, why = read()
     local ok = true
-    if entry then ok, message = book:add(entry) else book:fail("?", message) end
-    if not ok then return nil, message end
+    if entry then ok, why = book:add(entry) else book:fail("?", why) end
+    if not ok then return nil, why end
     if entry then layers.note(models, entry, o.layers) end
     bar:add(1)
   end
@@ -200,16 +226,16 @@ end
 ---@return string? path, string? message   nil: it cannot be written
 ---@return integer? maps, integer? errors
 function M.write(source, o)
-  local blocks = {}
-  local book, message, models = fill(source, o, blocks)
+  local blocks, message, book, models, path
+  if not o.linked then
+    blocks, message = spools.new(o.out)
+    if not blocks then return nil, message end
+  end
+  book, message, models = fill(source, o, blocks)
   if not book then return nil, message end
-  local head, tail = page_of(book, o, layers.measured(models))
-  table.insert(blocks, 1, head)
-  blocks[#blocks + 1] = tail
-  local path
-  path, message = files.write(o.out, blocks)
+  path, message = files.write(o.out, page_of(book, o, layers.measured(models), blocks))
   if not path then return nil, message end
-  return path, nil, #book.maps, #book.errors
+  return path, nil, book.maps.count, #book.errors
 end
 
 

@@ -49,17 +49,38 @@ function Manifest:flush()
 end
 
 
----The entries of one file.
-local function read_file(path, entries)
-  local text, message = files.read(path)
-  if not text then return nil, message end
-  for line in text:gmatch "[^\n]+" do
-    local entry
-    entry, message = json.decode(line)
-    if type(entry) ~= "table" then
-      return nil, ("%s: a line is no entry: %s"):format(path, tostring(message))
+---Calls visit with each entry of one file.
+local function read_file(path, visit)
+  local f <close>, message = io.open(path, "rb")
+  if not f then return nil, message end
+  while true do
+    local line, why = f:read "l"
+    if not line then return not why, why and ("%s: %s"):format(path, why) end
+    local entry, wrong = json.decode(line)
+    if type(entry) == "table" then
+      visit(entry)
+    elseif line ~= "" then
+      return nil, ("%s: a line is no entry: %s"):format(path, tostring(wrong))
     end
-    entries[#entries + 1] = entry
+  end
+end
+
+
+---Calls visit with each entry of all shards, one after the other.
+---@param folder string
+---@param visit fun(entry: lunette.SweepEntry)
+---@return true? ok, string? message
+function Manifest.each(folder, visit)
+  local names = {}
+  local ok, iterate, handle = pcall(lfs.dir, folder .. "/manifest")
+  if not ok then return true end
+  for name in iterate, handle do
+    if name:find "^shard%-%d+%-of%-%d+%.jsonl$" then names[#names + 1] = name end
+  end
+  table.sort(names, before)
+  for _, name in ipairs(names) do
+    local read, message = read_file(folder .. "/manifest/" .. name, visit)
+    if not read then return nil, message end
   end
   return true
 end
@@ -69,17 +90,11 @@ end
 ---@param folder string
 ---@return lunette.SweepEntry[]? entries, string? message
 function Manifest.read_all(folder)
-  local names, entries = {}, {}
-  local ok, iterate, handle = pcall(lfs.dir, folder .. "/manifest")
-  if not ok then return entries end
-  for name in iterate, handle do
-    if name:find "^shard%-%d+%-of%-%d+%.jsonl$" then names[#names + 1] = name end
-  end
-  table.sort(names, before)
-  for _, name in ipairs(names) do
-    local read, message = read_file(folder .. "/manifest/" .. name, entries)
-    if not read then return nil, message end
-  end
+  local entries = {}
+  local ok, message = Manifest.each(folder, function(entry)
+    entries[#entries + 1] = entry
+  end)
+  if not ok then return nil, message end
   return entries
 end
 
