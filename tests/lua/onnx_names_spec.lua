@@ -21,6 +21,32 @@ end
 local function names_of(net) return table.concat(net:names(), " ") end
 
 
+describe("the layer of an output", function()
+  local function outputs_of(second, output, first)
+    local net = net_of {
+      { "Conv", { "x", "w" }, "a", name = first or "Conv_0" },
+      { "Relu", { "a" }, output, name = second },
+    }
+    return net.outputs[1], names_of(net)
+  end
+
+  it("is called as the file calls the output where it has but a number", function()
+    assert.same({ "logits", "Conv_0 logits" }, { outputs_of("Relu_1", "logits") })
+    assert.same({ "prob_1", "Conv_0 prob_1" }, { outputs_of("n12", "prob_1") })
+    local net = net_of { { "Relu", { "x" }, "y", name = "Relu_1" } }
+    assert.equal("y", net:layer "Relu_1" .name) -- the other name stays
+  end)
+
+  it("keeps a name that says more, or is no word, or is another's", function()
+    assert.equal("head", (outputs_of("/head/Relu", "logits")))
+    assert.equal("Relu_1", (outputs_of("Relu_1", "gpu_0/softmax")))
+    assert.equal("Relu_1", (outputs_of("Relu_1", "input")))
+    assert.same({ "Relu_1", "conv1 Relu_1" },
+                { outputs_of("Relu_1", "conv1", "/conv1/Conv") })
+  end)
+end)
+
+
 describe("names of layers", function()
   local block = net_of {
     { "Conv", { "x", "w" }, "/conv1/Conv_output_0", name = "/conv1/Conv" },

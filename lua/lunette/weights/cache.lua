@@ -9,7 +9,7 @@ local text = require "lunette.base.text"
 local M = {}
 
 ---Raised when an importer reads the same file as another network.
-local VERSION = 7
+local VERSION = 8
 
 
 ---Where imported copies are kept: $XDG_CACHE_HOME/lunette or ~/.cache/lunette. Nothing

@@ -5,7 +5,8 @@
 ---  StatefulPartitionedCall/net/conv1/Conv2D__12   tf2onnx: scopes, then the operator
 ---Where a node has no such name, that of its weight says whose it is. A module's path
 ---is the name of its last layer, so that a module's name means what it puts out; its
----other layers have the operator behind it.
+---other layers have the operator behind it. What gives an output and has but a number
+---("Gemm_17") is named as the file names the output.
 local M = {}
 
 local MOST = 200 -- letters of a name
@@ -120,19 +121,52 @@ local function last_inside(list)
 end
 
 
+---What the file calls a layer's output, where a person would type that.
+local function output_name(e, outputs)
+  local names = { e.node.outputs[1], table.unpack(e.spec.aliases or {}) }
+  for _, name in ipairs(names) do
+    if outputs[name] and name:find "^%a[%w_.-]*$" and #name <= MOST
+       and name ~= "input" then
+      return name
+    end
+  end
+  return nil
+end
+
+
+---Has a layer but a number: "Gemm_17", "n23"?
+local function is_number(path)
+  return path:find "^%u%a*_%d+$" ~= nil or path:find "^n?%d+$" ~= nil
+end
+
+
+---Names layers that have but a number as the file names the output that they give.
+local function name_outputs(list, outputs)
+  local taken, of_file = {}, {}
+  for _, e in ipairs(list) do taken[e.path] = true end
+  for _, name in ipairs(outputs) do of_file[name] = true end
+  for _, e in ipairs(list) do
+    local name = is_number(e.path) and e.word == "" and output_name(e, of_file)
+    if name and not taken[name] then e.path, e.operator = name, "" end
+  end
+end
+
+
 ---Gives every layer its name.
 ---@param specs table[]   the layers, in order
+---@param outputs string[]   as the file names them
 ---@param origin table<table, { node: lunette.onnx.Node, nodes?: lunette.onnx.Node[],
 ---  word: string, also?: string }>   where each is from; `nodes`: it stands for
 ---  several; `word`: one on the way to the node's own; `also`: another node's name
 ---@return table<string, string> names   by the name that it has now
-function M.give(specs, origin)
+function M.give(specs, origin, outputs)
   local list, scoped = {}, {}
   for i, spec in ipairs(specs) do
     local o = origin[spec]
     local path, operator = M.of(o.node)
     if o.nodes then path, operator = M.common(o.nodes, path, operator) end
-    list[i] = { spec = spec, path = path, operator = operator, word = o.word }
+    list[i] = { spec = spec, path = path, operator = operator, word = o.word,
+                node = o.node }
     if path ~= "" and o.node.name:find "/" and o.node.name:sub(1, 1) ~= "/" then
       scoped[#scoped + 1] = path
     end
@@ -143,6 +177,7 @@ function M.give(specs, origin)
       e.path = e.path:sub(#first + 2)
     end
   end
+  name_outputs(list, outputs)
   return M.unique(list, last_inside(list))
 end
 
@@ -206,7 +241,7 @@ end
 ---@param outputs string[]   layers that are outputs
 ---@return string[] outputs  by their new names
 function M.apply(b, outputs)
-  local names = M.give(b.specs, b.origin)
+  local names = M.give(b.specs, b.origin, b.model.outputs)
   for _, spec in ipairs(b.specs) do
     local o = b.origin[spec]
     for i, from in ipairs(spec.from) do spec.from[i] = names[from] or from end
