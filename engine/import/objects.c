@@ -236,7 +236,8 @@ static int ordered_dict(imp_machine *m, imp_value *args) {
   return LUN_OK;
 }
 
-/* An object of a class that stays closed, or a tensor that cannot be read. */
+/* Pushes a value of which only the class is known: an object of a class that is
+** not read, or a tensor that cannot be. */
 static int opaque(imp_machine *m, const char *class, int what) {
   imp_value *v;
   LUN_TRY(imp_push_new(m, IMP_OPAQUE, &v));
@@ -285,7 +286,7 @@ static int call(imp_machine *m, const imp_value *fn, imp_value *args) {
 }
 
 /* REDUCE would call a function; here it is one of a few constructions, or what
-** it gives stays closed. */
+** it gives is not read. */
 int imp_reduce(imp_machine *m) {
   imp_value *args, *fn;
   LUN_TRY(imp_pop(m, &args));

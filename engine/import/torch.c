@@ -112,7 +112,8 @@ static int holds(const imp_value *set, const imp_value *key) {
   return 0;
 }
 
-/* What lies under the keys of a dict that are words, but for some. */
+/* Looks for tensors below the text keys of a dict, except those of the set
+** `but`. */
 static int walk_dict(walker *w, const imp_value *v, place at,
                      const imp_value *but) {
   char path[IMP_MAXNAME + 1];

@@ -87,7 +87,8 @@ static int wide_sizes(const uint8_t *x, size_t n, uint64_t v[3], lun_err *err) {
   return LUN_OK;
 }
 
-/* The data begins after the local header, whose lengths are its own. */
+/* Where a member's data begins: after its local header, whose name and extra
+** field may be longer than those of the directory. */
 static int place(const imp_file *f, imp_entry *e, uint64_t header,
                  lun_err *err) {
   uint8_t b[LOCAL_BYTES];

@@ -16,7 +16,7 @@ typedef struct work {
   const float *x, *dy;
   float *y, *dx;
   int32_t *tap;   /* which tap won, row by row through the window */
-  uint8_t *tap4;  /* the same when there are four: a quarter of the bytes */
+  uint8_t *tap4;  /* instead of tap for 2x2 windows: a byte is enough */
   int64_t planes; /* of the forward pass: copies share taps */
   const lun_gate *gate;
   const lun_simd *isa;

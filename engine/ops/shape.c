@@ -252,7 +252,7 @@ static const lun_attrdef concat_attrs[] = {
     {.name = NULL},
 };
 
-/* Input i has input 0's shape, but for dimension `axis`. */
+/* Input i has input 0's shape, except in dimension `axis`. */
 static int alike(const lun_node *n, int i, int axis, lun_err *err) {
   const lun_tensor *a = n->in[0], *t = n->in[i];
   char p[LUN_SHAPETEXT], q[LUN_SHAPETEXT];

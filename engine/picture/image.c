@@ -76,7 +76,7 @@ static void interleave(uint8_t *rgb, const uint8_t *const c[4], int grey,
     for (int k = 0; k < 3; k++) rgb[k] = c[grey ? 0 : k][i];
 }
 
-/* A row of n pixels from a sample of every component for each. */
+/* Converts a row of n pixels to RGB; c[k][i] is component k of pixel i. */
 static void to_rgb(uint8_t *rgb, const stbi__jpeg *j, const uint8_t *const c[4],
                    int n) {
   int parts = j->s->img_n, plain = j->app14_color_transform == 0;

@@ -22,7 +22,7 @@ local rows = {
 }
 
 
----`name.conv`, `name.bn`, `name.relu`.
+---Adds a convolution, its batch norm and its relu: `name.conv`, `name.bn`, `name.relu`.
 local function conv(b, name, filters, kernel, o)
   return b:conv_bn { name .. ".conv", bn = name .. ".bn", filters = filters,
                      kernel = kernel, stride = o and o.stride, from = o and o.from,

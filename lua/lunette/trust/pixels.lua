@@ -48,7 +48,8 @@ local function rolled(means, plan, down, right)
 end
 
 
----Moves of at least a quarter of the side, in squares.
+---Draws `count` shifts { down, across }, counted in squares of the grid, each by at
+---least a quarter of the grid's side.
 local function shifts(plan, count, seed)
   local list = {}
   for k = 1, count do

@@ -125,7 +125,7 @@ local function rename(calls, counted)
 end
 
 
----Are these calls' layers those of the file, but for dense ones?
+---Are these calls' layers those of the file, dense ones left aside?
 local function is_whole(calls, found)
   if not rename(calls, found.counted) then return false end
   local n = 0

@@ -102,8 +102,8 @@ function M.CustomScaleLayer(e, call, xs, c)
 end
 
 
----A function in Python, which stays closed. Keras itself had one, in InceptionResNetV2,
----and its config says so.
+---A function written in Python, which is not run. Keras itself had one, in
+---InceptionResNetV2, and its config says so.
 function M.Lambda(e, call, xs, c)
   local module, given = c.module, c.arguments
   local known = type(module) == "string" and type(given) == "table"
