@@ -14,7 +14,8 @@ local by_bare = {}
 
 
 ---A name in small letters without separators, except between two numbers: "ViT-B/16"
----and "vit_b_16" are "vitb16", "RegNet Y 1.6GF" and "regnet_y_1_6gf" are "regnety1|6gf".
+---and "vit_b_16" are "vitb16", "RegNet Y 1.6GF" and "regnet_y_1_6gf" are
+---"regnety1|6gf".
 local function bare(name)
   name = name:lower():gsub("(%d)[%s_./-]%f[%d]", "%1|")
   return (name:gsub("[%s_./-]", ""))
