@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -121,7 +122,39 @@ static int library(lua_State *L) {
   return 1;
 }
 
+/* Upvalues: a folder of sources, and one of its files.  Is the caller of the function
+** that asks in the folder, and not in that file?  C functions on the way (pcall) are
+** passed over.  (debug.getinfo would make a table and four strings of it, which is
+** more than all else that such a call does.) */
+static int is_inner(lua_State *L) {
+  size_t n;
+  const char *folder = lua_tolstring(L, lua_upvalueindex(1), &n);
+  const char *except = lua_tostring(L, lua_upvalueindex(2));
+  lua_Debug ar;
+  int inner = 0;
+  for (int level = 2; lua_getstack(L, level, &ar); level++) {
+    lua_getinfo(L, "S", &ar);
+    if (*ar.what == 'C') continue;
+    inner = strncmp(ar.source, folder, n) == 0 &&
+            strncmp(ar.source + n, "../", 3) != 0 &&
+            strcmp(ar.source, except) != 0;
+    break;
+  }
+  lua_pushboolean(L, inner);
+  return 1;
+}
+
+/* core.asks_inner(folder, file) -> is_inner of these */
+static int asks_inner(lua_State *L) {
+  luaL_checkstring(L, 1);
+  luaL_checkstring(L, 2);
+  lua_settop(L, 2);
+  lua_pushcclosure(L, is_inner, 2);
+  return 1;
+}
+
 static const lunL_reg functions[] = {
+    {"asks_inner", asks_inner, 2},
     {"memory", memory, 0},
     {"reset_peak", reset_peak, 0},
     {"trim", trim, 0},

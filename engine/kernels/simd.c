@@ -87,6 +87,7 @@ static void sum_rows(double *restrict acc, const float *restrict v,
 #include "simd_wino_out.h"
 
 #include "simd_depthwise.h" /* uses the pairs of simd_pool.h */
+#include "simd_depthwise_masked.h"
 #include "simd_direct3x3.h" /* uses output_segment of simd_wino_out.h */
 
 const lun_simd CAT(lun_simd_, ISA) = {
@@ -107,7 +108,11 @@ const lun_simd CAT(lun_simd_, ISA) = {
     .direct3x3 = direct3x3,
     .mul = mul,
     .pointwise = pointwise,
+#if defined __AVX512F__
+    .depthwise = depthwise_masked,
+#else
     .depthwise = depthwise,
+#endif
     .interleave = interleave,
     .taps = taps,
     .exp = exp_row,

@@ -4,6 +4,8 @@
 ** first copied with their borders, then summed without asking where the plane ends.
 */
 
+#if !defined __AVX512F__ /* which has simd_depthwise_masked.h */
+
 /* to[0 .. n) = 0; writes up to a whole vector behind. */
 INLINE void clear_row(float *to, ptrdiff_t n) {
   for (ptrdiff_t i = 0; i < n; i += VL) STOREU(to + i, (vec){0});
@@ -132,6 +134,8 @@ static void depthwise(const lun_depthwise *d) {
                  m, d->channel);
   }
 }
+
+#endif
 
 /* ---- the columns of a gradient of stride 2, which are computed apart ---- */
 

@@ -159,6 +159,13 @@ function core.protect(f, ...) end
 ---@return number
 function core.clock() end
 
+---A function that says whether the caller of the function that asks it stands in a
+---folder of sources, and not in one file of it; pcall and the like are passed over.
+---@param folder string   as debug.getinfo has sources: "@lua/lunette/"
+---@param file string
+---@return fun(): boolean
+function core.asks_inner(folder, file) end
+
 ---Whether a file descriptor is a terminal.
 ---@param fd integer
 ---@return boolean

@@ -1,5 +1,7 @@
 ---Errors that name the user's line: misuse is found deep inside the library, and
 ---the line that helps is the script's.
+local core = require "lunette.core"
+
 local here = debug.getinfo(1, "S").source:match "^(.*)base/blame%.lua$"
 
 local M = {}
@@ -14,15 +16,8 @@ end
 
 ---Is the caller of the function that asks a part of the library? The program's main
 ---part is none: it stands for code whose call has left the stack, `return lu.load(5)`.
----@return boolean
-function M.is_inner()
-  local level, info = 3, debug.getinfo(3, "S")
-  while info and info.what == "C" do -- pcall
-    level = level + 1
-    info = debug.getinfo(level, "S")
-  end
-  return info ~= nil and is_inside(info.source) and info.source ~= here .. "main.lua"
-end
+---@type fun(): boolean
+M.is_inner = core.asks_inner(here, here .. "main.lua")
 
 
 ---Raises `message` with the place of the innermost caller outside the library, unless

@@ -158,27 +158,32 @@ end
 ---`number(v)` makes an input of a number. Returns the list and its length, since
 ---optional parameters may be nil.
 local function arguments(layer, of, param, number)
-  local list, n = {}, 0
-  if layer.operands then
-    for i, o in ipairs(layer.operands) do
+  local list, n, operands = {}, 0, rawget(layer, "operands")
+  if operands then
+    for i, o in ipairs(operands) do
       list[i] = o.from and of[o.from] or o.param and param[o.param] or number(o.value)
       n = i
     end
   else
-    for i, x in ipairs(of) do list[i], n = x, i end
+    for i = 1, #of do list[i], n = of[i], i end
   end
-  for _, key in ipairs(M.kinds[layer.kind].order or {}) do
+  local order = M.kinds[layer.kind].order
+  for i = 1, order and #order or 0 do
     n = n + 1
-    list[n] = param[key]
+    list[n] = param[order[i]]
   end
   return list, n
 end
 
 
----The operator's attributes as the layer has them, for an output of n samples.
+---The operator's attributes as the layer has them, for an output of n samples. (What a
+---layer lacks is not looked for among its parameters: a run asks for all of these of
+---every layer.)
 local function attributes(kind, layer, n, opts)
-  for _, key in ipairs(kind.attrs) do
-    if not always[key] then opts[key] = layer[key] end
+  local keys = kind.attrs
+  for i = 1, #keys do
+    local key = keys[i]
+    if not always[key] then opts[key] = rawget(layer, key) end
   end
   if kind.shaped then opts.shape = { n, table.unpack(layer.shape or {}) } end
   return opts
@@ -348,7 +353,7 @@ end
 ---@return lunette.Tensor
 function M.apply(layer, xs, params, opts)
   local kind = M.kinds[layer.kind]
-  if kind.repeats and layer.operands then
+  if kind.repeats and rawget(layer, "operands") then
     params = repeated(layer, params, xs[1]:dim(1))
   end
   local list, count = arguments(layer, xs, params, function(v) return v end)

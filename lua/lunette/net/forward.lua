@@ -122,14 +122,16 @@ end
 
 ---Adds the layers that `target` depends on to the set, not beyond `start`.
 local function add_needed(net, target, start, set)
-  local work = { target }
-  while #work > 0 do
-    local layer = table.remove(work)
+  local work, n, by_name = { target }, 1, build.parts(net).by_name
+  while n > 0 do
+    local layer = work[n]
+    n = n - 1
     if not set[layer.name] and layer ~= start then
       set[layer.name] = true
       for _, from in ipairs(layer.from) do
         if from ~= "input" then
-          work[#work + 1] = net:layer(from)
+          n = n + 1
+          work[n] = by_name[from]
         elseif start then
           return nil, ("layer '%s' does not depend on '%s' alone"):format(target.name,
                                                                          start.name)
@@ -247,6 +249,7 @@ end
 
 
 local function watched_params(net, layer, st)
+  if #layer.params == 0 then return {} end
   local found = net:params_of(layer)
   if st.watch ~= "parameters" then return found end
   for _, q in ipairs(layer.params) do
@@ -264,13 +267,15 @@ end
 ---Drops the inputs of `layer` that no later layer reads, outputs excepted, unless the
 ---layer is among those that are kept (`kept_from` on). If the values of `layer` are
 ---deferred, the core holds its inputs until they are computed.
-local function forget_inputs(net, layer, st)
+local function forget_inputs(layer, st)
   if layer.index > st.kept_from then return end
-  for _, from in ipairs(layer.from) do
-    local readers = build.readers(net, from)
-    if readers[#readers] == layer.index and st.box[from] and not st.is_output[from] then
-      st.tape:forget(st.box[from]:node())
-      st.box[from]:release()
+  local list = layer.from
+  for i = 1, #list do
+    local from = list[i]
+    local readers, box = st.readers[from], st.box[from]
+    if box and readers[#readers] == layer.index and not st.is_output[from] then
+      st.tape:forget(st.node[from])
+      box:release()
       st.box[from] = nil
       st.dropped[from] = true
     end
@@ -280,22 +285,22 @@ end
 
 ---Is the next layer the only one that reads the values of `layer`? Then the core may
 ---defer them and compute both in one pass.
-local function read_by_next(net, layer, st)
-  local readers = build.readers(net, layer.name)
-  return #readers == 1 and readers[1] == layer.index + 1
+local function read_by_next(layer, st)
+  local readers = st.readers[layer.name]
+  return readers ~= nil and #readers == 1 and readers[1] == layer.index + 1
     and not st.is_output[layer.name] and layer.index ~= st.kept_from
 end
 
 
 local function apply(net, layer, st)
-  local xs = {}
-  for i, from in ipairs(layer.from) do xs[i] = st.box[from] end
-  local opts = { name = layer.name, defer = read_by_next(net, layer, st),
+  local xs, from = {}, layer.from
+  for i = 1, #from do xs[i] = st.box[from[i]] end
+  local opts = { name = layer.name, defer = read_by_next(layer, st),
                  forward_only = layer.index < st.kept_from }
   local y = layers.apply(layer, xs, watched_params(net, layer, st), opts)
   st.box[layer.name] = y
   st.node[layer.name] = y:node()
-  forget_inputs(net, layer, st)
+  forget_inputs(layer, st)
 end
 
 
@@ -306,7 +311,7 @@ local function new_state(net, x, start, opts)
   return { tape = tape, leaf = leaf:node(), box = { [from] = leaf },
            node = { [from] = leaf:node() }, param_node = {}, dropped = {},
            watch = opts.watch, kept_from = first_kept(net, opts.keep),
-           is_output = {} }
+           is_output = {}, readers = build.parts(net).readers }
 end
 
 
@@ -321,7 +326,7 @@ local function take_outputs(st, outputs)
   for name, box in pairs(st.box) do
     if not st.is_output[name] then box:release() end
   end
-  st.box = nil
+  st.box, st.readers = nil, nil
   return values
 end
 
@@ -341,7 +346,7 @@ function M.compute(net, x, opts, start, outputs)
   local kind = start and "partial" or "forwards"
   passes[kind] = passes[kind] + x:dim(1)
   local bar <close>, work = progress.layers(net, set, x:dim(1))
-  for _, layer in ipairs(net:layers()) do
+  for _, layer in ipairs(build.parts(net).list) do
     if set[layer.name] and layer ~= start then apply(net, layer, st) end
     bar:add(work[layer.name] or 0)
   end
