@@ -124,25 +124,20 @@ typedef struct columns {
   int py, rows, width[2];
 } columns;
 
-/* One phase into c->half[px], a part of `room`. */
-static int one_phase(columns *c, int px, const float *in, const float *w,
-                     float *room, lun_err *err) {
+/* One phase, the gather `of`, into c->half[px], a part of `room`. */
+static int one_phase(columns *c, int px, const lun_gather *of, const float *in,
+                     const float *w, float *room, lun_err *err) {
   lun_epilogue plain = {0};
-  lun_gather g;
+  lun_gather g = *of;
   c->half[px] = NULL;
-  LUN_TRY(lun_gather_backward(&g, c->s, c->py, px, err));
-  int st = LUN_OK, meets = g.taps > 0 && g.ow > 0;
   c->rows = g.oh;
   c->width[px] = g.ow;
   g.fh = g.oh, g.fw = g.ow;
   g.oy = g.ox = 0;
   g.osy = g.osx = 1;
-  if (meets) {
-    c->half[px] = room;
-    st = lun_gather_run(&g, c->s, 1, in, w, room, &plain, err);
-  }
-  lun_gather_free(&g);
-  return st;
+  if (g.taps == 0 || g.ow <= 0) return LUN_OK;
+  c->half[px] = room;
+  return lun_gather_run(&g, c->s, 1, in, w, room, &plain, err);
 }
 
 static void join_columns(void *arg, int64_t plane) {
@@ -160,22 +155,57 @@ static void join_columns(void *arg, int64_t plane) {
   }
 }
 
-/* Of stride 2 across: two phases at a time, so that whole rows are written. */
+/* Two phases of a row, of which `g` are all, so that whole rows are written. */
+static int rows_of_columns(columns *c, const lun_gather *g, const float *in,
+                           const float *w, float *room, int64_t each,
+                           lun_err *err) {
+  for (int px = 0; px < 2; px++)
+    LUN_TRY(one_phase(c, px, g + px, in, w, room + px * each, err));
+  if (lun_parallel((int64_t)c->s->n * c->s->c, join_columns, c) != LUN_OK)
+    return lun_fail(err, LUN_EINTR, "interrupted");
+  return LUN_OK;
+}
+
+/* Weights of all phases, which are read once: a floats-long part of *room each. */
+static int phase_weights(lun_gather *g, int count, const lun_conv *s,
+                         const float *w, float **room, lun_err *err) {
+  float *part[4];
+  size_t floats = 0;
+  *room = NULL;
+  if (s->kh * s->kw == 1) return LUN_OK; /* read where they lie */
+  for (int i = 0; i < count; i++) floats += lun_gather_weights_floats(g + i);
+  *room = lun_malloc(floats * sizeof **room);
+  if (!*room)
+    return lun_fail(err, LUN_ENOMEM, "convolution: no scratch memory");
+  floats = 0;
+  for (int i = 0; i < count; i++) {
+    part[i] = *room + floats;
+    floats += lun_gather_weights_floats(g + i);
+    g[i].weights = part[i];
+  }
+  int st = lun_gather_weights(g, count, s, w, part);
+  return st ? lun_fail(err, st, "interrupted") : LUN_OK;
+}
+
+/* Of stride 2 across, and down at most 2. */
 static int transposed_by_columns(const lun_conv *s, const float *in,
                                  const float *w, float *out,
                                  const lun_epilogue *epilogue, lun_err *err) {
   columns c = {s, lun_simd_now(), epilogue, out, {NULL, NULL}, 0, 0, {0, 0}};
+  lun_gather g[4] = {{0}};
   int64_t planes = (int64_t)s->n * s->c, rows = (s->h + s->sh - 1) / s->sh;
   int64_t each = (planes * rows * ((s->w + 1) / 2) + 15) / 16 * 16;
-  int st = LUN_OK;
+  int st = LUN_OK, down = s->sh < s->h ? s->sh : s->h;
+  float *weights = NULL;
   float *room = lun_malloc((size_t)(2 * each) * sizeof *room);
   if (!room) return lun_fail(err, LUN_ENOMEM, "convolution: no scratch memory");
-  for (c.py = 0; c.py < s->sh && c.py < s->h && st == LUN_OK; c.py++) {
-    st = one_phase(&c, 0, in, w, room, err);
-    if (st == LUN_OK) st = one_phase(&c, 1, in, w, room + each, err);
-    if (st == LUN_OK && lun_parallel(planes, join_columns, &c) != LUN_OK)
-      st = lun_fail(err, LUN_EINTR, "interrupted");
-  }
+  for (int i = 0; i < 2 * down && st == LUN_OK; i++)
+    st = lun_gather_backward(g + i, s, i / 2, i % 2, err);
+  if (st == LUN_OK) st = phase_weights(g, 2 * down, s, w, &weights, err);
+  for (c.py = 0; c.py < down && st == LUN_OK; c.py++)
+    st = rows_of_columns(&c, g + 2 * c.py, in, w, room, each, err);
+  for (int i = 0; i < 2 * down; i++) lun_gather_free(g + i);
+  lun_free(weights);
   lun_free(room);
   return st;
 }
@@ -204,7 +234,8 @@ static int transposed(const lun_conv *s, const float *in, const float *w,
   }
   if (lun_depthwise_fits(s))
     return lun_depthwise_run(s, 1, in, w, out, epilogue, err);
-  if (s->sw == 2) return transposed_by_columns(s, in, w, out, epilogue, err);
+  if (s->sw == 2 && s->sh <= 2)
+    return transposed_by_columns(s, in, w, out, epilogue, err);
   return transposed_by_phases(s, in, w, out, epilogue, err);
 }
 

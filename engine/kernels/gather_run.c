@@ -163,9 +163,10 @@ static int reads_in_place(const gather_job *j) {
          g->ow == g->iw;
 }
 
-/* Scratch for turned weights. */
+/* Scratch for turned weights, or others that are copied. */
 static size_t turned_floats(const gather_job *j) {
-  return j->turned ? (size_t)j->block * (LUN_DEPTH + LUN_GAP) : 0;
+  int copies = lun_pointwise_copies(j->turned, j->ws, j->isa->panel);
+  return copies ? (size_t)j->block * (LUN_DEPTH + LUN_GAP) : 0;
 }
 
 /* What channels c0 .. c0+nd-1 give the tile's places, row after row. */
@@ -221,32 +222,72 @@ static void run_pointwise(void *arg, int64_t job) {
   }
 }
 
+/* The weights of some gathers of one gradient: element e of every kernel goes to
+** to[e] + k * rows[e] + c * taps[e]. */
 typedef struct weights_job {
   const lun_gather *g;
-  const lun_simd *isa;
   const float *w;
-  float *out;
-  ptrdiff_t ws;
-  int kk;
+  float *to[LUN_KERNEL];
+  ptrdiff_t rows[LUN_KERNEL];
+  int taps[LUN_KERNEL], elements, kk, from[LUN_KERNEL];
 } weights_job;
 
-enum { WEIGHT_ROWS = 64 };
+enum { WEIGHT_ROWS = 16 };
 
-/* Rows W[k][c][tap] of a gradient's gather from the layer's weights (OIHW),
+/* Rows W[k][c][tap] of a gradient's gathers from the layer's weights (OIHW),
 ** where the gather's c is the layer's output: WEIGHT_ROWS rows of one group, whose
-** kernels lie side by side. */
+** kernels lie side by side.  They are short pieces far apart, so the next ones are asked
+** for. */
 static void transposed_rows(void *arg, int64_t job) {
+  enum { AHEAD = 4 };
   const weights_job *j = arg;
   const lun_gather *g = j->g;
   int64_t per_group = ceil_div(g->k, WEIGHT_ROWS), group = job / per_group;
   int k0 = (int)(job % per_group) * WEIGHT_ROWS,
-      k1 = mini(g->k, k0 + WEIGHT_ROWS);
-  for (int c = 0; c < g->c; c++)
-    for (int k = k0; k < k1; k++) {
-      const float *w = j->w + ((group * g->c + c) * g->k + k) * j->kk;
-      float *out = j->out + (group * g->k + k) * j->ws + c * g->taps;
-      for (int t = 0; t < g->taps; t++) out[t] = w[g->tap[t]];
+      n = mini(WEIGHT_ROWS, g->k - k0);
+  ptrdiff_t step = (ptrdiff_t)g->k * j->kk;
+  const float *w = j->w + (group * g->c * g->k + k0) * j->kk;
+  for (int c = 0; c < g->c; c++, w += step) {
+    for (int i = 0; c + AHEAD < g->c && i < n * j->kk; i += 16)
+      __builtin_prefetch(w + AHEAD * step + i);
+    for (int e = 0; e < j->elements; e++) {
+      float *to = j->to[e] + (group * g->k + k0) * j->rows[e] + c * j->taps[e];
+      const float *from = w + j->from[e];
+      for (int k = 0; k < n; k++) to[k * j->rows[e]] = from[k * j->kk];
     }
+  }
+}
+
+/* Floats between the rows of a gradient's weights, and of all of them. */
+static ptrdiff_t weights_step(const lun_gather *g) {
+  return (ptrdiff_t)g->c * g->taps + 16;
+}
+
+size_t lun_gather_weights_floats(const lun_gather *g) {
+  return ((size_t)(g->groups * g->k * weights_step(g)) + 15) / 16 * 16;
+}
+
+int lun_gather_weights(const lun_gather *g, int count, const lun_conv *s,
+                       const float *w, float *const *room) {
+  weights_job j = {.g = g, .w = w, .kk = s->kh * s->kw};
+  int st = LUN_OK;
+  for (int i = 0; i < count && st == LUN_OK; i++)
+    for (int t = 0; t < g[i].taps && st == LUN_OK; t++) {
+      int e = j.elements++;
+      j.to[e] = room[i] + t;
+      j.rows[e] = weights_step(g + i);
+      j.taps[e] = g[i].taps;
+      j.from[e] = g[i].tap[t];
+      int last = i + 1 == count && t + 1 == g[i].taps;
+      if (!last && j.elements < LUN_KERNEL) continue;
+      st = lun_parallel((int64_t)g->groups * ceil_div(g->k, WEIGHT_ROWS),
+                        transposed_rows, &j);
+      j.elements = 0;
+    }
+  if (st == LUN_OK && j.elements)
+    st = lun_parallel((int64_t)g->groups * ceil_div(g->k, WEIGHT_ROWS),
+                      transposed_rows, &j);
+  return st;
 }
 
 /* ---- plan --------------------------------------------------------------- */
@@ -315,14 +356,44 @@ static void flatten(lun_gather *g) {
   g->ih = g->oh = g->fh = 1;
 }
 
-/* A gradient sums over output channels: its weights are [input][output]. */
-static int transpose_weights(gather_job *j, const lun_conv *s, const float *w,
-                             float *room) {
+/* ---- what a stride keeps ------------------------------------------------ */
+
+typedef struct sample_job {
+  const lun_gather *g;
+  const float *in;
+  float *out;
+} sample_job;
+
+static void sample_plane(void *arg, int64_t plane) {
+  const sample_job *j = arg;
   const lun_gather *g = j->g;
-  weights_job t = {g, j->isa, w, room, j->ws, s->kh * s->kw};
-  j->w = room;
-  return lun_parallel((int64_t)g->groups * ceil_div(g->k, WEIGHT_ROWS),
-                      transposed_rows, &t);
+  for (int v = 0; v < g->oh; v++)
+    lun_gather_row(g, j->in + plane * g->ih * g->iw, v * g->isy, 0, g->isx,
+                   g->ow, j->out + (plane * g->oh + v) * g->ow);
+}
+
+/* Does an unpadded 1x1 kernel meet each so-and-so-manieth place of every plane, with so
+** many outputs that several jobs would copy the same places? */
+static int samples(const lun_gather *g) {
+  return g->taps == 1 && !g->ty[0] && !g->tx[0] && g->osy == 1 && g->osx == 1 &&
+         (g->isy > 1 || g->isx > 1) && g->k > OUTPUTS && g->oh == g->fh &&
+         g->ow == g->fw;
+}
+
+/* Copies these places of all planes side by side: *in is then what `room` holds, and g
+** one whole plane to another. */
+static int sample(lun_gather *g, const float **in, float *room) {
+  sample_job j = {g, *in, room};
+  int st = lun_parallel((int64_t)g->n * g->groups * g->c, sample_plane, &j);
+  *in = room;
+  g->ih = g->oh;
+  g->iw = g->ow;
+  g->isy = g->isx = 1;
+  return st;
+}
+
+static int64_t sampled_floats(const lun_gather *g) {
+  return samples(g) ? (int64_t)g->n * g->groups * g->c * g->oh * g->ow : 0;
 }
 
 /* A matrix product: one tap, and the places of a tile lie side by side. */
@@ -343,9 +414,9 @@ static size_t scratch_of(const gather_job *j, int pointwise) {
 }
 
 /* out = the gather of in, with the layer's weights w. */
-int lun_gather_run(lun_gather *g, const lun_conv *s, int back, const float *in,
-                   const float *w, float *out, const lun_epilogue *epilogue,
-                   lun_err *err) {
+static int run(lun_gather *g, const lun_conv *s, int back, const float *in,
+               const float *w, float *out, const lun_epilogue *epilogue,
+               lun_err *err) {
   gather_job j = {.g = g,
                   .isa = lun_simd_now(),
                   .epilogue = epilogue,
@@ -354,23 +425,25 @@ int lun_gather_run(lun_gather *g, const lun_conv *s, int back, const float *in,
                   .w = w};
   ptrdiff_t ct = (ptrdiff_t)g->c * g->taps;
   int st = LUN_OK;
-  if (g->oh <= 0 || g->ow <= 0 || g->n <= 0 || g->k <= 0) return LUN_OK;
   flatten(g);
   partition(&j);
   int pointwise = is_pointwise(&j);
   j.turned = pointwise && back && s->kh * s->kw == 1;
-  int transpose = back && !j.turned;
-  j.ws = transpose ? ct + 16 : j.turned ? g->k : ct;
+  int transpose = back && !j.turned && !g->weights;
+  j.ws = j.turned ? g->k : back ? weights_step(g) : ct;
+  if (g->weights) j.w = g->weights;
   size_t table = pointwise ? 0 : (size_t)(2 * ct + 16) / 16 * 16; /* floats */
-  size_t weights = transpose ? (size_t)(g->groups * g->k * j.ws) : 0;
-  weights = (weights + 15) / 16 * 16;
+  size_t weights = transpose ? lun_gather_weights_floats(g) : 0;
   j.each = (scratch_of(&j, pointwise) + 15) / 16 * 16;
   float *mem = lun_malloc((table + weights + j.each * lun_threads()) * 4);
   if (!mem) return lun_fail(err, LUN_ENOMEM, "convolution: no scratch memory");
   j.at = (ptrdiff_t *)(void *)mem;
   j.scratch = mem + table + weights;
   if (!pointwise) offsets(&j);
-  if (transpose) st = transpose_weights(&j, s, w, mem + table);
+  if (transpose) {
+    j.w = mem + table;
+    st = lun_gather_weights(g, 1, s, w, (float *[]){mem + table});
+  }
   if (st == LUN_OK) {
     int64_t tiles = (int64_t)g->n * g->groups * j.down * j.across;
     st = lun_parallel(tiles * j.blocks, pointwise ? run_pointwise : run_tile,
@@ -378,4 +451,19 @@ int lun_gather_run(lun_gather *g, const lun_conv *s, int back, const float *in,
   }
   lun_free(mem);
   return st ? lun_fail(err, st, "interrupted") : LUN_OK;
+}
+
+int lun_gather_run(lun_gather *g, const lun_conv *s, int back, const float *in,
+                   const float *w, float *out, const lun_epilogue *epilogue,
+                   lun_err *err) {
+  if (g->oh <= 0 || g->ow <= 0 || g->n <= 0 || g->k <= 0) return LUN_OK;
+  int64_t floats = sampled_floats(g);
+  float *room = floats ? lun_malloc((size_t)floats * sizeof *room) : NULL;
+  if (floats && !room)
+    return lun_fail(err, LUN_ENOMEM, "convolution: no scratch memory");
+  int st = room ? sample(g, &in, room) : LUN_OK;
+  st = st ? lun_fail(err, st, "interrupted")
+          : run(g, s, back, in, w, out, epilogue, err);
+  lun_free(room);
+  return st;
 }

@@ -127,12 +127,19 @@ typedef struct lun_pointwise {
   const float *x, *w;
   float *y;
   float *panel;   /* scratch: LUN_PACKED floats */
-  float *weights; /* turned: scratch, rows * (LUN_DEPTH + LUN_GAP) floats */
+  float *weights; /* scratch, rows * (LUN_DEPTH + LUN_GAP) floats; NULL where
+                     lun_pointwise_copies says no */
   ptrdiff_t xs, ws, ys;
   const lun_epilogue *epilogue; /* its bias[0] and scale[0] are of output 0 */
   const float *gate_y,
       *add; /* of a gate, of a sum: laid out as y is; or NULL */
 } lun_pointwise;
+
+/* Are weights copied? Turned ones are; and rows that lie whole pages apart, of which 14
+** would need as many lines of one set of the first cache, where it has 8 or 12. */
+static inline int lun_pointwise_copies(int turned, ptrdiff_t ws, int panel) {
+  return turned || (panel == 32 && ws % 1024 == 0);
+}
 
 /*
 ** A depthwise convolution of one plane, or its gradient, with the kernel's k * k

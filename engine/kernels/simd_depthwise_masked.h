@@ -32,7 +32,8 @@ INLINE masked_plane masked_plane_of(const lun_depthwise *d) {
                         .mode = any_mode_of(e),
                         .f = finish_of(e, d->channel),
                         .out = d->out + d->at,
-                        .y = e->gate ? e->gate->y + d->at % e->gate->size : NULL,
+                        .y =
+                            e->gate ? e->gate->y + d->at % e->gate->size : NULL,
                         .add = e->add ? e->add + d->at : NULL};
 }
 
@@ -93,8 +94,8 @@ INLINE void masked_window(int k, int stride, const lun_depthwise *d) {
     __mmask16 lanes[8];
     int v = 0, x = u * stride - d->before;
     UNROLLED(int t = 0; t < 8; t++)
-    lanes[t] = columns_inside(
-        x + (stride == 1 ? t : t / 2 * 2 + t % 2 * VL), d->w);
+    lanes[t] =
+        columns_inside(x + (stride == 1 ? t : t / 2 * 2 + t % 2 * VL), d->w);
     for (; v + MOST_ROWS <= d->oh; v += MOST_ROWS)
       masked_sums(k, stride, MOST_ROWS, &p, v, u, lanes);
     if (d->oh - v == 3)

@@ -87,6 +87,127 @@ static void some_places(const lun_pointwise *p, places o, int rows, int n,
   store_upto(y + i * ys + v * VL, rest[i][v], n - v * VL);
 }
 
+#if defined __AVX512F__
+/* ---- three vectors of places, and half a one ---------------------------- */
+
+/*
+** 49 places are three vectors and one place. Two panels of two vectors would be a
+** quarter empty; so the last panel has three vectors where there are as many, half the
+** outputs at a time, and up to eight places behind them are half a vector.
+*/
+enum { WIDE = 3 * VL, WIDE_ROWS = 7, SOME = VL / 2 };
+
+/* `panel` has WIDE places a channel; a group's turned weights are wn apart. */
+INLINE void wide_places(int n, int turned, int wn, const places *o) {
+  const float *w = o->w, *x = o->x;
+  float *y = o->y;
+  const ptrdiff_t ws = o->ws, ys = o->ys;
+  vec s[WIDE_ROWS][3], u[3];
+  UNROLLED(int i = 0; i < n; i++)
+  UNROLLED(int v = 0; v < 3; v++)
+  s[i][v] = o->add ? LOADU(y + i * ys + v * VL) : (vec){0};
+  for (int c = 0; c < o->depth; c++, x += WIDE, w += turned ? wn : 1) {
+    UNROLLED(int v = 0; v < 3; v++) u[v] = LOADU(x + v * VL);
+    UNROLLED(int i = 0; i < n; i++) {
+      vec t = SPLAT(turned ? w[i] : w[i * ws]);
+      UNROLLED(int v = 0; v < 3; v++) s[i][v] += t * u[v];
+    }
+  }
+  UNROLLED(int i = 0; i < n; i++)
+  UNROLLED(int v = 0; v < 3; v++) STOREU(y + i * ys + v * VL, s[i][v]);
+}
+
+typedef void wide_places_fn(int wn, const places *);
+#define WIDE_PLACES(n, name, turned)                                           \
+  static void name##n(int wn, const places *o) {                               \
+    wide_places(n, turned, wn, o);                                             \
+  }
+#define EACH_WIDE(x, ...)                                                      \
+  x(1, __VA_ARGS__) x(2, __VA_ARGS__) x(3, __VA_ARGS__) x(4, __VA_ARGS__)      \
+      x(5, __VA_ARGS__) x(6, __VA_ARGS__) x(7, __VA_ARGS__)
+EACH_WIDE(WIDE_PLACES, wide, 0)
+EACH_WIDE(WIDE_PLACES, wide_turned, 1)
+static wide_places_fn *const wide_places_kernels[2][WIDE_ROWS] = {
+    {EACH_WIDE(NAMED, wide)}, {EACH_WIDE(NAMED, wide_turned)}};
+
+/* x and y have SOME places a channel and a row. */
+INLINE void half_places(int n, int turned, const places *o) {
+  const float *w = o->w, *x = o->x;
+  half_vec s[ROWS];
+  UNROLLED(int i = 0; i < n; i++)
+  s[i] = o->add ? *(const half_vec *)(o->y + i * SOME) : (half_vec){0};
+  UNROLL4(int c = 0; c < o->depth; c++) {
+    half_vec u = *(const half_vec *)x;
+    UNROLLED(int i = 0; i < n; i++)
+    s[i] += ((turned ? w[i] : w[i * o->ws]) - (half_vec){0}) * u;
+    x += SOME;
+    w += turned ? n : 1;
+  }
+  UNROLLED(int i = 0; i < n; i++) * (half_vec *)(o->y + i * SOME) = s[i];
+}
+
+#define HALF_PLACES(n, name, turned)                                           \
+  static void name##n(const places *o) { half_places(n, turned, o); }
+EACH_ROWS(HALF_PLACES, halves, 0)
+EACH_ROWS(HALF_PLACES, halves_turned, 1)
+static places_fn *const half_places_kernels[2][ROWS] = {ALL(halves),
+                                                        ALL(halves_turned)};
+
+/* Packs n <= `width` places of every channel. */
+static void pack_places(const places *o, int depth, int n, int width) {
+  for (int c = 0; c < depth; c++)
+    for (int v = 0; v < width; v += VL)
+      store_n(o->panel + c * width + v, load_upto(o->x + c * o->xs + v, n - v),
+              mini(VL, width - v));
+}
+
+/* WIDE places of a group of outputs. */
+static void three_vectors(const lun_pointwise *p, places o, int rows,
+                          int first) {
+  int half = (rows + 1) / 2;
+  if (first) pack_places(&o, p->depth, WIDE, WIDE);
+  o.x = o.panel;
+  wide_places_kernels[p->turned][half - 1](rows, &o);
+  if (rows == half) return;
+  o.w += p->turned ? half : half * o.ws;
+  o.y += half * o.ys;
+  wide_places_kernels[p->turned][rows - half - 1](rows, &o);
+}
+
+/* n <= SOME places of a group of outputs. */
+static void half_vector(const lun_pointwise *p, places o, int rows, int n,
+                        int first) {
+  float rest[ROWS * SOME] __attribute__((aligned(32)));
+  float *y = o.y;
+  if (first) pack_places(&o, p->depth, n, SOME);
+  for (int i = 0; o.add && i < rows; i++)
+    store_n(rest + i * SOME, load_part(y + i * o.ys, n), SOME);
+  o.x = o.panel;
+  o.y = rest;
+  half_places_kernels[p->turned][rows - 1](&o);
+  for (int i = 0; i < rows; i++)
+    store_part(y + i * o.ys, load_part(rest + i * SOME, n), n);
+}
+
+/* The last np places of a group, if they are of these shapes; how many were done. */
+static int odd_places(const lun_pointwise *p, places o, int rows, int np,
+                      int first) {
+  if (np >= WIDE && np <= WIDE + SOME) {
+    three_vectors(p, o, rows, first);
+    return WIDE;
+  }
+  if (np > SOME) return 0;
+  half_vector(p, o, rows, np, first);
+  return np;
+}
+#else
+static int odd_places(const lun_pointwise *p, places o, int rows, int np,
+                      int first) {
+  (void)p, (void)o, (void)rows, (void)np, (void)first;
+  return 0;
+}
+#endif
+
 /* What follows the sums of np places from `at` on, of the outputs i0 .. i0+n-1. */
 static void finish_places(const lun_pointwise *p, int i0, int n, int at,
                           int np) {
@@ -108,7 +229,7 @@ static void block_of_places(const lun_pointwise *p, int at, int np, int ends) {
   const float *w = p->w;
   for (int g = (rows + ROWS - 1) / ROWS, n; g > 0; g--, rows -= n, i0 += n) {
     n = (rows + g - 1) / g;
-    for (int u = 0; u < np; u += PW) {
+    for (int u = 0, done; u < np; u += done) {
       places o = {.w = w,
                   .x = p->x + at + u,
                   .panel = p->panel + (ptrdiff_t)u * p->depth,
@@ -118,6 +239,9 @@ static void block_of_places(const lun_pointwise *p, int at, int np, int ends) {
                   .ys = p->ys,
                   .depth = p->depth,
                   .add = !p->first};
+      done = odd_places(p, o, n, np - u, i0 == 0);
+      if (done) continue;
+      done = PW;
       if (np - u < PW) {
         some_places(p, o, n, np - u, i0 == 0);
         continue;
@@ -161,6 +285,12 @@ static void pack_weights(const lun_pointwise *p, float *to) {
   }
 }
 
+/* Rows of weights that fall into one set of the first cache, apart. */
+static void part_weights(const lun_pointwise *p, float *to) {
+  for (int i = 0; i < p->rows; i++, to += LUN_DEPTH + LUN_GAP)
+    memcpy(to, p->w + i * p->ws, (size_t)p->depth * sizeof *to);
+}
+
 static void pointwise(const lun_pointwise *p) {
   const lun_epilogue *e = p->epilogue;
   lun_pointwise turned = *p;
@@ -170,6 +300,10 @@ static void pointwise(const lun_pointwise *p) {
   if (p->turned) {
     pack_weights(p, p->weights);
     turned.w = p->weights;
+  } else if (lun_pointwise_copies(p->turned, p->ws, PW)) {
+    part_weights(p, p->weights);
+    turned.w = p->weights;
+    turned.ws = LUN_DEPTH + LUN_GAP;
   }
   for (int at = 0; at < p->np; at += block)
     block_of_places(&turned, at, mini(block, p->np - at), ends);
