@@ -142,6 +142,15 @@ local function alike(a, b)
 end
 
 
+---A layer as it is, but for its padding.
+local function unpadded(layer)
+  local own = {}
+  for key, value in pairs(layer) do own[key] = value end
+  own.padding, own.padding_end = { 0, 0 }, { 0, 0 }
+  return own
+end
+
+
 ---A layer's part in a group of pictures whose rectangles are alike.
 local function apply(net, layer, group, beside)
   local w, rects, xs = reach.window_of(layer), group.rects[layer.name], {}
@@ -156,11 +165,8 @@ local function apply(net, layer, group, beside)
     local clean = from == "input" and beside.images
       or assert(beside:preactivation(from)):detach()
     xs[i] = region(clean, group.values[from], group.rects[from], needs)
-    if w then -- the zeros stand in the region
-      own = setmetatable({ padding = { 0, 0 }, padding_end = { 0, 0 } },
-                         { __index = layer })
-    end
   end
+  if w then own = unpadded(layer) end -- the zeros stand in the region
   return layers.apply(own, xs, net:params_of(layer), { name = layer.name })
 end
 
