@@ -40,8 +40,9 @@ int imp_read_fd(int fd, int64_t size, void *buf, size_t n, int64_t at,
   char *p = buf;
   if (at < 0 || n > (size_t)PTRDIFF_MAX || at > size - (int64_t)n)
     return lun_fail(err, LUN_EFORMAT,
-                    "file too short: %zu bytes wanted at %lld, it has %lld", n,
-                    (long long)at, (long long)size);
+                    "%zu bytes wanted at %lld, the file has %lld: it is cut "
+                    "off, fetch it again",
+                    n, (long long)at, (long long)size);
   while (n > 0) {
     ssize_t got = pread(fd, p, n, at);
     if (got < 0 && errno == EINTR) continue;

@@ -122,7 +122,7 @@ static herr_t deepest(unsigned n, const H5E_error2_t *e, void *arg) {
 static int h5_fail(const char *what, const char *name, lun_err *err) {
   char why[120] = "no reason given", shown[IMP_SHOWN];
   H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, deepest, why);
-  if (strstr(why, "truncated file"))
+  if (strstr(why, "truncated file") || strstr(why, "driver read request"))
     return lun_fail(err, LUN_EFORMAT,
                     "HDF5: truncated: the file is cut off, fetch it again");
   return lun_fail(err, LUN_EFORMAT, "HDF5: %s '%s': %s", what,

@@ -167,7 +167,12 @@ int imp_read_safetensors(imp_file *f, lun_err *err) {
   f->format = "safetensors";
   LUN_TRY(imp_read_at(f, len, 8, 0, err));
   n = imp_le(len, 8);
-  if (n > MAX_HEADER || (int64_t)n > f->size - 8)
+  if (n <= MAX_HEADER && (int64_t)n > f->size - 8)
+    return lun_fail(err, LUN_EFORMAT,
+                    "safetensors header of %llu bytes, the file has %lld: it "
+                    "is cut off, fetch it again",
+                    (unsigned long long)n, (long long)f->size);
+  if (n > MAX_HEADER)
     return lun_fail(err, LUN_EFORMAT,
                     "safetensors header of %llu bytes in a file of %lld (most "
                     "%llu)",

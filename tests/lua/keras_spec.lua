@@ -398,6 +398,16 @@ describe("a Keras config", function()
     local deep = sequential(input)
     for _ = 1, 30 do deep = sequential(deep) end
     assert.matches("too deep", refusal(deep))
+    local chain = { { class_name = "InputLayer", name = "n1",
+                      config = { name = "n1", batch_shape = { 1, 8, 8, 3 } } } }
+    for i = 2, 6000 do
+      chain[i] = { class_name = "ReLU", name = "n" .. i,
+                   inbound_nodes = { { { "n" .. i - 1, 0, 0, {} } } } }
+    end
+    assert.matches("more than 4096 layers", refusal(functional(chain,
+                                                               { { "n6000", 0, 0 } })))
+    assert.matches("the input has 5 axes", refusal(sequential({ class_name = "Conv2D",
+      config = { name = "c", batch_input_shape = { 1, 8, 8, 8, 8, 3 } } })))
   end)
 
   it("of a million layers, a bomb, or an overflow is one clear line", function()

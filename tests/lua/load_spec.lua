@@ -216,7 +216,7 @@ end)
 describe("a file that is none", function()
   it("is refused, not raised", function()
     assert.matches("No such file", refusal(folder .. "/none.safetensors"))
-    assert.matches("not a regular file", refusal(folder))
+    assert.matches("a folder: name the model", refusal(folder))
     assert.matches("empty", refusal(t.spit(folder .. "/empty.safetensors", "")))
     assert.matches("no model file: neither HDF5 %(Keras%), .pth, safetensors nor ONNX",
                    refusal(t.spit(folder .. "/text.safetensors", ("hello "):rep(99))))

@@ -66,6 +66,20 @@ describe("what the user says", function()
     assert.matches("2 class names are given, the network has 3 outputs",
                    refusal(path, { labels = { "a", "b" } }))
     assert.matches("no file 'gone.txt'", refusal(path, { labels = "gone.txt" }))
+    assert.matches("the output is empty", refusal(path, { out = "" }))
+  end)
+
+  it("names a class with commas whole, or by a word", function()
+    local names = t.spit(folder .. "/commas.txt", "hen, biddy\nkite\nloggerhead\n")
+    local net = imported(path, { labels = names })
+    for _, typed in ipairs { "hen, biddy", "hen", "biddy", "Hen", "0" } do
+      local score = lu.score.categorical(typed)
+      local run = net:run(core.ones(1, 3, 64, 64))
+      assert.same({ 0 }, require("lunette.score.classes").of(score, run), typed)
+    end
+    local two = net:run(core.ones(2, 3, 64, 64))
+    assert.same({ 0, 1 }, require("lunette.score.classes").of(
+      lu.score.categorical "hen,kite", two))
   end)
 
   it("names the classes in every form that people have", function()
@@ -110,7 +124,11 @@ describe("what the user says", function()
       ['{"mean":["a",1,2]}'] = "no number", ['{"scale":0}'] = "scale",
       ['{"fit":"squeeze"}'] = "fit", ['{"filter":"sharp"}'] = "filter",
       ['{"crop_pct":7}'] = "crop_pct", ['{"men":[1]}'] = "men", ["{"] = "JSON",
-      cafe = "did you mean 'caffe'",
+      cafe = "did you mean 'caffe'", [""] = "preprocessing is empty",
+      ['{"mean":1e39}'] = "more than float32 holds",
+      ['{"std":[1,1e-320,1]}'] = "more than float32", ['{"scale":1e37}'] = "float32",
+      ['{"size":0}'] = "size is a side", ['{"size":[4,5,6]}'] = "size is a side",
+      ['{"size":[]}'] = "size is a side", ['{"size":2.5}'] = "size is a side",
     } do
       local message = refusal("/nowhere", { preprocessing = text })
       assert.matches(word, message)
@@ -223,13 +241,38 @@ describe("a foreign file", function()
     lfs.rmdir(copy)
   end)
 
+  it("of another program, or packed, or cut off, is said to be that", function()
+    local pth = t.read "tests/data/import/zip.pth"
+    local h5 = t.read "tests/data/import/keras.h5"
+    for text, word in pairs {
+      ["\xFD7zXZ\0rest"] = "xz data: unpack", ["BZh91AY"] = "bzip2 data: unpack",
+      ["\x28\xB5\x2F\xFDrest"] = "zstd data", ["7z\xBC\xAF\x27\x1C"] = "7z archive",
+      ["Rar!\x1A\7\1\0"] = "RAR archive", ["%PDF-1.4\n"] = "PDF", ["\x7FELF\2"] =
+      "a program", ["\x93NUMPY\1\0v\0"] = "NumPy array", ["\28\0\0\0TFL3"] =
+      "TensorFlow Lite", ["model_checkpoint_path: \"m\"\n"] = "TensorFlow checkpoint",
+      ["\xEF\xBB\xBF \n\t <html>"] = "web page", [" \r\n{\"e\":1}"] = "JSON text",
+      ['{"metadata":{},"weight_map":{}}'] = "a model in several files",
+      ['{"format":"layers-model","modelTopology":{}}'] = "TensorFlow.js",
+      ["MATLAB 5.0 MAT-file"] = "MATLAB", ["<"] = "web page",
+      [" "] = "no model file: neither",
+      [pth:sub(1, #pth // 2)] = "cut off", [h5:sub(1, 20)] = "cut off",
+      [("<s8"):pack("{" .. (" "):rep(900)):sub(1, 60)] = "cut off",
+    } do
+      assert.matches(word, refusal(t.spit(folder .. "/other.bin", text)), 1, true)
+    end
+  end)
+
   it("that is none says the same everywhere", function()
     local pointer = t.spit(folder .. "/p.h5",
                            "version https://git-lfs.github.com/spec/v1\n")
     local page = t.spit(folder .. "/p.pth", "<!DOCTYPE html><html></html>")
     local nothing = t.spit(folder .. "/none.pth", "")
+    require("lfs").mkdir(folder .. "/saved")
+    t.spit(folder .. "/saved/saved_model.pb", "")
     for path, word in pairs { [pointer] = "Git LFS", [page] = "web page",
-                              [nothing] = "the file is empty" } do
+                              [nothing] = "the file is empty",
+                              [folder .. "/saved"] = "SavedModel of TensorFlow",
+                              [folder] = "a folder: name the model's file" } do
       local message = refusal(path)
       assert.matches(word, message)
       assert.equal(message, (select(2, lu.load(path))))

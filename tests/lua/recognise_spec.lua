@@ -166,6 +166,36 @@ describe("a prefix", function()
     list[#list + 1] = { "features.0.weight_mask", core.zeros(2, 3, 3, 3) }
     assert.matches("pruned", refusal(write("pruned", list)))
   end)
+
+  it("is said of weights that are kept in parts, or of another type", function()
+    for parts, word in pairs {
+      ["weight_orig weight_u"] = "spectral norm .*remove_spectral_norm",
+      ["weight_g weight_v"] = "weight norm .*remove_weight_norm",
+      ["parametrizations.weight.original0 parametrizations.weight.original1"] =
+        "parametrised: .*remove_parametrizations",
+      ["lora_A.weight lora_B.weight"] = "LoRA",
+      ["scale zero_point"] = "'features.0' is quantised",
+    } do
+      local list = torch_names(vgg { 7, 5 })
+      for i, e in ipairs(list) do
+        if e[1] == "features.0.weight" then table.remove(list, i) end
+      end
+      for part in parts:gmatch "%S+" do
+        list[#list + 1] = { "features.0." .. part, core.zeros(2, 3, 3, 3) }
+      end
+      assert.matches(word, refusal(write("parts", list)))
+    end
+    -- a network may have parameters g and v of its own, beside their product
+    local list = torch_names(vgg { 7, 5 })
+    list[#list + 1] = { "features.0.weight_g", core.zeros(2) }
+    list[#list + 1] = { "features.0.weight_v", core.zeros(2) }
+    assert.not_matches("weight norm", refusal(write("own_parts", list)))
+    local header = '{"c.weight":{"dtype":"F8_E4M3","shape":[2,3],"data_offsets":[0,6]},'
+      .. '"c.bias":{"dtype":"F32","shape":[2],"data_offsets":[6,14]}}'
+    local path = t.spit(folder .. "/fp8.safetensors",
+                        ("<s8"):pack(header) .. ("\0"):rep(14))
+    assert.matches("'c.weight' is F8_E4M3, which is not read", refusal(path))
+  end)
 end)
 
 

@@ -31,7 +31,10 @@ local function size_text(n) return ("%.1f MB"):format(n / 1e6) end
 
 -- Errors of the system, of the place, and of the data have codes of their own.
 local function code_of(message)
-  if message:find("no such file, or unreadable", 1, true) then return 66 end
+  if message:find("no such file, or unreadable", 1, true)
+     or message:find("cannot open ", 1, true) then
+    return 66
+  end
   if message:find("write: ", 1, true) or message:find("No space", 1, true)
      or message:find("Permission denied", 1, true)
      or message:find("No such file or directory", 1, true) then

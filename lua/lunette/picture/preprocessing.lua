@@ -58,6 +58,33 @@ local function check_triple(name, list)
 end
 
 
+---Raises where a picture would be no float32: its brightest byte, or its darkest.
+local function check_result(spec)
+  for k = 1, 3 do
+    local most = (255 * math.abs(spec.scale) + math.abs(spec.mean[k])) /
+      math.abs(spec.std[k])
+    if most > 3e38 then
+      error(("preprocessing: a picture would have values of %.3g, more than float32 "
+             .. "holds: mean %g, std %g, scale %g"):format(most, spec.mean[k],
+             spec.std[k], spec.scale), 0)
+    end
+  end
+end
+
+
+---Raises where `size` is neither a side nor {height, width}.
+local function check_size(size)
+  if not size then return end
+  local list = type(size) == "table" and size or { size }
+  for _, n in ipairs(list) do
+    if math.type(n) ~= "integer" or n < 1 or n > 8192 or #list > 2 then list = {} end
+  end
+  if #list == 0 then
+    error("preprocessing: size is a side of 1 to 8192, or { height, width }", 0)
+  end
+end
+
+
 local filters = { "nearest", "box", "bilinear", "hamming", "bicubic", "lanczos" }
 
 
@@ -93,6 +120,8 @@ local function full_spec(what)
   options.choice("preprocessing: fit", spec.fit, { "stretch", "crop", "pad" })
   check_range(spec)
   spec.mean, spec.std = check_triple("mean", spec.mean), check_triple("std", spec.std)
+  check_result(spec)
+  check_size(spec.size)
   spec.filter = spec.filter or (spec.fit == "stretch" and "nearest" or "bilinear")
   options.choice("preprocessing: filter", spec.filter, filters)
   spec.bgr = spec.order == "bgr"

@@ -62,6 +62,15 @@ function M.check_count(list, n)
 end
 
 
+---Is a text with commas one of the network's classes ("hen, biddy"), not a list?
+local function is_name(text, net)
+  for _, name in ipairs(require("lunette.score.labels").of(net) or {}) do
+    if name == text then return true end
+  end
+  return false
+end
+
+
 ---Ids instead of names and "predicted": one for all samples where one was given,
 ---else one each.
 ---@param run lunette.Run
@@ -70,6 +79,7 @@ end
 ---@return integer[]
 function M.ids(run, classes, output)
   local list, ids = M.list(classes), {}
+  if list.whole and is_name(list.whole, run.net) then list = { list.whole } end
   M.check_count(list, run:count())
   local best = M.has_predicted(list) and predicted(run, output)
   for i = 1, best and #best or #list do

@@ -54,10 +54,11 @@ local function matches(names, typed)
   local want = plain(typed)
   for i, name in ipairs(names) do
     local text = plain(name)
+    local words = (" " .. text .. " "):gsub(",", " ")
     if name == typed then return { i - 1 }, inside end
     if text == want then
       same[#same + 1] = i - 1
-    elseif want ~= "" and (" " .. text .. " "):find(" " .. want .. " ", 1, true) then
+    elseif want ~= "" and words:find(" " .. want .. " ", 1, true) then
       inside[#inside + 1] = i - 1
     end
   end

@@ -16,6 +16,7 @@ local function split(what)
   for word in what:gmatch "[^,]+" do
     list[#list + 1] = word:match "^%s*(.-)%s*$"
   end
+  list.whole = what
   return list
 end
 

@@ -142,8 +142,7 @@ end
 function M.copy_of(path, side)
   local import = require "lunette.weights.import"
   if not files.exists(path) then
-    return nil, path .. ": no such file, or unreadable (No such file or directory)"
-      .. files.hint(path)
+    return nil, import.absent(path)
   end
   local sums, message = import.program.digests(path, { "sha256" })
   if not sums then return nil, ("%s: %s"):format(path, message) end

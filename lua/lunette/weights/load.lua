@@ -310,7 +310,11 @@ end
 function M.file(path, net, opts)
   local weights, message = core.weights(path)
   if not weights then
-    if net or not files.exists(path) then return nil, message .. files.hint(path) end
+    if lfs.attributes(path, "mode") == "directory" then
+      return nil, require("lunette.weights.import.unread").absent(path)
+    elseif net or not files.exists(path) then
+      return nil, message .. files.hint(path)
+    end
     return imported(path, opts)
   end
   local loaded

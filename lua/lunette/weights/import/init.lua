@@ -29,6 +29,7 @@ local networks = require "lunette.weights.import.keras.networks"
 local output = require "lunette.weights.import.output"
 local program = require "lunette.weights.import.program"
 local whole = require "lunette.weights.import.whole"
+local unread = require "lunette.weights.import.unread"
 local write = require "lunette.weights.import.write"
 
 local M = { program = program, list = listing.list, default_out = output.default }
@@ -82,21 +83,6 @@ local function floats_of(found)
     and ("; it has objects of %s, which stay closed: save model.state_dict()"):format(
       table.concat(found.skipped, ", ")) or ""
   return nil, "it holds no floating-point tensors (F16, BF16, F32 or F64)" .. closed
-end
-
-
----Tensors that pruning split: NAME_orig and NAME_mask.
-local function check_pruned(floats)
-  local there = {}
-  for _, t in ipairs(floats) do there[t.name] = true end
-  for _, t in ipairs(floats) do
-    local base = t.name:match "^(.*)_orig$"
-    if base and there[base .. "_mask"] then
-      return nil, ("'%s' is pruned (%s_orig and %s_mask): call torch.nn.utils.prune"
-        .. ".remove(module, 'weight') before saving"):format(base, base, base)
-    end
-  end
-  return true
 end
 
 
@@ -198,6 +184,18 @@ local function check_names(floats)
 end
 
 
+---What is said of a file that is none of what is known.
+local function unknown(found, floats)
+  local what = found.modules[1] and ("it holds a whole model (%s), whose code is not "
+    .. "in the file, and "):format(found.modules[1]) or ""
+  return unread.other_type(found.tensors) or ("%sits tensors are those of no "
+    .. "architecture known here (the first is '%s'); known: %s. Describe another with "
+    .. "--arch net.lua, a file like `return { input = { 3, 224, 224 }, layers = { %s, "
+    .. "... } }`: its layers as for lu.net, named as the tensors are"):format(what,
+    floats[1].name, table.concat(families(), ", "), sketch(floats))
+end
+
+
 ---A file that does not say what it is.
 local function unsaid(found, floats, given, in_out)
   local hit, message
@@ -211,15 +209,7 @@ local function unsaid(found, floats, given, in_out)
   else
     hit, message = of_state(found, floats, given, in_out)
   end
-  if not hit then
-    local what = found.modules[1] and ("it holds a whole model (%s), whose code is not "
-      .. "in the file, and "):format(found.modules[1]) or ""
-    return nil, message or ("%sits tensors are those of no architecture known here "
-      .. "(the first is '%s'); known: %s. Describe another with --arch net.lua, a file "
-      .. "like `return { input = { 3, 224, 224 }, layers = { %s, ... } }`: its layers "
-      .. "as for lu.net, named as the tensors are"):format(what, floats[1].name,
-      table.concat(families(), ", "), sketch(floats))
-  end
+  if not hit then return nil, message or unknown(found, floats) end
   found.model, found.family, found.arch = hit.name, hit.family, hit.arch
   found.params, found.options, found.prefix = hit.params, hit.options, hit.prefix
   for _, text in ipairs(hit.assumed) do found.assumed[#found.assumed + 1] = text end
@@ -248,7 +238,7 @@ local function of_tensors(found, given)
   local in_out, ok
   in_out, message = described.in_out_names(found)
   if not in_out then return nil, message end
-  ok, message = check_pruned(floats)
+  ok, message = unread.check_parts(found.tensors)
   if ok and not found.meta.lunette_graph then ok, message = check_names(floats) end
   if not ok then return nil, message end
   if is_file(given.arch) then
@@ -389,12 +379,13 @@ local function write_out(job, found, given)
 end
 
 
+M.absent = unread.absent
+
+
 local function import(file, opts)
   local given, message = given_of.read(opts)
   if not given then return nil, message end
-  if not files.exists(file) then
-    return nil, file .. ": no such file, or unreadable"
-  end
+  if not files.exists(file) then return nil, unread.absent(file) end
   local function failed(text) return nil, ("%s: %s"):format(file, text) end
   local found, sums, known, out, report
   found, message = identify(file, given)

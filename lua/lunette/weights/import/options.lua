@@ -72,6 +72,9 @@ end
 ---The loader's own judgement of a preprocessing.
 local function read_preprocessing(given)
   if given == nil then return nil end
+  if given == "" then
+    return nil, "preprocessing is empty: caffe, torch, tf, or JSON"
+  end
   local text = type(given) == "table" and json.encode(given) or given
   local read, message = metadata.read { preprocessing = text }
   if not read then return nil, (message:gsub("^metadata: ", "")) end
@@ -96,6 +99,7 @@ local readers = { kept_as = read_kept_as, side = read_side, last = read_last,
 ---@param opts lunette.ImportOptions
 ---@return lunette.import.Given? given, string? message
 function M.read(opts)
+  if opts.out == "" then return nil, "the output is empty: name a file with -o" end
   if opts.out and opts.kept_as then
     return nil, "the output is a path (-o) or a name in the store (--name), not both"
   end

@@ -306,7 +306,8 @@ end
 ---Raises where a call cannot be computed: it reads itself, or nothing. (A layer may
 ---read what an earlier call of it put out.)
 local function check_call(entry, k, ref, depth)
-  if entry.busy[k] or depth > MOST_CALLS then
+  if depth > MOST_CALLS then fail("more than %d layers", MOST_CALLS) end
+  if entry.busy[k] then
     fail("layer '%s' reads itself", safe(ref.name))
   end
   if not entry.calls[k] and entry.spec.class_name ~= "InputLayer" then

@@ -53,7 +53,12 @@ local function config_shape(model)
   local c = model.calls[1].config
   local shape = c.batch_input_shape or c.batch_shape or model.build_shape
   if type(shape) ~= "table" then return nil end
-  return type(shape[1]) == "table" and shape[1] or shape
+  shape = type(shape[1]) == "table" and shape[1] or shape
+  if #shape > 4 then
+    fail("the config says that the input has %d axes; height, width and channels are "
+         .. "expected", #shape - 1)
+  end
+  return shape
 end
 
 

@@ -13,6 +13,9 @@ local agree = common.agree
 ---Attributes of a convolution over x.
 local function conv_attrs(e, call, x, c, kernel)
   local stride, dilation = pair(c.strides, 1), pair(c.dilation_rate, 1)
+  if type(c.kernel_size) == "table" and #c.kernel_size > 2 then
+    e.fail(call, "its kernel_size has %d numbers, expected 2", #c.kernel_size)
+  end
   for i, said in ipairs(c.kernel_size ~= nil and pair(c.kernel_size) or {}) do
     agree(e, call, "kernel_size", said, kernel[i])
   end
