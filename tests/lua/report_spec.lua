@@ -163,7 +163,7 @@ describe("lunette report", function()
   end)
 
   it("plots what the layers put out", function()
-    assert.matches("What the layers put out: tiny_vgg</h3><p>3 pictures", page, 1, true)
+    assert.matches("What the layers put out: tiny_vgg</h2><p>3 pictures", page, 1, true)
   end)
 
   it("is HTML that tidy has nothing to say about", function()
@@ -174,6 +174,22 @@ describe("lunette report", function()
     local code, text = t.shell(("tidy -q -e '%s/out/report.html'"):format(folder))
     assert.equal("", text)
     assert.equal(0, code)
+  end)
+
+  it("has one control a label, and headings that skip no level", function()
+    for label in page:gmatch "<label.->(.-)</label>" do
+      local controls = 0
+      for tag in label:gmatch "<(%a+)" do
+        local list = "button input meter output progress select textarea"
+        controls = controls + (list:find(tag, 1, true) and 1 or 0)
+      end
+      assert.is_true(controls <= 1, label)
+    end
+    local before = 1
+    for level in page:gsub("<dialog.-</dialog>", ""):gmatch "<h(%d)" do
+      assert.is_true(tonumber(level) <= before + 1, level)
+      before = tonumber(level)
+    end
   end)
 
   it("speaks Russian, and lays thousands beside the page", function()
@@ -354,7 +370,7 @@ describe("lu.report", function()
     end)
     assert(lu.report { maps = maps, layers = 2, out = folder .. "/scenes.html" })
     assert.equal(3, runs) -- classes of both maps; the layers of two pictures
-    assert.matches("What the layers put out: glyphs</h3><p>2 pictures",
+    assert.matches("What the layers put out: glyphs</h2><p>2 pictures",
       t.read(folder .. "/scenes.html"), 1, true)
   end)
 

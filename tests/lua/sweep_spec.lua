@@ -245,6 +245,22 @@ describe("a sweep whose processes are killed", function()
     assert.equal(sums "one", sums "four")
   end)
 
+  it("is put back by its job file, also where it was not yet listening", function()
+    local code, text = t.program("sweep --list good.txt --out o --shard 0/2 "
+      .. "--print-slurm", folder)
+    assert.equal(0, code, text)
+    local deaf, count = text:gsub("[^\n]* %-%-shard [^\n]*&\n", "sleep 30 &\n")
+    assert.equal(1, count)
+    t.spit(folder .. "/deaf.sh", deaf)
+    t.spit(folder .. "/scontrol", "#!/bin/sh\necho \"$@\"\n")
+    code, text = t.shell(("cd '%s' && chmod +x scontrol && PATH=$PWD:$PATH "
+      .. "SLURM_ARRAY_JOB_ID=7 SLURM_ARRAY_TASK_ID=1 bash deaf.sh & job=$!; sleep 0.3; "
+      .. "kill -TERM $job; wait $job"):format(folder))
+    assert.equal(143, code, text)
+    assert.matches("requeue 7_1\n", text, 1, true)
+    os.remove(folder .. "/scontrol")
+  end)
+
   it("runs as an array of Slurm, where it is put back into the queue", function()
     if not os.getenv "SLURM" then return pending "SLURM=1 runs it; it has deadlines" end
     if sanitized then return pending "jobs lose the sanitizer's library" end
@@ -262,7 +278,7 @@ describe("a sweep whose processes are killed", function()
       job=$(sbatch --parsable -o array-%%a.txt job.sh)
       for i in $(seq 400); do [ -e array/list.txt ] && break; sleep 0.05; done
       for i in 0 1; do scancel --batch --signal=TERM ${job}_$i; done
-      for i in $(seq 400); do
+      for i in $(seq 1500); do
         [ -z "$(squeue -h)" ] && break
         # Slurm lets what was put back wait for two minutes
         for id in $(squeue -h -r -t PD -o %%i); do

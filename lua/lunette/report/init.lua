@@ -24,7 +24,7 @@ local MOST_PLOT_ROWS = 60
 
 
 local function figure(title, note, plot)
-  return ("<figure><figcaption><h3>%s</h3>%s</figcaption>%s</figure>"):format(
+  return ("<figure><figcaption><h2>%s</h2>%s</figcaption>%s</figure>"):format(
     html.escape(title), note and "<p>" .. html.escape(note) .. "</p>" or "", plot)
 end
 

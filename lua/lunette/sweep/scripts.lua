@@ -39,17 +39,20 @@ local slurm = [[
 #SBATCH --requeue
 #SBATCH --open-mode=append
 # Slurm's signal reaches this shell alone: it is handed on. A shard that was asked to
-# stop says 75, is put back into the queue, and goes on where it was.
+# stop says 75 (or 143: it was not yet listening), is put back into the queue, and goes
+# on where it was.
+asked= child=
+trap 'asked=1; kill -TERM $child 2>/dev/null' TERM USR1
 %s --shard "$SLURM_ARRAY_TASK_ID/%d" &
 child=$!
-trap 'kill -TERM "$child" 2>/dev/null' TERM USR1
+[ -z "$asked" ] || kill -TERM "$child"
 wait "$child"
 code=$?
 while kill -0 "$child" 2>/dev/null; do
   wait "$child"
   code=$?
 done
-if [ "$code" -eq 75 ]; then
+if [ "$code" -eq 75 ] || [ "$code" -eq 143 ]; then
   scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"
 fi
 exit "$code"
