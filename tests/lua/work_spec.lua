@@ -150,6 +150,60 @@ describe("an interrupted call", function()
 end)
 
 
+describe("a call that fails anywhere", function()
+  local net, x = t.net(), core.normal(3, 0, 1, 3, 12, 12)
+  after_each(function() core.fail_at(0) end)
+
+  for name, more in pairs { integrated_gradients = { steps = 5 },
+                            conductance = { steps = 4 },
+                            smoothgrad = { samples = 5 } } do
+    it("goes on from what is whole: " .. name, function()
+      local folder, done = t.folder()
+      finally(done)
+      local opts = { score = 2, modifiers = { "linear" }, batch = 3, progress = false }
+      for key, value in pairs(more) do opts[key] = value end
+      local whole = lu[name](net, x, opts):detach()
+      local failed = 0
+      for n = 1, 160, 3 do
+        opts.checkpoint = ("%s/%d.safetensors"):format(folder, n)
+        core.fail_at(n)
+        local ok = pcall(lu[name], net, x, opts)
+        core.fail_at(0)
+        if not ok then -- (a second attempt after a collection may have succeeded)
+          failed = failed + 1
+          assert.is_true(whole:same(lu[name](net, x, opts):detach()), name .. " " .. n)
+        end
+      end
+      assert.is_true(failed > 3, failed)
+    end)
+  end
+
+  it("does not write down half a batch", function()
+    local folder, done = t.folder()
+    finally(done)
+    local path = folder .. "/half.safetensors"
+    local opts = { score = 2, modifiers = { "linear" }, batch = 3, samples = 9,
+                   checkpoint = path, progress = false }
+    local whole = lu.smoothgrad(net, x, { score = 2, modifiers = { "linear" },
+                                          samples = 9, progress = false }):detach()
+    local sampling, n = require "lunette.explain.sampling", 0
+    local plain = sampling.reductions.mean
+    finally(function() sampling.reductions.mean = plain; done() end)
+    sampling.reductions.mean = function(count)
+      local fold, finish = plain(count)
+      return function(...)
+        n = n + 1
+        if n == 5 then error "the second of the second batch" end
+        return fold(...)
+      end, finish
+    end
+    assert.is_false((pcall(lu.smoothgrad, net, x, opts)))
+    sampling.reductions.mean = plain
+    assert.is_true(whole:same(lu.smoothgrad(net, x, opts):detach()))
+  end)
+end)
+
+
 describe("a checkpoint", function()
   local net, x = t.net(), core.normal(3, 0, 1, 3, 12, 12)
   local folder, done, opts

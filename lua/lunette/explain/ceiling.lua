@@ -31,6 +31,22 @@ function M.bytes(what)
 end
 
 
+local ROOM = 64 << 20 -- bytes, for values that every copy of a batch has beside it
+
+
+---As many copies as are wanted, or as values of this shape have room for: those of an
+---early layer are larger than all that follows it.
+---@param most integer
+---@param shape integer[]   of one copy's
+---@param times? integer    how often a copy has them (1)
+---@return integer
+function M.copies(most, shape, times)
+  local bytes = 4 * (times or 1)
+  for _, n in ipairs(shape) do bytes = bytes * n end
+  return math.max(1, math.min(most, ROOM // bytes))
+end
+
+
 ---"1.25G", as people write it.
 local function text(bytes)
   if bytes >= units.G then return ("%.3gG"):format(bytes / units.G) end

@@ -1,6 +1,7 @@
 ---Layers along the path of the picture: options of the methods that average gradients
 ---there.
 local baselines = require "lunette.explain.baselines"
+local ceiling = require "lunette.explain.ceiling"
 local opt = require("lunette.base.options").opt
 local paths = require "lunette.explain.paths"
 local work = require "lunette.explain.work"
@@ -15,6 +16,13 @@ M.options = {
   rule = opt.choice("gausslegendre", paths.names, "where they lie"),
   baseline = baselines.option,
 }
+
+
+---Copies at a time, of which each has the layer's values `times` times.
+---@param o table   options of a method
+---@param times integer
+---@return integer
+function M.batch(o, times) return ceiling.copies(o.batch, o.layer.shape, times) end
 
 
 ---The activations of the layer for pictures x (N,...), made once for all scores.

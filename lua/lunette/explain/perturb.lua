@@ -4,6 +4,7 @@
 local apply = require "lunette.modifiers.apply"
 local baselines = require "lunette.explain.baselines"
 local blame = require "lunette.base.blame"
+local ceilings = require "lunette.explain.ceiling"
 local core = require "lunette.core"
 local masking = require "lunette.explain.masks"
 local partial = require "lunette.explain.partial"
@@ -85,9 +86,10 @@ local function prepare(run, spec)
     if not value then blame(message) end
     x = value:detach()
   end
-  local loop = work.loop(run, spec)
+  local loop, most = work.loop(run, spec), spec.batch or CHUNK
+  if spec.from then most = ceilings.copies(most, spec.from.shape) end
   return { x = x, base = baselines.of(spec.baseline or "zero", run.net, x),
-           loop = loop, from = spec.from, ceiling = loop:batches(spec.batch or CHUNK),
+           loop = loop, from = spec.from, ceiling = loop:batches(most),
            forward = apply.forward(spec.modifiers, run) }
 end
 

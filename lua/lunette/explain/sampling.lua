@@ -114,8 +114,9 @@ end
 
 ---Takes the copies of one image into its totals, one a score.
 local function over_one(run, o, i, value)
-  local known = o.loop:of(i, function() return { totals = {}, done = 0 } end)
+  local known = o.loop:of(i, function() return { done = 0 } end)
   if known.done == o.count then return end
+  known.totals = known.totals or {} -- a checkpoint has no empty tables
   local list, beside, made = o.loop:take(i), nil, nil
   if o.from then beside, made = M.beside(run, i) end
   local _ <close> = made
@@ -126,6 +127,7 @@ local function over_one(run, o, i, value)
       or run.net:run(batch, how)
     for j, score in ipairs(list) do
       local values <close> = value(part, score or nil, i, first)
+      o.loop:begin()
       for n = 1, k do
         local one <close> = values[n]
         known.totals[j] = o.fold(known.totals[j], one, first + n - 1, i)

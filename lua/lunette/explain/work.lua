@@ -108,9 +108,12 @@ local Work = {}
 Work.__index = Work
 
 
+---Writes down what is known; not while a batch is half added: then what was written
+---before is still right.
 local function save(work)
   local all, tensors, numbers = {}, {}, {}
   for n, loop in pairs(work.loops) do
+    if loop.adding then return true end
     if loop.writes then loop.writes() end
     all[n] = loop.state
   end
@@ -306,6 +309,11 @@ function Loop:progress(spec, first, last, count)
 end
 
 
+---A batch's values are being added to what is known: until it is done, the state is
+---that of no number of copies, and is not written down.
+function Loop:begin() self.adding = true end
+
+
 ---Computes copies of an image in batches below the ceiling, until `upto` of them are
 ---done.
 ---@param known { done: integer }   of Loop:of
@@ -318,6 +326,7 @@ function Loop:fill(known, upto, count, o, compute)
     local first, k = known.done + 1, o.ceiling:size(count - known.done)
     compute(first, k)
     known.done = known.done + k
+    self.adding = nil
     o.ceiling:done(k)
     self:tick()
     o.bar:add(k)

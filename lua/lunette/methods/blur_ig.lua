@@ -41,11 +41,17 @@ return method {
     local function at(i, s) return blur(run.images:rows(i), s, "zero") end
     local map = sampling.gradients(run, {
       name = "blur_ig", count = o.steps, batch = o.batch,
-      make = function(i, s) return at(i, sigma[s])[1] end,
+      make = function(i, s)
+        local blurred <close> = at(i, sigma[s])
+        return blurred[1]
+      end,
       fold = function(total, value, s, i)
-        local change = (at(i, sigma[s] + H) - at(i, sigma[s]))[1]
+        local there <close> = at(i, sigma[s] + H)
+        local here <close> = at(i, sigma[s])
+        local change <close> = there - here
         local by = (sigma[s] - sigma[s + 1]) / H
-        return sampling.add(total, change * value * by)
+        local part <close> = change[1] * value
+        return sampling.add(total, part * by)
       end,
     }, o)
     local blurred = blur(run.images, sigma[o.steps + 1], "zero")

@@ -13,10 +13,15 @@ local function fold_steps()
     local g, a = value[1], value[2]
     total = total or {}
     if s > 1 then
-      local step = (a - total.a) * total.g
-      total.sum = total.sum and total.sum:add_(step) or step
+      local change <close>, was = a - total.a, total.g
+      local step <close>, at = change * was, total.a
+      total.sum = total.sum and total.sum:add_(step) or step:clone()
+      total.g, total.a = g:clone(), a:clone()
+      was:release()
+      at:release()
+    else
+      total.g, total.a = g:clone(), a:clone()
     end
-    total.g, total.a = g:clone(), a:clone()
     return total
   end
 end
@@ -40,14 +45,14 @@ return method {
     local alphas, x = paths.rules[o.rule](o.steps + 1), run.images
     return baselines.mean(run, o, function(b, wish)
       local map = sampling.fold(run, {
-        name = "conductance", count = #alphas, batch = o.batch, score = o.score,
-        modifiers = o.modifiers, progress = wish, fold = fold_steps(),
+        name = "conductance", count = #alphas, batch = layer_paths.batch(o, 4),
+        score = o.score, modifiers = o.modifiers, progress = wish, fold = fold_steps(),
         finish = function(total) return total.sum end,
         make = paths.points(x, b, alphas),
       }, function(part, score)
         sampling.tell_changed(o, part, o.layer)
-        local g = part:gradient { score = score, modifiers = o.modifiers,
-                                  wrt = o.layer.name }
+        local g <close> = part:gradient { score = score, modifiers = o.modifiers,
+                                          wrt = o.layer.name }
         local a = part:activation(o.layer.name):detach()
         local shape = g:shape()
         table.insert(shape, 2, 1)

@@ -22,7 +22,8 @@ return method {
     local x = run.images
     return baselines.mean(run, o, function(b, wish)
       return sampling.gradients(run, {
-        name = "internal influence", count = #alphas, batch = o.batch, progress = wish,
+        name = "internal influence", count = #alphas, progress = wish,
+        batch = layer_paths.batch(o, 2),
         fold = sampling.weighted(weights), wrt = o.layer.name,
         make = paths.points(x, b, alphas) }, o)
     end)

@@ -25,7 +25,8 @@ return method {
     return baselines.mean(run, o, function(b, wish)
       local A0 = layer_paths.values(run, o, b)
       local g = sampling.gradients(run, {
-        name = "layer integrated gradients", count = #alphas, batch = o.batch,
+        name = "layer integrated gradients", count = #alphas,
+        batch = layer_paths.batch(o, 2),
         fold = sampling.weighted(weights), from = o.layer, wrt = o.layer.name,
         progress = wish,
         make = paths.points(A, A0, alphas),
