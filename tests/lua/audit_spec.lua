@@ -429,6 +429,22 @@ describe("stamps", function()
     end
   end)
 
+  it("may be waves of eight pixels over the whole picture, half as strong", function()
+    local stamp = stamps.new { pattern = "waves", size = 0, opacity = 0.5,
+                               first = { 0, 0, 0 }, second = { 255, 255, 255 } }
+    local grey = lu.full(128, 1, 3, 64, 64)
+    local laid, masks = stamp:lay(grey)
+    assert.equal(64 * 64, masks:sum():item())
+    local row, up = laid[1][1][20], 0
+    for k = 2, 64 do
+      if row[k] >= 128 and row[k - 1] < 128 then up = up + 1 end
+      if k > 8 then assert.near(row[k - 8], row[k], 1) end
+    end
+    assert.equal(7, up) -- between eight waves
+    assert.near(69, row:min():item(), 1) -- half of it is the picture's own
+    assert.near(187, row:max():item(), 1)
+  end)
+
   it("lie where number and seed say, in any batch", function()
     local stamp = stamps.new { place = "random" }
     local _, all = stamp:lay(scene.images, { seed = 5 })

@@ -261,8 +261,12 @@ describe("a checkpoint", function()
   it("that is damaged or cannot be written is an error", function()
     t.spit(opts.checkpoint, "no such thing")
     assert.matches("rise.safetensors", t.message(lu.rise, net, x, opts))
-    opts.checkpoint = folder .. "/no/folder/x.safetensors"
-    assert.matches("no/folder", t.message(lu.rise, net, x, opts))
+    opts.checkpoint = opts.checkpoint .. "/x.safetensors" -- below a file
+    assert.matches("cannot make folder '.*rise.safetensors'",
+                   t.message(lu.rise, net, x, opts))
+    opts.checkpoint = folder .. "/no/folder/x.safetensors" -- which is made
+    assert.truthy(lu.rise(net, x, opts))
+    assert.is_true(t.exists(opts.checkpoint))
   end)
 
   it("is asked of methods that take long, not of others", function()

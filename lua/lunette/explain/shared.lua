@@ -14,7 +14,7 @@ M.named = {
   end),
   normalize = opt.flag(true, "min-max per image"),
   progress = opt.quiet(opt.any(true, "false: no bar; or a function(done, total)")),
-  batch = opt.quiet(opt.count(7, "copies at a time")),
+  batch = opt.quiet(opt.count(6, "copies at a time")),
   seed = opt.count(0, "of the random numbers", math.mininteger),
 }
 

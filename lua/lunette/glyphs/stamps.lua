@@ -57,6 +57,13 @@ function patterns.stripes(s)
 end
 
 
+---A sine of eight pixels a wave, whatever the size (Barni et al. 2019, "SIG").
+function patterns.waves(s)
+  local x = axes(s)
+  return (x * (2 * math.pi / 8)):sin() * 0.5 + 0.5 + core.zeros(s, s)
+end
+
+
 ---A disc that goes from one colour to the other.
 function patterns.blob(s)
   local x, y = axes(s)
@@ -70,7 +77,7 @@ function patterns.fields(s, seed)
     :view(s, s)
 end
 
-M.patterns = { "blob", "checks", "cross", "fields", "solid", "stripes" }
+M.patterns = { "blob", "checks", "cross", "fields", "solid", "stripes", "waves" }
 
 
 ---Where the square's upper left corner may be, as shares of the room that is left.

@@ -12,13 +12,18 @@ local ops = core.ops
 ---gradient (n numbers), then the score.
 local function fold_steps(n)
   return function(total, row)
-    local g, value = row:narrow { dim = 1, start = 1, length = n }, row:get(n + 1)
-    if total then
-      local square = total.g * total.g
-      local below = square:sum():item()
-      if below > 0 then total.sum:add_(square * ((value - total.value) / below)) end
+    local g <close> = row:narrow { dim = 1, start = 1, length = n }
+    local value = row:get(n + 1)
+    if not total then return { g = g:clone(), value = value, sum = core.zeros(n) } end
+    local square <close> = total.g * total.g
+    local below = square:sum():item()
+    if below > 0 then
+      local part <close> = square * ((value - total.value) / below)
+      total.sum:add_(part)
     end
-    return { g = g:clone(), value = value, sum = total and total.sum or core.zeros(n) }
+    total.g:copy_(g)
+    total.value = value
+    return total
   end
 end
 
@@ -30,10 +35,14 @@ local function shared_rise(run, o, b, wish)
     name = "idgi", count = o.steps + 1, batch = o.batch, score = o.score,
     modifiers = o.modifiers, progress = wish, fold = fold_steps(n),
     finish = function(total) return total.sum end,
-    make = function(i, s) return b[i] + (x[i] - b[i]) * ((s - 1) / o.steps) end,
+    make = function(i, s)
+      local whole <close> = x[i] - b[i]
+      local part <close> = whole * ((s - 1) / o.steps)
+      return b[i] + part
+    end,
   }, function(part, score)
     sampling.tell_changed(o, part)
-    local g = part:gradient { score = score, modifiers = o.modifiers }
+    local g <close> = part:gradient { score = score, modifiers = o.modifiers }
     local k = part:count()
     local values = part:values(score, { modifiers = o.modifiers })
     return ops.concat(g:reshape { k, n }, values:view(k, 1), { dim = 2 })
