@@ -198,6 +198,27 @@ describe("FORGrad", function()
 end)
 
 
+describe("FullGrad", function()
+  it("of a unit inside is that of the network up to there", function()
+    local net = assert(lu.net(lu.models.tiny_vgg { side = 32 })):init(1)
+    local x = core.normal(3, 0, 1, 3, 32, 32)
+    local list = {}
+    for i, layer in ipairs(lu.models.tiny_vgg { side = 32 }.layers) do
+      list[i] = layer
+      if layer[1] == "relu_2_1" then break end
+    end
+    local part = assert(lu.net { input = { 3, 32, 32 }, layers = list }):init(1)
+    for name in pairs(part.params) do
+      part.params[name] = net.params[name]
+    end
+    local score = lu.score.unit("conv_2_1", 2)
+    local want = lu.fullgrad(part, x, { score = score })
+    local got = lu.fullgrad(net, x, { score = score, modifiers = { "linear" } })
+    assert.is_true(got:distance(want) < 1e-5)
+  end)
+end)
+
+
 describe("Recipro-CAM", function()
   it("is the score with one place of the layer alone", function()
     local net, x = t.net(), core.normal(3, 0, 1, 3, 12, 12)

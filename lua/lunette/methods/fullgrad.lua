@@ -1,4 +1,5 @@
 local method = require("lunette.explain.method").new
+local scores = require "lunette.score"
 
 
 ---Every channel by itself from 0 to 1, as large as the picture, summed.
@@ -22,13 +23,22 @@ local function bias_of(run, layer)
 end
 
 
+---The last layer that a score looks at, by its number: the scored one (a convolution
+---with its activation), or the output.
+local function last_of(run, score)
+  local name = scores.resolve(score, run).layer
+  local layer = name and run.net:activated(name) or run.output_layer
+  return layer.index
+end
+
+
 ---Layers with a bias on the way to the score.
-local function biased(run)
-  local list = {}
+local function biased(run, score)
+  local list, last = {}, last_of(run, score)
   for _, layer in ipairs(run.net:layers()) do
     local kind = layer.kind == "conv2d" or layer.kind == "conv_transpose2d"
       or layer.kind == "batch_norm"
-    if kind and layer.index <= run.output_layer.index and bias_of(run, layer) then
+    if kind and layer.index <= last and bias_of(run, layer) then
       list[#list + 1] = layer
     end
   end
@@ -50,7 +60,7 @@ return method {
   paper = "Srinivas & Fleuret 2019, Full-gradient representation",
   options = { "score", "modifiers", "normalize" },
   explain = function(run, o)
-    local layers, wrt = biased(run), {}
+    local layers, wrt = biased(run, o.score), {}
     for i, layer in ipairs(layers) do wrt[i] = layer.name end
     local size, how = run.net.input, { score = o.score, modifiers = o.modifiers }
     local map = summed((run:gradient(how) * run.images):abs(), size)
