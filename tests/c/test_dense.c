@@ -210,6 +210,20 @@ static void rows_are_naive(void) {
   dense_free(&e);
 }
 
+/* A product over no terms is 0 everywhere, whatever stood there; of no rows or columns
+** nothing is written. */
+static void gemm_of_nothing_is_zero(void) {
+  float a[6] = {1, 2, 3, 4, 5, 6}, c[6];
+  for (int i = 0; i < 6; i++) c[i] = NAN;
+  CHECK(lun_gemm(0, 0, 2, 3, 0, a, a, c, NULL) == LUN_OK, "no terms");
+  for (int i = 0; i < 6; i++) CHECK(c[i] == 0, "%d: %g", i, (double)c[i]);
+  c[0] = 7;
+  CHECK(lun_gemm(0, 0, 0, 3, 2, a, a, c, NULL) == LUN_OK && c[0] == 7,
+        "no rows");
+  CHECK(lun_gemm(0, 0, 3, 0, 2, a, a, c, NULL) == LUN_OK && c[0] == 7,
+        "no columns");
+}
+
 static void interruption_is_reported(void) {
   dense d = dense_new(2, 300, 40);
   lun_interrupt(1);
@@ -229,6 +243,7 @@ int main(void) {
     TEST(each_set(dense_bits_are_fixed));
     TEST(interruption_is_reported());
     TEST(gemm_is_naive());
+    TEST(gemm_of_nothing_is_zero());
     TEST(rows_are_naive());
   }
   DONE("dense layers");

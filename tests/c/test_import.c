@@ -186,6 +186,51 @@ static void test_copies(void) {
     check_permuted(cases[i].ndim, cases[i].dim, cases[i].perm);
 }
 
+/* What lies behind the end is refused before it is read, with both numbers. */
+static void test_ends_of_files(void) {
+  imp_file f = {.fd = memory_file("0123456789", 10), .h5 = -1, .size = 10};
+  static const struct {
+    int64_t at;
+    size_t n;
+    const char *says;
+  } bad[] = {{5, 6, "6 bytes wanted at 5, it has 10"},
+             {11, 0, "0 bytes wanted at 11, it has 10"},
+             {-1, 1, "1 bytes wanted at -1, it has 10"},
+             {0, SIZE_MAX, "wanted at 0, it has 10"}};
+  char got[16] = "";
+  lun_err err = {0, ""};
+  CHECK(imp_read_at(&f, got, 10, 0, &err) == LUN_OK &&
+            !memcmp(got, "0123456789", 10),
+        "%s", err.msg);
+  CHECK(imp_read_at(&f, got, 0, 10, &err) == LUN_OK, "%s", err.msg);
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    CHECK(imp_read_at(&f, got, bad[i].n, bad[i].at, &err) == LUN_EFORMAT &&
+              strstr(err.msg, bad[i].says),
+          "%zu: %s", i, err.msg);
+  close(f.fd);
+}
+
+/* More metadata than there is room for at first: each keeps its key and value. */
+static void test_much_metadata(void) {
+  imp_file f = {.fd = -1, .h5 = -1};
+  lun_err err = {0, ""};
+  char key[20], value[20];
+  for (int i = 0; i < 100; i++) {
+    snprintf(key, sizeof key, "key %d", i);
+    snprintf(value, sizeof value, "value %d", i * i);
+    CHECK(imp_add_meta(&f, key, value, strlen(value), &err) == LUN_OK, "%s",
+          err.msg);
+  }
+  CHECK(f.nmeta == 100, "%d entries", f.nmeta);
+  for (int i = 0; i < f.nmeta; i++) {
+    snprintf(key, sizeof key, "key %d", i);
+    snprintf(value, sizeof value, "value %d", i * i);
+    CHECK(!strcmp(f.meta[i].key, key), "%d: %s", i, f.meta[i].key);
+    CHECK(!strcmp(f.meta[i].value, value), "%d: %s", i, f.meta[i].value);
+  }
+  imp_close(&f);
+}
+
 /* ---- pickles ------------------------------------------------------------ */
 
 static int run_pickle(const char *p, size_t n, imp_kind *kind, lun_err *err) {
@@ -227,6 +272,15 @@ static void test_pickles(void) {
   refuses(PICKLE("\x82\1."), "0x82");
   refuses(PICKLE("ctorch\nFloatStorage\n)R."), "storage type");
   refuses(PICKLE("K\1K\2R."), "no function");
+#define ORDERED "ccollections\nOrderedDict\n"
+  CHECK(run_pickle(PICKLE(ORDERED "](K\1K\2ta\x85R."), &kind, &err) == LUN_OK &&
+            kind == IMP_DICT,
+        "%s", err.msg);
+  refuses(PICKLE(ORDERED "](K\1K\2K\3ta\x85R."), "of no pairs");
+  refuses(PICKLE(ORDERED "](K\1ta\x85R."), "of no pairs");
+  refuses(PICKLE(ORDERED "]K\1a\x85R."), "of no pairs");
+  refuses(PICKLE(ORDERED "K\1\x85R."), "of no list");
+  refuses(PICKLE(ORDERED "]]\x86R."), "of no list");
   refuses(PICKLE("}}b}K\1b."), "attributes");
   refuses(PICKLE("t."), "mark");
   refuses(PICKLE("."), "empty stack");
@@ -605,6 +659,8 @@ int main(void) {
     TEST(test_rounding());
     TEST(test_refused_values());
     TEST(test_copies());
+    TEST(test_ends_of_files());
+    TEST(test_much_metadata());
     TEST(test_pickles());
     TEST(test_closed_objects());
     TEST(test_random_pickles());

@@ -345,10 +345,12 @@ static void batch_is_its_images(lun_conv s) {
   layer_free(&b);
 }
 
-/* The last four write 38 MB, which goes past the caches; one image does not. */
+/* The last four write 38 MB, which goes past the caches; one image does not.  No set
+** but one whose vectors are whole cache lines does that. */
 static void batches_do_not_change_bits(void) {
   lun_conv s;
   for (int i = 0; every_plan(i, &s); i++) batch_is_its_images(s);
+  if (lun_simd_now()->panel != 32 && lun_isa_name(1)) return;
   batch_is_its_images(square(3, 4, 224, 224, 64, 3, 1));
   batch_is_its_images(square(3, 64, 224, 224, 4, 3, 1));
   batch_is_its_images(square(3, 3, 224, 224, 64, 3, 1));

@@ -215,6 +215,10 @@ static void odd_but_allowed(void) {
                    six, 24, &err) == LUN_OK,
         "integers are listed: %s", err.msg);
   CHECK(try_header("{}", NULL, 0, &err) == LUN_OK, "no tensors: %s", err.msg);
+  CHECK(try_header("{\"c\":" T("[2]", "16", "24") ",\"a\":" T(
+                       "[1]", "0", "4") ",\"b\":" T("[3]", "4", "16") "}",
+                   six, 24, &err) == LUN_OK,
+        "in any order: %s", err.msg);
 }
 
 /* A header as deep as the parser goes, and deeper. */

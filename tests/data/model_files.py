@@ -117,6 +117,21 @@ def torch_views():
                                            ("a/data/0", floats(1, 2, 3, 4, 5, 6)), ("a/version", b"3\n")])
 
 
+def torch_module():
+    """A pickled module: what state_dict() leaves out is in a set, and so no weight."""
+    def one(name):
+        storage = b"(" + text(b"storage") + b"ctorch\nFloatStorage\n" + text(b"0") + text(b"cpu") + b"K\x06tQ"
+        return (text(name) + b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + b"K\0" + small(6) + small(1)
+                + b"\x89ccollections\nOrderedDict\n)RtR")
+    inner = (b"capp\nInner\n)\x81}(" + text(b"_parameters") + b"}" + one(b"scale") + b"s"
+             + text(b"_modules") + b"}ub")
+    whole = (b"\x80\x02capp\nNet\n)\x81}(" + text(b"_parameters") + b"}" + one(b"weight") + b"s"
+             + text(b"_buffers") + b"}(" + one(b"mean") + one(b"mask") + b"u"
+             + text(b"_non_persistent_buffers_set") + b"c__builtin__\nset\n](" + text(b"mask") + b"e\x85R"
+             + text(b"_modules") + b"}" + text(b"inner") + inner + b"sub.")
+    zip_of(OUT + "/module.pth", [("a/data.pkl", whole), ("a/data/0", floats(1, 2, 3, 4, 5, 6)), ("a/version", b"3\n")])
+
+
 def bad_torch():
     for name, f in ("system", os.system), ("eval", eval), ("exec", exec), ("open", open):
         zip_of(BAD + name + ".pth", [("a/data.pkl", pickle.dumps(Call(f, "touch " + OUT + "/owned"), 2)),
@@ -193,6 +208,7 @@ if "networks" in sys.argv[3:]:
     torchvision_files()
 else:
     torch_views()
+    torch_module()
     bad_torch()
     bad_safetensors()
     bad_others()

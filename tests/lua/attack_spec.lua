@@ -294,6 +294,49 @@ describe("on a linear network", function()
     assert.is_true(moved:sum():item() <= 8)
     assert.is_true(a.lead[1] < lu.attack.pgd(net, x:rows(1), { eps = 0 }).lead[1])
   end)
+
+  it("pixels evolve by half the difference of two others", function()
+    local o = { pixels = 1, population = 5, generations = 3, seed = 4 }
+    local one, width, h, w = levels:rows(1), 5, levels:dim(3), levels:dim(4)
+    local top = net:run(x:rows(1)):top(1)[1][1].class
+    local function painted(who)
+      local p = one:clone()
+      for k = 0, o.pixels - 1 do
+        local y, z = who[k * width + 1], who[k * width + 2]
+        for c = 1, 3 do
+          p:set(1, c, math.min(h, math.floor(y * h) + 1),
+                math.min(w, math.floor(z * w) + 1),
+                math.floor(who[k * width + 2 + c] * 255 + 0.5))
+        end
+      end
+      return p
+    end
+    local function lead(who)
+      local y = net:run(space.of(net):input(painted(who))).output:detach()[1]:totable()
+      local own = table.remove(y, top + 1)
+      return own - math.max(table.unpack(y))
+    end
+    local all, u = {}, core.uniform(o.seed, 1 << 30, o.population, o.pixels * width)
+    for n = 1, o.population do all[n] = u[n]:totable() end
+    for g = 1, o.generations do
+      local picks, new = core.uniform(o.seed, g, o.population, 3), {}
+      for n = 1, o.population do
+        local function other(k)
+          return all[1 + math.floor(picks:get(n, k) * o.population)]
+        end
+        local child = {}
+        for i, a in ipairs(other(1)) do
+          child[i] = math.max(0, math.min(1, a + (other(2)[i] - other(3)[i]) / 2))
+        end
+        new[n] = lead(child) < lead(all[n]) and child or all[n]
+      end
+      all = new
+    end
+    table.sort(all, function(a, b) return lead(a) < lead(b) end)
+    local a = lu.attack.pixels(net, x:rows(1), o)
+    assert.is_true(a.lead[1] > 0, a.lead[1]) -- else the evolution had stopped
+    assert.is_true((a.levels - painted(all[1])):abs():stats().max < 1e-3)
+  end)
 end)
 
 
@@ -356,10 +399,13 @@ describe("scenes", function()
 
   it("maps move further than by noise while the label stays", function()
     local one = input:rows(1)
+    local asked = {}
     local function explain(run, o)
+      asked[tostring(o.score)] = true
       return lu.saliency(run, { score = o.score, modifiers = { "linear" } })
     end
     local a = lu.attack.explanation(glyphs, one, explain, { eps = 8, steps = 25 })
+    assert.same({ [tostring(a.class)] = true }, asked) -- of one class, each time
     assert.is_true(a.likeness < a.noise, ("%g, noise %g"):format(a.likeness, a.noise))
     local d = (a.levels - space.of(glyphs):levels(one)):abs():stats().max
     assert.is_true(d <= 8.001)

@@ -127,6 +127,33 @@ describe("a trigger", function()
 end)
 
 
+describe("what else tells a trigger", function()
+  local evidence = require "lunette.audit.evidence"
+
+  it("is whether it works moved down and right, faintly, and elsewhere", function()
+    local hits, asked = invert.hits, {}
+    finally(function() invert.hits = hits end)
+    function invert.hits(s, _, trigger, class)
+      local mask, pattern = trigger.mask:view(32), trigger.pattern:view(32)
+      asked[#asked + 1] = { mask:argmax() - 1, mask:stats().max, pattern:argmax() - 1,
+                            class, s.net }
+      return #asked, 10
+    end
+    local mask, pattern = core.zeros(1, 1, 4, 8), core.zeros(1, 1, 4, 8)
+    mask:set(1, 1, 4, 1, 1) -- at (3,0): by a quarter to (0,2), by a half to (1,4)
+    pattern:set(1, 1, 2, 7, 1)
+    local s = { net = "this", space = false }
+    local found = evidence.transfer(s, { mask = mask, pattern = pattern, class = 5 },
+                                    core.zeros(2, 1, 4, 8), "another")
+    assert.same({ { 2, 1, 16, 5, "this" }, { 8 + 4, 1, 24 + 2, 5, "this" },
+                  { 24, 0.5, 14, 5, "this" }, { 24, 1, 14, 5, "another" } }, asked)
+    assert.near(0.15, found.moved, 1e-9)
+    assert.near(0.3, found.faint, 1e-9)
+    assert.near(0.4, found.reference, 1e-9)
+  end)
+end)
+
+
 describe("the verdict", function()
   local function trigger(class, l1)
     return { class = class, l1 = l1, success = 1, low = 0.9, high = 1, hits = 30,

@@ -224,6 +224,41 @@ describe("every method", function()
     end)
   end)
 
+  it("integrates along a path by the rule's own points and weights", function()
+    local rules = require("lunette.explain.paths").rules
+    -- of n points: the weights' sum, and the integrals of x and x^2 that they give
+    local function sums(name, n)
+      local alphas, weights = rules[name](n)
+      local all, x, square = 0, 0, 0
+      assert.equal(n, #alphas)
+      for i, a in ipairs(alphas) do
+        local w = weights[i]
+        all, x, square = all + w, x + w * a, square + w * a * a
+      end
+      return { all, x, square }
+    end
+    local function near(want, name, n)
+      for k, v in ipairs(sums(name, n)) do
+        assert.is_true(math.abs(v - want[k]) < 1e-12,
+                       ("%s of %d: %g"):format(name, n, v))
+      end
+    end
+    for _, n in ipairs { 2, 5, 8 } do
+      local h = 1 / n
+      near({ 1, 1 / 2, 1 / 3 }, "gausslegendre", n)
+      near({ 1, (1 - h) / 2, (1 - h) * (2 - h) / 6 }, "riemann_left", n)
+      near({ 1, (1 + h) / 2, (1 + h) * (2 + h) / 6 }, "riemann_right", n)
+      near({ 1, 1 / 2, 1 / 3 - h * h / 12 }, "riemann_middle", n)
+      local step = 1 / (n - 1)
+      near({ 1, 1 / 2, 1 / 3 + step * step / 6 }, "trapezoid", n)
+      local ends = 1 - h -- 1/n each, the ends half of it
+      near({ ends, ends / 2, ends * (1 / 3 + step * step / 6) }, "riemann_trapezoid", n)
+      near({ 1, 1 / 2, (2 * n - 1) / (6 * (n - 1)) }, "linspace", n)
+    end
+    near({ 1, 1 / 2, 1 / 4 }, "trapezoid", 1)
+    near({ 1, 1 / 2, 1 / 4 }, "gausslegendre", 1)
+  end)
+
   it("permutes its maps as the classes are permuted", function()
     local run = t.net():run(core.normal(3, 0, 3, 3, 12, 12))
     local a = lu.gradcam(run, { classes = { 1, 3 }, modifiers = { "linear" } })

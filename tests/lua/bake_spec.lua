@@ -288,6 +288,19 @@ describe("a baked map", function()
     assert.is_true(baked_ >= 13)
   end)
 
+  it("refuses methods that reckon with scores before they draw anything", function()
+    local net, begun = t.net(1), os.clock()
+    for name, key in pairs { lime = "samples", kernel_shap = "samples",
+      shapley = "samples", hsic = "designs", sobol = "designs" } do
+      local message = t.message(lu.bake, net, fresh(), name, { [key] = 1 << 20 })
+      assert.matches(name .. " cannot be baked: it reckons with every picture's scores",
+                     message)
+    end
+    assert.matches("feature_ablation cannot be baked: it reckons",
+      t.message(lu.bake, net, fresh(), "feature_ablation", { segments = 4 }))
+    assert.is_true(os.clock() - begun < 2) -- of the processor's time
+  end)
+
   it("refuses what cannot be told before there is a picture", function()
     local net = t.net(1)
     assert.matches("baseline 'blur' depends on the picture",

@@ -148,6 +148,24 @@ describe("canonisation", function()
     assert.is_true(at(rule):distance(at(twin)) < 1e-3)
   end)
 
+  it("leaves a norm whose channels are several of the layer before it", function()
+    -- rows become channels, or halves of two channels one
+    for _, way in ipairs { { "p", "permute", dims = { 1, 3, 2, 4 } },
+                           { "p", "reshape", shape = { 6, 4, 6 } } } do
+      local mixed = assert(lu.net { name = "mixed", input = { 3, 6, 6 }, layers = {
+        { "c", "conv2d", filters = 4, kernel = 3, padding = 1 }, way,
+        { "n", "batch_norm" }, { "r", "relu" }, { "flat", "flatten" },
+        { "fc", "linear", units = 3 } } }):init(1)
+      for _, key in ipairs { "n.weight", "n.bias" } do
+        mixed.params[key] = core.normal(3, 1, mixed.params[key]:shape())
+      end
+      local r = mixed:run(t.input(mixed, 1))
+      assert.equal(0, t.changed(r, { "epsilon_plus", "canonise" }).canonise)
+      assert.is_true(lu.relevance.at(r, { score = 1 }):same(
+        lu.relevance.at(r, { score = 1, canonise = false })))
+    end
+  end)
+
   it("leaves a norm whose layer others read too", function()
     local shared = assert(lu.net { name = "shared", input = { 3, 6, 6 }, layers = {
       { "c", "conv2d", filters = 4, kernel = 3, padding = 1 },

@@ -173,6 +173,17 @@ describe("a canvas", function()
     assert.equal(128, count(im, 9, 8, 7))
   end)
 
+  it("tells one picture of three channels from a list of grey ones", function()
+    local function side(x)
+      local im = canvas { cell = 8 }:row("", x, { kind = "picture" }):render()
+      return (assert(im):size())
+    end
+    local one = side(core.full(9, 3, 8, 8))
+    assert.equal(one, side(core.full(9, 8, 8)))
+    assert.is_true(side(core.full(9, 2, 8, 8)) > one + 8)
+    assert.equal(side(core.full(9, 4, 8, 8)), side(core.full(9, 4, 3, 8, 8)))
+  end)
+
   it("draws a flat map flat, with a warning", function()
     local said = warnings_of(function()
       local c = canvas { cell = 8 }

@@ -429,3 +429,38 @@ it("a tape grows: a thousand nodes have their values and their gradient", functi
   local dx = core.backward(y, core.ones(2), { x:node() }, {})[1]
   assert.same({ 1024, 1024 }, dx:totable())
 end)
+
+
+it("softmax and its logarithm are of differences, however large the values", function()
+  -- the largest is first, last, in between; more than exp can take apart
+  for _, list in ipairs { { 0, 200, 100 }, { -300, 0, 300 }, { 500, -500, 499 },
+                          { -1000, -1001, -999 } } do
+    local most, sum = math.max(table.unpack(list)), 0
+    for _, v in ipairs(list) do sum = sum + math.exp(v - most) end
+    for dim = 1, 2 do
+      local x = core.tensor(list):view(table.unpack(dim == 1 and { 3, 1 } or { 1, 3 }))
+      local p = core.ops.softmax(x, { dim = dim })
+      local l = core.ops.log_softmax(x, { dim = dim })
+      for i, v in ipairs(list) do
+        local want = v - most - math.log(sum)
+        assert.near(math.exp(want), p:view(3)[i], 1e-6)
+        assert.near(want, l:view(3)[i], 1e-6 * (1 + math.abs(want)))
+      end
+    end
+  end
+end)
+
+
+it("a maximum's gradient goes to the first NaN, else to the first of the largest",
+  function()
+    for _, row in ipairs { { { 1, nan, 5, nan }, 2 }, { { 1, 7, 7, 2 }, 2 },
+                           { { nan, 9, nan, 9 }, 1 }, { { 3, 1, 2, nan }, 4 } } do
+      local tape = core.tape()
+      local x = tape:watch(core.tensor(row[1]):view(1, 1, 2, 2))
+      local y = core.ops.global_max_pool(x)
+      local want = { 0, 0, 0, 0 }
+      want[row[2]] = 1
+      assert.same(want, core.backward(y, core.ones(y:shape()), { x:node() }, {})[1]
+        :view(4):totable())
+    end
+  end)

@@ -150,6 +150,50 @@ describe("moves", function()
     assert.is_true(t.same(x, features.transforms.centre(x, 9, 12)))
   end)
 
+  it("lay what is outside on grey, of 0.5 or as asked", function()
+    local white = core.ones(1, 1, 6, 6)
+    local random = moves.random(1, 1)
+    -- the least value and how many there are of it
+    local function ground(y)
+      local least = y:stats().min
+      return { least, y:le(least + 1e-6):sum():item() }
+    end
+    assert.same({ 0.5, 100 - 36 }, ground(moves.pad(2)(white, random)))
+    assert.same({ 0, 100 - 36 }, ground(moves.pad(2, 0, 0)(white, random)))
+    assert.same({ 0.5, 81 - 36 }, ground(moves.centre(white, 9, 9)))
+    assert.near(0.5, moves.rotate { 45 } (white, random):stats().min, 1e-6)
+    local small = moves.together { first = 1, scales = { 0.5 }, angles = { 0 },
+                                   last = 1 }
+    assert.near(0.5, small(white, random):stats().min, 1e-6)
+  end)
+
+  it("reach every place that they may, down and right alike", function()
+    local numbers = core.range(1, 36):reshape { 1, 1, 6, 6 }
+    -- where 200 draws put the pixel (4,4), as row and column
+    local function seen(f)
+      local all, list = {}, {}
+      for draw = 1, 200 do
+        local y = f(numbers, moves.random(draw, 1))
+        local at = y:eq(22):view(y:size()):argmax() - 1
+        all[("%d,%d"):format(at // y:dim(4) + 1, at % y:dim(4) + 1)] = true
+      end
+      for place in pairs(all) do list[#list + 1] = place end
+      table.sort(list)
+      return list
+    end
+    local function square(from, to)
+      local list = {}
+      for y = from, to do
+        for z = from, to do list[#list + 1] = ("%d,%d"):format(y, z) end
+      end
+      return list
+    end
+    assert.same(square(2, 4), seen(moves.jitter(2)))
+    assert.same(square(4, 6), seen(moves.pad(2, 2)))
+    assert.same(square(5, 6), seen(moves.pad(2, 1)))
+    assert.same(square(6, 6), seen(moves.pad(2)))
+  end)
+
   it("of tf-keras-vis keep the size; a roll only moves", function()
     local random = features.transforms.random(5, 1)
     local y = features.transforms.roll(4)(x, random)
@@ -458,6 +502,23 @@ end)
 
 
 describe("receptive fields", function()
+  it("behind a pool are as far apart as its window is wide, where it says no stride",
+    function()
+      local chain = assert(lu.net { input = { 3, 12, 15 }, layers = {
+        { "a", "conv2d", filters = 2, kernel = 3, padding = 1, stride = { 1, 1 } },
+        { "p", "max_pool2d", kernel = { 2, 3 } },
+        { "b", "conv2d", filters = 2, kernel = 2 },
+        { "m", "avg_pool2d", kernel = 2, stride = 1 } } }):init(1)
+      local function said(name)
+        local f = features.receptive_field(chain, name)
+        return { f.height, f.width, f.down, f.right }
+      end
+      assert.same({ 3, 3, 1, 1 }, said "a")
+      assert.same({ 4, 5, 2, 3 }, said "p")
+      assert.same({ 6, 8, 2, 3 }, said "b")
+      assert.same({ 8, 11, 2, 3 }, said "m")
+    end)
+
   it("are where the gradient of one value is not 0", function()
     for _, name in ipairs { "conv1", "pool1", "conv2", "relu2" } do
       local shape = net:layer(name).shape

@@ -201,6 +201,57 @@ describe("a path in a message", function()
 end)
 
 
+describe("a folder", function()
+  it("is read in one order, whatever the file system has", function()
+    local folders = require "lunette.base.folders"
+    local dir, want = lfs.dir, {}
+    finally(function() lfs.dir = dir end)
+    local names = { "k.png", ".", "b.PNG", "z.txt", "a.jpg", "..", "m.bmp", "c.jpeg" }
+    function lfs.dir()
+      local i = 0
+      return function()
+        i = i + 1
+        return names[i]
+      end
+    end
+    assert.same({ "a.jpg", "b.PNG", "c.jpeg", "k.png", "m.bmp", "z.txt" },
+                folders.names ".")
+    for _, name in ipairs { "a.jpg", "b.PNG", "c.jpeg", "k.png", "m.bmp" } do
+      want[#want + 1] = "./" .. name
+    end
+    assert.same(want, folders.pictures ".")
+  end)
+end)
+
+
+describe("an error on a command line", function()
+  it("is about what was typed where it names that, not where letters meet by chance",
+    function()
+      local typed = require "lunette.commands.typed"
+      finally(function() typed.remember({}, {}) end)
+      local function code(word, message, option)
+        option = option or "layer"
+        typed.remember({ [option] = word }, { option })
+        return typed.code_of(message)
+      end
+      assert.equal(64, code("abc", "no abc here"))
+      assert.is_nil(code("ab", "no ab here"))
+      assert.equal(64, code("ab", "no 'ab' here"))
+      assert.equal(64, code("ab", "a name, got ab"))
+      assert.is_nil(code("abc", "no abcd here"))
+      assert.is_nil(code("1234", "of 1234 values"))
+      assert.equal(64, code("1234", "at most 9, got 1234"))
+      assert.equal(64, code("a.c", "the file a.c is none"))
+      assert.is_nil(code("a.c", "the file abc is none"))
+      assert.equal(64, code("x,abc", "no abc here")) -- one of a list
+      assert.equal(64, code("q", "--layer is empty"))
+      assert.is_nil(code("q", "--layers are empty"))
+      assert.equal(66, code("abc", "no abc here", "model"))
+      assert.is_nil(code("q", "the model is none", "model"))
+    end)
+end)
+
+
 describe("what was typed", function()
   it("is remembered for the next session, once where it is typed again", function()
     local paths = require "lunette.base.paths"

@@ -482,6 +482,18 @@ it("a torch tensor's axes of one have any stride", function()
 end)
 
 
+it("of a pickled module the weights are listed, buffers that it does not keep are not",
+  function()
+    local program = assert(import.program.path())
+    local _, text = shell(("%s list %s"):format(quote(program),
+                          quote(tmp .. "/module.pth")), true)
+    local names = {}
+    for name in text:gmatch "\ntensor\tF32\t6\t([^\n]*)" do names[#names + 1] = name end
+    assert.same({ "weight", "mean", "inner.scale" }, names)
+    assert.is_nil(text:find("mask", 1, true))
+  end)
+
+
 describe("hostile and damaged files", function()
   local function refused(path)
     local out = tmp .. "/evil.safetensors"

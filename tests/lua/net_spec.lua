@@ -113,6 +113,8 @@ describe("a table of layers", function()
     assert.matches("'c': kernel spans 9 in height, padded input has 8",
                    conv { kernel = 9 })
     assert.matches("2 groups do not divide 3 channels", conv { groups = 2 })
+    assert.matches("3 groups do not divide 3 channels and 4 filters",
+                   conv { groups = 3, filters = 4 })
     assert.matches("conv2d needs `filters`", refusal { { "c", "conv2d", kernel = 3 } })
     assert.matches("linear needs `units`", refusal { { "c", "linear" } })
     assert.matches("flatten it first", refusal { { "c", "linear", units = 2 } })
@@ -338,6 +340,18 @@ describe("layers of any operator", function()
       local down = net:run(x - step).output:detach()[1][2]
       -- float32 output near 0.3: rounding 3e-8 / e and curvature e^2 stay below 2e-4
       assert.near((up - down) / (2 * e), g[1][at[1]][at[2]][at[3]], 2e-4)
+    end
+  end)
+
+  it("of a narrow MobileNet end as wide as those of the usual one", function()
+    for width, last in pairs { [0.5] = 1280, [1] = 1280, [1.4] = 1792 } do
+      local layers = lu.models.mobilenet_v2({ width = width }).layers
+      for _, layer in ipairs(layers) do
+        if layer[1] == "features.18.0" then assert.equal(last, layer.filters) end
+        if layer[1] == "features.0.0" then
+          assert.equal(({ [0.5] = 16, [1] = 32, [1.4] = 48 })[width], layer.filters)
+        end
+      end
     end
   end)
 

@@ -95,3 +95,20 @@ it("NaN is not lost in a maximum or minimum: the file is refused", function()
   refused("ReduceMax", { { nan, 1., 2., 3. } })
   refused("ReduceMin", { { nan, 1., 2., 3. } })
 end)
+
+
+it("joined values of other sizes are refused by their axis", function()
+  local path = folder .. "/joined.onnx"
+  local function joined(axis, shape)
+    writer.write(path, { input = { "x", { 1, 3, 4, 4 } }, outputs = { "y" },
+      nodes = { { "MaxPool", { "x" }, "p", { kernel_shape = shape, strides = shape } },
+                { "Concat", { "x", "p" }, "y", { axis = axis } } } })
+    local net, message = lu.load(path)
+    return net and "fine" or message
+  end
+  assert.equal("fine", joined(1, { 1, 1 }))
+  assert.equal("fine", joined(2, { 2, 1 }))
+  assert.matches("4 and 2 on axis 2", joined(1, { 2, 1 }))
+  assert.matches("4 and 2 on axis 3", joined(1, { 1, 2 }))
+  assert.matches("4 and 2 on axis 3", joined(2, { 1, 2 }))
+end)

@@ -83,6 +83,11 @@ describe("relevance on random graphs", function()
       local run = net:run(t.input(net, 2))
       for _, name in ipairs { "epsilon_plus", "lrp_captum", "deep_taylor" } do
         local flow = lu.relevance.flow(run, { score = 1, composite = name })
+        local start = flow.start
+        flow.start = 0 -- of nothing no share is told
+        assert.is_nil(tostring(flow):find "[nN]an", tostring(flow))
+        assert.is_nil(tostring(flow):find("%", 1, true))
+        flow.start = start
         -- the stabiliser: 1e-6 beside sums of about 1
         assert.near(flow.start, flow.reached, 2e-3 * scale(flow), name)
         for _, row in ipairs(flow) do
@@ -239,6 +244,11 @@ describe("channels of a layer", function()
                                           channels = { concept.channel } })
       assert.is_true(best.map:distance(map:rows(best.picture)) < 1e-5)
     end
+    local one = run.images:rows(2)
+    local alike = net:run(core.ops.concat(one, one, one, one, { dim = 1 }))
+    local same = lu.concepts.top(alike, { layer = layer, score = 1, count = 1,
+                                          pictures = 3 })[1].pictures
+    assert.same({ 1, 2, 3 }, { same[1].picture, same[2].picture, same[3].picture })
     assert.matches("has channels 1 .. 4, not 9", t.message(lu.concepts.maps, run,
                    { layer = layer, channels = { 9 } }))
     assert.matches("not found", t.message(lu.concepts.top, run, { layer = "nothing" }))

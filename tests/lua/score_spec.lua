@@ -29,6 +29,16 @@ local function complaint(score, r)
 end
 
 
+it("an id of WordNet is n and eight digits, no more", function()
+  local is = require("lunette.score.sets").is_wordnet
+  assert.is_true(is "n02123045")
+  for _, other in ipairs { "n0212304", "n021230456", "m02123045", "n02123045 ",
+                           "xn02123045", "n0212304a", 2123045 } do
+    assert.is_false(is(other), tostring(other))
+  end
+end)
+
+
 describe("categorical", function()
   it("takes one class for all, or one each", function()
     assert.same(one_hot(3, 3, 3), slope(3):totable())

@@ -79,6 +79,26 @@ describe("a tensor", function()
     assert.has_error(function() core.from_bytes("abcd", "f64", 1) end)
   end)
 
+  it("makes numbers of a counter: SplitMix64, and Box and Muller's pairs", function()
+    local function mix(n)
+      n = n + 0x9E3779B97F4A7C15
+      n = (n ~ (n >> 30)) * 0xBF58476D1CE4E5B9
+      n = (n ~ (n >> 27)) * 0x94D049BB133111EB
+      return n ~ (n >> 31)
+    end
+    local key = mix(mix(11) ~ (5 * 0xD1342543DE82EF95 + 1))
+    local function bits(i, n) return mix(key + i * 0x9E3779B97F4A7C15) >> (64 - n) end
+    local u, z = lu.core.uniform(11, 5, 7), lu.core.normal(11, 5, 7)
+    for i = 0, 6 do
+      assert.equal(bits(i, 24) / 2 ^ 24, u[i + 1])
+      local first = i - i % 2
+      local r = (-2 * math.log(1 - bits(first, 53) / 2 ^ 53)) ^ 0.5
+      local a = 2 * math.pi * bits(first + 1, 53) / 2 ^ 53
+      local want = r * (i == first and math.cos or math.sin)(a)
+      assert.is_true(math.abs(z[i + 1] - want) < 1e-6, i)
+    end
+  end)
+
   it("keeps random numbers by seed and stream, whatever the shape", function()
     local a, b = lu.core.normal(1, 2, 10), lu.core.normal(1, 2, 5, 2)
     assert.equal(a:bytes(), b:bytes())

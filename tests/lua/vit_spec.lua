@@ -179,8 +179,10 @@ describe("attention", function()
       { layer = last .. "self_attention.attention" }):same(lu.attention(run)))
     assert.matches("one of 'encoder.layers.encoder_layer_0",
                    t.message(lu.attention, run, { layer = 4 }))
-    assert.matches("of 5 x 5 patches",
-                   t.message(lu.attention, run, { token = { 6, 1 } }))
+    for _, token in ipairs { { 6, 1 }, { 1, 6 }, { 0, 1 }, { 1, 0 }, { 1 }, "last" } do
+      assert.matches("of 5 x 5 patches",
+                     t.message(lu.attention, run, { token = token }))
+    end
     assert.matches("there are 3 layers", t.message(lu.legrad, run, { from = 4 }))
   end)
 

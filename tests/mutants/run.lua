@@ -97,7 +97,8 @@ end
 
 local function test_command(test)
   if test:find "%.lua$" then
-    return "lua5.4 /usr/bin/busted --output=tests/lua/output.lua " .. test
+    return "lua5.4 /usr/bin/busted --no-keep-going --output=tests/lua/output.lua "
+      .. test
   end
   return "build/release/" .. test
 end

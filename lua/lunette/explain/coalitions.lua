@@ -31,8 +31,10 @@ end
 M.given = opt.tensor("(S,M)", "0 and 1, of your own")
 
 
----The labels that a call's option means.
+---The labels that a call's option means. A run on tracing tensors is refused before
+---anything is drawn or labelled: what follows is a fit to every picture's own values.
 function M.labels(run, o)
+  perturb.check_numbers(run)
   local labels = segments.of(o.segments, run)
   return labels, segments.count(labels)
 end

@@ -53,6 +53,7 @@ end
 ---@return lunette.Tensor map   (N,H,W)
 ---@return table facts
 function M.explain(run, o, name, design, estimate)
+  perturb.check_numbers(run)
   local count, labels = parts(run, o, name)
   local n, h, w, rows = run:count(), run.images:dim(3), run.images:dim(4), design(count)
   local dimmed = labels and masks.coalitions(labels, rows)

@@ -251,6 +251,15 @@ local function traced_values(run, spec)
 end
 
 
+---Raises for a run on tracing tensors, which has no scores to read: before masks are
+---made.
+function M.check_numbers(run)
+  if run.traced then
+    error("it reckons with every picture's scores, and they cannot be traced", 0)
+  end
+end
+
+
 ---The scores of all masked pictures.
 ---@param run lunette.Run
 ---@param spec lunette.Perturbation   as many masks for every image
