@@ -283,7 +283,7 @@ deb: all  ## Debian packages, in build/deb
 	@tests/deps build packages
 	@packaging/deb '$(VERSION)'
 sbom:  ## bill of materials (SPDX) and the sheet for regulated users, in build/sbom
-	@$(LUA) packaging/sbom.lua '$(VERSION)' '$(COMMIT)' $(BUILD)/../sbom
+	@$(LUA) packaging/sbom.lua '$(VERSION)' '$(COMMIT)' $(patsubst %/,%,$(dir $(BUILD)))/sbom
 uninstall:  ## take it away again
 	rm -rf '$(CMOD)/lunette' '$(LMOD)/lunette' '$(SHARE)' '$(LIBEXEC)' '$(BINDIR)/lunette' \
 	  '$(INCLUDE)/lunette.h' '$(INCLUDE)/lunette' '$(LIB)'/liblunette.* \

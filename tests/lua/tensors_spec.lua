@@ -79,6 +79,8 @@ local pairs_of = {
   { "lu.arange(1, 2, 0.3)", "numpy.arange(1, 2, 0.3)" },
   { "lu.eye(3, 4)", "numpy.eye(3, 4)" },
   { "lu.full_like(m, 3)", "numpy.full_like(m, 3)" },
+  { "lu.zeros_like(a)", "numpy.zeros_like(a)" },
+  { "lu.ones_like(a)", "numpy.ones_like(a)" },
   { "a:ceil()", "numpy.ceil(a)" }, { "a:abs():log1p()", "numpy.log1p(abs(a))" },
   { "a:expm1()", "numpy.expm1(a)" },
   { "select(2, m:svd())", "numpy.linalg.svd(m)[1]" },

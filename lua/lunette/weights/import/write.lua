@@ -1,5 +1,6 @@
 ---What is written: the tensors in the order of our files, and the plan by which
 ---lunette-import copies them (engine/import/plan.c).
+local files = require "lunette.base.files"
 local json = require "lunette.base.json"
 local program = require "lunette.weights.import.program"
 
@@ -132,6 +133,36 @@ local function plan(params, head, dtype)
 end
 
 
+---Copies a file to what is none, a device or a pipe, which is written to as it is.
+local function pass_on(part, out)
+  local from <close> = assert(io.open(part, "rb"))
+  local to, message = io.open(out, "wb")
+  local ok = to
+  while ok do
+    local bytes = from:read(1 << 20)
+    if not bytes then break end
+    ok, message = to:write(bytes)
+  end
+  if ok then ok, message = to:close() end
+  return ok and true, message
+end
+
+
+---Calls write(path) with the path of the output, or, where that is a device or a pipe,
+---of a file that is then passed on to it.
+local function through(out, write)
+  if not files.is_special(out) then return write(out) end
+  local part = os.tmpname()
+  local bytes, message = write(part)
+  if bytes then
+    local ok, why = pass_on(part, out)
+    if not ok then bytes, message = nil, out .. " cannot be written: " .. why end
+  end
+  os.remove(part)
+  return bytes, message
+end
+
+
 ---Writes the file that a job names.
 ---@param job { file: string, out: string, outside?: string, half?: boolean }
 ---@param params lunette.import.Param[]   laid out
@@ -142,13 +173,15 @@ function M.write(job, params, meta)
   if job.half then dtype, width = "F16", 2 end
   local order = in_file_order(params, width)
   local head, bytes = header(order, meta, dtype, width)
-  local lines, problem = program.run({ "write", job.file, job.out, job.outside },
-                                     plan(order, head, dtype))
-  if not lines then
-    return nil, (problem:gsub("^write: ", job.out:gsub("%%", "%%%%")
-      .. " cannot be written: "))
-  end
-  return 8 + #head + bytes
+  return through(job.out, function(out)
+    local lines, problem = program.run({ "write", job.file, out, job.outside },
+                                       plan(order, head, dtype))
+    if not lines then
+      return nil, (problem:gsub("^write: ", out:gsub("%%", "%%%%")
+        .. " cannot be written: "))
+    end
+    return 8 + #head + bytes
+  end)
 end
 
 return M
