@@ -133,6 +133,8 @@ local kinds = {
     { "lu.bake(net, 'x.onnx', 'gradcamm')", "did you mean 'gradcam'" },
     { "lu.train.adam(net.params, { lr = 1 })", "did you mean 'rate'" },
     { "lu.normal({ 2 }, { sed = 5 })", "did you mean 'seed'" },
+    { "lu.saliency(run, { modifiers = { lu.modifiers.guidded } })",
+      "lu.modifiers has no 'guidded'; did you mean 'guided'" },
     { "lu.modifiers.gamma { gama = 5 }", "it has no 'gama'" },
     { "lu.method { name = 'a', draws = 'map', options = { 'scoer' }, explain = print }",
       "no shared option 'scoer'" },

@@ -16,6 +16,10 @@ local options = {
 }
 
 local functions = {
+  ig = "lu.integrated_gradients(run)", cam = "lu.gradcam(run)",
+  guided_backprop = 'lu.saliency(run, { modifiers = { "guided" } })',
+  deconvolution = 'lu.saliency(run, { modifiers = { "rectified" } })',
+  shap = "lu.kernel_shap(run), lu.gradient_shap(run)",
   cat = "lu.concat(list, dim)", rand = "lu.uniform(shape)", randn = "lu.normal(shape)",
   load_model = "lu.load(name)", from_numpy = "lu.npy.read(file), lu.tensor(list)",
   array = "lu.tensor(list)", Tensor = "lu.tensor(list)", imread = "lu.image.load(file)",

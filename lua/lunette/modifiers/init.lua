@@ -6,6 +6,7 @@
 local blame = require "lunette.base.blame"
 local modifier = require "lunette.modifiers.modifier"
 local named = require "lunette.modifiers.named"
+local suggest = require "lunette.base.suggest"
 local on_layers = require "lunette.modifiers.on"
 
 local M = { first = on_layers.first, last = on_layers.last, names = named.names,
@@ -101,4 +102,12 @@ function M.each(t, how)
 end
 
 
-return M
+---A name that means nothing would be nil in a list of modifiers, and none at all there:
+---the true gradient, without a word.
+return setmetatable(M, { __index = function(_, name)
+  if type(name) ~= "string" then return nil end
+  local names = {}
+  for key in next, M do names[#names + 1] = key end
+  table.sort(names)
+  blame(("lu.modifiers has no '%s'%s"):format(name, suggest.after(name, names)))
+end })

@@ -26,6 +26,8 @@ local written = {
     "a part of a tensor is x[{ { 1, 2 }, {} }], counted from 1, both ends included" },
   { "[%w_%]]%s*%[[^%[%]]+,", "one value is x:get(i, j), a column x[{ {}, j }]" },
   { "[=,%(%[]%s*%[[^%[]", "a list is { 1, 2 }" },
+  { "%f[%w_]if%s[^=~<>]-[^=~<>]=[^=].-%f[%w_]then", "equal is ==" },
+  { "^%s*[%a_][%w_.]*%s+%-?%d", "a call has parentheses: f(5)" },
   { "%f[%w_][%w_]+%s*%([^(){}]-[%a_][%w_]*%s*=%f[^=]",
     "named arguments stand in braces: f { name = value }" },
   { "%(%s*%([^()]*,", "several values stand without brackets of their own: f(a, b)" },

@@ -102,7 +102,8 @@ local function about_strange(owner, name, list)
   local class = (layered or #own > 8) and values.class_with(name)
   if class then return ("; %s has it"):format(class) end
   if layered then return "; net:names() lists the layers" end
-  if #list == 0 then return " (it is empty)" end
+  if #list == 0 and not debug.getmetatable(owner) then return " (it is empty)" end
+  if #own == 0 then return "" end
   return #own <= 20 and ("; there is %s"):format(table.concat(own, ", ")) or ""
 end
 
@@ -135,6 +136,8 @@ local function about_owner(chain, owner, name)
   end
   local ours = foreign_word(owner, name)
   local hint = ours and "; here it is " .. ours or suggest.after(name, list)
+  local layered = looked.is_net(owner) or looked.is_run(owner)
+  if layered and not ours and values.class_with(name) then hint = "" end
   hint = about_parameter(owner, name, hint)
   if hint == "" then hint = about_strange(owner, name, list) end
   return ("%s has no '%s'%s"):format(called(chain, owner), name, hint)
@@ -348,6 +351,7 @@ end
 local function is_told(message)
   return message:find "attempt to %a+ a" or message:find "attempt to get"
     or message:find "%f[%w]nil%f[^%w]" or message:find "got lunette%.tensor%)"
+    or message:find "tensor expected, got table"
 end
 
 

@@ -1,6 +1,7 @@
 ---What to do about a value of the wrong kind: a network that is called, a tensor in a
 ---text, a list that is too short, a nil among the arguments. Nothing of the user's is
 ---called.
+local known = require "lunette.repl.known"
 local suggest = require "lunette.base.suggest"
 
 local M = {}
@@ -30,6 +31,12 @@ local function about_object(message)
   end
   local wanted = message:match "%((%a+) expected, got lunette%.tensor%)"
   if wanted == "number" then return of_one end
+  if message:find "%(tensor expected, got table%)" then
+    return "lu.tensor(list) makes one of a list"
+  end
+  if message:find "attempt to index a number value" then
+    return "a number has no parts: a tensor of one dimension gives numbers"
+  end
   if wanted == "string" then return of_one .. ", its text tostring(x)" end
   return nil
 end
@@ -59,6 +66,9 @@ local function about_list(message, line, look)
   end
   for chain, index in line:gmatch "([%a_][%w_%.]*)%[([%w_]+)%]" do
     local list = look.value_of(chain)
+    if known.is_run(list) or known.is_net(list) then
+      return ("layers go by name: %s.NAME; net:names() lists them"):format(chain)
+    end
     local i = tonumber(index) or look.value_of(index)
     local plain = type(list) == "table" and math.type(i) == "integer"
     if plain and rawget(list, i) == nil and not (getmetatable(list) or {}).__index then
