@@ -361,6 +361,21 @@ describe("show", function()
     assert.matches("no weights yet", t.message(tiles, assert(lu.net(net.graph)).conv1))
   end)
 
+  it("takes small squares that no run gave for kernels; says which image", function()
+    local list = tiles(core.zeros(64, 16, 3, 3))
+    assert.equal(16, list.columns)
+    assert.matches("a row a filter %(1 .. 16 of 64%), a column an input channel",
+                   list.note)
+    list = tiles(core.zeros(64, 16, 8, 8))
+    assert.matches("image 1 of 64", list.note)
+    local file = folder .. "/batch.png"
+    t.spit(folder .. "/mine.lua", "local lu = require 'lunette'\n"
+      .. "lu.show(lu.uniform(9, 4, 8, 8), 'batch.png')\n")
+    local _, said = t.program("mine.lua", folder)
+    assert.matches("wrote batch.png: 4 channels, image 1 of 9", said)
+    assert.truthy(core.image.load(file))
+  end)
+
   it("writes files numbered one by one for scripts", function()
     local shows = lu.show_into(folder .. "/shown")
     shows(lu.uniform(8, 8))

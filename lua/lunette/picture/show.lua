@@ -174,7 +174,8 @@ local function write(x, tiles, o)
   assert(require("lunette.base.files").write(o.file, sheet.image:encode(format)))
   local total = math.max(tiles.total or #tiles, #tiles)
   local count = count_text(#tiles, total, tiles.what)
-  say(("wrote %s%s"):format(o.file, count and ": " .. count or ""))
+  local note = tiles.note and tiles.note:find "image 1 of" and ", " .. tiles.note or ""
+  say(("wrote %s%s%s"):format(o.file, count and ": " .. count or "", note))
 end
 
 

@@ -100,6 +100,14 @@ local function add_maps(tiles, t, most, numbered)
 end
 
 
+---Are these a convolution's weights? Small squares, many of them, that no run gave.
+local function are_kernels(t)
+  local h, w = t:dim(3), t:dim(4)
+  return t:dim(1) > 4 and h == w and h % 2 == 1 and h <= 7 and h > 1
+    and not t:node() and not t.story
+end
+
+
 local function add_batch(tiles, t, most)
   local n, c, h = t:dim(1), t:dim(2), t:dim(3)
   if drawn.kind(t) == "map" and c > 1 then
@@ -112,6 +120,7 @@ local function add_batch(tiles, t, most)
     for i = 1, math.min(n, most) do tiles[#tiles + 1] = picture(t[i]) end
     return
   end
+  if are_kernels(t) then return add_planes(tiles, t, most) end
   if n > 1 then tiles.note = ("image 1 of %d"):format(n) end
   tiles.what = "channels"
   add_maps(tiles, t[1], most, true)
