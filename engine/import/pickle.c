@@ -166,7 +166,8 @@ static int recall(imp_machine *m, uint64_t slot) {
   return imp_push(m, m->memo[slot]);
 }
 
-/* A string, or bytes (IMP_OPAQUE: no key, no name), behind its length. */
+/* A string, or bytes, behind its length.  Of bytes nothing is kept (IMP_OPAQUE: no
+** key, no name): they are no class's object and have no attributes. */
 static int text(imp_machine *m, int bytes, imp_kind kind) {
   uint64_t n;
   const uint8_t *p;
@@ -175,8 +176,7 @@ static int text(imp_machine *m, int bytes, imp_kind kind) {
   if (n > (uint64_t)(m->end - m->p)) return imp_bad(m, "a string is cut off");
   LUN_TRY(take(m, n, &p));
   LUN_TRY(imp_push_new(m, kind, &v));
-  v->s = (const char *)p;
-  v->n = (int)n;
+  if (kind == IMP_STR) v->s = (const char *)p, v->n = (int)n;
   return LUN_OK;
 }
 

@@ -132,6 +132,18 @@ def torch_module():
     zip_of(OUT + "/module.pth", [("a/data.pkl", whole), ("a/data/0", floats(1, 2, 3, 4, 5, 6)), ("a/version", b"3\n")])
 
 
+def torch_bytes():
+    """Bytes beside a tensor, short and long; filled, built and called as no bytes are."""
+    head, tensor = tensor_of((2, 3), (3, 1))[:3], tensor_of((2, 3), (3, 1))[3:-2]
+    more = b"".join(text(name) + value for name, value in (
+        (b"two", b"C\x02ab"), (b"long", b"B\x2c\x01\0\0" + b"x" * 300), (b"none", b"C\0"),
+        (b"built", b"C\x04abcd}" + text(b"k") + b"K\1sb"), (b"filled", b"C\x04abcd" + text(b"k") + b"K\1s"),
+        (b"called", b"C\x04abcd)R")))
+    zip_of(OUT + "/bytes.pth", [("a/data.pkl", head + b"(" + tensor + more + b"u."),
+                                ("a/data/0", floats(1, 2, 3, 4, 5, 6)), ("a/version", b"3\n")])
+    zip_of(BAD + "only_bytes.pth", [("a/data.pkl", b"\x80\3C\x03abc."), ("a/version", b"3\n")])
+
+
 def bad_torch():
     for name, f in ("system", os.system), ("eval", eval), ("exec", exec), ("open", open):
         zip_of(BAD + name + ".pth", [("a/data.pkl", pickle.dumps(Call(f, "touch " + OUT + "/owned"), 2)),
@@ -209,6 +221,7 @@ if "networks" in sys.argv[3:]:
 else:
     torch_views()
     torch_module()
+    torch_bytes()
     bad_torch()
     bad_safetensors()
     bad_others()

@@ -494,6 +494,16 @@ it("of a pickled module the weights are listed, buffers that it does not keep ar
   end)
 
 
+it("bytes that lie beside torch's tensors are nothing", function()
+  local _, text = shell(("%s list %s"):format(quote(assert(import.program.path())),
+                                              quote(tmp .. "/bytes.pth")), true)
+  assert.matches("\ntensor\tF32\t2,3\tw\n", text)
+  assert.is_nil(text:find "abcd")
+  local _, message = import(tmp .. "/bad/only_bytes.pth")
+  assert.matches("it holds no dict of tensors$", message)
+end)
+
+
 describe("hostile and damaged files", function()
   local function refused(path)
     local out = tmp .. "/evil.safetensors"
