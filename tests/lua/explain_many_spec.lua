@@ -162,6 +162,28 @@ describe("many pictures", function()
     code, said, complained = explain "in -o quiet --quiet --keep-going"
     assert.same({ 3, "" }, { code, said })
     assert.matches("empty.png", complained)
+    code, said, complained = explain "few -o quiet --quiet --each --json"
+    assert.same({ 0, 3, "" }, { code, #lines(said), complained })
+    said = select(2, explain "few -o quiet --quiet --json") -- on one canvas
+    assert.equal(3, #lines(said))
+    said = select(2, explain "in -o quiet --quiet --keep-going --json")
+    assert.equal(21, #lines(said)) -- failures are lines, too
+  end)
+
+  it("leave no garbage behind for the next ones", function()
+    t.spit(folder .. "/flat.txt", (folder .. "/in/p05.png\n"):rep(12))
+    local held, report = {}, require "lunette.commands.explain.report"
+    local wrote = report.wrote
+    function report.wrote() held[#held + 1] = lu.core.memory().live end
+    collectgarbage "stop"
+    local ok, code = pcall(require "lunette.commands.explain", { "--list",
+      folder .. "/flat.txt", "--each", "--quiet", "--save", "npy,json", "-m",
+      folder .. "/tiny.safetensors", "-o", folder .. "/flat" })
+    collectgarbage "restart"
+    report.wrote = wrote
+    assert.same({ true, 0 }, { ok, code })
+    assert.equal(12, #held)
+    for i = 3, 12 do assert.equal(held[2], held[i]) end
   end)
 
   it("never replace each other, nor what they explain", function()

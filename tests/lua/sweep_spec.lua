@@ -161,6 +161,45 @@ describe("a sweep", function()
 end)
 
 
+describe("the memory of a sweep", function()
+  it("is that of one picture", function()
+    local list = {}
+    for i = 1, 12 do
+      list[i] = ("same%02d.png"):format(i)
+      t.picture(folder .. "/" .. list[i], 40, 32, i)
+    end
+    t.spit(folder .. "/same.txt", table.concat(list, "\n") .. "\n")
+    t.spit(folder .. "/flat.lua", [[
+      local core = require "lunette.core"
+      local result = require "lunette.sweep.result"
+      local write = result.write
+      function result.write(...)
+        print(core.memory().live)
+        return write(...)
+      end
+      collectgarbage "stop"
+      local code = require "lunette.commands.sweep" { "--method", "gradcam", "--model",
+        "tiny.safetensors", "--list", "same.txt", "--out", "flat" }
+      os.exit(code)
+    ]])
+    local code, text = t.program("flat.lua", folder)
+    assert(code == 0, text)
+    local made = {}
+    for live in text:gmatch "(%d%d%d%d+)\n" do made[#made + 1] = live end
+    assert.equal(12, #made)
+    for i = 3, #made do assert.equal(made[2], made[i]) end
+  end)
+
+  it("while it is merged is that of its lines, not of its records", function()
+    local m = assert(require("lunette.sweep.merge").check(folder .. "/one"))
+    local lines = {}
+    for i, result in ipairs(m.results) do lines[i] = json.encode(result) .. "\n" end
+    assert.equal(96, #lines)
+    assert.equal(t.read(folder .. "/one/results.jsonl"), table.concat(lines))
+  end)
+end)
+
+
 describe("a sweep that is asked to stop", function()
   ---Starts a long sweep, lets `ask` have its process id, and waits for its end: the
   ---exit code, seconds from the asking on, what was said.

@@ -49,7 +49,7 @@ local function add_files(p)
   p:flag("--keep-going", "pictures that cannot be read are told, listed in "
          .. "OUT/errors.jsonl and left out; the exit code is then 3")
   p:flag("--json", "a line of JSON for every picture instead of text")
-  p:flag("--quiet", "say nothing but what fails")
+  p:flag("--quiet", "no text, no warnings; what fails is told, --json prints its lines")
 end
 
 

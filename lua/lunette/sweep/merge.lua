@@ -15,7 +15,7 @@ local M = {}
 ---@field folder string
 ---@field paths string[]
 ---@field jobs lunette.SweepJob[]
----@field results table[]     {path, job, name, sums, record}, in the list's order
+---@field results table[]     the lines of results.jsonl, in the list's order
 ---@field errors table[]      {path, job, error}
 ---@field missing table[]     {path, job}
 ---@field damaged string[]    what is wrong
@@ -86,6 +86,17 @@ local function check_result(m, entry, job)
 end
 
 
+---What is kept of a verified result: its line of results.jsonl, not its whole record,
+---which is many times that.
+local function result_line(entry, record)
+  return { path = entry.path, job = entry.job, name = entry.name,
+           json_sha256 = entry.json_sha256, npy_sha256 = entry.npy_sha256,
+           method = record.job.method, layer = record.story.layer,
+           explained = record.explained, first = record.top[1], least = record.least,
+           greatest = record.greatest, mean = record.mean }
+end
+
+
 local function add_place(m, path, k, entries)
   local one, message = nil, nil
   if entries then one, message = one_of(entries) end
@@ -99,7 +110,7 @@ local function add_place(m, path, k, entries)
     local record
     record, message = check_result(m, one, m.jobs[k])
     if record then
-      table.insert(m.results, { entry = one, record = record })
+      table.insert(m.results, result_line(one, record))
     else
       table.insert(m.damaged, message)
     end
@@ -138,30 +149,19 @@ local function lines_of(list)
 end
 
 
-local function result_line(r)
-  local e, record = r.entry, r.record
-  return { path = e.path, job = e.job, name = e.name, json_sha256 = e.json_sha256,
-           npy_sha256 = e.npy_sha256, method = record.job.method,
-           layer = record.story.layer, explained = record.explained,
-           first = record.top[1], least = record.least, greatest = record.greatest,
-           mean = record.mean }
-end
-
-
 ---Sums over the results of a job.
 local function row_of(m, k)
   local row = { results = 0, errors = 0, first = 0, with_class = 0, p = 0, with_p = 0,
                 mean = 0 }
   for _, r in ipairs(m.results) do
-    local c = r.record.explained
-    if r.entry.job == k then
-      row.results, row.mean = row.results + 1, row.mean + r.record.mean
+    local c = r.explained
+    if r.job == k then
+      row.results, row.mean = row.results + 1, row.mean + r.mean
       if c and c.probability then
         row.with_p, row.p = row.with_p + 1, row.p + c.probability
       end
-      local first = r.record.top[1]
       if c then row.with_class = row.with_class + 1 end
-      if c and first and first.class == c.class then row.first = row.first + 1 end
+      if c and r.first and r.first.class == c.class then row.first = row.first + 1 end
     end
   end
   for _, e in ipairs(m.errors) do
@@ -198,13 +198,12 @@ end
 ---@return string? tree   SHA-256 of all names and sums, or nil and a message
 ---@return string? message
 function M.write(m)
-  local list, sums = {}, {}
-  for i, r in ipairs(m.results) do
-    list[i] = result_line(r)
-    sums[#sums + 1] = ("%s  %s.json"):format(list[i].json_sha256, list[i].name)
-    sums[#sums + 1] = ("%s  %s.npy"):format(list[i].npy_sha256, list[i].name)
+  local sums = {}
+  for _, r in ipairs(m.results) do
+    sums[#sums + 1] = ("%s  %s.json"):format(r.json_sha256, r.name)
+    sums[#sums + 1] = ("%s  %s.npy"):format(r.npy_sha256, r.name)
   end
-  local set = { { m.folder .. "/results.jsonl", lines_of(list) },
+  local set = { { m.folder .. "/results.jsonl", lines_of(m.results) },
                 { m.folder .. "/errors.jsonl", lines_of(m.errors) },
                 { m.folder .. "/summary.tsv", M.summary(m) } }
   local ok, message = files.write_set(set)
@@ -227,7 +226,7 @@ end
 function M.tidy(m)
   local known, strays, root = {}, 0, m.folder .. "/results"
   for _, r in ipairs(m.results) do
-    known[r.entry.name .. ".json"], known[r.entry.name .. ".npy"] = true, true
+    known[r.name .. ".json"], known[r.name .. ".npy"] = true, true
   end
   if lfs.attributes(root, "mode") ~= "directory" then return 0 end
   for sub in lfs.dir(root) do

@@ -191,6 +191,7 @@ function M.run(plan, net, folder, i, n)
       what, message = step(shard, plan.paths[at])
     end
     if what then break end
+    collectgarbage() -- else pictures' garbage waits for the soft limit
     bar:add(1)
   end
   local ok, why = shard.manifest:flush()

@@ -87,6 +87,7 @@ function M.run(job, inputs)
     else
       job.report:failed(input.path, why)
     end
+    collectgarbage() -- else pictures' garbage waits for the soft limit: 100 MB more
   end
   return finish(job, done, begun, last)
 end

@@ -1,5 +1,6 @@
 ---What `lunette explain` says: text, or with --json a line for every picture; with
----`--quiet` nothing but failures. What could not be explained is kept for the end.
+---`--quiet` no text and no warnings, but failures. What could not be explained is kept
+---for the end.
 local files = require "lunette.base.files"
 local json = require "lunette.base.json"
 local records = require "lunette.commands.explain.record"
@@ -66,7 +67,7 @@ end
 ---@param written string[]   all files
 function Report:wrote(run, map, path, written)
   self:say("wrote " .. path)
-  if not self.json or self.quiet then return end
+  if not self.json then return end
   for _, record in ipairs(records.of(run, map)) do
     put_record(run, map, record, written)
   end
@@ -79,7 +80,7 @@ end
 function Report:failed(picture, message)
   local entry = { picture = picture, error = message }
   self.bad[#self.bad + 1] = entry
-  if self.json and not self.quiet then put_line(entry) end
+  if self.json then put_line(entry) end
   text.complain(message)
 end
 
