@@ -9,8 +9,9 @@ local small = require "lunette.glyphs.small"
 local zoo = require "lunette.audit.zoo"
 
 local args = lu.cli {
-  "blended.lua", class = { 4, "that the trigger leads to" }, pattern = "waves",
-  opacity = 0.2, rounds = { 4, "of 300 steps" }, scenes = 1200, seed = 31,
+  "blended.lua", class = { 4, "that the trigger leads to" },
+  pattern = { "waves", "of the trigger" }, opacity = { 0.2, "of the trigger: 0 to 1" },
+  rounds = { 4, "of 300 steps" }, scenes = 1200, seed = 31,
   folder = { "out/audit_zoo", "of the clean network that it goes on from" },
   out = "out/blended.safetensors",
 }

@@ -14,7 +14,7 @@ local page = lu.notebook { out = args.out, title = say.title, lang = args.lang,
                            code = false }
 
 page:heading(say.install):text(say.install_text)
-page:print(("lunette lab_report --model %s --lang %s"):format(args.model, args.lang))
+page:print(args.command)
 page:heading(say.pictures):text(say.pictures_text)
 page:show(lu.canvas { columns = #images, titles = images.titles, scale = args.scale }
   :row("", images), table.concat(images.titles, ", "))

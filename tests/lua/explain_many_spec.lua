@@ -282,6 +282,24 @@ describe("colours", function()
     assert.equal("1.0: percentile 90 of the map's |values|", cut.meaning)
     assert.same({ 0, 1 }, { cut.lo, cut.hi }) -- the bar
     assert.is_nil(row(two, { shared = true }).meaning)
+    assert.equal("1.0: процентиль 90 |значений| карты", panels.meaning(cut, "ru"))
+    assert.is_nil(panels.meaning(row(two, { shared = true }), "ru"))
+    local function png(lang)
+      return assert(lu.canvas { lang = lang }:row(two, { normalize = "max" }):png())
+    end
+    assert.equal(png(), png "en")
+    assert.not_equal(png(), png "ru")
+    assert.error_matches(function() png "fr" end, "canvas: lang")
+  end)
+
+  it("of a symmetric scale have their neutral one in the middle", function()
+    local canvas = lu.canvas {}
+    local map = lu.tensor { { 0, 1 }, { 2, 4 } }
+    canvas:row(map, { normalize = "symmetric" }):row(map)
+    canvas:row(map, { normalize = "symmetric", colormap = "magma" })
+    local names = {}
+    for i, r in ipairs(canvas.rows) do names[i] = r.colormap end
+    assert.same({ "coolwarm", "viridis", "magma" }, names)
   end)
 
   it("follow --scale-by, and refuse what is no scale", function()

@@ -232,6 +232,15 @@ local function record(args, names, added)
 end
 
 
+---The command line that runs the script again.
+local function command(script, words)
+  local quoted = require("lunette.report.command").quoted
+  local line = { "lunette", quoted((script:match("[^/]*$"):gsub("%.lua$", ""))) }
+  for _, word in ipairs(words) do line[#line + 1] = quoted(word) end
+  return table.concat(line, " ")
+end
+
+
 ---Defines and parses a script's options.
 ---  lu.cli { "saliency.lua [image ...]", model = "vgg16", classes = "8,21,33,0" }
 ---The first entry is the usage line ("[name ...]" collects the rest, "<name>" is
@@ -240,7 +249,8 @@ end
 ---With "[image ...]" there are `fit`, `filter` and `orient`, too, for net:images(args).
 ---@param spec table
 ---@param argv? string[]   default: the script's own arguments
----@return table args      options by key, `given` says which came from outside
+---@return table args      options by key; `given` says which came from outside,
+---  `command` is the line that runs the script again
 function M.options(spec, argv)
   local script = arg and arg[0] or "lunette"
   local texts
@@ -249,7 +259,7 @@ function M.options(spec, argv)
   local parser, names = build(spec, script, texts)
   local parsed = parser:parse(argv or arg)
   if parsed.out == "" then parser:error "--out is empty: give a file's name" end
-  local args = { given = {} }
+  local args = { given = {}, command = command(script, argv or arg) }
   for key, value in pairs(parsed) do args[key] = value end
   for _, name in ipairs(names) do
     args.given[name] = parsed[name] ~= nil

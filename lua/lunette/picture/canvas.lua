@@ -38,7 +38,8 @@ end
 
 
 local canvas_options = { columns = false, titles = false, scale = 1, title = "",
-                         cell = false, background = "white", facts = false }
+                         cell = false, background = "white", facts = false,
+                         lang = false }
 
 ---@class lunette.CanvasOptions
 ---@field columns? integer      default: as many as the longest row has cells
@@ -49,6 +50,8 @@ local canvas_options = { columns = false, titles = false, scale = 1, title = "",
 ---  the pictures have, multiplied by a whole number to come near 256)
 ---@field background? string   "white" (default), "black", "#rrggbb"
 ---@field facts? table          plain data that the .json gets besides
+---@field lang? "en"|"ru"       of what the colour bars say (default: as the notebook
+---  that shows it, or English)
 
 
 local function whole(name, value, least, most)
@@ -64,11 +67,12 @@ end
 local function new_canvas(opts)
   local o = options.check("canvas", opts, canvas_options)
   if o.columns then o.columns = whole("columns", o.columns, 1, 1000) end
+  if o.lang then options.choice("canvas: lang", o.lang, panels.langs) end
   if o.cell then o.cell = whole("cell", o.cell, 8, 4096) end
   return setmetatable({
     columns = o.columns, titles = o.titles, title = o.title or "", cell = o.cell,
     scale = whole("scale", o.scale, 1, 4), background = colour_of(o.background),
-    facts = o.facts or {}, rows = {},
+    facts = o.facts or {}, lang = o.lang, rows = {},
   }, Canvas)
 end
 
@@ -84,7 +88,8 @@ local row_options = {
 
 ---@class lunette.RowOptions
 ---@field kind? string         "picture" or "map" when the shape does not tell
----@field colormap? string     viridis for unsigned maps, coolwarm for signed ones
+---@field colormap? string     viridis for unsigned maps, coolwarm for signed ones and
+---  for symmetric scales
 ---@field overlay? any         pictures to lay the maps over; true: the last row of them
 ---@field alpha? number        share of the map in an overlay (0.5)
 ---@field grey? boolean        overlay on grey pictures
@@ -120,7 +125,8 @@ end
 
 
 local function colours_of_row(row, o)
-  row.colormap = o.colormap or (row.signed and "coolwarm" or "viridis")
+  local centred = row.signed or row.normalize == "symmetric"
+  row.colormap = o.colormap or (centred and "coolwarm" or "viridis")
   local ok, message = colormap.get(row.colormap)
   if not ok then error(message, 0) end
   row.colorbar = o.colorbar
@@ -154,7 +160,7 @@ local function make_row(self, title, what, opts)
   end
   if o.overlay then add_overlay(self, row, o.overlay) end
   row.alpha, row.grey, row.interpolate = o.alpha, o.grey, o.interpolate or nil
-  row.captions, row.wrap, row.percentile = o.captions or nil, o.wrap, o.percentile
+  row.captions, row.wrap = o.captions or nil, o.wrap
   return row
 end
 
@@ -180,7 +186,10 @@ end
 
 local function finish(self)
   local columns = 1
-  for _, row in ipairs(self.rows) do columns = math.max(columns, #row.cells) end
+  for _, row in ipairs(self.rows) do
+    columns = math.max(columns, #row.cells)
+    if row.kind == "map" then row.meaning = panels.meaning(row, self.lang or "en") end
+  end
   return {
     rows = self.rows, columns = self.columns or columns, titles = self.titles,
     title = self.title, scale = self.scale, background = self.background,

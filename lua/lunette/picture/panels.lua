@@ -217,24 +217,44 @@ end
 
 ---What the first and last colour stand for, where the scale is each map's own.
 local own_scale = {
-  minmax = "0 .. 1: %s map's least .. greatest value",
-  max = "1.0: %s map's largest |value|",
-  symmetric = "1.0: %s map's largest |value|",
-  percentile = "1.0: percentile %%g of %s map's |values|",
-  none = "relative",
+  en = {
+    one = "the map's", each = "each map's",
+    minmax = "0 .. 1: %s least .. greatest value",
+    max = "1.0: %s largest |value|",
+    symmetric = "1.0: %s largest |value|",
+    percentile = "1.0: percentile %%g of %s |values|",
+    none = "relative",
+    greatest = "1.0: %s greatest value",
+  },
+  ru = {
+    one = "карты", each = "каждой карты",
+    minmax = "0 .. 1: наименьшее .. наибольшее значение %s",
+    max = "1.0: наибольшее |значение| %s",
+    symmetric = "1.0: наибольшее |значение| %s",
+    percentile = "1.0: процентиль %%g |значений| %s",
+    none = "относительные",
+    greatest = "1.0: наибольшее значение %s",
+  },
 }
+
+---The languages in which a colour bar says what its numbers mean.
+M.langs = { "en", "ru" }
 
 
 ---What the numbers of the row's colour bar mean, or nil where they are the values as
 ---the method gives them.
-local function meaning_of(row, percentile)
-  local whose = #row.cells == 1 and "the" or "each"
+---@param row table
+---@param lang "en"|"ru"
+---@return string?
+function M.meaning(row, lang)
+  local say = own_scale[lang]
+  local whose = #row.cells == 1 and say.one or say.each
   if row.relative then
-    return own_scale[row.normalize]:format(whose):format(percentile)
+    return say[row.normalize]:format(whose):format(row.percentile)
   end
   local story = row.story or {}
   if story.normalize == true and not story.raw and not row.signed then
-    return ("1.0: %s map's greatest value"):format(whose)
+    return say.greatest:format(whose)
   end
   return nil
 end
@@ -271,7 +291,8 @@ function M.scale(row, o)
   end
   row.shared = o.shared or o.vmin ~= nil and o.vmin ~= false
   bar_span(row)
-  row.meaning = meaning_of(row, o.percentile)
+  row.percentile = o.percentile
+  row.meaning = M.meaning(row, "en")
 end
 
 

@@ -6,7 +6,9 @@ local M = {}
 
 
 ---A word as a POSIX shell takes it.
-local function quoted(word)
+---@param word any
+---@return string
+function M.quoted(word)
   word = tostring(word)
   if word:find "^[%w_./:=@%%+,-]+$" then return word end
   return "'" .. word:gsub("'", "'\\''") .. "'"
@@ -15,7 +17,7 @@ end
 
 ---A word for the shell, where it can be written in one line.
 local function add(words, ...)
-  for _, word in ipairs { ... } do words[#words + 1] = quoted(word) end
+  for _, word in ipairs { ... } do words[#words + 1] = M.quoted(word) end
 end
 
 

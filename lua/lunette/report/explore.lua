@@ -223,7 +223,8 @@ local function add_maps(page, run, classes, say)
   local map = require("lunette.methods").gradcam(run, { top = #classes })
   local captions = {}
   for k, c in ipairs(classes) do captions[k] = c.name end
-  local canvas = require "lunette.picture.canvas" { columns = #classes, cell = 160 }
+  local canvas = require "lunette.picture.canvas" { columns = #classes, cell = 160,
+    lang = page.lang }
   canvas:row("Grad-CAM", map, { overlay = run.images.pictures[1], colormap = "jet",
                                 captions = captions })
   local image = assert(canvas:render())

@@ -3,6 +3,7 @@
 local blame = require "lunette.base.blame"
 local cells_of = require "lunette.report.cells"
 local documents = require "lunette.report.document"
+local is_object = require("lunette.base.types").is_object
 local options = require "lunette.base.options"
 local show = require "lunette.picture.show"
 local text = require "lunette.base.text"
@@ -122,6 +123,7 @@ function Notebook:table(rows, head) return put(self, "table", rows, head) end
 function Notebook:show(x, caption)
   come_here(self)
   flush(self)
+  if is_object(x, "lunette.Canvas") and not x.lang then x.lang = self.document.lang end
   local ok, image, note = pcall(show.image, x)
   if not ok then blame(image) end
   if not image then
@@ -146,7 +148,9 @@ local real_print = print
 local function catch(self)
   self.warn = warn.sink
   warn.sink = function(message)
-    self:print("warning: " .. message)
+    come_here(self)
+    flush(self)
+    self.document:pre("warning: " .. message, "out wrap")
     self.warn(message)
   end
   function _G.print(...) -- luacheck: ignore 122
