@@ -93,6 +93,8 @@ int lunL_pushattrs(lua_State *L, const lun_op *op, const double *attr);
 
 /* Collects garbage when the core's soft limit is crossed. */
 void lunL_reserve(lua_State *L, size_t bytes);
+/* Is that function, looked at with "S", a part of the library?  No string is made. */
+int lunL_inner(lua_State *L, const lua_Debug *ar);
 /* An interruption is about to be raised: interrupt.c's part of lunL_raise. */
 void lunL_interrupted(lua_State *L);
 /* Raises err's message; LUN_EINTR as "interrupted". */

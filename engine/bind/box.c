@@ -175,14 +175,19 @@ lun_tensor *lunL_values(lua_State *L, int arg) {
 }
 
 /* Remembers the line that writes, for the message of a gradient that cannot be
-** computed any more.  No string is made, so nothing is collected. */
+** computed any more: the caller's, where the library writes for him (a step of an
+** optimiser).  No string is made, so nothing is collected. */
 static void note_place(lua_State *L, lun_storage *s) {
   lua_Debug ar;
   s->changed_at[0] = 0;
-  if (lua_getstack(L, 1, &ar) && lua_getinfo(L, "Sl", &ar) &&
-      ar.currentline > 0)
+  for (int level = 1; lua_getstack(L, level, &ar); level++) {
+    lua_getinfo(L, "Sl", &ar);
+    if (ar.currentline <= 0) continue;
+    if (s->changed_at[0] && lunL_inner(L, &ar)) continue;
     snprintf(s->changed_at, sizeof s->changed_at, "%.50s:%d", ar.short_src,
              ar.currentline);
+    if (!lunL_inner(L, &ar)) return;
+  }
 }
 
 lun_tensor *lunL_writable(lua_State *L, int arg) {

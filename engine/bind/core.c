@@ -122,34 +122,47 @@ static int library(lua_State *L) {
   return 1;
 }
 
-/* Upvalues: a folder of sources, and one of its files.  Is the caller of the function
-** that asks in the folder, and not in that file?  C functions on the way (pcall) are
-** passed over.  (debug.getinfo would make a table and four strings of it, which is
-** more than all else that such a call does.) */
+static const char sources = 0, outside = 0; /* keys of the registry */
+
+int lunL_inner(lua_State *L, const lua_Debug *ar) {
+  size_t n = 0;
+  const char *folder, *except;
+  int inner;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &sources);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &outside);
+  folder = lua_tolstring(L, -2, &n), except = lua_tostring(L, -1);
+  inner = folder && strncmp(ar->source, folder, n) == 0 &&
+          strncmp(ar->source + n, "../", 3) != 0 &&
+          strcmp(ar->source, except) != 0;
+  lua_pop(L, 2);
+  return inner;
+}
+
+/* Is the caller of the function that asks a part of the library?  C functions on the
+** way (pcall) are passed over.  (debug.getinfo would make a table and four strings of
+** it, which is more than all else that such a call does.) */
 static int is_inner(lua_State *L) {
-  size_t n;
-  const char *folder = lua_tolstring(L, lua_upvalueindex(1), &n);
-  const char *except = lua_tostring(L, lua_upvalueindex(2));
   lua_Debug ar;
   int inner = 0;
   for (int level = 2; lua_getstack(L, level, &ar); level++) {
     lua_getinfo(L, "S", &ar);
     if (*ar.what == 'C') continue;
-    inner = strncmp(ar.source, folder, n) == 0 &&
-            strncmp(ar.source + n, "../", 3) != 0 &&
-            strcmp(ar.source, except) != 0;
+    inner = lunL_inner(L, &ar);
     break;
   }
   lua_pushboolean(L, inner);
   return 1;
 }
 
-/* core.asks_inner(folder, file) -> is_inner of these */
+/* core.asks_inner(folder, file) -> is_inner: the library is what lies in that folder of
+** sources, that file excepted */
 static int asks_inner(lua_State *L) {
   luaL_checkstring(L, 1);
   luaL_checkstring(L, 2);
   lua_settop(L, 2);
-  lua_pushcclosure(L, is_inner, 2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &outside);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &sources);
+  lua_pushcfunction(L, is_inner);
   return 1;
 }
 

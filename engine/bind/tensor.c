@@ -200,6 +200,9 @@ static int outside(lua_State *L, lua_Integer i, int64_t n) {
                       "index %I is outside 1 .. %I; x[{ %I }] counts from "
                       "the end",
                       i, (lua_Integer)n, i);
+  if (i == 0)
+    return luaL_error(L, "index 0 is outside 1 .. %I; indices count from 1",
+                      (lua_Integer)n);
   return luaL_error(L, "index %I is outside 1 .. %I", i, (lua_Integer)n);
 }
 

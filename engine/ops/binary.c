@@ -22,7 +22,9 @@ static int join(const lun_node *n, int i, int ndim, int64_t *dim,
       char a[LUN_SHAPETEXT], b[LUN_SHAPETEXT];
       lun_shape_text(a, sizeof a, ndim, dim);
       lun_shape_text(b, sizeof b, t->ndim, t->dim);
-      return ops_fail(n, err, LUN_ESHAPE, "shapes %s and %s do not broadcast",
+      return ops_fail(n, err, LUN_ESHAPE,
+                      "shapes %s and %s do not broadcast: counted from "
+                      "the last, sizes must be equal, or 1",
                       a, b);
     }
     *to = own;

@@ -53,6 +53,10 @@ static const lun_attrdef clamp_attrs[] = {
 
 /* An open end becomes an infinity, so that the loops need not ask. */
 static int clamp_infer(lun_node *n, lun_err *err) {
+  if (!ops_given(n, 0) && !ops_given(n, 1))
+    return ops_fail(n, err, LUN_EARG,
+                    "'min' and 'max' are missing: clamp(0, 1), or one of them: "
+                    "clamp { min = 0 }");
   if (!ops_given(n, 0)) n->attr[0] = -HUGE_VAL;
   if (!ops_given(n, 1)) n->attr[1] = HUGE_VAL;
   if (!(n->attr[0] <= n->attr[1]))

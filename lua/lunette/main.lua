@@ -60,9 +60,7 @@ end
 ---may have meant. Where the stack of the error is still there.
 local function with_hint(e)
   if type(e) ~= "string" then return e end
-  e = require("lunette.base.blame").placed(e)
-  local known, hint = pcall(require("lunette.repl.unknown").at_error, e)
-  if known and hint then e = e .. "; " .. hint end
+  e = require("lunette.repl.unknown").told(require("lunette.base.blame").placed(e))
   if os.getenv "LUNETTE_TRACE" and not e:find "\nstack traceback:" then
     return debug.traceback(e, 2)
   end
@@ -210,8 +208,17 @@ local function unknown(what)
     complain(("unknown option '%s'\n%s"):format(what, usage))
     return USAGE
   end
+  if what:find "%.lua$" or what:find("/", 1, true) then
+    complain(("no such file: '%s'%s"):format(what,
+             require("lunette.base.files").hint(what)))
+    return USAGE
+  end
   local names = {}
   for name in pairs(commands) do names[#names + 1] = name end
+  for file in require("lfs").dir(require("lunette.base.paths").scripts()) do
+    names[#names + 1] = file:match "^([%w_]+)%.lua$"
+  end
+  table.sort(names)
   complain(("'%s' is neither a script nor a command%s"):format(what,
            require("lunette.base.suggest").after(what, names)))
   return USAGE

@@ -132,7 +132,8 @@ describe("a canvas", function()
     assert.is_true(size({ cell = 64 }, { captions = { "x\ny" } })[2] > bare[2])
     -- texts of any length and script change neither width nor safety
     local long = ("Größe 中文 \xFF "):rep(50)
-    assert.equal(bare[1], size({ cell = 64, title = long, titles = { long } }, {})[1])
+    assert.equal(bare[1], size({ cell = 64, title = long, titles = { long, "" } },
+                               {})[1])
   end)
 
   it("writes the picture, the raw maps and how they were made", function()

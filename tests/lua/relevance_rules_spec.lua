@@ -445,6 +445,9 @@ describe("operators without weights", function()
     for name in pairs(core.ops) do
       for _, rule in ipairs(between.rules_of(name)) do
         local f = rule == "identity" and core.ops[name]
+        if name == "clamp" and f then
+          f = function(v) return v:clamp(-9, 9) end -- one without bounds is a mistake
+        end
         if of[name] and f then
           assert.is_true(engine(of[name], planes, back, rule):same(back), name)
         elseif f then

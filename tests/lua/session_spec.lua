@@ -220,6 +220,51 @@ describe("a script", function()
     said = script "local lu = require 'lunette'\nprint(lu.salency(1))\n"
     assert.matches("mine.lua:2: .*did you mean 'saliency'", said)
   end)
+
+  local start = "local lu = require 'lunette'\nlocal net = lu.load 'glyphs'\n"
+    .. "local x = net:images(lu.glyphs.default_images(2).images)\n"
+    .. "local run = net:run(x)\n" -- four lines
+  for _, m in ipairs {
+    { "local img = lu.image.load 'no.png'\n-- that is img\nnet:images(img)",
+      "mine.lua:7: .*'img' is nil here; assert.*'img' says why it is nil %(line 5%)" },
+    { "local act = run.block1_conv1.output\nprint(act:shape())",
+      "mine.lua:6: .*line 5: run.block1_conv1 has no 'output'; here it is the tensor" },
+    { "local a, act = 1, run.block1_conv1.nothing\nprint(act:shape())",
+      "mine.lua:6: .*made 'act' says why it is nil %(line 5%)" },
+    { "local act\nprint(a + act)", "mine.lua:6: attempt to perform arithmetic" },
+    { "run:step(ab)", "mine.lua:5: .*run %(a run%) has no 'step'" },
+    { "net:images(ab)", "mine.lua:5: .*; 'ab' is nil here\n" },
+    { "for _, p in ipairs(run:top(1)) do print(p.probability .. '%') end",
+      "mine.lua:5: .*it is a list, whose entries have it: %[1%].probability" },
+    { "local t = run:top(1)\nprint(t.name .. 'x')",
+      "mine.lua:6: .*it is a list, whose entries have it: %[1%]%[1%].name" },
+    { "for k in pairs(net.layers) do print(k) end",
+      "mine.lua:5: .*it is a method: net:layers%(%)" },
+    { "net.block1_conv1.register_forward_hook(print)",
+      "mine.lua:5: .*here it is run.LAYER, what each layer put out" },
+    { "require 'lunet'", "mine.lua:5: module 'lunet' not found; did you mean 'lun" },
+    { "require 'helpers'", "mine.lua:5: module 'helpers' not found; a file of yours" },
+    { "local y = net:run(x).logits\nprint(y:shape())",
+      "mine.lua:6: .*line 5: net:run%(...%) has no 'logits'; here it is run.output" },
+    { "print(f'class {run}')", "mine.lua:5: .*here it is %(\"%%.2f\"%):format%(x%)" },
+    { "print(#run:count())", "mine.lua:5: .*a number has no length" },
+    { "rux:top()", "mine.lua:5: .*global 'rux'%); no value was given to that name" },
+    { "lu.train.step(net, lu.train.sgd(net.params), x, { 1, 2 })\nrun:gradient()",
+      "mine.lua:6: .*have been changed since the run, at mine.lua:5; run again" },
+  } do
+    it("is told what to do about " .. m[1]:gsub("\n", "; "), function()
+      local said, code = script(start .. m[1] .. "\n")
+      assert.is_true(code ~= 0)
+      assert.matches(m[2], said)
+    end)
+  end
+
+  it("that is not there is told so", function()
+    local code, said = t.program("nowhere.lua", folder)
+    assert.equal(64, code)
+    assert.matches("no such file: 'nowhere.lua'", said)
+    assert.matches("did you mean 'saliency'", select(2, t.program("saliensy", folder)))
+  end)
 end)
 
 

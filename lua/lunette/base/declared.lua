@@ -322,6 +322,18 @@ function M.of(f)
 end
 
 
+---What to write where options were given otherwise than as a table; nil for others.
+local function unwritten(p, value)
+  local _, names = nil, nil
+  if value ~= nil and p.type:find "Options$" then
+    _, names = class_of(p.type, p.file)
+  end
+  if not names then return nil end
+  return ("%s should be a table of options, got %s; write { name = value } (options: "
+          .. "%s)"):format(p.name, types.told(value), table.concat(names, ", "))
+end
+
+
 ---What a parameter should be, and what was given; `said` is what came beside a nil.
 local function message_of(p, value, why, said)
   if why then
@@ -335,6 +347,31 @@ local function message_of(p, value, why, said)
 end
 
 
+---Does a value stand where another parameter is meant for its kind?
+local function is_placed(p, value)
+  if not p then return true end
+  local kind = types.class_of(value)
+  kind = (kind and kind ~= "lunette.Images" and kind or type(value)):lower()
+  return p.type:lower():find(kind, 1, true) ~= nil
+end
+
+
+---The order of the parameters, where a value in another's place is what this one should
+---be: `lu.train.step(net, x, labels, opt)`.
+local function order_of(list, at, ...)
+  local p, names, found = list[at], {}, false
+  for i = 1, #list do
+    local value = (select(i, ...))
+    names[i] = list[i] and list[i].name or "_"
+    if i ~= at and (types.class_of(value) or type(value) == "string") then
+      found = found or passes(p, value) and not is_placed(list[i], value)
+    end
+  end
+  if names[1] == "self" then table.remove(names, 1) end
+  return found and ("; the order is (%s)"):format(table.concat(names, ", ")) or ""
+end
+
+
 ---What is wrong with the arguments of a call, or nil: "name should be string: a colour
 ---map; got nil".
 ---@param list (lunette.Param|false)[]
@@ -344,7 +381,11 @@ function M.wrong(list, ...)
     local p, value = list[i], (select(i, ...))
     local ok, why = true, nil
     if p then ok, why = passes(p, value) end
-    if not ok then return message_of(p, value, why, (select(i + 1, ...))) end
+    if not ok then
+      local text = not why and unwritten(p, value)
+        or message_of(p, value, why, (select(i + 1, ...)))
+      return text .. order_of(list, i, ...)
+    end
   end
   return nil
 end

@@ -44,8 +44,42 @@ local methods = {
   plot = "lu.show(x), lu.canvas()", imshow = "lu.show(x)", show = "lu.show(x)",
   amax = "x:max { dims = ... }",
   amin = "x:min { dims = ... }", ndim = "x:dim()", size = "x:shape()",
+  register_forward_hook = "run.LAYER, what each layer put out",
+  register_full_backward_hook =
+    "lu.modifier { on = ..., backward = function(node, dy) ... end }",
+  register_backward_hook = "lu.modifier { on = ..., backward = f }",
+  get_layer = "net.LAYER, net:layer(name)",
+  get_weights = "net.LAYER.weight, net.params",
+  output = "the tensor itself: run.LAYER is what the layer put out",
+  values = "the tensor itself; places are x:argmax(dim), x:argsort()",
+  indices = "x:argmax(dim), x:argsort()",
+  logits = 'run.output, where it was run with modifiers = { "linear" }',
+  probs = "run:probabilities()",
+  grad = "run:gradient { score = ... }, lu.gradient(f, x)",
+  zero_grad = "nothing: gradients are values, none is kept",
+  train = "lu.train.step(net, opt, x, target), lu.train.fit", fit = "lu.train.fit",
+  compile = "nothing: networks here are always ready to be run",
+  children = "net:layers()", modules = "net:layers()", shape_as_list = "x:shape()",
   astype = "nothing: tensors are float32", T = "x:transpose(1, 2)",
 }
+
+
+---Kinds of layers in Keras and torch, without case, and what they are called here.
+local kinds = {
+  dense = "linear", fc = "linear", fully_connected = "linear", maxpool = "max_pool2d",
+  avgpool = "avg_pool2d", upsample = "interpolate", upsampling2d = "interpolate",
+  zeropadding2d = "pad", padding = "pad", activation = "relu, or another by its name",
+  globalaveragepooling2d = "global_avg_pool", adaptiveavgpool2d = "global_avg_pool",
+  gap = "global_avg_pool", multiply = "mul", concatenate = "concat", bn = "batch_norm",
+  conv2dtranspose = "conv_transpose2d", convtranspose2d = "conv_transpose2d",
+  swish = "silu", depthwiseconv2d = "conv2d, groups = channels", sum = "add",
+}
+
+
+---What a kind of layer of another library is called here.
+---@param word string
+---@return string?
+function M.kind(word) return kinds[word:lower()] end
 
 
 ---Libraries of another language, by the names that they go by.
@@ -65,7 +99,8 @@ local globals = {
   dict = "{ name = value }", exit = "os.exit(), or Ctrl-D", quit = "Ctrl-D",
   dir = "help(x)", open = "io.open(file)", input = "io.read()", plot = "show(x)",
   imshow = "show(x)", exec = "load(text)", eval = "load(text)", printf = "print",
-  echo = "print", sleep = "os.execute \"sleep 1\"", array = "lu.tensor(list)",
+  echo = "print", f = '("%.2f"):format(x), where another language has f"{x}"',
+  sleep = "os.execute \"sleep 1\"", array = "lu.tensor(list)",
 }
 
 ---Methods of texts and lists in other languages.

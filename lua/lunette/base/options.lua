@@ -314,6 +314,25 @@ local function unknown(what, key, defaults)
 end
 
 
+---The options written as a table, where they were not: `{ score = 3 }` where the value
+---tells which one was meant, and their names.
+local function written(value, defaults)
+  local names, meant = {}, nil
+  for key, option in pairs(defaults) do
+    names[#names + 1] = key
+    for _, word in ipairs(M.is_option(option) and option.list or {}) do
+      if word == value then meant = ("{ %s = '%s' }"):format(key, word) end
+    end
+  end
+  table.sort(names)
+  if math.type(value) == "integer" and defaults.score ~= nil then
+    meant = ("{ score = %d }"):format(value)
+  end
+  return ("; write %s (options: %s)"):format(meant or "{ name = value }",
+                                            table.concat(names, ", "))
+end
+
+
 ---Copies `opts` over `defaults`. A plain default of `false` means "not given". What
 ---does not fit is an error at the line that called the library.
 ---@param what string       the function, for the message
@@ -322,7 +341,8 @@ end
 ---@return table
 function M.check(what, opts, defaults)
   if opts ~= nil and type(opts) ~= "table" then
-    blame(("%s: options are a table, got %s"):format(what, types.told(opts)))
+    blame(("%s: options are a table, got %s%s"):format(what, types.told(opts),
+          written(opts, defaults)))
   end
   local full = {}
   for key, value in pairs(defaults) do

@@ -10,6 +10,13 @@ local M = {}
 local behind = setmetatable({}, { __mode = "k" }) -- the function that looks -> its own
 
 
+---Is it one of several that are alike, and no list itself?
+local function is_one(one, other)
+  if type(one) == "table" and getmetatable(one) == nil then return false end
+  return type(one) == type(other)
+end
+
+
 ---Were several given where one list is taken? They are of one type, and the parameter
 ---may be a table.
 local function as_list(name, f, given, ...)
@@ -17,9 +24,7 @@ local function as_list(name, f, given, ...)
   local object = p and not name:find "[.]" and 1 or 0
   local kind = p and p[object + 1] and p[object + 1].type or ""
   if not (kind:find "%f[%w]table%f[^%w]" or kind:find "%[%]") then return "" end
-  for i = object + 2, select("#", ...) do
-    if type(select(i, ...)) ~= type(select(object + 1, ...)) then return "" end
-  end
+  if not is_one(select(object + 1, ...)) then return "" end
   return ("; several go into a list: %s { ... }"):format(name)
 end
 

@@ -41,7 +41,8 @@ end
 
 
 ---The names nearest to what was typed, nearest first, case ignored. A name that
----needs more edits than a third of its letters (at least 2) is no suggestion.
+---needs more edits than a third of its letters (at least 2; 1 of three letters or
+---fewer, which are near to anything) is no suggestion.
 ---@param typed string
 ---@param list string[]   names that exist
 ---@param most? integer   how many at most; default 3
@@ -51,7 +52,7 @@ function M.nearest(typed, list, most)
   for i, name in ipairs(list) do
     local text = tostring(name)
     local c = cost(low, text:lower():sub(1, 64))
-    if c <= math.max(2, #low // 3) and c < #low then
+    if c <= math.max(#low > 3 and 2 or 1, #low // 3) and c < #low then
       found[#found + 1] = { text, c, i }
     end
   end

@@ -39,8 +39,10 @@ local function guarded(m, rule, params, layer)
     end)
     if ok then return dx end
     if tostring(dx):find("interrupted", 1, true) then error(dx, 0) end
-    blame(("modifier '%s' at layer '%s' (%s): %s"):format(m.name, layer.name,
-          layer.kind, tostring(dx)))
+    local took = debug.getinfo(rule, "u").nparams -- of (dy) alone, dy is the node
+    blame(("modifier '%s' at layer '%s' (%s): %s%s"):format(m.name, layer.name,
+          layer.kind, tostring(dx), took == 1 and
+          "; a rule is given two values: function(node, dy)" or ""))
   end
 end
 

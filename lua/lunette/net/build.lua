@@ -27,6 +27,8 @@ local function check_kind(name, kind)
   end
   local remedy = layers.kinds[name]
     and "; a layer is { name, kind, ... }, its name first"
+  local ours = require("lunette.base.foreign").kind(tostring(kind))
+  remedy = remedy or ours and ("; here it is " .. ours)
   error(("layer '%s': no kind '%s'%s"):format(name, tostring(kind),
         remedy or suggest.after(tostring(kind), known)), 0)
 end

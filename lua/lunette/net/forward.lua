@@ -219,6 +219,19 @@ local function told_input(x)
 end
 
 
+---Where a batch for the network comes from, by the shape of what was given.
+local function remedy(shape, want, start)
+  local c, h, w = table.unpack(want)
+  local given = shape and table.concat(shape, ",") or ""
+  if w and given:find((",%d,%d,%d"):format(h, w, c), 1, true) and #shape == 4 then
+    return "; channels come first: x:permute { dims = { 1, 4, 2, 3 } }"
+  end
+  local makes = start and "" or "; net:images makes one from paths or pictures"
+  if given ~= table.concat(want, ",") then return makes end
+  return makes .. "; x:rows(i) is one of a batch"
+end
+
+
 ---Raises unless x is a batch for the network, or for the layers after `start`.
 ---@param net lunette.Net
 ---@param x any
@@ -229,7 +242,7 @@ function M.check_input(net, x, start)
   if shape and shape[1] > 0 and table.concat(shape, ",", 2) == want then return end
   blame(("%s%s wants a tensor (N,%s), got %s%s"):format(net.name,
         start and " after " .. start.name or "", want, told_input(x),
-        start and "" or "; net:images makes one from paths or pictures"))
+        remedy(shape, start and start.shape or net.input, start)))
 end
 
 

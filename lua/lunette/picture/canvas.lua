@@ -64,10 +64,21 @@ local function whole(name, value, least, most)
 end
 
 
+---Raises unless each column has a title, or none has.
+local function check_titles(titles, columns)
+  local n = titles and #titles or 0
+  if n > 0 and n ~= columns then
+    error(("canvas: %d title%s for %d column%s; '' leaves a column without one"):format(
+          n, n == 1 and "" or "s", columns, columns == 1 and "" or "s"), 0)
+  end
+end
+
+
 local function new_canvas(opts)
   local o = options.check("canvas", opts, canvas_options)
   if o.columns then o.columns = whole("columns", o.columns, 1, 1000) end
   if o.lang then options.choice("canvas: lang", o.lang, panels.langs) end
+  if o.columns and type(o.titles) == "table" then check_titles(o.titles, o.columns) end
   if o.cell then o.cell = whole("cell", o.cell, 8, 4096) end
   return setmetatable({
     columns = o.columns, titles = o.titles, title = o.title or "", cell = o.cell,
@@ -135,6 +146,9 @@ end
 
 local function check_row_options(opts)
   local o = options.check("row", opts, row_options)
+  if type(o.alpha) == "number" and not (o.alpha >= 0 and o.alpha <= 1) then
+    error(("row: alpha is from 0 to 1, got %s"):format(brief(o.alpha)), 0)
+  end
   if (o.vmin or o.vmax) and not (o.vmin and o.vmax) then
     error("row: vmin and vmax go together", 0)
   end
@@ -174,6 +188,9 @@ end
 ---@return lunette.Canvas self
 function Canvas:row(title, what, opts)
   if title ~= nil and type(title) ~= "string" then
+    if type(what) == "string" then
+      blame(("row: the title comes first: canvas:row('%s', what, opts)"):format(what))
+    end
     title, what, opts = "", title, what
   end
   self.rows[#self.rows + 1] = make_row(self, title or "", what, opts)
@@ -190,6 +207,7 @@ local function finish(self)
     columns = math.max(columns, #row.cells)
     if row.kind == "map" then row.meaning = panels.meaning(row, self.lang or "en") end
   end
+  check_titles(self.titles, self.columns or columns)
   return {
     rows = self.rows, columns = self.columns or columns, titles = self.titles,
     title = self.title, scale = self.scale, background = self.background,

@@ -7,6 +7,18 @@ local types = require "lunette.base.types"
 local M = {}
 
 
+---What to do with a tensor that is no picture.
+local function remedy(shape)
+  local last = shape[#shape]
+  if #shape == 4 then return "; x[i] is one of a batch" end
+  if #shape ~= 3 then return "" end
+  if last == 3 or last == 1 then
+    return "; channels come first: x:permute { dims = { 3, 1, 2 } }"
+  end
+  return "; maps are drawn by lu.show(maps, file) and by canvases"
+end
+
+
 ---The 8-bit image of a picture: (3,H,W), or grey as (1,H,W) or (H,W). Values
 ---are rounded and cut to 0..255.
 ---@param picture lunette.Tensor
@@ -17,7 +29,8 @@ function M.to_image(picture)
   local c = #shape == 3 and shape[1] or #shape == 2 and 1
   if c == 3 then return core.image.from_planes(picture) end
   if c ~= 1 then
-    blame(("a picture is a tensor (3,H,W), this is %s"):format(shapes.text(shape)))
+    blame(("a picture is a tensor (3,H,W), this is %s%s"):format(shapes.text(shape),
+          remedy(shape)))
   end
   local h, w = shape[#shape - 1], shape[#shape]
   local rgb = core.zeros(3, h, w)

@@ -55,8 +55,9 @@ function M.save(path, picture, title)
   if title then meta[3], meta[4] = "Title", title end
   local format, message = file.format_of(path)
   if not format then return nil, message end
+  local image = M.to_image(picture)
   file.warn_if_dark(("'%s'"):format(path), picture)
-  return files.write(path, M.to_image(picture):encode(format, meta))
+  return files.write(path, image:encode(format, meta))
 end
 
 

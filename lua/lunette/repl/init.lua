@@ -108,9 +108,7 @@ end
 ---and where it came from noted.
 local function at_error(message)
   if type(message) ~= "string" or message == state.passed then return message end
-  message = blame.placed(message)
-  local known, hint = pcall(unknown.at_error, message)
-  if known and hint then message = message .. "; " .. hint end
+  message = unknown.told(blame.placed(message))
   state.passed, state.passed_trace = message, debug.traceback(message, 2)
   return message
 end

@@ -95,6 +95,19 @@ local function about_parameter(owner, name, hint)
 end
 
 
+---Where the entries of a list have what was asked of the list.
+local function about_entries(owner, name)
+  local first, path = owner, ""
+  for _ = 1, 2 do
+    first, path = type(first) == "table" and rawget(first, 1), path .. "[1]"
+    if type(first) == "table" and values.names_in(first)[name] then
+      return ("; it is a list, whose entries have it: %s.%s"):format(path, name)
+    end
+  end
+  return nil
+end
+
+
 ---What there is instead where no name is near: another class's method, or all of them.
 local function about_strange(owner, name, list)
   local own = values.methods_of(owner) or {}
@@ -139,7 +152,9 @@ local function about_owner(chain, owner, name)
   local layered = looked.is_net(owner) or looked.is_run(owner)
   if layered and not ours and values.class_with(name) then hint = "" end
   hint = about_parameter(owner, name, hint)
-  if hint == "" then hint = about_strange(owner, name, list) end
+  if hint == "" then
+    hint = about_entries(owner, name) or about_strange(owner, name, list)
+  end
   return ("%s has no '%s'%s"):format(called(chain, owner), name, hint)
 end
 
@@ -148,6 +163,14 @@ end
 local function about_member(chain, name, lookup)
   local owner = values.evaluate(chain, lookup)
   return owner ~= nil and about_owner(chain, owner, name) or nil
+end
+
+
+---The name of the library's that is nearest to one without "lu.".
+local function of_library(name)
+  local lu = package.loaded.lunette
+  local near = suggest.nearest(name, lu and lu.names() or {}, 1)[1]
+  return near and ("did you mean 'lu.%s'?"):format(near) or nil
 end
 
 
@@ -163,13 +186,11 @@ local function about_global(name)
   end
   for _, key in ipairs(lu and lu.names() or {}) do
     if key == name then return ("did you mean 'lu.%s'?"):format(name) end
-    names[#names + 1] = "lu." .. key
   end
   if plain then return "here it is " .. plain end
   table.sort(names)
   local hint = suggest(name, names)
-  if hint == "" then hint = suggest("lu." .. name, names) end
-  return hint ~= "" and hint or nil
+  return hint ~= "" and hint or of_library(name)
 end
 
 
@@ -190,11 +211,45 @@ local function owners_of(name, line)
 end
 
 
+---What a call's answer has, where a field of it is nil: `run:top(1).name`.
+local function about_answer(name, line, lookup)
+  local chain = line:match("([%a_][%w_%.:]*)%b()%f[%[%.][%[%]%d]*[.:]" .. name
+                           .. "%f[^%w_]")
+  local f = chain and values.evaluate(chain, lookup)
+  local entry = type(f) == "function" and require("lunette.repl.docs").of_function(f)
+  local gives = entry and entry.returns[1]
+  if not gives then return nil end
+  local ours = foreign.name(name, false)
+  if ours then
+    return ("%s(...) has no '%s'; here it is %s"):format(chain, name, ours)
+  end
+  return ("%s(...) has no '%s'; it gives %s  %s"):format(chain, name,
+    gives.type:gsub("lunette%.", ""), gives.text)
+end
+
+
+---Why a variable is nil, by the code of its line `at` that gave it a value: a name that
+---means nothing, or a call.
+local function about_made(at, code, name, lookup)
+  local chain, field = (code or ""):match "^([%a_][%w_%.%[%]\"']*)%.([%a_][%w_]*)%s*$"
+  local found = chain and about_member(chain, field, lookup)
+  field = (code or ""):match "^[%a_][%w_%.:]*%b()%.([%a_][%w_]*)%s*$"
+  found = found or field and about_answer(field, code, lookup)
+  if found then return ("line %d: %s"):format(at, found) end
+  if code and not code:find "[%({\"']" then return nil end
+  return ("assert(...) around the call that made '%s' says why it is nil (line %d)"
+    ):format(name, at)
+end
+
+
 ---The sentence about a value that is nil because what should have made it failed, or
 ---because nothing was ever put there.
-local function about_failed(message, kind, name)
+local function about_failed(message, kind, name, look)
   if not message:find "attempt to index a nil value" then return nil end
   if not name then return "the call before it gave nil; assert(...) says why" end
+  local at, code = look.made(name)
+  local told = at and about_made(at, code, name, look.lookup)
+  if told then return told end
   local never = kind == "global" and "no value was given to that name, or " or ""
   return ("%sassert(...) around the call that made '%s' says why it is nil"):format(
     never, name)
@@ -214,7 +269,8 @@ end
 
 
 ---The variable, or the field, that is nil where a call was given one.
-local function about_argument(message, line, lookup)
+local function about_argument(message, line, look)
+  local lookup = look.lookup
   if not message:find "%f[%w]nil%f[^%w]" or message:find "is nil in Lua" then
     return nil
   end
@@ -226,20 +282,11 @@ local function about_argument(message, line, lookup)
   table.sort(names)
   return about_field(line, lookup) or wrong.nil_argument(line, function(name)
     return values.evaluate(name, lookup)
-  end, names)
-end
-
-
----What a call's answer has, where a field of it is nil: `run:top(1).name`.
-local function about_answer(name, line, lookup)
-  local chain = line:match("([%a_][%w_%.:]*)%b()%f[%[%.][%[%]%d]*[.:]" .. name
-                           .. "%f[^%w_]")
-  local f = chain and values.evaluate(chain, lookup)
-  local entry = type(f) == "function" and require("lunette.repl.docs").of_function(f)
-  local gives = entry and entry.returns[1]
-  if not gives then return nil end
-  return ("%s(...) has no '%s'; it gives %s  %s"):format(chain, name,
-    gives.type:gsub("lunette%.", ""), gives.text)
+  end, function(name)
+    local at, code = look.made(name)
+    local told = at and about_made(at, code, name, lookup)
+    return told and "; " .. told or suggest.after(name, names)
+  end)
 end
 
 
@@ -254,17 +301,18 @@ end
 
 
 ---What a name on the line, which stands for nil there, may have meant.
-local function about_name(message, line, lookup, objects)
+local function about_name(message, line, look, objects)
+  local lookup = look.lookup
   local kind, name = message:match
     "attempt to [%a ]+ a nil value %((%a+) '([^']*)'%)"
   if line:find "%[0%]" and (name == "?" or name == "integer index") then
     return "lists count from 1"
   end
   if kind == "global" then
-    return about_global(name) or about_failed(message, kind, name)
+    return about_global(name) or about_failed(message, kind, name, look)
   end
   if kind ~= "field" and kind ~= "method" then
-    return about_failed(message, kind, name)
+    return about_failed(message, kind, name, look)
   end
   for _, chain in ipairs(owners_of(name, line)) do
     local found = about_member(chain, name, lookup)
@@ -281,16 +329,19 @@ end
 ---@param line string     of the code that it is about
 ---@param lookup? table<string, any>   local variables by name, over the globals
 ---@param objects? any[]   values without a name, one of which was asked for a method
+---@param made? fun(name: string): integer?, string?   the line before that gives a
+---  variable its value, and the code there
 ---@return string?
-function M.hint(message, line, lookup, objects)
+function M.hint(message, line, lookup, objects, made)
+  local look = { lookup = lookup, made = made or function() end }
   local told = wrong.hint(message, line, {
     owner_of = function(name) return owners_of(name, line)[1] end,
     value_of = function(chain) return values.evaluate(chain, lookup) end })
   if told then return told end
   if message:find "a nil value" then
-    return about_name(message, line, lookup, objects)
+    return about_name(message, line, look, objects)
   end
-  return about_argument(message, line, lookup)
+  return about_argument(message, line, look)
 end
 
 
@@ -319,6 +370,21 @@ local function line_of(source, number)
     if i == number then return line end
   end
   return nil
+end
+
+
+---For a line of a source: the last line before it that gives a variable its value, and
+---the code there; no code where several got theirs.
+local function made_before(source, number)
+  return function(name)
+    for i = number - 1, 1, -1 do
+      local line = line_of(source, i) or ""
+      local left, code = line:match "^%s*([%a_][%w_,%s]-)%s*=%s*([^=].*)$"
+      left = left and left:gsub("^local%s+", "")
+      if left == name then return i, (code:gsub("%s*%-%-.*$", "")) end
+      if left and left:find("%f[%w_]" .. name .. "%f[^%w_]") then return i end
+    end
+  end
 end
 
 
@@ -351,7 +417,8 @@ end
 local function is_told(message)
   return message:find "attempt to %a+ a" or message:find "attempt to get"
     or message:find "%f[%w]nil%f[^%w]" or message:find "got lunette%.tensor%)"
-    or message:find "tensor expected, got table"
+    or message:find "%(t%a+ expected, got [tf]"
+    or message:find "module '[^']*' not found"
 end
 
 
@@ -360,16 +427,32 @@ end
 ---@return string?
 function M.at_error(message)
   if not is_told(message) then return nil end
+  if message:find "^[^\n]-:%d+: .-:%d+: attempt to" then return nil end -- elsewhere
   for level = 2, 60 do
     local info = debug.getinfo(level, "Slf")
     if not info then return nil end
     local place = ("%s:%d:"):format(info.short_src, info.currentline)
     if info.what ~= "C" and message:sub(1, #place) == place then
       local line = line_of(info.source, info.currentline)
-      return line and M.hint(message, line, variables(level, info.func))
+      if not line then return nil end
+      local found, objects = variables(level, info.func)
+      return M.hint(message, line, found, objects,
+                    made_before(info.source, info.currentline))
     end
   end
   return nil
+end
+
+
+---A message with what is known of it, for a handler. Where that is a module's name, the
+---places where Lua looked for it are left out.
+---@param message string
+---@return string
+function M.told(message)
+  local known, hint = pcall(M.at_error, message)
+  if not (known and hint) then return message end
+  message = message:gsub("(module '[^']*' not found):\n\tno field.*$", "%1")
+  return message .. "; " .. hint
 end
 
 

@@ -34,6 +34,9 @@ local function about_object(message)
   if message:find "%(tensor expected, got table%)" then
     return "lu.tensor(list) makes one of a list"
   end
+  if message:find "attempt to get length of a number value" then
+    return "a number has no length: it is itself what was counted"
+  end
   if message:find "attempt to index a number value" then
     return "a number has no parts: a tensor of one dimension gives numbers"
   end
@@ -47,7 +50,10 @@ local function about_function(message, line, look)
   local name = message:match "attempt to [%a ]+ a function value %(%a+ '([^']*)'%)"
   local owner = name and look.owner_of(name)
   if owner then return ("it is a method: %s:%s()"):format(owner, name) end
-  if not message:find "attempt to [%a ]+ a function value" then return nil end
+  if not message:find "attempt to [%a ]+ a function value"
+     and not message:find "table expected, got function" then
+    return nil
+  end
   for chain, method, after in line:gmatch "([%a_][%w_%.]*)%.([%a_][%w_]*)(.?)" do
     local value = after:find "[%),%]%s]" and look.value_of(chain .. "." .. method)
     if type(value) == "function" then
@@ -80,6 +86,16 @@ local function about_list(message, line, look)
 end
 
 
+---The sentence about a module that is not there.
+local function about_module(message)
+  local name = message:match "module '([^']*)' not found"
+  if not name then return nil end
+  if suggest.nearest(name, { "lunette" })[1] then return "did you mean 'lunette'?" end
+  return "a file of yours is found where package.path says: "
+    .. 'package.path = "FOLDER/?.lua;" .. package.path'
+end
+
+
 ---@class lunette.Look
 ---@field owner_of fun(name: string): string?   the owner of a method on that line
 ---@field value_of fun(chain: string): any      what stands for a value there
@@ -90,7 +106,7 @@ end
 ---@return string?
 function M.hint(message, line, look)
   return about_list(message, line, look) or about_object(message)
-    or about_function(message, line, look)
+    or about_function(message, line, look) or about_module(message)
 end
 
 
@@ -132,14 +148,13 @@ end
 ---Where an argument is nil: the variables of that line that are.
 ---@param line string
 ---@param value_of fun(name: string): any
----@param names string[]   of variables that there are, for suggestions
+---@param hint_of fun(name: string): string   what to add about such a one
 ---@return string?
-function M.nil_argument(line, value_of, names)
+function M.nil_argument(line, value_of, hint_of)
   local found = {}
   for _, name in ipairs(variables_of(line)) do
     if value_of(name) == nil then
-      local hint = suggest.after(name, names)
-      found[#found + 1] = ("'%s' is nil here%s"):format(name, hint)
+      found[#found + 1] = ("'%s' is nil here%s"):format(name, hint_of(name))
     end
   end
   return #found > 0 and table.concat(found, ", ") or nil
