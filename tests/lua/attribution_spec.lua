@@ -363,7 +363,8 @@ describe("occlusion", function()
   end)
 
   it("says when nothing changes", function()
-    local warned = t.warnings(lu.occlusion, run, { score = 1, baseline = x })
+    local warned = t.warnings(lu.occlusion, run, { score = 1, baseline = x,
+                                                 window = 4, stride = 4 })
     assert.equal(2, #warned)
     assert.matches("no window changes the score", warned[1])
   end)

@@ -61,9 +61,10 @@ local function points(run, o, list)
     local b, alpha = chosen(o, s, #list)
     local noisy = x[i]
     if (o.sigma or 0) > 0 then
-      local noise = o.draws and o.draws[s]
+      local noise <close> = o.draws and o.draws[s]
         or sampling.noise(o.seed + 1, s, shape)
-      noisy = noise * o.sigma + noisy
+      local scaled <close> = noise * o.sigma
+      noisy = scaled + noisy
     end
     return list[b][i], alpha, noisy
   end
@@ -94,12 +95,15 @@ function M.explain(run, o, name)
   local map = sampling.gradients(run, {
     name = name, count = o.samples, batch = o.batch,
     make = function(i, s)
-      local b, alpha, x = at(i, s)
-      return b + (x - b) * alpha
+      local b, alpha, x <close> = at(i, s)
+      local way <close> = x - b
+      return (way * alpha):add_(b)
     end,
     fold = function(total, value, s, i)
-      local b, _, x = at(i, s)
-      return sampling.add(total, (x - b) * value)
+      local b, _, x <close> = at(i, s)
+      local way <close> = x - b
+      local part <close> = way * value
+      return sampling.add(total, part)
     end,
   }, o):mul_(1 / o.samples)
   return map, { delta = perturb.delta(run, o, map, list, shares_of(o, #list)) }

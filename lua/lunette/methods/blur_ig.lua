@@ -50,8 +50,9 @@ return method {
         local here <close> = at(i, sigma[s])
         local change <close> = there - here
         local by = (sigma[s] - sigma[s + 1]) / H
-        local part <close> = change[1] * value
-        return sampling.add(total, part * by)
+        local rise <close> = change[1] -- a view keeps what it is of
+        local part <close> = rise * value
+        return sampling.add(total, part:mul_(by))
       end,
     }, o)
     local blurred = blur(run.images, sigma[o.steps + 1], "zero")

@@ -10,7 +10,8 @@ local sampling = require "lunette.explain.sampling"
 ---dS/dA (A' - A) summed, where A' is the layer at the next point.
 local function fold_steps()
   return function(total, value, s)
-    local g, a = value[1], value[2]
+    local g <close>, a = value[1], value[2]
+    local _ <close> = a -- views keep what they are of
     total = total or {}
     if s > 1 then
       local change <close>, was = a - total.a, total.g
@@ -53,10 +54,12 @@ return method {
         sampling.tell_changed(o, part, o.layer)
         local g <close> = part:gradient { score = score, modifiers = o.modifiers,
                                           wrt = o.layer.name }
-        local a = part:activation(o.layer.name):detach()
+        local a <close> = part:activation(o.layer.name):detach()
         local shape = g:shape()
         table.insert(shape, 2, 1)
-        return core.ops.concat(g:reshape(shape), a:reshape(shape), { dim = 2 })
+        local slope <close> = g:reshape(shape) -- views keep what they are of
+        local value <close> = a:reshape(shape)
+        return core.ops.concat(slope, value, { dim = 2 })
       end)
       return map, perturb.delta(run, o, map, b)
     end)

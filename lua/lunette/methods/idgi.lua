@@ -45,7 +45,8 @@ local function shared_rise(run, o, b, wish)
     local g <close> = part:gradient { score = score, modifiers = o.modifiers }
     local k = part:count()
     local values = part:values(score, { modifiers = o.modifiers })
-    return ops.concat(g:reshape { k, n }, values:view(k, 1), { dim = 2 })
+    local rows <close> = g:reshape { k, n } -- a view keeps what it is of
+    return ops.concat(rows, values:view(k, 1), { dim = 2 })
   end):reshape(x:shape())
 end
 

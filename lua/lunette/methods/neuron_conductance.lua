@@ -42,7 +42,8 @@ end
 ---What the masked units hand on of the gradient at their layer.
 local function through(layer, seed)
   return scores.new("through " .. layer.name, function(value)
-    local each = (value * seed):reshape { value:dim(1), value:size() // value:dim(1) }
+    local product <close> = value * seed
+    local each <close> = product:reshape { value:dim(1), value:size() // value:dim(1) }
     return each:sum { dims = { 2 } }
   end, layer.name)
 end
@@ -85,10 +86,10 @@ return method {
         make = paths.points(x, b, alphas),
       }, function(part, score)
         sampling.tell_changed(o, part)
-        local above = part:gradient { score = score, modifiers = o.modifiers,
-                                      wrt = o.layer.name }
-        return part:gradient { score = through(o.layer, above * mask),
-                               modifiers = backward }
+        local above <close> = part:gradient { score = score, modifiers = o.modifiers,
+                                              wrt = o.layer.name }
+        local seed <close> = above * mask
+        return part:gradient { score = through(o.layer, seed), modifiers = backward }
       end)
     end)
   end,
