@@ -82,7 +82,7 @@ describe("the program", function()
 
   it("refuses what it does not know", function()
     check("explian x", 64, "'explian' is neither .*; did you mean 'explain'")
-    check("none.lua", 64, "'none.lua' is neither a script nor a command")
+    check("none.lua", 64, "no such file: 'none.lua'")
     check("--nonsense", 64, "unknown option '%-%-nonsense'", "usage:")
     check(".", 66)
     check("explain --nonsense", 64, "unknown option", "Usage: lunette explain")

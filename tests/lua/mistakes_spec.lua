@@ -41,6 +41,8 @@ local kinds = {
     { "lu.image.load { 'a.png' }", "path should be string, got a table" },
     { "lu.image.save(map, 'x.png')", "path should be string" },
     { "net:images(5)", "what should be string|table|Tensor: paths, pictures" },
+    { "net:images(lu.glyphs.default_images(1))",
+      "no option '%a+'; of a table that holds more, .*net:images%(t.images%)" },
     { "net:images { 5 }", "picture 1 of the list is a number; a path or a picture" },
     { "net:run(5)", "x should be .* as net:images makes one" },
     { "net:run { x }", "got a table; net:images makes one" },

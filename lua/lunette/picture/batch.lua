@@ -20,9 +20,12 @@ local function check_options(what)
   if not named or what.given then return end
   for key in pairs(what) do
     if not known[key] then
-      blame(("images: no option '%s'%s"):format(tostring(key),
-        require("lunette.base.suggest").after(tostring(key),
-        { "image", "fit", "filter", "orient", "fallback" })))
+      local hint = require("lunette.base.suggest").after(tostring(key),
+        { "image", "fit", "filter", "orient", "fallback" })
+      if hint == "" and what.images then -- painted scenes, with their labels
+        hint = "; of a table that holds more, give its images: net:images(t.images)"
+      end
+      blame(("images: no option '%s'%s"):format(tostring(key), hint))
     end
   end
 end
