@@ -193,10 +193,10 @@ static void test_ends_of_files(void) {
     int64_t at;
     size_t n;
     const char *says;
-  } bad[] = {{5, 6, "6 bytes wanted at 5, it has 10"},
-             {11, 0, "0 bytes wanted at 11, it has 10"},
-             {-1, 1, "1 bytes wanted at -1, it has 10"},
-             {0, SIZE_MAX, "wanted at 0, it has 10"}};
+  } bad[] = {{5, 6, "6 bytes wanted at 5, the file has 10"},
+             {11, 0, "0 bytes wanted at 11, the file has 10"},
+             {-1, 1, "1 bytes wanted at -1, the file has 10"},
+             {0, SIZE_MAX, "wanted at 0, the file has 10"}};
   char got[16] = "";
   lun_err err = {0, ""};
   CHECK(imp_read_at(&f, got, 10, 0, &err) == LUN_OK &&

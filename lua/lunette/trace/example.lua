@@ -20,7 +20,7 @@ local examples = {
   softmax = { x = { N, 4 } }, log_softmax = { x = { N, 4 } },
   max_pool2d = { attrs = { kernel = 2 } }, avg_pool2d = { attrs = { kernel = 2 } },
   mean = { attrs = { dims = { 3, 4 } } }, sum = { attrs = { dims = { 3, 4 } } },
-  interpolate = { attrs = { size = { 16, 16 } } },
+  interpolate = { attrs = { size = { 16, 16 } } }, clamp = { attrs = { min = 0 } },
   affine = { attrs = { matrix = { 1, 0, 0, 1 } } },
   batch_norm = { mean = { 4 }, var = { 4 }, weight = { 4 }, bias = { 4 } },
 }
