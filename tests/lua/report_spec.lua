@@ -232,6 +232,19 @@ describe("lunette report", function()
     assert.equal(2, #block(two, "index").pictures) -- of 32 and of 224 pixels
   end)
 
+  it("says which pictures it cannot read", function()
+    assert(lfs.mkdir(folder .. "/away"))
+    t.shell(("cd '%s'; cp out/p1* out/p2* away/; mv in/p1.png p1"):format(folder))
+    local code, text = run "report away --layers 0"
+    t.shell(("cd '%s'; mv p1 in/p1.png"):format(folder))
+    assert.equal(0, code, text)
+    assert.matches("warning: report: 1 picture of 2 cannot be read", text, 1, true)
+    assert.matches("in/p1.png", text, 1, true)
+    code, text = run "report away --layers 0"
+    assert.equal(0, code, text)
+    assert.not_matches("cannot be read", text)
+  end)
+
   it("says what it cannot find, and tells errors apart", function()
     local code, text = run "report nowhere"
     assert.equal(66, code)

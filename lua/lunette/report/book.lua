@@ -18,6 +18,8 @@ local M = {}
 ---@field areas number[][]   of the maps of each job
 ---@field errors string[][]  {path, message}
 ---@field groups integer     pictures, however they were prepared
+---@field lost { count: integer, first?: string }   pictures whose file cannot be read,
+---  and why the first cannot
 local Book = {}
 Book.__index = Book
 
@@ -28,7 +30,7 @@ Book.__index = Book
 ---@return lunette.Book? book, string? message
 function M.new(put, spool, lang)
   local book = setmetatable({ put = put, lang = lang, places = {}, errors = {},
-    jobs = json.array {}, areas = {}, groups = 0 }, Book)
+    jobs = json.array {}, areas = {}, groups = 0, lost = { count = 0 } }, Book)
   for _, key in ipairs { "pictures", "tops", "maps" } do
     local message
     book[key], message = spool()
@@ -148,7 +150,10 @@ end
 
 function Book:add_picture(entry)
   local image, why = picture_of(entry)
-  local id = self.pictures.count + 1
+  local id, lost = self.pictures.count + 1, self.lost
+  if entry.path and not image then
+    lost.count, lost.first = lost.count + 1, lost.first or why
+  end
   local group = self:number("group", file_of(entry), function()
     self.groups = self.groups + 1
     return self.groups

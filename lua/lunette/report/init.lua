@@ -10,6 +10,7 @@ local options = require "lunette.base.options"
 local spools = require "lunette.report.spool"
 local svg = require "lunette.report.svg"
 local types = require "lunette.base.types"
+local warn = require "lunette.base.warn"
 local words = require "lunette.report.words"
 
 local M = {}
@@ -219,6 +220,17 @@ local function fill(source, o, blocks)
 end
 
 
+---Says which pictures are missing on the page.
+local function warn_of_lost(book)
+  local lost = book.lost
+  if lost.count == 0 then return end
+  warn(("report: %s of %d cannot be read, and the maps stand without: %s. Paths of "
+    .. "stories count from the folder in which the maps were made: run it there")
+    :format(words.count(words.of "en", lost.count, "picture"), book.pictures.count,
+            lost.first))
+end
+
+
 ---Writes the page of a source.
 ---@param source lunette.ReportSource
 ---@param o { out: string, title: string, lang: string, linked: boolean,
@@ -235,6 +247,7 @@ function M.write(source, o)
   if not book then return nil, message end
   path, message = files.write(o.out, page_of(book, o, layers.measured(models), blocks))
   if not path then return nil, message end
+  warn_of_lost(book)
   return path, nil, book.maps.count, #book.errors
 end
 
