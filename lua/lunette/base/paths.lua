@@ -44,8 +44,8 @@ end
 function M.weights()
   local dir = here()
   return first({ os.getenv "LUNETTE_WEIGHTS" or false,
-                 dir .. "/../../../lunette/weights", dir .. "/share/weights",
-                 dir .. "/../../weights" },
+                 dir .. "/../../weights", -- of a checkout, wherever another one lies
+                 dir .. "/../../../lunette/weights", dir .. "/share/weights" },
                "imagenet_labels.txt")
 end
 
@@ -54,8 +54,8 @@ end
 ---@return string
 function M.scripts()
   local dir = here()
-  return first({ dir .. "/../../../lunette/scripts", dir .. "/share/scripts",
-                 dir .. "/../../scripts" }, "saliency.lua")
+  return first({ dir .. "/../../scripts", dir .. "/../../../lunette/scripts",
+                 dir .. "/share/scripts" }, "saliency.lua")
 end
 
 ---The folder of an XDG variable, or the one below HOME that stands for it. Folders
