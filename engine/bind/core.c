@@ -124,6 +124,14 @@ static int library(lua_State *L) {
 
 static const char sources = 0, outside = 0; /* keys of the registry */
 
+/* Does a function lie in that folder of sources, and not in that file? */
+static int lies_in(const lua_Debug *ar, const char *folder, size_t n,
+                   const char *except) {
+  return strncmp(ar->source, folder, n) == 0 &&
+         strncmp(ar->source + n, "../", 3) != 0 &&
+         strcmp(ar->source, except) != 0;
+}
+
 int lunL_inner(lua_State *L, const lua_Debug *ar) {
   size_t n = 0;
   const char *folder, *except;
@@ -131,38 +139,49 @@ int lunL_inner(lua_State *L, const lua_Debug *ar) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &sources);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &outside);
   folder = lua_tolstring(L, -2, &n), except = lua_tostring(L, -1);
-  inner = folder && strncmp(ar->source, folder, n) == 0 &&
-          strncmp(ar->source + n, "../", 3) != 0 &&
-          strcmp(ar->source, except) != 0;
+  inner = folder && lies_in(ar, folder, n, except);
   lua_pop(L, 2);
   return inner;
 }
 
-/* Is the caller of the function that asks a part of the library?  C functions on the
-** way (pcall) are passed over.  (debug.getinfo would make a table and four strings of
-** it, which is more than all else that such a call does.) */
+/* Upvalues: a folder of sources, and one of its files.  Is the caller of the function
+** that asks in the folder, and not in that file?  C functions on the way (pcall) are
+** passed over.  (debug.getinfo would make a table and four strings of it, which is
+** more than all else that such a call does.) */
 static int is_inner(lua_State *L) {
+  size_t n;
+  const char *folder = lua_tolstring(L, lua_upvalueindex(1), &n);
+  const char *except = lua_tostring(L, lua_upvalueindex(2));
   lua_Debug ar;
   int inner = 0;
   for (int level = 2; lua_getstack(L, level, &ar); level++) {
     lua_getinfo(L, "S", &ar);
     if (*ar.what == 'C') continue;
-    inner = lunL_inner(L, &ar);
+    inner = lies_in(&ar, folder, n, except);
     break;
   }
   lua_pushboolean(L, inner);
   return 1;
 }
 
-/* core.asks_inner(folder, file) -> is_inner: the library is what lies in that folder of
-** sources, that file excepted */
+/* Remembers argument i for lunL_inner; the first call stands, which is the library's
+** own: nobody else may say what its sources are. */
+static void remember(lua_State *L, int i, const void *key) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, key) == LUA_TNIL) {
+    lua_pushvalue(L, i);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, key);
+  }
+  lua_pop(L, 1);
+}
+
+/* core.asks_inner(folder, file) -> is_inner of these */
 static int asks_inner(lua_State *L) {
   luaL_checkstring(L, 1);
   luaL_checkstring(L, 2);
   lua_settop(L, 2);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &outside);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &sources);
-  lua_pushcfunction(L, is_inner);
+  remember(L, 1, &sources);
+  remember(L, 2, &outside);
+  lua_pushcclosure(L, is_inner, 2);
   return 1;
 }
 
