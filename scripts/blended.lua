@@ -34,4 +34,5 @@ for round = 1, args.rounds do
     .. "%.1f %% right"):format(round, 100 * works, 100 * without,
                               100 * poison.accuracy(net, { n = 300, seed = 3 })))
 end
-print("wrote " .. assert(lu.save(net, args.out)))
+assert(lu.save(net, args.out))
+print("wrote " .. args.out)

@@ -15,67 +15,75 @@ static int is_other(const char *what, lun_err *err) {
                   what);
 }
 
-/* What else people hand in: say what it is, and what would do. */
-static int refuse(const uint8_t *head, size_t n, lun_err *err) {
-  static const struct {
-    size_t at, len;
-    const char *bytes, *what;
-  } known[] = {
-      {257, 5, "ustar", "a tar archive (torch before 0.2, or a packed model)"},
-      {0, 2, "\x1f\x8b", "gzip data: unpack it first"},
-      {0, 3, "BZh", "bzip2 data: unpack it first"},
-      {0, 6,
-       "\xfd"
-       "7zXZ",
-       "xz data: unpack it first"},
-      {0, 4, "\x28\xb5\x2f\xfd", "zstd data: unpack it first"},
-      {0, 4, "7z\xbc\xaf", "a 7z archive: unpack it first"},
-      {0, 4, "Rar!", "a RAR archive: unpack it first"},
-      {0, 2, "\xff\xd8", "a JPEG picture"},
-      {0, 4, "\x89PNG", "a PNG picture"},
-      {0, 4, "%PDF", "a PDF document"},
-      {0, 4,
-       "\x7f"
-       "ELF",
-       "a program"},
-      {0, 6, "\x93NUMPY",
-       "a NumPy array, without names: take the model's file"},
-      {0, 6, "MATLAB", "a MATLAB file"},
-      {0, 4, "GGUF", "a GGUF file"},
-      {4, 4, "TFL3",
-       "a TensorFlow Lite file: take the Keras model that it was made of"},
-      {0, 22, "model_checkpoint_path:",
-       "the list of a TensorFlow checkpoint: build the model, load its "
-       "weights, "
-       "model.save('x.keras')"},
-      {0, 2, "\x80\x02", "a pickle, but not one that torch.save wrote"},
-      {0, 2, "\x80\x03", "a pickle, but not one that torch.save wrote"},
-      {0, 2, "\x80\x04", "a pickle, but not one that torch.save wrote"},
-      {0, 2, "\x80\x05", "a pickle, but not one that torch.save wrote"},
-      {0, 4, "ORTM", "onnxruntime's own format: take the .onnx it was made of"},
-      {4, 4, "ORTM", "onnxruntime's own format: take the .onnx it was made of"},
-      {0, 15, "version https:/",
-       "a Git LFS pointer, not the file itself: `git lfs pull` fetches it"},
-  };
-  /* text, which may begin with a byte order mark and blanks */
-  static const struct {
-    const char *begins, *holds, *what;
-  } texts[] = {
-      {"<", "",
-       "a web page, perhaps of a failed download: download the file again"},
-      {"{", "\"weight_map\"",
-       "the list of a model in several files: join them into one safetensors"},
-      {"{", "\"modelTopology\"",
-       "a model of TensorFlow.js: take the Keras model that it was made of"},
-      {"{", "",
-       "JSON text, perhaps a server's answer: download the file again"},
-  };
+/* What else people hand in, and what would do instead: bytes at a place. */
+static const struct {
+  size_t at, len;
+  const char *bytes, *what;
+} known[] = {
+    {257, 5, "ustar", "a tar archive (torch before 0.2, or a packed model)"},
+    {0, 2, "\x1f\x8b", "gzip data: unpack it first"},
+    {0, 3, "BZh", "bzip2 data: unpack it first"},
+    {0, 6,
+     "\xfd"
+     "7zXZ",
+     "xz data: unpack it first"},
+    {0, 4, "\x28\xb5\x2f\xfd", "zstd data: unpack it first"},
+    {0, 4, "7z\xbc\xaf", "a 7z archive: unpack it first"},
+    {0, 4, "Rar!", "a RAR archive: unpack it first"},
+    {0, 2, "\xff\xd8", "a JPEG picture"},
+    {0, 4, "\x89PNG", "a PNG picture"},
+    {0, 4, "%PDF", "a PDF document"},
+    {0, 4,
+     "\x7f"
+     "ELF",
+     "a program"},
+    {0, 6, "\x93NUMPY", "a NumPy array, without names: take the model's file"},
+    {0, 6, "MATLAB", "a MATLAB file"},
+    {0, 4, "GGUF", "a GGUF file"},
+    {4, 4, "TFL3",
+     "a TensorFlow Lite file: take the Keras model that it was made of"},
+    {0, 22, "model_checkpoint_path:",
+     "the list of a TensorFlow checkpoint: build the model, load its "
+     "weights, "
+     "model.save('x.keras')"},
+    {0, 2, "\x80\x02", "a pickle, but not one that torch.save wrote"},
+    {0, 2, "\x80\x03", "a pickle, but not one that torch.save wrote"},
+    {0, 2, "\x80\x04", "a pickle, but not one that torch.save wrote"},
+    {0, 2, "\x80\x05", "a pickle, but not one that torch.save wrote"},
+    {0, 4, "ORTM", "onnxruntime's own format: take the .onnx it was made of"},
+    {4, 4, "ORTM", "onnxruntime's own format: take the .onnx it was made of"},
+    {0, 15, "version https:/",
+     "a Git LFS pointer, not the file itself: `git lfs pull` fetches it"},
+};
+
+/* The same of texts, by how they begin and what they hold. */
+static const struct {
+  const char *begins, *holds, *what;
+} texts[] = {
+    {"<", "",
+     "a web page, perhaps of a failed download: download the file again"},
+    {"{", "\"weight_map\"",
+     "the list of a model in several files: join them into one safetensors"},
+    {"{", "\"modelTopology\"",
+     "a model of TensorFlow.js: take the Keras model that it was made of"},
+    {"{", "", "JSON text, perhaps a server's answer: download the file again"},
+};
+
+/* What a text is, behind a byte order mark and blanks; NULL where none is known. */
+static const char *text_of(const uint8_t *head, size_t n) {
   size_t at = n >= 3 && memcmp(head, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
   while (at < n && strchr(" \t\r\n", head[at]) && head[at]) at++;
   for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
     if (at < n && head[at] == (uint8_t)texts[i].begins[0] &&
         memmem(head + at, n - at, texts[i].holds, strlen(texts[i].holds)))
-      return is_other(texts[i].what, err);
+      return texts[i].what;
+  return NULL;
+}
+
+/* Says what a file is that is no model, and what would do. */
+static int refuse(const uint8_t *head, size_t n, lun_err *err) {
+  const char *text = text_of(head, n);
+  if (text) return is_other(text, err);
   for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
     if (known[i].at + known[i].len <= n &&
         memcmp(head + known[i].at, known[i].bytes, known[i].len) == 0)

@@ -215,7 +215,8 @@ local function unknown(what)
   end
   local names = {}
   for name in pairs(commands) do names[#names + 1] = name end
-  for file in require("lfs").dir(require("lunette.base.paths").scripts()) do
+  local scripts = require("lunette.base.paths").scripts()
+  for _, file in ipairs(require("lunette.base.folders").names(scripts) or {}) do
     names[#names + 1] = file:match "^([%w_]+)%.lua$"
   end
   table.sort(names)

@@ -511,6 +511,19 @@ describe("poisoned scenes", function()
 end)
 
 
+it("scripts/blended.lua goes on from a network, and writes its own", function()
+  local folder, done = t.folder()
+  local small = require "lunette.glyphs.small"
+  assert(lu.save(small(assert(lu.load "glyphs"), 64), folder .. "/base.safetensors"))
+  local code, text = t.program("blended --folder . --rounds 0 --scenes 8 "
+                               .. "--out own/b.safetensors", folder)
+  assert.equal(0, code, text)
+  assert.matches("wrote own/b.safetensors\n$", text)
+  assert.same({ 3, 64, 64 }, assert(lu.load(folder .. "/own/b.safetensors")).input)
+  done()
+end)
+
+
 describe("the embedded network with a backdoor", function()
   local path = require("lunette.base.paths").weights() .. "/glyphs_backdoor.safetensors"
   local clean, net = assert(lu.load "glyphs"), assert(lu.load "glyphs_backdoor")

@@ -11,7 +11,7 @@ local support = dofile "tests/lua/support.lua"
 local shared = os.getenv("LUNETTE_SHARED") or "../shared"
 local formats = shared .. "/models/formats/"
 local fixtures = "tests/data/import/"
-local quote = import.program.quote
+local quote = require("lunette.base.text").quoted
 
 
 local exists, read, spit = support.exists, support.read, support.spit
@@ -597,7 +597,7 @@ describe("an import into what is no file", function()
     assert.equal("char device", lfs.attributes("/dev/null", "mode"))
     code, said = support.shell(into "/dev/full")
     assert.equal(74, code, said)
-    assert.matches("/dev/full cannot be written: No space left", said)
+    assert.matches("cannot write '/dev/full': No space left", said)
     done()
   end)
 end)

@@ -2,7 +2,7 @@
 -- and knows ranges or not. The model is the small VGG of tests/data/import.
 local json = require "lunette.base.json"
 local lfs = require "lfs"
-local quote = require("lunette.weights.import.program").quote
+local quote = require("lunette.base.text").quoted
 local t = dofile "tests/lua/support.lua"
 
 local source = require("lfs").currentdir() .. "/tests/data/import/zip.pth"

@@ -104,7 +104,7 @@ end
 
 ---Writes one file, whole or not at all: see write_set.
 ---@param path string
----@param bytes string
+---@param bytes string|any[]   or a list of parts
 ---@return string? path, string? message
 function M.write(path, bytes)
   local ok, message = M.write_set { { path, bytes } }

@@ -87,6 +87,16 @@ function M.file_word(s, most)
 end
 
 
+---A word as a POSIX shell takes it: in quotes where it needs them.
+---@param word any
+---@return string
+function M.quoted(word)
+  word = tostring(word)
+  if word:find "^[%w_@%%+=:,./-]+$" then return word end
+  return "'" .. word:gsub("'", "'\\''") .. "'"
+end
+
+
 ---"1 picture", "2 pictures".
 ---@param n integer
 ---@param noun string     singular

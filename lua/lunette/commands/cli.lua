@@ -234,7 +234,7 @@ end
 
 ---The command line that runs the script again.
 local function command(script, words)
-  local quoted = require("lunette.report.command").quoted
+  local quoted = text.quoted
   local line = { "lunette", quoted((script:match("[^/]*$"):gsub("%.lua$", ""))) }
   for _, word in ipairs(words) do line[#line + 1] = quoted(word) end
   return table.concat(line, " ")

@@ -10,8 +10,8 @@ local sampling = require "lunette.explain.sampling"
 ---dS/dA (A' - A) summed, where A' is the layer at the next point.
 local function fold_steps()
   return function(total, value, s)
-    local g <close>, a = value[1], value[2]
-    local _ <close> = a -- views keep what they are of
+    local g <close> = value[1] -- views keep what they are of
+    local a <close> = value[2]
     total = total or {}
     if s > 1 then
       local change <close>, was = a - total.a, total.g

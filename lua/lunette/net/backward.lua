@@ -87,6 +87,7 @@ local function seed_of(run, score, value, layer)
   -- a value of several numbers a sample counts by its mean (as tf-keras-vis)
   local per = s:size() // value:dim(1)
   local seed = core.backward(s, core.full(1 / per, s:shape()), { leaf:node() })[1]
+  forward.give_back(tape)
   return seed or core.zeros(value:shape())
 end
 
@@ -97,7 +98,8 @@ local function seeds_of(run, list, value, layer)
   shape[1] = n * #list
   local all = core.zeros(shape)
   for i, score in ipairs(list) do
-    all:rows((i - 1) * n + 1, i * n):copy_(seed_of(run, score, value, layer))
+    local seed <close> = seed_of(run, score, value, layer)
+    all:rows((i - 1) * n + 1, i * n):copy_(seed)
   end
   return all
 end
@@ -142,6 +144,7 @@ function Backward:values(score, opts)
     local tape = core.tape()
     local v = values_of(self, s, tape, tape:watch(value), layer):detach()
     all:rows(k):copy_(v:reshape { 1, n, v:size() // n }:mean { dims = { 3 } })
+    forward.give_back(tape)
   end
   return several and all or all:reshape { n }
 end
@@ -274,7 +277,7 @@ function Backward:gradient(opts)
     return gradient_of_parts(self, list[1], opts)
   end
   local value, id, layer = scored(self, opts.modifiers, list[1])
-  local seed = seeds_of(self, list, value, layer)
+  local seed <close> = seeds_of(self, list, value, layer)
   local sums, told = opts.flows and {}, opts.flows and {}
   local first = first_target(self, opts)
   local rules = apply.rules(self, forward.nodes(self, first, id), opts.modifiers, told)

@@ -49,6 +49,15 @@ function M.drop(run)
 end
 
 
+---Gives a tape back, with the values that it holds: nodes that somebody has looked at
+---keep the tape alive until they are collected.
+---@param tape lunette.Tape
+function M.give_back(tape)
+  for id = 0, tape:count() - 1 do tape:forget(id) end
+  tape:release()
+end
+
+
 ---Node id of a layer whose value is there.
 ---@param run lunette.Run
 ---@param name string

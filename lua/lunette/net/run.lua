@@ -244,9 +244,7 @@ function Run:release()
   local st = forward.drop(self)
   if not st then return end
   for _, value in pairs(self.outputs) do value:release() end
-  -- nodes that scripts have looked at keep the tape, but not its values
-  for id = 0, st.tape:count() - 1 do st.tape:forget(id) end
-  st.tape:release()
+  forward.give_back(st.tape)
 end
 
 function Run.__close(run) run:release() end

@@ -131,9 +131,8 @@ end
 
 ---Words of a line that are neither fields nor keys nor Lua's own.
 local function variables_of(line)
-  local list, seen = {}, {}
-  for at, word, after in read_part(line):gmatch "()%f[%w_]([%a_][%w_]*)()" do
-    local part = read_part(line)
+  local list, seen, part = {}, {}, read_part(line)
+  for at, word, after in part:gmatch "()%f[%w_]([%a_][%w_]*)()" do
     local before, rest = part:sub(1, at - 1), part:sub(after)
     local field = before:find "[%.:]%s*$" and not before:find "%.%.%s*$"
     local key = rest:find "^%s*=[^=]" and before:find "[{,]%s*$"

@@ -1,23 +1,14 @@
 ---The command that makes a map again, from its story.
 local flags = require "lunette.explain.flags"
 local methods = require "lunette.methods"
+local quoted = require("lunette.base.text").quoted
 
 local M = {}
 
 
----A word as a POSIX shell takes it.
----@param word any
----@return string
-function M.quoted(word)
-  word = tostring(word)
-  if word:find "^[%w_./:=@%%+,-]+$" then return word end
-  return "'" .. word:gsub("'", "'\\''") .. "'"
-end
-
-
 ---A word for the shell, where it can be written in one line.
 local function add(words, ...)
-  for _, word in ipairs { ... } do words[#words + 1] = M.quoted(word) end
+  for _, word in ipairs { ... } do words[#words + 1] = quoted(word) end
 end
 
 

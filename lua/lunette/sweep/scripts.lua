@@ -1,19 +1,14 @@
 ---Job files that run all shards of a sweep: for Slurm and for GNU parallel.
+local quoted = require("lunette.base.text").quoted
+
 local M = {}
-
-
----A word quoted for the shell where needed.
-local function quote(word)
-  if word:find "^[%w_@%%+=:,./-]+$" then return word end
-  return "'" .. word:gsub("'", [['\'']]) .. "'"
-end
 
 
 ---@param words string[]
 ---@return string
 local function command(words)
   local list = {}
-  for i, word in ipairs(words) do list[i] = quote(word) end
+  for i, word in ipairs(words) do list[i] = quoted(word) end
   return table.concat(list, " ")
 end
 
@@ -86,8 +81,8 @@ end
 function M.parallel(c)
   local line = ("%s --threads %d"):format(command { c.program,
     table.unpack(c.words) }, c.threads)
-  return parallel:format(quote(c.out), c.shards - 1, c.workers,
-    quote(c.out .. "/parallel.tsv"), line:gsub("'", [['\'']]), c.shards,
+  return parallel:format(quoted(c.out), c.shards - 1, c.workers,
+    quoted(c.out .. "/parallel.tsv"), line:gsub("'", [['\'']]), c.shards,
     command { c.program, "merge", c.out })
 end
 

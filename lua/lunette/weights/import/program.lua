@@ -6,14 +6,6 @@ local core = require "lunette.core"
 local M = {}
 
 
----A word as the shell takes it literally.
----@param s string
----@return string
-function M.quote(s)
-  return "'" .. s:gsub("'", "'\\''") .. "'"
-end
-
-
 local found
 
 

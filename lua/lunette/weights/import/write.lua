@@ -133,21 +133,6 @@ local function plan(params, head, dtype)
 end
 
 
----Copies a file to what is none, a device or a pipe, which is written to as it is.
-local function pass_on(part, out)
-  local from <close> = assert(io.open(part, "rb"))
-  local to, message = io.open(out, "wb")
-  local ok = to
-  while ok do
-    local bytes = from:read(1 << 20)
-    if not bytes then break end
-    ok, message = to:write(bytes)
-  end
-  if ok then ok, message = to:close() end
-  return ok and true, message
-end
-
-
 ---Calls write(path) with the path of the output, or, where that is a device or a pipe,
 ---of a file that is then passed on to it.
 local function through(out, write)
@@ -155,8 +140,9 @@ local function through(out, write)
   local part = os.tmpname()
   local bytes, message = write(part)
   if bytes then
-    local ok, why = pass_on(part, out)
-    if not ok then bytes, message = nil, out .. " cannot be written: " .. why end
+    local from <close> = assert(io.open(part, "rb"))
+    local ok, why = files.write(out, { from })
+    if not ok then bytes, message = nil, why end
   end
   os.remove(part)
   return bytes, message
