@@ -3,8 +3,8 @@
 **
 ** A deferred node has a shape but no values yet.  When the next node is applied,
 ** lun_op.join says how both are computed in one pass: conv2d -> relu, batch_norm ->
-** relu, or conv2d -> relu -> max_pool2d.  The pass computes the values of the last node;
-** those before it stay deferred, since most networks never read the values before
+** relu, or conv2d -> relu -> max_pool2d.  The pass computes the values of the last
+** node; those before it stay deferred, since most networks never read the values before
 ** a relu.  lun_tape_value computes them when they are read.
 **
 ** A dropped value (lun_tape_forget) is kept while a deferred node still has to be
@@ -60,7 +60,7 @@ static lun_joined join_of(const chain *c) {
   return c->first->op->join(c->first, c->next, c->count);
 }
 
-/* 1: the chain's last node has a gradient that reads what it is made from. */
+/* 1: the gradient of the chain's last node reads that node's inputs. */
 static int input_is_read(const chain *c) {
   return c->count && c->next[c->count - 1]->op->rules->needs_input;
 }

@@ -92,8 +92,9 @@ void lun_mem_trim(void); /* give cached blocks back to the system */
 ** The binding answers by a garbage collection.  0: no limit. */
 void lun_mem_set_limit(size_t bytes);
 size_t lun_mem_limit(void);
-/* The pool keeps no freed block where live and cached bytes together would be
-** more; what is live may be.  Gives the ceiling before.  0: none. */
+/* Ceiling in bytes for live and cached blocks together: a freed block that would
+** exceed it goes back to the system.  Live blocks alone may exceed it.  Returns the
+** ceiling that was set before; 0: none. */
 size_t lun_mem_set_ceiling(size_t bytes);
 int lun_mem_over(size_t more);
 /* Tests: the nth allocation from now on (1 = the next) fails; 0: never.  Returns
@@ -133,8 +134,8 @@ typedef struct lun_storage {
   size_t bytes;
   void (*release)(void *ctx); /* NULL: base is lun_malloc'ed */
   void *ctx;
-  /* Not "": read-only values, and whose they are, for messages: "layer 'fc1' of
-  ** a run". */
+  /* Not "": the values are read-only, and belong to this, for messages: "layer
+  ** 'fc1' of a run". */
   char owner[64];
   unsigned changes;    /* version: counts writes to its values */
   unsigned watched;    /* 1: a tape node reads it, so changed_at is kept */
@@ -296,7 +297,8 @@ typedef struct lun_back {
   ** this gate's y <= 0, so dx[0] need not be computed there.  NULL: all of dx[0]
   ** is needed. */
   const lun_gate *dead_inputs;
-  double *bias; /* a relevance rule adds what the layer's bias takes; or NULL */
+  double
+      *bias; /* a relevance rule adds the layer's bias' share; NULL: unasked */
 } lun_back;
 
 /*
@@ -362,9 +364,9 @@ typedef struct lun_op {
   unsigned selects_input : 1;
   /* The output is the inputs' values side by side (concat). */
   unsigned holds_inputs : 1;
-  /* Optional: where in dy the true gradient of input k lies, unchanged and in one
-  ** piece: the float that it begins at; -1: it has to be made. */
-  int64_t (*lies)(const lun_node *n, int k);
+  /* Optional, for operators whose true gradient of input k is a contiguous part of
+  ** dy (concat, add): the index in dy at which it begins; -1: it must be computed. */
+  int64_t (*part_of_dy)(const lun_node *n, int k);
   /* The same values in another shape: infer makes a view (lun_node_view), and
   ** backward hands dy on. */
   unsigned is_view : 1;
@@ -468,14 +470,16 @@ int lun_walk_copies(const lun_walk *w);
 int lun_walk_put(lun_walk *w, int i, lun_tensor *dx, lun_err *err);
 /* Let the hooked node use its C rule after all (hook only looked). */
 int lun_walk_skip(lun_walk *w, lun_err *err);
-/* Borrowed; NULL when no path led there (the gradient is zero). */
-/* What a node's inputs get of relevance, and its bias: sums over everything. */
+/* Totals of what one backward step of a node hands to each input and, for a
+** relevance rule, to its bias: sums over all elements and copies. */
 typedef struct lun_flow {
   double in[LUN_MAXIN], bias;
 } lun_flow;
-/* Adds up what every node hands on, from now on: flows[0 .. node], zeros, are the
-** caller's and outlive the walk.  Nodes are then handled one by one. */
+/* From now on adds what every node hands on to flows[id], id = 0 .. the seed's node.
+** The array is the caller's, holds zeros at first, and must outlive the walk.  No gate
+** is then joined with another layer's pass. */
 int lun_walk_flows(lun_walk *w, lun_flow *flows, lun_err *err);
+/* The gradient of a wanted node, borrowed; NULL when no path led there (it is zero). */
 lun_tensor *lun_walk_gradient(const lun_walk *w, int node);
 int lun_walk_reached(const lun_walk *w, int node); /* is on a path to a want */
 

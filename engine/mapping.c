@@ -173,7 +173,7 @@ int lun_mapping_unchanged(const lun_mapping *m, lun_err *err) {
   if (!atomic_load(&s->faulted)) {
     if (stat(s->path, &now) != 0 || now.st_ino != s->st.st_ino ||
         now.st_dev != s->st.st_dev)
-      return LUN_OK; /* another file has the name: ours is what it was */
+      return LUN_OK; /* replaced by a rename: the mapping shows the old file */
     if (now.st_size == s->st.st_size &&
         now.st_mtim.tv_sec == s->st.st_mtim.tv_sec &&
         now.st_mtim.tv_nsec == s->st.st_mtim.tv_nsec)

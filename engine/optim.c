@@ -15,7 +15,7 @@
 void lun_adam_step(int64_t n, float *p, const float *g, float *m, float *v,
                    const lun_adam *o) {
   const float b1 = (float)o->beta1, b2 = (float)o->beta2;
-  /* 1 - 0.999 of floats would be off by 1e-5. */
+  /* Subtracted in double: 1 - 0.999f is wrong by 1e-5 of its value. */
   const float d1 = (float)(1 - o->beta1), d2 = (float)(1 - o->beta2);
   const float c1 = (float)(1 / (1 - pow(o->beta1, (double)o->step)));
   const float c2 = (float)(1 / (1 - pow(o->beta2, (double)o->step)));

@@ -17,7 +17,8 @@ typedef struct step {
   unsigned reach : 1; /* leads back to a wanted node */
   unsigned live : 1;  /* reach, and the seed depends on it */
   unsigned gated : 1; /* its rule was applied where its gradient was made */
-  unsigned part : 1;  /* grad shares a storage with other parts of it alone */
+  unsigned
+      part : 1; /* grad is a view of a storage that only disjoint views share */
 } step;
 
 struct lun_walk {

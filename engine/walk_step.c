@@ -127,8 +127,9 @@ static lun_node *gate_of(const lun_walk *w, int id, lun_gate *g) {
   return n;
 }
 
-/* The gate that goes over the whole gradient of node `id`: its own, or that of all the
-** units whose values it holds. */
+/* Is one gate due on the whole gradient of node `id`?  Then it is in *g: the node's
+** own, or, if it is a concat, that of its inputs, which must all have the same slopes.
+** For example relu, relu -> concat -> conv2d: conv2d applies the gate of both. */
 static int gate_over(const lun_walk *w, int id, lun_gate *g) {
   const lun_node *n = lun_tape_node(w->tape, id);
   int found = 0;
@@ -138,7 +139,7 @@ static int gate_over(const lun_walk *w, int id, lun_gate *g) {
   for (int k = 0; k < n->nin; k++) {
     int from = n->src[k];
     lun_gate one;
-    if (from < 0 || !w->s[from].reach) continue; /* nobody reads this part */
+    if (from < 0 || !w->s[from].reach) continue; /* no gradient wanted there */
     if (w->s[from].users != 1 || !gate_over(w, from, &one)) return 0;
     if (found && memcmp(&one.slope, &g->slope, sizeof one.slope)) return 0;
     g->slope = one.slope;
@@ -149,7 +150,7 @@ static int gate_over(const lun_walk *w, int id, lun_gate *g) {
   return found;
 }
 
-/* The gate over node `id` has been applied. */
+/* Marks the units whose gate was applied to the gradient of node `id` (gate_over). */
 static void mark_gated(lun_walk *w, int id) {
   const lun_node *n = lun_tape_node(w->tape, id);
   lun_gate g;
@@ -161,15 +162,17 @@ static void mark_gated(lun_walk *w, int id) {
     if (n->src[k] >= 0 && w->s[n->src[k]].reach) mark_gated(w, n->src[k]);
 }
 
-/* Does n's first input alone lack in the gradient of the node it comes from? */
+/* Is what n hands to its first input the last summand of the gradient of the node
+** that made it? */
 static int completes(const lun_walk *w, const lun_node *n) {
   int count = 0;
   for (int k = 0; k < n->nin; k++) count += n->src[k] == n->src[0];
   return count == 1 && w->s[n->src[0]].last == n->id;
 }
 
-/* What n's own pass can do beside its gradient: add what the input's gradient has
-** already, and apply the gate of the units that made the input. */
+/* Chooses what the pass that computes n's input gradient does besides: add what other
+** readers of the input handed to it (b->add), then the gate of the units that made the
+** input (b->gate). */
 static void join_input(lun_walk *w, const lun_node *n, lun_gate *g,
                        lun_back *b) {
   int from = n->src[0];
@@ -220,12 +223,13 @@ static int is_kept(const lun_walk *w, int to) {
   return to < 0 || w->s[to].want || w->s[to].hook;
 }
 
-/* Is a gradient of n's input k on the way? */
+/* Is the gradient of n's input k needed for what is wanted? */
 static int leads(const lun_walk *w, const lun_node *n, int k) {
   return n->src[k] >= 0 && w->s[n->src[k]].reach;
 }
 
-/* Makes dx[k] for every input that leads on; bits of `served` have theirs. */
+/* Makes dx[k] for every input whose gradient is needed, but for those in the bits of
+** `served`, which have theirs. */
 static int allocate(lun_walk *w, const lun_node *n, unsigned served,
                     lun_tensor **dx, lun_back *b, lun_err *err) {
   for (int k = 0; k < n->nin; k++) {
@@ -240,8 +244,8 @@ static int allocate(lun_walk *w, const lun_node *n, unsigned served,
   return LUN_OK;
 }
 
-/* Hands on what lies in n's gradient from float `at` on as that of input k; part: it
-** is part of a storage that only other parts share. */
+/* Hands a view of n's gradient, from float `at` on, to input k as its gradient.
+** part: its storage is shared only with views of other inputs' gradients. */
 static int hand_view(lun_walk *w, const lun_node *n, int k, int64_t at,
                      int part, lun_err *err) {
   const lun_tensor *like = n->in[k];
@@ -256,22 +260,23 @@ static int hand_view(lun_walk *w, const lun_node *n, int k, int64_t at,
   return LUN_OK;
 }
 
-/* The gradient is the input's, in another shape or as it is. */
+/* n's gradient is its first input's too, perhaps in another shape: a view of it. */
 static int pass_on(lun_walk *w, const lun_node *n, lun_err *err) {
   const step *s = &w->s[n->id];
   return hand_view(w, n, 0, 0, s->part && !s->want, err);
 }
 
-/* Hands on what lies in n's gradient unchanged, unless it is kept: bits in *served. */
+/* Inputs whose gradient is a part of n's own (lun_op.part_of_dy) get a view of it,
+** unless it must be kept; sets their bits in *served. */
 static int hand_parts(lun_walk *w, const lun_node *n, unsigned *served,
                       lun_err *err) {
   int part = n->op->holds_inputs && may_overwrite(w, n->id);
-  for (int k = 0; n->op->lies && k < n->nin; k++) {
+  for (int k = 0; n->op->part_of_dy && k < n->nin; k++) {
     int whole = n->in[k] && n->in[k]->size == n->out->size;
     int64_t at;
     if (!leads(w, n, k) || is_kept(w, n->src[k])) continue;
     if (w->copies > 1 && !whole) continue; /* the copies' parts lie apart */
-    if ((at = n->op->lies(n, k)) < 0) continue;
+    if ((at = n->op->part_of_dy(n, k)) < 0) continue;
     LUN_TRY(hand_view(w, n, k, at, part, err));
     *served |= 1u << k;
   }
@@ -283,7 +288,7 @@ static int deposit_all(lun_walk *w, const lun_node *n, int added,
                        lun_tensor **dx, lun_err *err) {
   step *s = &w->s[n->id];
   int status = LUN_OK;
-  if (added) { /* dx[0] has it in itself */
+  if (added) { /* dx[0] is the sum: the input's earlier gradient goes */
     lun_tensor_release(w->s[n->src[0]].grad);
     w->s[n->src[0]].grad = NULL;
   }
@@ -306,14 +311,14 @@ static int deposit_all(lun_walk *w, const lun_node *n, int added,
   return status;
 }
 
-/* Are there gradients of parameters on the way for which n reads its input? */
+/* Is a gradient of n's parameters needed whose rule reads n's first input? */
 static int params_wanted(const lun_walk *w, const lun_node *n) {
   for (int k = 1; n->op->params_read_input && k < n->nin; k++)
     if (n->src[k] >= 0 && w->s[n->src[k]].reach) return 1;
   return 0;
 }
 
-/* The gradients of the inputs that are not served yet, by the rule b.rule. */
+/* Computes the gradients of the inputs that are not in `served`, by the rule b.rule. */
 static int by_rule(lun_walk *w, lun_node *n, unsigned served, lun_back b,
                    lun_err *err) {
   lun_tensor *dx[LUN_MAXIN] = {NULL};

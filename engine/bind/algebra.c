@@ -1,6 +1,6 @@
 /*
-** algebra.c (binding) - decompositions of a matrix, and least squares.  Off the tape: where two
-** eigenvalues meet there is no gradient.
+** algebra.c (binding) - decompositions of a matrix, and least squares.  Off the tape:
+** where two eigenvalues meet there is no gradient.
 */
 #include <math.h>
 
@@ -31,12 +31,12 @@ static double *room(lua_State *L, int64_t n) {
 
 /* Pushes a tensor of `rows` rows of `columns` doubles, or its transpose. */
 static void push(lua_State *L, const double *v, int64_t rows, int64_t columns,
-                 int turned) {
-  int64_t dim[2] = {turned ? columns : rows, turned ? rows : columns};
+                 int transposed) {
+  int64_t dim[2] = {transposed ? columns : rows, transposed ? rows : columns};
   lun_tensor *t = lunL_fresh(L, 2, dim);
   for (int64_t r = 0; r < rows; r++)
     for (int64_t c = 0; c < columns; c++)
-      t->data[turned ? c * rows + r : r * columns + c] =
+      t->data[transposed ? c * rows + r : r * columns + c] =
           (float)v[r * columns + c];
 }
 

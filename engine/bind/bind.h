@@ -81,8 +81,8 @@ const lun_rule *lunL_checkrule(lua_State *L, int idx, const lun_op *op,
 ** that ends with NULL, are keys of the table that are no parameters. */
 void lunL_ruleparams(lua_State *L, int idx, const lun_rule *rule,
                      const char *const *others, double *attr);
-/* Where the element of the tensor at 1 is whose indices, from 1, stand behind it,
-** and `more` arguments behind them; `name` is the method, for messages. */
+/* Offset in floats of an element of the tensor at 1: its indices, from 1, follow it on
+** the stack, then `more` other arguments.  `name` is the method, for messages. */
 int64_t lunL_offset(lua_State *L, const lun_tensor *t, const char *name,
                     int more);
 /* Reads a shape: numbers from arg on, or one list at arg. Returns ndim. */
@@ -93,7 +93,8 @@ int lunL_pushattrs(lua_State *L, const lun_op *op, const double *attr);
 
 /* Collects garbage when the core's soft limit is crossed. */
 void lunL_reserve(lua_State *L, size_t bytes);
-/* Is that function, looked at with "S", a part of the library?  No string is made. */
+/* 1: the function that `ar` describes (lua_getinfo with "S") is the library's own.
+** Makes no string. */
 int lunL_inner(lua_State *L, const lua_Debug *ar);
 /* An interruption is about to be raised: interrupt.c's part of lunL_raise. */
 void lunL_interrupted(lua_State *L);
@@ -120,8 +121,8 @@ void lunL_setfuncs(lua_State *L, const lunL_reg *list);
 /* The number of an argument as who called the running function counts: a method's
 ** object is none. */
 int lunL_position(lua_State *L, int arg);
-/* luaL_argerror and luaL_argcheck, but of a method's object "item: ...", where those say
-** "calling 'item' on bad self". */
+/* luaL_argerror and luaL_argcheck, but of a method's object "item: ...", where those
+** say "calling 'item' on bad self". */
 int lunL_argerror(lua_State *L, int arg, const char *message);
 #define lunL_argcheck(L, cond, arg, message)                                   \
   ((void)((cond) || lunL_argerror(L, arg, message)))

@@ -48,7 +48,7 @@ static void put_tensor(lua_State *L, lun_output *out, lun_dtype dtype) {
   lun_output_tensor(out, lunL_checktensor(L, lua_gettop(L)), dtype);
 }
 
-/* errno of what an open file lacks of all that was written to it, or 0. */
+/* Flushes f and goes to its beginning; errno if anything written was lost, or 0. */
 static int lost_of(FILE *f) {
   if (fflush(f) != 0 || fseeko(f, 0, SEEK_SET) != 0) return errno;
   return ferror(f) ? EIO : 0; /* an earlier write failed */

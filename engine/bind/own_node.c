@@ -54,7 +54,7 @@ static lun_tensor *own_value(lua_State *L, int arg, const char *key) {
   return lunL_checktensor(L, lua_gettop(L));
 }
 
-/* Replaces input i of o->n by the value under `key`, if there is one. */
+/* Replaces input i of o->n by the value under `key` of the caller's table, if any. */
 static int replace_input(lua_State *L, own_node *o, const lun_node *n, int i,
                          const char *key, int arg) {
   lun_tensor *t = own_value(L, arg, key);

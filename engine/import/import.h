@@ -180,7 +180,7 @@ int imp_zip_check(const imp_file *f, const imp_entry *e, lun_err *err);
 
 /* ---- unpack.c ----------------------------------------------------------- */
 
-/* Packed members, checked, into `scratch`, where f reads from then on. */
+/* Unpacks and checks the members into `scratch`; from then on f reads from there. */
 int imp_zip_unpack(imp_file *f, imp_zip *z, int scratch, lun_err *err);
 
 /* ---- pickle.c ----------------------------------------------------------- */

@@ -246,7 +246,7 @@ static int run(const task *t) {
   return WEXITSTATUS(wstatus);
 }
 
-/* The model's own name is said by the caller. */
+/* An error line without the model's name, which the caller puts before it. */
 static int fail_as(const char *what, int code) {
   error_line(what);
   return code;

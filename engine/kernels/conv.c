@@ -1,6 +1,6 @@
 /*
-** conv.c - the way in: Winograd's method for 3x3 kernels of stride 1, planes by
-** themselves for depthwise ones, gathers for all others.
+** conv.c - chooses how a convolution is computed: Winograd's method for 3x3 kernels of
+** stride 1, plane by plane for depthwise ones, gathers (gather.h) for all others.
 */
 #include "simd.h"
 
@@ -24,7 +24,7 @@ static lun_wino wino_forward(const lun_conv *s, const float *x, const float *w,
 
 /* ---- epilogues that Winograd's kernels do not have ---------------------- */
 
-/* A pass over planes, each a channel: out = the epilogue of itself. */
+/* A pass over the output in place, one channel plane a job: out = epilogue(out). */
 typedef struct pass {
   const lun_simd *isa;
   const lun_epilogue *epilogue;
@@ -97,9 +97,10 @@ int lun_conv_forward_pooled(const lun_conv *s, const float *x, const float *w,
   return lun_wino_run(&j, err);
 }
 
-/* ---- gathers back ------------------------------------------------------- */
+/* ---- input gradients by gathers ----------------------------------------- */
 
-/* The places of the gradient in one phase of the stride after the other. */
+/* The gradient by one gather for each phase (py, px) of the stride: its places
+** y = py mod sh, x = px mod sw. */
 static int transposed_by_phases(const lun_conv *s, const float *in,
                                 const float *w, float *out,
                                 const lun_epilogue *epilogue, lun_err *err) {
@@ -114,17 +115,20 @@ static int transposed_by_phases(const lun_conv *s, const float *in,
   return LUN_OK;
 }
 
-/* Rows py, py + sh, ... of the gradient: their even and odd columns, apart. */
+/* Rows py, py + sh, ... of the gradient of stride 2 across: even columns in half[0],
+** odd ones in half[1], until join_columns writes whole rows. */
 typedef struct columns {
   const lun_conv *s;
   const lun_simd *isa;
   const lun_epilogue *epilogue;
   float *out;
-  float *half[2]; /* [plane][row][column]; NULL: they meet no element, so 0 */
+  float *
+      half[2]; /* [plane][row][column]; NULL: no kernel element meets them: 0 */
   int py, rows, width[2];
 } columns;
 
-/* One phase, the gather `of`, into c->half[px], a part of `room`. */
+/* Computes columns px of these rows by the gather `of` into c->half[px], which is
+** `room`. */
 static int one_phase(columns *c, int px, const lun_gather *of, const float *in,
                      const float *w, float *room, lun_err *err) {
   lun_epilogue plain = {0};
@@ -155,7 +159,7 @@ static void join_columns(void *arg, int64_t plane) {
   }
 }
 
-/* Two phases of a row, of which `g` are all, so that whole rows are written. */
+/* Both phases g[0], g[1] of these rows; each half takes `each` floats of room. */
 static int rows_of_columns(columns *c, const lun_gather *g, const float *in,
                            const float *w, float *room, int64_t each,
                            lun_err *err) {
@@ -166,7 +170,8 @@ static int rows_of_columns(columns *c, const lun_gather *g, const float *in,
   return LUN_OK;
 }
 
-/* Weights of all phases, which are read once: a floats-long part of *room each. */
+/* The weights of `count` phases, transposed for the gradient in one reading of w:
+** g[i].weights are parts of *room, which the caller frees. */
 static int phase_weights(lun_gather *g, int count, const lun_conv *s,
                          const float *w, float **room, lun_err *err) {
   float *part[4];
@@ -187,7 +192,8 @@ static int phase_weights(lun_gather *g, int count, const lun_conv *s,
   return st ? lun_fail(err, st, "interrupted") : LUN_OK;
 }
 
-/* Of stride 2 across, and down at most 2. */
+/* The gradient of a stride of 2 across and at most 2 down: two phases are interleaved
+** so that whole rows are written. */
 static int transposed_by_columns(const lun_conv *s, const float *in,
                                  const float *w, float *out,
                                  const lun_epilogue *epilogue, lun_err *err) {

@@ -85,27 +85,27 @@ static int prepare(transform *t, const lun_spectrum *s, lun_err *err) {
   return LUN_OK;
 }
 
-/* What a worker works in. */
-typedef struct desk {
+/* A worker's buffers: LANES complex columns twice, and room for a step. */
+typedef struct buffers {
   lun_complex a, b;
   float *room;
-} desk;
+} buffers;
 
-static desk desk_of(const transform *t) {
+static buffers buffers_of(const transform *t) {
   float *mem = t->scratch + (size_t)lun_worker() * t->each;
   size_t c = t->column;
-  return (desk){.a = {mem, mem + c},
-                .b = {mem + 2 * c, mem + 3 * c},
-                .room = mem + 4 * c};
+  return (buffers){.a = {mem, mem + c},
+                   .b = {mem + 2 * c, mem + 3 * c},
+                   .room = mem + 4 * c};
 }
 
 /* Columns that nothing is written to must hold numbers all the same. */
-static void clear(const transform *t, const desk *d) {
+static void clear(const transform *t, const buffers *d) {
   memset(d->a.re, 0, 2 * t->column * sizeof *d->a.re);
 }
 
 /* The transform of d->a, forward, or back with both parts exchanged. */
-static lun_complex transformed(const transform *t, const lun_fft *f, desk *d,
+static lun_complex transformed(const transform *t, const lun_fft *f, buffers *d,
                                int back) {
   lun_complex x = d->a, y = d->b;
   if (back) x = (lun_complex){x.im, x.re}, y = (lun_complex){y.im, y.re};
@@ -123,7 +123,8 @@ static float factor(const transform *t, int k) {
 
 static int64_t column_jobs(const transform *t) { return up(t->half) / LANES; }
 
-/* Between a desk's columns k0 .. k0+n-1 and the middle: plane, A or B rows. */
+/* Copies columns k0 .. k0+n-1 between a worker's buffers and the middle, of one plane,
+** its A rows or its B rows. */
 static void to_middle(const transform *t, int64_t plane, int k0, int n,
                       const float *from, float *middle) {
   float *to = middle + (plane * t->half + k0) * t->pitch;
@@ -144,7 +145,7 @@ static void from_middle(const transform *t, int64_t plane, int k0, int n,
                       to + (ptrdiff_t)t->pairs * LANES, LANES);
 }
 
-/* Rows of LANES columns of a spectrum to a desk, or back. */
+/* Copies LANES columns of a spectrum to a worker's buffers, or back. */
 static void load_columns(const float *from, int half, int h, int n, float *to) {
   for (int j = 0; j < h; j++, from += half, to += LANES) {
     memcpy(to, from, (size_t)n * sizeof *to);
@@ -165,7 +166,7 @@ static void columns_back(void *arg, int64_t job) {
   int k0 = (int)(job % column_jobs(t)) * LANES, h = t->s->h, half = t->half;
   int n = least(LANES, half - k0);
   const float *from = t->from + plane * 2 * h * half + k0;
-  desk d = desk_of(t);
+  buffers d = buffers_of(t);
   load_columns(from, half, h, n, d.a.re);
   load_columns(from + (ptrdiff_t)h * half, half, h, n, d.a.im);
   lun_complex z = transformed(t, &t->down, &d, 1);
@@ -180,7 +181,7 @@ static void columns_forward(void *arg, int64_t job) {
   int k0 = (int)(job % column_jobs(t)) * LANES, h = t->s->h, half = t->half;
   int n = least(LANES, half - k0);
   float *to = t->to + plane * 2 * h * half + k0, factors[LANES];
-  desk d = desk_of(t);
+  buffers d = buffers_of(t);
   for (int l = 0; l < n; l++) factors[l] = factor(t, k0 + l);
   if (n < LANES) clear(t, &d);
   from_middle(t, plane, k0, n, t->middle.re, d.a.re);
@@ -225,7 +226,7 @@ static void part(const transform *t, const lun_complex z, int k, lun_complex a,
   }
 }
 
-/* Column k of the middle, pairs p0 and on: of A, of B. */
+/* Where column k of the middle has the A rows, and the B rows, of pairs p0 and on. */
 static void middle_at(const transform *t, int64_t plane, int k, int64_t p0,
                       lun_complex *a, lun_complex *b) {
   int64_t at = (plane * t->half + k) * t->pitch + p0;
@@ -235,7 +236,7 @@ static void middle_at(const transform *t, int64_t plane, int k, int64_t p0,
 }
 
 /* The first n of LANES columns as rows of w; a transpose alone would write beyond. */
-static void store_rows(const transform *t, const desk *d, const float *from,
+static void store_rows(const transform *t, const buffers *d, const float *from,
                        int n, float *to) {
   int w = t->s->w;
   int64_t pitch = up(w);
@@ -251,7 +252,7 @@ static void rows_back(void *arg, int64_t job) {
   int p0 = (int)(job % row_jobs(t)) * LANES, h = t->s->h, w = t->s->w;
   int n = least(LANES, t->pairs - p0), low = least(n, h - t->pairs - p0);
   float *to = t->to + (plane * h + p0) * w;
-  desk d = desk_of(t);
+  buffers d = buffers_of(t);
   for (int k = 0; k < t->half; k++) {
     lun_complex a, b;
     middle_at(t, plane, k, p0, &a, &b);
@@ -269,7 +270,7 @@ static void rows_forward(void *arg, int64_t job) {
   int p0 = (int)(job % row_jobs(t)) * LANES, h = t->s->h, w = t->s->w;
   int n = least(LANES, t->pairs - p0), low = least(n, h - t->pairs - p0);
   const float *from = t->from + (plane * h + p0) * w;
-  desk d = desk_of(t);
+  buffers d = buffers_of(t);
   if (low < LANES) clear(t, &d);
   t->isa->transpose(from, w, n, w, d.a.re, LANES);
   if (low > 0)

@@ -34,7 +34,7 @@ typedef struct gather_job {
   float *out, *scratch;
   ptrdiff_t *at; /* offset in the strip of (c, t) */
   ptrdiff_t ws;
-  int turned;        /* w of a one-tap kernel: [groups][c][ws], k in a row */
+  int transposed;    /* w of a one-tap kernel: [groups][c][ws], k in a row */
   size_t each;       /* floats of scratch a worker */
   int rows, cols;    /* places of a tile */
   int down, across;  /* tiles */
@@ -163,9 +163,9 @@ static int reads_in_place(const gather_job *j) {
          g->ow == g->iw;
 }
 
-/* Scratch for turned weights, or others that are copied. */
-static size_t turned_floats(const gather_job *j) {
-  int copies = lun_pointwise_copies(j->turned, j->ws, j->isa->panel);
+/* Scratch for transposed weights, or others that are copied. */
+static size_t weight_floats(const gather_job *j) {
+  int copies = lun_pointwise_copies(j->transposed, j->ws, j->isa->panel);
   return copies ? (size_t)j->block * (LUN_DEPTH + LUN_GAP) : 0;
 }
 
@@ -190,7 +190,7 @@ static void run_pointwise(void *arg, int64_t job) {
   int np = t.nr * t.nc;
   float *panel = j->scratch + (size_t)lun_worker() * j->each;
   float *weights = panel + LUN_PACKED;
-  float *strip = weights + turned_floats(j);
+  float *strip = weights + weight_floats(j);
   const float *in = j->in + t.chan * g->c * g->ih * g->iw;
   int64_t at = (t.chan * g->k + t.k0) * g->fh * g->fw + t.v * g->fw + t.u;
   lun_epilogue own = *e;
@@ -198,7 +198,7 @@ static void run_pointwise(void *arg, int64_t job) {
   if (own.scale) own.scale += k0;
   lun_pointwise p = {.rows = t.nk,
                      .np = np,
-                     .turned = j->turned,
+                     .transposed = j->transposed,
                      .y = j->out + at,
                      .panel = panel,
                      .weights = weights,
@@ -213,8 +213,8 @@ static void run_pointwise(void *arg, int64_t job) {
     const float *x = in + (ptrdiff_t)c0 * g->ih * g->iw;
     if (!in_place) copy_places(j, &t, x, nd, strip, np);
     p.x = in_place ? x + t.u : strip;
-    p.w = j->turned ? j->w + ((ptrdiff_t)t.group * g->c + c0) * j->ws + t.k0
-                    : j->w + (ptrdiff_t)k0 * j->ws + c0;
+    p.w = j->transposed ? j->w + ((ptrdiff_t)t.group * g->c + c0) * j->ws + t.k0
+                        : j->w + (ptrdiff_t)k0 * j->ws + c0;
     p.depth = nd;
     p.first = c0 == 0;
     p.last = c0 + nd == g->c;
@@ -236,8 +236,8 @@ enum { WEIGHT_ROWS = 16 };
 
 /* Rows W[k][c][tap] of a gradient's gathers from the layer's weights (OIHW),
 ** where the gather's c is the layer's output: WEIGHT_ROWS rows of one group, whose
-** kernels lie side by side.  They are short pieces far apart, so the next ones are asked
-** for. */
+** kernels lie side by side.  They are short pieces far apart, so the next ones are
+** asked for. */
 static void transposed_rows(void *arg, int64_t job) {
   enum { AHEAD = 4 };
   const weights_job *j = arg;
@@ -356,7 +356,7 @@ static void flatten(lun_gather *g) {
   g->ih = g->oh = g->fh = 1;
 }
 
-/* ---- what a stride keeps ------------------------------------------------ */
+/* ---- 1x1 kernels with a stride ------------------------------------------ */
 
 typedef struct sample_job {
   const lun_gather *g;
@@ -372,16 +372,16 @@ static void sample_plane(void *arg, int64_t plane) {
                    g->ow, j->out + (plane * g->oh + v) * g->ow);
 }
 
-/* Does an unpadded 1x1 kernel meet each so-and-so-manieth place of every plane, with so
-** many outputs that several jobs would copy the same places? */
+/* 1: an unpadded 1x1 kernel with a stride reads every second (third ...) place, and has
+** so many outputs that several jobs would copy the same places. */
 static int samples(const lun_gather *g) {
   return g->taps == 1 && !g->ty[0] && !g->tx[0] && g->osy == 1 && g->osx == 1 &&
          (g->isy > 1 || g->isx > 1) && g->k > OUTPUTS && g->oh == g->fh &&
          g->ow == g->fw;
 }
 
-/* Copies these places of all planes side by side: *in is then what `room` holds, and g
-** one whole plane to another. */
+/* Copies the places that the stride reads into `room`, plane after plane; *in and g are
+** then those of the same layer with stride 1. */
 static int sample(lun_gather *g, const float **in, float *room) {
   sample_job j = {g, *in, room};
   int st = lun_parallel((int64_t)g->n * g->groups * g->c, sample_plane, &j);
@@ -409,7 +409,7 @@ static size_t scratch_of(const gather_job *j, int pointwise) {
   size_t places = (size_t)(j->rows * j->pitch + SLACK);
   if (!pointwise)
     return (size_t)(g->c * j->plane + SLACK) + (size_t)j->block * places;
-  return LUN_PACKED + turned_floats(j) +
+  return LUN_PACKED + weight_floats(j) +
          (reads_in_place(j) ? 0 : (size_t)mini(g->c, LUN_DEPTH) * places);
 }
 
@@ -428,9 +428,9 @@ static int run(lun_gather *g, const lun_conv *s, int back, const float *in,
   flatten(g);
   partition(&j);
   int pointwise = is_pointwise(&j);
-  j.turned = pointwise && back && s->kh * s->kw == 1;
-  int transpose = back && !j.turned && !g->weights;
-  j.ws = j.turned ? g->k : back ? weights_step(g) : ct;
+  j.transposed = pointwise && back && s->kh * s->kw == 1;
+  int transpose = back && !j.transposed && !g->weights;
+  j.ws = j.transposed ? g->k : back ? weights_step(g) : ct;
   if (g->weights) j.w = g->weights;
   size_t table = pointwise ? 0 : (size_t)(2 * ct + 16) / 16 * 16; /* floats */
   size_t weights = transpose ? lun_gather_weights_floats(g) : 0;

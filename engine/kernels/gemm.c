@@ -19,7 +19,7 @@ static const char LIBRARY[] = "libopenblas.so.0"; /* since 0.2.20, of 2017 */
 
 static struct {
   void *lib;
-  __typeof__(cblas_sgemm) *sgemm; /* NULL: the library is not to be had */
+  __typeof__(cblas_sgemm) *sgemm; /* NULL: it could not be opened */
   __typeof__(openblas_get_config) *config;
 } blas;
 

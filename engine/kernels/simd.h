@@ -112,18 +112,18 @@ typedef struct lun_product {
 **   y[i][p] = the epilogue of  sum over c < depth of W[i][c] x[c][p]
 **
 ** where x[c] begins at x + c*xs, y[i] at y + i*ys and W[i][c] is w[i*ws + c], or
-** turned w[c*ws + i].  A sum over more channels than depth is cut into calls: `first`
-** begins it, `last` ends it with the epilogue, between them the sums stand in y.
-** As many panels of places as LUN_PACKED floats hold are worked on together.
+** transposed w[c*ws + i].  A sum over more channels than depth is cut into calls:
+** `first` begins it, `last` ends it with the epilogue, between them the sums stand in
+** y. As many panels of places as LUN_PACKED floats hold are worked on together.
 */
 enum {
   LUN_DEPTH = 256,
   LUN_PACKED = 16384,
-  LUN_GAP = 16 /* floats between groups of turned weights */
+  LUN_GAP = 16 /* floats between groups of transposed weights */
 };
 typedef struct lun_pointwise {
   int rows, depth, np; /* depth <= LUN_DEPTH */
-  int first, last, turned;
+  int first, last, transposed;
   const float *x, *w;
   float *y;
   float *panel;   /* scratch: LUN_PACKED floats */
@@ -135,10 +135,12 @@ typedef struct lun_pointwise {
       *add; /* of a gate, of a sum: laid out as y is; or NULL */
 } lun_pointwise;
 
-/* Are weights copied? Turned ones are; and rows that lie whole pages apart, of which 14
-** would need as many lines of one set of the first cache, where it has 8 or 12. */
-static inline int lun_pointwise_copies(int turned, ptrdiff_t ws, int panel) {
-  return turned || (panel == 32 && ws % 1024 == 0);
+/* Are weights copied? Transposed ones are; and rows that lie whole pages apart, of
+** which 14 would need as many lines of one set of the first cache, where it has 8 or
+** 12. */
+static inline int lun_pointwise_copies(int transposed, ptrdiff_t ws,
+                                       int panel) {
+  return transposed || (panel == 32 && ws % 1024 == 0);
 }
 
 /*

@@ -139,7 +139,7 @@ static void depthwise(const lun_depthwise *d) {
 
 /* ---- the columns of a gradient of stride 2, which are computed apart ---- */
 
-/* p values of a row, none where there is no row. */
+/* VL values of a row from column `at` on; zeros if row is NULL or beyond column n. */
 INLINE vec of_phase(const float *row, int at, int n) {
   if (!row || n <= 0) return (vec){0};
   return load_n(row + at, n);

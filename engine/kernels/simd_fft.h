@@ -14,7 +14,7 @@ typedef struct complex_vec {
 } complex_vec;
 
 /* z exp(-i t), c and s the cosine and sine of t. */
-INLINE complex_vec turned(complex_vec z, float c, float s) {
+INLINE complex_vec rotated(complex_vec z, float c, float s) {
   return (complex_vec){z.re * c + z.im * s, z.im * c - z.re * s};
 }
 
@@ -101,7 +101,7 @@ INLINE void fft_step(const lun_fft *f, int r, int m, int64_t s, int64_t lanes,
       }
       for (int k = 0; k < r; k++) {
         int64_t at = q + S * ((int64_t)r * p + k), t = turn * p * k;
-        complex_vec v = k && p ? turned(z[k], f->cos[t], f->sin[t]) : z[k];
+        complex_vec v = k && p ? rotated(z[k], f->cos[t], f->sin[t]) : z[k];
         STORE(y.re + at, v.re);
         STORE(y.im + at, v.im);
       }

@@ -16,7 +16,7 @@ typedef struct places {
 /* y[i][0 .. nv*VL) = (add ? y : 0) + sum over c of W[i][c] x[c][...], i < n: one chain
 ** of fused multiply-adds each.  pack: x is copied to the panel meanwhile, and the next
 ** panel of the planes asked for; else it is the panel. */
-INLINE void places_kernel(int n, int nv, int turned, int pack,
+INLINE void places_kernel(int n, int nv, int transposed, int pack,
                           const places *o) {
   const float *w = o->w, *x = o->x;
   float *panel = o->panel, *y = o->y;
@@ -34,37 +34,37 @@ INLINE void places_kernel(int n, int nv, int turned, int pack,
       panel += PW;
     }
     UNROLLED(int i = 0; i < n; i++) {
-      vec t = SPLAT(turned ? w[i] : w[i * ws]);
+      vec t = SPLAT(transposed ? w[i] : w[i * ws]);
       UNROLLED(int v = 0; v < nv; v++) s[i][v] += t * u[v];
     }
     x += pack ? xs : (ptrdiff_t)PW;
-    w += turned ? n : 1;
+    w += transposed ? n : 1;
   }
   UNROLLED(int i = 0; i < n; i++)
   UNROLLED(int v = 0; v < nv; v++) STOREU(y + i * ys + v * VL, s[i][v]);
 }
 
 typedef void places_fn(const places *);
-#define PLACES(n, name, nv, turned, pack)                                      \
+#define PLACES(n, name, nv, transposed, pack)                                  \
   static void name##n(const places *o) {                                       \
-    places_kernel(n, nv, turned, pack, o);                                     \
+    places_kernel(n, nv, transposed, pack, o);                                 \
   }
 EACH_ROWS(PLACES, pack, VECS, 0, 1)
 EACH_ROWS(PLACES, packed, VECS, 0, 0)
 EACH_ROWS(PLACES, few, HALF, 0, 0)
-EACH_ROWS(PLACES, pack_turned, VECS, 1, 1)
-EACH_ROWS(PLACES, packed_turned, VECS, 1, 0)
-EACH_ROWS(PLACES, few_turned, HALF, 1, 0)
+EACH_ROWS(PLACES, pack_transposed, VECS, 1, 1)
+EACH_ROWS(PLACES, packed_transposed, VECS, 1, 0)
+EACH_ROWS(PLACES, few_transposed, HALF, 1, 0)
 
 enum {
   WHOLE = (ROWS + VL - 1) / VL * VL
 }; /* whole vectors of a group of outputs */
 
-/* [turned?][pack, packed, packed and half of the panel only][rows - 1] */
+/* [transposed?][pack, packed, packed and half of the panel only][rows - 1] */
 enum { PACK, PACKED, FEW };
 static places_fn *const places_kernels[2][3][ROWS] = {
     {ALL(pack), ALL(packed), ALL(few)},
-    {ALL(pack_turned), ALL(packed_turned), ALL(few_turned)},
+    {ALL(pack_transposed), ALL(packed_transposed), ALL(few_transposed)},
 };
 
 /* A panel of n < PW places, packed here for the first group of outputs; its sums are
@@ -82,7 +82,7 @@ static void some_places(const lun_pointwise *p, places o, int rows, int n,
   o.x = o.panel;
   o.y = (float *)rest;
   o.ys = PW;
-  places_kernels[p->turned][n <= HALF * VL ? FEW : PACKED][rows - 1](&o);
+  places_kernels[p->transposed][n <= HALF * VL ? FEW : PACKED][rows - 1](&o);
   for (int i = 0; i < rows; i++) UNROLLED(int v = 0; v < VECS; v++)
   store_upto(y + i * ys + v * VL, rest[i][v], n - v * VL);
 }
@@ -97,8 +97,8 @@ static void some_places(const lun_pointwise *p, places o, int rows, int n,
 */
 enum { WIDE = 3 * VL, WIDE_ROWS = 7, SOME = VL / 2 };
 
-/* `panel` has WIDE places a channel; a group's turned weights are wn apart. */
-INLINE void wide_places(int n, int turned, int wn, const places *o) {
+/* `panel` has WIDE places a channel; a group's transposed weights are wn apart. */
+INLINE void wide_places(int n, int transposed, int wn, const places *o) {
   const float *w = o->w, *x = o->x;
   float *y = o->y;
   const ptrdiff_t ws = o->ws, ys = o->ys;
@@ -106,10 +106,10 @@ INLINE void wide_places(int n, int turned, int wn, const places *o) {
   UNROLLED(int i = 0; i < n; i++)
   UNROLLED(int v = 0; v < 3; v++)
   s[i][v] = o->add ? LOADU(y + i * ys + v * VL) : (vec){0};
-  for (int c = 0; c < o->depth; c++, x += WIDE, w += turned ? wn : 1) {
+  for (int c = 0; c < o->depth; c++, x += WIDE, w += transposed ? wn : 1) {
     UNROLLED(int v = 0; v < 3; v++) u[v] = LOADU(x + v * VL);
     UNROLLED(int i = 0; i < n; i++) {
-      vec t = SPLAT(turned ? w[i] : w[i * ws]);
+      vec t = SPLAT(transposed ? w[i] : w[i * ws]);
       UNROLLED(int v = 0; v < 3; v++) s[i][v] += t * u[v];
     }
   }
@@ -118,20 +118,20 @@ INLINE void wide_places(int n, int turned, int wn, const places *o) {
 }
 
 typedef void wide_places_fn(int wn, const places *);
-#define WIDE_PLACES(n, name, turned)                                           \
+#define WIDE_PLACES(n, name, transposed)                                       \
   static void name##n(int wn, const places *o) {                               \
-    wide_places(n, turned, wn, o);                                             \
+    wide_places(n, transposed, wn, o);                                         \
   }
 #define EACH_WIDE(x, ...)                                                      \
   x(1, __VA_ARGS__) x(2, __VA_ARGS__) x(3, __VA_ARGS__) x(4, __VA_ARGS__)      \
       x(5, __VA_ARGS__) x(6, __VA_ARGS__) x(7, __VA_ARGS__)
 EACH_WIDE(WIDE_PLACES, wide, 0)
-EACH_WIDE(WIDE_PLACES, wide_turned, 1)
+EACH_WIDE(WIDE_PLACES, wide_transposed, 1)
 static wide_places_fn *const wide_places_kernels[2][WIDE_ROWS] = {
-    {EACH_WIDE(NAMED, wide)}, {EACH_WIDE(NAMED, wide_turned)}};
+    {EACH_WIDE(NAMED, wide)}, {EACH_WIDE(NAMED, wide_transposed)}};
 
 /* x and y have SOME places a channel and a row. */
-INLINE void half_places(int n, int turned, const places *o) {
+INLINE void half_places(int n, int transposed, const places *o) {
   const float *w = o->w, *x = o->x;
   half_vec s[ROWS];
   UNROLLED(int i = 0; i < n; i++)
@@ -139,19 +139,19 @@ INLINE void half_places(int n, int turned, const places *o) {
   UNROLL4(int c = 0; c < o->depth; c++) {
     half_vec u = *(const half_vec *)x;
     UNROLLED(int i = 0; i < n; i++)
-    s[i] += ((turned ? w[i] : w[i * o->ws]) - (half_vec){0}) * u;
+    s[i] += ((transposed ? w[i] : w[i * o->ws]) - (half_vec){0}) * u;
     x += SOME;
-    w += turned ? n : 1;
+    w += transposed ? n : 1;
   }
   UNROLLED(int i = 0; i < n; i++) * (half_vec *)(o->y + i * SOME) = s[i];
 }
 
-#define HALF_PLACES(n, name, turned)                                           \
-  static void name##n(const places *o) { half_places(n, turned, o); }
+#define HALF_PLACES(n, name, transposed)                                       \
+  static void name##n(const places *o) { half_places(n, transposed, o); }
 EACH_ROWS(HALF_PLACES, halves, 0)
-EACH_ROWS(HALF_PLACES, halves_turned, 1)
+EACH_ROWS(HALF_PLACES, halves_transposed, 1)
 static places_fn *const half_places_kernels[2][ROWS] = {ALL(halves),
-                                                        ALL(halves_turned)};
+                                                        ALL(halves_transposed)};
 
 /* Packs n <= `width` places of every channel. */
 static void pack_places(const places *o, int depth, int n, int width) {
@@ -167,11 +167,11 @@ static void three_vectors(const lun_pointwise *p, places o, int rows,
   int half = (rows + 1) / 2;
   if (first) pack_places(&o, p->depth, WIDE, WIDE);
   o.x = o.panel;
-  wide_places_kernels[p->turned][half - 1](rows, &o);
+  wide_places_kernels[p->transposed][half - 1](rows, &o);
   if (rows == half) return;
-  o.w += p->turned ? half : half * o.ws;
+  o.w += p->transposed ? half : half * o.ws;
   o.y += half * o.ys;
-  wide_places_kernels[p->turned][rows - half - 1](rows, &o);
+  wide_places_kernels[p->transposed][rows - half - 1](rows, &o);
 }
 
 /* n <= SOME places of a group of outputs. */
@@ -184,12 +184,13 @@ static void half_vector(const lun_pointwise *p, places o, int rows, int n,
     store_n(rest + i * SOME, load_part(y + i * o.ys, n), SOME);
   o.x = o.panel;
   o.y = rest;
-  half_places_kernels[p->turned][rows - 1](&o);
+  half_places_kernels[p->transposed][rows - 1](&o);
   for (int i = 0; i < rows; i++)
     store_part(y + i * o.ys, load_part(rest + i * SOME, n), n);
 }
 
-/* The last np places of a group, if they are of these shapes; how many were done. */
+/* Computes the last np places of a group if they are three vectors (and perhaps a half)
+** or half a vector; returns how many of them it computed. */
 static int odd_places(const lun_pointwise *p, places o, int rows, int np,
                       int first) {
   if (np >= WIDE && np <= WIDE + SOME) {
@@ -208,7 +209,7 @@ static int odd_places(const lun_pointwise *p, places o, int rows, int np,
 }
 #endif
 
-/* What follows the sums of np places from `at` on, of the outputs i0 .. i0+n-1. */
+/* Applies the epilogue to np places from `at` on of the outputs i0 .. i0+n-1. */
 static void finish_places(const lun_pointwise *p, int i0, int n, int at,
                           int np) {
   const lun_epilogue *e = p->epilogue;
@@ -223,7 +224,8 @@ static void finish_places(const lun_pointwise *p, int i0, int n, int at,
 }
 
 /* np places from `at` on: outputs in groups of nearly equal size, each of which goes
-** through all panels, so that it writes long pieces of rows and its weights are near. */
+** through all panels, so that it writes long pieces of rows and its weights are near.
+** */
 static void block_of_places(const lun_pointwise *p, int at, int np, int ends) {
   int rows = p->rows, i0 = 0;
   const float *w = p->w;
@@ -247,18 +249,18 @@ static void block_of_places(const lun_pointwise *p, int at, int np, int ends) {
         continue;
       }
       if (i0 > 0) o.x = o.panel;
-      places_kernels[p->turned][i0 == 0 ? PACK : PACKED][n - 1](&o);
+      places_kernels[p->transposed][i0 == 0 ? PACK : PACKED][n - 1](&o);
     }
-    w += p->turned ? (ptrdiff_t)n * p->depth + LUN_GAP : n * p->ws;
+    w += p->transposed ? (ptrdiff_t)n * p->depth + LUN_GAP : n * p->ws;
     if (ends) finish_places(p, i0, n, at, np);
   }
 }
 
-/* Turned weights as the kernels read them: of each group of n outputs, n side by side
-** for every channel.  A few channels at a time, so that a line of theirs is fetched
-** once for all groups, and the next ones are asked for.  Whole vectors are copied where
-** the rows that follow are long enough for what is too much of one; it is overwritten,
-** or lies in the gap behind the group. */
+/* Transposed weights as the kernels read them: of each group of n outputs, n side by
+** side for every channel.  A few channels at a time, so that a line of theirs is
+** fetched once for all groups, and the next ones are asked for.  Whole vectors are
+** copied where the rows that follow are long enough for what is too much of one; it is
+** overwritten, or lies in the gap behind the group. */
 static void pack_weights(const lun_pointwise *p, float *to) {
   enum { CHANNELS = 8 };
   int all = (p->rows + ROWS - 1) / ROWS, least = p->rows / all;
@@ -285,7 +287,8 @@ static void pack_weights(const lun_pointwise *p, float *to) {
   }
 }
 
-/* Rows of weights that fall into one set of the first cache, apart. */
+/* Copies rows of weights whose distance maps them to one set of the first-level cache
+** to rows with a gap between them. */
 static void part_weights(const lun_pointwise *p, float *to) {
   for (int i = 0; i < p->rows; i++, to += LUN_DEPTH + LUN_GAP)
     memcpy(to, p->w + i * p->ws, (size_t)p->depth * sizeof *to);
@@ -293,18 +296,18 @@ static void part_weights(const lun_pointwise *p, float *to) {
 
 static void pointwise(const lun_pointwise *p) {
   const lun_epilogue *e = p->epilogue;
-  lun_pointwise turned = *p;
+  lun_pointwise transposed = *p;
   int ends =
       p->last && (any_mode_of(e) != BIAS || e->bias || e->scale || e->add);
   int panels = LUN_PACKED / (PW * p->depth), block = (panels ? panels : 1) * PW;
-  if (p->turned) {
+  if (p->transposed) {
     pack_weights(p, p->weights);
-    turned.w = p->weights;
-  } else if (lun_pointwise_copies(p->turned, p->ws, PW)) {
+    transposed.w = p->weights;
+  } else if (lun_pointwise_copies(p->transposed, p->ws, PW)) {
     part_weights(p, p->weights);
-    turned.w = p->weights;
-    turned.ws = LUN_DEPTH + LUN_GAP;
+    transposed.w = p->weights;
+    transposed.ws = LUN_DEPTH + LUN_GAP;
   }
   for (int at = 0; at < p->np; at += block)
-    block_of_places(&turned, at, mini(block, p->np - at), ends);
+    block_of_places(&transposed, at, mini(block, p->np - at), ends);
 }

@@ -350,7 +350,7 @@ OPERATOR(gelu,
          "(by erf); tanh: x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2",
          gelu_attrs, ops_same);
 
-/* ---- pieces of lines ---------------------------------------------------- */
+/* ---- piecewise linear --------------------------------------------------- */
 
 /* 0 > v, not v > 0: a NaN must stay visible. */
 static float to_unit(float v) {

@@ -1,10 +1,10 @@
 /*
-** affine.c - maps turned, enlarged or sheared about their centre, bilinear.
+** affine.c - maps rotated, enlarged or sheared about their centre, bilinear.
 **
 ** The output at p, counted from the centre ((H-1)/2, (W-1)/2), is the input at M p + s:
 **   M = | a b |   rows first, as `matrix` = {a, b, c, d}; s is `shift` = {rows,
 **       | c d |   columns}
-** so that M = R(-t) / k turns by t and enlarges by k.  What lies outside is `value`,
+** so that M = R(-t) / k rotates by t and enlarges by k.  What lies outside is `value`,
 ** or with `mirror` the picture again, dcba|abcd|dcba as scipy's 'reflect'.  The
 ** gradient is the transposed sum: every output gives dy back to its four inputs.
 */
@@ -126,7 +126,7 @@ static void find_row(void *arg, int64_t row) {
 }
 
 /* A row of outputs of a plane. */
-static void turn(void *arg, int64_t unit) {
+static void affine_row(void *arg, int64_t unit) {
   const warp *k = arg;
   int64_t plane = unit / k->rows, row = unit % k->rows;
   const source *s = k->band + row * k->w;
@@ -139,8 +139,9 @@ static void turn(void *arg, int64_t unit) {
             s->weight[3] * (from[s->at[3]] - f);
 }
 
-/* A plane: several outputs may give to one input, so they take turns. */
-static void unturn(void *arg, int64_t plane) {
+/* A plane of the gradient.  Outputs are added one after the other, since several may
+** have read the same input. */
+static void affine_plane_back(void *arg, int64_t plane) {
   const warp *k = arg;
   const source *s = k->band;
   const float *dy = k->from + (plane * k->h + k->first) * k->w;
@@ -150,8 +151,8 @@ static void unturn(void *arg, int64_t plane) {
     for (int j = 0; j < 4; j++) to[s->at[j]] += s->weight[j] * dy[i];
 }
 
-/* fn for every plane, a band of output rows after the other; `split`: for every row of
-** every plane. */
+/* Calls fn for every plane, one band of output rows after the other; with `split`, for
+** every row of every plane. */
 static int each_band(const lun_node *n, warp *k, lun_job *fn, int split,
                      lun_err *err) {
   int64_t each = BAND / k->w > 0 ? BAND / k->w : 1;
@@ -173,13 +174,13 @@ static int each_band(const lun_node *n, warp *k, lun_job *fn, int split,
 
 static int affine_forward(lun_node *n, lun_err *err) {
   warp k = measure(n, 1, n->in[0]->data, n->out->data);
-  return n->out->size == 0 ? LUN_OK : each_band(n, &k, turn, 1, err);
+  return n->out->size == 0 ? LUN_OK : each_band(n, &k, affine_row, 1, err);
 }
 
 static int affine_back(const lun_back *b, lun_err *err) {
   warp k = measure(b->node, b->copies, b->dy, b->dx[0]);
   if (!b->dx[0] || b->node->out->size == 0) return LUN_OK;
-  return each_band(b->node, &k, unturn, 0, err);
+  return each_band(b->node, &k, affine_plane_back, 0, err);
 }
 
 OPS_RULES(affine, RELEVANCE_NORM);

@@ -106,7 +106,7 @@ static void avg_plane(void *arg, int64_t plane) {
   }
 }
 
-static void avg_unplane(void *arg, int64_t plane) {
+static void avg_plane_back(void *arg, int64_t plane) {
   const work *k = arg;
   const lun_window *w = &k->w;
   int64_t size = w->in[0] * w->in[1];
@@ -132,7 +132,7 @@ static int avg_pool2d_back(const lun_back *b, lun_err *err) {
   LUN_TRY(geometry(b->node, &k, err));
   LUN_TRY(row_each(b->node, &k, err));
   int status = ops_units(b->node, b->copies * k.w.planes, k.w.in[0] * k.w.in[1],
-                         avg_unplane, &k, err);
+                         avg_plane_back, &k, err);
   lun_free(k.scratch);
   return status;
 }

@@ -219,12 +219,12 @@ static int add_back(const lun_back *b, lun_err *err) {
   return operand_back(b, 1, NULL, err);
 }
 /* An operand that does not repeat has the sum's gradient. */
-static int64_t add_lies(const lun_node *n, int k) {
+static int64_t add_part(const lun_node *n, int k) {
   return n->in[k]->size == n->out->size ? 0 : -1;
 }
 OPS_RULES(add, RELEVANCE_NORM);
 OPS_OPERATOR(add, "add(a, b): a + b", 2, 2, .infer = infer,
-             .epilogue = LUN_ADD_EPILOGUE, .lies = add_lies);
+             .epilogue = LUN_ADD_EPILOGUE, .part_of_dy = add_part);
 
 BINARY_WITH(sub, "sub(a, b): a - b", a - b, g, -g,
             OPS_RULES(sub, RELEVANCE_NORM))

@@ -146,7 +146,7 @@ static void resize(void *arg, int64_t plane) {
 }
 
 /* The transpose: columns first, then rows. */
-static void unresize(void *arg, int64_t plane) {
+static void resize_back(void *arg, int64_t plane) {
   const work *k = arg;
   int64_t wide = k->h.out;
   float *mid = k->scratch + lun_worker() * k->v.in * wide;
@@ -197,7 +197,7 @@ static int interpolate_forward(lun_node *n, lun_err *err) {
 
 static int interpolate_back(const lun_back *b, lun_err *err) {
   if (!b->dx[0]) return LUN_OK;
-  return run(b->node, b->copies, b->dy, b->dx[0], unresize, err);
+  return run(b->node, b->copies, b->dy, b->dx[0], resize_back, err);
 }
 
 OPS_RULES(interpolate, RELEVANCE_NORM);

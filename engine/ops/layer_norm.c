@@ -165,8 +165,8 @@ static void square_sums(const groups *g, int width, const float *x,
   *square = total(lane);
 }
 
-/* The mean, then the variance of what it is taken from: sums of squares of large
-** numbers would cancel. */
+/* First the mean, then the variance from differences to it: as mean(x^2) - mean(x)^2
+** large numbers would cancel. */
 static void statistics(const groups *g, block k, float *mean, float *inverse) {
   const float *x = g->n->in[X]->data + k.at;
   double sum[ABREAST] = {0}, square[ABREAST] = {0};
@@ -180,7 +180,7 @@ static void statistics(const groups *g, block k, float *mean, float *inverse) {
   }
 }
 
-/* Of a group that stands alone, the usual case; both parameters are there. */
+/* A group of neighbouring values (inner = 1, the usual case) with both parameters. */
 static void normalise_row(const float *x, float mean, float inverse,
                           const float *gamma, const float *beta, int64_t len,
                           float *y) {
@@ -251,16 +251,17 @@ static void row_means(const float *dy, const float *x, const float *scale,
   *product = total(lane[1]) / (double)len;
 }
 
-static void unnormalise_row(const float *dy, const float *x, const float *scale,
-                            float mean, float inverse, float plain,
-                            float product, int64_t len, float *dx) {
+static void normalise_row_back(const float *dy, const float *x,
+                               const float *scale, float mean, float inverse,
+                               float plain, float product, int64_t len,
+                               float *dx) {
   for (int64_t c = 0; c < len; c++) {
     float h = (x[c] - mean) * inverse;
     dx[c] = inverse * (dy[c] * scale[c] - plain - h * product);
   }
 }
 
-static void unnormalise(void *arg, int64_t i) {
+static void normalise_back(void *arg, int64_t i) {
   const groups *g = arg;
   block k = block_at(g, i);
   int64_t own = k.group % g->count, size = g->n->in[X]->size;
@@ -275,8 +276,8 @@ static void unnormalise(void *arg, int64_t i) {
     means(g, k, dy, x, mean, inverse, plain, product);
   if (g->fixed) memset(product, 0, sizeof product);
   if (gamma) {
-    unnormalise_row(dy, x, gamma, *mean, *inverse, (float)*plain,
-                    (float)*product, g->len, dx);
+    normalise_row_back(dy, x, gamma, *mean, *inverse, (float)*plain,
+                       (float)*product, g->len, dx);
     return;
   }
   for (int64_t c = 0; c < g->len; c++) {
@@ -314,7 +315,7 @@ static int layer_norm_back(const lun_back *b, lun_err *err) {
     LUN_TRY(
         ops_units(b->node, b->copies * g.len, g.count, parameters, &g, err));
   if (!b->dx[X] || g.count == 0) return LUN_OK;
-  return each_block(&g, b->copies, unnormalise, err);
+  return each_block(&g, b->copies, normalise_back, err);
 }
 
 /* What beta takes of q's relevance. */
@@ -337,7 +338,7 @@ static int layer_norm_epsilon(const lun_back *b, lun_err *err) {
   ops_zero(b, GAMMA), ops_zero(b, BETA);
   if (b->bias && b->node->nin > BETA && b->node->in[BETA])
     *b->bias += taken(&g, b->node->in[BETA], q->data);
-  if (b->dx[X]) s.status = each_block(&g, b->copies, unnormalise, err);
+  if (b->dx[X]) s.status = each_block(&g, b->copies, normalise_back, err);
   if (b->dx[X] && s.status == LUN_OK)
     s.status = ops_times(b, X, b->node->in[X]->data, 1);
   return ops_scratch_free(&s);

@@ -42,7 +42,7 @@ int ops_maxpool2x2(const lun_node *n) {
 }
 
 /* Replaces best and its tap k by v and l where v is larger, or NaN; of equal
-** values the first stays.  Plain selections, one at a time: compilers vectorise those. */
+** values the first stays.  Plain selections, one at a time, vectorise. */
 #define TAKE(v, l, best, k)                                                    \
   do {                                                                         \
     k = (v) != (v) ? (l) : k;                                                  \
@@ -253,7 +253,7 @@ static int64_t offsets_of(const lun_window *w, int64_t *offset) {
 }
 
 /* Windows may overlap: start from 0 and add. */
-static void max_unplane(void *arg, int64_t plane) {
+static void max_plane_back(void *arg, int64_t plane) {
   const work *k = arg;
   const lun_window *w = &k->w;
   int64_t size = w->in[0] * w->in[1], o = 0, offset[FEW];
@@ -281,8 +281,8 @@ static int max_pool2d_back(const lun_back *b, lun_err *err) {
   k.planes = k.w.planes;
   if (is_maxpool2x2(&k.w))
     return run_bands(n, &k, b->copies, maxpool2x2_back, err);
-  return ops_units(n, b->copies * k.planes, k.w.in[0] * k.w.in[1], max_unplane,
-                   &k, err);
+  return ops_units(n, b->copies * k.planes, k.w.in[0] * k.w.in[1],
+                   max_plane_back, &k, err);
 }
 
 static const lun_attrdef max_attrs[] = {

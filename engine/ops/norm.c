@@ -117,7 +117,7 @@ static lun_joined bn_join(const lun_node *n, lun_node *const *next, int count) {
   return (lun_joined){bn_relu, 0};
 }
 
-static void bn_unplane(void *arg, int64_t plane) {
+static void bn_plane_back(void *arg, int64_t plane) {
   const channel *k = arg;
   int64_t c = plane % k->count;
   float s = scale_of(k->n, c) * parameter(k->n, GAMMA, c, 1);
@@ -165,7 +165,7 @@ static int batch_norm_back(const lun_back *b, lun_err *err) {
   if (b->dx[MEAN] || b->dx[VAR] || b->dx[GAMMA] || b->dx[BETA])
     LUN_TRY(ops_units(n, params, batch * k.size, bn_params, &k, err));
   if (!b->dx[X]) return LUN_OK;
-  return ops_units(n, params * batch, k.size, bn_unplane, &k, err);
+  return ops_units(n, params * batch, k.size, bn_plane_back, &k, err);
 }
 
 /* epsilon: that of the layer y = s x + t, whose bias t is. */
@@ -241,7 +241,7 @@ static void lrn_plane(void *arg, int64_t plane) {
     y[i] = x[c * k->size + i] * powf(s[i], -beta);
 }
 
-static void lrn_unplane(void *arg, int64_t plane) {
+static void lrn_plane_back(void *arg, int64_t plane) {
   const channel *k = arg;
   const double *attr = k->n->attr;
   int64_t planes = k->n->in[0]->size / k->size, own = plane % planes;
@@ -278,7 +278,7 @@ static int lrn_back(const lun_back *b, lun_err *err) {
   int64_t planes = n->in[0]->dim[0] * k.count * b->copies;
   if (!b->dx[0] || n->in[0]->size == 0) return LUN_OK;
   return ops_units(n, planes, k.size * (4 + (int64_t)n->attr[SIZE]),
-                   lrn_unplane, &k, err);
+                   lrn_plane_back, &k, err);
 }
 
 OPS_RULES(lrn, RELEVANCE_IDENTITY);

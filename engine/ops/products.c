@@ -108,7 +108,7 @@ static void times_chunk(void *arg, int64_t job) {
   }
 }
 
-/* to = or += factor dx x for `all` floats; x has n, again and again. */
+/* to = or += factor dx x for `all` floats; x has n floats and is repeated. */
 static int times_all(times_job j) {
   return lun_parallel((j.all + OPS_CHUNK - 1) / OPS_CHUNK, times_chunk, &j);
 }

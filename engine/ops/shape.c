@@ -338,7 +338,7 @@ static int concat_back(const lun_back *b, lun_err *err) {
 }
 
 /* In one piece if nothing stands before the dimension that grows. */
-static int64_t concat_lies(const lun_node *n, int k) {
+static int64_t concat_part(const lun_node *n, int k) {
   int axis;
   int64_t inner, outer, at = 0;
   if (around_axis(n, &axis, &outer, &inner, NULL) != LUN_OK || outer != 1)
@@ -350,4 +350,4 @@ static int64_t concat_lies(const lun_node *n, int k) {
 OPS_PLAIN(concat);
 OPS_OPERATOR(concat, "concat(x1, x2 ..., dim): one after the other along dim",
              1, LUN_MAXIN, .attrs = concat_attrs, .infer = concat_infer,
-             .holds_inputs = 1, .lies = concat_lies);
+             .holds_inputs = 1, .part_of_dy = concat_part);

@@ -118,18 +118,18 @@ static void log_line(void *arg, int64_t line) {
 }
 
 /* dx = y (dy - sum dy y) */
-static void softmax_unrow(const float *y, const float *dy, float *dx,
-                          int64_t len) {
+static void softmax_row_back(const float *y, const float *dy, float *dx,
+                             int64_t len) {
   float dot = (float)sum_row(dy, y, len);
   for (int64_t i = 0; i < len; i++) dx[i] = y[i] * (dy[i] - dot);
 }
 
-static void softmax_unline(void *arg, int64_t line) {
+static void softmax_line_back(void *arg, int64_t line) {
   const lines *l = arg;
   int64_t at = start(l, line), own = start(l, line % l->count);
   double dot = 0;
   if (l->step == 1) {
-    softmax_unrow(l->y + own, l->dy + at, l->to + at, l->len);
+    softmax_row_back(l->y + own, l->dy + at, l->to + at, l->len);
     return;
   }
   for (int64_t i = 0; i < l->len; i++)
@@ -153,7 +153,7 @@ static void taylor_line(void *arg, int64_t line) {
 }
 
 /* dx = dy - exp(y) sum dy */
-static void log_unline(void *arg, int64_t line) {
+static void log_line_back(void *arg, int64_t line) {
   const lines *l = arg;
   int64_t at = start(l, line), own = start(l, line % l->count);
   double sum = 0;
@@ -183,19 +183,19 @@ static int softmax_taylor(const lun_back *b, lun_err *err) {
   return back(b, taylor_line, err);
 }
 
-#define SOFTMAX(id, text, line, unline, ...)                                   \
+#define SOFTMAX(id, text, line, line_back, ...)                                \
   static int id##_forward(lun_node *n, lun_err *err) {                         \
     return forward(n, line, err);                                              \
   }                                                                            \
   static int id##_back(const lun_back *b, lun_err *err) {                      \
-    return back(b, unline, err);                                               \
+    return back(b, line_back, err);                                            \
   }                                                                            \
   OPS_RULES_(id, __VA_ARGS__);                                                 \
   OPS_OPERATOR(id, text, 1, 1, .attrs = attrs, .infer = infer, .inplace = 1);
 
 SOFTMAX(softmax, "softmax(x, dim): exp(x) / sum exp(x) along dim", softmax_line,
-        softmax_unline,
+        softmax_line_back,
         {.name = "taylor", .back = softmax_taylor, .needs_input = 1},
         RELEVANCE_IDENTITY, {.name = NULL})
 SOFTMAX(log_softmax, "log_softmax(x, dim): x - log sum exp(x) along dim",
-        log_line, log_unline, {.name = NULL})
+        log_line, log_line_back, {.name = NULL})

@@ -55,7 +55,7 @@ static void block(stbi_uc *out, int stride, short coef[64]) {
   lun_jpeg_block(out, stride, coef);
 }
 
-/* a * b / 255, rounded: a colour on the paper that `key` leaves. */
+/* a * b / 255, rounded: how bright colour a is under black ink b (255: none). */
 static uint8_t times(uint8_t a, uint8_t b) {
   unsigned t = a * b + 128U;
   return (uint8_t)((t + (t >> 8)) >> 8);

@@ -47,8 +47,8 @@ function core.range(from, to, step) end
 ---@return lunette.Tensor
 function core.from_bytes(bytes, kind, ...) end
 
----Random numbers from 0 to below 1. Counter-based (Philox): the same seed and stream
----give the same numbers everywhere.
+---Random numbers from 0 to below 1. Number i is a function of seed, stream and i alone
+---(SplitMix64's output function over a counter), the same on every machine.
 ---@param seed integer
 ---@param stream integer
 ---@param ... integer   shape
@@ -70,8 +70,8 @@ function core.normal(seed, stream, ...) end
 ---@return integer index, number value
 function core.argmax(t) end
 
----Positions (from 1) in every n values that sort them, largest first, ties in order, NaN
----last; and the sorted values; both flat.
+---Positions (from 1) in every n values that sort them, largest first, ties in order,
+---NaN last; and the sorted values; both flat.
 ---@param t lunette.Tensor
 ---@param n? integer   the whole size
 ---@return lunette.Tensor index, lunette.Tensor values

@@ -1,7 +1,7 @@
----DeepFool (Moosavi-Dezfooli et al. 2016): how far is the nearest boundary? Where the
----network is taken for linear, that of class k lies lead_k / |w_k| away, w_k being the
----gradient of the lead over k; the picture steps there, and again, until its label
----falls.
+---DeepFool (Moosavi-Dezfooli et al. 2016): the distance to the nearest decision
+---boundary. The network is linearised: the boundary of class k is then lead_k / |w_k|
+---away, where w_k is the gradient of the class's lead over k. The picture steps to the
+---nearest boundary, again and again, until its label changes.
 local core = require "lunette.core"
 local margin = require "lunette.attack.margin"
 local scores = require "lunette.score"
@@ -9,8 +9,8 @@ local scores = require "lunette.score"
 local M = {}
 
 
----Of each picture the classes whose boundaries are asked: the target, or those of the
----largest values beside its own.
+---For each picture, the classes whose boundaries are considered: the target, or the
+---`most` classes of the largest values besides its own.
 local function rivals_of(output, p, most)
   local list, n, count = {}, output:dim(1), output:dim(2)
   local order = output:argsort(2):totable()
@@ -53,7 +53,7 @@ local function step_of(i, n, leads, squares, slopes)
 end
 
 
----Moves the pictures whose label stays; how many these are.
+---Moves the pictures whose label has not changed yet; returns how many these are.
 local function move(p, run, rivals, moved)
   local n, list, leads = moved:dim(1), {}, {}
   for j = 1, #rivals[1] do

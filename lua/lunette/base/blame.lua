@@ -7,23 +7,23 @@ local here = debug.getinfo(1, "S").source:match "^(.*)base/blame%.lua$"
 local M = {}
 
 
----Is that the source of a part of the library? Scripts that come along are none; in a
----checkout they are found from here, by "../../scripts".
+---Is `source` a file of the library? The scripts that come along do not count; in a
+---checkout their path is this folder's followed by "../../scripts".
 local function is_inside(source)
   return source:sub(1, #here) == here and source:sub(#here + 1, #here + 3) ~= "../"
 end
 
 
----Is the caller of the function that asks a part of the library? The program's main
----part is none: it stands for code whose call has left the stack, `return lu.load(5)`.
+---Is the caller of the function that asks this a part of the library? main.lua does not
+---count: after a tail call such as `return lu.load(5)` the script has left the stack,
+---and main.lua is what is found in its place.
 ---@type fun(): boolean
 M.is_inner = core.asks_inner(here, here .. "main.lua")
 
 
 ---Raises `message` with the place of the innermost caller outside the library, unless
----it has that already; where there is no such caller (the program's own
----commands), without a place. What a terminal acts on stands in it as \xHH, whoever
----wrote it.
+---it has a place already; in the program's own commands, where there is no such caller,
+---without one. Control characters in it are written as \xHH.
 ---@param message string
 ---@return nothing
 function M.raise(message)

@@ -137,7 +137,7 @@ local function plain(kind)
 end
 
 
----A table one of whose values, the one that `pick` gives, is looked at.
+---The test of a list or a map by one of its entries, the one that `pick` returns.
 local function each(kind, pick, where, file)
   local element = { type = kind, file = file }
   return function(value)
@@ -198,8 +198,9 @@ local function fields_of(kind, file)
 end
 
 
----Looks at the fields that a table has; which it must have, the function knows, and of
----`open` ones, options', which it may have. Of those false is "not given".
+---Tests the fields that a table has. Which fields it must have is checked by the
+---function itself; unknown fields are errors unless the table is `open` (options). In
+---an option, false means "not given".
 local function test_of_fields(fields, names, open)
   return function(value)
     if type(value) ~= "table" then return false end
@@ -347,7 +348,7 @@ local function message_of(p, value, why, said)
 end
 
 
----Does a value stand where another parameter is meant for its kind?
+---Does the value's kind (its class, or Lua's type) occur in the type of this parameter?
 local function is_placed(p, value)
   if not p then return true end
   local kind = types.class_of(value)
@@ -356,8 +357,8 @@ local function is_placed(p, value)
 end
 
 
----The order of the parameters, where a value in another's place is what this one should
----be: `lu.train.step(net, x, labels, opt)`.
+---The function's parameters in order, for the message about arguments that were
+---swapped: `lu.train.step(net, x, labels, opt)`.
 local function order_of(list, at, ...)
   local p, names, found = list[at], {}, false
   for i = 1, #list do

@@ -57,8 +57,9 @@ local function draw(what, defaults, ...)
 end
 
 
----Normal random numbers. Counter-based (Philox): the same seed gives the same numbers
----everywhere; without one every call gives others, the same in every session.
+---Normal random numbers (Box-Muller over a counter, engine/random.c). The same seed
+---gives the same numbers on every machine; without one every call gives others, which
+---are the same in every session.
 ---Example:
 ---  local lu = require "lunette"
 ---  print(lu.normal({ 2, 3 }, { seed = 7 }))

@@ -7,18 +7,18 @@ local guard = require "lunette.base.guard"
 
 local M = {}
 
-local behind = setmetatable({}, { __mode = "k" }) -- the function that looks -> its own
+local behind = setmetatable({}, { __mode = "k" }) -- checking function -> the original
 
 
----Is it one of several that are alike, and no list itself?
+---Are both values of one type, and is `one` no plain list?
 local function is_one(one, other)
   if type(one) == "table" and getmetatable(one) == nil then return false end
   return type(one) == type(other)
 end
 
 
----Were several given where one list is taken? They are of one type, and the parameter
----may be a table.
+---The hint to put values into a list, "" where it does not apply: several values of one
+---type were given, and the parameter may be a table.
 local function as_list(name, f, given, ...)
   local p = given > 1 and require("lunette.base.declared").of(f)
   local object = p and not name:find "[.]" and 1 or 0
@@ -51,8 +51,8 @@ local function count(...)
 end
 
 
----May a method of the class be called on that? Its objects have it as their metatable,
----or find it there; tensors have `methods`, and what traces stands for one.
+---Is `object` of the class: is the class its metatable, or that one's __index? Tensors
+---have `methods` there, and a tracing tensor counts as a tensor.
 local function is_object(class, object)
   local meta = getmetatable(object)
   if meta == class or type(meta) ~= "table" then return meta == class end
@@ -67,7 +67,7 @@ local function has_colon(short, f, first)
 end
 
 
----A function of any number of arguments, which looks at them itself.
+---The check for a function of any number of arguments, which checks them itself.
 local function open(called, f)
   return function(...)
     if blame.is_inner() then return f(...) end
@@ -76,9 +76,9 @@ local function open(called, f)
 end
 
 
----A function that looks at its arguments and then is `f`; at their types only where it
----is not the library itself that calls. One of the core and what is no function come
----back as they are.
+---A function that checks its arguments and then calls `f`. Types are checked only in
+---calls from outside the library. Functions of the core, and values that are no
+---functions, are returned as they are.
 ---@param name string   "lu.save", "net:run": for the message
 ---@param f any
 ---@param class? table   of the object that a method is called on
@@ -123,8 +123,7 @@ function M.of(name, f, class)
 end
 
 
----The function behind one that looks at its arguments: doc comments are found by its
----place.
+---The original of a checking function: doc comments are found by where it was defined.
 ---@param f any
 ---@return any
 function M.behind(f) return behind[f] or f end

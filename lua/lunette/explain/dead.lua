@@ -44,8 +44,8 @@ local function saturated(run, o, image)
 end
 
 
----The gradient of an image at a node. Rules that have nothing to change between it and
----the scored one, `last`, are left out, as they would be refused.
+---The gradient of an image at a node. Modifiers that change no node between it and the
+---scored node `last` are left out, since they would raise an error.
 local function gradient_at(run, o, node, last, image)
   local kept, nodes = {}, forward.nodes(run, node.id, last)
   for _, m in ipairs(o.modifiers or {}) do

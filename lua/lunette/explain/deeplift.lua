@@ -153,7 +153,8 @@ function rules.matmul(node, dy, ref)
 end
 
 
----Two inputs in some other way: each by what it adds, alone or after the other.
+---Any other function of two inputs: each input's share is the mean of what it adds
+---alone and what it adds after the other.
 function rules.two(node, dy, ref)
   local f = ops[node.kind]
   local a, b = table.unpack(node.inputs)

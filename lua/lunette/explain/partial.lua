@@ -31,8 +31,9 @@ local function needed(net, output)
 end
 
 
----Do the layers after the n-th read none of the first n layers but the n-th?
-local function is_gate(list, n)
+---Does the n-th layer separate the network: do the layers after it read neither the
+---input nor any layer before it?
+local function separates(list, n)
   local before = { input = true }
   for i = 1, n - 1 do before[list[i].name] = true end
   for i = n + 1, #list do
@@ -55,8 +56,8 @@ local function computable(net, list)
 end
 
 
----The layer `join` at which joining the parts saves most, how much of the cost that is,
----and the layer's index n; only `saved` = 0 where nothing saves anything.
+---The layer at which joining the parts saves most: { join = layer, n = its index, saved
+---= share of the cost }; { saved = 0 } where none saves anything.
 local function best_join(net, list, many, rects)
   local saved, best = 0, { saved = 0 }
   for n, layer in ipairs(many) do
@@ -64,7 +65,7 @@ local function best_join(net, list, many, rects)
     local share = r and reach.area(r) / (layer.shape[2] * layer.shape[3]) or 0
     saved = saved + progress.cost(layer) * (1 - math.min(1, COPIES * share))
     local stands = n < #list and net:activated(layer.name) == layer
-    if stands and saved > best.saved and is_gate(list, n) then
+    if stands and saved > best.saved and separates(list, n) then
       best = { join = layer, saved = saved, n = n }
     end
   end
@@ -142,7 +143,7 @@ local function alike(a, b)
 end
 
 
----A layer as it is, but for its padding.
+---A copy of the layer without padding.
 local function unpadded(layer)
   local own = {}
   for key, value in pairs(layer) do own[key] = value end
@@ -171,9 +172,9 @@ local function apply(net, layer, group, beside)
 end
 
 
----The rectangles of a layer, made as large as the largest of them where there is room,
----so that as many pictures as possible are of one size. What is computed beyond a
----rectangle's own part are clean values once more.
+---The rectangles of a layer, enlarged to the size of the largest where there is room,
+---so that as many pictures as possible share one batch. The values computed in addition
+---are the clean ones again.
 local function evened(list, layer, tile)
   for d = 1, 2 do
     local most, size = 0, layer.shape[d + 1]

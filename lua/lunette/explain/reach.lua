@@ -93,7 +93,8 @@ end
 -- rectangles: { { first, last }, { first, last } } in rows and columns, from 0 --------
 
 
----What of a layer changes where the rectangle of its input does, whole tiles.
+---The rectangle of a layer that changes when rectangle r of what it reads does,
+---enlarged to whole tiles.
 local function reached(layer, w, r)
   local out = {}
   for d = 1, 2 do
@@ -108,7 +109,8 @@ local function reached(layer, w, r)
 end
 
 
----The part of the input that outputs in r read, beyond its edges too, where zeros lie.
+---The rectangle of the input that outputs in r read; it reaches over the edges where
+---padding is read.
 function M.read_by(w, r)
   local need = {}
   for d = 1, 2 do
@@ -130,7 +132,8 @@ local function union(a, b)
 end
 
 
----What of each layer changes, by name; layers that do not are left out.
+---The rectangle of each layer that changes, by name; layers that do not change are left
+---out.
 function M.spread(list, box)
   local all = { input = { { box.y - 1, box.y + box.h - 2 },
                           { box.x - 1, box.x + box.w - 2 } } }

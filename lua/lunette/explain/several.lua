@@ -76,14 +76,15 @@ local function same_list(a, b)
 end
 
 
----Do two calls of run:gradient differ in nothing but the score?
+---Are two sets of options of run:gradient equal but for the score?
 local function same_question(a, b)
   return same_list(a.wrt, b.wrt) and same_list(a.modifiers, b.modifiers)
     and a.exact == b.exact and a.reduce == b.reduce
 end
 
 
----All scores' gradients under the question, from memory or by one pass.
+---All scores' gradients for these options of run:gradient: remembered ones, or those of
+---one batched pass.
 local function answer(known, run, gradient, list, opts)
   for _, entry in ipairs(known) do
     if same_question(entry.opts, opts) then return entry.grads end

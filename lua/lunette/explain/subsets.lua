@@ -1,5 +1,5 @@
----Subsets of a picture's values, drawn at random or in the order of a map: what is
----taken away, and what a map says of it.
+---Subsets of a picture's values, drawn at random or in the order of a map; their masks,
+---and a map's sums over them.
 local core = require "lunette.core"
 
 local M = {}

@@ -144,9 +144,8 @@ function M.map(value, grid)
 end
 
 
----How much of every patch the class token reads in the end, (N,h,w), given what every
----token reads of every other (N,tokens,tokens); of a network without a class token the
----mean over all tokens.
+---From R (N,tokens,tokens), how much every token takes from every other, to a map
+---(N,h,w): the class token's row over the patches; without a class token, the mean row.
 ---@param R lunette.Tensor
 ---@param grid lunette.TokenGrid
 ---@return lunette.Tensor
@@ -161,7 +160,7 @@ function M.read(R, grid)
 end
 
 
----n identity matrices, (n,count,count): every token reads itself alone.
+---n identity matrices, (n,count,count): every token takes from itself alone.
 ---@param n integer
 ---@param count integer
 ---@return lunette.Tensor

@@ -108,8 +108,8 @@ local Work = {}
 Work.__index = Work
 
 
----Writes down what is known; not while a batch is half added: then what was written
----before is still right.
+---Writes the checkpoint. Not while a batch is half added: the earlier checkpoint is
+---valid then, the present state is not.
 local function save(work)
   local all, tensors, numbers = {}, {}, {}
   for n, loop in pairs(work.loops) do
@@ -138,7 +138,8 @@ local function take_up(work)
 end
 
 
----The call is over, or has failed: what was reached is kept.
+---Ends the call, whether it succeeded or failed: writes what was computed to its
+---checkpoint, if it has one.
 function Work:__close(failed)
   calls[self.run] = nil
   core.memory_ceiling(self.ceiling_before)

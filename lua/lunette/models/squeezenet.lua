@@ -1,6 +1,6 @@
 ---SqueezeNet 1.0 and 1.1 (Iandola et al. 2016): fire modules squeeze to few channels by
 ---1x1 convolutions and expand by 1x1 and 3x3 ones side by side.
----Names of the authors' release; see shared weights' preprocessing.
+---Names are those of the authors' release, with torchvision's as aliases.
 local options = require "lunette.base.options"
 
 local M = {}

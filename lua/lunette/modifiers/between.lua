@@ -100,7 +100,7 @@ function M.attention(which)
 end
 
 
----A product of what was computed with a matrix of weights: a dense layer.
+---Is a matmul a dense layer: a computed value times a matrix of weights?
 function M.is_dense(layer)
   if layer.kind == "linear" then return true end
   local right = layer.kind == "matmul" and layer.operands and layer.operands[2]

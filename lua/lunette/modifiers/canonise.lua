@@ -229,7 +229,7 @@ local function scaled_sum(rule, s, t)
 end
 
 
----Have all layers that would be changed a rule of their own that can be?
+---Do all layers whose weights would change have a rule that can run with other weights?
 local function all_have_rules(parts, id, rules)
   for _, part in ipairs(parts) do
     if part.layer and not rules[id[part.layer.name]]

@@ -48,7 +48,7 @@ local function is_difference(layer, net)
 end
 
 
----Is a layer what such an exponential is taken of, without the maximum?
+---Is a layer the x - max(x) that the exponential of a softmax in pieces reads?
 local function difference(layer, net)
   if not is_difference(layer, net) then return false end
   for _, other in ipairs(net:layers()) do
@@ -58,8 +58,8 @@ local function difference(layer, net)
 end
 
 
----To the numerator what comes, to the denominator less its sum (of one that is as
----large, its view sums).
+---The numerator gets dy; the denominator gets -dy, summed over the dimensions in which
+---it is 1 long. (One of the numerator's size is an expand, whose gradient sums.)
 local function divide(node, dy)
   local below, dims = node.inputs[2]:shape(), {}
   for d = 2, #below do

@@ -11,8 +11,8 @@ local M = {}
 local parts_of = setmetatable({}, { __mode = "k" }) -- net -> its parts
 local net_of = setmetatable({}, { __mode = "k" }) -- layer -> its network
 
--- Groups that one name is in: "a.b.c.d" is in three. Names out of files have no other
--- bound on that than their length.
+-- Most groups that one name may be in: "a.b.c.d" is in three. (A name from a file could
+-- have hundreds of dots.)
 local MOST_DEPTH = 24
 
 

@@ -11,7 +11,7 @@ local modifiers = require "lunette.modifiers"
 
 local M = {}
 
----A channel's gradients have the same sum before and after.
+---Kinds through which the sum of a channel's gradients does not change.
 local keeps_sums = { max_pool2d = true, flatten = true }
 
 
@@ -35,8 +35,8 @@ local function channel_sums(w, channels)
 end
 
 
----The dense layer behind `layer`, and what is passed on the way, it included; nil
----where there is anything else.
+---The dense layer behind `layer`, and the layers up to it; nil if there are others
+---between than those that keep channel sums.
 local function dense_behind(net, layer)
   local list, passed = net:layers(), {}
   repeat

@@ -337,9 +337,9 @@ local function new_state(net, x, start, opts)
 end
 
 
----Takes the outputs' values out of the state and releases all other boxes: the run
----reads values by node from the tape, and a box that waits for the collector would keep
----its value alive after the run was released.
+---Takes the outputs' tensors out of the state and releases all others. A run reads
+---values from the tape by node, and a tensor that waits for Lua's collector would keep
+---its memory after the run was released.
 local function take_outputs(st, outputs)
   local values = {}
   for _, output in ipairs(outputs) do

@@ -44,7 +44,7 @@ local function by_any_name(net, list)
 end
 
 
----A run with its outputs' layers, and no values.
+---A new run that has the layers of its outputs, but no values yet.
 local function describe(net, x, mods, outputs, changed)
   local run = { net = net, images = x, modifiers = mods, changed = changed,
                 output_layer = outputs[1].layer, output_layers = by_any_name(net, {}),

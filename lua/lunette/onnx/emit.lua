@@ -18,9 +18,9 @@ local M = {}
 local Emitter = {}
 Emitter.__index = Emitter
 
----Values that do not depend on the picture are computed now, up to this many numbers;
----but where nodes that compute them from weights are shorter, nodes are written: bytes
----of a node, and of numbers beside the numbers.
+---A value that does not depend on the picture is written as numbers if it has at most
+---FOLDED of them, unless the nodes that compute it from weights take fewer bytes: NODE
+---bytes a node are assumed, and NAME bytes for a list of numbers besides the numbers.
 local FOLDED, NODE, NAME = 1024, 120, 60
 
 ---Operators that lunette-import does with numbers.
@@ -197,8 +197,8 @@ end
 local bytes_of
 
 
----Bytes of the nodes that compute a value that is no picture's. What several read
----counts for each in part.
+---Bytes of the nodes that compute a value that does not depend on the picture. A node
+---that several values read counts for each of them in part.
 local function bytes_of_nodes(t)
   if not OF_NUMBERS[t.op] then return math.huge end
   local bytes = NODE
@@ -209,7 +209,7 @@ local function bytes_of_nodes(t)
 end
 
 
----Is a value that is no picture's written as numbers?
+---Is a value that does not depend on the picture written as numbers?
 local function is_folded(t)
   if t.live or t.op == "constant" then return false end
   if t.folded == nil then
@@ -226,8 +226,8 @@ bytes_of = function(t)
 end
 
 
----The values that a value's nodes read: in the place of a comparison that is no value
----of its own, what it compares.
+---The values that a value's nodes read. A comparison that is written into its reader's
+---Where (mask_of) is replaced by the two values it compares.
 local function read_by(t)
   if is_folded(t) then return {} end
   local mask, list = M.mask_of(t), { t.inputs[1] }

@@ -65,7 +65,7 @@ local function axes_as_input()
 end
 
 
----What some opset was the first to have, with nothing in its place before.
+---The row of an operator that a later opset added and that cannot be written before.
 local function since(opset)
   return { below = opset, write = function(g, n) refuse(g, n.op, opset) end }
 end

@@ -1,5 +1,6 @@
----A network whose nodes stand in a file already: its values and parameters are those of
----the file, by name; what ONNX has in another order is turned where it is read.
+---A network whose nodes are in an ONNX file already: its values and parameters are the
+---file's, by name. Where ONNX has another order of dimensions, a Transpose is added
+---when the value is read.
 local emit = require "lunette.onnx.emit"
 local network = require "lunette.onnx.network"
 
@@ -33,7 +34,8 @@ end
 -- values -----------------------------------------------------------------------------
 
 
----Which of ONNX's dimensions each of ours is (from 1), or nil: the batch is not seen.
+---For each of our dimensions, which of ONNX's it is (from 1); nil where ONNX's value
+---has no batch dimension.
 local function places(seen)
   local perm = {}
   for i, d in ipairs(seen.order) do perm[d] = i end
@@ -68,7 +70,7 @@ local function same(a, b) return table.concat(a, ",") == table.concat(b, ",") en
 ---@param graph lunette.OnnxGraph
 ---@param source lunette.onnx.Source
 ---@param shape integer[]      of the parameter in the network
----@param turned boolean       a dense weight that lies as (in,out)
+---@param turned boolean       a dense weight of layout (in,out)
 local function parameter(graph, source, shape, turned)
   local perm = { table.unpack(source.perm) }
   if turned then perm[1], perm[2] = perm[2], perm[1] end

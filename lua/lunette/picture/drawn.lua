@@ -11,7 +11,7 @@ local function has_bytes(t)
 end
 
 
----By what its story says.
+---The kind of a map that has a story.
 local function kind_told(story)
   if story.draws == "picture" or story.draws == "channels" then return story.draws end
   return "map"

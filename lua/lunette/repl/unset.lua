@@ -34,7 +34,7 @@ end
 function M.begin() read = {} end
 
 
----Is it asked for on purpose whether the name has a value: `x = x or 5`?
+---Does the code ask on purpose whether the name has a value: `x = x or 5`?
 local function is_question(code, name)
   return code:find("%f[%w_]" .. name .. "%s+or%f[^%w_]")
     or code:find("%f[%w_]not%s+" .. name .. "%f[^%w_]")

@@ -189,7 +189,7 @@ function M.names_in(v)
 end
 
 
----How a class's object is had, where it is known by the name of a method.
+---How to get an object of each class, for the message about a method of another class.
 local had = { run = "a run (net:run(x))", net = "a network", tensor = "a tensor",
               canvas = "a canvas (lu.canvas())" }
 

@@ -12,7 +12,7 @@ local function classes_of(run)
 end
 
 
----Was a map made of what another was: the network, the pictures, the modifiers?
+---Were two maps made of the same network, pictures and modifiers?
 local function same_origin(a, b)
   local one, other = a.run_modifiers or {}, b.run_modifiers or {}
   if a.net ~= b.net or a.images ~= b.images or #one ~= #other then return false end
@@ -23,8 +23,8 @@ local function same_origin(a, b)
 end
 
 
----The classes of the pictures of a map: by the run that was given, or by one more run
----of what made the map, which serves all maps of the same.
+---The ranked classes of a map's pictures, from the given run, or from one more run of
+---the network, which is shared by all maps of the same origin.
 ---@param known table[]   of those runs
 local function ranking_of(map, run, known)
   local origin = map.origin

@@ -57,7 +57,7 @@ local function put_at(dy, places, dims, n)
 end
 
 
----The tensors that traced values are, given those of the leaves by name.
+---Computes traced values, given the tensors of the leaves by name.
 ---@param list lunette.Traced[]
 ---@param leaves table<string, lunette.Tensor>
 ---@param n integer   pictures in the batch

@@ -197,14 +197,15 @@ local function with_bias_apart(n)
 end
 
 
----What gamma makes of weights, or a bias: those for z > 0, and for z < 0.
+---Weights (or a bias) of gamma: { w + gamma w+, w + gamma w- }, for z > 0 and for z <
+---0.
 local function two_ways(w, gamma)
   local more = w * (1 + gamma)
   return { w:maximum(more), w:minimum(more) }
 end
 
 
----The halves of the input, each with its weights: of k = 1 the first, for z > 0.
+---x+ and x- with their weights, for outputs z > 0 (k = 1) or z < 0 (k = 2).
 local function of_way(halves, weights, k)
   local parts = {}
   for i, half in ipairs(halves) do parts[i] = { half, weights[i == k and 1 or 2] } end

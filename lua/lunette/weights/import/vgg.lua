@@ -189,7 +189,8 @@ end
 -- the head -------------------------------------------------------------------------
 
 
----Modules behind the convolutions: those with a matrix for a weight, and batch norms.
+---The modules of the head: dense layers (a matrix, or a kernel under `pre_logits`), and
+---the batch norms behind the last convolution.
 local function behind(mods, convs, given)
   local is_conv, dense, norms = {}, {}, {}
   for _, m in ipairs(convs) do is_conv[m] = true end

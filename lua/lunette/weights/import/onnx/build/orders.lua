@@ -64,8 +64,8 @@ return function(Build)
   end
 
 
-  ---The value in the order that operators want: ONNX's own, the batch first. Where that
-  ---is what a Transpose made of it, the layer that moves values has its name.
+  ---The value in the order that operators want: ONNX's own, the batch first. If values
+  ---must be moved because of a Transpose, the new layer gets the Transpose's name.
   ---@param x table live
   ---@param want? integer[]   another order
   function Build:ordered(x, want)
@@ -77,7 +77,7 @@ return function(Build)
     if dims[1] ~= 1 then
       self:fail("the batch is not the first dimension where it has to be")
     end
-    if not own or self.shapes[own.name] then -- the name is had already
+    if not own or self.shapes[own.name] then -- that name is taken
       return self:step("order", "permute", { x }, { dims = dims }, want)
     end
     local y = self:add(own.name, "permute", { x }, { dims = dims }, want)
@@ -147,7 +147,7 @@ return function(Build)
   end
 
 
-  ---A value as a layer's: what is still to be made one is.
+  ---The value with its layer; one that was put off (reshape_copies) is made now.
   function Build:settled(x)
     if not x.flat then return x end
     local apart = self:unfolded(x.flat)

@@ -117,7 +117,8 @@ function Graph.moved(_, c, shape)
 end
 
 
----May `inner` be left out once `last` stands for them? Nobody else reads them.
+---May the layers `inner` be removed when `last` replaces them: does nothing else read
+---them, and is none an output?
 function Graph:alone(inner, last)
   local set = { [last] = true }
   for _, spec in ipairs(inner) do set[spec] = true end

@@ -19,9 +19,9 @@ local M = {}
 -- shapes -------------------------------------------------------------------------
 
 
----Transposing is looking at the same values in another order, so that pairs of it come
----to nothing. Where what was (N,H,W,C) is seen as pictures (N,C,H,W), or as tokens, the
----values move: then maps are maps to whoever reads them.
+---Must a Transpose move values? Most only change the order in which a value is seen, so
+---that two in a row cancel. Values are moved where (N,H,W,C) becomes pictures
+---(N,C,H,W), or tokens, so that the result is a map of the usual layout.
 local function moves(b, shape, order)
   if order[1] ~= 1 or same(order, b.identity(#order)) then return false end
   return #shape == 3 or same(order, { 1, 4, 2, 3 })
