@@ -75,6 +75,8 @@ local function parser_for(row)
   p:option("--method", "how: " .. flags.enumerate(rows.names(methods)))
     :argname "<method>":default "gradcam"
   p:option("-c --class", "class id or name (default: the most probable)")
+  p:option("--head", "of several outputs the one that is explained (default: the "
+           .. "first)")
   p:option("--modifier", "backward rule (may be repeated): "
            .. flags.enumerate(require("lunette.modifiers.named").usage())):count "*"
   local dialects = #row.dialects > 0 and row.dialects or { row.name .. " has one only" }
@@ -174,8 +176,8 @@ end
 ---Flags that the chosen method has no use for, as a message, or nil.
 local function check_method(o)
   local row = methods[o.method]
-  if not row.options.score and (#o.modifier > 0 or o.class) then
-    return o.method .. " has no score: --class and --modifier change nothing"
+  if not row.options.score and (#o.modifier > 0 or o.class or o.head) then
+    return o.method .. " has no score: --class, --head and --modifier change nothing"
   end
   if o.trust and row.draws == "numbers" then
     return ("--trust is for maps of the picture: %s gives a number for each channel of "
@@ -191,15 +193,36 @@ local function check_method(o)
 end
 
 
+---The scores of --classes, or of --top, of one of several outputs.
+local function scores_on(head, opts, run)
+  local scores, list = require "lunette.score", {}
+  for word in (opts.classes or ""):gmatch "[^,]+" do
+    list[#list + 1] = scores.of(word:match "^%s*(.-)%s*$"):on(head)
+  end
+  local ranks = opts.top and run:top(opts.top, head) or {}
+  for k = 1, #(ranks[1] or {}) do
+    local ids = {}
+    for i, rank in ipairs(ranks) do ids[i] = rank[k].class end
+    list[k] = scores.of(ids):on(head)
+  end
+  return list
+end
+
+
 ---What the method is called with.
 local function method_options(o, run, class)
-  local row = methods[o.method]
+  local row, head = methods[o.method], o.head
   local opts = flags.read(o, row)
   opts.dialect, opts.raw = o.dialect, o.raw or nil
   if not row.options.score then return opts end
-  opts.modifiers = require "lunette.explain.unsoftened"(run.output_layer, o.modifier)
-  if opts.classes or opts.top then return opts end
+  local output = head and run.output_layers[head] or run.output_layer
+  opts.modifiers = require "lunette.explain.unsoftened"(output, o.modifier)
+  if opts.classes or opts.top then
+    if head then opts.classes, opts.top = scores_on(head, opts, run), nil end
+    return opts
+  end
   opts.score = class or o.class or "predicted"
+  if head then opts.score = require("lunette.score").of(opts.score):on(head) end
   return opts
 end
 
@@ -244,7 +267,7 @@ local function explain_together(net, o, list, report)
   local images, message = pictures_of(net, o, list, report)
   if not images then return fail(66, message) end
   local run = net:run(images)
-  report:top(run)
+  report:top(run, o.head)
   local map = methods[o.method](run, method_options(o, run))
   report:headline(o, net, map.story)
   report:lost(map.story.negative_share)
@@ -313,6 +336,17 @@ local function check_replaced(o, list)
 end
 
 
+---Is --head an output of the network? Else what is wrong.
+local function check_head(o, net)
+  if not o.head then return nil end
+  for _, name in ipairs(net.outputs) do
+    if name == o.head then return nil end
+  end
+  return ("--head %s: the outputs of %s are %s"):format(o.head, net.name,
+    flags.enumerate(net.outputs))
+end
+
+
 ---@return lunette.Net? net, string? message
 local function find_net(o, count, size)
   local name, message = o.model, nil
@@ -340,6 +374,8 @@ return function(args)
   local net
   net, message = find_net(o, #list, size)
   if not net then return fail(66, message) end
+  wrong = check_head(o, net)
+  if wrong then return fail(64, wrong) end
   local report = require("lunette.commands.explain.report").new(o)
   if each then return explain_each(net, o, list, report) end
   return explain_together(net, o, list, report)

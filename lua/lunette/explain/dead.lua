@@ -1,9 +1,10 @@
 ---Why a map is 0 everywhere: where on the way back the gradient dies, and the remedy.
 local apply = require "lunette.modifiers.apply"
 local backward = require "lunette.net.backward"
-local classes = require "lunette.score.classes"
 local forward = require "lunette.net.forward"
 local layers = require "lunette.layers"
+local scored = require "lunette.net.scored"
+local scores = require "lunette.score"
 
 
 ---The nodes whose values are there, up to the scored one, the last first.
@@ -31,12 +32,13 @@ end
 ---probability is over 0.9999, or p (1 - p), by which the logit's gradient is
 ---multiplied, is below 1e-6 for the explained class. Nil where neither holds.
 local function saturated(run, o, image)
-  local kind = run.output_layer.kind
+  local score = scores.resolve(o.score, run)
+  local kind = scored.layer(run, score, o.modifiers or {}).kind
   if kind ~= "softmax" and kind ~= "sigmoid" then return nil end
-  local p = run:probabilities()
+  local p = run:probabilities(score.output)
   if not p then return nil end
   if p:rows(image):stats().max > 0.9999 then return "p > 0.9999" end
-  local ids = classes.of(o.score, run)
+  local ids = scored.ids(run, score, o.modifiers or {})
   local own = ids and p:get(image, ids[image] + 1)
   if not own or own * (1 - own) >= 1e-6 then return nil end
   return ("p = %.2g of that class: the gradient is below 1e-6 of the logit's"):format(

@@ -13,6 +13,7 @@ local modifiers = require "lunette.modifiers"
 local opt = require("lunette.base.options").opt
 local paths = require "lunette.explain.paths"
 local perturb = require "lunette.explain.perturb"
+local scored = require "lunette.net.scored"
 local scores = require "lunette.score"
 local work = require "lunette.explain.work"
 local ops = core.ops
@@ -207,9 +208,7 @@ end
 ---where all between is linear.
 local function modifier(run, ref, o, score, wrt)
   local entries = {}
-  local scored = score.layer and run.net:activated(score.layer)
-    or apply.target(run.net, run.output_layer, o.modifiers, run)
-  local last = run:node(scored.name).id
+  local last = run:node(scored.layer(run, score, o.modifiers).name).id
   local first = wrt ~= "input" and run:node(wrt).id or -1
   for _, node in ipairs(forward.nodes(run, first, last)) do
     local layer = node.layer

@@ -1,5 +1,5 @@
 ---Where relevance goes: what every layer gets and hands on, and where it is lost.
-local apply = require "lunette.modifiers.apply"
+
 local composite_of = require "lunette.explain.composite"
 local core = require "lunette.core"
 local image = require "lunette.picture.image"
@@ -7,6 +7,8 @@ local layers = require "lunette.layers"
 local modifiers = require "lunette.modifiers"
 local named = require "lunette.modifiers.named"
 local options = require "lunette.base.options"
+local score_class = require "lunette.score.score"
+local scored = require "lunette.net.scored"
 local scores = require "lunette.score"
 local strict = require "lunette.base.strict"
 
@@ -23,35 +25,25 @@ end
 
 
 ---The modifiers of a relevance pass: the composite, batch norms folded for it, then
----those of one's own; a run that ends in a softmax is scored before it.
----@param run lunette.Run
+---those of one's own; an output that is a softmax is scored before it.
+---@param output lunette.Layer   that the score looks at
 ---@param composite any
 ---@param more lunette.Modifier[]
 ---@param canonise? boolean   true
 ---@return lunette.Modifier[]
-local function modifiers_of(run, composite, more, canonise)
+local function modifiers_of(output, composite, more, canonise)
   local list, forward = { optional(composite_of(composite)) }, false
   for _, m in ipairs(more) do
     list[#list + 1] = m
     forward = forward or m.target ~= nil
   end
   if canonise ~= false then list[#list + 1] = modifiers.canonise end
-  if not forward and layers.is(run.output_layer, "probability") then
+  if not forward and layers.is(output, "probability") then
     table.insert(list, 1, modifiers.linear)
   end
   return list
 end
 
-
----The layer whose relevance is handed back.
----@param run lunette.Run
----@param mods lunette.Modifier[]
----@param score lunette.Score
----@return lunette.Layer
-local function start_of(run, mods, score)
-  if score.layer then return (assert(run.net:activated(score.layer))) end
-  return (apply.target(run.net, run.output_layer, mods, run))
-end
 
 
 -- relevance ----------------------------------------------------------------------
@@ -73,18 +65,19 @@ end
 ---The score whose gradient is what `from` hands back.
 local function seed_score(score, from)
   if from == "output" then
-    return scores.new("output", function(output)
+    return score_class.over(score, "output", function(output)
       return sum_of(output * output) * 0.5
-    end, score.layer)
+    end)
   elseif from ~= "contrast" then
     return score
   end
-  return scores.new(score.name .. " against the others", function(output, run, _, layer)
+  local name = score.name .. " against the others"
+  return score_class.over(score, name, function(output, run, _, layer)
     local others = output:size() // output:dim(1) - 1
     local one = score.fn(output, run, score, layer)
     one = one:reshape { one:dim(1), one:size() // one:dim(1) }
     return one * (1 + 1 / others) - sum_of(output) * (1 / others)
-  end, score.layer)
+  end)
 end
 
 
@@ -235,15 +228,16 @@ end
 ---Walks back once: the relevances asked for, and where all of it went if `flow` is
 ---wanted.
 local function walk(run, o, with_flow)
-  local mods = modifiers_of(run, o.composite, named.list(o.modifiers), o.canonise)
   local list, flows = {}, with_flow and {} or false
   for i, s in ipairs(o.scores or { o.score or "predicted" }) do
     s = run.traced and run:resolve(s) or scores.resolve(s, run)
     list[i] = seed_score(s, o.from)
   end
+  local mods = modifiers_of(scored.output(run, list[1]), o.composite,
+                            named.list(o.modifiers), o.canonise)
   local found = { run:gradient { scores = list, wrt = o.at, modifiers = mods,
                                  exact = o.exact, flows = flows } }
-  local flow = with_flow and flow_of(run, start_of(run, mods, list[1]), flows)
+  local flow = with_flow and flow_of(run, scored.layer(run, list[1], mods), flows)
   if o.from == "logit" then
     local values = run:values({ scores = list }, { modifiers = mods })
     for i, r in ipairs(found) do found[i] = times_values(r, values) end

@@ -2,8 +2,9 @@
 ---classes. One forward, also of every copy that is made of the pictures (see work.lua);
 ---and where the method asks the run itself for gradients, one batched backward pass.
 local blame = require "lunette.base.blame"
-local classes = require "lunette.score.classes"
+
 local core = require "lunette.core"
+local scored = require "lunette.net.scored"
 local scores = require "lunette.score"
 local work = require "lunette.explain.work"
 
@@ -161,20 +162,23 @@ function M.explain(row, run, o)
 end
 
 
----Says whose maps they are: `score`, one a score; `classes`, one a map, as far as
----scores are of classes; `maps`, how many a picture.
+---Says whose maps they are: `score`, one a score; `output`, one a score where they look
+---at several; `classes`, one a map, as far as scores are of classes; `maps`, how many a
+---picture.
 ---@param run lunette.Run
 ---@param o table
 ---@param story table
 function M.tell(run, o, story)
   story.score, story.classes, story.maps = {}, {}, #o.scores
+  story.output = {}
   for k, score in ipairs(o.scores) do
-    story.score[k] = score.name
-    local ids = classes.of(score, run) or {}
+    story.score[k], story.output[k] = score.name, scored.output(run, score).name
+    local ids = scored.ids(run, score, o.modifiers or {}) or {}
     for i = 1, run:count() do
       story.classes[#story.classes + 1] = ids[i] or false
     end
   end
+  story.output = merged({ output = story.output }, #o.scores).output
 end
 
 return M

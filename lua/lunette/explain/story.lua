@@ -1,9 +1,10 @@
 ---Stories: what a map says of how it was made.
 local apply = require "lunette.modifiers.apply"
-local classes = require "lunette.score.classes"
 local core = require "lunette.core"
 local forward = require "lunette.net.forward"
 local options = require "lunette.base.options"
+local probability = require "lunette.score.probability"
+local scored = require "lunette.net.scored"
 local several = require "lunette.explain.several"
 local shared = require "lunette.explain.shared"
 
@@ -66,11 +67,26 @@ local function modifier_names(list)
 end
 
 
----What the classes are called, one each; nil where the score is of none.
-local function class_names(net, ids)
-  local names = ids and {}
-  for i, id in ipairs(ids or {}) do names[i] = net:label(id) or "class " .. id end
+---What classes of an output are called, one each.
+local function class_names(net, output, ids)
+  local names, known = {}, probability.names(net, output)
+  for i, id in ipairs(ids) do names[i] = known[id + 1] or "class " .. id end
   return names
+end
+
+
+---The score of a call, the output that it looks at, and the classes, where it is of
+---any. `scored`: the layer that it is of instead, where a modifier chose another one.
+local function tell_one(run, o, story)
+  local score, output = o.score, scored.output(run, o.score)
+  story.score, story.output = score.name, output.name
+  if score.layer or not score.classes then return end
+  if not scored.classified(run, score, o.modifiers) then
+    story.scored = scored.layer(run, score, o.modifiers).name
+    return
+  end
+  story.classes = scored.ids(run, score, o.modifiers)
+  story.class_names = story.classes and class_names(run.net, output, story.classes)
 end
 
 
@@ -85,8 +101,7 @@ local function tell_score(row, run, o, story)
   if row.options.score and o.scores then
     several.tell(run, o, story)
   elseif row.options.score then
-    story.score, story.classes = o.score.name, classes.of(o.score, run)
-    story.class_names = class_names(run.net, story.classes)
+    tell_one(run, o, story)
   end
 end
 

@@ -1,6 +1,7 @@
 local blame = require "lunette.base.blame"
 local cam = require("lunette.explain.cam").new
 local opt = require("lunette.base.options").opt
+local score_class = require "lunette.score.score"
 local scores = require "lunette.score"
 local types = require "lunette.base.types"
 
@@ -26,10 +27,12 @@ end
 
 ---sum_i p_i (z_c - alpha z_i) / (sum p_i + 1e-9), over the classes that lie nearest.
 local function finer(score, ranks, alpha)
-  local new = scores.new("finer " .. score.name, function(output, run, self, layer)
+  local name = "finer " .. score.name
+  local new = score_class.over(score, name, function(output, run, self, layer)
     local inner = self.parts[1]
     local core, z = require "lunette.core", output:detach()
     local n, k = z:dim(1), z:dim(2)
+    if k < 2 then blame "finer_cam: the output has one unit: no class lies near it" end
     local mask = core.zeros(n, k)
     for i = 1, n do
       local class = inner.classes[#inner.classes == 1 and 1 or i]

@@ -1,4 +1,5 @@
 local method = require("lunette.explain.method").new
+local scored = require "lunette.net.scored"
 local scores = require "lunette.score"
 
 
@@ -26,8 +27,9 @@ end
 ---The last layer that a score looks at, by its number: the scored one (a convolution
 ---with its activation), or the output.
 local function last_of(run, score)
-  local name = scores.resolve(score, run).layer
-  local layer = name and run.net:activated(name) or run.output_layer
+  local resolved = scores.resolve(score, run)
+  local name = resolved.layer
+  local layer = name and run.net:activated(name) or scored.output(run, resolved)
   return layer.index
 end
 

@@ -2,23 +2,30 @@ local blame = require "lunette.base.blame"
 local layers = require "lunette.layers"
 local method = require("lunette.explain.method").new
 local opt = require("lunette.base.options").opt
+local scored = require "lunette.net.scored"
 local scores = require "lunette.score"
 local tokens = require "lunette.explain.tokens"
 
 
----The layers behind the last block, up to the scored one, which read nothing else.
-local function head_of(run, last)
-  local list, inside = {}, { [last.name] = true }
-  for _, layer in ipairs(run.net:layers()) do
-    if layer.index > last.index and layer.index <= run.output_layer.index then
-      for _, from in ipairs(layer.from) do
-        if not inside[from] then
-          blame(("legrad: layer '%s' behind the last block reads '%s' too"):format(
-                layer.name, from))
-        end
-      end
-      list[#list + 1], inside[layer.name] = layer, true
+---The layers behind the last block that the scored layer is computed from. They must
+---read nothing before that block's output.
+local function head_of(run, target, last)
+  local needed, inside = { [target.name] = true }, { [last.name] = true }
+  local list, all = {}, run.net:layers()
+  for i = target.index, last.index + 1, -1 do
+    if needed[all[i].name] then
+      table.insert(list, 1, all[i])
+      for _, from in ipairs(all[i].from) do needed[from] = true end
     end
+  end
+  for _, layer in ipairs(list) do
+    for _, from in ipairs(layer.from) do
+      if not inside[from] then
+        blame(("legrad: layer '%s' behind the last block reads '%s' too"):format(
+              layer.name, from))
+      end
+    end
+    inside[layer.name] = true
   end
   return list
 end
@@ -34,9 +41,10 @@ local function headed(run, head, last, value, pool)
   for _, layer in ipairs(head) do
     local xs = {}
     for i, from in ipairs(layer.from) do xs[i] = values[from] end
-    values[layer.name] = layers.apply(layer, xs, run.net:params_of(layer), {})
+    value = layers.apply(layer, xs, run.net:params_of(layer), {})
+    values[layer.name] = value
   end
-  return values[run.output_layer.name]
+  return value
 end
 
 
@@ -44,8 +52,7 @@ end
 local function at_block(run, o, head, last, block)
   local score = scores.resolve(o.score, run)
   return scores.new("legrad", function(value)
-    local output = headed(run, head, last, value, o.pool)
-    return score.fn(output, run, score, run.output_layer)
+    return score.fn(headed(run, head, last, value, o.pool), run, score, head[#head])
   end, block.name)
 end
 
@@ -80,7 +87,8 @@ return method {
       blame(("legrad: from is %d, there are %d layers of attention"):format(o.from,
             #list))
     end
-    local head = head_of(run, last)
+    local target = scored.layer(run, scores.resolve(o.score, run), o.modifiers)
+    local head = head_of(run, target, last)
     for i = o.from, #list do
       local score = at_block(run, o, head, last, list[i].block)
       local g = run:gradient { score = score, modifiers = o.modifiers, exact = true,

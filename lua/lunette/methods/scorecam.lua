@@ -3,15 +3,15 @@ local core = require "lunette.core"
 local opt = require("lunette.base.options").opt
 local perturb = require "lunette.explain.perturb"
 local progress = require "lunette.base.progress"
-local scores = require "lunette.score"
+local score_class = require "lunette.score.score"
 
 
 ---The score of the softmax of what is scored (tf-keras-vis).
 local function of_softmax(score)
-  local new = scores.new(score.name, function(output, run, self, layer)
+  local new = score_class.over(score, score.name, function(output, run, self, layer)
     local inner = self.parts[1]
     return inner.fn(output:softmax(2), run, inner, layer)
-  end, score.layer)
+  end)
   new.parts = { score }
   return new
 end

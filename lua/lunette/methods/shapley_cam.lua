@@ -4,6 +4,7 @@ local cam = require("lunette.explain.cam").new
 local core = require "lunette.core"
 local gradient = require "lunette.base.gradient"
 local layers = require "lunette.layers"
+local scored_layer = require "lunette.net.scored"
 local scores = require "lunette.score"
 local tokens = require "lunette.explain.tokens"
 
@@ -47,8 +48,7 @@ end
 ---sigmoid at the end of the run counts as a part of the function.
 local function scored_of(run, o)
   local score = scores.resolve(o.score, run)
-  local scored = score.layer and run.net:activated(score.layer)
-    or apply.target(run.net, run.output_layer, o.modifiers, run)
+  local scored = scored_layer.layer(run, score, o.modifiers)
   local function f(x) return score.fn(x, run, score, scored) end
   if score.layer or not layers.is(scored, "probability") then return scored.name, f end
   return scored.from[1], function(x)

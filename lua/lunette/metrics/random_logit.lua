@@ -3,6 +3,7 @@ local asking = require "lunette.explain.asking"
 local core = require "lunette.core"
 local metric = require("lunette.explain.metric").new
 local opt = require("lunette.base.options").opt
+local scores = require "lunette.score"
 
 
 ---The other classes that are asked: the runner-up first, then others at random.
@@ -11,7 +12,7 @@ local function others(case, o)
     error("random_logit: others is a list of classes, not a " .. type(o.others), 0)
   end
   if o.others then return o.others end
-  local ranks = case.run:top(math.maxinteger)[case.i]
+  local ranks = case.run:top(math.maxinteger, case.again.score.output)[case.i]
   local own = require("lunette.score.classes").of(case.again.score, case.run)
   local mine, list, rest = own and own[case.i] or own and own[1], {}, {}
   for _, c in ipairs(ranks) do
@@ -49,9 +50,11 @@ return metric {
   },
   value = function(map, case, o)
     local list, x = {}, asking.picture(case)
-    local classes = others(case, o)
+    local classes, output = others(case, o), case.again.score.output
     for k, class in ipairs(classes) do
-      local other = case.again:maps(x, case.i, { score = class })[1]
+      local score = scores.of(class)
+      if output then score = score:on(output) end
+      local other = case.again:maps(x, case.i, { score = score })[1]
       list[k] = alike.of(o.likeness, map, other)
     end
     local mean = asking.mean(list)

@@ -10,6 +10,7 @@ local named = require "lunette.modifiers.named"
 local options = require "lunette.base.options"
 local passes = require "lunette.net.passes"
 local score_class = require "lunette.score.score"
+local scored_layer = require "lunette.net.scored"
 local scores = require "lunette.score"
 
 local Backward = {}
@@ -32,25 +33,9 @@ local function score_list(what)
 end
 
 
----The layer that is scored: an output's, or the one that a modifier or the score
----names.
-local function scored_layer(run, mods, score)
-  local layer = run.output_layers[score.output or run.output_names[1]]
-  if not layer then
-    blame(("score '%s': there is no output '%s' in this run (there are: %s)"):format(
-          score.name, score.output, table.concat(run.output_names, ", ")))
-  end
-  local target = apply.target(run.net, layer, mods, run)
-  if not score.layer then return target end
-  local message
-  target, message = run.net:activated(score.layer)
-  return target or blame(message)
-end
-
-
 ---The scored tensor, its node and layer.
 local function scored(run, mods, score)
-  local target, st = scored_layer(run, mods, score), forward.state_of(run)
+  local target, st = scored_layer.layer(run, score, mods), forward.state_of(run)
   local id = st.node[target.name]
   if not id or st.dropped[target.name] then
     blame(("layer '%s' %s"):format(target.name, id

@@ -10,6 +10,7 @@ local named = require "lunette.modifiers.named"
 local network = require "lunette.onnx.network"
 local options = require "lunette.base.options"
 local score_class = require "lunette.score.score"
+local scored_layer = require "lunette.net.scored"
 local scores = require "lunette.score"
 local seeds = require "lunette.onnx.seed"
 local trace = require "lunette.trace"
@@ -84,9 +85,7 @@ end
 
 ---The scored layer under the modifiers, and its value.
 local function scored(run, score, mods)
-  local layer = run.output_layers[score.output or run.output_names[1]]
-  local target = apply.target(run.net, layer, mods, run)
-  if score.layer then target = assert(run.net:activated(score.layer)) end
+  local target = scored_layer.layer(run, score, mods)
   return run:preactivation(target.name), target
 end
 

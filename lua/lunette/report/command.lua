@@ -79,6 +79,8 @@ function M.of(entry)
   local words = { "lunette", "explain" }
   add(words, entry.path, "--model", model_of(entry), "--method", story.method)
   if row.options.score and id then add(words, "--class", ("%d"):format(id)) end
+  local head = type(story.score) == "string" and story.score:match " on (.*)$"
+  if head then add(words, "--head", head) end
   add_dialect(words, row, story)
   add_modifiers(words, row, story)
   add_options(words, row, story)

@@ -6,15 +6,19 @@ local stories = require "lunette.explain.story"
 local M = {}
 
 
-local function classes_of(run)
-  local ok, list = pcall(run.top, run, math.maxinteger)
+---The ranked classes of a run's pictures, of the output that a map explains.
+local function classes_of(run, map)
+  local output = map.story.output
+  output = type(output) == "string" and run.outputs[output] and output or nil
+  local ok, list = pcall(run.top, run, math.maxinteger, output)
   return ok and list or {}
 end
 
 
----Were two maps made of the same network, pictures and modifiers?
-local function same_origin(a, b)
+---Were two maps made of the same network, pictures and modifiers, for one output?
+local function same_origin(a, b, output)
   local one, other = a.run_modifiers or {}, b.run_modifiers or {}
+  if a.output ~= output then return false end
   if a.net ~= b.net or a.images ~= b.images or #one ~= #other then return false end
   for i, modifier in ipairs(one) do
     if modifier ~= other[i] then return false end
@@ -29,16 +33,20 @@ end
 local function ranking_of(map, run, known)
   local origin = map.origin
   if run then
-    known.given = known.given or classes_of(run)
-    return known.given
+    local output = map.story.output or ""
+    known.given = known.given or {}
+    known.given[output] = known.given[output] or classes_of(run, map)
+    return known.given[output]
   end
   if not origin then return {} end
   for _, k in ipairs(known) do
-    if same_origin(k.origin, origin) then return k.classes end
+    if same_origin(k.origin, origin, map.story.output) then return k.classes end
   end
   local made <close> = origin.net:run(origin.images,
     { modifiers = origin.run_modifiers })
-  known[#known + 1] = { origin = origin, classes = classes_of(made) }
+  local key = { net = origin.net, images = origin.images,
+                run_modifiers = origin.run_modifiers, output = map.story.output }
+  known[#known + 1] = { origin = key, classes = classes_of(made, map) }
   return known[#known].classes
 end
 

@@ -54,6 +54,19 @@ function M.new(name, fn, layer)
 end
 
 
+---A score of the same layer, or output, as another one.
+---@param score lunette.Score
+---@param name string
+---@param fn fun(output: lunette.Tensor, run: lunette.Run, score: lunette.Score,
+---  layer: lunette.Layer): lunette.Tensor
+---@return lunette.Score
+function M.over(score, name, fn)
+  local new = M.new(name, fn, score.layer)
+  new.output = score.output
+  return new
+end
+
+
 ---The same score of another output, where a network has several.
 ---@param output string   its name
 ---@return lunette.Score

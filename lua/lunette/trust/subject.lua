@@ -4,7 +4,7 @@ local again = require "lunette.explain.again"
 local alike = require "lunette.explain.alike"
 local core = require "lunette.core"
 local faint = require "lunette.explain.faint"
-local classes = require "lunette.score.classes"
+local scored = require "lunette.net.scored"
 
 local M = {}
 
@@ -14,7 +14,7 @@ local M = {}
 ---@field own lunette.Tensor      (H,W), the map, channels summed
 ---@field map lunette.Tensor      as it came
 ---@field again lunette.Again
----@field class? integer          that the map explains, where its score is of a class
+---@field class? integer          of the network's first output, where it explains one
 ---@field name string             of what it explains
 ---@field near number[]           likeness to the maps under faint noise
 ---@field overlap number[]        share of the largest tenth that stays there
@@ -61,7 +61,9 @@ function M.new(map, run, i, o)
   local x = run.images:rows(i):clone()
   x.pictures = run.images.pictures and { run.images.pictures[i] }
   made.run = run.net:run(x, { modifiers = made.run_modifiers })
-  local ids = classes.of(made.score, made.run)
+  local is_first = scored.output(made.run, made.score) == made.run.output_layer
+    and not (map.story and map.story.scored) -- of another layer, by a modifier
+  local ids = is_first and scored.ids(made.run, made.score, {}) or nil
   local s = setmetatable({ run = made.run, x = x, map = map[i]:detach(), again = made,
                            own = alike.plane(map[i]:detach()), o = o,
                            class = ids and ids[1] }, Subject)

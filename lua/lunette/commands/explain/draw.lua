@@ -10,16 +10,16 @@ local M = {}
 local function other_subject(story)
   if not story.score then return "no class: " .. story.method .. " asks for none" end
   local name = type(story.score) == "table" and story.score[1] or story.score
-  return tostring(name)
+  return tostring(name) .. (story.scored and " of " .. story.scored or "")
 end
 
 
 ---The class of each map with its probability, or its value where it has none; of the
 ---k-th maps of the pictures, where every picture has several.
 local function captions(run, map, k)
-  local list, all = {}, records.classes(run, math.maxinteger)
+  local list, rankings = {}, records.rankings(run)
   for i = 1, run:count() do
-    local c = records.class_of(run, map, all, (k - 1) * run:count() + i)
+    local c = records.class_of(run, map, rankings, (k - 1) * run:count() + i)
     if not c then
       list[i] = other_subject(map.story)
     elseif c.probability then

@@ -38,7 +38,7 @@ local function explain(job, path, out, class)
   local run <close> = job.net:run(images)
   local map = job.explain(run, class)
   local saved, written
-  job.report:top(run)
+  job.report:top(run, job.o.head)
   local checks = job.report:check(job.o, run, map)
   saved, message, written = draw.canvas(job.o, run, map, checks):save(out, job.o.beside)
   if not saved then return nil, message, CANNOT_WRITE end

@@ -43,18 +43,42 @@ local function put_record(run, map, record, written)
 end
 
 
----The five most probable classes of every picture of a run.
----@param run lunette.Run
-function Report:top(run)
-  if self.silent then return end
-  local list, message = records.classes(run, 5)
-  if not list then
-    text.say(message .. "; --class N means its channel N, from 0")
+---What an output says of a picture: its classes in lines, or its number.
+local function say_row(run, output, row, indent)
+  if records.is_number(run, output) then
+    return text.say(("%s%10.4g"):format(indent, row[1].score))
   end
-  for i, row in ipairs(list or {}) do
+  for _, c in ipairs(row) do
+    text.say(indent .. require("lunette.net.report").class_text(c, run:kind(output)))
+  end
+end
+
+
+---The outputs that have classes, with the five most probable ones of every picture; of
+---the others it is said that they have none.
+local function ranked(run, names)
+  local heads = {}
+  for _, name in ipairs(names) do
+    local list, message = records.classes(run, 5, name)
+    if not list then text.say(message .. "; --class N means its channel N, from 0") end
+    heads[#heads + 1] = list and { name = name, list = list }
+  end
+  return heads
+end
+
+
+---The five most probable classes of every picture of a run: of one output, or of all.
+---@param run lunette.Run
+---@param head? string   which of several outputs
+function Report:top(run, head)
+  if self.silent then return end
+  local names = head and { head } or run.output_names
+  local heads, indent = ranked(run, names), #names > 1 and "    " or "  "
+  for i = 1, #heads > 0 and run:count() or 0 do
     text.say(run.images.names[i])
-    for _, c in ipairs(row) do
-      text.say("  " .. require("lunette.net.report").class_text(c, run:kind()))
+    for _, h in ipairs(heads) do
+      if #names > 1 then text.say("  " .. h.name) end
+      say_row(run, h.name, h.list[i], indent)
     end
   end
 end
