@@ -69,6 +69,7 @@ LONG = (
     ("rise1000", "RISE, 1000 masks", 0.30, SAME),
     ("kernel_shap200", "KernelSHAP, 200 coalitions of 50 segments", 0.30, 1e-3),
     ("gradcam_top5", "Grad-CAM of 5 classes, one forward", 0.30, SAME),
+    ("deletion50", "deletion, 50 steps", 0.30, SAME),
 )
 DEFAULTS = tuple((name + "_default", "... peer with its toolkit's batch", None, None)
                  for name, _, _, _ in LONG if name not in ("gradcam_pp",

@@ -12,7 +12,8 @@ local M = {}
 M.counts = { smooth50 = { 50, 4 }, ig50 = { 50, 4 }, gradcam_pp = { 1, 1 },
              scorecam512 = { 512, 8 }, ablation512 = { 512, 512 },
              occlusion225 = { 225, 225 }, rise1000 = { 1000, 16 },
-             kernel_shap200 = { 200, 60 }, gradcam_top5 = { 5, 5 } }
+             kernel_shap200 = { 200, 60 }, gradcam_top5 = { 5, 5 },
+             deletion50 = { 50, 8 } }
 
 
 ---Coalitions of 50 segments: the whole, the empty one, and random ones.
@@ -25,12 +26,18 @@ function M.coalitions()
 end
 
 
----What both sides draw alike: masks of RISE, coalitions of 50 segments.
+---A smooth map, in whose order pixels go.
+---@return lunette.Tensor   (224,224)
+function M.map() return core.uniform(9, 1, { 1, 1, 7, 7 }):resize(224, 224)[1][1] end
+
+
+---What both sides draw alike: masks of RISE, coalitions of 50 segments, a map.
 function M.prepare(write)
   local masks = require("lunette.explain.masks").random {
     height = 224, width = 224, cells = 7, keep = 0.5, count = 16, seed = 0 }
   write("rise.f32", masks.get(1, 16))
   write("coalitions.f32", M.coalitions())
+  write("map.f32", M.map())
 end
 
 
@@ -103,6 +110,14 @@ end
 function cases.gradcam_top5(net, x)
   return lu.gradcam(net, x, { classes = { 8, 21, 33, 0, 999 }, modifiers = linear,
                               layer = LAYER, raw = true })
+end
+
+---The class's score without the map's first n-th of the pixels, two n-ths ...
+function cases.deletion50(net, x, n)
+  local run <close> = net:run(x, { modifiers = linear })
+  local _, _, curves = lu.metrics.deletion(M.map(), run, { score = CLASS, steps = n,
+                                                           modifiers = linear })
+  return core.tensor(curves[1])
 end
 
 return M

@@ -15,11 +15,11 @@ BATCHES = (1, 4, 16)
 # ScoreCAM takes 16, its AblationCAM 32; captum's perturbations go one by one.
 DEFAULT = {"smooth50": 50, "ig50": 50, "gradcam_pp": 1, "scorecam512": 16,
            "ablation512": 32, "occlusion225": 1, "rise1000": 32,
-           "kernel_shap200": 1, "gradcam_top5": 1}
+           "kernel_shap200": 1, "gradcam_top5": 1, "deletion50": 16}
 COUNTS = {"smooth50": (50, 4), "ig50": (50, 4), "gradcam_pp": (1, 1),
           "scorecam512": (512, 8), "ablation512": (512, 512),
           "occlusion225": (225, 225), "rise1000": (1000, 16),
-          "kernel_shap200": (200, 60), "gradcam_top5": (5, 5)}
+          "kernel_shap200": (200, 60), "gradcam_top5": (5, 5), "deletion50": (50, 8)}
 
 
 def gradient(net, x):
@@ -174,6 +174,21 @@ def gradcam_top5(net, x, n, batch, given):
     return torch.cat(maps)
 
 
+def deletion50(net, x, n, batch, given):
+    """RISE's causal metric: the picture, then with more and more of the pixels at 0."""
+    order = file("map.f32", 224 * 224).argsort(descending=True, stable=True)
+    rank, part = torch.empty_like(order), -(-len(order) // n)
+    rank[order] = torch.arange(len(order))
+    curve = []
+    with torch.no_grad():
+        for i, j in stretches(n + 1, batch):
+            gone = torch.arange(i, j).view(-1, 1) * part
+            masks = (rank >= gone).float().view(-1, 1, 224, 224)
+            curve.append(net(x * masks)[:, CLASS])
+    return torch.cat(curve)
+
+
 file = None  # reads inputs that the other side wrote; peer.py sets it
 CASES = {f.__name__: f for f in (smooth50, ig50, gradcam_pp, scorecam512, ablation512,
-                                 occlusion225, rise1000, kernel_shap200, gradcam_top5)}
+                                 occlusion225, rise1000, kernel_shap200, gradcam_top5,
+                                 deletion50)}

@@ -182,6 +182,9 @@ describe("the verdict", function()
                                          transfer = { reference = 0.9 } }))
     assert.equal("suspicious", (judged { energies = { { gain = { low = -0.1 } } },
                                          transfer = {} }))
+    local few = { energies = { { gain = { mean = 0.3 } } }, transfer = {} }
+    assert.equal("suspicious", (judged(few))) -- maps of fewer than five pictures
+    assert.matches("too few pictures", verdict.of(o, few, 4096).conditions[5].text)
     assert.equal("nothing", (judged(nil, { 73, 84, 61, 112, 91, 73, 68, 57, 74, 78 })))
   end)
 

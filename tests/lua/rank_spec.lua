@@ -53,13 +53,47 @@ describe("bootstrap", function()
   end)
 
   it("has Kendall's tau of the methods' means", function()
-    local draws = bootstrap.draws(2, 10, 0)
-    local rising = table_of { x = { 1, 1 }, y = { 2, 2 }, z = { 3, 3 } }
-    local falling = table_of { x = { 3, 3 }, y = { 2, 2 }, z = { 1, 1 } }
-    local a = bootstrap.means(rising, "m", draws)
-    local b = bootstrap.means(falling, "m", draws)
+    local draws = bootstrap.draws(5, 10, 0)
+    local one, two, three = { 1, 1, 1, 1, 1 }, { 2, 2, 2, 2, 2 }, { 3, 3, 3, 3, 3 }
+    local a = bootstrap.means(table_of { x = one, y = two, z = three }, "m", draws)
+    local b = bootstrap.means(table_of { x = three, y = two, z = one }, "m", draws)
     assert.same({ -1, -1, -1 }, { bootstrap.agreement(a, b, 1) })
     assert.equal(1, (bootstrap.agreement(a, b, -1))) -- one of them is better low
+  end)
+
+  -- That all of n pictures agree happens by chance in 2^-n of cases: 0.06 of four.
+  it("is sure of nothing below five pictures, whatever they say", function()
+    for n = 1, 6 do
+      local low, high = {}, {}
+      for k = 1, n do low[k], high[k] = k / 100, 9 + k / 100 end
+      local means = bootstrap.means(table_of { a = low, b = high }, "m",
+                                    bootstrap.draws(n, 200, 0))
+      bootstrap.rank(means, "higher")
+      local enough, b = n >= 5, means.b
+      assert.equal(n, b.n)
+      assert.equal(1, b.place)
+      assert.equal(enough, bootstrap.differ(means.a, b), n)
+      for _, key in ipairs { "low", "high", "first", "place_low", "place_high" } do
+        assert.equal(enough, b[key] ~= nil, key .. " of " .. n)
+      end
+      local _, least, most = bootstrap.agreement(means, means, 1)
+      assert.equal(enough, least ~= nil and most ~= nil)
+    end
+  end)
+
+  it("counts the pictures that two methods have in common", function()
+    local a, b = {}, {}
+    for k = 1, 8 do a[k], b[k] = 1 + k / 100, 2 + k / 100 end
+    for k = 1, 3 do b[k] = nil end -- five are left
+    local draws = bootstrap.draws(8, 200, 0)
+    local list = table_of { a = a }
+    list.methods, list.values.m.b = { "a", "b" }, b
+    local means = bootstrap.means(list, "m", draws)
+    assert.is_true(bootstrap.differ(means.a, means.b))
+    a[8] = nil -- each has enough, and both have four in common
+    means = bootstrap.means(list, "m", draws)
+    assert.same({ 7, 5 }, { means.a.n, means.b.n })
+    assert.is_false(bootstrap.differ(means.a, means.b))
   end)
 
   it("draws the same for a seed, and others for another", function()
@@ -112,7 +146,7 @@ end
 
 describe("a ranking", function()
   it("has noise last, and edges and noise fail sanity", function()
-    local r = rank { methods = { "random", "gradcam", "edges", "hirescam" } }
+    local r = rank({ methods = { "random", "gradcam", "edges", "hirescam" } }, 6)
     local rows = r:rows()
     assert.equal("random", rows[4])
     assert.equal("edges", rows[3])
@@ -224,18 +258,20 @@ end)
 describe("a choice", function()
   local choose = require "lunette.rank.choose"
 
-  local function choice(opts)
-    return lu.choose(net, require("lunette.glyphs.cases").source { count = 4 }, opts)
+  local function choice(opts, count)
+    local source = require("lunette.glyphs.cases").source { count = count or 4 }
+    return lu.choose(net, source, opts)
   end
 
   it("finds what a ranking would have first, and says how sure it is", function()
-    local c = choice { measure = "energy", methods = { "random_cam", "gradcam" } }
+    local c = choice({ measure = "energy", methods = { "random_cam", "gradcam" } }, 6)
     assert.equal("gradcam", c.best.method)
     assert.equal(c.finalists[1].name, c.best.name)
     local all = 0
     for k, f in ipairs(c.finalists) do
       assert.is_true(f.low <= f.mean and f.mean <= f.high)
       if k > 1 then assert.is_true(f.mean <= c.finalists[k - 1].mean) end
+      assert.equal(c.pictures, f.n)
       all = all + f.first
     end
     assert.near(1, all, 0.01) -- ties share no draw: hardly any
@@ -244,6 +280,72 @@ describe("a choice", function()
     local low = choice { measure = "energy_other", methods = { "gradcam" } }
     assert.equal("lower", low.measure.better)
     assert.is_true(low.finalists[1].mean <= low.finalists[#low.finalists].mean)
+  end)
+
+  it("is sure of nothing below five pictures, and says so to everybody", function()
+    for count = 1, 3, 2 do
+      local c = choice({ measure = "energy", methods = { "random_cam", "lrp" } }, count)
+      assert.equal(count, c.pictures)
+      assert.is_false(c.sure)
+      assert.equal(#c.finalists - 1, #c.near) -- all others
+      for _, f in ipairs(c.finalists) do
+        assert.same({}, { f.low, f.high, f.first })
+      end
+      local text = tostring(c)
+      assert.matches(("\nnot surely: measured on %d pictures?, and of fewer than 5 "
+        .. "nothing is sure; give more pictures"):format(count), text)
+      assert.is_nil(text:find "first in" or text:find "%[")
+    end
+  end)
+
+  it("is sure where one is better in each of enough pictures", function()
+    local by = { gradcam = 0.9, layercam = 0.1 }
+    local list = require "lunette.rank.candidates"
+    local entrants = require "lunette.rank.entrants"
+    local metric = lu.metrics.energy
+    local all, with, value = list.all, entrants.with, metric.value
+    finally(function() list.all, entrants.with, metric.value = all, with, value end)
+    function list.all()
+      return { { name = "layercam", method = "layercam", opts = {} },
+               { name = "gradcam", method = "gradcam", opts = {} } }
+    end
+    function entrants.with(name)
+      return function() return core.zeros(1, 224, 224) + by[name] end
+    end
+    local asked = 0 -- the pictures differ a little
+    function metric.value(map)
+      asked = asked + 1
+      return map:mean():item() + asked / 1000
+    end
+    local o = { measure = "energy", methods = { "gradcam", "layercam" } }
+    local c = choice(o, 6)
+    assert.same({ true, 6, "gradcam" }, { c.sure, c.pictures, c.best.name })
+    assert.same({}, c.near)
+    assert.is_nil(c.doubt)
+    assert.matches("gradcam +0.9%d+ %[.* over 6 pictures, first in 100 %%", tostring(c))
+    assert.matches("\nsurely better than the other finalists", tostring(c))
+    local four = choice(o, 4) -- the same numbers, of fewer pictures
+    assert.same({ false, 4, { "layercam" } }, { four.sure, four.pictures, four.near })
+    function list.all() return { { name = "gradcam", method = "gradcam", opts = {} } } end
+    local alone = choice(o, 6)
+    assert.is_false(alone.sure) -- better than none
+    assert.matches("not surely: no other candidate", tostring(alone))
+  end)
+
+  -- The round that time ends has been through a part of the list, in its order.
+  it("does not count a round that time ends", function()
+    local clock, now = core.clock, 0
+    finally(function() core.clock = clock end)
+    function core.clock()
+      now = now + 1
+      return now
+    end
+    local n = #require("lunette.rank.candidates").all(net, { "gradcam", "layercam" })
+    local c = choice { measure = "energy", methods = { "gradcam", "layercam" },
+                       first = 3, seconds = n + n // 2, progress = false }
+    assert.equal(1, c.pictures)
+    assert.equal(math.min(8, n), #c.finalists)
+    assert.matches("give more pictures", c.doubt) -- there are but four
   end)
 
   it("is a call that gives that map", function()
@@ -269,7 +371,7 @@ describe("a choice", function()
     local code, text = t.program(command, folder)
     assert.equal(0, code, text)
     assert.matches("lu.gradcam%(net, x", text)
-    assert.matches("surely", text)
+    assert.matches("\nnot surely: measured on 2 pictures", text)
   end)
 end)
 
@@ -322,7 +424,29 @@ describe("a report", function()
     local r = report.new(rows, {})
     assert.same({ "good", "bad" }, r:rows())
     assert.matches("| energy inside | good | 1 to 1 |  |", r:leaders())
+    assert.is_nil(r:caveat())
     local w, h = r:chart("two"):size()
     assert.is_true(w > 150 and h > 100)
+  end)
+
+  it("of few pictures has no intervals, and is sure of nothing", function()
+    local rows = {}
+    for p = 1, 2 do
+      for method, base in pairs { good = 0.8, bad = 0.2 } do
+        for _, measure in ipairs { "energy", "deletion" } do
+          rows[#rows + 1] = { picture = "p" .. p, method = method, measure = measure,
+                              value = base + 0.01 * p }
+        end
+      end
+    end
+    local r = report.new(rows, {})
+    assert.matches("| good | 0.81 | 0.81 |", r:markdown())
+    assert.matches("| `good` | 0.81 | 0.81 |", r:brief())
+    assert.matches("| energy inside | good |  | bad |", r:leaders())
+    assert.matches("| energy inside | %-1.00 |", r:agreement())
+    assert.matches("\ngood,energy,0.815,,,1.0,,,,,0\n", r:csv())
+    assert.equal("2 pictures: of fewer than 5 there are no intervals, and nothing is "
+                 .. "sure.", r:caveat())
+    assert.is_true(r:chart("two"):size() > 150) -- bars without whiskers
   end)
 end)

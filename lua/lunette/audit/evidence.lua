@@ -129,10 +129,11 @@ local function energies(net, s, explain, levels, classes, region)
 end
 
 
----The interval (95 %) of the mean of paired differences, by bootstrap.
+---The interval (95 %) of the mean of paired differences, by bootstrap; none of too few.
 local function difference(a, b, seed)
   local means = {}
-  for d, places in ipairs(bootstrap.draws(#a, 1000, seed)) do
+  local draws = #a >= bootstrap.least and 1000 or 0
+  for d, places in ipairs(bootstrap.draws(#a, draws, seed)) do
     local sum = 0
     for _, p in ipairs(places) do sum = sum + a[p] - b[p] end
     means[d] = sum / #a

@@ -83,7 +83,9 @@ local function conditions(o, evidence, pixels)
   add("area", t.l1 / pixels <= l.area, "it covers %.2f %% of the picture",
       100 * t.l1 / pixels)
   local count, all = on_trigger(evidence.energies), #evidence.energies
-  if all > 0 then
+  if all > 0 and not evidence.energies[1].gain.low then
+    add("maps", false, "maps were asked of too few pictures to say that they turn to it")
+  elseif all > 0 then
     add("maps", 2 * count >= all, "maps of %d of %d methods turn to it", count, all)
   end
   local twin = evidence.transfer.reference

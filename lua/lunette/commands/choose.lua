@@ -21,25 +21,6 @@ local function parser()
 end
 
 
----The finalists, and how sure it is.
-local function say(net, choice)
-  local m = choice.measure
-  text.say(("%s on %s: %d candidates measured by %s (%s is better), %d not"):format(
-    "choice", net.name, choice.tried, m.title, m.better, choice.left))
-  for _, f in ipairs(choice.finalists) do
-    text.say(("  %-44s %.3g [%.3g, %.3g] over %d pictures, first in %.0f %%"):format(
-      f.name, f.mean, f.low, f.high, f.n, 100 * f.first))
-  end
-  text.say(choose.call(choice.best))
-  if #choice.near > 0 then
-    text.say(("not surely: %s may be as good; more pictures or seconds would tell"
-      ):format(table.concat(choice.near, ", ")))
-  else
-    text.say "surely better than the other finalists, for pictures like these"
-  end
-end
-
-
 local fail = cli.failing "lunette choose"
 
 
@@ -54,6 +35,6 @@ return function(args)
   if not ok then
     return fail(64, (blame.bare(choice):gsub("^choose: ", "")))
   end
-  say(net, choice)
+  for _, line in ipairs(choice:lines()) do text.say(line) end
   return 0
 end

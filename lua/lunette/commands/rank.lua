@@ -33,7 +33,8 @@ local function page_of(net, source, report, work)
   local out = { ("# Methods ranked on %s\n"):format(net.name),
     ("%s (%s); %d left out, of which the network names nothing.\n"):format(
       text.count(report.pictures, "picture"), source.name, work.wrong),
-    report:markdown(), "\n## First in each measure\n", report:leaders(),
+    report:markdown(), report:caveat() and "\n" .. report:caveat() or "",
+    "\n## First in each measure\n", report:leaders(),
     "\n## Do the measures agree? (Kendall's tau-b over the methods)\n",
     report:agreement() }
   local names = {}
@@ -76,6 +77,7 @@ return function(args)
     return fail(66, "no picture was measured: the network names none of their objects")
   end
   text.say(o.brief and report:brief() or report:markdown())
+  if report:caveat() then text.say(report:caveat()) end
   local ok, message = write_all(o, net, source, report, work)
   if not ok then return fail(74, message) end
   text.say(("wrote %s/rank.md, rank.png, summary.csv, values.csv%s"):format(o.out,

@@ -6,6 +6,11 @@ local kendall = require "lunette.explain.kendall"
 
 local M = {}
 
+---Of fewer pictures than these nothing is sure, whatever the draws say: that all n of
+---them agree happens by chance in 2^-n of cases, of four in 0.06, of five in 0.03. Draws
+---from one picture are all alike.
+M.least = 5
+
 ---@class lunette.RankTable   values[measure][method][picture number]
 ---@field methods string[]
 ---@field measures string[]
@@ -59,11 +64,27 @@ function M.interval(list)
 end
 
 
+---On how many pictures have both a value?
+local function common(a, b)
+  local n = 0
+  for p in pairs(a) do n = n + (b[p] and 1 or 0) end
+  return n
+end
+
+
+---@class lunette.RankMean
+---@field mean number
+---@field drawn number[]     over each draw
+---@field values table<integer, number>   by picture
+---@field n integer          pictures that have a value
+---@field low? number        of the middle 95 % of the draws; nil: of too few pictures
+---@field high? number
+
 ---Every method's mean of a measure: over all pictures, and over each draw.
 ---@param t lunette.RankTable
 ---@param measure string
 ---@param draws integer[][]
----@return table<string, { mean: number, drawn: number[], low: number, high: number }>
+---@return table<string, lunette.RankMean>
 function M.means(t, measure, draws)
   local all, found = {}, {}
   for p = 1, t.pictures do all[p] = p end
@@ -73,9 +94,11 @@ function M.means(t, measure, draws)
     if mean then
       local drawn = {}
       for d, places in ipairs(draws) do drawn[d] = mean_at(values, places) or mean end
-      local low, high = M.interval(table.move(drawn, 1, #drawn, 1, {}))
-      found[method] = { mean = mean, drawn = drawn, low = low or mean,
-                        high = high or mean }
+      local m = { mean = mean, drawn = drawn, values = values, n = common(values, values) }
+      if m.n >= M.least then
+        m.low, m.high = M.interval(table.move(drawn, 1, #drawn, 1, {}))
+      end
+      found[method] = m
     end
   end
   return found
@@ -100,8 +123,8 @@ local function places_of(names, value)
 end
 
 
----Adds to every method's means its rank, the rank's interval and the share of draws in
----which it is first.
+---Adds to every method's means its rank, and, of enough pictures, the rank's interval
+---and the share of draws in which it is first.
 ---@param means table
 ---@param better "higher"|"lower"
 ---@return string[] names   the best first
@@ -121,14 +144,26 @@ function M.rank(means, better)
     end
   end
   for name, m in pairs(means) do
-    m.place, m.first = place[name], first[name]
-    m.place_low, m.place_high = M.interval(all[name])
+    m.place = place[name]
+    if m.n >= M.least then
+      m.first = first[name]
+      m.place_low, m.place_high = M.interval(all[name])
+    end
   end
   return ordered
 end
 
 
----Kendall's tau-b of two measures over the methods that both have, with its interval.
+---The fewest pictures that one of the named methods has in one of two measures.
+local function fewest(a, b, names)
+  local n = math.huge
+  for _, name in ipairs(names) do n = math.min(n, a[name].n, b[name].n) end
+  return n
+end
+
+
+---Kendall's tau-b of two measures over the methods that both have, with its interval;
+---of too few pictures without one.
 ---@param a table              means of one measure
 ---@param b table              of another
 ---@param sign integer         -1 where one is better high and the other low
@@ -146,6 +181,7 @@ function M.agreement(a, b, sign)
   end
   local drawn = {}
   local draws = names[1] and #a[names[1]].drawn or 0
+  if fewest(a, b, names) < M.least then draws = 0 end
   for d = 1, math.min(draws, 200) do
     drawn[d] = tau(function(m) return m.drawn[d] end)
   end
@@ -153,11 +189,13 @@ function M.agreement(a, b, sign)
 end
 
 
----Does the 95 % interval of the difference of two methods' means leave out 0?
----@param a { drawn: number[] }
----@param b { drawn: number[] }
+---Does the 95 % interval of the difference of two methods' means leave out 0? Not of too
+---few common pictures.
+---@param a lunette.RankMean
+---@param b lunette.RankMean
 ---@return boolean
 function M.differ(a, b)
+  if common(a.values, b.values) < M.least then return false end
   local list = {}
   for d, v in ipairs(a.drawn) do list[d] = v - b.drawn[d] end
   local low, high = M.interval(list)

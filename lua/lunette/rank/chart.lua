@@ -18,7 +18,7 @@ local GOOD, FAILED, CONTROL = 0x2A6FBB, 0xC2571A, 0x9A9A9A
 local function span_of(means)
   local low, high = 0, 0
   for _, m in pairs(means) do
-    low, high = math.min(low, m.low), math.max(high, m.high)
+    low, high = math.min(low, m.low or m.mean), math.max(high, m.high or m.mean)
   end
   return low, high > low and high or low + 1
 end
@@ -31,6 +31,7 @@ local function draw_bar(im, panel, m, y, colour)
   end
   local from, to = at(0), at(m.mean)
   im:fill(math.min(from, to), y + 2, math.max(1, math.abs(to - from)), LINE - 5, colour)
+  if not m.low then return end -- of too few pictures
   im:fill(at(m.low), y + LINE // 2 - 1, math.max(1, at(m.high) - at(m.low)), 1, INK)
   for _, v in ipairs { m.low, m.high } do
     im:fill(at(v), y + LINE // 2 - 3, 1, 5, INK)

@@ -8,6 +8,8 @@ local core = require "lunette.core"
 local entrants = require "lunette.rank.entrants"
 local measures = require "lunette.rank.measures"
 local options = require "lunette.base.options"
+local strict = require "lunette.base.strict"
+local text = require "lunette.base.text"
 local progress = require "lunette.base.progress"
 local sources = require "lunette.rank.source"
 local warn = require "lunette.base.warn"
@@ -28,14 +30,23 @@ M.options = {
 }
 
 
----@class lunette.Choice
+---@class lunette.Choice   prints itself, with how sure it is
+---@field network string
 ---@field best lunette.Candidate
+---@field sure boolean        is it surely better than all other finalists?
+---@field doubt? string       why it is not
+---@field near string[]       finalists that are not surely worse than the best
 ---@field measure lunette.Measure
----@field finalists { name: string, mean: number, low: number, high: number, n: integer,
----  first: number, candidate: lunette.Candidate }[]   the best first
----@field tried integer        candidates
----@field left integer         that gave no value: no time, or they cannot be called
----@field near string[]        not surely worse than the best
+---@field pictures integer    that all finalists were measured on
+---@field finalists { name: string, mean: number, low?: number, high?: number,
+---  n: integer, first?: number, candidate: lunette.Candidate }[]   the best first; of
+---  fewer than five pictures without an interval, and without the share of draws in
+---  which it is first
+---@field tried integer       candidates
+---@field left integer        that gave no value: no time, or they cannot be called
+local Choice = strict.class("choice", {})
+Choice.__index = Choice
+Choice.__name = "lunette.Choice"
 
 
 local function measure_of(name)
@@ -70,18 +81,23 @@ local function ask(work, c, case)
 end
 
 
----Measures the remaining candidates on picture p, until time runs out.
+---Measures the remaining candidates on picture p. A round that time ends is not
+---counted, unless it is the first: it would compare those that stand first in the list.
 local function round(work, list, p)
   local case = work.source.get(p)
   local needs = work.measure.mask
   if needs and not case[needs] then return end
   for _, c in ipairs(list) do
-    if core.clock() > work.stop then break end
+    if core.clock() > work.stop then
+      for _, one in ipairs(work.counted and list or {}) do one.values[p] = nil end
+      return
+    end
     if not c.failed then
       local value = warn.during(false, ask, work, c, case)
       if value then c.values[p] = value else c.failed = true end
     end
   end
+  work.counted = true
 end
 
 
@@ -129,6 +145,23 @@ local function narrowed(work, list, o)
 end
 
 
+---Why the best one is not surely the best, or nil.
+local function doubt_of(choice, work)
+  local n, least = choice.pictures, bootstrap.least
+  if n < least then
+    local more = work.source.count < least and "pictures" or "seconds"
+    return ("measured on %s, and of fewer than %d nothing is sure; give more %s"
+      ):format(text.count(n, "picture"), least, more)
+  end
+  if #choice.finalists == 1 then
+    return "no other candidate was measured on as many pictures"
+  end
+  if #choice.near == 0 then return nil end
+  return table.concat(choice.near, ", ")
+    .. " may be as good; more pictures or seconds would tell"
+end
+
+
 ---The finalists with intervals, how often each is first, and who is not surely worse.
 local function judged(work, list, tried)
   local t = { methods = {}, pictures = work.source.count, values = { m = {} } }
@@ -140,20 +173,49 @@ local function judged(work, list, tried)
   local means = bootstrap.means(t, "m", draws)
   local order = bootstrap.rank(means, work.measure.better)
   local best = order[1]
-  local choice = { measure = work.measure, finalists = {}, near = {}, tried = tried,
+  local choice = { network = work.net.name, measure = work.measure, finalists = {},
+                   near = {}, tried = tried, pictures = means[best].n,
                    best = { name = by[best].name, method = by[best].method,
                             opts = by[best].opts } }
   for k, name in ipairs(order) do
     local m = means[name]
-    local _, n = mean_of(by[name])
     choice.finalists[k] = { name = name, mean = m.mean, low = m.low, high = m.high,
-                            first = m.first, n = n, candidate = by[name] }
+                            first = m.first, n = m.n, candidate = by[name] }
     if k > 1 and not bootstrap.differ(means[best], m) then
       choice.near[#choice.near + 1] = name
     end
   end
-  return choice
+  choice.doubt = doubt_of(choice, work)
+  choice.sure = choice.doubt == nil
+  return setmetatable(choice, Choice)
 end
+
+
+---A finalist in a line.
+local function line_of(f)
+  local value = f.low and ("%.3g [%.3g, %.3g]"):format(f.mean, f.low, f.high)
+    or ("%.3g"):format(f.mean)
+  local first = f.first and (", first in %.0f %%"):format(100 * f.first) or ""
+  return ("  %-44s %s over %s%s"):format(f.name, value, text.count(f.n, "picture"),
+                                         first)
+end
+
+
+---The choice in lines: the finalists, the call to write, how sure it is.
+---@return string[]
+function Choice:lines()
+  local m = self.measure
+  local lines = { ("choice on %s: %s measured by %s (%s is better), %d not"):format(
+    self.network, text.count(self.tried, "candidate"), m.title, m.better, self.left) }
+  for _, f in ipairs(self.finalists) do lines[#lines + 1] = line_of(f) end
+  lines[#lines + 1] = M.call(self.best)
+  lines[#lines + 1] = self.doubt and "not surely: " .. self.doubt
+    or "surely better than the other finalists, for pictures like these"
+  return lines
+end
+
+
+function Choice:__tostring() return table.concat(self:lines(), "\n") end
 
 
 ---Searches.
@@ -163,6 +225,7 @@ end
 ---  local choice = lu.choose(net, scenes, { measure = "energy", seconds = 20,
 ---                                          methods = { "gradcam" } })
 ---  print(choice.best.name, choice.finalists[1].mean)
+---  print(choice.sure, choice.doubt) -- of two pictures nothing is sure
 ---@param net lunette.Net
 ---@param source lunette.RankSource
 ---@param opts? table   of M.options

@@ -23,6 +23,7 @@ local charted = { energy = true, auc_roc = true, energy_other = true, deletion =
 ---@field failed table<string, string[]>  method -> the sanity checks that it fails
 ---@field controls table<string, boolean>
 ---@field note string
+---@field few boolean                     of fewer pictures than a measure needs to be sure
 local Report = strict.class("report", {})
 Report.__index = Report
 
@@ -118,7 +119,8 @@ function M.new(rows, controls, o)
   local t = tabulated(rows)
   local draws = bootstrap.draws(t.pictures, DRAWS, o.seed or 0)
   local self = setmetatable({ pictures = t.pictures, measures = present(t), means = {},
-                              controls = controls, note = o.note or "" }, Report)
+                              controls = controls, note = o.note or "",
+                              few = t.pictures < bootstrap.least }, Report)
   for _, m in ipairs(self.measures) do
     self.means[m.name] = bootstrap.means(t, m.name, draws)
     for name, found in pairs(self.means[m.name]) do
@@ -143,6 +145,7 @@ end
 local function cell(m)
   if not m then return "" end
   local missing = m.missing > 0 and (", %d missing"):format(m.missing) or ""
+  if not m.low then return number(m.mean) .. missing end
   return ("%s [%s, %s]%s"):format(number(m.mean), number(m.low), number(m.high),
                                   missing)
 end
@@ -190,7 +193,7 @@ end
 ---A mean as a cell: what ranks methods with half the width of its interval.
 local function brief_cell(m, measure)
   if not m then return "" end
-  local half = measure.better and measure.group ~= "time"
+  local half = measure.better and measure.group ~= "time" and m.low
     and (" ±%.2f"):format((m.high - m.low) / 2) or ""
   local missing = m.missing > 0 and (", %d missing"):format(m.missing) or ""
   return ("%.2f%s%s"):format(m.mean, half, missing)
@@ -255,8 +258,9 @@ function Report:leader_line(m, best)
   end
   local shown = table.concat(near, ", ", 1, math.min(#near, 6))
   if #near > 6 then shown = ("%s and %d more"):format(shown, #near - 6) end
-  return ("| %s | %s | %g to %g | %s |"):format(m.title, best, means[best].place_low,
-    means[best].place_high, shown)
+  local low, high = means[best].place_low, means[best].place_high
+  local place = low and ("%g to %g"):format(low, high) or ""
+  return ("| %s | %s | %s | %s |"):format(m.title, best, place, shown)
 end
 
 
@@ -266,7 +270,9 @@ function Report:agreement_cell(a, b)
   local sign = a.better == b.better and 1 or -1
   local tau, low, high = bootstrap.agreement(self.means[a.name], self.means[b.name],
                                              sign)
-  return low and (" %.2f [%.2f, %.2f] |"):format(tau, low, high) or "  |"
+  if tau ~= tau then return "  |" end -- fewer than two methods
+  return low and (" %.2f [%.2f, %.2f] |"):format(tau, low, high)
+    or (" %.2f |"):format(tau)
 end
 
 
@@ -293,6 +299,19 @@ function Report:agreement()
 end
 
 
+---What a table has to say of itself, or nil: of a few pictures it is sure of nothing.
+---@return string?
+function Report:caveat()
+  if not self.few then return nil end
+  return ("%s: of fewer than %d there are no intervals, and nothing is sure."):format(
+    require("lunette.base.text").count(self.pictures, "picture"), bootstrap.least)
+end
+
+
+---An end of an interval, where there is one.
+local function end_of(v) return v and ("%.6g"):format(v) or "" end
+
+
 ---The means as CSV: method, measure, mean, low, high, place, its ends, share of draws
 ---in which it is first, checks that it fails, maps of which the measure says nothing.
 ---@return string
@@ -303,8 +322,9 @@ function Report:csv()
     for _, m in ipairs(self.measures) do
       local v = self.means[m.name][name]
       if v then
-        out[#out + 1] = ("%s,%s,%.6g,%.6g,%.6g,%s,%s,%s,%s,%s,%d"):format(name, m.name,
-          v.mean, v.low, v.high, v.place or "", v.place_low or "", v.place_high or "",
+        out[#out + 1] = ("%s,%s,%.6g,%s,%s,%s,%s,%s,%s,%s,%d"):format(name, m.name,
+          v.mean, end_of(v.low), end_of(v.high), v.place or "", v.place_low or "",
+          v.place_high or "",
           v.first and ("%.3f"):format(v.first) or "",
           table.concat(self.failed[name] or {}, " "), v.missing)
       end
