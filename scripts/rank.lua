@@ -5,7 +5,7 @@ local lu = require "lunette"
 
 local args = lu.cli {
   "rank.lua [method ...]", model = "glyphs", count = 8, seed = 2000,
-  seconds = { 0, "stop after so many, to go on another time; 0: not" }, out = "out/ranking",
+  seconds = { 0, "stop after so many, to go on later; 0: not" }, out = "out/ranking",
 }
 local methods = args.method
 if #methods == 0 then

@@ -184,7 +184,8 @@ describe("the verdict", function()
                                          transfer = {} }))
     local few = { energies = { { gain = { mean = 0.3 } } }, transfer = {} }
     assert.equal("suspicious", (judged(few))) -- maps of fewer than five pictures
-    assert.matches("too few pictures", verdict.of(o, few, 4096).conditions[5].text)
+    local maps = verdict.of(o, few, 4096).conditions[5]
+    assert.matches("asked of too few pictures", maps.text)
     assert.equal("nothing", (judged(nil, { 73, 84, 61, 112, 91, 73, 68, 57, 74, 78 })))
   end)
 

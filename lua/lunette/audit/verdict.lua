@@ -84,7 +84,7 @@ local function conditions(o, evidence, pixels)
       100 * t.l1 / pixels)
   local count, all = on_trigger(evidence.energies), #evidence.energies
   if all > 0 and not evidence.energies[1].gain.low then
-    add("maps", false, "maps were asked of too few pictures to say that they turn to it")
+    add("maps", false, "whether maps turn to it was asked of too few pictures")
   elseif all > 0 then
     add("maps", 2 * count >= all, "maps of %d of %d methods turn to it", count, all)
   end

@@ -7,8 +7,8 @@ local kendall = require "lunette.explain.kendall"
 local M = {}
 
 ---Of fewer pictures than these nothing is sure, whatever the draws say: that all n of
----them agree happens by chance in 2^-n of cases, of four in 0.06, of five in 0.03. Draws
----from one picture are all alike.
+---them agree happens by chance in 2^-n of cases, 0.06 of four, 0.03 of five. Draws from
+---a single picture are all alike.
 M.least = 5
 
 ---@class lunette.RankTable   values[measure][method][picture number]
@@ -94,7 +94,8 @@ function M.means(t, measure, draws)
     if mean then
       local drawn = {}
       for d, places in ipairs(draws) do drawn[d] = mean_at(values, places) or mean end
-      local m = { mean = mean, drawn = drawn, values = values, n = common(values, values) }
+      local m = { mean = mean, drawn = drawn, values = values,
+                  n = common(values, values) }
       if m.n >= M.least then
         m.low, m.high = M.interval(table.move(drawn, 1, #drawn, 1, {}))
       end
@@ -189,8 +190,8 @@ function M.agreement(a, b, sign)
 end
 
 
----Does the 95 % interval of the difference of two methods' means leave out 0? Not of too
----few common pictures.
+---Does the 95 % interval of the difference of two methods' means leave out 0? Not of
+---too few common pictures.
 ---@param a lunette.RankMean
 ---@param b lunette.RankMean
 ---@return boolean

@@ -23,7 +23,7 @@ local charted = { energy = true, auc_roc = true, energy_other = true, deletion =
 ---@field failed table<string, string[]>  method -> the sanity checks that it fails
 ---@field controls table<string, boolean>
 ---@field note string
----@field few boolean                     of fewer pictures than a measure needs to be sure
+---@field few boolean                     of too few pictures to be sure of anything
 local Report = strict.class("report", {})
 Report.__index = Report
 
