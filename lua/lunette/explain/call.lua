@@ -4,13 +4,16 @@ local apply = require "lunette.modifiers.apply"
 local blame = require "lunette.base.blame"
 local forward = require "lunette.net.forward"
 local given = require "lunette.explain.given"
+local honest = require "lunette.explain.honest"
 local named = require "lunette.modifiers.named"
 local options = require "lunette.base.options"
+local passes = require "lunette.net.passes"
 local scores = require "lunette.score"
 local several = require "lunette.explain.several"
 local story = require "lunette.explain.story"
 local told = require("lunette.base.types").told
 local tokens = require "lunette.explain.tokens"
+local witness = require "lunette.explain.witness"
 local work = require "lunette.explain.work"
 
 local M = {}
@@ -143,55 +146,6 @@ end
 -- a call -------------------------------------------------------------------------
 
 
----Where a gradient died; nil where it did not, or the method has none.
-local function where_it_died(row, o, run, image)
-  if not row.options.modifiers or o.scores then return nil end
-  return require("lunette.explain.dead")(run, o, image)
-end
-
-
----What a method's row says of maps that are the same everywhere.
-local function said_of_flat(row, o, run, is_zero)
-  if type(row.flat) == "function" then return row.flat(run, o) end
-  return is_zero and row.flat or nil
-end
-
-
----Why the map of an image is the same everywhere.
-local function why_flat(row, raw, o, run, image)
-  local s = raw:stats()
-  local why = s.min == 0 and s.max == 0 and where_it_died(row, o, run, image)
-  if why then return why end
-  if s.min ~= s.max then
-    return ("before %s it lies between %.3g and %.3g; use raw = true to see it"):format(
-      o.relu and "relu" or "it was finished", s.min, s.max)
-  end
-  local at = o.layer and story.told(o.layer) or "the picture"
-  local own = said_of_flat(row, o, run, s.min == 0)
-  if own or s.min == 0 then return own or "no gradient reaches " .. at end
-  return ("what follows %s weighs every place alike, as a mean over places does; an "
-          .. "earlier layer may tell them apart"):format(at)
-end
-
-
----Warns about maps that are the same everywhere, naming the likely cause, and about
----those that are no numbers.
-local function warn_if_flat(row, map, raw, o, run)
-  local warn = require "lunette.base.warn"
-  for n = 1, map:dim(1) do
-    local s, image = map:rows(n):stats(), (n - 1) % run:count() + 1
-    if not s.finite or not raw:rows(n):stats().finite then
-      warn(("%s: the map of image %d holds NaN or infinity"):format(row.name,
-           image))
-    elseif s.min == s.max then
-      warn(("%s: the map of image %d is %g everywhere; %s"):format(row.name, image,
-           s.min + 0.0, -- which makes -0 a plain 0
-           why_flat(row, raw:rows(n), o, run, image)))
-    end
-  end
-end
-
-
 ---Raises unless a method's function gave maps of its run's pictures: a method of one's
 ---own may forget to.
 local function check_map(row, map, run, what)
@@ -219,6 +173,10 @@ function M.finish(row, raw, o, run)
 end
 
 
+---The map of one score.
+local function alone(row, run, o) return row.explain(run, o) end
+
+
 ---@param subject lunette.Net|lunette.Run   or what says itself, by `__explain` in its
 ---  metatable, what a method makes of it (a run that is written into a file)
 ---@param x lunette.Tensor|table   (N,C,H,W) for a network; options for a run
@@ -234,15 +192,17 @@ function M.run(row, subject, x, opts, ...)
   o.scores = several.scores(row, run, o)
   local at_work <close> = work.open(run, row, o)
   local _ = at_work
-  local raw, facts
-  if o.scores then
-    raw, facts = several.explain(row, run, o)
-  else
-    raw, facts = row.explain(run, o)
-  end
+  local remembered <close> = witness.open(run)
+  local _ = remembered
+  local before = passes.backwards
+  local explain = o.scores and several.explain or alone
+  local raw, facts = explain(row, run, o)
   check_map(row, raw, run, "its function `explain`")
   local map = M.finish(row, raw, o, run)
-  if row.flat ~= false then warn_if_flat(row, map, raw, o, run) end
+  if row.flat ~= false then
+    local slopes = passes.backwards > before and not row.slopeless
+    honest.warn(row, map, raw, o, run, slopes)
+  end
   return story.tell(row, map, run, o, facts or {})
 end
 

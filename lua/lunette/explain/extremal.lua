@@ -4,6 +4,7 @@
 local apply = require "lunette.modifiers.apply"
 local core = require "lunette.core"
 local pyramids = require "lunette.explain.pyramid"
+local witness = require "lunette.explain.witness"
 
 local M = {}
 
@@ -44,8 +45,9 @@ local views = {
 
 
 ---The reward's gradient by the pictures that were shown, and the reward of each mask.
-local function reward(run, x, score, o, forward)
+local function reward(run, image, x, score, o, forward)
   local part <close> = run.net:run(x, { modifiers = forward })
+  witness.note(run, image, { part = part, score = score, modifiers = o.modifiers })
   local g = part:gradient { score = score, modifiers = o.modifiers }
   local values = part:values(score, { modifiers = o.modifiers }):totable()
   local k = #M.areas(o)
@@ -79,7 +81,7 @@ function M.objective(run, i, o, score, masks, kept)
     local x = views[o.variant](pyramid, mask)
     local turned = o.flip and t % 2 == 1
     if turned then x = x:flip { dims = { 4 } } end
-    local g, rewards = reward(run, x:detach(), score, o, forward)
+    local g, rewards = reward(run, i, x:detach(), score, o, forward)
     local m = whole:detach()
     local off = m - (masks.wanted and masks.wanted(p, areas) or wanted(m, areas))
     local weight = WEIGHT * GROWTH ^ (t - 1)

@@ -4,13 +4,17 @@
 ---    return require "lunette.methods"
 ---  end)
 local options = require "lunette.base.options"
+local warn = require "lunette.base.warn"
 local opt = options.opt
 
 ---@class lunette.Inner
 ---@field option lunette.Option   which method
 ---@field with lunette.Option     its own options
 ---@field map fun(run: lunette.Run, o: table, score: any): lunette.Tensor   its map of a
----  run, with the outer method's score (or that given) and modifiers
+---  run, with the outer method's score (or that given) and modifiers; of what it would
+---  warn of the outer method warns, which knows the picture
+---@field within fun(o: table, net: lunette.Net): lunette.Method, table   the inner
+---  method and its options, of the outer one's
 
 
 ---The options that the inner method is called with: the values as they come.
@@ -38,9 +42,16 @@ return function(methods)
       local row = methods()[o.of]
       local opts = options_of(row, o, score)
       options.check("with: " .. row.name, opts, row.options)
-      local map = row(run, opts)
+      local map = warn.during(false, row, run, opts)
       o.changed = o.changed or map.story.changed_nodes or {}
       return map
+    end,
+    within = function(o, net)
+      local row = methods()[o.of]
+      local own = require("lunette.explain.call").options(row, net,
+                                                          options_of(row, o, o.score))
+      own.score, own.modifiers = o.score, o.modifiers
+      return row, own
     end,
   }
 end

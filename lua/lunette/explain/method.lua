@@ -32,6 +32,10 @@ local M = {}
 ---@field paper? string
 ---@field flat? string|false|fun(run: lunette.Run, o: table): string?   why a map may be
 ---  the same everywhere; false: no warning
+---@field within? fun(o: table, net: lunette.Net): lunette.Method, table   of a method
+---  around another one: that, and its options
+---@field slopeless? boolean  what it hands back is no slope: a saturated softmax hides
+---  nothing from it
 ---@field measured? boolean  stands in the table of truth
 ---@field walks_to_layer? boolean  its gradients go back to `layer` and no further, so
 ---  that only rules after it count

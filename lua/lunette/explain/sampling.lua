@@ -4,6 +4,7 @@
 local apply = require "lunette.modifiers.apply"
 local classes = require "lunette.score.classes"
 local core = require "lunette.core"
+local witness = require "lunette.explain.witness"
 local work = require "lunette.explain.work"
 
 local M = {}
@@ -112,6 +113,29 @@ function M.beside(run, i)
 end
 
 
+---Remembers what a batch of copies of the pictures was, for what the call warns of.
+local function note(run, o, i, part, list)
+  if o.from then return end
+  for j, score in ipairs(list) do
+    if score then
+      witness.note(run, i, { part = part, score = score, modifiers = o.modifiers,
+                             k = #list > 1 and j or nil, make = o.again(i),
+                             count = o.count })
+    end
+  end
+end
+
+
+---What makes copies of image i again: one function for all of its batches.
+local function makers(make)
+  local list = {}
+  return function(i)
+    list[i] = list[i] or function(s) return make(i, s) end
+    return list[i]
+  end
+end
+
+
 ---Takes the copies of one image into its totals, one a score.
 local function over_one(run, o, i, value)
   local known = o.loop:of(i, function() return { done = 0 } end)
@@ -125,6 +149,7 @@ local function over_one(run, o, i, value)
     local how = { modifiers = o.forward, beside = beside }
     local part <close> = o.from and run.net:run_from(o.from.name, batch, how)
       or run.net:run(batch, how)
+    note(run, o, i, part, list)
     for j, score in ipairs(list) do
       local values <close> = value(part, score or nil, i, first)
       o.loop:begin()
@@ -167,6 +192,7 @@ function M.fold(run, spec, value)
   local loop = work.loop(run, spec)
   local o = { count = spec.count, make = spec.make, fold = spec.fold or M.add,
               from = spec.from, loop = loop, ceiling = loop:batches(spec.batch),
+              modifiers = spec.modifiers, again = makers(spec.make),
               forward = apply.forward(spec.modifiers, run) }
   totals_of(run, o, spec, value)
   local rows = {}

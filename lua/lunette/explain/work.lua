@@ -185,6 +185,12 @@ function M.turn(run, k)
 end
 
 
+---Which of the call's scores is explained now.
+---@param run lunette.Run
+---@return integer
+function M.current(run) return calls[run] and calls[run].k or 1 end
+
+
 ---A run or tensor that is the same whatever the score: made for the call's first score,
 ---found by the others, released with the call.
 ---@generic T

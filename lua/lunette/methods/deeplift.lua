@@ -18,7 +18,7 @@ local method = require("lunette.explain.method").new
 ---  local map = lu.deeplift(run, { baseline = "blur", modifiers = { "linear" } })
 ---  print(map.story.delta[1])
 return method {
-  name = "deeplift", family = "path", draws = "map",
+  name = "deeplift", slopeless = true, family = "path", draws = "map",
   flat = "the picture is its baseline, or no gradient reaches it",
   paper = "Shrikumar et al. 2017, Learning important features through propagating "
     .. "activation differences",

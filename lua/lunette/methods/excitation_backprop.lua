@@ -108,6 +108,7 @@ end
 ---  show(lu.excitation_backprop(run, { layer = "block3_conv3", contrast = true }))
 return method {
   name = "excitation_backprop", family = "relevance", draws = "overlay",
+  slopeless = true,
   paper = "Zhang et al. 2016, Top-down neural attention by excitation backprop",
   options = {
     "score", "modifiers", layer = opt.layer("last", "where the shares are read"),

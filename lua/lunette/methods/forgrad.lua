@@ -17,7 +17,7 @@ local opt = require("lunette.base.options").opt
 ---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
 ---  show(lu.forgrad(run, { of = "saliency", cutoff = 8, modifiers = { "linear" } }))
 return method {
-  name = "forgrad", family = "gradient", draws = "map",
+  name = "forgrad", family = "gradient", draws = "map", within = inner.within,
   paper = "Muzellec et al. 2024, Saliency strikes back: how filtering out high "
     .. "frequencies improves white-box explanations",
   options = {

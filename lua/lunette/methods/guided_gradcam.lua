@@ -1,5 +1,6 @@
 local method = require("lunette.explain.method").new
 local opt = require("lunette.base.options").opt
+local warn = require "lunette.base.warn"
 
 ---Guided Grad-CAM (Selvaraju et al. 2017): the gradient under the guided rule times
 ---relu of Grad-CAM, enlarged to the picture (captum: nearest). Signed, (N,C,H,W).
@@ -11,6 +12,8 @@ local opt = require("lunette.base.options").opt
 ---  show(lu.guided_gradcam(run, { modifiers = { "linear" } }))
 return method {
   name = "guided_gradcam", family = "cam", draws = "map",
+  flat = "Grad-CAM is nowhere positive, or where it is the guided rule lets nothing "
+    .. "through",
   paper = "Selvaraju et al. 2017, Grad-CAM",
   options = {
     "score", "modifiers",
@@ -18,7 +21,8 @@ return method {
     mode = opt.choice("nearest", { "nearest", "bilinear", "bicubic" }, "enlarged how"),
   },
   explain = function(run, o)
-    local cam = require("lunette.methods.gradcam")(run, { score = o.score,
+    local gradcam = require "lunette.methods.gradcam"
+    local cam = warn.during(false, gradcam, run, { score = o.score,
       modifiers = o.modifiers, layer = o.layer.name, raw = true })
     local size, list = run.net.input, { table.unpack(o.modifiers) }
     list[#list + 1] = "guided"

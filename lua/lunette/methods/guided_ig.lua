@@ -6,6 +6,7 @@ local opt = require("lunette.base.options").opt
 local perturb = require "lunette.explain.perturb"
 local progress = require "lunette.base.progress"
 local sampling = require "lunette.explain.sampling"
+local witness = require "lunette.explain.witness"
 local work = require "lunette.explain.work"
 
 local abs, floor = math.abs, math.floor
@@ -116,10 +117,13 @@ local function walk(run, o, i, base, how)
   local known = how.loop:of(i, function() return {} end)
   local x, sum, done = place(known, w)
   w.total = distance(w.x, w.b)
+  local function straight(s) return base[i] + (run.images[i] - base[i]) * (s / 2) end
   local gradient = how.loop:measured(function()
     local part <close> = run.net:run(core.tensor(x):view(table.unpack(shape)),
                                      { modifiers = how.forward })
     local score = how.loop:take(i)[how.loop.k]
+    witness.note(run, i, { part = part, score = score, modifiers = o.modifiers,
+                           make = straight, count = 2 })
     return part:gradient { score = score, modifiers = o.modifiers }:view(n):totable()
   end)
   how.loop.writes = function()

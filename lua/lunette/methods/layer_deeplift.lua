@@ -13,7 +13,7 @@ local opt = require("lunette.base.options").opt
 ---  local run = net:run(net:images(lu.glyphs.default_images(1).images))
 ---  show(lu.layer_deeplift(run, { layer = "block4_conv3", modifiers = { "linear" } }))
 return method {
-  name = "layer_deeplift", family = "layer", draws = "channels",
+  name = "layer_deeplift", slopeless = true, family = "layer", draws = "channels",
   flat = "the picture is its baseline, or no gradient reaches the layer",
   paper = "Shrikumar et al. 2017, Learning important features through propagating "
     .. "activation differences",

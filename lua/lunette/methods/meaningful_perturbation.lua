@@ -10,6 +10,7 @@ local perturb = require "lunette.explain.perturb"
 local progress = require "lunette.base.progress"
 local sampling = require "lunette.explain.sampling"
 local segments = require "lunette.explain.segments"
+local witness = require "lunette.explain.witness"
 local work = require "lunette.explain.work"
 
 
@@ -70,6 +71,7 @@ local function objective(run, i, o, score, base, masks)
     local mask = masks.enlarged(leaf)
     local seen = mask * own + (1 - mask) * other
     local part <close> = run.net:run(seen:detach(), { modifiers = forward })
+    witness.note(run, i, { part = part, score = score, modifiers = o.modifiers })
     local g = part:gradient { score = score, modifiers = o.modifiers }
     local loss = (seen * g):sum() + masks.hidden(leaf) * o.l1
       + masks.edges(leaf, o.beta) * o.tv

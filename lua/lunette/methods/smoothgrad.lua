@@ -43,7 +43,7 @@ end
 ---  show(lu.smoothgrad(run, { of = "input_x_gradient", samples = 4,
 ---                            modifiers = { "linear" } }))
 return method {
-  name = "smoothgrad", family = "gradient", draws = "map",
+  name = "smoothgrad", family = "gradient", draws = "map", within = inner.within,
   paper = "Smilkov et al. 2017, SmoothGrad: removing noise by adding noise",
   options = {
     "score", "modifiers", "progress", "seed", "batch",

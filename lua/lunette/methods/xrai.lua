@@ -5,6 +5,7 @@ local opt = require("lunette.base.options").opt
 local progress = require "lunette.base.progress"
 local sampling = require "lunette.explain.sampling"
 local superpixels = require "lunette.explain.superpixels"
+local warn = require "lunette.base.warn"
 
 local SCALES = { 50, 100, 150, 250, 500, 1200 } -- PAIR's
 
@@ -167,7 +168,8 @@ end
 local function base_of(run, o)
   local total
   for k, end_ in ipairs { "min", "max" } do
-    local map = integrated(run, { score = o.score, modifiers = o.modifiers,
+    local map = warn.during(false, integrated, run, {
+      score = o.score, modifiers = o.modifiers,
       steps = o.steps, rule = o.rule, progress = progress.part(o.progress, k, 2),
       batch = o.batch, baseline = function(x)
         local b = core.zeros(x:shape())

@@ -20,7 +20,10 @@ end
 
 
 ---The activation that `layer` comes out of, seen through what changes no number.
-local function activation_of(net, layer)
+---@param net lunette.Net
+---@param layer lunette.Layer
+---@return lunette.Layer?   nil: none that makes probabilities
+function M.activation(net, layer)
   while same_numbers[layer.kind] and layer.from[1] ~= "input" do
     layer = net:layer(layer.from[1])
   end
@@ -33,7 +36,7 @@ end
 ---@param layer lunette.Layer
 ---@return "softmax"|"sigmoid"|"binary"|"values"
 function M.kind(net, layer)
-  local last = activation_of(net, layer)
+  local last = M.activation(net, layer)
   if not last then return "values" end
   if last.kind ~= "sigmoid" then return "softmax" end
   return size_of(layer) == 1 and "binary" or "sigmoid"
@@ -46,7 +49,7 @@ end
 ---@param layer lunette.Layer
 ---@return lunette.Layer?
 function M.layer(net, layer)
-  if activation_of(net, layer) then return layer end
+  if M.activation(net, layer) then return layer end
   local next_
   for _, other in ipairs(net:layers()) do
     for _, from in ipairs(other.from) do
@@ -115,7 +118,7 @@ function M.of(net, layer, value)
     return nil, ("%s: the output '%s' has no probabilities: no softmax or sigmoid "
       .. "ends it"):format(net.name, layer.name)
   end
-  local last = activation_of(net, source)
+  local last = M.activation(net, source)
   if source ~= layer then
     value = finish[last.kind](value)
   elseif last.kind == "log_softmax" then
