@@ -26,6 +26,13 @@ local function looked_at(run, score, modifiers)
 end
 
 
+---The probability of the class of a sample; nil where the score is of none.
+local function own_of(p, ids, image)
+  local class = ids and ids[image] + 1
+  return class and class <= p:dim(2) and p:get(image, class) or nil
+end
+
+
 ---Why hardly any gradient of the score comes back, as text: the largest probability is
 ---over 0.9999 (of a sigmoid and a log softmax the explained class's), or the gradient
 ---of that class's logit is multiplied by less than 1e-6. Nil where neither holds.
@@ -38,9 +45,7 @@ function M.at(run, score, modifiers, image)
   score, modifiers = scores.resolve(score, run), modifiers or {}
   local p, kind = looked_at(run, score, modifiers)
   if not p then return nil end
-  local ids = scored.ids(run, score, modifiers)
-  local class = ids and ids[image] + 1
-  local own = class and class <= p:dim(2) and p:get(image, class)
+  local own = own_of(p, scored.ids(run, score, modifiers), image)
   local most = kind == "softmax" and p:rows(image):stats().max or own
   local why
   if most and most > SURE then
