@@ -35,8 +35,11 @@ int lun_tape_unchanged(const lun_node *n, lun_err *err);
 /* Shapes, memory and values of a node that is about to be appended: everything
 ** that may fail (deferred.c). */
 int lun_node_compute(lun_tape *t, lun_node *n, unsigned flags, lun_err *err);
-/* How often n's inputs have been written to. */
-unsigned lun_node_changes(const lun_node *n);
+/* n is applied to its inputs as they are now. */
+void lun_node_applied(lun_node *n);
+/* The first of n's inputs from `from` on that was written to since n was applied; -1:
+** none. */
+int lun_node_changed(const lun_node *n, int from);
 /* n's values are read-only from now on, and its inputs are watched. */
 void lun_node_protect(const lun_node *n);
 /* A node's input ready to read; computes a deferred one. */

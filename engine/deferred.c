@@ -66,9 +66,7 @@ static int input_is_read(const chain *c) {
 }
 
 /* Have the inputs of n been written to since it was applied? */
-static int changed(const lun_node *n) {
-  return n->changes != lun_node_changes(n);
-}
+static int changed(const lun_node *n) { return lun_node_changed(n, 0) >= 0; }
 
 /* LUN_EARG: inputs were written to since, so deferred values would be others. */
 static int unchanged(const lun_node *n, const chain *c, lun_err *err) {
@@ -111,7 +109,7 @@ int lun_node_compute(lun_tape *t, lun_node *n, unsigned flags, lun_err *err) {
     how = (lun_joined){NULL, 0};
   if (!how.run) LUN_TRY(inputs_ready(t, n, err));
   n->defer = (flags & LUN_DEFER) && how.open;
-  n->changes = lun_node_changes(n);
+  lun_node_applied(n);
   LUN_TRY(n->op->infer(n, err));
   if (n->defer || n->op->is_view) return LUN_OK;
   return how.run ? run_chain(&c, how, err) : n->op->forward(n, err);

@@ -239,12 +239,12 @@ typedef struct lun_node {
   lun_tensor *out;
   lun_tensor *aux; /* what backward needs besides in and out */
   double attr[LUN_MAXATTR];
-  int defer;        /* lun_node_shape makes a deferred output */
-  unsigned changes; /* sum of its inputs' versions when it was applied */
-  int joined;       /* computed in one pass with the node after it: this node's
-                       values may still be deferred */
-  int dropped;      /* lun_tape_forget was asked for it */
-  char *name;       /* layer name, NULL when it has none */
+  int defer;                   /* lun_node_shape makes a deferred output */
+  unsigned changes[LUN_MAXIN]; /* its inputs' versions when it was applied */
+  int joined; /* computed in one pass with the node after it: this node's values
+                  may still be deferred */
+  int dropped; /* lun_tape_forget was asked for it */
+  char *name;  /* layer name, NULL when it has none */
 } lun_node;
 
 /*

@@ -78,19 +78,27 @@ int lun_tape_watch(lun_tape *t, lun_tensor *x, int *node, lun_err *err) {
   return LUN_OK;
 }
 
-unsigned lun_node_changes(const lun_node *n) {
-  unsigned sum = 0;
-  for (int i = 0; i < n->nin; i++)
-    if (n->in[i] && n->in[i]->store) sum += n->in[i]->store->changes;
-  return sum;
+/* How often input i of n has been written to. */
+static unsigned version(const lun_node *n, int i) {
+  return n->in[i] && n->in[i]->store ? n->in[i]->store->changes : 0;
+}
+
+void lun_node_applied(lun_node *n) {
+  for (int i = 0; i < n->nin; i++) n->changes[i] = version(n, i);
+}
+
+int lun_node_changed(const lun_node *n, int from) {
+  for (int i = from; i < n->nin; i++)
+    if (n->changes[i] != version(n, i)) return i;
+  return -1;
 }
 
 int lun_tape_unchanged(const lun_node *n, lun_err *err) {
   const char *at = "";
-  if (n->changes == lun_node_changes(n)) return LUN_OK;
-  for (int i = 0; i < n->nin; i++)
-    if (n->in[i] && n->in[i]->store && n->in[i]->store->changed_at[0])
-      at = n->in[i]->store->changed_at;
+  int i = lun_node_changed(n, 0);
+  if (i < 0) return LUN_OK;
+  for (; i >= 0 && !*at; i = lun_node_changed(n, i + 1))
+    at = n->in[i]->store->changed_at;
   return lun_fail(err, LUN_EARG,
                   "%s: its input or its parameters have been changed since the "
                   "run%s%s; run again, or change a clone()",

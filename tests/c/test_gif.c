@@ -3,7 +3,7 @@
 ** few colours to the bit, photographs' within what 256 colours and spread errors
 ** allow, delays, refusals, and no memory.
 */
-#include "../../engine/picture/picture.h"
+#include "../../engine/picture/palette.h"
 #include "check.h"
 
 /* ---- a decoder ----------------------------------------------------------- */
@@ -229,6 +229,47 @@ static void many_colours_are_near(int w, int h) {
   for (int i = 0; i < 2; i++) lun_image_free(f[i]);
 }
 
+/* The mean squared distance of a picture's pixels from the nearest colours of its
+** palette. */
+static double palette_error(const lun_image *im, const lun_palette *p) {
+  const int n = im->width * im->height;
+  double sum = 0;
+  for (int i = 0; i < n; i++) {
+    int least = 1 << 30;
+    for (int k = 0; k < p->count; k++) {
+      int d = 0;
+      for (int c = 0; c < 3; c++)
+        d += (im->px[3 * i + c] - p->rgb[k][c]) *
+             (im->px[3 * i + c] - p->rgb[k][c]);
+      if (d < least) least = d;
+    }
+    sum += least;
+  }
+  return sum / n;
+}
+
+/* Boxes are cut where that leaves the least: a cut at another place or along another
+** channel, or another box first, leaves more. (As measured, and one per cent.) */
+static void a_palette_leaves_little(int which, int colours, double most) {
+  lun_image *im = which ? flat(96, 96, 1) : soft(160, 120, 0);
+  const int n = im->width * im->height;
+  uint8_t *at = malloc((size_t)n);
+  lun_palette p;
+  double error;
+  for (int i = 0; which && i < n; i++) { /* a few far colours, many near ones */
+    const int x = i % 96, y = i / 96;
+    im->px[3 * i] = (uint8_t)(x < 8 ? 30 * x : 120 + x / 8);
+    im->px[3 * i + 1] = (uint8_t)(y < 6 ? 40 * y : 60 + y / 12);
+    im->px[3 * i + 2] = (uint8_t)(which == 1 ? 200 - (x + y) / 3 : 2 * y);
+  }
+  CHECK(lun_image_quantise(&p, at, im, NULL) == LUN_OK, "quantise");
+  error = palette_error(im, &p);
+  CHECK(p.count == colours && error < 1.01 * most && error > 0.9 * most,
+        "%d colours, %.4f", p.count, error);
+  free(at);
+  lun_image_free(im);
+}
+
 static void refuses(void) {
   lun_image *a = flat(9, 9, 1), *b = flat(9, 8, 1);
   const lun_image *list[2] = {a, b};
@@ -270,6 +311,9 @@ int main(void) {
     TEST(as_many_colours_as_there_are_places_are_kept());
     TEST(many_colours_are_near(160, 120));
     TEST(many_colours_are_near(64, 300));
+    TEST(a_palette_leaves_little(0, 256, 80.42));
+    TEST(a_palette_leaves_little(1, 129, 5.1844));
+    TEST(a_palette_leaves_little(2, 256, 7.6302));
     TEST(refuses());
     TEST(survives_a_refusing_allocator());
   }

@@ -241,6 +241,75 @@ static void formats_round_trip(void) {
   lun_image_free(im);
 }
 
+/* What a filter of the PNG specification leaves of a byte: a left, b above, c both. */
+static int left_over(int filter, int v, int a, int b, int c) {
+  int p = a + b - c, best = a;
+  if (abs(p - b) < abs(p - best)) best = b;
+  if (abs(p - c) < abs(p - best)) best = c;
+  int by[5] = {0, a, b, (a + b) / 2, best};
+  return (v - by[filter]) & 255;
+}
+
+enum { GREY_W = 23, GREY_H = 40, GREY_ROW = 2 * GREY_W };
+
+/* A map's rows as 16-bit grey, each of another character: noise, slopes, steps. */
+static void grey_rows(float *map, uint8_t *want) {
+  uint32_t state = 3;
+  for (int y = 0; y < GREY_H; y++)
+    for (int x = 0; x < GREY_W; x++) {
+      int v = 0;
+      state = state * 1664525u + 1013904223u;
+      if (y % 5 == 1) v = 257 * x * y % 65536;
+      if (y % 5 == 2) v = (int)(state >> 16);
+      if (y % 5 == 3) v = 600 * x + 900 * y;
+      if (y % 5 == 4) v = x * x * 90 + y * y * 10;
+      if (y == 0 && x < 2) v = x * 65535; /* the whole range is there */
+      map[y * GREY_W + x] = (float)v;
+      want[y * GREY_ROW + 2 * x] = (uint8_t)(v >> 8);
+      want[y * GREY_ROW + 2 * x + 1] = (uint8_t)v;
+    }
+}
+
+/* Maps of 16-bit grey: the values themselves, each row by the first of the filters that
+** leave the smallest sum. */
+static void grey_maps_take_the_best_filter(void) {
+  static float map[GREY_W * GREY_H];
+  static uint8_t want[GREY_ROW * GREY_H], rows[(GREY_ROW + 1) * GREY_H];
+  static const uint8_t zeros[GREY_ROW];
+  uint8_t *file = NULL;
+  size_t n = 0;
+  uLongf got = sizeof rows;
+  int kinds = 0;
+  grey_rows(map, want);
+  CHECK(lun_grey16_encode(&file, &n, map, GREY_W, GREY_H, 0, 65535, NULL) ==
+            LUN_OK,
+        "encode");
+  CHECK(uncompress(rows, &got, file + 41, (uLong)(n - 41 - 16)) == Z_OK &&
+            got == sizeof rows,
+        "%lu bytes", (unsigned long)got);
+  for (int y = 0; y < GREY_H; y++) {
+    const uint8_t *out = rows + y * (GREY_ROW + 1), *row = want + y * GREY_ROW;
+    const uint8_t *above = y ? row - GREY_ROW : zeros;
+    long sum[5] = {0}, least = 0;
+    int same = 1;
+    for (int f = 0; f < 5; f++) {
+      for (int i = 0; i < GREY_ROW; i++) {
+        int a = i < 2 ? 0 : row[i - 2], c = i < 2 ? 0 : above[i - 2];
+        int v = left_over(f, row[i], a, above[i], c);
+        sum[f] += v < 128 ? v : 256 - v;
+        if (f == out[0]) same &= out[1 + i] == v;
+      }
+      if (sum[f] < sum[least]) least = f;
+    }
+    CHECK(same, "row %d has other values", y);
+    CHECK(out[0] == least, "row %d: filter %d leaves %ld, %ld leaves %ld", y,
+          out[0], sum[out[0]], least, sum[least]);
+    kinds |= 1 << out[0];
+  }
+  CHECK(kinds == 31, "filters %x", (unsigned)kinds);
+  lun_free(file);
+}
+
 static void writing_survives_a_refusing_allocator(const char *format) {
   lun_image *im = NULL;
   uint8_t *file = NULL;
@@ -474,6 +543,7 @@ int main(void) {
       for (uint32_t noise = 1; noise <= 256; noise *= 4)
         TEST(png_round_trip(w, 500 - w, noise));
     TEST(formats_round_trip());
+    TEST(grey_maps_take_the_best_filter());
     TEST(writing_survives_a_refusing_allocator("png"));
     TEST(writing_survives_a_refusing_allocator("jpg"));
     TEST(writing_survives_a_refusing_allocator("bmp"));

@@ -141,6 +141,30 @@ static void shape_without_values(const oprow *r) {
   opcase_close(&c);
 }
 
+/* Layers of no picture: nothing comes to what they read, and that
+** is written. */
+static void gradients_of_nothing_are_zero(const char *op, const char *inputs) {
+  enum { ROOM = 256 };
+  opcase c;
+  float room[3][ROOM], nothing[1] = {NAN}, *dx[3] = {room[0], room[1], room[2]};
+  for (int i = 0; i < 3 * ROOM; i++) room[i / ROOM][i % ROOM] = NAN;
+  if (!opcase_open(&c, op, "", inputs) || c.n.out->size) {
+    CHECK(0, "%s on %s: %s", op, inputs, c.err.msg);
+    opcase_close(&c);
+    return;
+  }
+  CHECK(opcase_back(&c, "plain", 0, 1, nothing, dx) == LUN_OK, "%s: %s", op,
+        c.err.msg);
+  for (int k = 0; k < 3; k++) {
+    const int64_t n = c.n.in[k]->size;
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += fabs((double)dx[k][i]);
+    CHECK(n < ROOM && sum == 0, "%s, input %d: %g", op, k + 1, sum);
+    CHECK(isnan(dx[k][n]), "%s, input %d: one too many", op, k + 1);
+  }
+  opcase_close(&c);
+}
+
 /* The table leaves nobody out. */
 static void every_operator_is_tested(void) {
   for (int i = 0; lun_op_at(i); i++) {
@@ -156,6 +180,10 @@ int main(void) {
     for (int r = 0; r < OPROWS; r++)
       TEST(run(oprows[r].op, oprows[r].attrs, oprows[r].inputs));
     for (int r = 0; r < OPROWS; r++) TEST(shape_without_values(&oprows[r]));
+    TEST(gradients_of_nothing_are_zero("conv2d", "0,3,5,5|4,3,2,2|4"));
+    TEST(
+        gradients_of_nothing_are_zero("conv_transpose2d", "0,3,5,5|3,4,2,2|4"));
+    TEST(gradients_of_nothing_are_zero("linear", "0,6|4,6|4"));
     TEST(every_operator_is_tested());
   }
   DONE("ops: gradients");

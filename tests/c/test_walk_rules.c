@@ -126,6 +126,44 @@ static void own_gates_are_fused(void) {
   tapenet_close(&n);
 }
 
+/* Two units joined, read by one convolution: their gate goes with its pass, unless
+** somebody else reads one of them. */
+static void gates_go_over_a_join_of_units_that_nobody_else_reads(void) {
+  lun_tensor *w = noise("4,6,3,3", 2);
+  for (int readers = 1; readers <= 2; readers++) {
+    lun_tape *tape;
+    lun_walk *walk;
+    lun_err err;
+    CHECK(lun_tape_new(&tape, NULL) == LUN_OK, "tape");
+    lun_var x = leaf(tape, "1,3,8,8", 1);
+    lun_var a = put(tape, "relu", x, none, none);
+    lun_var half = put(tape, "square", x, none, none);
+    lun_var b = put(tape, "relu", half, none, none);
+    lun_var join = put(tape, "concat", a, b, none);
+    lun_var y = put(tape, "conv2d", join, (lun_var){w, -1}, none);
+    lun_var end = put(tape, "sum", y, none, none), more;
+    if (readers == 2) {
+      more = put(tape, "sum", b, none, none);
+      end = put(tape, "add", end, more, none);
+    }
+    lun_tensor *seed = lun_tensor_retain(end.t);
+    calls = 0;
+    CHECK(lun_walk_new(&walk, tape, end.node, seed, &err) == LUN_OK, "%s",
+          err.msg);
+    lun_walk_want(walk, x.node, NULL);
+    CHECK(lun_walk_rule(walk, a.node, &absolute, NULL, &err) == LUN_OK &&
+              lun_walk_rule(walk, b.node, &absolute, NULL, &err) == LUN_OK,
+          "%s", err.msg);
+    CHECK(lun_walk_next(walk, &err) == LUN_OK, "%s", err.msg);
+    CHECK(calls == (readers == 1 ? 0 : 2), "%d readers: %d calls", readers,
+          calls);
+    lun_walk_free(walk);
+    lun_tensor_release(seed);
+    lun_tape_release(tape);
+  }
+  lun_tensor_release(w);
+}
+
 static void rules_that_are_none_are_refused(void) {
   tapenet n;
   lun_walk *w;
@@ -472,6 +510,7 @@ int main(void) {
   TESTS {
     TEST(rules_follow_their_formulas());
     TEST(own_gates_are_fused());
+    TEST(gates_go_over_a_join_of_units_that_nobody_else_reads());
     TEST(rules_that_are_none_are_refused());
     TEST(gates_equal_rules());
     TEST(two_readers_share_one_gate());

@@ -344,6 +344,23 @@ describe("modifier:trace", function()
     assert.matches("relu, batch_norm", lu.modifiers.epsilon_plus:trace())
   end)
 
+  it("shows a layer of the kind that the rule is about, or of each", function()
+    local rule = lu.modifier { name = "m", backward = "guided" } -- wherever it is known
+    assert.equal("relu:\n  dx = relu(dy) * [y > 0]", rule:trace())
+    assert.matches("^conv2d:\n", lu.modifier { name = "m", backward = "gamma" }:trace())
+    local several = lu.modifier { name = "m", { on = "conv2d", "epsilon" },
+      { on = function(layer) return layer.kind == "add" end, "norm" },
+      { on = { "relu", "sigmoid" }, function(_, dy) return dy * 2 end } }
+    local lines = {}
+    for line in several:trace():gmatch "[^\n]+:" do lines[#lines + 1] = line end
+    assert.same({ "conv2d:", "add:", "relu, sigmoid:" }, lines)
+    assert.equal("sigmoid:\n  dx = dy * 2", several:trace "sigmoid")
+    assert.matches("modifier 'm' has no backward rule of tanh$",
+                   t.message(several.trace, several, "tanh"))
+    assert.matches("modifier 'linear' has no backward rule$",
+                   t.message(lu.modifiers.linear.trace, lu.modifiers.linear))
+  end)
+
   it("says what has none", function()
     assert.matches("no backward rule", t.message(function()
       return lu.modifiers.linear:trace()

@@ -67,25 +67,51 @@ local function quietly(f, ...)
 end
 
 
----Files of a network, one a case; one without relus, or maps, has not all of them.
+---The cases of a network, with what the methods themselves say; one without relus, or
+---maps, has not all of them.
+local function wanted(net, x)
+  local jobs = {}
+  for _, case in ipairs(M.cases) do
+    local opts = M.options(net, case)
+    local ok, want = quietly(lu[case[2]], net, x, opts)
+    if ok then
+      jobs[#jobs + 1] = { want = want, title = case[1], case = case, opts = opts }
+    end
+  end
+  return jobs
+end
+
+
+---Files of a network, one a case.
 ---@param folder string
 ---@param net lunette.Net
 ---@param x lunette.Tensor
 ---@param inputs? table   what the files are given: { input = x }
 ---@return table[] jobs   for ort.run
 function M.jobs(folder, net, x, inputs)
-  local jobs = {}
-  for _, case in ipairs(M.cases) do
-    local opts = M.options(net, case)
-    local ok, want = quietly(lu[case[2]], net, x, opts)
-    if ok then
-      local path = ("%s/%s-%s.onnx"):format(folder, net.name:gsub("%W", "_"),
-                                            case[1]:gsub("%W", "_"))
-      local report = assert(lu.bake(net, path, case[2], opts))
-      jobs[#jobs + 1] = { model = path, want = want, title = case[1], case = case,
-        opts = opts, report = report,
-        inputs = report.original and inputs or { input = x } }
-    end
+  local jobs = wanted(net, x)
+  for _, job in ipairs(jobs) do
+    job.model = ("%s/%s-%s.onnx"):format(folder, net.name:gsub("%W", "_"),
+                                         job.title:gsub("%W", "_"))
+    job.report = assert(lu.bake(net, job.model, job.case[2], job.opts))
+    job.inputs = job.report.original and inputs or { input = x }
+  end
+  return jobs
+end
+
+
+---The same with all maps in one file, which has the network once.
+function M.joint_jobs(folder, net, x, inputs)
+  local jobs, maps = wanted(net, x), {}
+  local path = ("%s/%s.onnx"):format(folder, net.name:gsub("%W", "_"))
+  for i, job in ipairs(jobs) do
+    maps[i] = { job.case[2] }
+    for key, value in pairs(job.opts) do maps[i][key] = value end
+  end
+  local report = assert(lu.bake(net, path, maps))
+  for i, job in ipairs(jobs) do
+    job.model, job.report = path, { maps = { report.maps[i] }, anew = report.anew }
+    job.inputs = report.original and inputs or { input = x }
   end
   return jobs
 end

@@ -166,6 +166,39 @@ describe("canonisation", function()
     end
   end)
 
+  it("leaves a norm behind a sum or join that it cannot go through", function()
+    local function conv(name, from)
+      return { name, "conv2d", filters = 4, kernel = 3, padding = 1, from = from }
+    end
+    local function found(middle, shape)
+      local list = { conv("a", "input"), conv("b", "input"), conv("c", "input"),
+                     table.unpack(middle) }
+      for _, layer in ipairs { { "n", "batch_norm" }, { "r", "relu" },
+                               { "flat", "flatten" },
+                               { "fc", "linear", units = 3 } } do
+        list[#list + 1] = layer
+      end
+      local made = assert(lu.net { name = "sums", input = { 4, 6, 6 },
+                                   layers = list }):init(1)
+      assert.same(shape or { 4, 6, 6 }, made:layer("n").shape)
+      local r = made:run(t.input(made, 1))
+      local count = t.changed(r, { "epsilon_plus", "canonise" }).canonise
+      assert.is_true(lu.relevance.at(r, { score = 1 }):stats().finite)
+      return count
+    end
+    assert.equal(1, found { { "s", "add", from = { "a", "b" } } })
+    assert.equal(0, found { { "s", "add", from = { "a", "b", "c" } } })
+    assert.equal(0, found { { "s", "add", from = { "a", 2 } } })
+    assert.equal(0, found { { "s", "add", from = { "a", "input" } } })
+    assert.equal(1, found({ { "s", "concat", from = { "a", "b", "c" } } },
+                          { 12, 6, 6 }))
+    assert.equal(0, found({ { "s", "concat", from = { "a", "b" }, dim = 3 } },
+                          { 4, 12, 6 }))
+    assert.equal(0, found({ { "s", "concat", from = { "a", "input" } } }, { 8, 6, 6 }))
+    assert.equal(0, found({ { "s", "concat",
+      from = { "a", { param = "p", shape = { 1, 6, 6 } } } } }, { 5, 6, 6 }))
+  end)
+
   it("leaves a norm whose layer others read too", function()
     local shared = assert(lu.net { name = "shared", input = { 3, 6, 6 }, layers = {
       { "c", "conv2d", filters = 4, kernel = 3, padding = 1 },

@@ -24,6 +24,11 @@ local known = {
            { 255, 255, 255 } },
 }
 
+---The sum of place times value over the 768 bytes of each.
+local sums = { coolwarm = 49684741, gray = 50232960, inferno = 39738062, jet = 36904727,
+               magma = 44836829, plasma = 42620664, seismic = 34329349,
+               turbo = 36840799, viridis = 37130007 }
+
 
 describe("colour maps", function()
   it("have matplotlib's colours within 2 of 255", function()
@@ -35,6 +40,26 @@ describe("colour maps", function()
           assert.near(rows[i][c], t:byte(at * 3 + c), 2, name .. " " .. at .. " " .. c)
         end
       end
+    end
+  end)
+
+  it("are straight where they are lines, to the level", function()
+    local gray, seismic = colormap.get "gray", colormap.get "seismic"
+    for i = 0, 255 do
+      assert.equal(string.char(i, i, i), gray:sub(3 * i + 1, 3 * i + 3))
+      local x = i / 255 -- blue rises from 0.3 to 1 in the first quarter
+      local blue = x <= 0.25 and 0.3 + 2.8 * x or x <= 0.5 and 1
+        or x <= 0.75 and 4 * (0.75 - x) or 0
+      assert.equal(math.floor(255 * blue + 0.5), seismic:byte(3 * i + 3), i)
+    end
+  end)
+
+  -- each map as it was when it was held against matplotlib's
+  it("do not move by a level", function()
+    for name, sum in pairs(sums) do
+      local s = 0
+      for i, v in ipairs { colormap.get(name):byte(1, -1) } do s = s + i * v end
+      assert.equal(sum, s, name)
     end
   end)
 

@@ -343,6 +343,37 @@ describe("scores of scores", function()
           return one
         end))
     end
+    -- the last place of all is one, those behind it are none
+    local last = act:shape()
+    assert.equal(act:get(1, last[2], last[3], last[4]),
+                 value(1, last[2], last[3], last[4]))
+    for k = 2, 4 do
+      for _, at in ipairs { 0, last[k] + 1 } do
+        local s = { 1, 1, 1 }
+        s[k - 1] = at
+        local want = ("neuron: layer 'conv1' has (%d,%d,%d) values, none at (%d,%d,%d)")
+          :format(last[2], last[3], last[4], s[1], s[2], s[3])
+        assert.truthy(t.message(value, 1, s[1], s[2], s[3]):find(want, 1, true))
+      end
+    end
+    local fc = run.output:detach() -- values without height and width
+    assert.equal(fc:get(2, 3), run:values(lu.score.neuron(run.output_layer.name, 3))[2])
+    local w = core.normal(2, 0, fc:dim(2))
+    assert.is_true(run:values(lu.score.direction(run.output_layer.name, w))
+      :distance((fc * w):sum { dims = { 2 } }) < 1e-5)
+    -- with a power: times the cosine, of at least 0.1, to that power
+    local flat, sum = act[1]:reshape { 6, last[3] * last[4] }, 0
+    local norm = v:square():sum():item() ^ 0.5
+    for i = 1, last[3] * last[4] do
+      local dot, square = 0, 0
+      for k = 1, 6 do
+        local one = flat:get(k, i)
+        dot, square = dot + one * v:get(k), square + one * one
+      end
+      sum = sum + dot * math.max(0.1, dot / (square ^ 0.5 * norm)) ^ 2
+    end
+    assert.near(sum / (last[3] * last[4]),
+                run:values(lu.score.direction("conv1", v, 2))[1], 1e-4)
     assert.matches("4 numbers for the 6 channels", t.message(function()
       return run:values(lu.score.direction("conv1", core.ones(4)))
     end))

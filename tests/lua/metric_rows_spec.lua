@@ -171,6 +171,22 @@ describe("on a linear network", function()
     assert.near(1, of("completeness", perfect * 2), 1e-5)
   end)
 
+  it("sensitivity-n draws other values for each of its sizes", function()
+    local subsets = require "lunette.explain.subsets"
+    local draw, drawn = subsets.random, {}
+    finally(function() subsets.random = draw end)
+    function subsets.random(seed, count, size, n)
+      drawn[#drawn + 1] = { seed, count, size }
+      return draw(seed, count, size, n)
+    end
+    of("sensitivity_n", perfect, { sizes = 3, runs = 8, seed = 5, most = 0.75 })
+    local all = perfect:size()
+    assert.same({ { 6, 8, all // 4 }, { 7, 8, all // 2 }, { 8, 8, all * 3 // 4 } },
+                drawn)
+    local a, b = draw(6, 1, 9, all)[1], draw(7, 1, 9, all)[1]
+    assert.not_equal(table.concat(a, " "), table.concat(b, " "))
+  end)
+
   it("a gradient has no infidelity", function()
     assert.near(0, of("infidelity", w, { samples = 8 }), 1e-6)
     assert.near(0, of("infidelity", w * 3, { samples = 8, normalize = true }), 1e-6)

@@ -63,17 +63,37 @@ local function described(folder, i, job)
 end
 
 
+local node -- the process that runs all files: what it is told, what it says
+
+
+---Starts it: it reads names of files of jobs, and says "done" through a named pipe, or
+---"ended" where it is gone. It ends with this process.
+local function started()
+  if node then return node end
+  local pipe = os.tmpname()
+  os.remove(pipe)
+  assert(os.execute(("mkfifo '%s'"):format(pipe)))
+  local to = assert(io.popen(("exec 3<>'%s'; ORT_DISABLE_TELEMETRY=1 NODE_PATH='%s' "
+    .. "node tests/onnx/ort.js; echo ended >&3"):format(pipe, M.modules), "w"))
+  node = { to = to, from = assert(io.open(pipe, "r")) }
+  os.remove(pipe)
+  return node
+end
+
+
 ---Runs files: { model =, inputs = { name = tensor or list of whole numbers },
 ---times = }.
 ---@param folder string   for what is written on the way
 ---@param jobs table[]
 ---@return table[]   { [output] = tensor, ms = list }, or { error = text }
 function M.run(folder, jobs)
-  local list = {}
+  local list, runtime = {}, started()
   for i, job in ipairs(jobs) do list[i] = described(folder, i, job) end
   spit(folder .. "/jobs.json", json.encode(list))
-  assert(os.execute(("ORT_DISABLE_TELEMETRY=1 NODE_PATH='%s' node tests/onnx/ort.js "
-    .. "'%s/jobs.json'"):format(M.modules, folder)))
+  assert(runtime.to:write(folder, "/jobs.json\n"))
+  assert(runtime.to:flush())
+  local said = runtime.from:read "l"
+  assert(said == "done", "ONNX Runtime's process: " .. tostring(said))
   local found = {}
   for i, job in ipairs(list) do
     local answer = json.decode(slurp(job.out .. ".json"))

@@ -128,7 +128,10 @@ local function check_map(net, x, job, got)
 end
 
 
-local function check(name, make)
+---@param name string
+---@param make fun(): lunette.Net, lunette.Tensor, table?
+---@param jobs_of? function   baked.jobs: a file for each map; baked.joint_jobs: one
+local function check(name, make, jobs_of)
   describe(name .. " in ONNX Runtime", function()
     local net, x, jobs, found
     setup(function()
@@ -139,10 +142,17 @@ local function check(name, make)
         path = folder .. "/plain.onnx"
         assert(lu.export(net, path))
       end
-      jobs = baked.jobs(folder, net, x, inputs)
-      local list = { { model = path, inputs = inputs or { input = x } } }
-      table.move(jobs, 1, #jobs, 2, list)
-      found = ort.run(folder, list)
+      jobs = (jobs_of or baked.jobs)(folder, net, x, inputs)
+      local list, at = { { model = path, inputs = inputs or { input = x } } }, {}
+      for _, job in ipairs(jobs) do
+        if not at[job.model] then
+          list[#list + 1] = job
+          at[job.model] = #list
+        end
+      end
+      local answers = ort.run(folder, list)
+      found = { answers[1] }
+      for i, job in ipairs(jobs) do found[i + 1] = answers[at[job.model]] end
     end)
 
     it("has the maps of its methods, and its outputs to the bit", function()
@@ -362,5 +372,5 @@ for _, name in ipairs(some) do
   check(name, function()
     local net = assert(lu.load(("%s/models/onnx/%s.onnx"):format(t.shared, name)))
     return net, baked.fed(net)
-  end)
+  end, name:find "_op1[3-9]" and not name:find "^hand" and baked.joint_jobs)
 end

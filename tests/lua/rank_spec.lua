@@ -188,6 +188,16 @@ describe("a ranking", function()
     assert.near(sum / n, r.means.energy.gradcam.mean, 1e-7) -- CSV has nine digits
   end)
 
+  it("says in the first line of its values what decides them, in one order", function()
+    local path = folder .. "/told.csv"
+    rank({ methods = { "centre" }, values = path,
+           measures = { "insertion", "road", "deletion" } }, 1)
+    assert.matches("^# lunette rank: glyphs %x+; [^;]+; "
+      .. "deletion%(baseline=mean;steps=16%) "
+      .. "insertion%(baseline=blur;steps=16%) "
+      .. "road%(close=0.01;noise=0;percentiles=80/90%)\n", t.read(path))
+  end)
+
   it("puts methods below the line whose maps are the same everywhere", function()
     local rows = {}
     for i = 1, 4 do

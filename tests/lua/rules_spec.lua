@@ -261,8 +261,11 @@ describe("values of a run", function()
       assert.is_true(t.same(before, g))
       write(x)
       local message = t.message(other.gradient, other, { score = 1 })
-      assert.matches("conv1: its input or its parameters have been changed since the "
-                     .. "run, at .*rules_spec.lua:%d+; run again", message)
+      local line = message:match("conv1: its input or its parameters have been changed "
+        .. "since the run, at .*rules_spec.lua:(%d+); run again")
+      local own = debug.getinfo(write, "S")
+      assert.is_true(tonumber(line) >= own.linedefined
+                     and tonumber(line) <= own.lastlinedefined, message)
       -- what does not read the input is what it was
       assert.is_true(t.same(run:gradient { score = 1, wrt = "relu1" },
                             (other:gradient { score = 1, wrt = "relu1" })))
@@ -274,9 +277,17 @@ describe("values of a run", function()
     local r = t.linear_run(own)
     local g = r:gradient { score = 1, wrt = "relu2" }
     own.params["conv2.weight"]:mul_(2)
+    local line = debug.getinfo(1, "l").currentline - 1
     assert.is_true(t.same(g, (r:gradient { score = 1, wrt = "relu2" })))
-    assert.matches("conv2: .*changed since the run, at .*rules_spec",
-                   t.message(r.gradient, r, { score = 1 }))
+    assert.matches(("conv2: .*changed since the run, at .*rules_spec.lua:%d; run again")
+                     :format(line), t.message(r.gradient, r, { score = 1 }))
+    -- another parameter, changed before a run that it is said of, is not named
+    own.params["conv2.bias"]:mul_(2)
+    local second = t.linear_run(own)
+    own.params["conv2.weight"]:mul_(2)
+    line = debug.getinfo(1, "l").currentline - 1
+    assert.matches(("conv2: .*changed since the run, at .*rules_spec.lua:%d; run again")
+                     :format(line), t.message(second.gradient, second, { score = 1 }))
     local rule = lu.modifier { on = "conv2", backward = function(node, dy)
       return node:backward(dy)
     end }

@@ -135,6 +135,23 @@ describe("a run", function()
                    tostring(values[1]))
   end)
 
+  it("prints eight of its images, and how many more there are", function()
+    local net = t.net()
+    for n, more in pairs { [1] = "", [8] = "", [9] = "  ... 1 more",
+                           [11] = "  ... 3 more" } do
+      local text = tostring(net:run(t.input(net, n)))
+      assert.matches(("^Run of small over %d image%s, output "):format(n,
+        n == 1 and "" or "s"), text)
+      local shown = 0
+      for i in text:gmatch "\n  image (%d+)\n" do
+        shown = shown + 1
+        assert.equal(shown, math.tointeger(tonumber(i)))
+      end
+      assert.equal(math.min(n, 8), shown)
+      assert.equal(more, text:match "\n(  %.%.%. [^\n]*)$" or "")
+    end
+  end)
+
   it("tells classes by probability", function()
     local net = t.net()
     local run = net:run(t.input(net, 2))

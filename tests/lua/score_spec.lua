@@ -39,6 +39,15 @@ it("an id of WordNet is n and eight digits, no more", function()
 end)
 
 
+it("a set of names is read once", function()
+  local sets = require "lunette.score.sets"
+  local set, open = assert(sets.of "imagenet"), io.open
+  finally(function() io.open = open end) -- luacheck: ignore 122
+  function io.open() error "read again" end -- luacheck: ignore 122
+  assert.equal(set, sets.of "imagenet")
+end)
+
+
 describe("categorical", function()
   it("takes one class for all, or one each", function()
     assert.same(one_hot(3, 3, 3), slope(3):totable())

@@ -1,7 +1,8 @@
-// Runs ONNX files in ONNX Runtime: node ort.js JOBS.json, with NODE_PATH set.
+// Runs ONNX files in ONNX Runtime: node ort.js [JOBS.json], with NODE_PATH set. Without a
+// name it reads names, a line each, and writes "done" to descriptor 3 after each.
 // JOBS: [{ model, inputs: { name: { type, dims, file } }, out, times }]; writes out.json,
 // and out.N.bin with the float32 values of output N. times: runs that are timed (1 thread).
-const fs = require('fs'), ort = require('onnxruntime-node');
+const fs = require('fs'), readline = require('readline'), ort = require('onnxruntime-node');
 const kinds = { float32: Float32Array, int64: BigInt64Array };
 
 function tensor(spec) {
@@ -29,11 +30,12 @@ async function run(job) {
     fs.writeFileSync(file, Buffer.from(values.buffer));
     outputs[name] = { dims: result[name].dims, file };
   });
+  await session.release();
   return { outputs, ms };
 }
 
-(async () => {
-  for (const job of JSON.parse(fs.readFileSync(process.argv[2]))) {
+async function all(jobs) {
+  for (const job of JSON.parse(fs.readFileSync(jobs))) {
     let answer;
     try {
       answer = await run(job);
@@ -41,5 +43,13 @@ async function run(job) {
       answer = { error: String(e.message || e).slice(0, 600) };
     }
     fs.writeFileSync(job.out + '.json', JSON.stringify(answer));
+  }
+}
+
+(async () => {
+  if (process.argv[2]) return all(process.argv[2]);
+  for await (const line of readline.createInterface({ input: process.stdin })) {
+    await all(line);
+    fs.writeSync(3, 'done\n');
   }
 })();
