@@ -147,7 +147,7 @@ $(BUILD)/test_embed: tests/c/test_embed.c $(MOD) Makefile $(FLAGS)
 # Fuzz targets: readers under libFuzzer, in the build folder of CONFIG=fuzz.
 FUZZ_IMPORT := any pickle zip packed legacy safetensors hdf5 onnx
 FUZZ_LUA := npy json escape metadata network layout listing keras
-FUZZERS := safetensors image text plan $(FUZZ_IMPORT:%=import_%) $(FUZZ_LUA:%=lua_%)
+FUZZERS := safetensors image jpeg text plan $(FUZZ_IMPORT:%=import_%) $(FUZZ_LUA:%=lua_%)
 FUZZ_O   = $(filter-out %/main.o %/jail.o,$(IMP_O)) $(IMP_CORE)
 WHICH.any := 0
 WHICH.pickle := 1
@@ -164,6 +164,8 @@ $(BUILD)/fuzz_lua_%: tests/fuzz/fuzz_script.c $(BIND_O) $(CORE) $(FLAGS)
 	$(Q)$(FUZZ_CC) $(LUA_CFLAGS) -DREADER='"$*"' -o $@ $< $(BIND_O) $(CORE) $(CORE_LIBS) $(shell pkg-config --libs $(LUA_PC))
 $(BUILD)/fuzz_plan: tests/fuzz/fuzz_plan.c $(FUZZ_O) $(FLAGS)
 	$(Q)$(FUZZ_CC) -o $@ $< $(FUZZ_O) $(IMP_LIB)
+$(BUILD)/fuzz_jpeg: tests/fuzz/fuzz_image.c $(CORE) $(FLAGS)
+	$(Q)$(FUZZ_CC) -DJPEG -o $@ $< $(CORE) $(CORE_LIBS)
 $(BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(CORE) $(FLAGS)
 	$(Q)$(FUZZ_CC) -o $@ $< $(CORE) $(CORE_LIBS)
 fuzzers: $(FUZZERS:%=$(BUILD)/fuzz_%)

@@ -8,9 +8,14 @@
 **
 ** A scheduler asks by SIGTERM, SIGUSR1 or a timer: that ends what core.protect
 ** runs in the same way, and the program asks core.stop_asked what it was.
+**
+** The limit on processor time (ulimit -t) interrupts like Ctrl-C, a little before
+** the system ends the process.
 */
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,8 +30,9 @@ static struct {
   int mode;     /* OFF, ALWAYS, or only inside core.protect (COMMANDS) */
   int depth;    /* core.protect calls in each other */
   int raised;   /* times that the interruption was raised */
-  volatile long long last; /* milliseconds, 0: none */
-  struct sigaction before; /* what stood there when L began to catch */
+  volatile long long last;      /* milliseconds, 0: none */
+  volatile sig_atomic_t signal; /* what came then */
+  struct sigaction before;      /* what stood there when L began to catch */
 } ctrl;
 
 static int catching(void) {
@@ -66,15 +72,20 @@ static long long milliseconds(void) {
   return 1 + (long long)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+/* What runs is to end at its next instruction. */
+static void interrupt_now(void) {
+  lun_interrupt(1);
+  lua_sethook(ctrl.L, interrupt_hook,
+              LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+}
+
 /* A second Ctrl-C within two seconds ends the process. */
 static void on_signal(int sig) {
   long long now = milliseconds();
   if (ctrl.last && now - ctrl.last < 2000) _exit(128 + sig);
   ctrl.last = now;
-  if (!catching()) return;
-  lun_interrupt(1);
-  lua_sethook(ctrl.L, interrupt_hook,
-              LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+  ctrl.signal = sig;
+  if (catching()) interrupt_now();
 }
 
 /* coroutine.create and .wrap, whose threads look at the flag: a hook set on
@@ -124,9 +135,83 @@ static void stop_catching(void) {
   ctrl.L = NULL;
 }
 
+/* ---- the limit on processor time ----------------------------------------- */
+
+static volatile sig_atomic_t stop_asked; /* the signal; 0: none yet */
+
+/*
+** SIGXCPU comes at the soft limit and then every second, SIGKILL at the hard one.
+** Where both are the same, as a shell's `ulimit -t` sets them, no SIGXCPU would
+** come: a timer sends one before, with time left for a message and for files that
+** are on their way.
+*/
+static struct {
+  lua_State *L; /* the main state that watches; NULL: none */
+  int signals;  /* that came */
+  int timed;    /* there is a timer: */
+  timer_t timer;
+  struct sigaction before;
+} limit;
+
+/* What does not end when it is interrupted has MOST_SIGNALS seconds. */
+enum { MOST_SIGNALS = 4 };
+
+static void on_limit(int sig) {
+  static const char said[] =
+      "lunette: the limit on processor time (ulimit -t) is reached\n";
+  stop_asked = sig;
+  ctrl.last = milliseconds();
+  ctrl.signal = sig;
+  if (ctrl.mode == OFF || ++limit.signals > MOST_SIGNALS) {
+    if (write(STDERR_FILENO, said, sizeof said - 1) < 0) errno = 0;
+    _exit(128 + sig);
+  }
+  if (catching()) interrupt_now();
+}
+
+/* Of a second: a fifth of the shortest limit, two of long ones. */
+static double time_left_for_ending(rlim_t seconds) {
+  return seconds < 90 ? 0.2 + (double)seconds / 50 : 2;
+}
+
+static void start_timer(rlim_t seconds) {
+  struct sigevent e;
+  struct itimerspec t;
+  double at = (double)seconds - time_left_for_ending(seconds);
+  memset(&e, 0, sizeof e);
+  memset(&t, 0, sizeof t);
+  e.sigev_notify = SIGEV_SIGNAL;
+  e.sigev_signo = SIGXCPU;
+  t.it_value.tv_sec = (time_t)at;
+  t.it_value.tv_nsec = (long)((at - (double)t.it_value.tv_sec) * 1e9);
+  limit.timed = timer_create(CLOCK_PROCESS_CPUTIME_ID, &e, &limit.timer) == 0;
+  if (limit.timed) timer_settime(limit.timer, TIMER_ABSTIME, &t, NULL);
+}
+
+static void watch_limit(lua_State *top) {
+  struct rlimit r;
+  struct sigaction a;
+  if (limit.L || getrlimit(RLIMIT_CPU, &r) != 0 || r.rlim_cur == RLIM_INFINITY)
+    return;
+  limit.L = top;
+  memset(&a, 0, sizeof a);
+  a.sa_handler = on_limit;
+  sigaction(SIGXCPU, &a, &limit.before);
+  if (r.rlim_cur >= r.rlim_max) start_timer(r.rlim_cur);
+}
+
+static void stop_watching(void) {
+  if (limit.timed) timer_delete(limit.timer);
+  sigaction(SIGXCPU, &limit.before, NULL);
+  limit.timed = 0;
+  limit.L = NULL;
+}
+
 /* The state that catches signals closes: nothing of it may be called again. */
 static int closing(lua_State *L) {
-  if (ctrl.L == main_state(L)) stop_catching();
+  lua_State *top = main_state(L);
+  if (limit.L == top) stop_watching();
+  if (ctrl.L == top) stop_catching();
   return 0;
 }
 
@@ -144,8 +229,9 @@ static void watch_closing(lua_State *L) {
   lua_pop(L, 1);
 }
 
-/* core.catch_signals(on): Ctrl-C becomes the error "interrupted"; with
-** "commands" only inside core.protect.  One state of a process can have it. */
+/* core.catch_signals(on): Ctrl-C and the limit on processor time become the error
+** "interrupted"; with "commands" only inside core.protect.  One state of a process
+** can have it. */
 static int catch_signals(lua_State *L) {
   struct sigaction a;
   int mode = !lua_toboolean(L, 1) ? OFF
@@ -165,26 +251,22 @@ static int catch_signals(lua_State *L) {
   memset(&a, 0, sizeof a);
   a.sa_handler = on_signal;
   sigaction(SIGINT, &a, NULL);
+  watch_limit(top);
   return 0;
 }
 
 /* ---- being asked to stop ------------------------------------------------- */
 
-static volatile sig_atomic_t stop_asked; /* the signal; 0: none yet */
-
 /* A scheduler's wish, or the deadline: ends what core.protect runs, and nothing
 ** else.  It stays: what is begun later is interrupted at once. */
 static void on_stop(int sig) {
   stop_asked = sig;
-  if (ctrl.depth == 0) return;
-  lun_interrupt(1);
-  lua_sethook(ctrl.L, interrupt_hook,
-              LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+  if (ctrl.depth > 0) interrupt_now();
 }
 
 /* core.catch_stop([seconds]) */
 static int catch_stop(lua_State *L) {
-  static const int asks[] = {SIGTERM, SIGUSR1, SIGALRM};
+  static const int asks[] = {SIGTERM, SIGUSR1, SIGALRM, SIGXCPU};
   lua_Number seconds = luaL_optnumber(L, 1, 0);
   struct itimerval timer;
   struct sigaction a;
@@ -209,6 +291,7 @@ static int stop_was_asked(lua_State *L) {
   if (sig == 0) return 0;
   lua_pushstring(L, sig == SIGTERM   ? "SIGTERM"
                     : sig == SIGUSR1 ? "SIGUSR1"
+                    : sig == SIGXCPU ? "SIGXCPU"
                                      : "deadline");
   return 1;
 }
@@ -222,11 +305,13 @@ static int interrupt_clear(lua_State *L) {
   return was;
 }
 
-/* core.interrupted_at() -> seconds since the last Ctrl-C, or nil */
+/* core.interrupted_at() -> seconds since the last Ctrl-C or the limit on processor
+** time, and the signal's number; or nil */
 static int interrupted_at(lua_State *L) {
   if (!ctrl.last) return 0;
   lua_pushnumber(L, (lua_Number)(milliseconds() - ctrl.last) / 1000);
-  return 1;
+  lua_pushinteger(L, ctrl.signal);
+  return 2;
 }
 
 static int with_traceback(lua_State *L) {

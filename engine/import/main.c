@@ -25,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -118,16 +119,23 @@ static int digest(const task *t, lun_err *err) {
 
 /* ---- the child ---------------------------------------------------------- */
 
-/* Listing reads headers only: a fixed, short time.  The rest, and an archive that
-** may have to be unpacked, is given what a slow disk needs, 16 MB a second; a plan
-** may write a gigabyte of one number beside that (ConstantOfShape in ONNX). */
+/* Listing reads headers only, but for an archive that may have to be unpacked. */
+static int reads_all(const task *t) {
+  return strcmp(t->verb, "list") != 0 || t->scratch >= 0;
+}
+
+/* Headers have a fixed, short time; the rest is given what a slow disk needs, 16 MB
+** a second; a plan may write a gigabyte of one number beside that (ConstantOfShape
+** in ONNX). */
+static double seconds_for(const task *t) {
+  return 0.7 + (reads_all(t) ? (double)t->size / 16e6 : 0) +
+         (strcmp(t->verb, "write") == 0 ? 3 : 0);
+}
+
 static int confine(const task *t, lun_err *err) {
-  int listing = strcmp(t->verb, "list") == 0;
   imp_limits l = {.memory = MEMORY, .out = {t->part.fd, t->scratch}};
-  int reads = !listing || t->scratch >= 0;
-  l.cpu_seconds = 0.7 + (reads ? (double)t->size / 16e6 : 0);
-  if (strcmp(t->verb, "write") == 0) l.cpu_seconds += 3;
-  l.file_bytes = reads ? ((int64_t)1 << 40) : MAX_LISTING;
+  l.cpu_seconds = seconds_for(t);
+  l.file_bytes = reads_all(t) ? ((int64_t)1 << 40) : MAX_LISTING;
   /* Libraries read their settings now; later they could not. */
   LUN_TRY(imp_hdf5_start(err));
   json_object_seed(0); /* random, against colliding keys */
@@ -203,11 +211,15 @@ static int wait_for(pid_t pid, const task *t, const sigset_t *watched,
   return wstatus;
 }
 
-static int report_crash(int sig) {
+static int report_crash(const task *t, int sig) {
   char msg[160];
   const char *what = "crashed: the file is damaged or hostile";
+  struct rlimit r;
   if (sig == SIGPROF || sig == SIGXCPU || sig == SIGKILL)
     what = "took too long and was ended: the file is damaged or hostile";
+  if ((sig == SIGXCPU || sig == SIGKILL) && getrlimit(RLIMIT_CPU, &r) == 0 &&
+      (double)r.rlim_cur < seconds_for(t))
+    what = "needs more processor time than is allowed here (ulimit -t)";
   if (sig == SIGSYS)
     what = "was ended at a system call that it must not make: the file is "
            "damaged or hostile";
@@ -242,7 +254,7 @@ static int run(const task *t) {
   }
   wstatus = wait_for(pid, t, &watched, &stopped);
   if (stopped) return error_line("interrupted"), EX_CRASH;
-  if (WIFSIGNALED(wstatus)) return report_crash(WTERMSIG(wstatus));
+  if (WIFSIGNALED(wstatus)) return report_crash(t, WTERMSIG(wstatus));
   return WEXITSTATUS(wstatus);
 }
 

@@ -131,22 +131,24 @@ function core.fail_at(nth) end
 ---@param on? boolean   true
 function core.interrupt(on) end
 
----Makes Ctrl-C the error "interrupted"; with "commands" only inside core.protect.
+---Makes Ctrl-C and the limit on processor time (ulimit -t) the error "interrupted";
+---with "commands" only inside core.protect.
 ---@param on boolean|"commands"
 function core.catch_signals(on) end
 
----Seconds since the last Ctrl-C.
----@return number?
+---Seconds since the last Ctrl-C, or since the limit on processor time was reached.
+---@return number? seconds
+---@return integer? signal   2, or 24 of the limit
 function core.interrupted_at() end
 
----From now on SIGTERM, SIGUSR1 and the end of `seconds` do not end the process: what
----runs inside core.protect is interrupted, all else goes on and asks core.stop_asked.
----Needs core.catch_signals.
+---From now on SIGTERM, SIGUSR1, SIGXCPU and the end of `seconds` do not end the
+---process: what runs inside core.protect is interrupted, all else goes on and asks
+---core.stop_asked. Needs core.catch_signals.
 ---@param seconds? number   nil: no end
 function core.catch_stop(seconds) end
 
 ---What has asked this process to stop.
----@return string?   "SIGTERM", "SIGUSR1", or "deadline"
+---@return string?   "SIGTERM", "SIGUSR1", "SIGXCPU", or "deadline"
 function core.stop_asked() end
 
 ---Runs f as one command of a session: Ctrl-C ends it, whatever it catches itself.

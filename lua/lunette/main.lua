@@ -90,22 +90,31 @@ local function finish_notebook(failure)
 end
 
 
+local endings = { [2] = "interrupted",
+                  [24] = "the limit on processor time (ulimit -t) is reached" }
+
+---Says what ended a command, by its signal: 2 of Ctrl-C, 24 of the limit.
+---@return integer code
+local function ended_by(signal)
+  signal = signal or 2
+  complain(endings[signal])
+  return 128 + signal
+end
+
+
 ---Calls f; an error becomes a line on stderr and an exit code, by `judge`.
 local function protected(f, judge, ...)
   require("lunette.base.guard").at_error = with_hint
   local result = table.pack(xpcall(f, handler, ...))
   local failure = not result[1] and result[2] or nil
   if not finish_notebook(failure) then return CANNOT_WRITE end
-  local cut = require("lunette.core").interrupted_at() -- whatever was made of it
+  local cut, signal = require("lunette.core").interrupted_at() -- whatever came of it
   if result[1] then
     local code = math.type(result[2]) == "integer" and result[2] or OK
-    return code ~= OK and cut and 130 or code
+    return code ~= OK and cut and 128 + signal or code
   end
   local e = result[2]
-  if cut or is_interruption(e) then
-    complain "interrupted"
-    return 130
-  end
+  if cut or is_interruption(e) then return ended_by(signal) end
   local message, code = judge(e)
   complain(message)
   return code

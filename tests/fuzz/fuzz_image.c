@@ -1,6 +1,8 @@
 /*
 ** fuzz_image.c - pictures: probing, stb_image, resizing, encoding.  The last four
-** bytes choose filter, target size and box.
+** bytes choose filter, target size and box, and whether the picture is decoded once
+** more: the same bytes give the same picture.  -DJPEG: files of that format alone,
+** of all samplings.
 */
 #include "../../engine/picture/picture.h"
 #include "budget.h"
@@ -17,6 +19,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n) {
   budget_begin();
   if (n < 8) return 0;
   n -= 4, c = p + n;
+#ifdef JPEG
+  if (memcmp(p, "\xFF\xD8\xFF", 3)) return 0;
+#endif
   if (lun_image_probe(&info, p, n, "x", &err) == LUN_OK &&
       (int64_t)info.width * info.height > 1 << 20)
     return 0; /* keep executions fast; large ones have tests of their own */
@@ -24,6 +29,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n) {
     if (!err.msg[0]) abort();
     if (lun_mem().blocks) abort();
     return 0;
+  }
+  if ((c[3] & 48) == 16) {
+    lun_image *again;
+    if (lun_image_decode(&again, &info, p, n, "x", &err) != LUN_OK ||
+        again->width != im->width || again->height != im->height ||
+        memcmp(again->px, im->px, (size_t)im->width * (size_t)im->height * 3))
+      abort();
+    lun_image_free(again);
   }
   {
     double box[4] = {c[2] % (im->width + 1) * 0.5, 0, im->width, im->height};

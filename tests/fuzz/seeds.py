@@ -62,6 +62,30 @@ for name, image, kind, options in [
     image.save(b, kind, **options)
     put("image", name, b.getvalue() + bytes(random.randrange(256) for _ in range(4)))
 
+# JPEGs of every way to sample.  The blocks of a picture of 32 x 32 pixels lie in the
+# file as those of the other way with as many of them: 2 x 1 as 1 x 2, 2 x 2 as 4 x 1.
+def jpeg(image, frame=b"", other=b"", **options):
+    b = io.BytesIO()
+    image.save(b, "JPEG", **options)
+    data = b.getvalue()
+    assert frame in data
+    return data.replace(frame, other, 1)
+
+
+smooth = Image.fromarray((np.indices((32, 32)).sum(0) * 4 % 256).astype("uint8"))
+photo = Image.merge("RGB", [smooth, smooth.rotate(90), smooth.rotate(180)])
+wide, tall, square, long = (b"\3\1" + x + b"\0\2\x11\1" for x in (b"\x21", b"\x12", b"\x22", b"\x41"))
+for i, data in enumerate([
+        jpeg(photo, subsampling=0), jpeg(photo, subsampling=1), jpeg(photo, subsampling=2),
+        jpeg(photo, wide, tall, subsampling=1), jpeg(photo, square, long, subsampling=2),
+        jpeg(photo, subsampling=2, progressive=True), jpeg(photo, subsampling=0, keep_rgb=True),
+        jpeg(photo, subsampling=1, restart_marker_blocks=1), jpeg(smooth), jpeg(smooth, progressive=True),
+        jpeg(photo.convert("CMYK")), jpeg(rgb, quality=1), jpeg(rgb, quality=100, optimize=True),
+        jpeg(photo.resize((3, 2)), subsampling=2), jpeg(photo.resize((1, 17)), subsampling=1),
+        jpeg(photo, subsampling=2, exif=b"Exif\0\0MM\0*\0\0\0\x08\0\1\1\x12\0\3\0\0\0\1\0\6\0\0\0\0\0\0")]):
+    for ends in (b"\0\0\0\0", b"\5\x20\x20\x11"):
+        put("jpeg", f"{i}.{ends[0]}", data + ends)
+
 
 # Text readers: what is good, to be broken.
 numpy_header = "{'descr': '<f4', 'fortran_order': False, 'shape': (%s), }"

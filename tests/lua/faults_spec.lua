@@ -320,9 +320,33 @@ describe("limits of the system", function()
     end
   end)
 
-  it("of time hold in the reader, too", function()
-    local code = lunette("-e \"while true do end\"", "ulimit -t 1; timeout 60")
-    assert(code > 128 or code == 137, code)
+  it("of processor time end a command as Ctrl-C does, and say so", function()
+    local long = "explain in.png --model glyphs --method rise --masks-count 1000000 "
+                 .. "-o out.png"
+    for words, limit in pairs { ["-e 'while true do end'"] = "-t 1",
+                                ["- <loop.lua"] = "-S -t 1", [long] = "-t 1",
+                                ["<loop.lua"] = "-t 1" } do
+      tell("a limit on processor time")
+      t.spit(folder .. "/loop.lua", "while true do end print(1)")
+      t.spit(folder .. "/out.png", "old")
+      local code, said = lunette(words, ("ulimit %s; timeout 60"):format(limit))
+      assert.equal(152, code, words .. ": " .. said)
+      assert.matches("lunette: the limit on processor time %(ulimit %-t%) is reached\n",
+                     said)
+      assert.equal("old", t.read(folder .. "/out.png"))
+      assert.same({ "loop.lua", "out.png" }, entries())
+      clear()
+    end
+  end)
+
+  it("of processor time are no fault of a large file", function()
+    t.shell(("truncate -s 40G '%s/large'"):format(folder)) -- which has no blocks
+    local code, said = t.shell(("ulimit -t 1; timeout 60 '%s/lunette-import' digest "
+      .. "sha256 '%s/large'"):format(build, folder))
+    assert.equal(70, code)
+    assert.matches("needs more processor time than is allowed here %(ulimit %-t%)",
+                   said)
+    clear()
   end)
 end)
 

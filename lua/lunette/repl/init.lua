@@ -150,7 +150,9 @@ local function report_interruption()
   io.stdout:flush()
   -- over the terminal's own "^C" and what is left of a progress bar
   local clear = state.interactive and os.getenv "TERM" ~= "dumb" and "\r\27[K" or ""
-  io.stderr:write(clear, paint("33", "interrupted"), "\n")
+  io.stderr:write(clear, paint("33", core.stop_asked()
+    and "the limit on processor time (ulimit -t) is reached: the session ends"
+    or "interrupted"), "\n")
   state.interrupted = true
 end
 
@@ -318,6 +320,7 @@ local function loop(read)
       state.last_interrupt = nil
       if state.on_input then state.on_input(code) end
       M.run(code)
+      if core.stop_asked() then return 152 end -- 128 + SIGXCPU
     end
   end
 end
@@ -407,7 +410,8 @@ end
 
 ---Starts a session.
 ---@param opts? { script?: string, args?: string[], quiet?: boolean }
----@return integer code   0; 1 when a filter met an error; 130 after Ctrl-C twice
+---@return integer code   0; 1 when a filter met an error; 130 after Ctrl-C twice,
+---  152 at the limit on processor time
 function M.start(opts)
   opts = opts or {}
   state.interactive = core.is_tty(0) and core.is_tty(1)
