@@ -142,16 +142,17 @@ static volatile sig_atomic_t stop_asked; /* the signal; 0: none yet */
 /*
 ** SIGXCPU comes at the soft limit and then every second, SIGKILL at the hard one.
 ** Where both are the same, as a shell's `ulimit -t` sets them, no SIGXCPU would
-** come: a timer sends one before, with time left for a message and for files that
-** are on their way.
+** come: a timer is there before (by SIGPROF, whose clock is that of the limit), with
+** time left for a message and for files that are on their way.
 */
 static struct {
   lua_State *L; /* the main state that watches; NULL: none */
   int signals;  /* that came */
-  int timed;    /* there is a timer: */
-  timer_t timer;
-  struct sigaction before;
+  int timed;    /* there is a timer */
+  struct sigaction before[2];
 } limit;
+
+static const int limit_signals[] = {SIGXCPU, SIGPROF};
 
 /* What does not end when it is interrupted has MOST_SIGNALS seconds. */
 enum { MOST_SIGNALS = 4 };
@@ -159,6 +160,7 @@ enum { MOST_SIGNALS = 4 };
 static void on_limit(int sig) {
   static const char said[] =
       "lunette: the limit on processor time (ulimit -t) is reached\n";
+  sig = SIGXCPU;
   stop_asked = sig;
   ctrl.last = milliseconds();
   ctrl.signal = sig;
@@ -175,17 +177,17 @@ static double time_left_for_ending(rlim_t seconds) {
 }
 
 static void start_timer(rlim_t seconds) {
-  struct sigevent e;
-  struct itimerspec t;
-  double at = (double)seconds - time_left_for_ending(seconds);
-  memset(&e, 0, sizeof e);
+  struct itimerval t;
+  struct rusage used;
+  double left = (double)seconds - time_left_for_ending(seconds);
+  if (getrusage(RUSAGE_SELF, &used) != 0) return;
+  left -= (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+          (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) * 1e-6;
+  if (left < 1e-3) left = 1e-3;
   memset(&t, 0, sizeof t);
-  e.sigev_notify = SIGEV_SIGNAL;
-  e.sigev_signo = SIGXCPU;
-  t.it_value.tv_sec = (time_t)at;
-  t.it_value.tv_nsec = (long)((at - (double)t.it_value.tv_sec) * 1e9);
-  limit.timed = timer_create(CLOCK_PROCESS_CPUTIME_ID, &e, &limit.timer) == 0;
-  if (limit.timed) timer_settime(limit.timer, TIMER_ABSTIME, &t, NULL);
+  t.it_value.tv_sec = (time_t)left;
+  t.it_value.tv_usec = (suseconds_t)((left - (double)t.it_value.tv_sec) * 1e6);
+  limit.timed = setitimer(ITIMER_PROF, &t, NULL) == 0;
 }
 
 static void watch_limit(lua_State *top) {
@@ -196,13 +198,15 @@ static void watch_limit(lua_State *top) {
   limit.L = top;
   memset(&a, 0, sizeof a);
   a.sa_handler = on_limit;
-  sigaction(SIGXCPU, &a, &limit.before);
+  for (int i = 0; i < 2; i++) sigaction(limit_signals[i], &a, &limit.before[i]);
   if (r.rlim_cur >= r.rlim_max) start_timer(r.rlim_cur);
 }
 
 static void stop_watching(void) {
-  if (limit.timed) timer_delete(limit.timer);
-  sigaction(SIGXCPU, &limit.before, NULL);
+  static const struct itimerval none;
+  if (limit.timed) setitimer(ITIMER_PROF, &none, NULL);
+  for (int i = 0; i < 2; i++)
+    sigaction(limit_signals[i], &limit.before[i], NULL);
   limit.timed = 0;
   limit.L = NULL;
 }
@@ -260,13 +264,13 @@ static int catch_signals(lua_State *L) {
 /* A scheduler's wish, or the deadline: ends what core.protect runs, and nothing
 ** else.  It stays: what is begun later is interrupted at once. */
 static void on_stop(int sig) {
-  stop_asked = sig;
+  stop_asked = sig == SIGPROF ? SIGXCPU : sig;
   if (ctrl.depth > 0) interrupt_now();
 }
 
 /* core.catch_stop([seconds]) */
 static int catch_stop(lua_State *L) {
-  static const int asks[] = {SIGTERM, SIGUSR1, SIGALRM, SIGXCPU};
+  static const int asks[] = {SIGTERM, SIGUSR1, SIGALRM, SIGXCPU, SIGPROF};
   lua_Number seconds = luaL_optnumber(L, 1, 0);
   struct itimerval timer;
   struct sigaction a;

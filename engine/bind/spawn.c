@@ -116,7 +116,7 @@ static int spawn(lua_State *L) {
   close_end(&p->in);
   if (code == 0) return 1;
   lua_pushnil(L);
-  lua_pushfstring(L, "%s: %s", path, strerror(code));
+  lua_pushfstring(L, "cannot start '%s': %s", path, strerror(code));
   return 2;
 }
 

@@ -239,25 +239,6 @@ static sigset_t watch_signals(void) {
   return set;
 }
 
-static int run(const task *t) {
-  sigset_t watched = watch_signals();
-  pid_t pid, self = getpid();
-  int wstatus, stopped = 0;
-  fflush(stdout);
-  pid = fork();
-  if (pid < 0) return error_line(strerror(errno)), EX_IO;
-  if (pid == 0) {
-    sigprocmask(SIG_UNBLOCK, &watched, NULL);
-    prctl(PR_SET_PDEATHSIG, SIGKILL); /* never outlive the parent */
-    if (getppid() != self) _exit(EX_CRASH);
-    _exit(child(t));
-  }
-  wstatus = wait_for(pid, t, &watched, &stopped);
-  if (stopped) return error_line("interrupted"), EX_CRASH;
-  if (WIFSIGNALED(wstatus)) return report_crash(t, WTERMSIG(wstatus));
-  return WEXITSTATUS(wstatus);
-}
-
 /* An error line without the model's name, which the caller puts before it. */
 static int fail_as(const char *what, int code) {
   error_line(what);
@@ -269,6 +250,26 @@ static int fail_at(const char *path, const char *what, int code) {
   snprintf(msg, sizeof msg, "%s: %s", path, what);
   error_line(msg);
   return code;
+}
+
+static int run(const task *t) {
+  sigset_t watched = watch_signals();
+  pid_t pid, self = getpid();
+  int wstatus, stopped = 0;
+  fflush(stdout);
+  pid = fork();
+  if (pid < 0)
+    return fail_at("the reader cannot be started", strerror(errno), EX_IO);
+  if (pid == 0) {
+    sigprocmask(SIG_UNBLOCK, &watched, NULL);
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* never outlive the parent */
+    if (getppid() != self) _exit(EX_CRASH);
+    _exit(child(t));
+  }
+  wstatus = wait_for(pid, t, &watched, &stopped);
+  if (stopped) return error_line("interrupted"), EX_CRASH;
+  if (WIFSIGNALED(wstatus)) return report_crash(t, WTERMSIG(wstatus));
+  return WEXITSTATUS(wstatus);
 }
 
 static int open_input(task *t) {

@@ -124,9 +124,7 @@ end
 ---A script's error, by what it is about: what was typed, or the script itself.
 local function script_error(e)
   local said = require("lunette.base.text").of_error(e)
-  if said:find "cannot write '" or said:find "cannot make folder '" then
-    return e, CANNOT_WRITE
-  end
+  if require("lunette.base.files").refused(said) then return e, CANNOT_WRITE end
   local typed = package.loaded["lunette.commands.typed"]
   return e, typed and typed.code_of(e) or SOFTWARE
 end
@@ -186,6 +184,7 @@ end
 local function blame(e)
   if type(e) ~= "string" then return e, SOFTWARE end
   local place, text = e:match "^([^\n]-%.lua:%d+): (.*)$" -- a path may have blanks
+  if require("lunette.base.files").refused(e) then return text or e, CANNOT_WRITE end
   if not place then return e, USAGE end
   if place:find("/commands/", 1, true) and not text:find "^attempt to " then
     return text, USAGE
@@ -302,5 +301,6 @@ function os.exit(code, close) -- luacheck: ignore 122
   leave(code, close)
 end
 
+core.standard_files()
 core.catch_signals(true)
 os.exit(dispatch(arg), true)

@@ -405,7 +405,8 @@ local function trapped_folder()
     t.spit(traps .. "/" .. name,
            ("io.open('sprung', 'a'):write('%s\\n')"):format(name))
   end
-  for _, name in ipairs { "curl", "chafa", "lunette-import", "sh", "stty" } do
+  for _, name in ipairs { "curl", "chafa", "lunette-import", "sh", "stty", "readlink",
+                         "lua5.4", "lua", "setpriv" } do
     t.spit(traps .. "/" .. name, "#!/bin/sh\necho " .. name .. " >>sprung\n")
     t.shell(("chmod +x '%s/%s'"):format(traps, name))
   end
@@ -443,6 +444,43 @@ describe("the demo", function()
     end
     for _, name in ipairs { "saliency", "gradcam" } do
       assert.is_true(t.exists(("%s/demo/%s.png"):format(folder, name)), name)
+    end
+  end)
+end)
+
+
+describe("standard files that are closed", function()
+  it("leave their numbers to no other file", function()
+    t.spit(folder .. "/says.lua", [[
+      local f = io.open("written", "w")
+      io.stderr:write "an error"
+      print "a word"
+      io.stdout:flush()
+      f:write "data"
+      f:close()
+    ]])
+    for closed, code in pairs { ["2>&-"] = 0, [">&- 2>&-"] = 70, ["<&- >&- 2>&-"] = 70,
+                                ["<&- 2>&-"] = 0 } do
+      assert.equal(code, (t.shell(("cd '%s' && '%s/lunette' says.lua %s"):format(folder,
+        t.root(), closed))), closed)
+      assert.equal("data", t.read(folder .. "/written"), closed)
+    end
+  end)
+end)
+
+
+describe("what cannot be written", function()
+  it("has one exit code, whichever command it is", function()
+    for _, words in ipairs { "rank --count 1 --methods saliency -o /proc/no/where",
+        "audit glyphs -o /proc/no/where", "export glyphs -o /proc/no/where.onnx",
+        "bake gradcam glyphs -o /proc/no/where.onnx",
+        ("import --force -o /proc/no/where '%s/tests/data/import/keras.h5'"):format(
+          t.root()),
+        "explain 'a picture.png' --model tiny.safetensors -o /proc/no/where.png",
+        "sweep --list list.txt --model tiny.safetensors -o /proc/no/where" } do
+      t.spit(folder .. "/list.txt", "a picture.png\n")
+      local code, text = t.program(words, folder)
+      assert(code == 74, ("%s: %s: %s"):format(words, code, text))
     end
   end)
 end)

@@ -217,6 +217,14 @@ describe_faults("no descriptors left", function(c)
   run_at_places(c, "open:%d:EMFILE", thorough and 400 or 24)
 end)
 
+describe("no descriptors for the reader", function()
+  it("are no fault of the file", function()
+    local code, said = lunette(commands.import.words, "ulimit -n 5;")
+    assert.equal(70, code, said)
+    assert.matches("cannot start '.*lunette%-import': Too many open files", said)
+  end)
+end)
+
 describe_faults("no /proc", function(c) run(c, "proc:1:EACCES", 0) end)
 
 

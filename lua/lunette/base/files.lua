@@ -43,6 +43,15 @@ function M.exists(path)
 end
 
 
+---Whether a message says that something could not be written, whatever was asked for.
+---@param message string
+---@return boolean
+function M.refused(message)
+  return message:find("cannot write '", 1, true) ~= nil
+    or message:find("cannot make folder '", 1, true) ~= nil
+end
+
+
 ---What to add to the message about a path that names nothing: addresses are not
 ---fetched, and `~` is the shell's.
 ---@param path string

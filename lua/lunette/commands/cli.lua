@@ -2,8 +2,11 @@
 ---what was asked, which is saved beside the pictures.
 local argparse = require "argparse"
 local blame = require "lunette.base.blame"
+local files = require "lunette.base.files"
 local text = require "lunette.base.text"
 local types = require "lunette.base.types"
+
+local CANNOT_WRITE = 74 -- sysexits.h
 
 local M = {}
 
@@ -124,13 +127,14 @@ function M.parser(name, description, reword)
 end
 
 
----What a command ends with where it fails: the message is said, the code returned.
+---What a command ends with where it fails: the message is said, the code returned, or
+---74 where the message is that something could not be written.
 ---@param name string   "lunette rank"
 ---@return fun(code: integer, message: string): integer
 function M.failing(name)
   return function(code, message)
     text.complain(message, name)
-    return code
+    return files.refused(message) and CANNOT_WRITE or code
   end
 end
 

@@ -107,10 +107,7 @@ local function options(args)
 end
 
 
-local function fail(code, message)
-  text.complain(message)
-  return code
-end
+local fail = cli.failing "lunette"
 
 
 ---The network where none was named. The embedded one stands in where no pictures were

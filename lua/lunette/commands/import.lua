@@ -29,16 +29,21 @@ end
 local function size_text(n) return ("%.1f MB"):format(n / 1e6) end
 
 
--- Errors of the system, of the place, and of the data have codes of their own.
+-- What a message says, and the exit code of that: the system is short of something, the
+-- place, the file. All else is bad data.
+local codes = {
+  { "Too many open files", 70 }, { "temporarily unavailable", 70 },
+  { "Cannot allocate memory", 70 }, { "cannot start '", 70 },
+  { "allowed here (ulimit", 70 },
+  { "no such file, or unreadable", 66 }, { "cannot open ", 66 },
+  { "cannot write '", 74 }, { "cannot make folder '", 74 }, { "write: ", 74 },
+  { "No space", 74 }, { "Permission denied", 74 }, { "No such file or directory", 74 },
+}
+
+
 local function code_of(message)
-  if message:find("no such file, or unreadable", 1, true)
-     or message:find("cannot open ", 1, true) then
-    return 66
-  end
-  if message:find("write: ", 1, true) or message:find("No space", 1, true)
-     or message:find("Permission denied", 1, true)
-     or message:find("No such file or directory", 1, true) then
-    return 74
+  for _, known in ipairs(codes) do
+    if message:find(known[1], 1, true) then return known[2] end
   end
   return 65
 end
@@ -105,7 +110,8 @@ end
 
 
 ---@param args string[]
----@return integer code   0, 64 usage, 65 bad data, 66 no such file, 74 cannot write
+---@return integer code   0, 64 usage, 65 bad data, 66 no such file, 70 the system is
+---  short of something, 74 cannot write
 return function(args)
   local ok, opts = parser():pparse(args)
   if not ok then

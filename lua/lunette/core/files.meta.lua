@@ -66,6 +66,10 @@ function core.base64(bytes) end
 ---@return true? ok, string? message
 function core.flush_output() end
 
+---Standard files that are closed become /dev/null, so that no other file gets their
+---numbers; what is written there fails.
+function core.standard_files() end
+
 ---@class lunette.Process
 local Process = {}
 
