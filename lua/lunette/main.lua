@@ -20,6 +20,7 @@ usage: lunette                             the REPL
        lunette explore PHOTO               a page of every layer's channels
        lunette lab_report                  the lab report, as a page
        lunette models [get NAME]           models known and installed
+       lunette demo                        the lab report's two canvases, into out/
        lunette --version | --help]]
 
 -- exit codes (sysexits.h)

@@ -118,6 +118,24 @@ describe("the program", function()
     assert.equal(130, again)
   end)
 
+  it("tells of every command, and knows it", function()
+    local usage, page = select(2, t.program "--help"), t.read "docs/lunette.1"
+    local folders = require "lunette.base.folders"
+    for _, file in ipairs(assert(folders.names "lua/lunette/commands")) do
+      local name = file:match "^(.*)%.lua$"
+      local source = name and t.read("lua/lunette/commands/" .. file) or ""
+      if source:find "\nreturn function%(args%)" or source:find "M%.run%(args%)" then
+        assert.truthy(usage:find("lunette " .. name, 1, true), name
+                      .. " is not in the usage text of main.lua")
+        assert.truthy(page:find("\n.B lunette " .. name .. "\n", 1, true), name
+                      .. " is not in docs/lunette.1")
+        local code, out = t.program(name .. " --help")
+        assert.equal(0, code, name .. " is not in main.lua's table of commands")
+        assert.matches("Usage: lunette " .. name, out)
+      end
+    end
+  end)
+
   for what, module in pairs { command = "lunette.commands.summary",
                               engine = "lunette.core" } do
     it("stops at Ctrl-C while the " .. what .. " is loaded", function()

@@ -3,7 +3,7 @@
 --   ```lua          a script of its own
 --   ```lua session  typed into one session per page, in order
 --   ```sh           the shell, at the project's root
---   ```c            stands in the sources, word for word
+--   ```c            stands in the sources, word for word; ```lua source, too
 local docs = require "lunette.repl.docs"
 local exports = require "lunette.repl.exports"
 local help = require "lunette.repl.help"
@@ -17,13 +17,16 @@ local function write(path, text)
 end
 
 
+local special = { ["lua session"] = "session", ["lua source"] = "c" }
+
+
 ---Blocks of a page by what they are.
 local function blocks(path)
   local found, kind, lines = { lua = {}, session = {}, sh = {}, c = {} }, nil, nil
   for line in io.lines(path) do
     local fence = line:match "^```%s*(.-)%s*$"
     if fence and not kind then
-      kind, lines = fence == "lua session" and "session" or fence, {}
+      kind, lines = special[fence] or fence, {}
     elseif fence then
       if found[kind] then table.insert(found[kind], table.concat(lines, "\n")) end
       kind = nil
@@ -86,7 +89,8 @@ for _, page in ipairs(pages()) do
     for i, code in ipairs(found.c) do
       it(("piece of the sources %d stands there"):format(i), function()
         local all = run("cat engine/*.[ch] engine/*/*.[ch] tests/c/*.[ch] "
-                        .. "lua/lunette/core/*.meta.lua")
+                        .. "lua/lunette/core/*.meta.lua lua/lunette/trace/back/*.lua "
+                        .. "lua/lunette/onnx/operators/*.lua")
         assert.truthy(all:find(code, 1, true), code)
       end)
     end

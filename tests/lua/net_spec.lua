@@ -475,12 +475,17 @@ describe("names", function()
     assert.is_true(net:has "layer3")
     assert.is_false(net:has "layer5")
     assert.matches("did you mean 'layer%d'", select(2, net:layer "layer5"))
+    net = assert(lu.net(lu.models.resnet18_cifar())) -- pytorch-cifar100's names
+    assert.equal("layer4.1.relu2", net:layer("conv5_x").name)
+    assert.equal("layer1.0.relu2", net["conv2_x.0"].name)
     net = assert(lu.net(lu.models.vgg16()))
     assert.equal("block5_pool", net.block5.name)
     assert.equal("block5_pool", net:activated("features").name)
     assert.equal("features.30", net.features.aliases[2])
     net = assert(lu.net(lu.models.squeezenet1_1()))
     assert.equal("fire9.concat", net.fire9.name)
+    assert.equal("fire9.concat", net.features.name) -- the whole module
+    assert.equal("fire5.concat", net["features.7"].name)
     -- "relu_conv1" is of no group: `relu` stays the kind, for modifiers
     assert.is_false(net:has "relu")
     local groups = {}
@@ -495,7 +500,7 @@ describe("names", function()
   it("say where the last map is", function()
     local last = { resnet18 = "layer4.1.relu2", vgg16 = "block5_relu3",
                    squeezenet1_0 = "relu_conv10", alexnet = "relu5",
-                   tiny_vgg = "relu_2_2" }
+                   tiny_vgg = "relu_2_2", vit_b_32 = "conv_proj" }
     for model, name in pairs(last) do
       local net = assert(lu.net(lu.models[model]()))
       assert.equal(name, net:last_map().name)

@@ -107,7 +107,8 @@ local function unit(b, name, row, base, u)
   u.parts = parts_of(row, base, u.stride)
   local inner = residual(b, name, u)
   b:add { name .. ".add", "add", from = { inner, shortcut_of(b, name, u) } }
-  b:add { ("%s.relu%d"):format(name, #u.parts), "relu", aliases = { name } }
+  local other = u.small and u.other:gsub("%.$", "") or nil
+  b:add { ("%s.relu%d"):format(name, #u.parts), "relu", aliases = { name, other } }
 end
 
 

@@ -25,7 +25,7 @@ local function fire(layers, id, squeeze, expand, at)
        { padding = 1, from = f .. "relu_squeeze1x1", aliases = { t .. "expand3x3" } })
   layers[#layers + 1] = { f .. "concat", "concat",
     from = { f .. "relu_expand1x1", f .. "relu_expand3x3" },
-    aliases = { "fire" .. id } }
+    aliases = { "fire" .. id, "features." .. at } }
 end
 
 

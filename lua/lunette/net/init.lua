@@ -241,6 +241,24 @@ local function is_map(layer)
 end
 
 
+---Kinds whose outputs are maps.
+local spatial = { conv2d = true, conv_transpose2d = true, interpolate = true }
+
+
+---Heights and widths of the network's maps, as "7,7": those of its input, convolutions,
+---poolings and resizings. A transformer's values (heads, tokens, channels) have others.
+local function sides_of(p, net)
+  local known, input = {}, net.input
+  if #input == 3 then known[input[2] .. "," .. input[3]] = true end
+  for _, layer in ipairs(p.list) do
+    if is_map(layer) and (spatial[layer.kind] or layers.is(layer, "pooling")) then
+      known[layer.shape[2] .. "," .. layer.shape[3]] = true
+    end
+  end
+  return known
+end
+
+
 ---The last layer with weights of a network whose output is a map itself (segmentation),
 ---by its place in the list, which scores every place; nil: it is no such network.
 local function scoring(p, net, set)
@@ -267,10 +285,11 @@ end
 function Net:last_map()
   local p = parts(self)
   local set = behind_output(p, self)
-  local before = scoring(p, self, set)
+  local before, sides = scoring(p, self, set), sides_of(p, self)
   for i = before and before - 1 or #p.list, 1, -1 do
-    local layer = p.list[i]
+    local layer, s = p.list[i], p.list[i].shape
     if set[layer.name] and is_map(layer) and not passes_on(layer)
+       and sides[s[2] .. "," .. s[3]]
        and (not before or layers.is(layer, "activation")) then
       return layer
     end
