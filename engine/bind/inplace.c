@@ -18,14 +18,20 @@ static int set(lua_State *L) {
   return 1;
 }
 
-/* t:copy_(other): overwrites the values */
-static int copy_(lua_State *L) {
+/* The tensor at 1, to be written; *other: that at 2, which has as many values. */
+static lun_tensor *pair(lua_State *L, const lun_tensor **other) {
   lun_tensor *t;
-  const lun_tensor *s;
   lunL_ready(L, 1);
   lunL_ready(L, 2);
-  t = lunL_writable(L, 1), s = lunL_values(L, 2);
-  lunL_argcheck(L, s->size == t->size, 2, "sizes differ");
+  t = lunL_writable(L, 1), *other = lunL_values(L, 2);
+  lunL_argcheck(L, (*other)->size == t->size, 2, "sizes differ");
+  return t;
+}
+
+/* t:copy_(other): overwrites the values */
+static int copy_(lua_State *L) {
+  const lun_tensor *s;
+  lun_tensor *t = pair(L, &s);
   memmove(t->data, s->data, (size_t)t->size * sizeof(float));
   lua_settop(L, 1);
   return 1;
@@ -42,12 +48,8 @@ static int fill_(lua_State *L) {
 /* t:add_(other[, factor]): t += factor * other, in place */
 static int add_(lua_State *L) {
   float f = (float)luaL_optnumber(L, 3, 1);
-  lun_tensor *t;
   const lun_tensor *s;
-  lunL_ready(L, 1);
-  lunL_ready(L, 2);
-  t = lunL_writable(L, 1), s = lunL_values(L, 2);
-  lunL_argcheck(L, s->size == t->size, 2, "sizes differ");
+  lun_tensor *t = pair(L, &s);
   for (int64_t i = 0; i < t->size; i++) t->data[i] += f * s->data[i];
   lua_settop(L, 1);
   return 1;

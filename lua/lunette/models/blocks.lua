@@ -81,6 +81,20 @@ function Blocks:conv_bn(o)
 end
 
 
+---Ends a residual unit: what was made last plus `from`, where `fits` says that the unit
+---keeps the shape. The unit's name is another name of what it puts out.
+---@param name string
+---@param from string
+---@param fits boolean
+function Blocks:residual(name, from, fits)
+  if fits then
+    self:add { name .. ".add", "add", from = { from, self.last }, aliases = { name } }
+  else
+    self.layers[#self.layers].aliases = { name }
+  end
+end
+
+
 ---Squeeze and excite (Hu et al. 2017): `mean` over places, two 1x1 convolutions, a gate
 ---that the map at `from` is multiplied by.
 ---@param name string   of the module; `name.fc1`, `name.fc2` are its convolutions

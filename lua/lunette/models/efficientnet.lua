@@ -38,11 +38,7 @@ local function block(b, name, o)
   b:excite(next_name(), { from = b.last, channels = wide, act = "silu",
                           squeeze = math.max(1, o.input // 4), gate = "sigmoid" })
   conv(b, next_name(), o.output, 1, { eps = o.eps })
-  if o.stride == 1 and o.input == o.output then
-    b:add { name .. ".add", "add", from = { from, b.last }, aliases = { name } }
-  else
-    b.layers[#b.layers].aliases = { name }
-  end
+  b:residual(name, from, o.stride == 1 and o.input == o.output)
 end
 
 

@@ -18,11 +18,7 @@ local function inverted(b, name, o)
   b:conv_bn { l .. "3", bn = l .. "4", filters = wide, kernel = o.kernel, groups = wide,
               stride = o.stride, act = "relu", act_name = l .. "5" }
   b:conv_bn { l .. "6", bn = l .. "7", filters = o.output, kernel = 1 }
-  if o.stride == 1 and o.input == o.output then
-    b:add { name .. ".add", "add", from = { from, b.last }, aliases = { name } }
-  else
-    b.layers[#b.layers].aliases = { name }
-  end
+  b:residual(name, from, o.stride == 1 and o.input == o.output)
 end
 
 

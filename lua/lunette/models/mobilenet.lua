@@ -24,11 +24,7 @@ local function inverted(b, name, o)
   b:conv_bn { d .. ".0", bn = d .. ".1", filters = wide, kernel = 3, groups = wide,
               stride = o.stride, act = "relu6", act_name = d .. ".2" }
   b:conv_bn { conv .. at + 1, bn = conv .. at + 2, filters = o.output, kernel = 1 }
-  if o.stride == 1 and o.input == o.output then
-    b:add { name .. ".add", "add", from = { from, b.last }, aliases = { name } }
-  else
-    b.layers[#b.layers].aliases = { name }
-  end
+  b:residual(name, from, o.stride == 1 and o.input == o.output)
 end
 
 
@@ -102,11 +98,7 @@ local function v3_block(b, name, row, input)
                             act = "relu", gate = "hard_sigmoid" })
   end
   v3_conv(b, next_name(), output, 1, {})
-  if stride == 1 and input == output then
-    b:add { name .. ".add", "add", from = { from, b.last }, aliases = { name } }
-  else
-    b.layers[#b.layers].aliases = { name }
-  end
+  b:residual(name, from, stride == 1 and input == output)
   return output
 end
 

@@ -166,6 +166,28 @@ function Report:rows()
 end
 
 
+---Lines of a table below its two of heads: a row's name, a cell for each measure, and
+---the checks that it fails.
+---@param self lunette.RankReport
+---@param out string[]         the heads; the lines are added
+---@param list lunette.Measure[]
+---@param quote string         around the names of methods
+---@param text_of fun(mean: table?, measure: lunette.Measure): string
+---@return string
+local function table_of(self, out, list, quote, text_of)
+  for _, name in ipairs(self:rows()) do
+    local around = self.controls[name] and "*" or quote
+    local text = { ("| %s%s%s |"):format(around, name, around) }
+    for _, m in ipairs(list) do
+      text[#text + 1] = (" %s |"):format(text_of(self.means[m.name][name], m))
+    end
+    local failed = table.concat(self.failed[name] or {}, ", ")
+    out[#out + 1] = table.concat(text) .. (" %s |"):format(failed)
+  end
+  return table.concat(out, "\n")
+end
+
+
 ---The table of means with intervals; "missing": maps of which the measure says nothing,
 ---such as where a map of zeros has its mass.
 ---@return string
@@ -177,16 +199,7 @@ function Report:markdown()
     line[#line + 1] = " ---: |"
   end
   local out = { table.concat(head) .. " fails |", table.concat(line) .. " --- |" }
-  for _, name in ipairs(self:rows()) do
-    local shown = self.controls[name] and "*" .. name .. "*" or name
-    local text = { ("| %s |"):format(shown) }
-    for _, m in ipairs(self.measures) do
-      text[#text + 1] = (" %s |"):format(cell(self.means[m.name][name]))
-    end
-    local failed = table.concat(self.failed[name] or {}, ", ")
-    out[#out + 1] = table.concat(text) .. (" %s |"):format(failed)
-  end
-  return table.concat(out, "\n")
+  return table_of(self, out, self.measures, "", cell)
 end
 
 
@@ -213,16 +226,7 @@ function Report:brief()
     end
   end
   local out = { head .. " fails |", line .. "---|" }
-  for _, name in ipairs(self:rows()) do
-    local shown = self.controls[name] and "*" .. name .. "*" or "`" .. name .. "`"
-    local text = { ("| %s |"):format(shown) }
-    for _, m in ipairs(list) do
-      text[#text + 1] = (" %s |"):format(brief_cell(self.means[m.name][name], m))
-    end
-    local failed = table.concat(self.failed[name] or {}, ", ")
-    out[#out + 1] = table.concat(text) .. (" %s |"):format(failed)
-  end
-  return table.concat(out, "\n")
+  return table_of(self, out, list, "`", brief_cell)
 end
 
 
