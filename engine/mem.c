@@ -122,55 +122,104 @@ static void give_back(head *h) {
     free(h);
 }
 
+static void cache(head *h) {
+  h->next = pool.free_list[h->klass];
+  pool.free_list[h->klass] = h;
+  pool.n.cached += h->bytes;
+}
+
+/* The first block of a free list, taken off it. */
+static head *uncached(head *h) {
+  pool.free_list[h->klass] = h->next;
+  pool.n.cached -= h->bytes;
+  return h;
+}
+
 static void trim(void) {
-  for (int i = 0; i < CLASSES; i++) {
-    head *h;
-    while ((h = pool.free_list[i]) != NULL) {
-      pool.free_list[i] = h->next;
-      pool.n.cached -= h->bytes;
-      give_back(h);
-    }
-  }
+  for (int i = 0; i < CLASSES; i++)
+    while (pool.free_list[i]) give_back(uncached(pool.free_list[i]));
 }
 
-/* Gives cached blocks back, the largest first and none of class `klass`, until with
-** `bytes` more no more than `held` are held. */
+/* Takes the last `n` huge pages off the cached block `h`, a mapping: they go back to the
+** system, or with `to` they move there, in place of what is mapped.  The block is
+** smaller then, or gone.  1: done. */
+static int cut(head *h, size_t n, char *to) {
+  size_t all = whole(h->bytes), rounded;
+  char *end = (char *)h + all - n * HUGE_PAGE;
+  head left = *uncached(h);
+  left.bytes = all - n * HUGE_PAGE - ALIGN;
+  if (to ? mremap(end, n * HUGE_PAGE, n * HUGE_PAGE,
+                  MREMAP_MAYMOVE | MREMAP_FIXED, to) == MAP_FAILED
+         : munmap(end, n * HUGE_PAGE)) {
+    cache(h);
+    return 0;
+  }
+  if (end == (char *)h) return 1;
+  left.klass = class_of(left.bytes, &rounded);
+  if (rounded > left.bytes) left.klass--; /* the largest that it has room for */
+  *h = left;
+  cache(h);
+  return 1;
+}
+
+/* The largest cached block that is not of class `klass`; NULL: none. */
+static head *largest(int klass) {
+  for (int i = CLASSES - 1; i >= 0; i--)
+    if (i != klass && pool.free_list[i]) return pool.free_list[i];
+  return NULL;
+}
+
+/* Gives back what is cached, of the largest blocks first and of none of class `klass`,
+** until with `bytes` more no more than `held` are held. */
 static void drop_to(size_t held, size_t bytes, int klass) {
-  int i = CLASSES - 1;
-  while (i >= 0 && pool.n.live + pool.n.cached + bytes > held) {
-    head *h = i == klass ? NULL : pool.free_list[i];
-    if (!h) {
-      i--;
-      continue;
-    }
-    pool.free_list[i] = h->next;
-    pool.n.cached -= h->bytes;
-    give_back(h);
+  head *h;
+  while (pool.n.live + pool.n.cached + bytes > held &&
+         (h = largest(klass)) != NULL) {
+    size_t over = pool.n.live + pool.n.cached + bytes - held;
+    size_t pages = (over + HUGE_PAGE - 1) / HUGE_PAGE;
+    if (!is_mapped(h->bytes) || whole(h->bytes) <= pages * HUGE_PAGE ||
+        !cut(h, pages, NULL))
+      give_back(uncached(h));
   }
 }
 
-/* Bytes that may be held, live and cached, with `bytes` more to come: a quarter more
-** than was ever live, since blocks come by size classes; what batches of other sizes
-** left behind goes.  (With an eighth a climb of extremal perturbation gives back and
-** asks again in every step.)  And no more than the ceiling. */
+/* Bytes that may be held, live and cached, with `bytes` more to come: an eighth more than
+** was ever live, since blocks come by size classes; what batches of other sizes left
+** behind goes.  And no more than the ceiling. */
 static size_t enough(size_t bytes) {
   size_t live = pool.n.live + bytes;
   size_t most = live > pool.most ? live : pool.most;
-  size_t held = most + most / 4 < LITTLE ? LITTLE : most + most / 4;
+  size_t held = most + most / 8 < LITTLE ? LITTLE : most + most / 8;
   return pool.ceiling && pool.ceiling < held ? pool.ceiling : held;
+}
+
+/* A new block of `bytes` takes the pages of cached ones while more than `held` would be
+** held otherwise: moving a page costs microseconds, clearing a fresh one a hundred
+** times as much.  The largest go first, from their ends. */
+static head *from_cached(size_t held, size_t bytes) {
+  size_t all = whole(bytes), done = 0;
+  char *p = NULL;
+  head *h;
+  while (done < all && pool.n.live + pool.n.cached + all > held &&
+         (h = largest(-1)) != NULL && is_mapped(h->bytes)) {
+    if (!p && !(p = map(all))) return NULL;
+    if (!cut(h, 1, p + done))
+      break; /* (one at a time: mremap takes no two mappings) */
+    done += HUGE_PAGE;
+  }
+  if (p && done < all) pool.n.system++;
+  return (head *)(void *)p;
 }
 
 static head *take(size_t bytes) {
   size_t rounded;
   int klass = class_of(bytes < LEAST ? LEAST : bytes, &rounded);
   head *h = pool.free_list[klass];
-  if (h) {
-    pool.free_list[klass] = h->next;
-    pool.n.cached -= h->bytes;
-    return h;
-  }
+  if (h) return uncached(h);
+  if (is_mapped(rounded)) rounded = whole(rounded) - ALIGN;
+  h = is_mapped(rounded) ? from_cached(enough(rounded), rounded) : NULL;
   drop_to(enough(rounded), rounded, -1);
-  h = from_system(rounded);
+  if (!h) h = from_system(rounded);
   if (!h && pool.n.cached) { /* the pool may hold what is missing */
     trim();
     h = from_system(rounded);
@@ -220,9 +269,7 @@ void lun_free(void *p) {
   /* the block was in use just now: blocks of other classes go */
   drop_to(enough(0), h->bytes, h->klass);
   if (pool.n.live + pool.n.cached + h->bytes <= enough(0)) {
-    h->next = pool.free_list[h->klass];
-    pool.free_list[h->klass] = h;
-    pool.n.cached += h->bytes;
+    cache(h);
     h = NULL;
   }
   pthread_mutex_unlock(&pool.lock);
