@@ -20,6 +20,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -293,6 +294,27 @@ static void open_scratch(task *t) {
   t->scratch = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 }
 
+/* Does the file at `real` lie in or below the folder of `path`? */
+static int lies_beside(const char *real, const char *path) {
+  const char *slash = strrchr(path, '/');
+  return slash && strncmp(real, path, (size_t)(slash - path) + 1) == 0;
+}
+
+/* Where a link among a model's files leads: nowhere but beside the model, or beside
+** what the model's own name is a link to, as in the caches of model hubs.  A model
+** that comes with a link to a file of the user's would make weights of it. */
+static int stays_beside(const char *model, const char *path) {
+  char real[PATH_MAX], named[PATH_MAX + NAME_MAX + 2], folder[PATH_MAX];
+  const char *slash = strrchr(model, '/');
+  if (!realpath(path, real) || !realpath(model, named)) return 0;
+  if (lies_beside(real, named)) return 1;
+  snprintf(named, sizeof named, "%.*s", slash ? (int)(slash - model) + 1 : 2,
+           slash ? model : "./");
+  if (!realpath(named, folder)) return 0;
+  snprintf(named, sizeof named, "%s/", strcmp(folder, "/") ? folder : "");
+  return lies_beside(real, named);
+}
+
 /* The file of numbers beside an ONNX file.  Its name comes out of that file: no
 ** absolute path, no way up. */
 static int open_outside(task *t) {
@@ -310,6 +332,9 @@ static int open_outside(task *t) {
                    "the model's numbers lie there, and must be copied too",
                    EX_NOINPUT_);
   if (!S_ISREG(st.st_mode)) return fail_at(path, "is not a file", EX_NOINPUT_);
+  if (!stays_beside(t->in, path))
+    return fail_at(path, "is a link out of the model's folder; not read",
+                   EX_DATA);
   t->outside_size = st.st_size;
   return 0;
 }

@@ -105,8 +105,9 @@ static int decimal(const char *s, const char *what, int64_t *out,
   }
   *out = v;
   if (v >= 0) return LUN_OK;
-  return lun_fail(err, LUN_EFORMAT, "external data: %s \"%s\" is no number",
-                  what, imp_shown(shown, s, strlen(s)));
+  return lun_fail(err, LUN_EFORMAT,
+                  "external data: %s \"%s\" is no number, or too large", what,
+                  imp_shown(shown, s, strlen(s)));
 }
 
 int imp_onnx_pair(imp_wire in, const char **key, const char **value,

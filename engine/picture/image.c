@@ -18,10 +18,14 @@
 ** before each decode.  A small PNG can unpack to gigabytes otherwise.  Of
 ** the thread, since stb's allocation macros take no context. */
 static _Thread_local size_t budget;
+static _Thread_local int beyond; /* was there a block above that? */
 
 /* Cleared: the decoder uses tables and coefficients that a damaged file never
 ** set, and the same bytes must always give the same picture. */
-static void *stb_take(size_t n) { return n > budget ? NULL : lun_calloc(1, n); }
+static void *stb_take(size_t n) {
+  if (n > budget) beyond = 1;
+  return n > budget ? NULL : lun_calloc(1, n);
+}
 
 static void *stb_grow(void *p, size_t old, size_t n) {
   void *q = stb_take(n);
@@ -206,11 +210,13 @@ static int unpack(uint8_t **out, const lun_image_info *i, const uint8_t *bytes,
   ** progressive JPEG 6; twice that, for buffers that grow by doubling, and
   ** the compressed bytes themselves */
   budget = (size_t)i->width * (size_t)i->height * 16 + 2 * n + (1 << 20);
+  beyond = 0;
   *out = strcmp(i->format, "JPEG") == 0
              ? jpeg_pixels(bytes, n, &w, &h)
              : stbi_load_from_memory(bytes, (int)n, &w, &h, &c, want);
   if (!*out) {
-    const char *why = stbi_failure_reason();
+    const char *why = beyond ? "it would unpack to more than its size says"
+                             : stbi_failure_reason();
     return lun_fail(err, strstr(why, "memory") ? LUN_ENOMEM : LUN_EFORMAT,
                     "picture '%.180s' cannot be decoded: %s", name, why);
   }

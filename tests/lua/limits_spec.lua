@@ -180,3 +180,24 @@ describe("what is no file", function()
     assert.matches("more than 64 MB", why)
   end)
 end)
+
+
+-- 1 MB of what the picture needs is let pass, for the decoder's own tables
+it("a picture's data unpack to no more than its size says", function()
+  local path = folder .. "/bomb.png"
+  local script = [[
+import struct, zlib
+def part(kind, data):
+    end = struct.pack(">I", zlib.crc32(kind + data))
+    return struct.pack(">I", len(data)) + kind + data + end
+size = struct.pack(">IIBBBBB", 16, 16, 8, 2, 0, 0, 0)
+with open("%s", "wb") as f:
+    f.write(b"\x89PNG\r\n\x1a\n" + part(b"IHDR", size)
+            + part(b"IDAT", zlib.compress(bytes(1 << 27), 9)) + part(b"IEND", b""))]]
+  t.spit(folder .. "/bomb.py", script:format(path))
+  assert.equal(0, (t.other(("/usr/bin/python3 '%s/bomb.py'"):format(folder))))
+  local before = core.memory().peak
+  local message = refusal(core.image.load, path)
+  assert.matches("it would unpack to more than its size says", message)
+  assert(core.memory().peak - before < 8 << 20)
+end)

@@ -115,6 +115,51 @@ describe("wrong numbers", function()
 end)
 
 
+-- A model may come with a link to a file of the user's: weights made of it would go
+-- wherever the weights go.
+it("numbers beside a file may be a link, but to nothing outside its folder", function()
+  local lfs = require "lfs"
+  local import = require "lunette.weights.import"
+  local secret, away = support.folder()
+  support.spit(secret .. "/key", ("k"):rep(48))
+  lfs.mkdir(folder .. "/blobs")
+  lfs.mkdir(folder .. "/snapshot")
+  local function entry(key, value)
+    return bytes(13, bytes(1, key) .. bytes(2, value))
+  end
+  writer.write(folder .. "/blobs/m", { input = { "x", { 1, 3 } }, outputs = { "y" },
+    constants = { w = { { 3, 4 }, whole(2, 1) .. entry("location", "w.bin")
+                                  .. entry("length", "48") .. whole(14, 1) } },
+    nodes = { { "MatMul", { "x", "w" }, "y" } } })
+  support.spit(folder .. "/blobs/n", ("n"):rep(48))
+  local out = folder .. "/linked.safetensors"
+  local function imported(model, links)
+    os.remove(out)
+    for from, to in pairs(links) do
+      os.remove(folder .. "/snapshot/" .. from)
+      assert(lfs.link(to, folder .. "/snapshot/" .. from, true))
+    end
+    return import(folder .. "/snapshot/" .. model, { out = out })
+  end
+  -- as in a cache: two links into one folder
+  assert(imported("m.onnx", { ["m.onnx"] = "../blobs/m", ["w.bin"] = "../blobs/n" }))
+  assert.matches(("n"):rep(48), support.read(out))
+  -- beside the model itself
+  support.spit(folder .. "/snapshot/own.onnx", support.read(folder .. "/blobs/m"))
+  support.spit(folder .. "/snapshot/own.bin", ("o"):rep(48))
+  assert(imported("own.onnx", { ["w.bin"] = "own.bin" }))
+  assert.matches(("o"):rep(48), support.read(out))
+  for model, links in pairs { ["own.onnx"] = { ["w.bin"] = secret .. "/key" },
+      ["m.onnx"] = { ["m.onnx"] = "../blobs/m", ["w.bin"] = secret .. "/key" } } do
+    local path, message = imported(model, links)
+    assert.is_nil(path, model)
+    assert.matches("is a link out of the model's folder; not read", message)
+    assert.is_false(support.exists(out))
+  end
+  away()
+end)
+
+
 it("a file whose first field is not the version is known by its fields", function()
   local path = folder .. "/order.onnx"
   writer.write(path, { input = { "x", { 1, 3 } }, outputs = { "y" },

@@ -273,6 +273,9 @@ local function identify(file, given)
   if found.meta.model_config and not is_file(given.arch) then
     local net, why, partial = of_config(found, given)
     if net or not partial then return net, why end
+    if not given.arch then
+      table.insert(found.assumed, "the network, from its weights' names: " .. why)
+    end
   end
   local hit, ok
   hit, message = of_tensors(found, given)
