@@ -64,7 +64,7 @@ static int forward(const lun_conv *s, const float *x, const float *w, float *y,
   if (lun_depthwise_fits(s))
     return lun_depthwise_run(s, 0, x, w, y, epilogue, err);
   LUN_TRY(lun_gather_forward(&g, s, err));
-  int st = lun_gather_run(&g, s, 0, x, w, y, epilogue, err);
+  int st = lun_gather_run(&g, 1, s, 0, x, w, y, epilogue, err);
   lun_gather_free(&g);
   return st;
 }
@@ -99,20 +99,22 @@ int lun_conv_forward_pooled(const lun_conv *s, const float *x, const float *w,
 
 /* ---- input gradients by gathers ----------------------------------------- */
 
-/* The gradient by one gather for each phase (py, px) of the stride: its places
-** y = py mod sh, x = px mod sw. */
+/* The places of the gradient in all phases of the stride, some phases at a time. */
 static int transposed_by_phases(const lun_conv *s, const float *in,
                                 const float *w, float *out,
                                 const lun_epilogue *epilogue, lun_err *err) {
-  for (int phase = 0; phase < s->sh * s->sw; phase++) {
-    lun_gather g;
-    if (phase / s->sw >= s->h || phase % s->sw >= s->w) continue;
-    LUN_TRY(lun_gather_backward(&g, s, phase / s->sw, phase % s->sw, err));
-    int st = lun_gather_run(&g, s, 1, in, w, out, epilogue, err);
-    lun_gather_free(&g);
-    if (st != LUN_OK) return st;
+  lun_gather g[LUN_PHASES];
+  int st = LUN_OK, phases = s->sh * s->sw;
+  for (int phase = 0, n = 0; phase < phases && st == LUN_OK; phase++) {
+    int py = phase / s->sw, px = phase % s->sw;
+    if (py < s->h && px < s->w)
+      st = lun_gather_backward(g + n++, s, py, px, err);
+    if (n < LUN_PHASES && phase + 1 < phases && st == LUN_OK) continue;
+    if (st == LUN_OK && n > 0)
+      st = lun_gather_run(g, n, s, 1, in, w, out, epilogue, err);
+    while (n > 0) lun_gather_free(g + --n);
   }
-  return LUN_OK;
+  return st;
 }
 
 /* Rows py, py + sh, ... of the gradient of stride 2 across: even columns in half[0],
@@ -141,7 +143,7 @@ static int one_phase(columns *c, int px, const lun_gather *of, const float *in,
   g.osy = g.osx = 1;
   if (g.taps == 0 || g.ow <= 0) return LUN_OK;
   c->half[px] = room;
-  return lun_gather_run(&g, c->s, 1, in, w, room, &plain, err);
+  return lun_gather_run(&g, 1, c->s, 1, in, w, room, &plain, err);
 }
 
 static void join_columns(void *arg, int64_t plane) {
@@ -170,30 +172,8 @@ static int rows_of_columns(columns *c, const lun_gather *g, const float *in,
   return LUN_OK;
 }
 
-/* The weights of `count` phases, transposed for the gradient in one reading of w:
-** g[i].weights are parts of *room, which the caller frees. */
-static int phase_weights(lun_gather *g, int count, const lun_conv *s,
-                         const float *w, float **room, lun_err *err) {
-  float *part[4];
-  size_t floats = 0;
-  *room = NULL;
-  if (s->kh * s->kw == 1) return LUN_OK; /* read where they lie */
-  for (int i = 0; i < count; i++) floats += lun_gather_weights_floats(g + i);
-  *room = lun_malloc(floats * sizeof **room);
-  if (!*room)
-    return lun_fail(err, LUN_ENOMEM, "convolution: no scratch memory");
-  floats = 0;
-  for (int i = 0; i < count; i++) {
-    part[i] = *room + floats;
-    floats += lun_gather_weights_floats(g + i);
-    g[i].weights = part[i];
-  }
-  int st = lun_gather_weights(g, count, s, w, part);
-  return st ? lun_fail(err, st, "interrupted") : LUN_OK;
-}
-
-/* The gradient of a stride of 2 across and at most 2 down: two phases are interleaved
-** so that whole rows are written. */
+/* Of a 1x1 kernel and stride 2 across, and down at most 2: a matrix product, and zeros
+** between. */
 static int transposed_by_columns(const lun_conv *s, const float *in,
                                  const float *w, float *out,
                                  const lun_epilogue *epilogue, lun_err *err) {
@@ -202,16 +182,13 @@ static int transposed_by_columns(const lun_conv *s, const float *in,
   int64_t planes = (int64_t)s->n * s->c, rows = (s->h + s->sh - 1) / s->sh;
   int64_t each = (planes * rows * ((s->w + 1) / 2) + 15) / 16 * 16;
   int st = LUN_OK, down = s->sh < s->h ? s->sh : s->h;
-  float *weights = NULL;
   float *room = lun_malloc((size_t)(2 * each) * sizeof *room);
   if (!room) return lun_fail(err, LUN_ENOMEM, "convolution: no scratch memory");
   for (int i = 0; i < 2 * down && st == LUN_OK; i++)
     st = lun_gather_backward(g + i, s, i / 2, i % 2, err);
-  if (st == LUN_OK) st = phase_weights(g, 2 * down, s, w, &weights, err);
   for (c.py = 0; c.py < down && st == LUN_OK; c.py++)
     st = rows_of_columns(&c, g + 2 * c.py, in, w, room, each, err);
   for (int i = 0; i < 2 * down; i++) lun_gather_free(g + i);
-  lun_free(weights);
   lun_free(room);
   return st;
 }
@@ -240,7 +217,7 @@ static int transposed(const lun_conv *s, const float *in, const float *w,
   }
   if (lun_depthwise_fits(s))
     return lun_depthwise_run(s, 1, in, w, out, epilogue, err);
-  if (s->sw == 2 && s->sh <= 2)
+  if (s->kh * s->kw == 1 && s->sw == 2 && s->sh <= 2)
     return transposed_by_columns(s, in, w, out, epilogue, err);
   return transposed_by_phases(s, in, w, out, epilogue, err);
 }

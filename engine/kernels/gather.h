@@ -25,7 +25,6 @@ typedef struct lun_gather {
   int oy, ox, osy, osx; /* where the places lie in the output plane    */
   int taps, *ty, *tx;   /* owned; ty, tx are one block                 */
   int *tap;             /* ... which element of the kernel each is     */
-  const float *weights; /* of a gradient: W, if lun_gather_weights made it */
 } lun_gather;
 
 /* Applied to every output value z before it is written: scale z + bias + add, then a
@@ -42,17 +41,15 @@ int lun_gather_forward(lun_gather *g, const lun_conv *s, lun_err *err);
 int lun_gather_backward(lun_gather *g, const lun_conv *s, int py, int px,
                         lun_err *err);
 void lun_gather_free(lun_gather *g);
-/* out = the gather of in with the weights w of layer s; `back` says that g
-** came from lun_gather_backward.  May reshape g. */
-int lun_gather_run(lun_gather *g, const lun_conv *s, int back, const float *in,
-                   const float *w, float *out, const lun_epilogue *epilogue,
-                   lun_err *err);
-/* The weights of `count` gathers of one gradient, which differ in their taps alone, into
-** room[i] of lun_gather_weights_floats each: read once for all. */
-enum { LUN_KERNEL = 49 }; /* elements at a time */
-size_t lun_gather_weights_floats(const lun_gather *g);
-int lun_gather_weights(const lun_gather *g, int count, const lun_conv *s,
-                       const float *w, float *const *room);
+/* Gathers computed together. */
+enum { LUN_PHASES = 16 };
+/* out = `count` <= LUN_PHASES gathers of in with the weights w of layer s, which read
+** the same input and differ in the places that they write and in their taps: phases of
+** a gradient.  `back`: they came from lun_gather_backward.  May reshape g[0] where there
+** is one alone. */
+int lun_gather_run(lun_gather *g, int count, const lun_conv *s, int back,
+                   const float *in, const float *w, float *out,
+                   const lun_epilogue *epilogue, lun_err *err);
 /* to[i] = the value of row y of one channel's plane at column x + i*step, i < n;
 ** 0 outside. */
 void lun_gather_row(const lun_gather *g, const float *plane, int y, int x,

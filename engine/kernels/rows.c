@@ -22,7 +22,7 @@ typedef struct rows_job {
   lun_rows s;
   const float *x, *w;
   float *y, *scratch;
-  ptrdiff_t *at;
+  lun_place *at;
   size_t each;            /* floats of scratch a worker */
   int64_t panels, blocks; /* of a job; jobs abreast */
 } rows_job;
@@ -84,7 +84,7 @@ int lun_rows_product(const lun_rows *s, const float *x, const float *w,
                      float *y, lun_err *err) {
   rows_job j = {.isa = lun_simd_now(), .s = *s, .x = x, .w = w, .y = y};
   int width = j.isa->panel;
-  int64_t all = (s->out + width - 1) / width, rows, table = DEPTH * 2;
+  int64_t all = (s->out + width - 1) / width, rows, table = DEPTH * 4;
   if (s->rows <= 0 || s->out <= 0) return LUN_OK;
   if (s->in <= 0) {
     memset(y, 0, (size_t)(s->rows * s->out) * sizeof *y);
@@ -99,9 +99,10 @@ int lun_rows_product(const lun_rows *s, const float *x, const float *w,
   j.each = (size_t)(DEPTH + ROWS_EACH) * (size_t)width;
   float *mem = lun_malloc(((size_t)table + j.each * (size_t)lun_threads()) * 4);
   if (!mem) return lun_fail(err, LUN_ENOMEM, "linear: no scratch memory");
-  j.at = (ptrdiff_t *)(void *)mem;
+  j.at = (lun_place *)(void *)mem;
   j.scratch = mem + table;
-  for (int c = 0; c < DEPTH; c++) j.at[c] = (ptrdiff_t)c * width;
+  for (int c = 0; c < DEPTH; c++)
+    j.at[c] = (lun_place){c, (ptrdiff_t)c * width};
   int st = lun_parallel(rows * j.blocks, run_job, &j);
   lun_free(mem);
   return st ? lun_fail(err, st, "interrupted") : LUN_OK;

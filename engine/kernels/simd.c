@@ -101,6 +101,7 @@ const lun_simd CAT(lun_simd_, ISA) = {
     .name = "generic",
 #endif
     .panel = PW,
+    .rows = ROWS,
     .wino_in = wino_in,
     .wino_weights = wino_weights,
     .wino_mul = wino_mul,

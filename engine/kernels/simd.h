@@ -61,9 +61,9 @@ typedef struct lun_wino_block {
 ** where they fill whole cache lines. */
 enum { LUN_CACHED = 32 << 20 };
 
-/* 3x3 convolutions with at most LUN_DIRECT_CHANNELS inputs or outputs are summed
-** directly, LUN_DIRECT_ROWS rows of outputs at a time. */
-enum { LUN_DIRECT_CHANNELS = 3, LUN_DIRECT_ROWS = 4 };
+/* 3x3 convolutions with at most LUN_DIRECT_CHANNELS inputs or outputs, or LUN_DIRECT_BOTH
+** of both, are summed directly, LUN_DIRECT_ROWS rows of outputs at a time. */
+enum { LUN_DIRECT_CHANNELS = 3, LUN_DIRECT_BOTH = 8, LUN_DIRECT_ROWS = 4 };
 
 /* Weights to transform: the panel from output k0 on, nc channels from c0. */
 typedef struct lun_wino_part {
@@ -94,6 +94,11 @@ typedef struct lun_wino_product {
   const lun_prefetch *prefetch; /* two, one after the other */
 } lun_wino_product;
 
+/* Where the factors of product d begin: a[d][..] and b[d][..]. */
+typedef struct lun_place {
+  ptrdiff_t a, b;
+} lun_place;
+
 /* m[i][0 .. panel) = (add ? m : 0) + sum over d of a[i][d] b[d][0 .. panel) for
 ** i < rows, d < depth; only the first nk columns matter.  Of up to LUN_WIDE_ROWS rows,
 ** with a table, nk may be two panels', which are then all written. */
@@ -101,7 +106,7 @@ enum { LUN_WIDE_ROWS = 3 };
 typedef struct lun_product {
   int rows, nk, depth, add;
   const float *a, *b;
-  const ptrdiff_t *at; /* offset of each row of b; NULL: d * bs */
+  const lun_place *at; /* offsets of product d; NULL: d and d * bs */
   float *m;
   ptrdiff_t as, bs, ms; /* floats between rows */
 } lun_product;
@@ -199,6 +204,7 @@ typedef struct lun_complex {
 typedef struct lun_simd {
   const char *name;
   int panel; /* outputs worked on together: 16 or 32 */
+  int rows;  /* ... by so many rows at once */
   /* V of a block of tiles, 16 channels from c0 on; v.p is theirs. */
   void (*wino_in)(const lun_wino *j, const lun_wino_block *b, int c0,
                   lun_wino_v v);
@@ -208,15 +214,15 @@ typedef struct lun_simd {
   /* Outputs of a block through the epilogue, channels k0 .. k0+nk-1. */
   void (*wino_out)(const lun_wino *j, const lun_wino_block *b, int k0, int nk,
                    const float *m);
-  /* A convolution with at most LUN_DIRECT_CHANNELS outputs or inputs: image n,
+  /* A convolution that lun_direct3x3_fits: image n,
   ** LUN_DIRECT_ROWS rows from y0 on.  Scratch: lun_direct3x3_scratch floats. */
   void (*direct3x3)(const lun_wino *j, int n, int y0, float *scratch);
   void (*mul)(const lun_product *p);
   void (*pointwise)(const lun_pointwise *p);
   void (*depthwise)(const lun_depthwise *d);
-  /* m[i] = sum over t < taps of a[t] b[at[t] + i], i < n; reads and writes up to a
-  ** whole vector behind n. */
-  void (*taps)(const float *a, int taps, const float *b, const ptrdiff_t *at,
+  /* m[i] = sum over t < taps of a[at[t].a] b[at[t].b + i], i < n; reads and writes up
+  ** to a whole vector behind n. */
+  void (*taps)(const float *a, int taps, const float *b, const lun_place *at,
                float *m, int n);
   /* y[i] = a function of x[i], i < n; x may be y. */
   void (*exp)(const float *x, float *y, int64_t n);
@@ -293,14 +299,15 @@ static inline size_t lun_direct3x3_scratch(const lun_wino *j) {
     ROWS_IN = LUN_DIRECT_ROWS + 2,
     SUMS = LUN_DIRECT_ROWS * LUN_DIRECT_CHANNELS
   };
-  enum { OUTPUTS = ROWS_IN + SUMS, INPUTS = LUN_DIRECT_CHANNELS * ROWS_IN };
+  enum { OUTPUTS = ROWS_IN + SUMS, INPUTS = LUN_DIRECT_BOTH * ROWS_IN };
   int rows = (int)OUTPUTS > (int)INPUTS ? OUTPUTS : INPUTS;
   return (size_t)(lun_direct3x3_pitch(j) * rows);
 }
 
 /* Is a layer from c channels to k summed directly? */
 static inline int lun_direct3x3_fits(int c, int k) {
-  return c <= LUN_DIRECT_CHANNELS || k <= LUN_DIRECT_CHANNELS;
+  return c <= LUN_DIRECT_CHANNELS || k <= LUN_DIRECT_CHANNELS ||
+         (c <= LUN_DIRECT_BOTH && k <= LUN_DIRECT_BOTH);
 }
 
 const lun_simd *lun_simd_now(void);

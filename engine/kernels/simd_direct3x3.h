@@ -1,7 +1,7 @@
 /*
 ** simd_direct3x3.h - the part of simd.c for 3x3 convolutions of stride 1 that have
 ** few outputs, such as the gradient of a picture, or few inputs, such as a
-** picture: summed directly, tap by tap.  A panel of Winograd's method would be
+** picture, or some of both: summed directly, tap by tap.  A panel of Winograd's method would be
 ** nearly empty, or its transforms cost more than its products save.
 **
 ** Few outputs: a job goes through the input's planes one after the other, some
@@ -137,8 +137,9 @@ INLINE void direct_epilogue(enum mode mode, const output_segment *s, int k,
 }
 
 /* GROUP outputs of a band of `of` rows from all planes' rows, kernels
-** w[c][9][GROUP].  Planes are summed apart: shorter chains round less. */
-INLINE void direct_group(enum mode mode, const lun_wino *j,
+** w[c][9][GROUP].  Planes are summed apart: shorter chains round less; of more than
+** LUN_DIRECT_CHANNELS they are chained, as the registers do not hold both sums. */
+INLINE void direct_group(enum mode mode, int chained, const lun_wino *j,
                          const output_segment *s, int of, const float *rows,
                          const float *w) {
   ptrdiff_t pitch = lun_direct3x3_pitch(j);
@@ -149,6 +150,11 @@ INLINE void direct_group(enum mode mode, const lun_wino *j,
       __builtin_prefetch(s->out + k * s->plane + o * j->ow + x, 1);
     }
     for (int c = 0; c < j->c; c++) {
+      if (chained) {
+        direct_taps(GROUP, rows + c * BAND_IN * pitch + x, pitch,
+                    w + c * 9 * GROUP, sum);
+        continue;
+      }
       vec part[LUN_DIRECT_ROWS * GROUP] = {{0}};
       direct_taps(GROUP, rows + c * BAND_IN * pitch + x, pitch,
                   w + c * 9 * GROUP, part);
@@ -166,7 +172,7 @@ static void direct_few_inputs(const lun_wino *j, int n, int y0, float *rows) {
   ptrdiff_t pitch = lun_direct3x3_pitch(j), size = (ptrdiff_t)j->h * j->w;
   const float *plane = j->in + (ptrdiff_t)n * j->c * size;
   int of = mini(LUN_DIRECT_ROWS, j->oh - y0);
-  float w[LUN_DIRECT_CHANNELS * 9 * GROUP];
+  float w[LUN_DIRECT_BOTH * 9 * GROUP];
   for (int c = 0; c < j->c; c++) {
     direct_in(j, plane + c * size, y0 - j->pt, rows + c * BAND_IN * pitch);
   }
@@ -174,7 +180,11 @@ static void direct_few_inputs(const lun_wino *j, int n, int y0, float *rows) {
     output_segment s = segment_of(j, n, y0 / 4, 0, (j->ow + 3) / 4, k);
     for (int c = 0; c < j->c; c++)
       direct_weights(j, c, k, GROUP, w + c * 9 * GROUP);
-    FOR_MODE(mode_of(&j->epilogue), direct_group, j, &s, of, rows, w)
+    if (j->c <= LUN_DIRECT_CHANNELS) {
+      FOR_MODE(mode_of(&j->epilogue), direct_group, 0, j, &s, of, rows, w)
+    } else {
+      FOR_MODE(mode_of(&j->epilogue), direct_group, 1, j, &s, of, rows, w)
+    }
   }
   if (streams(j)) streaming_fence();
 }

@@ -14,7 +14,8 @@ typedef struct row_prefetch {
 
 /*
 ** M[i][0 .. nv*VL) = (add ? M : 0) + sum over c of A[i][c] B[c][...], n rows.
-** Row c of B begins at b + c*bs, or at b + at[c] when there is a table.
+** Row c of B begins at b + c*bs and A[i][c] is a[i*as + c]; where there is a table they
+** are at b + at[c].b and a[i*as + at[c].a].
 ** Every sum is one chain of fused multiply-adds in the order of c, whatever
 ** n: results do not depend on how rows are grouped.  Meanwhile `depth` cache
 ** lines from `ahead` on are prefetched, the operand of the next product, and
@@ -23,7 +24,7 @@ typedef struct row_prefetch {
 typedef struct operands {
   const float *a, *b;
   ptrdiff_t as, bs, ms;
-  const ptrdiff_t *at;
+  const lun_place *at;
   float *m;
   int depth, add;
   const float *ahead; /* NULL: the rows of A after these */
@@ -32,7 +33,8 @@ typedef struct operands {
 
 INLINE void kernel(int n, int nv, int table, const operands *o) {
   const float *a = o->a, *b = o->b;
-  const ptrdiff_t as = o->as, bs = o->bs, ms = o->ms, *at = o->at;
+  const ptrdiff_t as = o->as, bs = o->bs, ms = o->ms;
+  const lun_place *at = o->at;
   const int depth = o->depth, add = o->add;
   const float *ahead = o->ahead ? o->ahead : a + n * as;
   const ptrdiff_t step = o->prefetch.step, jump = o->prefetch.jump;
@@ -46,7 +48,8 @@ INLINE void kernel(int n, int nv, int table, const operands *o) {
     const char *p = prefetch;
     end = table ? depth : mini(depth, c0 + (1 << o->prefetch.shift));
     UNROLL4(int c = c0; c < end; c++) {
-      const float *r = b + (table ? at[c] : c * bs);
+      const float *r = b + (table ? at[c].b : c * bs);
+      const float *factor = a + (table ? at[c].a : c);
       UNROLLED(int v = 0; v < nv; v++) u[v] = LOADU(r + v * VL);
       if (!table) {
         __builtin_prefetch(ahead + c * LINE, 0, 2);
@@ -54,7 +57,7 @@ INLINE void kernel(int n, int nv, int table, const operands *o) {
         p += step;
       }
       UNROLLED(int i = 0; i < n; i++) {
-        vec t = SPLAT(a[i * as + c]);
+        vec t = SPLAT(factor[i * as]);
         UNROLLED(int v = 0; v < nv; v++) s[i][v] += t * u[v];
       }
     }
@@ -73,8 +76,8 @@ INLINE void wide_kernel(int n, const operands *o) {
   UNROLLED(int v = 0; v < 2 * VECS; v++)
   s[i][v] = o->add ? LOADU(m + i * o->ms + v * VL) : (vec){0};
   for (int c = 0; c < o->depth; c++) {
-    const float *r = b + o->at[c];
-    UNROLLED(int i = 0; i < n; i++) t[i] = SPLAT(a[i * o->as + c]);
+    const float *r = b + o->at[c].b, *factor = a + o->at[c].a;
+    UNROLLED(int i = 0; i < n; i++) t[i] = SPLAT(factor[i * o->as]);
     UNROLLED(int v = 0; v < 2 * VECS; v++) {
       vec u = LOADU(r + v * VL);
       UNROLLED(int i = 0; i < n; i++) s[i][v] += t[i] * u;

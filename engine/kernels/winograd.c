@@ -14,7 +14,7 @@
 **   the weights of one panel for itself, DEPTH channels at a time, and
 **   multiplies V by them.  U, four times larger than the weights, never
 **   reaches memory.
-** - direct: up to LUN_DIRECT_CHANNELS inputs or outputs, summed without a transform,
+** - direct: up to LUN_DIRECT_CHANNELS inputs or outputs, or few of both, summed without a transform,
 **   LUN_DIRECT_ROWS rows a job (simd_direct3x3.h).
 **
 ** A worker's scratch is at the same address in all layers that need 8 MB or less:
@@ -182,7 +182,8 @@ static int whole_tiles(const wino_plan *p) {
 
 static int run_whole(wino_plan *p, lun_err *err) {
   const lun_wino *j = p->j;
-  int most = mini(whole_tiles(p), ceil_div(j->tiles, JOBS));
+  int jobs = mini(JOBS, 2 * lun_threads());
+  int most = mini(whole_tiles(p), ceil_div(j->tiles, jobs));
   p->blocks =
       ceil_div(j->tiles, most < WHOLE_TILES / 2 ? WHOLE_TILES / 2 : most);
   p->block = ceil_div(j->tiles, p->blocks);

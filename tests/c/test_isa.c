@@ -103,7 +103,7 @@ static void tables_are_their_own(void) {
 }
 
 /* Which way a convolution is computed: Winograd's for 3x3 kernels of stride 1,
-** summed directly where there are at most three channels on one side; a gather
+** summed directly where there are at most three channels on one side or eight on both; a gather
 ** else.  Results are the same, so only this notices a slower choice. */
 static void layers_get_their_kernels(void) {
   static const struct {
@@ -111,7 +111,8 @@ static void layers_get_their_kernels(void) {
     int wino, direct, pools;
   } rows[] = {
       {3, 64, 3, 3, 1, 1, 1, 1, 1, 0},    {64, 64, 3, 3, 1, 1, 1, 1, 0, 1},
-      {4, 4, 3, 3, 1, 1, 1, 1, 0, 1},     {64, 3, 3, 3, 1, 1, 1, 1, 1, 0},
+      {8, 8, 3, 3, 1, 1, 1, 1, 1, 0},     {64, 3, 3, 3, 1, 1, 1, 1, 1, 0},
+      {8, 9, 3, 3, 1, 1, 1, 1, 0, 1},     {9, 8, 3, 3, 1, 1, 1, 1, 0, 1},
       {512, 512, 3, 3, 1, 1, 1, 1, 0, 1}, {64, 64, 1, 1, 1, 1, 1, 0, 0, 0},
       {64, 64, 3, 1, 1, 1, 1, 0, 0, 0},   {64, 64, 1, 3, 1, 1, 1, 0, 0, 0},
       {64, 64, 3, 3, 2, 1, 1, 0, 0, 0},   {64, 64, 3, 3, 1, 2, 1, 0, 0, 0},

@@ -101,7 +101,7 @@ static void pooled_is_unfused(layer *l) {
   uint8_t *tap = calloc(1, (size_t)all + 1), *want = calloc(1, (size_t)all + 1);
   if (!lun_conv_pools(s)) {
     CHECK(s->kh != 3 || s->sh != 1 || s->sw != 1 || s->dh != 1 ||
-              s->groups != 1 || s->k <= 3 || s->c <= 3,
+              s->groups != 1 || lun_direct3x3_fits(s->c, s->k),
           "%s does not pool", shape_text(s));
   } else {
     EACH_SET {
@@ -216,6 +216,13 @@ static void general_shapes(void) {
       {2, 10, 21, 50, 10, 7, 7, 0, 0, 2, 2, 1, 1, 3, 2, 10},
       {2, 8, 13, 36, 8, 3, 3, 0, 0, 2, 2, 1, 1, 0, 2, 8},
       {1, 11, 9, 35, 11, 7, 7, 0, 0, 1, 1, 1, 1, 3, 3, 11},
+      {2, 150, 9, 11, 80, 3, 3, 0, 0, 2, 2, 1, 1, 1, 1, 1},
+      {1, 3, 22, 27, 7, 6, 5, 0, 0, 5, 5, 1, 1, 2, 1, 1},
+      {2, 3, 16, 20, 12, 4, 4, 0, 0, 4, 4, 1, 1, 0, 0, 1},
+      {1, 6, 13, 16, 70, 3, 3, 0, 0, 3, 2, 1, 1, 1, 1, 1},
+      {1, 8, 1, 9, 6, 3, 3, 0, 0, 2, 2, 1, 1, 1, 1, 2},
+      {2, 8, 13, 21, 7, 3, 3, 0, 0, 1, 1, 1, 1, 1, 1, 1},
+      {1, 5, 17, 19, 4, 3, 3, 0, 0, 2, 2, 2, 2, 2, 2, 1},
       {2, 5, 9, 1, 5, 3, 3, 0, 0, 1, 1, 1, 1, 1, 1, 5}, /* one column */
       {2, 5, 1, 9, 5, 3, 3, 0, 0, 1, 1, 1, 1, 1, 1, 5},
       {1, 4, 2, 2, 4, 5, 5, 0, 0, 2, 2, 1, 1, 2, 2, 4}, /* one place */
@@ -243,9 +250,11 @@ static void narrow_layers_are_naive(void) {
 /* ---- same bits ---------------------------------------------------------- */
 
 /* Layers of every plan: whole, panels (of one and two chunks of channels), few
-** outputs and few inputs of winograd.c, gathers of all kinds (1x1, also of more
+** outputs, few inputs and few of both of winograd.c, gathers of all kinds (1x1, also of more
 ** channels than are multiplied at a time, of more places than are packed, strided, grouped, depthwise of 3x3, 5x5 and
-** 7x7, also of more rows than a band has, narrower than a vector, strided). */
+** 7x7, also of more rows than a band has, narrower than a vector, strided; gradients of
+** several parts of channels, of more phases than are computed together, of rows of
+** which there is one, of phases without a tap). */
 static int every_plan(int i, lun_conv *s) {
   static const lun_conv all[] = {
       {3, 20, 29, 33, 48, 3, 3, 0, 0, 1, 1, 1, 1, 1, 1, 1},
@@ -275,6 +284,13 @@ static int every_plan(int i, lun_conv *s) {
       {2, 10, 21, 50, 10, 7, 7, 0, 0, 2, 2, 1, 1, 3, 2, 10},
       {2, 8, 13, 36, 8, 3, 3, 0, 0, 2, 2, 1, 1, 0, 2, 8},
       {1, 11, 9, 35, 11, 7, 7, 0, 0, 1, 1, 1, 1, 3, 3, 11},
+      {2, 150, 9, 11, 80, 3, 3, 0, 0, 2, 2, 1, 1, 1, 1, 1},
+      {1, 3, 22, 27, 7, 6, 5, 0, 0, 5, 5, 1, 1, 2, 1, 1},
+      {2, 3, 16, 20, 12, 4, 4, 0, 0, 4, 4, 1, 1, 0, 0, 1},
+      {1, 6, 13, 16, 70, 3, 3, 0, 0, 3, 2, 1, 1, 1, 1, 1},
+      {1, 8, 1, 9, 6, 3, 3, 0, 0, 2, 2, 1, 1, 1, 1, 2},
+      {2, 8, 13, 21, 7, 3, 3, 0, 0, 1, 1, 1, 1, 1, 1, 1},
+      {1, 5, 17, 19, 4, 3, 3, 0, 0, 2, 2, 2, 2, 2, 2, 1},
   };
   if (i >= (int)(sizeof all / sizeof *all)) return 0;
   *s = naive_shape(all[i], all[i].pt, all[i].pl);
@@ -412,7 +428,7 @@ static void refused_memory_is_reported(void) {
     layer l = layer_new(s);
     size_t blocks = lun_mem().blocks;
     int st = LUN_ENOMEM;
-    for (long nth = 1; nth < 20 && st == LUN_ENOMEM; nth++) {
+    for (long nth = 1; nth < 64 && st == LUN_ENOMEM; nth++) {
       lun_mem_fail_at(nth);
       st = lun_conv_backward(&s, l.dy, l.w, l.dx, NULL, NULL);
       if (st == LUN_OK) {
