@@ -214,8 +214,12 @@ local function dreams(name, net, layer, channel, counts)
 end
 
 dreams("vgg", vgg, "block4_conv2", 6, { 2 })
-dreams("squeezenet", function() return small "squeezenet1_0" end, "fire8.concat", 21,
-       { 4, 8 })
+-- (its own side is 227; the peers' pictures are of 224)
+dreams("squeezenet", function()
+  return once("squeezenet_224", function()
+    return assert(lu.net(lu.models.squeezenet1_0 { side = 224 })):init(1)
+  end)
+end, "fire8.concat", 21, { 4, 8 })
 dreams("glyphs", function()
   return once("glyphs", function() return assert(lu.load "glyphs") end)
 end, "block4_conv3", 6, { 8 })

@@ -153,7 +153,7 @@ def small_squeezenet():
 
 
 def dream_squeezenet(count=1):
-    return peerdream.climb(small_squeezenet().until_fire8, CAFFE, (1.0,) * 3, 227, 20,
+    return peerdream.climb(small_squeezenet().until_fire8, CAFFE, (1.0,) * 3, 224, 20,
                            STEPS, count)
 
 

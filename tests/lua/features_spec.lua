@@ -624,11 +624,24 @@ describe("patches", function()
                                                               "conv2", folder))
   end)
 
+  it("are not shown of a unit that they do not excite", function()
+    local bias = net.params["conv2.bias"]
+    local before = bias:get(3)
+    bias:set(3, -1000)
+    local canvas = features.gallery(net, "conv2", { units = { 1, 3 }, steps = 1,
+      pictures = pictures, count = 2, progress = false })
+    bias:set(3, before)
+    local captions = canvas.rows[1].captions
+    assert.matches("^%d", captions[2])
+    assert.same({ "unit 3", "silent", "" }, table.move(captions, 4, 6, 1, {}))
+  end)
+
   it("stand beside pictures in a gallery", function()
     local canvas = features.gallery(net, "conv2", { units = { 1, 2, 3 }, steps = 2,
       pictures = pictures, count = 2, columns = 2, progress = false })
     local w, h = assert(canvas:render()):size()
     assert.is_true(w > h and h > 200)
+    assert.matches("beside it what excites them", canvas.title)
     assert.matches("channels 1 .. 8, not 9", t.message(features.patches, net, "conv2",
                                                        pictures, { units = { 9 } }))
   end)

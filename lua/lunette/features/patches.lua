@@ -103,15 +103,18 @@ local function fitted(patch, side)
 end
 
 
----Cells and captions of one unit: its picture and its finds.
+---Cells and captions of one unit: its picture and its finds. A picture in which the
+---unit is silent does not excite it: its place stays empty.
 local function add_unit(cells, captions, unit, picture, finds, count)
   cells[#cells + 1], captions[#captions + 1] = picture, "unit " .. unit
   local c, side = picture:dim(1), picture:dim(2)
   for r = 1, finds and count or 0 do
     local find = finds[r]
+    if find and find.value <= 0 then find = nil end
     cells[#cells + 1] = find and fitted(find.patch, side)
       or core.full(255, c, side, side)
-    captions[#captions + 1] = find and ("%.3g"):format(find.value) or ""
+    captions[#captions + 1] = find and ("%.3g"):format(find.value)
+      or r == 1 and "silent" or ""
   end
 end
 
@@ -164,7 +167,8 @@ function M.gallery(net, name, opts)
     { units = units, count = o.count, progress = others.progress })
   local canvas = require "lunette.picture.canvas" {
     columns = o.columns * (1 + (finds and o.count or 0)), cell = 112,
-    title = ("%s of %s: what units want to see"):format(name, net.name) }
+    title = ("%s of %s: what units want to see%s"):format(name, net.name, finds
+      and "; beside it what excites them most, and by how much" or "") }
   local cells, captions = {}, {}
   each_picture(net, name, units, o.batch, others, function(u, picture)
     add_unit(cells, captions, units[u], picture, finds and finds[u], o.count)
