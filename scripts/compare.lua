@@ -5,8 +5,18 @@
 --   lunette scripts/compare.lua --maps first.npy,second.npy    (as canvases write them)
 local lu = require "lunette"
 
+---Files are compared without a network: then none is looked for.
+local function of_files()
+  for _, word in ipairs(arg) do
+    if word:find "^%-%-maps" then return true end
+  end
+  return false
+end
+
+
 local args = lu.cli {
-  "compare.lua [image ...]", model = "vgg16", classes = "predicted",
+  "compare.lua [image ...]", model = of_files() and "glyphs" or "vgg16",
+  classes = "predicted",
   methods = "gradcam", rules = { "vanilla", "backward rules, one or two: a,b" },
   layers = "", maps = { "", "two .npy files instead: a.npy,b.npy" },
   out = "out/compare.png", scale = 1,
@@ -59,7 +69,29 @@ local function both()
 end
 
 
+---"14 x 14", of a map's height and width.
+local function size_of(map) return ("%d x %d"):format(map:dim(2), map:dim(3)) end
+
+
+---Maps of one size: the smaller one is enlarged to the other, which is said.
+local function alike(a, b, one, two)
+  if a:dim(1) ~= b:dim(1) then
+    error(("%s holds %d maps and %s %d: compare maps of the same pictures"):format(one,
+          a:dim(1), two, b:dim(1)), 0)
+  end
+  if size_of(a) == size_of(b) then return a, b end
+  local first = a:dim(2) * a:dim(3) < b:dim(2) * b:dim(3)
+  local small, large = first and a or b, first and b or a
+  print(("%s is %s, %s %s: enlarged to %s, bilinearly, before they are compared"
+    ):format(one, size_of(a), two, size_of(b), size_of(large)))
+  small = small:resize(large:dim(2), large:dim(3))
+  if first then return small, large end
+  return large, small
+end
+
+
 local a, b, one, two, images = both()
+a, b = alike(a, b, one, two)
 local titles = images and images.titles or {}
 local _, ssim, windows = lu.metrics.ssim(a, b)
 local _, spearman = lu.metrics.spearman(a, b)

@@ -64,14 +64,19 @@ local function look_of(row)
 end
 
 
----From -1 to 1, the largest percent all 1; what has one sign, as RISE, from 0 to 1.
+---From -1 to 1, the largest percent all 1; what has one sign, as RISE, from 0 to 1. Of
+---what lies over the picture the positive part is drawn; where there is none, the size
+---of the negative one, and what to say of that.
 local function scaled(map, look)
+  local against = look == over and map:stats().max <= 0 and map:stats().min < 0
+  local note = against and "all below 0: |map|" or nil
+  if against then map = -map end
   if look == over then map = map:relu() end
   local s = map:stats()
   local span = s.max - s.min + 1e-30
-  if look ~= alone and s.min >= 0 then return (map - s.min) / span end
+  if look ~= alone and s.min >= 0 then return (map - s.min) / span, note end
   local m = lu.core.image.percentile(map, 99)
-  return map / (m > 0 and m or math.max(s.max, -s.min, 1e-30))
+  return map / (m > 0 and m or math.max(s.max, -s.min, 1e-30)), note
 end
 
 
@@ -128,11 +133,17 @@ local function how(look, captions)
 end
 
 
+---A caption, and below it what else is to be said.
+local function captioned(name, note) return note and name .. "\n" .. note or name end
+
+
 ---A picture of one method: a map a class.
 local function draw_each(row, maps, look)
   local cells, captions = {}, {}
   for k = 1, maps:dim(1) do
-    cells[k], captions[k] = scaled(maps[k], look), tostring(classes[k])
+    local note
+    cells[k], note = scaled(maps[k], look)
+    captions[k] = captioned(tostring(classes[k]), note)
   end
   if not row.options.classes then captions = { "whatever the class" } end
   local canvas = lu.canvas { scale = args.scale, cell = 112 }
@@ -147,8 +158,9 @@ local function add(row)
   local maps, look = maps_of(row), look_of(row)
   for _, group in ipairs(maps and groups or {}) do
     if group.look == look then
-      group.maps[#group.maps + 1] = scaled(maps[1], look)
-      group.names[#group.maps] = row.name
+      local map, note = scaled(maps[1], look)
+      group.maps[#group.maps + 1] = map
+      group.names[#group.maps] = captioned(row.name, note)
     end
   end
   if maps and args.each ~= "" then draw_each(row, maps, look) end

@@ -287,4 +287,14 @@ describe("the suffix of a canvas", function()
     local back = assert(image.load(path))
     assert.is_true((back - picture):abs():max():item() < 40)
   end)
+
+  it("warns of a flat map by its caption", function()
+    local lu, t = require "lunette", dofile "tests/lua/support.lua"
+    local list = t.warnings(function()
+      lu.canvas { columns = 2 }:row("maps", { lu.uniform(4, 4), lu.zeros(4, 4) },
+                                    { captions = { "one", "two\nof them" } })
+    end)
+    assert.matches("map 2 %(two, of them%) is zero everywhere; it is drawn flat",
+                   list[1])
+  end)
 end)

@@ -213,7 +213,7 @@ describe("scripts/", function()
     local record = json.decode(t.read(folder .. "/all.json"))
     local drawn, methods = {}, require "lunette.methods"
     for _, row in ipairs(record.rows) do
-      for _, name in ipairs(row.captions) do drawn[name] = true end
+      for _, name in ipairs(row.captions) do drawn[name:match "^[^\n]*"] = true end
     end
     for name, row in pairs(methods) do -- this network has no attention
       local no_map = row.draws == "numbers" or row.family == "attention"
@@ -221,6 +221,32 @@ describe("scripts/", function()
       local own = ("%s/each/%s.png"):format(folder, name)
       assert.equal(not no_map, require("lfs").attributes(own) ~= nil, own)
     end
+  end)
+
+  it("gallery.lua shows a map that is all negative, and says so", function()
+    local net = t.net()
+    net.params["out.weight"]:copy_(-net.params["out.weight"]:abs())
+    net.params["fc.weight"]:copy_(net.params["fc.weight"]:abs())
+    net.params["fc.bias"]:fill_(10) -- every unit of it is active
+    assert(lu.save(net, folder .. "/against.safetensors"))
+    local said = check(("'%s/scripts/gallery.lua' 'a picture.png' --classes 1 --layer "
+      .. "relu2 --model against.safetensors --methods internal_influence "
+      .. "--out against.png"):format(t.root()), 0, "wrote against.png")
+    assert.is_nil(said:find "drawn flat")
+    local told = require("lunette.base.json").decode(t.read(folder .. "/against.json"))
+    assert.same({ "internal_influence\nall below 0: |map|" }, told.rows[2].captions)
+  end)
+
+  it("compare.lua brings maps to one size, and refuses different pictures", function()
+    lu.npy.write(folder .. "/small.npy", lu.uniform(7, 7))
+    lu.npy.write(folder .. "/large.npy", lu.uniform(14, 14))
+    lu.npy.write(folder .. "/two.npy", lu.uniform(2, 14, 14))
+    local script = ("'%s/scripts/compare.lua' --out s.png --maps "):format(t.root())
+    local said = check(script .. "small.npy,large.npy", 0,
+      "small.npy is 7 x 7, large.npy 14 x 14: enlarged to 14 x 14, bilinearly")
+    assert.is_nil(said:find "vgg16") -- no network is looked for
+    check(script .. "large.npy,small.npy", 0, "map 1: SSIM")
+    check(script .. "large.npy,two.npy", 64, "holds 1 maps and two.npy 2")
   end)
 
   it("explain what is predicted of pictures without a word of classes", function()

@@ -173,3 +173,37 @@ describe("an interruption", function()
     assert.is_nil(message:find "modifier")
   end)
 end)
+
+
+describe("a method", function()
+  ---Bytes a step that a call leaves to the collector, in pictures.
+  local function left(row, key, opts)
+    local net = lu.load "glyphs"
+    local x = net:images(lu.glyphs.default_images(1).images)
+    local function held(n)
+      opts[key] = n
+      collectgarbage()
+      collectgarbage "stop"
+      local before = core.memory().live
+      local map = row(net, x, opts)
+      local bytes = core.memory().live - before
+      collectgarbage "restart"
+      return bytes, map
+    end
+    return (held(10) - held(5)) / 5 / (4 * x:size())
+  end
+
+  it("gives back what a step made, without the collector", function()
+    local lin = { "linear" }
+    for _, case in ipairs {
+      { lu.guided_ig, "steps", {} }, { lu.smoothgrad, "samples", {} },
+      { lu.smoothgrad, "samples", { of = "input_x_gradient" } },
+      { lu.saliency, "smooth_samples", {} },
+      { lu.integrated_gradients, "steps", {} }, { lu.idgi, "steps", {} },
+    } do
+      local row, key, opts = table.unpack(case)
+      opts.modifiers, opts.score, opts.progress = lin, 3, false
+      assert.is_true(left(row, key, opts) < 0.3, row.name)
+    end
+  end)
+end)

@@ -245,6 +245,31 @@ describe("lunette report", function()
     assert.not_matches("cannot be read", text)
   end)
 
+  it("finds every map of a result, as many as an option may ask for", function()
+    local away = folder .. "/counted"
+    for _, path in ipairs { away, away .. "/manifest" } do assert(lfs.mkdir(path)) end
+    local function put(path, text)
+      assert(require("lunette.base.files").write(path, text))
+    end
+    local function read(top)
+      put(away .. "/sweep.json",
+          ('{"jobs":{"a":{"options":{"top":%d}}}}'):format(top))
+      put(away .. "/manifest/shard-0-of-1.jsonl", '{"name":"one","job":"a"}\n')
+      put(away .. "/one.json", '{"model":"m"}')
+      return assert(require("lunette.report.folder").read { away })
+    end
+    lu.npy.write(away .. "/one.npy", lu.range(1, 3):view(3, 1, 1))
+    local source = read(1 << 20) -- the most that `top` takes
+    assert.equal(1 << 20, #source.entries)
+    for k = 1, 3 do
+      assert.equal(k, assert(source.entries[k]()).values():item())
+    end
+    source = read(3000000)
+    assert.equal(0, #source.entries)
+    assert.matches("it speaks of 3000000 maps; 2097151 are the most",
+                   source.errors[1].message)
+  end)
+
   it("says what it cannot find, and tells errors apart", function()
     local code, text = run "report nowhere"
     assert.equal(66, code)

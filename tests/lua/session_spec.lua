@@ -217,8 +217,18 @@ describe("a script", function()
     assert.matches("mine.lua:2: .*not equal is ~=", said)
     said = script "print(1)\nlocal raw = True\n"
     assert.matches("mine.lua:2: 'True' is nil in Lua; write true", said)
+    said = script "print(1)\nlocal least = -inf\n"
+    assert.matches("mine.lua:2: 'inf' is nil in Lua; write math.huge", said)
     said = script "local lu = require 'lunette'\nprint(lu.salency(1))\n"
     assert.matches("mine.lua:2: .*did you mean 'saliency'", said)
+  end)
+
+  it("may ask whether such a name has a value, which is plain Lua", function()
+    local said, code = script("inf = inf or math.huge\nprint(inf)\n"
+      .. "print(null == nil, not None)\nnan = nan\n  or 0/0\n"
+      .. "if undefined then print 'no' end\nprint(_G.NULL)\n")
+    assert.equal(0, code, said)
+    assert.matches("inf\ntrue\ttrue\nnil", said)
   end)
 
   local start = "local lu = require 'lunette'\nlocal net = lu.load 'glyphs'\n"

@@ -86,19 +86,30 @@ local function values_of(row, run, o, layer)
 end
 
 
+---The sum over channels; what is summed is given back.
+local function summed(each)
+  local given <close> = each
+  return given:sum { dims = { 2 } }
+end
+
+
+---The same of what channels contribute, or of their first component alone.
+local function contributed(each, o)
+  if not o.eigen_smooth then return summed(each) end
+  local all <close> = each
+  return summed(require("lunette.explain.principal").first(all))
+end
+
+
 ---The signed map of a run at one layer, (N,h,w), and facts.
 local function at_layer(row, run, o, layer)
   local A, g = values_of(row, run, o, layer)
-  if row.map then return row.map(A, g, run, o, layer):sum { dims = { 2 } } end
-  local each, facts
-  if row.channels then
-    each = row.channels(A, g, run, o, layer)
-  else
-    each, facts = row.weights(A, g, run, o, layer)
-    each = A * each
-  end
-  if o.eigen_smooth then each = require("lunette.explain.principal").first(each) end
-  return each:sum { dims = { 2 } }, facts
+  local gradient <close> = g
+  local _ = gradient
+  if row.map then return summed(row.map(A, g, run, o, layer)) end
+  if row.channels then return contributed(row.channels(A, g, run, o, layer), o) end
+  local weights, facts = row.weights(A, g, run, o, layer)
+  return contributed(A * weights, o), facts
 end
 
 

@@ -156,14 +156,16 @@ end
 function M.warn(row, map, raw, o, run, slopes)
   local found = {}
   for n = 1, map:dim(1) do
-    local s, told = map:rows(n):stats(), told_of(row, o, run, n, slopes)
-    if not s.finite or not raw:rows(n):stats().finite then
+    local one <close> = map:rows(n) -- views keep what they are of
+    local before <close> = raw:rows(n)
+    local s, told = one:stats(), told_of(row, o, run, n, slopes)
+    if not s.finite or not before:stats().finite then
       warn(("%s: the map of %s holds NaN or infinity"):format(row.name,
            whose(told, o)))
     elseif s.min == s.max then
       warn(("%s: the map of %s is %g everywhere; %s"):format(row.name, whose(told, o),
            s.min + 0.0, -- which makes -0 a plain 0
-           why_flat(told, raw:rows(n))))
+           why_flat(told, before)))
     elseif slopes then
       local why = M.saturation(told)
       if why then found[#found + 1] = { why = why, image = told.image } end

@@ -28,8 +28,8 @@ M.several = {
 
 ---Of methods whose work is long (see work.lua).
 M.work = {
-  memory = opt.quiet(opt.any(false, '"1G", "300M" or bytes: no more than that at a '
-    .. "time, however many copies", function(v)
+  memory = opt.quiet(opt.any(false, '"1G", "300M" or bytes: tensors at a '
+    .. "time, however many copies; the mapped file of weights comes on top", function(v)
     local bytes = require("lunette.explain.ceiling").bytes
     return v and not bytes(v) and 'a size such as "1G" or "300M"' or nil
   end)),

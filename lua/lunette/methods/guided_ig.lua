@@ -25,9 +25,13 @@ end
 
 ---The value that a share `fraction` of |g| does not exceed ("lower" quantile).
 local function quantile(g, fraction)
-  local order, sorted = (-core.tensor(g):abs()):argsort()
+  local values <close> = core.tensor(g)
+  local sizes <close> = values:abs()
+  local negative <close> = -sizes
+  local order <close>, sorted = negative:argsort()
+  local least <close> = sorted
   local _ = order
-  return -sorted[floor(fraction * (#g - 1)) + 1]
+  return -least[floor(fraction * (#g - 1)) + 1]
 end
 
 
@@ -119,12 +123,15 @@ local function walk(run, o, i, base, how)
   w.total = distance(w.x, w.b)
   local function straight(s) return base[i] + (run.images[i] - base[i]) * (s / 2) end
   local gradient = how.loop:measured(function()
-    local part <close> = run.net:run(core.tensor(x):view(table.unpack(shape)),
-                                     { modifiers = how.forward })
+    local values <close> = core.tensor(x)
+    local at <close> = values:view(table.unpack(shape)) -- views keep what they are of
+    local part <close> = run.net:run(at, { modifiers = how.forward })
     local score = how.loop:take(i)[how.loop.k]
     witness.note(run, i, { part = part, score = score, modifiers = o.modifiers,
                            make = straight, count = 2 })
-    return part:gradient { score = score, modifiers = o.modifiers }:view(n):totable()
+    local g <close> = part:gradient { score = score, modifiers = o.modifiers }
+    local flat <close> = g:view(n)
+    return flat:totable()
   end)
   how.loop.writes = function()
     known.x, known.sum, known.done = split(x), split(sum), done

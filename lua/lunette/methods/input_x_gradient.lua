@@ -13,6 +13,7 @@ return method {
   paper = "Shrikumar et al. 2016, Not just a black box",
   options = { "score", "modifiers" },
   explain = function(run, o)
-    return run.images * run:gradient { score = o.score, modifiers = o.modifiers }
+    local g <close> = run:gradient { score = o.score, modifiers = o.modifiers }
+    return run.images * g
   end,
 }

@@ -16,10 +16,14 @@ end
 ---1 - cosine of the picture and every masked one (captum's distance).
 local function cosine_distances(x, batch)
   local k, n = batch:dim(1), x:size()
-  local flat, one = batch:view(k, n), x:view(1, n)
+  local flat <close> = batch:view(k, n) -- views keep what they are of
+  local one <close> = x:view(1, n)
   local over = { dims = { 2 } }
-  local dot = (flat * one):sum(over)
-  local lengths = (flat:square():sum(over) * one:square():sum(over)):sqrt()
+  local products <close> = flat * one
+  local squares <close> = flat:square()
+  local own <close> = one:square()
+  local dot = products:sum(over)
+  local lengths = (squares:sum(over) * own:sum(over)):sqrt()
   local list = {}
   for r = 1, k do
     local below = lengths[r]
@@ -76,7 +80,8 @@ return method {
     for i = 1, run:count() do weights[i] = {} end
     local values = coalitions.values(run, o, labels, rows, "lime",
       function(i, first, _, pictures)
-        for k, d in ipairs(cosine_distances(run.images[i], pictures())) do
+        local seen <close> = pictures()
+        for k, d in ipairs(cosine_distances(run.images[i], seen)) do
           local r = first + k - 1
           weights[i][r] = kernels[o.kernel](d, share_of(x[r]), o.width)
         end

@@ -179,23 +179,24 @@ M.normalizations = { "minmax", "max", "symmetric", "percentile", "none" }
 
 
 ---A map of one value: all zero takes the colour of zero, others the middle one.
-local function flat_span(cell, signed, row, i)
-  local v = cell.least
-  warn(("row '%s': map %d is %s everywhere; it is drawn flat"):format(row, i,
-       v == 0 and "zero" or ("%.4g"):format(v)))
+local function flat_span(cell, row, i, caption)
+  local v, signed = cell.least, row.signed
+  local whose = caption and (" (%s)"):format((caption:gsub("%s*\n%s*", ", "))) or ""
+  warn(("row '%s': map %d%s is %s everywhere; it is drawn flat"):format(row.title, i,
+       whose, v == 0 and "zero" or ("%.4g"):format(v)))
   if v == 0 then return signed and -1 or 0, 1 end
   return v, v
 end
 
 
-local function cell_span(row, c, i, percentile)
+local function cell_span(row, c, i, o)
   c.flat = c.least == c.greatest or nil
   local lo, hi
   if c.flat then
-    lo, hi = flat_span(c, row.signed, row.title, i)
+    lo, hi = flat_span(c, row, i, (o.captions or {})[i])
     if row.normalize ~= "none" then return lo, hi end
   end
-  return span[row.normalize](c, row.signed, percentile)
+  return span[row.normalize](c, row.signed, o.percentile)
 end
 
 
@@ -283,7 +284,7 @@ function M.scale(row, o)
   row.normalize = o.normalize or (row.signed and "symmetric" or "minmax")
   options.choice("row: normalize", row.normalize, M.normalizations)
   for i, c in ipairs(row.cells) do
-    c.lo, c.hi = cell_span(row, c, i, o.percentile)
+    c.lo, c.hi = cell_span(row, c, i, o)
   end
   if o.shared then shared_span(row.cells) end
   for _, c in ipairs(row.cells) do

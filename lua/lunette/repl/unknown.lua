@@ -359,7 +359,12 @@ end
 -- in scripts --------------------------------------------------------------------
 
 
-local function line_of(source, number)
+---A line of a source: of a file, or of code that stands in none; nil where it is not at
+---hand.
+---@param source string   as debug.getinfo has it
+---@param number integer
+---@return string?
+function M.line(source, number)
   local text = M.sources[source]
   if not text and source:sub(1, 1) == "@" then
     text = require("lunette.base.files").read(source:sub(2))
@@ -378,7 +383,7 @@ end
 local function made_before(source, number)
   return function(name)
     for i = number - 1, 1, -1 do
-      local line = line_of(source, i) or ""
+      local line = M.line(source, i) or ""
       local left, code = line:match "^%s*([%a_][%w_,%s]-)%s*=%s*([^=].*)$"
       left = left and left:gsub("^local%s+", "")
       if left == name then return i, (code:gsub("%s*%-%-.*$", "")) end
@@ -433,7 +438,7 @@ function M.at_error(message)
     if not info then return nil end
     local place = ("%s:%d:"):format(info.short_src, info.currentline)
     if info.what ~= "C" and message:sub(1, #place) == place then
-      local line = line_of(info.source, info.currentline)
+      local line = M.line(info.source, info.currentline)
       if not line then return nil end
       local found, objects = variables(level, info.func)
       return M.hint(message, line, found, objects,
@@ -462,7 +467,7 @@ end
 ---@return string?
 function M.of_syntax(message, source)
   local number = tonumber(message:match "^[^\n]-:(%d+): ")
-  local line = number and line_of(source, number)
+  local line = number and M.line(source, number)
   return line and require("lunette.repl.syntax").hint(line)
 end
 

@@ -13,12 +13,37 @@ local read -- names that the command read, where a session watches
 local before = {} -- names that were there when it began: Lua's own
 
 
+---Does the code ask on purpose whether the name has a value: `x = x or 5`?
+local function is_question(code, name)
+  for _, question in ipairs { "%f[%w_]NAME%s+or%f[^%w_]", "%f[%w_]NAME%s+and%f[^%w_]",
+      "%f[%w_]not%s+NAME%f[^%w_]", "%f[%w_]if%s+NAME%s+then%f[^%w_]",
+      "%f[%w_]NAME%s*[=~]=%s*nil%f[^%w_]", "%f[%w_]type%s*%(%s*NAME%s*%)",
+      "%f[%w_]_G%s*%.%s*NAME%f[^%w_]" } do
+    if code:find((question:gsub("NAME", name))) then return true end
+  end
+  return false
+end
+
+
+---Is that asked where the code reads the name? The next line counts too, where the
+---expression may go on, and the one before, where Lua names the line of its end.
+local function is_asked(info, name)
+  local line, at = require("lunette.repl.unknown").line, info.currentline
+  local code = line(info.source, at)
+  if code and not code:find("%f[%w_]" .. name .. "%f[^%w_]") then
+    code = (line(info.source, at - 1) or "") .. " " .. code
+  end
+  return code ~= nil and is_question(code .. " " .. (line(info.source, at + 1) or ""),
+                                     name)
+end
+
+
 ---Watches the globals, unless somebody else does.
 ---@param typed? string   a pattern of the chunks whose reads are noted: a session's
 function M.watch(typed)
   if getmetatable(_G) then return end
   setmetatable(_G, { __index = function(_, name)
-    if meant[name] then
+    if meant[name] and not is_asked(debug.getinfo(2, "Sl"), name) then
       error(("'%s' is nil in Lua; write %s"):format(name, meant[name]), 2)
     end
     local info = typed and debug.getinfo(2, "S")
@@ -34,16 +59,6 @@ end
 function M.begin() read = {} end
 
 
----Does the code ask on purpose whether the name has a value: `x = x or 5`?
-local function is_question(code, name)
-  return code:find("%f[%w_]" .. name .. "%s+or%f[^%w_]")
-    or code:find("%f[%w_]not%s+" .. name .. "%f[^%w_]")
-    or code:find("%f[%w_]" .. name .. "%s*[=~]=%s*nil%f[^%w_]")
-    or code:find("%f[%w_]type%s*%(%s*" .. name .. "%s*%)")
-    or code:find("^%s*" .. name .. "%s*;?%s*$")
-end
-
-
 ---What to say of the names that a command read in vain.
 ---@param code string   the command
 ---@return string[] lines
@@ -55,6 +70,7 @@ function M.notes(code)
   table.sort(known)
   for name in pairs(read or {}) do
     local word = type(name) == "string" and name:find "^[%a_][%w_]*$"
+      and not code:find("^%s*" .. name .. "%s*;?%s*$") -- shown: nil
     if word and rawget(_G, name) == nil and not is_question(code, name) then
       lines[#lines + 1] = ("'%s' has no value%s"):format(name,
                                                          suggest.after(name, known))

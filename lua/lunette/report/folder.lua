@@ -59,10 +59,23 @@ local function put(list, read, path, number)
 end
 
 
----Numbers below 2^20 as one, and back.
-local function packed(a, b, c) return a << 40 | b << 20 | c end
+local MOST <const> = (1 << 21) - 1 -- more than any option counts to
 
-local function unpacked(n) return n >> 40, n >> 20 & 0xFFFFF, n & 0xFFFFF end
+
+---Numbers up to MOST as one, and back.
+local function packed(a, b, c) return a << 42 | b << 21 | c end
+
+local function unpacked(n) return n >> 42, n >> 21 & MOST, n & MOST end
+
+
+---Are there more maps than have a number? Then that is told of the file.
+local function too_many(source, path, count)
+  if count <= MOST then return false end
+  table.insert(source.errors, { path = path,
+    message = ("it speaks of %d maps; %d are the most that are read"):format(count,
+                                                                            MOST) })
+  return true
+end
 
 
 -- what is in them --------------------------------------------------------------------
@@ -198,11 +211,14 @@ end
 local function add_canvas(source, path)
   local record = decoded(path)
   if not record or type(record.rows) ~= "table" or not record.lunette then return end
+  if too_many(source, path, #record.rows) then return end
   local k = 0
   for r, row in ipairs(record.rows) do
-    local maps = type(row) == "table" and row.kind == "map"
+    local maps = table_of(row).kind == "map"
     k = k + (maps and 1 or 0)
-    for i = 1, maps and #table_of(row.ranges) or 0 do
+    local count = maps and #table_of(row.ranges) or 0
+    if too_many(source, path, count) then return end
+    for i = 1, count do
       put(source.entries, entry_at, path, packed(r, i, k))
     end
   end
@@ -288,7 +304,9 @@ local function sweep(source, folder)
     if base and not seen[base] then
       seen[base] = true
       local count = maps_of(jobs[entry.job])
-      for k = 1, count do put(source.entries, result, base, packed(0, k, count)) end
+      for k = 1, too_many(source, base .. ".json", count) and 0 or count do
+        put(source.entries, result, base, packed(0, k, count))
+      end
     elseif entry.error then
       table.insert(source.errors, { path = tostring(entry.path),
         message = tostring(entry.error) })
