@@ -189,6 +189,7 @@ describe("canonisation", function()
     assert.equal(1, found { { "s", "add", from = { "a", "b" } } })
     assert.equal(0, found { { "s", "add", from = { "a", "b", "c" } } })
     assert.equal(0, found { { "s", "add", from = { "a", 2 } } })
+    assert.equal(0, found { { "s", "add", from = { "a", "b", 2 } } })
     assert.equal(0, found { { "s", "add", from = { "a", "input" } } })
     assert.equal(1, found({ { "s", "concat", from = { "a", "b", "c" } } },
                           { 12, 6, 6 }))
