@@ -347,8 +347,8 @@ describe("modifier:trace", function()
   it("shows a layer of the kind that the rule is about, or of each", function()
     local rule = lu.modifier { name = "m", backward = "guided" } -- wherever it is known
     assert.equal("relu:\n  dx = relu(dy) * [y > 0]", rule:trace())
-    local named = lu.modifier { name = "m", on = "block1_relu2", backward = "guided" }
-    assert.equal(rule:trace(), named:trace()) -- a layer's name: mostly of an activation
+    local at = lu.modifier { name = "m", on = "block1_relu2", backward = "guided" }
+    assert.equal(rule:trace(), at:trace()) -- a layer's name: mostly of an activation
     assert.matches("^conv2d:\n", lu.modifier { name = "m", backward = "gamma" }:trace())
     local several = lu.modifier { name = "m", { on = "conv2d", "epsilon" },
       { on = function(layer) return layer.kind == "add" end, "norm" },

@@ -158,7 +158,7 @@ end
 
 
 ---ONNX Runtime's map against ours with its decisions.
----@return { off: number, flips: integer, of: integer }
+---@return { off: number, flips: integer, of: integer, map: lunette.Tensor }
 function M.imposed(folder, net, x, job)
   local file, made = with_decisions(folder, net, job)
   local got = ort.run(folder, { file })[1]
@@ -177,7 +177,8 @@ function M.imposed(folder, net, x, job)
       flips = flips + imposed[t]:ne(own[i]):sum():item()
     end
   end
-  return { off = M.off(got[made.maps[1]], map), flips = math.tointeger(flips), of = of }
+  return { off = M.off(got[made.maps[1]], map), flips = math.tointeger(flips), of = of,
+           map = got[made.maps[1]] }
 end
 
 ---How far our own map moves when the picture does by a rounding, up or down: nobody's
@@ -197,10 +198,12 @@ end
 
 ---Is a map further away than `limit` that near once decisions are imposed, or as near
 ---as our own map stays when the picture moves by a rounding? And the numbers of that.
+---The file with the decisions is another one than `got` is of: its map has to be that.
 ---@return boolean shown, string text
-function M.shown(folder, net, x, job, limit)
+function M.shown(folder, net, x, job, limit, got)
   local r, moves = M.imposed(folder, net, x, job), M.moves(net, x, job)
-  return r.off <= math.max(limit, 4 * moves),
+  local most = math.max(limit, 4 * moves)
+  return r.off <= most and M.off(M.map_of(job, got), r.map) <= most,
     ("%d of %d decided otherwise, then %.1e; a rounding of the picture moves %.1e")
       :format(r.flips, r.of, r.off, moves)
 end

@@ -122,7 +122,7 @@ local NEAR = 1e-5
 local function check_map(net, x, job, got)
   local off = baked.off(baked.map_of(job, got), job.want)
   if off <= NEAR then return end
-  local shown, why = baked.shown(folder, net, x, job, NEAR)
+  local shown, why = baked.shown(folder, net, x, job, NEAR, got)
   print(("  %s: %.1e away, %s"):format(job.title, off, why))
   assert.is_true(shown, job.title)
 end
