@@ -273,17 +273,19 @@ end)
 
 
 describe("a file of relevance", function()
-  it("grows by at most 2 %, and is read by our own engine", function()
-    local box = lu.modifiers.epsilon_gamma_box { low = -4, high = 4 }
-    local net = again(assert(lu.net(lu.models.squeezenet1_1 { side = 64 })):init(3))
-    local out, x = fresh(), t.input(net, 1, 5)
-    local report = assert(lu.bake(net, out, "lrp", { composite = box, class = 1 }))
-    assert.is_true(report.bytes < 1.02 * report.plain_bytes,
-                   report.bytes - report.plain_bytes)
-    local want
-    t.warnings(function() want = lu.lrp(net, x, { composite = box, score = 1 }) end)
-    assert.is_true(baked.off(assert(lu.load(out)):run(x).map, want) < 1e-5)
-  end)
+  for _, name in ipairs { "squeezenet1_1", "shufflenet_v2_x1_0" } do
+    it("grows by at most 2 %, and is read by our own engine: " .. name, function()
+      local box = lu.modifiers.epsilon_gamma_box { low = -4, high = 4 }
+      local net = again(assert(lu.net(lu.models[name] { side = 64 })):init(3))
+      local out, x = fresh(), t.input(net, 1, 5)
+      local report = assert(lu.bake(net, out, "lrp", { composite = box, class = 1 }))
+      assert.is_true(report.bytes < 1.02 * report.plain_bytes,
+                     report.bytes - report.plain_bytes)
+      local want
+      t.warnings(function() want = lu.lrp(net, x, { composite = box, score = 1 }) end)
+      assert.is_true(baked.off(assert(lu.load(out)):run(x).map, want) < 1e-5)
+    end)
+  end
 
   it("has no nodes for what gets no relevance", function()
     local net = again(assert(lu.net { name = "gate", input = { 3, 8, 8 }, layers = {

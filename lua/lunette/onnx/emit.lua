@@ -26,7 +26,7 @@ local FOLDED, NODE, NAME = 1024, 120, 60
 ---Operators that lunette-import does with numbers.
 local OF_NUMBERS = {}
 for _, op in ipairs { "relu", "maximum", "minimum", "add", "sub", "mul", "div", "neg",
-                      "sqrt", "reciprocal", "reshape" } do
+                      "abs", "sqrt", "reciprocal", "reshape" } do
   OF_NUMBERS[op] = true
 end
 
@@ -258,9 +258,31 @@ local function part_of(t)
 end
 
 
+---A row (1,K) that is 1 at one place and 0 elsewhere, as the class of a score: in three
+---pieces. Nil: it is no such row, or short.
+local function one_hot(self, t)
+  local value, dims = t.value, t.dims
+  if #dims ~= 2 or dims[1] ~= 1 or dims[2] < 128 then return nil end
+  if self.graph.opset < 8 then return nil end -- it had no Expand
+  local at = value:view(dims[2]):argmax()
+  if value:get(1, at) ~= 1 or value:abs():sum():item() ~= 1 then return nil end
+  self.own, self.value = (t.section or "map") .. ".one_hot", t
+  local parts = {}
+  for _, part in ipairs { { 0, at - 1 }, { 1, 1 }, { 0, dims[2] - at } } do
+    if part[2] > 0 then
+      parts[#parts + 1] = self:step("Expand", { self:number(part[1]),
+                                                self:ints { 1, part[2] } })
+    end
+  end
+  return self:out("Concat", parts, { axis = 1 })
+end
+
+
 ---A tensor that is no weight of the network; what repeats itself is written once.
 local function constant(self, t)
   if not is_tensor(t.value) then return self.graph:number(t.value) end
+  local hot = not t.name and one_hot(self, t)
+  if hot then return hot end
   local name = t.name or (t.section or "map") .. ".constant"
   if t.name or t.value:size() <= FOLDED then return self.graph:tensor(t.value, name) end
   local part = part_of(t.value)

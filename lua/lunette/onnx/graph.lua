@@ -192,6 +192,17 @@ function Graph:ints(list, shape)
 end
 
 
+---A float32 in the fewest digits that are still it.
+local function digits(x)
+  local value = string.pack("<f", x)
+  for n = 1, 9 do
+    local text = ("%%.%dg"):format(n):format(x)
+    if string.pack("<f", tonumber(text) or 0) == value then return text end
+  end
+  return ("%.9g"):format(x)
+end
+
+
 ---The name of a number: of shape (1), or of no dimensions.
 ---@param x number
 ---@param scalar? boolean
@@ -199,7 +210,7 @@ end
 function Graph:number(x, scalar)
   local key = ("number %.17g%s"):format(x, scalar and "" or " in a list")
   if not self.known[key] then
-    self.known[key] = self:name(("float.%.9g"):format(x))
+    self.known[key] = self:name("float." .. digits(x))
     self.lists[self.known[key]] = { x }
     self:initializer(self.known[key], scalar and {} or { 1 }, M.FLOAT,
                      string.pack("<f", x))

@@ -188,55 +188,53 @@ end
 local joined = { conv2d = true, batch_norm = true, linear = true,
                  conv_transpose2d = true }
 
----Two values whose comparison gives the sign of W x + b: (W x, -b), or (output, 0)
----where reading the output prevents no fusion (see `joined`).
-local function with_bias_apart(n)
-  local b = n.inputs[3]
-  if not b or n.op == "linear" then return n.output, 0 end
-  return forward(n, n.inputs[1], n.inputs[2]), -b:reshape { 1, b:size(), 1, 1 }
+---W x + b, whose sign decides between gamma's two ways, the input that it is of, and
+---that input's size: x and |x|; or all of them but |x| with the other sign, where the
+---layer's own output should not be read (see `joined`).
+local function sum_apart(n)
+  local x, w, b = n.inputs[1], n.inputs[2], n.inputs[3]
+  local size = nonnegative(x) and x or x:abs()
+  if not b or n.op == "linear" and x:dim() == 2 then return n.output, x, size end
+  local other = rawequal(size, x) and x:abs() or -x -- |x| is x by another name
+  if not rawequal(size, x) then return forward(n, other, w, -b), other, size end
+  return forward(n, other, w, b), other, other
 end
 
 
----Weights (or a bias) of gamma: { w + gamma w+, w + gamma w- }, for z > 0 and for z <
----0.
-local function two_ways(w, gamma)
-  local more = w * (1 + gamma)
-  return { w:maximum(more), w:minimum(more) }
-end
-
-
----x+ and x- with their weights, for outputs z > 0 (k = 1) or z < 0 (k = 2).
-local function of_way(halves, weights, k)
-  local parts = {}
-  for i, half in ipairs(halves) do parts[i] = { half, weights[i == k and 1 or 2] } end
-  return parts
-end
-
-
----R / stab(z1) where z > 0, R / stab(z2) where z < 0. There z1 is at least z, and z2 at
----most; without the bias, which z has, their signs are not known.
-local function gamma_quotients(n, dy, p, halves, weights)
-  local z, level = with_bias_apart(n)
-  local b = bias_of(n, p)
-  local biases = b and two_ways(b, p.gamma) or {}
-  local known = p.gamma > 1e-3 and (b or not n.inputs[3])
-  local up = sum_forward(n, of_way(halves, weights, 1), biases[1])
-  local down = sum_forward(n, of_way(halves, weights, 2), biases[2])
-  return { quotient(dy, up, p, known and 1) * z:gt(level),
-           quotient(dy, down, p, known and -1) * z:lt(level) }
-end
-
-
-function M.gamma(n, dy, p)
-  local x, weights, r = n.inputs[1], two_ways(n.inputs[2], p.gamma), nil
-  local halves = nonnegative(x) and { x } or { positive(x), negative(x) }
-  local q = gamma_quotients(n, dy, p, halves, weights)
-  for i, half in ipairs(halves) do
-    local part = half * (input_back(n, q[i], weights[1])
-                         + input_back(n, q[3 - i], weights[2]))
-    r = r and r + part or part
+---R / stab of gamma's two sums, added where they count, and subtracted: z > 0 takes
+---(1 + gamma/2) (v + a), z < 0 takes (1 + gamma/2) (v - a). `a` is a function of what
+---is added to the bias.
+local function gamma_quotients(dy, p, z, v, a)
+  local more = 1 + p.gamma / 2
+  if (p.norm_scale or 0) == 0 and (p.clip or 0) == 0 and rawequal(v, z) then
+    local sign = z:sign() -- |z| + a has no other sign
+    local q = dy / (z:abs() + a(p.epsilon / more)) * sign
+    return q, q * sign
   end
-  return { r }
+  a = a(0)
+  local up = quotient(dy, (v + a) * more, p) * z:gt(0) * more
+  local down = quotient(dy, (v - a) * more, p) * z:lt(0) * more
+  return up + down, up - down
+end
+
+
+---With a = (|W| |x| + |b|) / c, c = 1 + 2 / gamma, the positive terms of z = W x + b
+---come to (z + c a) / 2, and z + gamma times these to (1 + gamma/2) (z + a): two
+---products for both ways and signs of x. Back likewise:
+---x W^T s + |x| |W|^T (s sign(z)) / c.
+function M.gamma(n, dy, p)
+  local w, b, c = n.inputs[2], bias_of(n, p), 1 + 2 / p.gamma
+  local z, x, size = sum_apart(n)
+  local heavy = (w / c):abs()
+  local v = (b or not n.inputs[3]) and z or forward(n, x, w)
+  local function a(more)
+    if b then return forward(n, size, heavy, (b / c):abs() + more) end
+    return forward(n, size, heavy) + more
+  end
+  local s, by_size = gamma_quotients(dy, p, z, v, a)
+  local r, more = input_back(n, s, w), input_back(n, by_size, heavy)
+  if rawequal(size, x) then return { x * (r + more) } end
+  return { x * r + size * more }
 end
 
 

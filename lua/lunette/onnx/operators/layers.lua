@@ -11,7 +11,8 @@ local function all(list, value)
 end
 
 
----Attributes of a convolution; those that are ONNX's defaults are left out.
+---Attributes of a convolution; those that are ONNX's defaults are left out, and, where
+---it is no layer, the kernel's size, which its weight has.
 ---@param t lunette.Traced
 ---@return table
 local function window(t)
@@ -21,8 +22,8 @@ local function window(t)
     dilations = { 1, { common.pair(t.attrs, "dilation", 1) } },
     output_padding = { 0, { common.pair(t.attrs, "output_padding", 0) } },
     pads = { 0, { before[1], before[2], after[1], after[2] } } }
-  local attrs, groups = { kernel_shape = { w:dim(3), w:dim(4) } },
-    math.tointeger(t.attrs.groups)
+  local attrs, groups = {}, math.tointeger(t.attrs.groups)
+  attrs.kernel_shape = t.label and { w:dim(3), w:dim(4) } or nil
   for key, g in pairs(given) do attrs[key] = not all(g[2], g[1]) and g[2] or nil end
   attrs.group = groups ~= 1 and groups or nil
   return attrs

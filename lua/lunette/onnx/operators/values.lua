@@ -14,12 +14,14 @@ local M = {}
 for op, name in pairs { relu = "Relu", sigmoid = "Sigmoid", tanh = "Tanh", neg = "Neg",
                         abs = "Abs", exp = "Exp", log = "Log", sqrt = "Sqrt",
                         sin = "Sin", cos = "Cos", erf = "Erf", floor = "Floor",
-                        ceil = "Ceil", round = "Round", sign = "Sign",
+                        ceil = "Ceil", round = "Round",
                         reciprocal = "Reciprocal", identity = "Identity",
                         dropout = "Identity" } do
   M[op] = function(e, _, x) return e:out(name, x) end
 end
 
+
+function M.sign(e, t, x) return e:decides(t, e:out("Sign", x), FLOAT) end
 
 function M.leaky_relu(e, t, x)
   return e:out("LeakyRelu", x, { alpha = t.attrs.slope + 0.0 })
