@@ -246,10 +246,24 @@ local function times_constant(b, v, w)
 end
 
 
+---The product of two values. Of a right one whose last two dimensions lie the other way
+---round (keys of attention) the rows are multiplied as they lie: sums are then those of
+---the network that the file may have been exported from, to the bit.
+local function of_two(b, v, w)
+  local n, order, turned = #w.order, w.order, nil
+  if n > 2 and b.batched(w) and order[1] == 1 and order[n - 1] > order[n] then
+    turned = b.identity(n)
+    turned[n - 1], turned[n] = n, n - 1
+  end
+  return b:layer("matmul", { b:ordered(v), b:ordered(w, turned) },
+                 { transpose_b = turned and 1 or nil })
+end
+
+
 function M.MatMul(b, x)
   local v, w = x[1], x[2]
   if v.const then return from_left(b, x) end
-  if not w.const then return b:layer("matmul", { b:ordered(v), b:ordered(w) }) end
+  if not w.const then return of_two(b, v, w) end
   w = constant(b, x, 2, "matrix")
   local turned = #w.shape == 2 and #v.shape > 1 and b:turned(w, { 2, 1 })
   if not turned then return times_constant(b, v, w) end
