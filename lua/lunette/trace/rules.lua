@@ -263,15 +263,15 @@ function M.z_box(n, dy, p)
   local low, shape = bound(n, p.low)
   local high = bound(n, p.high)
   low, high = trace.of(low):expand(shape), trace.of(high):expand(shape)
-  local parts = { { x, w, 1 }, { low, positive(w), -1 }, { high, negative(w), -1 } }
+  local parts = { { x, w }, { low, positive(w) }, { high, negative(w) } }
   for _, part in ipairs(parts) do
     local zk = forward(n, part[1], part[2])
     z = z and z - zk or zk
   end
   local q = quotient(dy, z, p)
   for _, part in ipairs(parts) do
-    local rk = part[1] * input_back(n, q, part[2]) * part[3]
-    r = r and r + rk or rk
+    local rk = part[1] * input_back(n, q, part[2])
+    r = r and r - rk or rk
   end
   return { r }
 end
