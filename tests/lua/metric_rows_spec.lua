@@ -203,6 +203,33 @@ describe("on a linear network", function()
     end
   end)
 
+  it("the picture's own score is read from its run, with the same bits", function()
+    local small = t.net()
+    local input = t.input(small, 2)
+    local asked, plain = 0, small.run
+    finally(function() rawset(small, "run", nil) end)
+    rawset(small, "run", function(self, images, o)
+      asked = asked + images:dim(1)
+      return plain(self, images, o)
+    end)
+    local map = core.uniform(3, 1, 2, 12, 12)
+    for _, name in ipairs { "deletion", "insertion" } do
+      for _, modifiers in ipairs { {}, { "linear" } } do
+        local o, all = { steps = 5, score = 1, modifiers = modifiers }, {}
+        for _, keep in ipairs { true, false } do -- kept nothing: asked again
+          local r = plain(small, input, { keep = keep })
+          asked = 0
+          local known = keep or #modifiers == 0 -- the output itself is always there
+          local _, _, curves = lu.metrics[name](map, r, o)
+          assert.equal(known and 10 or 12, asked, name)
+          all[#all + 1] = curves
+        end
+        assert.same(all[1], all[2])
+        assert.equal(6, #all[1][2])
+      end
+    end
+  end)
+
   it("monotonicity: each value that is put back helps", function()
     -- whole numbers, so that nothing rounds: 220 pixels of weight 0, then 36 of 1 or -1
     local plain = core.ones(1, 1, SIDE, SIDE)

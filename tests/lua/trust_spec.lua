@@ -142,6 +142,64 @@ describe("map:trust", function()
     assert.is_truthy(v.weights)
   end)
 
+  -- block3_relu3 is far below the last layers: those may be drawn anew for nothing
+  it("draws anew what the score depends on", function()
+    local upper = require("lunette.explain.copies").upper
+    local list = upper(net, (net:layer "block3_relu3"))
+    assert.same({ "block3_conv3", "block3_conv2", "block3_conv1" },
+                table.move(list, 1, 3, 1, {}))
+    local unit = lu.score.unit("block3_relu3", 4)
+    local map = lu.saliency(net, x:rows(1), { score = unit })
+    assert.equal("pass", verdicts(map:trust { samples = 2 }, 1).weights)
+    -- of two heads the one that is asked for, not the one that stands last
+    local two = assert(lu.net { name = "two", input = { 3, 8, 8 },
+      outputs = { "a", "b" }, layers = {
+        { "c", "conv2d", filters = 4, kernel = 3, padding = 1 }, { "r", "relu" },
+        { "f", "flatten" }, { "a", "linear", units = 4 },
+        { "b0", "linear", units = 4, from = "f" },
+        { "b", "linear", units = 4 } } }):init(1)
+    assert.same({ "a" }, upper(two, (two:layer "a")))
+    assert.same({ "b", "b0" }, upper(two, (two:layer "b")))
+    local first = lu.saliency(two, t.input(two, 1), { score = 2 })
+    assert.equal("pass", verdicts(first:trust { samples = 2 }, 1).weights)
+  end)
+
+  it("asks one output for no other class", function()
+    local layers = { { "c", "conv2d", filters = 4, kernel = 3, padding = 1 },
+                     { "r", "relu" }, { "f", "flatten" },
+                     { "out", "linear", units = 1 } }
+    local regression = assert(lu.net { name = "one", input = { 3, 8, 8 },
+                                       layers = layers }):init(1)
+    local input = t.input(regression, 1)
+    local report = lu.saliency(regression, input):trust { samples = 2 }
+    local v = verdicts(report, 1)
+    assert.same({ "unjudged", "unjudged" }, { v.class, v.pixels })
+    assert.matches("is no class, so that no other can be asked", tostring(report))
+    layers[5] = { "p", "sigmoid" } -- 1 - p is the other class: the same gradient
+    local binary = assert(lu.net { name = "one", input = { 3, 8, 8 },
+                                   layers = layers }):init(1)
+    report = lu.saliency(binary, input):trust { samples = 2 }
+    v = verdicts(report, 1)
+    assert.equal("unjudged", v.class)
+    assert.not_equal("unjudged", v.pixels)
+    assert.matches("this one turned round", tostring(report))
+  end)
+
+  it("says which way the lead falls, and counts places as people do", function()
+    local map = lu.gradcam(net, x:rows(2), { score = scenes.labels[2] })
+    local away, said = map:roll { shift = { 0, 100, 100 } }, {}
+    for _, one in ipairs { map, away } do
+      for shifts = 1, 2 do
+        local report = one:trust(net:run(x:rows(2)), { shifts = shifts, steps = 2,
+          classes = 1, samples = 1, score = scenes.labels[2], method = fixed(one) })
+        local text = tostring(report)
+        assert.matches(shifts == 1 and "; 1 place%)" or "; 2 places%)", text)
+        said[text:match "falls %d[%d.]* (%a+) than without the same shape"] = true
+      end
+    end
+    assert.same({ further = true, less = true }, said)
+  end)
+
   it("works on other networks and maps of a layer's size", function()
     for _, make in ipairs { t.net, t.graph } do
       local small = make()
@@ -156,6 +214,8 @@ describe("map:trust", function()
   it("refuses what it cannot judge, naming it", function()
     assert.matches("does not say what made it", t.message(core.ones(1, 4, 4).trust,
                                                           core.ones(1, 4, 4)))
+    local part = lu.gradcam(net, x:rows(1), { modifiers = { "linear" } })[1]
+    assert.matches("no part of a map", t.message(part.trust, part))
     local several = lu.gradcam(net, x:rows(1), { top = 2, modifiers = { "linear" } })
     assert.matches("several classes", t.message(several.trust, several))
     local map = lu.gradcam(net, x:rows(1), { modifiers = { "linear" } })

@@ -3,7 +3,9 @@
 local apply = require "lunette.modifiers.apply"
 local blame = require "lunette.base.blame"
 local core = require "lunette.core"
+local forward = require "lunette.net.forward"
 local perturb = require "lunette.explain.perturb"
+local scored = require "lunette.net.scored"
 local scores = require "lunette.score"
 
 local M = {}
@@ -38,11 +40,24 @@ function M.scores(case, o, count, make)
 end
 
 
----The score of the picture itself.
+---Has the run the values of the layer that is scored?
+local function has_scored(run, score, modifiers)
+  if score.parts then return false end -- of several layers
+  local state = forward.state_of(run)
+  local name = scored.layer(run, score, modifiers or {}).name
+  return state.node[name] ~= nil and not state.dropped[name]
+end
+
+
+---The score of the picture itself: its run has it already, mostly.
 ---@param case lunette.Case
 ---@param o table
 ---@return number
 function M.clean(case, o)
+  local score = scores.resolve(o.score, case.run)
+  if has_scored(case.run, score, o.modifiers) then
+    return case.run:values(score, { modifiers = o.modifiers }):get(case.i)
+  end
   return M.scores(case, o, 1, function() return M.picture(case):clone() end)[1]
 end
 

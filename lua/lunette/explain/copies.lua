@@ -35,12 +35,29 @@ function M.weighted(net)
 end
 
 
----The upper three eighths of the layers with weights, the last one first: those that
----checks draw anew.
+---Is a layer, by name, the one that is given or one that it is computed from?
+local function behind(net, layer)
+  local set, all = { [layer.name] = true }, net:layers()
+  for i = layer.index, 1, -1 do
+    for _, from in ipairs(set[all[i].name] and all[i].from or {}) do
+      set[from] = true
+    end
+  end
+  return set
+end
+
+
+---The upper three eighths of the layers with weights that a layer is computed from, the
+---last one first: those that checks draw anew. Others, above a unit that is explained
+---or on the way to another output, would change nothing.
 ---@param net lunette.Net
+---@param layer lunette.Layer   that is scored
 ---@return string[]
-function M.upper(net)
-  local names = M.weighted(net)
+function M.upper(net, layer)
+  local names, set = {}, behind(net, layer)
+  for _, name in ipairs(M.weighted(net)) do
+    if set[name] then names[#names + 1] = name end
+  end
   local upto = math.min(#names, math.max(1, math.ceil(3 / 8 * #names)))
   return table.move(names, 1, upto, 1, {})
 end

@@ -22,7 +22,12 @@ M.options = {
 function M.curve(map, case, o, comes)
   local part = -(-map:size() // o.steps)
   local masks = asking.pieces(asking.ranks(map), part, o.steps, comes)
-  local curve = asking.masked(case, o, masks)
+  -- one end is the picture itself, which needs no pass
+  local others = { count = o.steps, get = function(first, k)
+    return masks.get(first + (comes and 0 or 1), k)
+  end }
+  local curve = asking.masked(case, o, others)
+  table.insert(curve, comes and o.steps + 1 or 1, asking.clean(case, o))
   return asking.area(curve), curve
 end
 

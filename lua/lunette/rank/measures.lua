@@ -65,7 +65,9 @@ local function sane(name, title, opts, more)
 end
 
 
-local function upper(s) return { layers = copies.upper(s.run.net) } end
+local function upper(s)
+  return { layers = copies.upper(s.run.net, s.run.output_layer) }
+end
 
 
 ---How alike the map is to itself when the picture gets faint noise: the floor of the

@@ -9,6 +9,10 @@ local sentences = {
     [[Оценка %1 — не класс, поэтому о другом спросить нельзя.]] },
   { [[There is no other class to ask.]],
     [[Другого класса, о котором можно спросить, нет.]] },
+  { [[The network has one output, and the other class is this one turned round: asking
+      for it tells nothing.]],
+    [[У сети один выход, и другой класс — тот же наоборот: спрашивать о нём
+      бесполезно.]] },
   { [[Asked for another class it gives another map (similarity *; to itself under faint
       noise *).]],
     [[Для другого класса карта другая (сходство %1; с самой собой при слабом шуме
@@ -36,7 +40,7 @@ local sentences = {
       %2).]] },
   { [[Steady under faint noise (*).]],
     [[Устойчива при слабом шуме (%1).]] },
-  { [[Does not add up to the score's difference from the baseline, but for * %.]],
+  { [[Does not add up to the score's difference from the baseline: * % off.]],
     [[Сумма карты не равна разности оценок с опорным изображением: расхождение
       %1 %%.]] },
   { [[Adds up to the score's difference from the baseline, but for * %.]],
@@ -67,16 +71,19 @@ local pixels = {
 }
 
 local falls = {
-  [[: without its brightest half the class's lead falls * [*, *] further than without
-    the same shape elsewhere, * %s than without edges (1: its lead over an empty
-    picture; * places).]],
-  [[: без самой яркой половины отрыв класса падает на %%1 [%%2, %%3] больше, чем без
-    такой же области в другом месте, и на %%4 %s, чем без контуров (1: отрыв от
-    пустого изображения; мест: %%5).]] }
+  [[: without its brightest half the class's lead falls * %s than without the same shape
+    elsewhere [*, *], * %s than without edges (1: its lead over an empty picture; *
+    place*).]],
+  [[: без самой яркой половины отрыв класса падает на %%1 %s, чем без такой же области в
+    другом месте [%%2, %%3], и на %%4 %s, чем без контуров (1: отрыв от пустого
+    изображения; мест: %%5).]] }
+local ways = { { "further", "больше" }, { "less", "меньше" } }
 for _, p in ipairs(pixels) do
-  for _, way in ipairs { { "further", "больше" }, { "less", "меньше" } } do
-    sentences[#sentences + 1] = { p[1] .. falls[1]:format(way[1]),
-                                  p[2] .. falls[2]:format(way[2]) }
+  for _, moved in ipairs(ways) do
+    for _, edges in ipairs(ways) do
+      sentences[#sentences + 1] = { p[1] .. falls[1]:format(moved[1], edges[1]),
+                                    p[2] .. falls[2]:format(moved[2], edges[2]) }
+    end
   end
 end
 

@@ -6,6 +6,7 @@ local asking = require "lunette.explain.asking"
 local copies = require "lunette.explain.copies"
 local metrics = require "lunette.metrics"
 local options = require "lunette.base.options"
+local scored = require "lunette.net.scored"
 
 local M = {}
 
@@ -58,6 +59,11 @@ function M.class(s)
       ("The score %s is no class, so that no other can be asked."):format(s.name),
       "another class: not asked")
   end
+  if s.run:kind() == "binary" then
+    return result("class", "unjudged", "The network has one output, and the other "
+      .. "class is this one turned round: asking for it tells nothing.",
+      "another class: not asked")
+  end
   local _, _, likes = ask(metrics.random_logit, s, { count = s.o.classes,
                                                      seed = s.o.seed })
   if #likes == 0 then
@@ -92,7 +98,8 @@ end
 local function random_networks(s)
   local shared = s.o.shared
   if not shared.networks then
-    local names, list = copies.upper(s.run.net), {}
+    local below = scored.layer(s.run, s.again.score, {})
+    local names, list = copies.upper(s.run.net, below), {}
     for seed = 1, #names > 0 and 2 or 0 do
       list[seed] = copies.random_top(s.run.net, names, #names, s.o.seed + seed)
     end
@@ -154,8 +161,9 @@ function M.sum(s)
     local total = s.map:sum():item() - delta
     local share = math.abs(delta) / math.max(math.abs(total), 1e-30)
     local bad = share > 0.05
-    local text = ("%s to the score's difference from the baseline, but for %.1f %%."
-      ):format(bad and "Does not add up" or "Adds up", 100 * share)
+    local text = (bad and "Does not add up to the score's difference from the "
+      .. "baseline: %.1f %% off." or "Adds up to the score's difference from the "
+      .. "baseline, but for %.1f %%."):format(100 * share)
     return result("sum", bad and "weak" or "pass", text,
                   ("sum: off by %.1f %%"):format(100 * share), { error = share })
   end

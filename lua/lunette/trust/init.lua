@@ -150,7 +150,9 @@ local function run_of(map, given)
   end
   if given then return given end
   if not origin then
-    blame("trust: this map does not say what made it; give the run and { method = }")
+    blame("trust: this map does not say what made it, as no part of a map and nothing "
+          .. "computed from one does; ask the whole map, or give the run and "
+          .. "{ method = }")
   end
   local run = origin.net:run(origin.images, { modifiers = origin.run_modifiers })
   return run, run

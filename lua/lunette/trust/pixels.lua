@@ -9,6 +9,7 @@ local core = require "lunette.core"
 local impute = require "lunette.explain.impute"
 local margin = require "lunette.attack.margin"
 local patches = require "lunette.explain.patches"
+local text = require "lunette.base.text"
 
 local CELLS = 28 -- squares a side
 
@@ -136,8 +137,8 @@ local function gains_of(all, unit)
 end
 
 
-local function unjudged(text)
-  return { name = "pixels", verdict = "unjudged", text = text,
+local function unjudged(why)
+  return { name = "pixels", verdict = "unjudged", text = why,
            short = "its pixels: not asked" }
 end
 
@@ -145,10 +146,12 @@ end
 ---The numbers in words: falls of the class's lead, 1 being its lead over that in an
 ---empty picture.
 local function numbers_of(g, places)
-  return ("%.2f [%.2f, %.2f] further than without the same shape elsewhere, %.2f %s "
-    .. "than without edges (1: its lead over an empty picture; %d places)"):format(
-    g.mean, g.low, g.high, math.abs(g.edges), g.edges >= 0 and "further" or "less",
-    places)
+  local function than(v)
+    return ("%.2f %s than without"):format(math.abs(v), v < 0 and "less" or "further")
+  end
+  return ("%s the same shape elsewhere [%.2f, %.2f], %s edges (1: its lead over an "
+    .. "empty picture; %s)"):format(than(g.mean), g.low, g.high, than(g.edges),
+    text.count(places, "place"))
 end
 
 local FALLS = "without its brightest half the class's lead falls "
@@ -197,9 +200,9 @@ return function(s)
   local orders = orders_of(s, plan)
   local smooth = gains_of(areas(s, plan, "smooth", orders), unit)
   local mean = gains_of(areas(s, plan, "mean", orders), unit)
-  local verdict, text = judged(smooth, mean, s.o.shifts)
+  local verdict, told = judged(smooth, mean, s.o.shifts)
   local short = ("its pixels: %.2f [%.2f, %.2f], edges %.2f"):format(smooth.mean,
     smooth.low, smooth.high, smooth.edges)
-  return { name = "pixels", verdict = verdict, text = text, short = short,
+  return { name = "pixels", verdict = verdict, text = told, short = short,
            smooth = smooth, mean = mean }
 end

@@ -49,6 +49,19 @@ local function measure_noise(s)
 end
 
 
+---The class that is explained, or nil: the score is of another output or layer, or the
+---network gives a single value, as of a regression.
+local function class_of(run, score, map)
+  local is_first = scored.output(run, score) == run.output_layer
+    and not (map.story and map.story.scored) -- of another layer, by a modifier
+  if not is_first or run:kind() == "values" and run.output:size() == 1 then
+    return nil
+  end
+  local ids = scored.ids(run, score, {})
+  return ids and ids[1]
+end
+
+
 ---The picture of image i, with its map.
 ---@param map lunette.Tensor   (N,...), of a method of Lunette's or with o.method
 ---@param run lunette.Run
@@ -61,14 +74,12 @@ function M.new(map, run, i, o)
   local x = run.images:rows(i):clone()
   x.pictures = run.images.pictures and { run.images.pictures[i] }
   made.run = run.net:run(x, { modifiers = made.run_modifiers })
-  local is_first = scored.output(made.run, made.score) == made.run.output_layer
-    and not (map.story and map.story.scored) -- of another layer, by a modifier
-  local ids = is_first and scored.ids(made.run, made.score, {}) or nil
+  local class = class_of(made.run, made.score, map)
   local s = setmetatable({ run = made.run, x = x, map = map[i]:detach(), again = made,
                            own = alike.plane(map[i]:detach()), o = o,
-                           class = ids and ids[1] }, Subject)
-  s.name = s.class and require("lunette.score.labels").name(s.class, run.net)
-    or made.score.name
+                           class = class }, Subject)
+  s.name = class and (require("lunette.score.labels").name(class, run.net)
+    or ("class %d"):format(class)) or made.score.name
   measure_noise(s)
   return s
 end
