@@ -304,6 +304,11 @@ describe("lu.audit", function()
     end
     told("at least 20 more", images, { pictures = 50 })
     told("class 9 is none of 0 .. 6", images, { classes = { 9 } })
+    local find = triggers.of -- a wrong name is told before anything is looked for
+    finally(function() triggers.of = find end)
+    function triggers.of() error "begun" end
+    told("method 'gradcm' not found; did you mean 'gradcam'", images,
+         { methods = { "saliency", "gradcm" } })
     told("pictures %(N,C,H,W%)", 3)
   end)
 

@@ -131,6 +131,7 @@ local function check(net, x, o)
     blame(("audit: pictures = %d find triggers and at least 20 more judge them; there "
       .. "are %d"):format(o.pictures, x:dim(1)))
   end
+  for _, name in ipairs(o.methods) do evidence.explainer(name, net) end -- before hours
   local twin = o.reference
   if twin and table.concat(twin.input, "x") ~= table.concat(net.input, "x") then
     blame(("audit: the reference %s takes pictures of %s, %s of %s"):format(twin.name,
