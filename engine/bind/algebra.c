@@ -88,7 +88,7 @@ static double number_at(lua_State *L, int64_t i) {
 
 static int64_t length(lua_State *L, int at, const char *what, int64_t want) {
   int64_t n;
-  luaL_checktype(L, at, LUA_TTABLE);
+  lunL_checktype(L, at, LUA_TTABLE);
   n = (int64_t)lua_rawlen(L, at);
   if (n < 1 || (want && n != want))
     luaL_error(L, "least squares: %s of %d, %d are needed", what, (int)n,

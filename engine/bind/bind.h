@@ -121,8 +121,30 @@ void lunL_setfuncs(lua_State *L, const lunL_reg *list);
 /* The number of an argument as who called the running function counts: a method's
 ** object is none. */
 int lunL_position(lua_State *L, int arg);
-/* luaL_argerror and luaL_argcheck, but of a method's object "item: ...", where those
-** say "calling 'item' on bad self". */
+/* The name in its list of the function at f, which lunL_setfuncs added; NULL: of
+** another. */
+const char *lunL_own_name(lua_State *L, int f);
+/* The same of an operator. */
+const char *lunL_op_name(lua_State *L, int f);
+
+/* Lua's luaL_check..., whose messages say what the value should be, what was given and
+** what to do: "mul: argument 1 should be a tensor, got a table; ...".  An index below 0
+** is a value that was read from a list. */
+lua_Number lunL_checknumber(lua_State *L, int arg);
+lua_Integer lunL_checkinteger(lua_State *L, int arg);
+lua_Number lunL_optnumber(lua_State *L, int arg, lua_Number fallback);
+lua_Integer lunL_optinteger(lua_State *L, int arg, lua_Integer fallback);
+const char *lunL_checklstring(lua_State *L, int arg, size_t *n);
+const char *lunL_checkstring(lua_State *L, int arg);
+const char *lunL_optstring(lua_State *L, int arg, const char *fallback);
+const char *lunL_optlstring(lua_State *L, int arg, const char *fallback, size_t *n);
+void lunL_checktype(lua_State *L, int arg, int type);
+void *lunL_checkudata(lua_State *L, int arg, const char *class);
+int lunL_checkoption(lua_State *L, int arg, const char *fallback,
+                     const char *const *words);
+/* Raises: the argument should be `wanted`, "a number". */
+int lunL_wanted(lua_State *L, int arg, const char *wanted);
+/* Raises: "zeros: argument 1: MESSAGE"; of a method's object "item: MESSAGE". */
 int lunL_argerror(lua_State *L, int arg, const char *message);
 #define lunL_argcheck(L, cond, arg, message)                                   \
   ((void)((cond) || lunL_argerror(L, arg, message)))

@@ -48,14 +48,6 @@ int lunL_position(lua_State *L, int arg) {
                 strcmp(ar.namewhat, "method") == 0);
 }
 
-int lunL_argerror(lua_State *L, int arg, const char *message) {
-  lua_Debug ar;
-  if (lunL_position(L, arg) > 0) return luaL_argerror(L, arg, message);
-  lua_getstack(L, 0, &ar);
-  lua_getinfo(L, "n", &ar);
-  return luaL_error(L, "%s: %s", ar.name, message);
-}
-
 void lunL_most(lua_State *L, const char *name, int most) {
   int top = lua_gettop(L), object;
   while (top > most && lua_isnil(L, top)) top--;
@@ -71,6 +63,14 @@ static int counted(lua_State *L) {
   const lunL_reg *r = lua_touserdata(L, lua_upvalueindex(1));
   if (lua_gettop(L) > r->most) lunL_most(L, r->name, r->most);
   return r->f(L);
+}
+
+const char *lunL_own_name(lua_State *L, int f) {
+  const lunL_reg *r;
+  if (lua_tocfunction(L, f) != counted || !lua_getupvalue(L, f, 1)) return NULL;
+  r = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  return r->name;
 }
 
 void lunL_setfuncs(lua_State *L, const lunL_reg *list) {
@@ -149,7 +149,7 @@ lunL_tensor *lunL_testbox(lua_State *L, int arg) {
 }
 
 lunL_tensor *lunL_checkbox(lua_State *L, int arg) {
-  lunL_tensor *b = luaL_checkudata(L, arg, TENSOR_T);
+  lunL_tensor *b = lunL_checkudata(L, arg, TENSOR_T);
   if (!b->t) lunL_argerror(L, arg, "tensor was released");
   return b;
 }
@@ -246,7 +246,7 @@ int lunL_checkshape(lua_State *L, int arg, int64_t *dim) {
     if (list) lua_geti(L, arg, n + 1);
     dim[n] = lua_tointegerx(L, list ? -1 : arg + n, &whole);
     if (!whole)
-      lunL_argerror(L, list ? arg : arg + n, "a shape is of whole numbers");
+      lunL_wanted(L, list ? -1 : arg + n, "a whole number, as shapes are");
     if (list) lua_pop(L, 1);
   }
   return n;

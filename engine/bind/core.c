@@ -42,7 +42,7 @@ static int trim(lua_State *L) {
 
 /* core.memory_limit([bytes]) -> the soft limit before */
 static int memory_limit(lua_State *L) {
-  lua_Integer bytes = luaL_optinteger(L, 1, -1);
+  lua_Integer bytes = lunL_optinteger(L, 1, -1);
   lua_pushinteger(L, (lua_Integer)lun_mem_limit());
   if (bytes >= 0) lun_mem_set_limit((size_t)bytes);
   return 1;
@@ -50,7 +50,7 @@ static int memory_limit(lua_State *L) {
 
 /* core.memory_ceiling(bytes or nil) -> the one before, or nil */
 static int memory_ceiling(lua_State *L) {
-  lua_Integer bytes = luaL_optinteger(L, 1, 0);
+  lua_Integer bytes = lunL_optinteger(L, 1, 0);
   size_t before;
   lunL_argcheck(L, bytes >= 0, 1, "a number of bytes, or nil for none");
   before = lun_mem_set_ceiling((size_t)bytes);
@@ -61,7 +61,7 @@ static int memory_ceiling(lua_State *L) {
 
 /* core.threads([n]) -> number of threads before */
 static int threads(lua_State *L) {
-  lua_Integer n = luaL_optinteger(L, 1, 0);
+  lua_Integer n = lunL_optinteger(L, 1, 0);
   lunL_argcheck(L, n >= 0 && n <= LUN_MAXTHREADS, 1, "threads must be 1 to 64");
   lua_pushinteger(L, lun_threads());
   if (n > 0) lun_set_threads((int)n);
@@ -71,7 +71,7 @@ static int threads(lua_State *L) {
 /* Tests: the nth allocation from now on fails; returns how far off the failure
 ** was that was asked for last. */
 static int fail_at(lua_State *L) {
-  lua_pushinteger(L, lun_mem_fail_at((long)luaL_checkinteger(L, 1)));
+  lua_pushinteger(L, lun_mem_fail_at((long)lunL_checkinteger(L, 1)));
   return 1;
 }
 
@@ -83,7 +83,7 @@ static int clock_now(lua_State *L) {
 }
 
 static int is_tty(lua_State *L) {
-  lua_pushboolean(L, isatty((int)luaL_checkinteger(L, 1)));
+  lua_pushboolean(L, isatty((int)lunL_checkinteger(L, 1)));
   return 1;
 }
 
@@ -176,8 +176,8 @@ static void remember(lua_State *L, int i, const void *key) {
 
 /* core.asks_inner(folder, file) -> is_inner of these */
 static int asks_inner(lua_State *L) {
-  luaL_checkstring(L, 1);
-  luaL_checkstring(L, 2);
+  lunL_checkstring(L, 1);
+  lunL_checkstring(L, 2);
   lua_settop(L, 2);
   remember(L, 1, &sources);
   remember(L, 2, &outside);

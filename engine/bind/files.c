@@ -22,7 +22,7 @@ typedef struct {
 } outputs;
 
 static int release(lua_State *L) {
-  outputs *set = luaL_checkudata(L, 1, OUTPUTS_T);
+  outputs *set = lunL_checkudata(L, 1, OUTPUTS_T);
   for (int i = 0; i < set->n; i++) {
     lun_output_free(set->out[i]);
     set->out[i] = NULL;
@@ -120,7 +120,7 @@ static int write_files(lua_State *L) {
   lun_err err;
   outputs *set;
   int n, status = LUN_OK;
-  luaL_checktype(L, 1, LUA_TTABLE);
+  lunL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
   n = (int)lua_rawlen(L, 1);
   lunL_argcheck(L, n <= 1000, 1, "more than 1000 files");
@@ -137,14 +137,14 @@ static int write_files(lua_State *L) {
 }
 
 static int close_spool(lua_State *L) {
-  luaL_Stream *s = luaL_checkudata(L, 1, LUA_FILEHANDLE);
+  luaL_Stream *s = lunL_checkudata(L, 1, LUA_FILEHANDLE);
   return luaL_fileresult(L, fclose(s->f) == 0, NULL);
 }
 
 /* core.spool(folder) -> a file without a name there, to be written and read again;
 ** or nil and a message.  Nothing of it is left behind, whatever happens. */
 static int spool(lua_State *L) {
-  const char *folder = luaL_checkstring(L, 1);
+  const char *folder = lunL_checkstring(L, 1);
   char path[PATH_MAX];
   luaL_Stream *s = lua_newuserdatauv(L, sizeof *s, 0);
   int n = snprintf(path, sizeof path, "%s/.spool-XXXXXX", folder), fd = -1;
@@ -194,7 +194,7 @@ static int standard_files(lua_State *L) {
 static int sha256(lua_State *L) {
   char hex[65];
   size_t n;
-  const char *bytes = luaL_checklstring(L, 1, &n);
+  const char *bytes = lunL_checklstring(L, 1, &n);
   lun_sha256(bytes, n, hex);
   lua_pushstring(L, hex);
   return 1;
@@ -204,7 +204,7 @@ static int sha256(lua_State *L) {
 static int base64(lua_State *L) {
   luaL_Buffer b;
   size_t n;
-  const char *bytes = luaL_checklstring(L, 1, &n);
+  const char *bytes = lunL_checklstring(L, 1, &n);
   size_t size = lun_base64_size(n);
   lun_base64(luaL_buffinitsize(L, &b, size), (const uint8_t *)bytes, n);
   luaL_pushresultsize(&b, size);

@@ -11,8 +11,8 @@ static int gif(lua_State *L) {
   uint8_t **b;
   size_t bytes;
   lun_err err;
-  luaL_checktype(L, 1, LUA_TTABLE);
-  luaL_checktype(L, 2, LUA_TTABLE);
+  lunL_checktype(L, 1, LUA_TTABLE);
+  lunL_checktype(L, 2, LUA_TTABLE);
   n = luaL_len(L, 1);
   lunL_argcheck(L, n >= 1 && n <= 100000, 1, "1 to 100000 frames expected");
   frames = lua_newuserdatauv(L, (size_t)n * sizeof *frames, 0);

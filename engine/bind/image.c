@@ -22,13 +22,13 @@ lun_image **lunL_newimage(lua_State *L) {
 }
 
 static lun_image *check(lua_State *L, int arg) {
-  lun_image **b = luaL_checkudata(L, arg, IMAGE_T);
+  lun_image **b = lunL_checkudata(L, arg, IMAGE_T);
   lunL_argcheck(L, *b, arg, "image was released");
   return *b;
 }
 
 static int release(lua_State *L) {
-  lun_image **b = luaL_checkudata(L, 1, IMAGE_T);
+  lun_image **b = lunL_checkudata(L, 1, IMAGE_T);
   lun_image_free(*b);
   *b = NULL;
   return 0;
@@ -36,14 +36,14 @@ static int release(lua_State *L) {
 
 /* Bytes that the core allocated, until they are a Lua string. */
 static int release_bytes(lua_State *L) {
-  uint8_t **b = luaL_checkudata(L, 1, BYTES_T);
+  uint8_t **b = lunL_checkudata(L, 1, BYTES_T);
   lun_free(*b);
   *b = NULL;
   return 0;
 }
 
 static int release_font(lua_State *L) {
-  lun_font **f = luaL_checkudata(L, 1, FONT_T);
+  lun_font **f = lunL_checkudata(L, 1, FONT_T);
   lun_font_close(*f);
   *f = NULL;
   return 0;
@@ -73,19 +73,19 @@ int lunL_image_made(lua_State *L, int status, const lun_err *err) {
 }
 
 int lunL_checkpixels(lua_State *L, int arg) {
-  lua_Integer v = luaL_checkinteger(L, arg);
+  lua_Integer v = lunL_checkinteger(L, arg);
   lunL_argcheck(L, v > -1000000 && v < 1000000, arg, "out of range");
   return (int)v;
 }
 
 static lun_rgb colour_arg(lua_State *L, int arg) {
-  lua_Integer v = luaL_checkinteger(L, arg);
+  lua_Integer v = lunL_checkinteger(L, arg);
   lunL_argcheck(L, v >= 0 && v <= 0xFFFFFF, arg, "a colour is 0xRRGGBB");
   return (lun_rgb){(uint8_t)(v >> 16), (uint8_t)(v >> 8), (uint8_t)v};
 }
 
 lun_filter lunL_checkfilter(lua_State *L, int arg, const char *fallback) {
-  const char *name = luaL_optstring(L, arg, fallback);
+  const char *name = lunL_optstring(L, arg, fallback);
   int f = lun_filter_find(name);
   if (f >= 0) return (lun_filter)f;
   luaL_error(L,
@@ -111,7 +111,7 @@ static void push_info(lua_State *L, const lun_image_info *i) {
 
 /* core.image.load(path) -> image, info; or nil, message */
 static int load(lua_State *L) {
-  const char *path = luaL_checkstring(L, 1);
+  const char *path = lunL_checkstring(L, 1);
   lun_image **b = lunL_newimage(L);
   lun_image_info info;
   lun_err err;
@@ -125,8 +125,8 @@ static int load(lua_State *L) {
 /* core.image.decode(bytes, [name]) -> image, info; or nil, message */
 static int decode(lua_State *L) {
   size_t n;
-  const char *bytes = luaL_checklstring(L, 1, &n);
-  const char *name = luaL_optstring(L, 2, "picture in memory");
+  const char *bytes = lunL_checklstring(L, 1, &n);
+  const char *name = lunL_optstring(L, 2, "picture in memory");
   lun_image **b = lunL_newimage(L);
   lun_image_info info;
   lun_err err;
@@ -181,9 +181,9 @@ static int resize(lua_State *L) {
   lun_err err;
   int part = !lua_isnoneornil(L, 5);
   for (int i = 0; part && i < 4; i++) {
-    luaL_checktype(L, 5, LUA_TTABLE);
+    lunL_checktype(L, 5, LUA_TTABLE);
     lua_geti(L, 5, i + 1);
-    box[i] = luaL_checknumber(L, -1);
+    box[i] = lunL_checknumber(L, -1);
     lua_pop(L, 1);
   }
   b = lunL_newimage(L);
@@ -224,7 +224,7 @@ static int paste(lua_State *L) {
 /* im:blend(src, x, y, alpha) */
 static int blend(lua_State *L) {
   lun_image_blend(check(L, 1), lunL_checkpixels(L, 3), lunL_checkpixels(L, 4),
-                  check(L, 2), luaL_checknumber(L, 5));
+                  check(L, 2), lunL_checknumber(L, 5));
   lua_settop(L, 1);
   return 1;
 }
@@ -236,7 +236,7 @@ static int grey(lua_State *L) {
 }
 
 static int tostring(lua_State *L) {
-  lun_image **b = luaL_checkudata(L, 1, IMAGE_T);
+  lun_image **b = lunL_checkudata(L, 1, IMAGE_T);
   if (*b)
     lua_pushfstring(L, "Image %d x %d", (*b)->width, (*b)->height);
   else
@@ -267,8 +267,8 @@ static const lun_font *font(lua_State *L) {
 
 /* core.image.text_width(size, text) -> pixels */
 static int text_width(lua_State *L) {
-  double pixels = luaL_checknumber(L, 1);
-  const char *text = luaL_checkstring(L, 2);
+  double pixels = lunL_checknumber(L, 1);
+  const char *text = lunL_checkstring(L, 2);
   lua_pushinteger(L, lun_text_width(font(L), pixels, text));
   return 1;
 }
@@ -276,7 +276,7 @@ static int text_width(lua_State *L) {
 /* core.image.text_height(size) -> above, below the base line */
 static int text_height(lua_State *L) {
   int above, below;
-  double pixels = luaL_checknumber(L, 1);
+  double pixels = lunL_checknumber(L, 1);
   lun_font_height(font(L), pixels, &above, &below);
   lua_pushinteger(L, above);
   lua_pushinteger(L, below);
@@ -286,9 +286,9 @@ static int text_height(lua_State *L) {
 /* im:text(x, y, size, colour, text, [turned]): base line starts at (x, y) */
 static int text(lua_State *L) {
   int x = lunL_checkpixels(L, 2), y = lunL_checkpixels(L, 3);
-  double pixels = luaL_checknumber(L, 4);
+  double pixels = lunL_checknumber(L, 4);
   lun_rgb c = colour_arg(L, 5);
-  const char *s = luaL_checkstring(L, 6);
+  const char *s = lunL_checkstring(L, 6);
   const lun_font *f = font(L);
   lun_err err;
   if (lun_text_draw(check(L, 1), f, pixels, x, y, lua_toboolean(L, 7), c, s,
@@ -307,7 +307,7 @@ static void texts_arg(lua_State *L, int arg, const char **meta) {
   int count;
   meta[0] = NULL;
   if (lua_isnoneornil(L, arg)) return;
-  luaL_checktype(L, arg, LUA_TTABLE);
+  lunL_checktype(L, arg, LUA_TTABLE);
   count = (int)lua_rawlen(L, arg);
   lunL_argcheck(L, count <= MAXMETA, arg, "too many texts");
   luaL_checkstack(L, count + 4, NULL);
@@ -321,7 +321,7 @@ static void texts_arg(lua_State *L, int arg, const char **meta) {
 
 /* im:encode(format, [{key, value, key, value ...}]) -> bytes of a file */
 static int encode(lua_State *L) {
-  const char *format = luaL_checkstring(L, 2);
+  const char *format = lunL_checkstring(L, 2);
   const char *meta[MAXMETA + 1];
   lun_image *im;
   uint8_t **b;

@@ -13,7 +13,7 @@
 static int set(lua_State *L) {
   lun_tensor *t = lunL_checkwritable(L, 1);
   int64_t at = lunL_offset(L, t, "set", 1);
-  t->data[at] = (float)luaL_checknumber(L, t->ndim + 2);
+  t->data[at] = (float)lunL_checknumber(L, t->ndim + 2);
   lua_settop(L, 1);
   return 1;
 }
@@ -39,7 +39,7 @@ static int copy_(lua_State *L) {
 
 static int fill_(lua_State *L) {
   lun_tensor *t = lunL_checkwritable(L, 1);
-  float v = (float)luaL_checknumber(L, 2);
+  float v = (float)lunL_checknumber(L, 2);
   for (int64_t i = 0; i < t->size; i++) t->data[i] = v;
   lua_settop(L, 1);
   return 1;
@@ -47,7 +47,7 @@ static int fill_(lua_State *L) {
 
 /* t:add_(other[, factor]): t += factor * other, in place */
 static int add_(lua_State *L) {
-  float f = (float)luaL_optnumber(L, 3, 1);
+  float f = (float)lunL_optnumber(L, 3, 1);
   const lun_tensor *s;
   lun_tensor *t = pair(L, &s);
   for (int64_t i = 0; i < t->size; i++) t->data[i] += f * s->data[i];
@@ -57,7 +57,7 @@ static int add_(lua_State *L) {
 
 static int mul_(lua_State *L) {
   lun_tensor *t = lunL_checkwritable(L, 1);
-  float f = (float)luaL_checknumber(L, 2);
+  float f = (float)lunL_checknumber(L, 2);
   for (int64_t i = 0; i < t->size; i++) t->data[i] *= f;
   lua_settop(L, 1);
   return 1;
@@ -84,7 +84,7 @@ static double option(lua_State *L, int table, const char *name,
                      double fallback) {
   double v;
   lua_getfield(L, table, name);
-  v = luaL_optnumber(L, -1, fallback);
+  v = lunL_optnumber(L, -1, fallback);
   lua_pop(L, 1);
   return v;
 }
@@ -97,7 +97,7 @@ static int adam(lua_State *L) {
   lun_adam o;
   double step;
   float *p, *m, *v;
-  luaL_checktype(L, 5, LUA_TTABLE);
+  lunL_checktype(L, 5, LUA_TTABLE);
   lunL_known(L, 5, "adam_", fields);
   step = option(L, 5, "step", 1);
   o.rate = option(L, 5, "rate", 1e-3);
@@ -123,7 +123,7 @@ static int sgd(lua_State *L) {
                                        NULL};
   double rate, momentum, decay, scale;
   float *p, *v;
-  luaL_checktype(L, 4, LUA_TTABLE);
+  lunL_checktype(L, 4, LUA_TTABLE);
   lunL_known(L, 4, "sgd_", fields);
   rate = option(L, 4, "rate", 1e-2);
   momentum = option(L, 4, "momentum", 0);
@@ -142,7 +142,7 @@ static int sgd(lua_State *L) {
 
 /* A position counted from 1 as one counted from 0; -1 for 0 and below. */
 static int64_t place(lua_State *L, int arg) {
-  lua_Integer i = luaL_checkinteger(L, arg);
+  lua_Integer i = lunL_checkinteger(L, arg);
   return i < 1 ? -1 : i - 1;
 }
 
@@ -155,8 +155,8 @@ static int paste(lua_State *L) {
   lun_rect from = {0, 0, 0, 0};
   lun_err err;
   if (some)
-    from = (lun_rect){place(L, 5), place(L, 6), luaL_checkinteger(L, 7),
-                      luaL_checkinteger(L, 8)};
+    from = (lun_rect){place(L, 5), place(L, 6), lunL_checkinteger(L, 7),
+                      lunL_checkinteger(L, 8)};
   lunL_ready(L, 1);
   lunL_ready(L, 2);
   lun_tensor *t = lunL_writable(L, 1);

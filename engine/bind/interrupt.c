@@ -271,7 +271,7 @@ static void on_stop(int sig) {
 /* core.catch_stop([seconds]) */
 static int catch_stop(lua_State *L) {
   static const int asks[] = {SIGTERM, SIGUSR1, SIGALRM, SIGXCPU, SIGPROF};
-  lua_Number seconds = luaL_optnumber(L, 1, 0);
+  lua_Number seconds = lunL_optnumber(L, 1, 0);
   struct itimerval timer;
   struct sigaction a;
   lunL_argcheck(L, seconds >= 0 && seconds < 1e9, 1, "seconds expected");
@@ -341,7 +341,7 @@ static int with_traceback(lua_State *L) {
 */
 static int protect(lua_State *L) {
   int n = lua_gettop(L), status, cut;
-  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lunL_checktype(L, 1, LUA_TFUNCTION);
   if (ctrl.depth == 0) interrupt_clear(L), ctrl.last = 0;
   lua_pushcfunction(L, with_traceback);
   lua_insert(L, 1);

@@ -18,7 +18,7 @@ enum { MAXTEXT = 4 << 20, MAXDEPTH = 100 };
 /* ---- the owner of a jansson value --------------------------------------- */
 
 static int release(lua_State *L) {
-  json_t **b = luaL_checkudata(L, 1, JSON_T);
+  json_t **b = lunL_checkudata(L, 1, JSON_T);
   json_decref(*b);
   *b = NULL;
   return 0;
@@ -73,7 +73,7 @@ static json_t *scalar_of(lua_State *L, int arg) {
       return json_stringn(s, n);
     default:
       if (lua_isinteger(L, arg)) return json_integer(lua_tointeger(L, arg));
-      return json_real(luaL_checknumber(L, arg));
+      return json_real(lunL_checknumber(L, arg));
   }
 }
 
@@ -143,7 +143,7 @@ static void push_value(lua_State *L, json_t *v, int depth) {
 }
 
 static int push_root(lua_State *L) {
-  json_t **b = luaL_checkudata(L, 1, JSON_T);
+  json_t **b = lunL_checkudata(L, 1, JSON_T);
   push_value(L, *b, 0);
   json_decref(*b); /* now, not at the next collection */
   *b = NULL;
@@ -153,7 +153,7 @@ static int push_root(lua_State *L) {
 /* core.json.decode(text, [metatable of arrays]) -> value, or nil, message */
 static int decode(lua_State *L) {
   size_t n;
-  const char *text = luaL_checklstring(L, 1, &n);
+  const char *text = lunL_checklstring(L, 1, &n);
   json_error_t why;
   json_t **b;
   lua_settop(L, 2);

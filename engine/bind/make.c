@@ -18,7 +18,7 @@ static int filled(lua_State *L, float v, int arg) {
 
 /* core.full(value, shape...) */
 static int full(lua_State *L) {
-  return filled(L, (float)luaL_checknumber(L, 1), 2);
+  return filled(L, (float)lunL_checknumber(L, 1), 2);
 }
 
 static int zeros(lua_State *L) { return filled(L, 0, 1); }
@@ -42,10 +42,11 @@ static int nested_shape(lua_State *L, int64_t *dim) {
 
 static float *fill_nested(lua_State *L, int level, int ndim, const int64_t *dim,
                           float *p) {
-  luaL_checktype(L, -1, LUA_TTABLE);
+  lunL_checktype(L, -1, LUA_TTABLE);
   if (luaL_len(L, -1) != dim[level])
-    luaL_error(L, "ragged table: %d elements at depth %d, expected %d",
-               (int)luaL_len(L, -1), level + 1, (int)dim[level]);
+    luaL_error(
+        L, "ragged table: %d elements at depth %d, expected %d as in the first",
+        (int)luaL_len(L, -1), level + 1, (int)dim[level]);
   for (int64_t i = 1; i <= dim[level]; i++) {
     lua_geti(L, -1, i);
     if (level + 1 < ndim)
@@ -64,7 +65,10 @@ static int tensor(lua_State *L) {
   int64_t dim[LUN_MAXDIM];
   int n;
   lun_tensor *t;
-  luaL_checktype(L, 1, LUA_TTABLE);
+  if (!lua_istable(L, 1) || !lua_isnoneornil(L, 2))
+    lunL_wanted(L, lua_istable(L, 1) ? 2 : 1,
+                lua_istable(L, 1) ? "nothing: one list, lu.tensor { 1, 2, 3 }"
+                                  : "a list of numbers, lu.tensor { 1, 2, 3 }");
   n = nested_shape(L, dim);
   t = lunL_fresh(L, n, dim);
   lua_pushvalue(L, 1);
@@ -77,8 +81,8 @@ static int tensor(lua_State *L) {
 static int from_bytes(lua_State *L) {
   static const char *const kinds[] = {"f32", "u8", NULL};
   size_t len;
-  const char *s = luaL_checklstring(L, 1, &len);
-  int kind = luaL_checkoption(L, 2, NULL, kinds);
+  const char *s = lunL_checklstring(L, 1, &len);
+  int kind = lunL_checkoption(L, 2, NULL, kinds);
   int64_t dim[LUN_MAXDIM];
   int n = lunL_checkshape(L, 3, dim);
   lun_tensor *t = lunL_fresh(L, n, dim);
@@ -95,8 +99,8 @@ static int from_bytes(lua_State *L) {
 
 /* core.range(from, to[, step]): from, from+step ... up to `to` included */
 static int range(lua_State *L) {
-  double from = luaL_checknumber(L, 1), to = luaL_checknumber(L, 2);
-  double step = luaL_optnumber(L, 3, 1);
+  double from = lunL_checknumber(L, 1), to = lunL_checknumber(L, 2);
+  double step = lunL_optnumber(L, 3, 1);
   int64_t n;
   lun_tensor *t;
   lunL_argcheck(L, step != 0 && fabs((to - from) / step) < 1e9, 3,
@@ -110,8 +114,8 @@ static int range(lua_State *L) {
 
 static int random_with(lua_State *L,
                        void (*fill)(float *, int64_t, uint64_t, uint64_t)) {
-  uint64_t seed = (uint64_t)luaL_checkinteger(L, 1);
-  uint64_t stream = (uint64_t)luaL_checkinteger(L, 2);
+  uint64_t seed = (uint64_t)lunL_checkinteger(L, 1);
+  uint64_t stream = (uint64_t)lunL_checkinteger(L, 2);
   int64_t dim[LUN_MAXDIM];
   int n = lunL_checkshape(L, 3, dim);
   lun_tensor *t = lunL_fresh(L, n, dim);
@@ -126,7 +130,7 @@ static int uniform(lua_State *L) { return random_with(L, lun_random_uniform); }
 static int normal(lua_State *L) { return random_with(L, lun_random_normal); }
 
 static const lunL_reg functions[] = {
-    {"tensor", tensor, 1},
+    {"tensor", tensor, LUNL_ANY},
     {"full", full, LUNL_ANY},
     {"zeros", zeros, LUNL_ANY},
     {"ones", ones, LUNL_ANY},

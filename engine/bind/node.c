@@ -14,7 +14,7 @@ void lunL_pushnode(lua_State *L, lun_tape *tape, int id, int copies) {
 }
 
 static const lunL_node *check_node(lua_State *L, int arg) {
-  const lunL_node *b = luaL_checkudata(L, arg, NODE_T);
+  const lunL_node *b = lunL_checkudata(L, arg, NODE_T);
   lunL_argcheck(L, b->tape != NULL, arg, "node was released");
   return b;
 }
@@ -105,7 +105,7 @@ static int index_operator(lua_State *L, const lunL_node *b, const lun_node *n,
 ** :forward() :backward() */
 static int node_index(lua_State *L) {
   lunL_node held = lunL_holdnode(L, 1), *b = &held;
-  const char *key = luaL_checkstring(L, 2);
+  const char *key = lunL_checkstring(L, 2);
   const lun_node *n = lun_tape_node(b->tape, b->id);
   if (strcmp(key, "name") == 0) return lua_pushstring(L, n->name), 1;
   if (strcmp(key, "id") == 0) return lua_pushinteger(L, b->id), 1;
@@ -119,14 +119,14 @@ static int node_index(lua_State *L) {
 }
 
 static int node_gc(lua_State *L) {
-  lunL_node *b = luaL_checkudata(L, 1, NODE_T);
+  lunL_node *b = lunL_checkudata(L, 1, NODE_T);
   lun_tape_release(b->tape);
   b->tape = NULL;
   return 0;
 }
 
 static int node_tostring(lua_State *L) {
-  const lunL_node *b = luaL_checkudata(L, 1, NODE_T);
+  const lunL_node *b = lunL_checkudata(L, 1, NODE_T);
   const lun_node *n;
   if (!b->tape) return lua_pushliteral(L, "node (released)"), 1;
   n = lun_tape_node(b->tape, b->id);

@@ -58,7 +58,7 @@ static void push_parameters(lua_State *L, const lun_rule *r) {
 ** words = {attribute = {words}}, rules = {names},
 ** parameters = {[rule] = {{name, default} ...}}} */
 static int op_info(lua_State *L) {
-  const lun_op *op = lun_op_find(luaL_checkstring(L, 1));
+  const lun_op *op = lun_op_find(lunL_checkstring(L, 1));
   int n = 0;
   if (!op) return 0;
   lua_createtable(L, 0, 7);

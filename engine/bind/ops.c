@@ -89,6 +89,27 @@ static void push_choices(lua_State *L, const lun_op *op) {
   luaL_pushresult(&b);
 }
 
+/* What to write instead of an argument too many: x:sum { dims = ..., keepdims = ... } */
+static const char *too_many(lua_State *L, const lun_op *op) {
+  const lun_attrdef *a = op->attrs;
+  if (!a || !a->name)
+    return lua_pushfstring(L, "%s takes %d tensor%s, and nothing else",
+                           op->name, op->max_in, op->max_in == 1 ? "" : "s");
+  push_choices(L, op);
+  return lua_pushfstring(L, "%s takes no more; its attributes by name are %s",
+                         op->name, lua_tostring(L, -1));
+}
+
+/* A value that is neither a tensor that the operator takes nor an attribute. */
+static void not_an_attribute(lua_State *L, const lun_op *op, int arg) {
+  const lun_attrdef *a = op->attrs;
+  if (!a || !a->name) lunL_argerror(L, arg, too_many(L, op));
+  push_choices(L, op);
+  lunL_wanted(L, arg,
+              lua_pushfstring(L, "a number or a table of attributes (%s)",
+                              lua_tostring(L, -1)));
+}
+
 static void named_attrs(lua_State *L, call *c, int idx) {
   lua_pushnil(L);
   while (lua_next(L, idx)) {
@@ -106,6 +127,8 @@ static void named_attrs(lua_State *L, call *c, int idx) {
     } else if (a) {
       set_attr(L, c, a, lua_gettop(L));
     } else {
+      if (!c->op->attrs || !c->op->attrs->name || lua_getmetatable(L, idx))
+        not_an_attribute(L, c->op, idx);
       key = lunL_quoted(L, key);
       push_choices(L, c->op);
       luaL_error(L, "%s: unknown attribute '%s' (it has: %s)", c->op->name, key,
@@ -152,9 +175,7 @@ static int take_inputs(lua_State *L, call *c, int top) {
   }
   while (c->nin > 0 && !c->arg[c->nin - 1]) c->nin--;
   if (c->nin < c->op->min_in)
-    luaL_error(L, "bad argument #%d to '%s' (tensor expected, got %s%s)",
-               lunL_position(L, arg), c->op->name, luaL_typename(L, arg),
-               arg == 1 ? "; a method is called with a colon" : "");
+    lunL_wanted(L, arg, arg == 1 ? "a tensor" : "a tensor or a number");
   return arg;
 }
 
@@ -164,10 +185,10 @@ static void take_attrs(lua_State *L, call *c, int arg, int top) {
   while (arg <= top && (lua_isnumber(L, arg) || lua_isboolean(L, arg) ||
                         lua_type(L, arg) == LUA_TSTRING ||
                         (lua_istable(L, arg) && luaL_len(L, arg) > 0))) {
-    if (!a || !a->name) luaL_error(L, "%s: too many arguments", c->op->name);
+    if (!a || !a->name) lunL_argerror(L, arg, too_many(L, c->op));
     if (is_list(a) && lua_isnumber(L, arg)) {
       for (int i = 0; arg <= top && lua_isnumber(L, arg); i++, arg++) {
-        lunL_argcheck(L, i < a->count, arg, "too many numbers");
+        if (i >= a->count) lunL_argerror(L, arg, too_many(L, c->op));
         c->attr[a->at + i] = lua_tonumber(L, arg);
       }
     } else {
@@ -177,8 +198,7 @@ static void take_attrs(lua_State *L, call *c, int arg, int top) {
   }
   if (arg <= top && lua_istable(L, arg)) named_attrs(L, c, arg++);
   for (; arg <= top; arg++)
-    lunL_argcheck(L, lua_isnil(L, arg), arg,
-                  "an attribute, or one table of attributes by name");
+    if (!lua_isnil(L, arg)) not_an_attribute(L, c->op, arg);
 }
 
 /* The inputs and the one tape that they are on. */
@@ -290,14 +310,14 @@ static int op_shape(lua_State *L) {
   int ndim;
   lun_err err;
   memset(&c, 0, sizeof c);
-  c.op = lun_op_find(luaL_checkstring(L, 1));
+  c.op = lun_op_find(lunL_checkstring(L, 1));
   lunL_argcheck(L, c.op, 1, "no such operator");
-  luaL_checktype(L, 2, LUA_TTABLE);
+  lunL_checktype(L, 2, LUA_TTABLE);
   lua_settop(L, 4); /* the last for the name */
   c.name = 4;
   lun_attr_defaults(c.op, c.attr);
   if (!lua_isnil(L, 3)) {
-    luaL_checktype(L, 3, LUA_TTABLE);
+    lunL_checktype(L, 3, LUA_TTABLE);
     named_attrs(L, &c, 3);
   }
   take_shapes(L, &c, 2);
@@ -320,6 +340,15 @@ static const struct {
 static int negate(lua_State *L) {
   lua_settop(L, 1);
   return apply(L);
+}
+
+const char *lunL_op_name(lua_State *L, int f) {
+  lua_CFunction of = lua_tocfunction(L, f);
+  const lun_op *op;
+  if ((of != apply && of != negate) || !lua_getupvalue(L, f, 1)) return NULL;
+  op = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  return op->name;
 }
 
 static const lunL_reg functions[] = {{"shape", op_shape, 3}, {NULL, NULL, 0}};

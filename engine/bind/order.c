@@ -34,7 +34,7 @@ static int descending(const void *a, const void *b) {
 /* core.argsort(t[, n]) -> of every n values in a row (all of them), positions in it from
 ** 1, largest value first, ties in order; and the sorted values.  Both are flat. */
 static int argsort(lua_State *L) {
-  lua_Integer length = luaL_optinteger(L, 2, 0);
+  lua_Integer length = lunL_optinteger(L, 2, 0);
   const lun_tensor *t = lunL_hold(L, 1);
   int64_t size = t->size, n = length ? length : size;
   ranked *r;

@@ -16,7 +16,7 @@ typedef struct own_node {
 } own_node;
 
 static int own_gc(lua_State *L) {
-  own_node *o = luaL_checkudata(L, 1, OWN_NODE_T);
+  own_node *o = lunL_checkudata(L, 1, OWN_NODE_T);
   for (int i = 0; i < LUN_MAXIN; i++) {
     lun_tensor_release(o->n.in[i]);
     o->n.in[i] = NULL;
@@ -144,7 +144,7 @@ int lunL_node_forward(lua_State *L) {
   lunL_most(L, "forward", 2);
   lua_settop(L, 2);
   if (!lua_isnil(L, 2)) {
-    luaL_checktype(L, 2, LUA_TTABLE);
+    lunL_checktype(L, 2, LUA_TTABLE);
     lunL_known(L, 2, "forward", fields);
   }
   held = lunL_holdnode(L, 1);
@@ -181,7 +181,7 @@ static const lun_rule *rule_arg(lua_State *L, const lun_node *n, double *attr) {
   lun_rule_defaults(rule, attr);
   if (lua_isstring(L, 3)) return lunL_checkrule(L, 3, n->op, attr);
   if (lua_isnoneornil(L, 3)) return rule;
-  luaL_checktype(L, 3, LUA_TTABLE);
+  lunL_checktype(L, 3, LUA_TTABLE);
   if (lua_getfield(L, 3, "rule") != LUA_TNIL)
     rule = lunL_checkrule(L, lua_gettop(L), n->op, attr);
   lua_pop(L, 1);

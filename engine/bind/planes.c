@@ -10,17 +10,17 @@
 static lun_prep prep_arg(lua_State *L, int arg) {
   lun_prep p = {0, 1.0, {0, 0, 0}, {1, 1, 1}};
   if (lua_isnoneornil(L, arg)) return p;
-  luaL_checktype(L, arg, LUA_TTABLE);
+  lunL_checktype(L, arg, LUA_TTABLE);
   lua_getfield(L, arg, "bgr");
   p.bgr = lua_toboolean(L, -1);
   lua_getfield(L, arg, "scale");
-  p.scale = luaL_optnumber(L, -1, 1.0);
+  p.scale = lunL_optnumber(L, -1, 1.0);
   lua_pop(L, 2);
   for (int k = 0; k < 2; k++) {
     if (lua_getfield(L, arg, k ? "std" : "mean") == LUA_TTABLE) {
       for (int c = 0; c < 3; c++) {
         lua_geti(L, -1, c + 1);
-        (k ? p.std : p.mean)[c] = luaL_checknumber(L, -1);
+        (k ? p.std : p.mean)[c] = lunL_checknumber(L, -1);
         lua_pop(L, 1);
       }
     }
@@ -50,7 +50,7 @@ static int to_planes(lua_State *L) {
   lun_image *im;
   lun_tensor *t;
   lun_prep p = prep_arg(L, 2);
-  luaL_checktype(L, 1, LUA_TTABLE);
+  lunL_checktype(L, 1, LUA_TTABLE);
   n = luaL_len(L, 1);
   lunL_argcheck(L, n >= 1, 1, "empty list of images");
   im = lunL_listedimage(L, 1, 0, 0);
@@ -97,7 +97,7 @@ static int percentile(lua_State *L) {
   const lun_tensor *t = lunL_checktensor(L, 1);
   float v;
   lun_err err;
-  if (lun_map_percentile(&v, t->data, t->size, luaL_checknumber(L, 2), &err) !=
+  if (lun_map_percentile(&v, t->data, t->size, lunL_checknumber(L, 2), &err) !=
       LUN_OK)
     return lunL_raise(L, &err);
   lua_pushnumber(L, (lua_Number)v);
@@ -132,8 +132,8 @@ static int resize_map(lua_State *L) {
 static int colormap(lua_State *L) {
   const lun_tensor *t = lunL_hold(L, 1);
   size_t n;
-  const char *table = luaL_checklstring(L, 2, &n);
-  double lo = luaL_checknumber(L, 3), hi = luaL_checknumber(L, 4);
+  const char *table = lunL_checklstring(L, 2, &n);
+  double lo = lunL_checknumber(L, 3), hi = lunL_checknumber(L, 4);
   lun_image **b;
   lun_err err;
   lunL_argcheck(L, t->ndim == 2, 1, "a map (H,W) expected");
@@ -152,7 +152,7 @@ static int colormap(lua_State *L) {
 /* core.image.grey16(tensor (H,W), lo, hi) -> bytes of a PNG file */
 static int grey16(lua_State *L) {
   const lun_tensor *t = lunL_hold(L, 1);
-  double lo = luaL_checknumber(L, 2), hi = luaL_checknumber(L, 3);
+  double lo = lunL_checknumber(L, 2), hi = lunL_checknumber(L, 3);
   uint8_t **b;
   size_t n;
   lun_err err;

@@ -38,7 +38,7 @@ static int wait_for(process *p) {
 }
 
 static int process_gc(lua_State *L) {
-  process *p = luaL_checkudata(L, 1, PROCESS_T);
+  process *p = lunL_checkudata(L, 1, PROCESS_T);
   close_end(&p->in);
   close_end(&p->out);
   if (p->pid > 0) {
@@ -88,20 +88,20 @@ static int start(process *p, const char *path, char *const *words, int out) {
 /* core.spawn(path, {argument, ...}, [input]) -> process, or nil and a message.
 ** The path is taken as it is: nothing is looked for. */
 static int spawn(lua_State *L) {
-  const char *path = luaL_checkstring(L, 1);
+  const char *path = lunL_checkstring(L, 1);
   const char *words[MAX_WORDS + 2] = {path};
   size_t n = 0;
-  const char *input = luaL_optlstring(L, 3, NULL, &n);
+  const char *input = lunL_optlstring(L, 3, NULL, &n);
   process *p;
   int ends[2], code, count;
-  luaL_checktype(L, 2, LUA_TTABLE);
+  lunL_checktype(L, 2, LUA_TTABLE);
   lua_settop(L, 3);
   count = (int)lua_rawlen(L, 2);
   lunL_argcheck(L, count <= MAX_WORDS, 2, "too many arguments");
   luaL_checkstack(L, count + 4, NULL);
   for (int i = 0; i < count; i++) { /* the strings stay on the stack */
     lua_rawgeti(L, 2, i + 1);
-    words[i + 1] = luaL_checkstring(L, -1);
+    words[i + 1] = lunL_checkstring(L, -1);
   }
   p = lua_newuserdatauv(L, sizeof *p, 0);
   *p = (process){0, -1, -1};
@@ -123,7 +123,7 @@ static int spawn(lua_State *L) {
 /* process:finish() -> what it said, exit code (128 + a signal that ended it).
 ** Ctrl-C ends the program too. */
 static int finish(lua_State *L) {
-  process *p = luaL_checkudata(L, 1, PROCESS_T);
+  process *p = lunL_checkudata(L, 1, PROCESS_T);
   lun_err stopped = {LUN_EINTR, ""};
   luaL_Buffer b;
   size_t all = 0;

@@ -13,7 +13,7 @@
 /* ---- tape --------------------------------------------------------------- */
 
 static lun_tape *check(lua_State *L, int arg) {
-  lun_tape **b = luaL_checkudata(L, arg, TAPE_T);
+  lun_tape **b = lunL_checkudata(L, arg, TAPE_T);
   lunL_argcheck(L, *b != NULL, arg, "run was released");
   return *b;
 }
@@ -48,7 +48,7 @@ static int watch(lua_State *L) {
 
 /* The id of a node; -1 where the number is no id. */
 static int node_arg(lua_State *L, int arg) {
-  lua_Integer id = luaL_checkinteger(L, arg);
+  lua_Integer id = lunL_checkinteger(L, arg);
   return id >= 0 && id <= INT_MAX ? (int)id : -1;
 }
 
@@ -71,7 +71,7 @@ static int has(lua_State *L) {
 }
 
 static int tape_gc(lua_State *L) {
-  lun_tape **b = luaL_checkudata(L, 1, TAPE_T);
+  lun_tape **b = lunL_checkudata(L, 1, TAPE_T);
   lun_tape_release(*b);
   *b = NULL;
   return 0;
@@ -101,7 +101,7 @@ static int box_of(lua_State *L) {
 /* ---- backward ----------------------------------------------------------- */
 
 static int walk_gc(lua_State *L) {
-  lun_walk **w = luaL_checkudata(L, 1, WALK_T);
+  lun_walk **w = lunL_checkudata(L, 1, WALK_T);
   lun_walk_free(*w);
   *w = NULL;
   return 0;
@@ -207,7 +207,7 @@ static lun_flow *want_flows(lua_State *L, lun_walk *w, int to, int count) {
   lun_flow *flows;
   lun_err err;
   if (lua_isnoneornil(L, to)) return NULL;
-  luaL_checktype(L, to, LUA_TTABLE);
+  lunL_checktype(L, to, LUA_TTABLE);
   flows = lua_newuserdatauv(L, (size_t)count * sizeof *flows, 0);
   memset(flows, 0, (size_t)count * sizeof *flows);
   if (lun_walk_flows(w, flows, &err) != LUN_OK) lunL_raise(L, &err);
@@ -230,7 +230,7 @@ static int backward(lua_State *L) {
   int output;
   lunL_argcheck(L, lunL_checkbox(L, 1)->node >= 0, 1,
                 "the output is not on a tape");
-  luaL_checktype(L, 3, LUA_TTABLE);
+  lunL_checktype(L, 3, LUA_TTABLE);
   lua_settop(L, 5);
   lunL_ready(L, 2);
   w = lua_newuserdatauv(L, sizeof *w, 0);
@@ -242,7 +242,7 @@ static int backward(lua_State *L) {
     return lunL_raise(L, &err);
   for (int i = 1; i <= (int)luaL_len(L, 3); i++) {
     lua_geti(L, 3, i);
-    if (lun_walk_want(*w, (int)luaL_checkinteger(L, -1), &err) != LUN_OK)
+    if (lun_walk_want(*w, (int)lunL_checkinteger(L, -1), &err) != LUN_OK)
       return lunL_raise(L, &err);
     lua_pop(L, 1);
   }

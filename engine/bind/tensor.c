@@ -21,7 +21,7 @@ static int shape(lua_State *L) {
 /* t:dim() -> number of dimensions; t:dim(i) -> size of the ith */
 static int dim(lua_State *L) {
   const lun_tensor *t = lunL_checkbox(L, 1)->t;
-  lua_Integer i = luaL_optinteger(L, 2, 0);
+  lua_Integer i = lunL_optinteger(L, 2, 0);
   lunL_argcheck(L, i >= 0 && i <= t->ndim, 2, "no such dimension");
   lua_pushinteger(L, i ? t->dim[i - 1] : t->ndim);
   return 1;
@@ -70,10 +70,10 @@ int64_t lunL_offset(lua_State *L, const lun_tensor *t, const char *name,
   int64_t at = 0;
   check_indices(L, t, name, more);
   for (int i = 0; i < t->ndim; i++) {
-    lua_Integer k = luaL_checkinteger(L, 2 + i);
+    lua_Integer k = lunL_checkinteger(L, 2 + i);
     if (k < 1 || k > t->dim[i])
-      luaL_error(L, "index %d of dimension %d is outside 1 .. %d", (int)k,
-                 i + 1, (int)t->dim[i]);
+      luaL_error(L, "index %d of dimension %d is outside 1 .. %d%s", (int)k,
+                 i + 1, (int)t->dim[i], k == 0 ? "; indices count from 1" : "");
     at = at * t->dim[i] + k - 1;
   }
   return at;
@@ -163,7 +163,7 @@ static int sub(lua_State *L, int64_t from, int64_t n, int keep) {
 /* t:rows(from, to): view of rows from .. to */
 static int rows(lua_State *L) {
   const lun_tensor *t = lunL_checkbox(L, 1)->t;
-  lua_Integer a = luaL_checkinteger(L, 2), b = luaL_optinteger(L, 3, a);
+  lua_Integer a = lunL_checkinteger(L, 2), b = lunL_optinteger(L, 3, a);
   if (a < 1 || b > t->dim[0] || b < a - 1)
     return luaL_error(L, "rows %d .. %d are outside 1 .. %d", (int)a, (int)b,
                       (int)t->dim[0]);
@@ -244,6 +244,8 @@ static int newindex(lua_State *L) {
     lua_Integer i = lua_tointeger(L, 2);
     lun_tensor *t;
     int64_t row;
+    if (!number && !luaL_testudata(L, 3, TENSOR_T))
+      lunL_wanted(L, 3, "a tensor or a number");
     lunL_ready(L, 1);
     if (!number) lunL_ready(L, 3);
     t = lunL_writable(L, 1);
@@ -255,8 +257,8 @@ static int newindex(lua_State *L) {
     } else {
       const lun_tensor *s = lunL_values(L, 3);
       if (s->size != row)
-        return luaL_error(L, "row of %d values, got %d", (int)row,
-                          (int)s->size);
+        return luaL_error(L, "x[i] = y: a row of %d values is wanted, got %d",
+                          (int)row, (int)s->size);
       memmove(t->data + (i - 1) * row, s->data, (size_t)row * sizeof(float));
     }
     return 0;
@@ -343,7 +345,7 @@ static int same(lua_State *L) {
 }
 
 static int release(lua_State *L) {
-  lunL_tensor *b = luaL_checkudata(L, 1, TENSOR_T);
+  lunL_tensor *b = lunL_checkudata(L, 1, TENSOR_T);
   lun_tensor_release(b->t);
   lun_tape_release(b->tape);
   *b = (lunL_tensor){NULL, NULL, -1};
@@ -351,7 +353,7 @@ static int release(lua_State *L) {
 }
 
 static int tostring(lua_State *L) {
-  lunL_tensor *b = luaL_checkudata(L, 1, TENSOR_T);
+  lunL_tensor *b = lunL_checkudata(L, 1, TENSOR_T);
   char text[LUN_SHAPETEXT];
   double lo = HUGE_VAL, hi = -HUGE_VAL;
   if (!b->t) {

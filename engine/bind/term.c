@@ -17,7 +17,7 @@
 ** it is no terminal. Pixels are 0 where the terminal does not say. */
 static int term_size(lua_State *L) {
   struct winsize w;
-  int fd = (int)luaL_optinteger(L, 1, STDOUT_FILENO);
+  int fd = (int)lunL_optinteger(L, 1, STDOUT_FILENO);
   if (ioctl(fd, TIOCGWINSZ, &w) != 0 || w.ws_col == 0) return 0;
   lua_pushinteger(L, w.ws_col);
   lua_pushinteger(L, w.ws_row);
@@ -68,9 +68,9 @@ static size_t ask(int fd, const char *text, size_t len, char last, int ms,
 ** the character `last`, or nil when there is no terminal or it says nothing */
 static int term_ask(lua_State *L) {
   size_t len, n;
-  const char *text = luaL_checklstring(L, 1, &len);
-  const char *last = luaL_checkstring(L, 2);
-  int ms = (int)luaL_checkinteger(L, 3);
+  const char *text = lunL_checklstring(L, 1, &len);
+  const char *last = lunL_checkstring(L, 2);
+  int ms = (int)lunL_checkinteger(L, 3);
   char buf[256];
   int fd = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
   if (fd < 0) return 0;

@@ -8,14 +8,14 @@
 #include "bind.h"
 
 static lun_weights *check(lua_State *L, int arg) {
-  lun_weights **b = luaL_checkudata(L, arg, WEIGHTS_T);
+  lun_weights **b = lunL_checkudata(L, arg, WEIGHTS_T);
   lunL_argcheck(L, *b != NULL, arg, "weights were released");
   return *b;
 }
 
 /* core.weights(path) -> weights, or nil and a message */
 static int weights_open(lua_State *L) {
-  const char *path = luaL_checkstring(L, 1);
+  const char *path = lunL_checkstring(L, 1);
   lun_weights **b = lua_newuserdatauv(L, sizeof *b, 0);
   lun_err err;
   *b = NULL;
@@ -48,7 +48,7 @@ static int list(lua_State *L) {
 
 /* w:tensor(i) -> ith tensor (from 1), or nil and a message */
 static int tensor(lua_State *L) {
-  lua_Integer i = luaL_checkinteger(L, 2);
+  lua_Integer i = lunL_checkinteger(L, 2);
   int index = i >= 1 && i <= INT_MAX ? (int)i - 1 : -1;
   lunL_tensor *b = lunL_newtensor(L);
   lun_err err;
@@ -82,7 +82,7 @@ static int unchanged(lua_State *L) {
 }
 
 static int release(lua_State *L) {
-  lun_weights **b = luaL_checkudata(L, 1, WEIGHTS_T);
+  lun_weights **b = lunL_checkudata(L, 1, WEIGHTS_T);
   lun_weights_release(*b);
   *b = NULL;
   return 0;
@@ -117,9 +117,9 @@ static int keep_tensors(lua_State *L, int arg, int to) {
                 "a list of at most 65536 {name, tensor}");
   for (int i = 0; i < (int)n; i++) {
     lua_geti(L, arg, i + 1);
-    luaL_checktype(L, -1, LUA_TTABLE);
+    lunL_checktype(L, -1, LUA_TTABLE);
     lua_geti(L, -1, 1);
-    luaL_checkstring(L, -1);
+    lunL_checkstring(L, -1);
     keep(L, to, 2 * i + 1);
     lua_geti(L, -1, 2);
     lunL_ready(L, lua_gettop(L));
@@ -156,12 +156,12 @@ static int by_key(const void *a, const void *b) {
 static int weights_write(lua_State *L) {
   enum { LIST = 2, META = 4, PAIRS, TENSORS };
   static const char *const kinds[] = {"f32", "f16", NULL};
-  const char *path = luaL_checkstring(L, 1);
-  int n, npairs, half = luaL_checkoption(L, 3, "f32", kinds);
+  const char *path = lunL_checkstring(L, 1);
+  int n, npairs, half = lunL_checkoption(L, 3, "f32", kinds);
   const char **names, **pairs;
   lun_tensor **tensors;
   lun_err err;
-  luaL_checktype(L, LIST, LUA_TTABLE);
+  lunL_checktype(L, LIST, LUA_TTABLE);
   lua_settop(L, META);
   lua_newtable(L);
   npairs = keep_meta(L, META, PAIRS);
