@@ -240,7 +240,7 @@ int lunL_checkshape(lua_State *L, int arg, int64_t *dim) {
   if (list && lua_gettop(L) > arg && !lua_isnil(L, arg + 1))
     luaL_error(L, "a shape is one list, or numbers: there is an argument more");
   lunL_argcheck(L, top >= 1 && top <= LUN_MAXDIM, arg,
-                "a shape has 1 to 6 dimensions");
+                "a shape has 1 to 6 dimensions, (2, 3) or { 2, 3 }");
   for (; n < top; n++) {
     int whole;
     if (list) lua_geti(L, arg, n + 1);

@@ -18,13 +18,24 @@ static int set(lua_State *L) {
   return 1;
 }
 
+static void same_size(lua_State *L, const lun_tensor *t, const lun_tensor *s) {
+  char a[LUN_SHAPETEXT], b[LUN_SHAPETEXT];
+  if (s->size == t->size) return;
+  lun_shape_text(a, sizeof a, t->ndim, t->dim);
+  lun_shape_text(b, sizeof b, s->ndim, s->dim);
+  lunL_argerror(
+      L, 2,
+      lua_pushfstring(
+          L, "the tensor is %s, this one %s: as many values are wanted", a, b));
+}
+
 /* The tensor at 1, to be written; *other: that at 2, which has as many values. */
 static lun_tensor *pair(lua_State *L, const lun_tensor **other) {
   lun_tensor *t;
   lunL_ready(L, 1);
   lunL_ready(L, 2);
   t = lunL_writable(L, 1), *other = lunL_values(L, 2);
-  lunL_argcheck(L, (*other)->size == t->size, 2, "sizes differ");
+  same_size(L, t, *other);
   return t;
 }
 

@@ -65,10 +65,12 @@ static int tensor(lua_State *L) {
   int64_t dim[LUN_MAXDIM];
   int n;
   lun_tensor *t;
-  if (!lua_istable(L, 1) || !lua_isnoneornil(L, 2))
-    lunL_wanted(L, lua_istable(L, 1) ? 2 : 1,
-                lua_istable(L, 1) ? "nothing: one list, lu.tensor { 1, 2, 3 }"
-                                  : "a list of numbers, lu.tensor { 1, 2, 3 }");
+  if (!lua_isnoneornil(L, 2))
+    luaL_error(
+        L, "tensor takes 1 argument, got %d: one list, lu.tensor { 1, 2, 3 }",
+        lua_gettop(L));
+  if (!lua_istable(L, 1))
+    lunL_wanted(L, 1, "a list of numbers, lu.tensor { 1, 2, 3 }");
   n = nested_shape(L, dim);
   t = lunL_fresh(L, n, dim);
   lua_pushvalue(L, 1);

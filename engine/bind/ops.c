@@ -127,9 +127,12 @@ static void named_attrs(lua_State *L, call *c, int idx) {
     } else if (a) {
       set_attr(L, c, a, lua_gettop(L));
     } else {
-      if (!c->op->attrs || !c->op->attrs->name || lua_getmetatable(L, idx))
-        not_an_attribute(L, c->op, idx);
+      const lun_attrdef *some = c->op->attrs;
+      if (lua_getmetatable(L, idx)) not_an_attribute(L, c->op, idx);
       key = lunL_quoted(L, key);
+      if (!some || !some->name)
+        luaL_error(L, "%s: unknown attribute '%s': %s", c->op->name, key,
+                   too_many(L, c->op));
       push_choices(L, c->op);
       luaL_error(L, "%s: unknown attribute '%s' (it has: %s)", c->op->name, key,
                  lua_tostring(L, -1));

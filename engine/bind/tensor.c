@@ -194,16 +194,16 @@ static int is_index(lua_State *L, int arg) {
 }
 
 /* Raises: a tensor of n rows has no row i. */
-static int outside(lua_State *L, lua_Integer i, int64_t n) {
+static int outside(lua_State *L, lua_Integer i, const lun_tensor *t) {
+  char text[LUN_SHAPETEXT];
+  const char *more = "";
   if (i < 0)
-    return luaL_error(L,
-                      "index %I is outside 1 .. %I; x[{ %I }] counts from "
-                      "the end",
-                      i, (lua_Integer)n, i);
-  if (i == 0)
-    return luaL_error(L, "index 0 is outside 1 .. %I; indices count from 1",
-                      (lua_Integer)n);
-  return luaL_error(L, "index %I is outside 1 .. %I", i, (lua_Integer)n);
+    more = lua_pushfstring(L, "; x[{ %I }] counts from the end", i);
+  else if (i == 0)
+    more = "; indices count from 1";
+  return luaL_error(L, "index %I is outside 1 .. %I of a tensor %s%s", i,
+                    (lua_Integer)t->dim[0],
+                    lun_shape_text(text, sizeof text, t->ndim, t->dim), more);
 }
 
 /* t[i]: ith row as a view (a number from a 1-D tensor); t[{...}]: a region; t.name: a
@@ -230,7 +230,7 @@ static int index_(lua_State *L) {
   }
   t = lunL_checktensor(L, 1);
   i = lua_tointeger(L, 2);
-  if (i < 1 || i > t->dim[0]) return outside(L, i, t->dim[0]);
+  if (i < 1 || i > t->dim[0]) return outside(L, i, t);
   if (t->ndim > 1) return sub(L, i - 1, 1, 0);
   lua_pushnumber(L, (lua_Number)t->data[i - 1]);
   return 1;
@@ -250,7 +250,7 @@ static int newindex(lua_State *L) {
     if (!number) lunL_ready(L, 3);
     t = lunL_writable(L, 1);
     row = t->dim[0] ? t->size / t->dim[0] : 0;
-    if (i < 1 || i > t->dim[0]) return outside(L, i, t->dim[0]);
+    if (i < 1 || i > t->dim[0]) return outside(L, i, t);
     if (number) {
       for (int64_t k = 0; k < row; k++)
         t->data[(i - 1) * row + k] = (float)lua_tonumber(L, 3);

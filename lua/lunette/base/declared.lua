@@ -101,7 +101,9 @@ end
 
 local function any() return true end
 
-local function is_table(value) return type(value) == "table" end
+local function is_table(value)
+  return type(value) == "table" and not types.class_of(value)
+end
 
 local function is_object(value)
   return type(value) == "table" or type(value) == "userdata"
@@ -113,9 +115,17 @@ local function callable(value)
 end
 
 
----A tensor, or one that traces (an object of Lua).
+---Classes whose objects say in their metatable what they are.
+local classes = { ["lunette.Net"] = true, ["lunette.Run"] = true, ["lunette.Score"] = true,
+                  ["lunette.Canvas"] = true, ["lunette.Layer"] = true,
+                  ["lunette.Flow"] = true }
+
+
+---A tensor, or what stands for one: one that traces, a batch of pictures.
 local function tensor(value)
-  return types.is_tensor(value) or type(value) == "table" and getmetatable(value) ~= nil
+  if types.is_tensor(value) then return true end
+  return type(value) == "table" and getmetatable(value) ~= nil
+    and not classes[types.class_of(value) or ""]
 end
 
 
@@ -153,17 +163,15 @@ end
 local function first(list) return 1, list[1] end
 
 
----Classes whose objects say in their metatable what they are.
-local classes = { ["lunette.Net"] = true, ["lunette.Run"] = true,
-                  ["lunette.Score"] = true, ["lunette.Canvas"] = true }
-
-
----An object, but none of another class.
+---An object, but none of another class; of those that say what they are no plain table.
 local function of_class(kind)
   return function(value)
     if not is_object(value) then return false end
-    local name = (getmetatable(value) or {}).__name
-    return not (name and name:find "^lunette%.") or name == kind
+    local name = types.class_of(value)
+    if classes[kind] then
+      return name == kind or name == nil and debug.getmetatable(value) ~= nil
+    end
+    return name == kind or not classes[name or ""] and not types.is_tensor(value)
   end
 end
 
@@ -276,7 +284,7 @@ function test_of(kind, file)
   if kind:find '^"' then return simple.string end
   if kind:find "^fun%(" then return callable end
   if classes[kind] then return of_class(kind) end
-  return test_of_table(kind, file) or kind:find "^lunette%." and is_object or any
+  return test_of_table(kind, file) or kind:find "^lunette%." and of_class(kind) or any
 end
 
 
@@ -343,8 +351,8 @@ local function message_of(p, value, why, said)
   end
   local text = p.text ~= "" and (": %s;"):format(p.text) or ","
   said = value == nil and type(said) == "string" and (" (%s)"):format(said) or ""
-  return ("%s should be %s%s got %s%s"):format(p.name, plain(p.type), text,
-                                               types.told(value), said)
+  return ("%s should be %s%s got %s%s%s"):format(p.name, plain(p.type), text,
+    types.told(value), said, types.remedy(p.type, value))
 end
 
 
@@ -364,11 +372,12 @@ local function order_of(list, at, ...)
   for i = 1, #list do
     local value = (select(i, ...))
     names[i] = list[i] and list[i].name or "_"
-    if i ~= at and (types.class_of(value) or type(value) == "string") then
+    local is_of = types.class_of(value) or type(value) == "string"
+    if i ~= at and (is_of or type(value) == "table" and getmetatable(value)) then
       found = found or passes(p, value) and not is_placed(list[i], value)
     end
   end
-  if names[1] == "self" then table.remove(names, 1) end
+  if names[1] == "self" or names[1] == "_" then table.remove(names, 1) end
   return found and ("; the order is (%s)"):format(table.concat(names, ", ")) or ""
 end
 

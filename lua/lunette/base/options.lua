@@ -340,7 +340,7 @@ end
 ---@param defaults table<string, any>   defaults, or options that describe themselves
 ---@return table
 function M.check(what, opts, defaults)
-  if opts ~= nil and type(opts) ~= "table" then
+  if opts ~= nil and (type(opts) ~= "table" or types.class_of(opts)) then
     blame(("%s: options are a table, got %s%s"):format(what, types.told(opts),
           written(opts, defaults)))
   end

@@ -115,7 +115,9 @@ function M.of(name, f, class)
     if class and not is_object(class, (...)) then
       wrong = ("call it with a colon, %s(...)"):format(name)
     end
-    if wrong then blame(("%s: %s"):format(name, wrong)) end
+    if wrong then
+      blame(("%s: %s"):format(name:find "[.:]" and name or called(...), wrong))
+    end
     return guard.call(called(...), f, ...)
   end
   behind[strict] = f

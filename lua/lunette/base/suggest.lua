@@ -28,6 +28,22 @@ local function distance(a, b)
 end
 
 
+-- Is what was typed the name with letters left out, from its first to its last: `cols`
+-- for columns?
+local function is_shortened(typed, name)
+  if typed:sub(1, 1) ~= name:sub(1, 1) or typed:sub(-1) ~= name:sub(-1) then
+    return false
+  end
+  local at = 1
+  for c in typed:gmatch "." do
+    at = name:find(c, at, true)
+    if not at then return false end
+    at = at + 1
+  end
+  return true
+end
+
+
 -- Small is near. A name that starts with, or contains, what was typed is nearer
 -- than any edit: people type the beginning of a word. One that is part of what was
 -- typed comes next: `guided_backprop` for guided.
@@ -36,6 +52,7 @@ local function cost(typed, name)
   local c = distance(typed, name)
   if #typed >= 3 and name:find(typed, 1, true) then c = math.min(c, 1) end
   if #name >= 5 and typed:find(name, 1, true) then c = math.min(c, 2) end
+  if #typed >= 3 and is_shortened(typed, name) then c = math.min(c, 1) end
   return c
 end
 

@@ -74,8 +74,47 @@ function M.told(value)
   if value == package.loaded.lunette then
     return "the library itself: a dot, no colon"
   end
+  if M.class_of(value) == "lunette.Rows" then
+    return "the table of all of them: a dot, no colon"
+  end
   local name = M.class_of(value)
   return name and spoken_of(name) or "a " .. kind
+end
+
+
+local of_net = 'assert(lu.load "glyphs"), or lu.net { ... }, gives a network'
+local of_run = "net:run(images) gives a run"
+local of_tensor = "lu.tensor(list) makes a tensor of a list"
+
+---What makes the kind of value that is wanted of the one that was given.
+local remedies = {
+  Net = { string = of_net, ["nil"] = of_net, table = of_net, Run = "run.net is one",
+          Images = of_net, tensor = "lu.npy.write(path, x) writes a tensor" },
+  Run = { Net = of_run, Images = of_run, tensor = of_run, ["nil"] = of_run,
+          table = of_run, string = of_run },
+  Tensor = { table = of_tensor, number = of_tensor,
+             string = "net:images(path) reads pictures, lu.npy.read(path) a .npy",
+             Run = "run.LAYER is what a layer put out, run.output what the network said",
+             Net = "net:run(x).LAYER is what a layer puts out",
+             Layer = "run.LAYER is what a layer put out" },
+  string = { Layer = "its name is layer.name" },
+  number = { tensor = "x:item() is the number of a tensor that has one" },
+  integer = { tensor = "x:item() is the number of a tensor that has one" },
+}
+
+
+---What to add to the message about a value of another kind: "; net:run(images) gives a
+---run", or "".
+---@param wanted string   the type, as doc comments have it
+---@param value any
+---@return string
+function M.remedy(wanted, value)
+  local given = (M.class_of(value) or type(value)):gsub("^lunette%.", "")
+  for kind in wanted:gmatch "[%w_%.]+" do
+    local of = remedies[(kind:gsub("^lunette%.", ""))]
+    if of and of[given] then return "; " .. of[given] end
+  end
+  return ""
 end
 
 
@@ -84,7 +123,8 @@ end
 ---@param value any
 function M.check_net(what, value)
   if M.is_object(value, "lunette.Net") then return end
-  blame(("%s: a network expected, got %s"):format(what, M.told(value)))
+  blame(("%s: a network expected, got %s%s"):format(what, M.told(value),
+        M.remedy("Net", value)))
 end
 
 return M

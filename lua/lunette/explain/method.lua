@@ -13,6 +13,7 @@ local blame = require "lunette.base.blame"
 local opt = require("lunette.base.options").opt
 local shared = require "lunette.explain.shared"
 local strict = require "lunette.base.strict"
+local types = require "lunette.base.types"
 
 local M = {}
 
@@ -118,11 +119,25 @@ local drawn = { overlay = true, map = true, channels = true, numbers = true,
                 picture = true }
 
 
+---What a row of a method lacks, or nil.
+local function lacking(spec)
+  if type(spec) ~= "table" then return "one table is wanted, got " .. types.told(spec) end
+  if type(spec.name) ~= "string" then
+    return "name should be a text, got " .. types.told(spec.name)
+  end
+  if type(spec.explain) ~= "function" then
+    return "explain should be function(run, o), got " .. types.told(spec.explain)
+  end
+  if drawn[spec.draws] then return nil end
+  return "draws is missing, or none of these: it is " .. types.told(spec.draws)
+end
+
+
 local function check_row(spec)
-  if type(spec) ~= "table" or type(spec.name) ~= "string"
-     or type(spec.explain) ~= "function" or not drawn[spec.draws] then
-    blame("method: expected { name =, draws = \"overlay\"|\"map\"|\"channels\"|"
-          .. "\"numbers\"|\"picture\", options =, explain = function }")
+  local wrong = lacking(spec)
+  if wrong then
+    blame(("method: %s; expected { name =, draws = \"overlay\"|\"map\"|\"channels\"|"
+          .. "\"numbers\"|\"picture\", options =, explain = function }"):format(wrong))
   end
 end
 

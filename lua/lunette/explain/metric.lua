@@ -102,6 +102,20 @@ Metric.signature = {
 }
 
 
+---What a row of a metric lacks, or nil.
+local function lacking(spec)
+  if type(spec) ~= "table" then return "one table is wanted, got " .. types.told(spec) end
+  if type(spec.name) ~= "string" then
+    return "name should be a text, got " .. types.told(spec.name)
+  end
+  if type(spec.value) ~= "function" then
+    return "value should be function(map, ...), got " .. types.told(spec.value)
+  end
+  if spec.needs == nil or others[spec.needs] then return nil end
+  return "needs is none of these: it is " .. types.told(spec.needs)
+end
+
+
 ---A metric of one's own: a row that is called as those of `lu.metrics` are.
 ---Example:
 ---  local positive = lu.metric { name = "positive",
@@ -110,11 +124,10 @@ Metric.signature = {
 ---@param spec table   see docs/extending.md
 ---@return lunette.Metric
 function M.new(spec)
-  local ok = type(spec) == "table" and type(spec.name) == "string"
-    and type(spec.value) == "function" and (spec.needs == nil or others[spec.needs])
-  if not ok then
-    blame('metric: expected { name =, needs = "mask"|"map"|"run"|"method", '
-          .. 'value = function }')
+  local wrong = lacking(spec)
+  if wrong then
+    blame(('metric: %s; expected { name =, needs = "mask"|"map"|"run"|"method", '
+          .. 'value = function }'):format(wrong))
   end
   local row = {}
   for key, value in pairs(spec) do row[key] = value end

@@ -55,7 +55,7 @@ return method {
   options = {
     "score", "modifiers", "normalize", "progress", "seed", "batch",
     smooth_samples = opt.count(0, "noisy copies (SmoothGrad); 0: none", 0),
-    smooth_noise = opt.number(0.20, "sigma as a share of each image's range", 0),
+    smooth_noise = opt.number(0.20, "sigma as a share of each image's range", 0, 5),
     keepdims = opt.flag(false, "keep the channels: (N,C,H,W)"),
     gradient_modifier = opt.any("abs", '"abs", "none" or a function, before the '
       .. "maximum over channels", check_modifier),

@@ -50,7 +50,7 @@ return method {
     of = inner.option, with = inner.with,
     how = opt.choice("mean", { "mean", "mean_square", "variance" }, "what is kept"),
     samples = opt.count(25, "noisy copies"),
-    noise = opt.number(0.15, "sigma as a share of each image's range", 0),
+    noise = opt.number(0.15, "sigma as a share of each image's range", 0, 5),
     sigma = opt.maybe(opt.number(0, "sigma itself", 0)),
     draws = opt.tensor("(samples,C,H,W) or (samples,1,H,W)",
       "normal noise of your own"),

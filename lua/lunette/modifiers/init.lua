@@ -6,6 +6,7 @@
 local blame = require "lunette.base.blame"
 local modifier = require "lunette.modifiers.modifier"
 local named = require "lunette.modifiers.named"
+local types = require "lunette.base.types"
 local suggest = require "lunette.base.suggest"
 local on_layers = require "lunette.modifiers.on"
 
@@ -46,6 +47,26 @@ local function entries_of(spec)
 end
 
 
+local keys = { "name", "on", "backward", "rule", "takes", "relevance" }
+
+
+---Raises where a table of a modifier has a key that means nothing there.
+local function check_keys(given)
+  for key in next, given do
+    local known = false
+    for _, name in ipairs(keys) do known = known or name == key end
+    if not known and type(key) == "string" then
+      blame(("modifier: there is no '%s'%s (it takes %s)"):format(key,
+            suggest.after(key, keys), table.concat(keys, ", ")))
+    end
+  end
+  if given.takes ~= nil and (type(given.takes) ~= "table"
+     or #given.takes == 0 and next(given.takes) ~= nil) then
+    blame('modifier: takes is a list of names with defaults, { { "by", 0.5 } }')
+  end
+end
+
+
 ---A modifier of one's own. `backward(node, dy)` gets the node (name, kind, input,
 ---output, weight, bias, attrs, input_shape, node:forward{...}, node:backward(dy, ...))
 ---and the gradient of its output, and returns the gradient of its input. Instead of a
@@ -68,10 +89,14 @@ function M.new(spec)
     return modifier.row { name = name, entries = entries_of(given),
                           relevance = given.relevance }
   end
+  check_keys(given)
   local rule = given.backward or given.rule
   local found = given.on == nil and is_named(rule) or on_layers.is(given.on)
   if not found or not is_rule[type(rule)] then
-    blame("modifier: expected { name =, on = kind or layer, backward = function }")
+    blame(("modifier: %s; expected { name =, on = kind or layer, backward = function }"
+          ):format(found and "backward should be a function or a rule's name, got "
+          .. types.told(rule) or "on should be a kind or a layer, got "
+          .. types.told(given.on)))
   end
   return modifier.row { name = name, on = given.on, rule = rule, takes = given.takes }
 end

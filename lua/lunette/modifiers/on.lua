@@ -9,8 +9,10 @@
 ---  last "linear"       the last one
 ---  { a, b, ... }       any of these
 ---  nothing             every layer whose operator has the rule
+local blame = require "lunette.base.blame"
 local core = require "lunette.core"
 local suggest = require "lunette.base.suggest"
+local types = require "lunette.base.types"
 
 local M = {}
 
@@ -19,18 +21,27 @@ local Pick = { __name = "lunette.Pick" }
 function Pick.__tostring(p) return ("%s %s"):format(p.which, tostring(p.on)) end
 
 
+local function pick(which, on)
+  if not M.is(on) then
+    blame(("%s: a kind, a layer's name, a pattern, a function or a list, got %s"):format(
+          which, types.told(on)))
+  end
+  return setmetatable({ which = which, on = on }, Pick)
+end
+
+
 ---The first of the layers that `on` means, in the order of the network.
 ---Example:
 ---  local first = lu.modifiers.first "conv2d"
 ---  local quiet = lu.modifier { name = "quiet", on = first,
 ---    backward = function(node, dy) return node:backward(dy) * 0 end }
 ---@param on any   a kind, a name, a pattern, a predicate, a list
-function M.first(on) return setmetatable({ which = "first", on = on }, Pick) end
+function M.first(on) return pick("first", on) end
 
 
 ---The last of the layers that `on` means.
 ---@param on any   a kind, a name, a pattern, a predicate, a list
-function M.last(on) return setmetatable({ which = "last", on = on }, Pick) end
+function M.last(on) return pick("last", on) end
 
 
 local has = {} -- kind -> set of rules

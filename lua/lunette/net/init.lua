@@ -174,8 +174,9 @@ function Net:layer(name)
   local p = parts(self)
   local layer = p.by_name[name] or p.by_alias[name] or p.groups[name]
   if layer then return layer end
-  return nil, ("layer '%s' not found in %s%s"):format(text.brief(name), self.name,
-    suggest.after(tostring(name), build.known(self)))
+  local hint = suggest.after(tostring(name), build.known(self))
+  if hint == "" then hint = "; net:names() lists the layers" end
+  return nil, ("layer '%s' not found in %s%s"):format(text.brief(name), self.name, hint)
 end
 
 
@@ -353,6 +354,10 @@ end
 ---@param layer lunette.Layer
 ---@return table<string, lunette.Tensor>
 function Net:params_of(layer)
+  if type(layer) ~= "table" or type(rawget(layer, "params")) ~= "table" then
+    blame(("net:params_of: a layer expected, got %s; net:layer(name) gives one"):format(
+          types.told(layer)))
+  end
   local found = {}
   for _, q in ipairs(layer.params) do
     local t = self.params[q.name]

@@ -228,9 +228,28 @@ local function about_answer(name, line, lookup)
 end
 
 
----Why a variable is nil, by the code of its line `at` that gave it a value: a name that
----means nothing, or a call.
-local function about_made(at, code, name, lookup)
+---What a call gives where less of it was there than was asked for: `h, w = t:shape()`.
+local function about_several(at, several, name, lookup)
+  local chain = several.code:match "^([%a_][%w_%.:]*)%s*[%({\"']"
+  if not chain then return nil end
+  local f = values.evaluate(chain, lookup)
+  local entry = type(f) == "function" and require("lunette.repl.docs").of_function(f)
+  local most = entry and entry.returns and #entry.returns or 1
+  if several.place <= most then return nil end
+  local first = entry and entry.returns and entry.returns[1]
+  local gives = "one value"
+  if first and most > 1 then gives = most .. " values" end
+  local is_list = first and first.type:find "%[%]"
+  if is_list then gives = "one list" end
+  return ("%s gives %s, so that '%s' is nil (line %d)%s"):format(chain, gives, name, at,
+    is_list and "; table.unpack(list) gives its values" or "")
+end
+
+
+---Why a variable is nil, or a function that nobody called, by the code of its line `at`
+---that gave it a value: a name that means nothing, a call, fewer values than names.
+local function about_made(at, code, name, lookup, several)
+  if several then return about_several(at, several, name, lookup) end
   local chain, field = (code or ""):match "^([%a_][%w_%.%[%]\"']*)%.([%a_][%w_]*)%s*$"
   local found = chain and about_member(chain, field, lookup)
   field = (code or ""):match "^[%a_][%w_%.:]*%b()%.([%a_][%w_]*)%s*$"
@@ -245,12 +264,18 @@ end
 ---The sentence about a value that is nil because what should have made it failed, or
 ---because nothing was ever put there.
 local function about_failed(message, kind, name, look)
-  if not message:find "attempt to index a nil value" then return nil end
-  if not name then return "the call before it gave nil; assert(...) says why" end
-  local at, code = look.made(name)
-  local told = at and about_made(at, code, name, look.lookup)
+  if not name then
+    return message:find "index a nil" and "the call before it gave nil; assert(...) says why"
+      or nil
+  end
+  if name == "lu" then return 'a script begins with: local lu = require "lunette"' end
+  local at, code, several = look.made(name)
+  local told = at and about_made(at, code, name, look.lookup, several)
   if told then return told end
   local never = kind == "global" and "no value was given to that name, or " or ""
+  if not at and kind == "local" then
+    return ("'%s' is a parameter, or a loop's: it was given nil"):format(name)
+  end
   return ("%sassert(...) around the call that made '%s' says why it is nil"):format(
     never, name)
 end
@@ -283,8 +308,8 @@ local function about_argument(message, line, look)
   return about_field(line, lookup) or wrong.nil_argument(line, function(name)
     return values.evaluate(name, lookup)
   end, function(name)
-    local at, code = look.made(name)
-    local told = at and about_made(at, code, name, lookup)
+    local at, code, several = look.made(name)
+    local told = at and about_made(at, code, name, lookup, several)
     return told and "; " .. told or suggest.after(name, names)
   end)
 end
@@ -329,14 +354,15 @@ end
 ---@param line string     of the code that it is about
 ---@param lookup? table<string, any>   local variables by name, over the globals
 ---@param objects? any[]   values without a name, one of which was asked for a method
----@param made? fun(name: string): integer?, string?   the line before that gives a
----  variable its value, and the code there
+---@param made? fun(name: string): integer?, string?, table?   the line before that gives
+---  a variable its value, and the code there; of several at once { code =, place = }
 ---@return string?
 function M.hint(message, line, lookup, objects, made)
   local look = { lookup = lookup, made = made or function() end }
   local told = wrong.hint(message, line, {
     owner_of = function(name) return owners_of(name, line)[1] end,
-    value_of = function(chain) return values.evaluate(chain, lookup) end })
+    value_of = function(chain) return values.evaluate(chain, lookup) end,
+    made = look.made })
   if told then return told end
   if message:find "a nil value" then
     return about_name(message, line, look, objects)
@@ -386,8 +412,13 @@ local function made_before(source, number)
       local line = M.line(source, i) or ""
       local left, code = line:match "^%s*([%a_][%w_,%s]-)%s*=%s*([^=].*)$"
       left = left and left:gsub("^local%s+", "")
-      if left == name then return i, (code:gsub("%s*%-%-.*$", "")) end
-      if left and left:find("%f[%w_]" .. name .. "%f[^%w_]") then return i end
+      code = code and code:gsub("%s*%-%-.*$", "")
+      if left == name then return i, code end
+      local place = 0
+      for word in (left or ""):gmatch "[%a_][%w_]*" do
+        place = place + 1
+        if word == name then return i, nil, { code = code, place = place } end
+      end
     end
   end
 end
@@ -455,7 +486,7 @@ end
 ---@return string
 function M.told(message)
   local known, hint = pcall(M.at_error, message)
-  if not (known and hint) then return message end
+  if not (known and hint) or message:find("; " .. hint, 1, true) then return message end
   message = message:gsub("(module '[^']*' not found):\n\tno field.*$", "%1")
   return message .. "; " .. hint
 end

@@ -54,6 +54,13 @@ local function about_function(message, line, look)
      and not message:find "table expected, got function" then
     return nil
   end
+  local variable = message:match "a function value %(%a+ '([^']*)'%)"
+  local at, code, several = look.made(variable or "")
+  local made = at and (code or several and several.code) or ""
+  local from, method = made:match "^([%a_][%w_%.]*)%.([%a_][%w_]*)%s*$"
+  if from then
+    return ("line %d: it is a method: %s:%s()"):format(at, from, method)
+  end
   for chain, method, after in line:gmatch "([%a_][%w_%.]*)%.([%a_][%w_]*)(.?)" do
     local value = after:find "[%),%]%s]" and look.value_of(chain .. "." .. method)
     if type(value) == "function" then
@@ -61,6 +68,59 @@ local function about_function(message, line, look)
     end
   end
   return nil
+end
+
+
+---How the values of what stands after `in` are walked through.
+local function walked(chain, value)
+  if known.is_tensor(value) then
+    return ("for i = 1, %s:dim(1) do local row = %s[i] ... end"):format(chain, chain)
+  end
+  if known.is_net(value) or known.is_run(value) then
+    return "for _, layer in ipairs(net:layers()) do ... end"
+  end
+  local list = type(value) == "table" and (#value > 0 or next(value) == nil)
+  if type(value) == "number" then return ("for i = 1, %s do ... end"):format(chain) end
+  return list and ("for i, value in ipairs(%s) do ... end"):format(chain)
+    or ("for name, value in pairs(%s) do ... end"):format(chain)
+end
+
+
+---The sentence about a loop over what is no function: `for row in t do`.
+local function about_loop(message, line, look)
+  if not message:find "for iterator" then return nil end
+  local call, chain = line:match "%sin%s+([%a_][%w_]*)%s*%(%s*([%a_][%w_%.:%[%]]*)"
+  if call == "pairs" or call == "ipairs" then -- of nil, or of what is no table
+    local value = look.value_of(chain)
+    return value == nil and ("'%s' is nil here"):format(chain)
+      or "it is written " .. walked(chain, value)
+  end
+  chain = line:match "%sin%s+([%a_][%w_%.%[%]]*)%s*do" or line:match "%sin%s+([%a_][%w_%.%[%]]*)%s*$"
+  local value = chain and look.value_of(chain)
+  if value == nil then
+    return "a loop over a list is written for i, value in ipairs(list) do ... end"
+  end
+  return "it is written " .. walked(chain, value)
+end
+
+
+---The sentence about a table, or another plain value, that was called.
+local function about_called(message, line, look)
+  local name = message:match "attempt to call a table value %(%a+ '([^']*)'%)"
+  if not name then return nil end
+  local owner = look.owner_of(name)
+  local chain = owner and owner .. "." .. name or name
+  local value, list = look.value_of(chain), {}
+  for key, f in next, type(value) == "table" and value or {} do
+    if type(key) == "string" and type(f) == "function" and not key:find "^_" then
+      list[#list + 1] = ("%s.%s"):format(chain, key)
+    end
+  end
+  table.sort(list)
+  if #list == 0 then return ("it is a table: %s[1], %s.NAME"):format(chain, chain) end
+  local more = #list > 12 and (" ... (%d)"):format(#list) or ""
+  return ("it is a table of functions: %s%s"):format(table.concat(list, ", ", 1,
+          math.min(12, #list)), more)
 end
 
 
@@ -99,13 +159,15 @@ end
 ---@class lunette.Look
 ---@field owner_of fun(name: string): string?   the owner of a method on that line
 ---@field value_of fun(chain: string): any      what stands for a value there
+---@field made fun(name: string): integer?, string?, table?   see unknown.hint
 
 ---@param message string
 ---@param line string
 ---@param look lunette.Look
 ---@return string?
 function M.hint(message, line, look)
-  return about_list(message, line, look) or about_object(message)
+  return about_loop(message, line, look) or about_called(message, line, look)
+    or about_list(message, line, look) or about_object(message)
     or about_function(message, line, look) or about_module(message)
 end
 
@@ -132,6 +194,9 @@ end
 ---Words of a line that are neither fields nor keys nor Lua's own.
 local function variables_of(line)
   local list, seen, part = {}, {}, read_part(line)
+  for names in part:gmatch "function%s*[%w_%.:]*%s*(%b())" do -- parameters
+    for word in names:gmatch "[%a_][%w_]*" do seen[word] = true end
+  end
   for at, word, after in part:gmatch "()%f[%w_]([%a_][%w_]*)()" do
     local before, rest = part:sub(1, at - 1), part:sub(after)
     local field = before:find "[%.:]%s*$" and not before:find "%.%.%s*$"

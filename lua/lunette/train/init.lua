@@ -184,6 +184,9 @@ end
 
 ---What a checkpoint holds: parameters and moments by name.
 local function tensors_of(opt)
+  if type(opt.params) ~= "table" or type(opt.state) ~= "table" then
+    blame "train: an optimiser expected; lu.train.adam(net.params) makes one"
+  end
   local all = {}
   for name, t in pairs(opt.params) do all["p." .. name] = t end
   for name, t in pairs(opt.state) do all[name] = t end
