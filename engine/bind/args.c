@@ -101,20 +101,49 @@ static const char *remedy(lua_State *L, int arg, const char *wanted) {
   return "";
 }
 
+/* Raises the message on top with the innermost line of Lua: between it and this
+** function there may be one in C, as that of texts for 'a' * x. */
+static int raise_here(lua_State *L) {
+  lua_Debug ar;
+  for (int level = 1; lua_getstack(L, level, &ar); level++) {
+    lua_getinfo(L, "Sl", &ar);
+    if (ar.currentline <= 0) continue;
+    lua_pushfstring(L, "%s:%d: ", ar.short_src, ar.currentline);
+    lua_insert(L, -2);
+    lua_concat(L, 2);
+    break;
+  }
+  return lua_error(L);
+}
+
+/* Is an operation asked of a text and a tensor, 'a' * x?  Lua's own asks ours. */
+static int is_of_text(lua_State *L, int arg) {
+  lua_Debug ar;
+  return arg == 1 && lua_type(L, 1) == LUA_TSTRING && lua_getstack(L, 1, &ar) &&
+         lua_getinfo(L, "Sn", &ar) && *ar.what == 'C' && operation(&ar);
+}
+
 /* Raises; `object`: a method may have been called with a dot. */
 static int raise(lua_State *L, int arg, const char *wanted, int object) {
   const char *place, *given;
   int at = arg < 0 ? lua_absindex(L, arg) : arg;
+  int of_text = is_of_text(L, arg);
   if (at > lua_gettop(L)) lua_settop(L, at);
   given = push_given(L, at);
   place = push_place(L, arg);
-  if (object && arg == 1 && !is_operation(L))
-    return luaL_error(L,
-                      "%s should be %s, got %s; a method is called with a "
-                      "colon: x:%s(...)",
-                      place, wanted, given, push_name(L));
-  return luaL_error(L, "%s should be %s, got %s%s", place, wanted, given,
+  if (of_text)
+    lua_pushfstring(
+        L, "%s of a text, %s, and a tensor; tonumber(text) is its number",
+        push_name(L), given);
+  else if (object && arg == 1 && !is_operation(L))
+    lua_pushfstring(L,
+                    "%s should be %s, got %s; a method is called with a "
+                    "colon: x:%s(...)",
+                    place, wanted, given, push_name(L));
+  else
+    lua_pushfstring(L, "%s should be %s, got %s%s", place, wanted, given,
                     remedy(L, at, wanted));
+  return raise_here(L);
 }
 
 int lunL_wanted(lua_State *L, int arg, const char *wanted) {

@@ -22,7 +22,11 @@ static int shape(lua_State *L) {
 static int dim(lua_State *L) {
   const lun_tensor *t = lunL_checkbox(L, 1)->t;
   lua_Integer i = lunL_optinteger(L, 2, 0);
-  lunL_argcheck(L, i >= 0 && i <= t->ndim, 2, "no such dimension");
+  if (i < 0 || i > t->ndim)
+    lunL_argerror(L, 2,
+                  lua_pushfstring(L,
+                                  "there is no dimension %I, there are 1 to %d",
+                                  i, t->ndim));
   lua_pushinteger(L, i ? t->dim[i - 1] : t->ndim);
   return 1;
 }

@@ -329,6 +329,19 @@ describe("a graph in a file", function()
     assert.same({ 2, 6, 6 }, net.c.shape)
   end)
 
+  it("of an earlier version may have a clamp without bounds", function()
+    local open = { name = "open", kind = "clamp" }
+    local net = assert(lu.load(with { input = { 3, 8, 8 }, layers = { conv, open } }))
+    local run = net:run(lu.normal({ 1, 3, 8, 8 }, { seed = 1 }))
+    assert.is_true(t.same(run.c, run.open))
+    local path = folder .. "/again.safetensors"
+    assert(lu.save(net, path))
+    assert.equal("open", assert(lu.load(path)).open.name)
+    local shut, message = lu.net { input = { 3, 8, 8 }, layers = { conv, open } }
+    assert.is_nil(shut)
+    assert.matches("'min' and 'max' are missing", message)
+  end)
+
   it("is refused with its fault when it is none", function()
     local function says(text, graph, tensors)
       assert.matches(text, refusal(with(graph, tensors)))

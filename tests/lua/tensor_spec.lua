@@ -132,8 +132,10 @@ describe("a tensor", function()
     assert.same({ 1, 1, 1 }, x:copy_(lu.ones(3)):totable())
     x:set(2, 4)
     assert.same({ 1, 4, 1 }, x:totable())
-    assert.matches("the tensor is %(3%), this one %(2%)", t.message(x.add_, x, lu.ones(2)))
-    assert.matches("the tensor is %(3%), this one %(4%)", t.message(x.copy_, x, lu.ones(4)))
+    assert.matches("the tensor is %(3%), this one %(2%)",
+                   t.message(x.add_, x, lu.ones(2)))
+    assert.matches("the tensor is %(3%), this one %(4%)",
+                   t.message(x.copy_, x, lu.ones(4)))
     local m = lu.zeros(2, 2)
     m[2] = lu.tensor { 3, 4 }
     m[1] = 6
@@ -149,7 +151,7 @@ describe("a tensor", function()
     assert.matches("dimension 2", t.message(x.get, x, 1, 4))
     assert.matches("outside", t.message(x.rows, x, 2, 3))
     assert.matches("outside", t.message(x.rows, x, 0))
-    assert.matches("no such dimension", t.message(x.dim, x, 3))
+    assert.matches("there is no dimension 3, there are 1 to 2", t.message(x.dim, x, 3))
     assert.matches("do not fit", t.message(x.view, x, 5))
     assert.matches("one element", t.message(x.item, x))
     assert.has_error(function() return lu.zeros(2) + lu.zeros(3) end)

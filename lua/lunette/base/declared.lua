@@ -116,9 +116,9 @@ end
 
 
 ---Classes whose objects say in their metatable what they are.
-local classes = { ["lunette.Net"] = true, ["lunette.Run"] = true, ["lunette.Score"] = true,
-                  ["lunette.Canvas"] = true, ["lunette.Layer"] = true,
-                  ["lunette.Flow"] = true }
+local classes = { ["lunette.Net"] = true, ["lunette.Run"] = true,
+                  ["lunette.Score"] = true, ["lunette.Canvas"] = true,
+                  ["lunette.Layer"] = true, ["lunette.Flow"] = true }
 
 
 ---A tensor, or what stands for one: one that traces, a batch of pictures.
@@ -365,6 +365,13 @@ local function is_placed(p, value)
 end
 
 
+---Does the value itself say what it is: an object, a text?
+local function is_of_a_kind(value)
+  return types.class_of(value) ~= nil or type(value) == "string"
+    or type(value) == "table" and getmetatable(value) ~= nil
+end
+
+
 ---The function's parameters in order, for the message about arguments that were
 ---swapped: `lu.train.step(net, x, labels, opt)`.
 local function order_of(list, at, ...)
@@ -372,8 +379,7 @@ local function order_of(list, at, ...)
   for i = 1, #list do
     local value = (select(i, ...))
     names[i] = list[i] and list[i].name or "_"
-    local is_of = types.class_of(value) or type(value) == "string"
-    if i ~= at and (is_of or type(value) == "table" and getmetatable(value)) then
+    if i ~= at and is_of_a_kind(value) then
       found = found or passes(p, value) and not is_placed(list[i], value)
     end
   end

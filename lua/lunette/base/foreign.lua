@@ -2,19 +2,47 @@
 ---that are not there.
 local M = {}
 
+---Options elsewhere -> what they may be here: the first that a function takes.
 local options = {
-  feature_mask = "segments", n_perturb_samples = "samples", n_coalitions = "samples",
+  feature_mask = "segments", n_segments = "segments", superpixels = "segments",
+  n_perturb_samples = "samples", n_coalitions = "samples", n_masks = "samples",
+  num_masks = "samples", N = "samples", n = "samples smooth_samples steps count most",
   class_idx = "score", class_index = "score", class_id = "score", target = "score",
-  target_class = "score", category = "score", target_category = "score",
-  label = "score", target_layers = "layer", penultimate_layer = "layer",
-  epsilon = "eps", epsilons = "eps", stdevs = "noise", stdev_spread = "noise",
-  nt_samples = "samples", n_samples = "samples", num_samples = "samples",
-  perturbations_per_eval = "batch", internal_batch_size = "batch", batch_size = "batch",
-  baselines = "baseline", lr = "rate", learning_rate = "rate", epochs = "steps",
-  num_steps = "steps", n_steps = "steps", iterations = "steps",
-  sliding_window_shapes = "window", dim = "dims", axis = "dims", keepdim = "keepdims",
+  target_class = "score", category = "score", target_category = "score", y = "score",
+  label = "score", loss = "score", targets = "classes score", labels = "classes titles",
+  class = "classes score", classes = "score", class_name = "score", index = "score",
+  target_layers = "layer", target_layer = "layer", penultimate_layer = "layer",
+  layer_name = "layer", conv_layer = "layer", seek_penultimate_conv_layer = "layer",
+  layers = "layer", filter = "channel score", filter_indices = "channel score",
+  filters = "channel score", unit = "channel score", units = "channel score",
+  neuron = "channel score", neuron_selector = "score", channels = "channel",
+  epsilon = "eps", epsilons = "eps", stdevs = "noise smooth_noise",
+  stdev_spread = "noise smooth_noise", sigma = "noise smooth_noise",
+  std = "noise smooth_noise", stddev = "noise smooth_noise",
+  nt_samples = "samples smooth_samples", n_samples = "samples smooth_samples",
+  num_samples = "samples smooth_samples", noise = "smooth_noise",
+  samples = "smooth_samples steps", perturbations_per_eval = "batch",
+  internal_batch_size = "batch", batch_size = "batch", bs = "batch",
+  baselines = "baseline", reference = "baseline", background = "baseline",
+  blur = "baseline", lr = "rate", learning_rate = "rate", step_size = "rate",
+  epochs = "steps", num_steps = "steps", n_steps = "steps", iterations = "steps",
+  iters = "steps", n_iter = "steps", max_iter = "steps",
+  sliding_window_shapes = "window", patch_size = "window", kernel = "window",
+  dim = "dims", axis = "dims", axes = "dims", keepdim = "keepdims",
   kernel_size = "kernel", out_channels = "filters", out_features = "units",
-  strides = "stride", cmap = "colormap",
+  strides = "stride", max_N = "most top", max_n = "most top", topk = "top count",
+  top_k = "top count", k = "top count most", rule = "composite", rules = "composite",
+  cmap = "colormap", palette = "colormap", color_map = "colormap",
+  ncols = "columns", ncol = "columns", cols = "columns", rows = "columns",
+  suptitle = "title", name = "title", figsize = "scale cell", size = "side cell scale",
+  width = "side cell scale", height = "side cell scale", dpi = "scale",
+  normalise = "normalize", scale_by = "normalize", clip = "percentile",
+  background_color = "background", opacity = "alpha", transparency = "alpha",
+  random_state = "seed", random_seed = "seed", rng = "seed", verbose = "progress",
+  path = "out", file = "out", filename = "out", output = "out", save = "out",
+  backprop_modifier = "modifiers", modifier = "modifiers", rule_modifier = "modifiers",
+  model_modifier = "modifiers", gradient_rule = "modifiers", hidden_layers = "layers",
+  input_shape = "input", shape = "input", weights = "params",
 }
 
 local functions = {
@@ -43,14 +71,18 @@ local functions = {
   no_grad = "nothing: a gradient is taken where it is asked for",
   manual_seed = "{ seed = 7 }, an option", device = "nothing: it is the processor",
   normalize = "net:images(paths), which does what the network wants",
-  preprocess_input = "net:images(paths)", load_img = "lu.image.load(file)",
+  preprocess_input = "net:images(paths)", preprocess = "net:images(paths)",
+  load_images = "net:images(paths)", images = "net:images(paths)",
+  load_image = "lu.image.load(file), net:images(path)",
+  load_img = "lu.image.load(file)",
   decode_predictions = "net:run(x):top(5)",
 }
 
 local methods = {
   backward = "run:gradient { score = ... }, lu.gradient(f, x)",
-  forward = "net:run(x)", predict = "net:run(x):top()", detach = "nothing: values are on no tape unless watched",
-  item_ = "x:item()", contiguous = "nothing: values lie in a row", __call = "net:run(x)",
+  forward = "net:run(x)", predict = "net:run(x):top()",
+  detach_ = "x:detach()", item_ = "x:item()", __call = "net:run(x)",
+  contiguous = "nothing: values lie in a row",
   eval = "nothing: networks here are always ready to be run",
   numpy = "x:totable(), lu.npy.write(file, x)", tolist = "x:totable()",
   cpu = "nothing: tensors are in the processor's memory", cuda = "nothing: as cpu",
@@ -61,7 +93,8 @@ local methods = {
   parameters = "pairs(net.params)", named_modules = "net:layers()",
   softmax_ = "x:softmax()", weight = "net.LAYER.weight: parameters are the network's",
   bias = "net.LAYER.bias: parameters are the network's",
-  save = "lu.npy.write(file, x), lu.image.save(file, picture), lu.show(x, file), lu.save(net, file)",
+  save = "lu.npy.write(file, x), lu.image.save(file, picture), lu.show(x, file), "
+    .. "lu.save(net, file)",
   plot = "lu.show(x), lu.canvas()", imshow = "lu.show(x)", show = "lu.show(x)",
   amax = "x:max { dims = ... }",
   amin = "x:min { dims = ... }", ndim = "x:dim()", size = "x:shape()",
@@ -121,6 +154,8 @@ local globals = {
   dir = "help(x)", open = "io.open(file)", input = "io.read()", plot = "show(x)",
   imshow = "show(x)", exec = "load(text)", eval = "load(text)", printf = "print",
   echo = "print", f = '("%.2f"):format(x), where another language has f"{x}"',
+  model = 'net = assert(lu.load(name)), and net:run(x)', img = "lu.image.load(file)",
+  net = 'net = assert(lu.load "glyphs")', run = "run = net:run(images)",
   sleep = "os.execute \"sleep 1\"", array = "lu.tensor(list)",
 }
 
@@ -147,8 +182,16 @@ end
 
 ---The option that an option of another library is here, where there is one.
 ---@param word string
+---@param list string[]   options that there are
 ---@return string?
-function M.option(word) return options[word] end
+function M.option(word, list)
+  local there = {}
+  for _, name in ipairs(list) do there[name] = true end
+  for meant in (options[word] or ""):gmatch "%S+" do
+    if there[meant] then return meant end
+  end
+  return nil
+end
 
 
 ---What does here what a name of another library does there: code, or a remark.

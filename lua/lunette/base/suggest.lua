@@ -108,11 +108,39 @@ end
 ---@param list string[]   options that there are
 ---@return string hint
 function M.option(typed, list)
-  local meant = require("lunette.base.foreign").option(typed)
-  for _, name in ipairs(list) do
-    if name == meant then return M.after(name, list) end
+  local near = M.nearest(typed, list, 1)[1]
+  if near and typed:sub(1, #near - 2) == near:sub(1, -3) then -- but for its end
+    return M.after(near, list)
   end
-  return M.after(typed, list)
+  local meant = require("lunette.base.foreign").option(typed, list)
+  return M.after(meant or typed, list)
+end
+
+
+---The words of a name, without an s at their ends: "load_images" is load, image.
+local function words_of(name)
+  local list = {}
+  name = name:gsub("(%l)(%u)", "%1_%2"):lower():gsub("plus_?plus", "pp")
+  for word in name:gmatch "[%a%d]+" do list[#list + 1] = word:gsub("(%a%a)s$", "%1") end
+  return list
+end
+
+
+---The name that has all the words of what was typed: "lu.image.load" for load_images.
+---@param typed string
+---@param list string[]   names that exist
+---@return string?
+function M.by_words(typed, list)
+  local words, best, fewest = words_of(typed), nil, math.huge
+  if #words < 2 then return nil end
+  for _, name in ipairs(list) do
+    local there, own = {}, words_of(name)
+    for _, word in ipairs(own) do there[word] = true end
+    local all = true
+    for _, word in ipairs(words) do all = all and there[word] end
+    if all and #own < fewest then best, fewest = name, #own end
+  end
+  return best
 end
 
 

@@ -94,7 +94,7 @@ local remedies = {
           table = of_run, string = of_run },
   Tensor = { table = of_tensor, number = of_tensor,
              string = "net:images(path) reads pictures, lu.npy.read(path) a .npy",
-             Run = "run.LAYER is what a layer put out, run.output what the network said",
+             Run = "run.images was put in, run.LAYER and run.output came out",
              Net = "net:run(x).LAYER is what a layer puts out",
              Layer = "run.LAYER is what a layer put out" },
   string = { Layer = "its name is layer.name" },

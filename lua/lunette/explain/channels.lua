@@ -122,8 +122,8 @@ end
 ---@return lunette.Canvas
 function M.draw(run, found)
   if #found ~= run:count() then
-    blame(("draw: found has lists of %d pictures, the run %d; lu.channels.top(run, layer) "
-          .. "makes them"):format(#found, run:count()))
+    blame(("draw: found has lists of %d pictures, the run %d; "
+          .. "lu.channels.top(run, layer) makes them"):format(#found, run:count()))
   end
   local pictures = image.deprocess(run.images, run.net.preprocessing)
   local h, w = run.images:dim(3), run.images:dim(4)

@@ -121,7 +121,9 @@ local drawn = { overlay = true, map = true, channels = true, numbers = true,
 
 ---What a row of a method lacks, or nil.
 local function lacking(spec)
-  if type(spec) ~= "table" then return "one table is wanted, got " .. types.told(spec) end
+  if type(spec) ~= "table" then
+    return "one table is wanted, got " .. types.told(spec)
+  end
   if type(spec.name) ~= "string" then
     return "name should be a text, got " .. types.told(spec.name)
   end

@@ -104,7 +104,9 @@ Metric.signature = {
 
 ---What a row of a metric lacks, or nil.
 local function lacking(spec)
-  if type(spec) ~= "table" then return "one table is wanted, got " .. types.told(spec) end
+  if type(spec) ~= "table" then
+    return "one table is wanted, got " .. types.told(spec)
+  end
   if type(spec.name) ~= "string" then
     return "name should be a text, got " .. types.told(spec.name)
   end
@@ -188,7 +190,8 @@ end
 local others_of = {
   mask = function(what, map, mask)
     if not options.is_tensor(mask) or text(map) ~= text(mask) then
-      blame(("%s: map is %s, mask is %s"):format(what, text(map),
+      blame(("%s: map is %s, mask is %s; a mask is a tensor as large as the map"
+            ):format(what, text(map),
             options.is_tensor(mask) and text(mask) or types.told(mask)))
     end
     local object = mask:detach():gt(0.5)

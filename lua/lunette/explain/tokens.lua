@@ -78,7 +78,8 @@ function M.needed(who, net)
   local list = M.attentions(net)
   if #list > 0 then return list end
   blame(("%s: %s has no attention between tokens: no softmax of shape (heads, tokens, "
-    .. "tokens) behind a dense layer"):format(who, net.name))
+    .. "tokens) behind a dense layer; it is for Vision Transformers"):format(who,
+    net.name))
 end
 
 

@@ -23,8 +23,8 @@ function Pick.__tostring(p) return ("%s %s"):format(p.which, tostring(p.on)) end
 
 local function pick(which, on)
   if not M.is(on) then
-    blame(("%s: a kind, a layer's name, a pattern, a function or a list, got %s"):format(
-          which, types.told(on)))
+    blame(("%s: on should be a kind, a layer's name, a pattern, a function or a list, "
+          .. "got %s"):format(which, types.told(on)))
   end
   return setmetatable({ which = which, on = on }, Pick)
 end

@@ -148,13 +148,27 @@ function M.encode(graph)
 end
 
 
+---Earlier versions wrote a clamp without bounds, which changes nothing; today nobody
+---can make one. Such a file still loads.
+local function mend(graph)
+  for _, layer in ipairs(graph.layers) do
+    if layer.kind == "clamp" and layer.min == nil and layer.max == nil then
+      layer.kind = "identity"
+    end
+  end
+  return graph
+end
+
+
 ---The graph of a JSON text.
 ---@param text string
 ---@return table? graph, string? message
 function M.decode(text)
   local arch, message = json.decode(text)
   if type(arch) ~= "table" then return nil, message or "it is no object" end
-  return M.read(arch)
+  local graph
+  graph, message = M.read(arch)
+  return graph and mend(graph), message
 end
 
 return M

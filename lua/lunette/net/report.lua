@@ -49,6 +49,22 @@ local texts = {
   end,
 }
 
+local where = { image = "[1].", images = "[1][1]." }
+
+
+---A field of a class, asked of the list that it stands in: nil would be no answer.
+local function of_entries(what)
+  return where[what] and function(_, key)
+    if key == "class" or key == "name" or key == "probability" or key == "score" then
+      blame(("run:top gives a list an image, the best class first: top[1][1].%s; "
+             .. "this is %s: %s%s"):format(key, what == "image" and "an image's list"
+             or "the list of images", where[what], key))
+    end
+    return nil
+  end or nil
+end
+
+
 local printing = {} -- what run:kind() says .. what is printed -> metatable
 
 
@@ -56,7 +72,7 @@ local function printed(t, what, kind)
   local key = kind .. what
   printing[key] = printing[key] or { __name = "lunette.Top", __tostring = function(v)
     return escape(texts[what](v, kind), "\n")
-  end }
+  end, __index = of_entries(what) }
   return setmetatable(t, printing[key])
 end
 

@@ -49,7 +49,9 @@ local function jobs_of(list, opts)
     if taken[name] > 1 then name = name .. taken[name] end
     jobs[i] = { row = row, opts = options_of(row, opts, own), name = name }
   end
-  if #jobs == 0 then blame 'bake: no method is named; lu.bake(net, "net.onnx", "gradcam")' end
+  if #jobs == 0 then
+    blame 'bake: no method is named; lu.bake(net, "net.onnx", "gradcam")'
+  end
   return jobs
 end
 

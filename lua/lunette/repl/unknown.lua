@@ -133,11 +133,41 @@ local function foreign_word(owner, name)
 end
 
 
+---What has all the words of a name of the library's, or of one of its objects': a
+---canvas's add_row, lu.load_images.
+local function worded(owner, name)
+  local lu = package.loaded.lunette
+  local own = type(owner) ~= "string" and debug.getmetatable(owner)
+  if not lu or not (rawequal(owner, lu) or own) then return nil end
+  local list = {}
+  for _, y in ipairs(require("lunette.repl.exports").list()) do
+    if not y.name:find "^core" then list[#list + 1] = y.name end
+  end
+  return suggest.by_words(name, list)
+end
+
+
+---A name without the verb that others put before it: add_row is row, get_layer layer.
+local function without_verb(name)
+  local verb, rest = name:match "^(%l+)_(%w+)$"
+  local known = { add = 1, get = 1, set = 1, make = 1, create = 1, compute = 1,
+                  draw = 1, plot = 1, calc = 1, calculate = 1, to = 1, is = 1 }
+  return known[verb or ""] and rest or name
+end
+
+
 ---The values of a layer that a run does not have: why not.
 local function about_dropped(owner, name)
   if not looked.is_run(owner) or rawget(owner, name) ~= nil then return nil end
   local ok, value, message = pcall(owner.activation, owner, name)
   return ok and not value and message or nil
+end
+
+
+---What is nearest to a name among those that an owner has.
+local function near_name(name, list)
+  local hint = suggest.after(name, list)
+  return hint ~= "" and hint or suggest.after(without_verb(name), list)
 end
 
 
@@ -147,8 +177,8 @@ local function about_owner(chain, owner, name)
   for _, known in ipairs(list) do
     if known == name then return about_dropped(owner, name) end
   end
-  local ours = foreign_word(owner, name)
-  local hint = ours and "; here it is " .. ours or suggest.after(name, list)
+  local ours = foreign_word(owner, name) or worded(owner, name)
+  local hint = ours and "; here it is " .. ours or near_name(name, list)
   local layered = looked.is_net(owner) or looked.is_run(owner)
   if layered and not ours and values.class_with(name) then hint = "" end
   hint = about_parameter(owner, name, hint)
@@ -228,19 +258,26 @@ local function about_answer(name, line, lookup)
 end
 
 
+---What a function gives, by its doc comment; one in C is a method of tensors.
+local function returns_of(chain, lookup)
+  local f, docs = values.evaluate(chain, lookup), require "lunette.repl.docs"
+  local entry = type(f) == "function" and docs.of_function(f)
+  local method = chain:match ":([%w_]+)$"
+  for _, e in ipairs(not entry and method and docs.all().list or {}) do
+    if e.name == "Tensor:" .. method then entry = e end
+  end
+  return entry and entry.returns or {}
+end
+
+
 ---What a call gives where less of it was there than was asked for: `h, w = t:shape()`.
 local function about_several(at, several, name, lookup)
   local chain = several.code:match "^([%a_][%w_%.:]*)%s*[%({\"']"
-  if not chain then return nil end
-  local f = values.evaluate(chain, lookup)
-  local entry = type(f) == "function" and require("lunette.repl.docs").of_function(f)
-  local most = entry and entry.returns and #entry.returns or 1
-  if several.place <= most then return nil end
-  local first = entry and entry.returns and entry.returns[1]
-  local gives = "one value"
-  if first and most > 1 then gives = most .. " values" end
-  local is_list = first and first.type:find "%[%]"
-  if is_list then gives = "one list" end
+  local returns = chain and returns_of(chain, lookup)
+  if not returns or several.place <= math.max(1, #returns) then return nil end
+  local is_list = returns[1] and returns[1].type:find "%[%]"
+  local gives = is_list and "one list" or #returns > 1 and #returns .. " values"
+    or "one value"
   return ("%s gives %s, so that '%s' is nil (line %d)%s"):format(chain, gives, name, at,
     is_list and "; table.unpack(list) gives its values" or "")
 end
@@ -265,8 +302,8 @@ end
 ---because nothing was ever put there.
 local function about_failed(message, kind, name, look)
   if not name then
-    return message:find "index a nil" and "the call before it gave nil; assert(...) says why"
-      or nil
+    return message:find "index a nil"
+      and "the call before it gave nil; assert(...) says why" or nil
   end
   if name == "lu" then return 'a script begins with: local lu = require "lunette"' end
   local at, code, several = look.made(name)
@@ -354,8 +391,8 @@ end
 ---@param line string     of the code that it is about
 ---@param lookup? table<string, any>   local variables by name, over the globals
 ---@param objects? any[]   values without a name, one of which was asked for a method
----@param made? fun(name: string): integer?, string?, table?   the line before that gives
----  a variable its value, and the code there; of several at once { code =, place = }
+---@param made? fun(name: string): integer?, string?, table?   the line before that
+---  gives a variable its value, and the code there; of several { code =, place = }
 ---@return string?
 function M.hint(message, line, lookup, objects, made)
   local look = { lookup = lookup, made = made or function() end }
@@ -486,7 +523,9 @@ end
 ---@return string
 function M.told(message)
   local known, hint = pcall(M.at_error, message)
-  if not (known and hint) or message:find("; " .. hint, 1, true) then return message end
+  if not (known and hint) or message:find("; " .. hint, 1, true) then
+    return message
+  end
   message = message:gsub("(module '[^']*' not found):\n\tno field.*$", "%1")
   return message .. "; " .. hint
 end

@@ -45,6 +45,16 @@ local function about_object(message)
 end
 
 
+---The same of a variable that a line before gave one: n = x.shape.
+local function made_of_method(message, look)
+  local variable = message:match "a function value %(%a+ '([^']*)'%)"
+  local at, code, several = look.made(variable or "")
+  local made = at and (code or several and several.code) or ""
+  local from, method = made:match "^([%a_][%w_%.]*)%.([%a_][%w_]*)%s*$"
+  return from and ("line %d: it is a method: %s:%s()"):format(at, from, method) or nil
+end
+
+
 ---The sentence about a method that was not called: x.shape[1], ipairs(x.shape).
 local function about_function(message, line, look)
   local name = message:match "attempt to [%a ]+ a function value %(%a+ '([^']*)'%)"
@@ -54,13 +64,8 @@ local function about_function(message, line, look)
      and not message:find "table expected, got function" then
     return nil
   end
-  local variable = message:match "a function value %(%a+ '([^']*)'%)"
-  local at, code, several = look.made(variable or "")
-  local made = at and (code or several and several.code) or ""
-  local from, method = made:match "^([%a_][%w_%.]*)%.([%a_][%w_]*)%s*$"
-  if from then
-    return ("line %d: it is a method: %s:%s()"):format(at, from, method)
-  end
+  local made = made_of_method(message, look)
+  if made then return made end
   for chain, method, after in line:gmatch "([%a_][%w_%.]*)%.([%a_][%w_]*)(.?)" do
     local value = after:find "[%),%]%s]" and look.value_of(chain .. "." .. method)
     if type(value) == "function" then
@@ -88,14 +93,16 @@ end
 
 ---The sentence about a loop over what is no function: `for row in t do`.
 local function about_loop(message, line, look)
-  if not message:find "for iterator" then return nil end
+  local index = message:find "index a nil value$" and line:find "%sin%s+ipairs%s*%("
+  if not index and not message:find "for iterator" then return nil end
   local call, chain = line:match "%sin%s+([%a_][%w_]*)%s*%(%s*([%a_][%w_%.:%[%]]*)"
   if call == "pairs" or call == "ipairs" then -- of nil, or of what is no table
     local value = look.value_of(chain)
     return value == nil and ("'%s' is nil here"):format(chain)
       or "it is written " .. walked(chain, value)
   end
-  chain = line:match "%sin%s+([%a_][%w_%.%[%]]*)%s*do" or line:match "%sin%s+([%a_][%w_%.%[%]]*)%s*$"
+  chain = line:match "%sin%s+([%a_][%w_%.%[%]]*)%s*do%f[%W]"
+    or line:match "%sin%s+([%a_][%w_%.%[%]]*)%s*$"
   local value = chain and look.value_of(chain)
   if value == nil then
     return "a loop over a list is written for i, value in ipairs(list) do ... end"
@@ -104,19 +111,26 @@ local function about_loop(message, line, look)
 end
 
 
----The sentence about a table, or another plain value, that was called.
-local function about_called(message, line, look)
-  local name = message:match "attempt to call a table value %(%a+ '([^']*)'%)"
-  if not name then return nil end
-  local owner = look.owner_of(name)
-  local chain = owner and owner .. "." .. name or name
-  local value, list = look.value_of(chain), {}
+---The functions of a table, by their whole names.
+local function functions_of(chain, value)
+  local list = {}
   for key, f in next, type(value) == "table" and value or {} do
     if type(key) == "string" and type(f) == "function" and not key:find "^_" then
       list[#list + 1] = ("%s.%s"):format(chain, key)
     end
   end
   table.sort(list)
+  return list
+end
+
+
+---The sentence about a table that was called.
+local function about_called(message, look)
+  local name = message:match "attempt to call a table value %(%a+ '([^']*)'%)"
+  if not name then return nil end
+  local owner = look.owner_of(name)
+  local chain = owner and owner .. "." .. name or name
+  local list = functions_of(chain, look.value_of(chain))
   if #list == 0 then return ("it is a table: %s[1], %s.NAME"):format(chain, chain) end
   local more = #list > 12 and (" ... (%d)"):format(#list) or ""
   return ("it is a table of functions: %s%s"):format(table.concat(list, ", ", 1,
@@ -166,7 +180,7 @@ end
 ---@param look lunette.Look
 ---@return string?
 function M.hint(message, line, look)
-  return about_loop(message, line, look) or about_called(message, line, look)
+  return about_loop(message, line, look) or about_called(message, look)
     or about_list(message, line, look) or about_object(message)
     or about_function(message, line, look) or about_module(message)
 end

@@ -36,6 +36,10 @@ end
 function M.name(id, what)
   local names, message = M.of(what)
   if not names then return nil, message end
+  if not math.tointeger(id) then
+    blame(("labels.name: a class id is a whole number from 0 to %d, got %s"):format(
+          #names - 1, require("lunette.base.types").told(id)))
+  end
   if names[id + 1] then return names[id + 1] end
   return nil, ("class %d is outside 0 .. %d"):format(id, #names - 1)
 end

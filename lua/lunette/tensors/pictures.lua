@@ -119,7 +119,10 @@ function M.unfold(t, kernel, o)
   if math.type(kh) ~= "integer" or math.type(kw) ~= "integer" or kh < 1 or kw < 1 then
     blame "unfold: a kernel of whole numbers from 1"
   end
-  if t:dim() ~= 4 then blame "unfold: pictures (N,C,H,W)" end
+  if t:dim() ~= 4 then
+    blame(("unfold: pictures (N,C,H,W) are wanted, got (%s)"):format(
+          table.concat(t:shape(), ",")))
+  end
   local n, c = t:dim(1), t:dim(2)
   local one = core.zeros(c * kh * kw, 1, kh, kw) -- each filter picks one place
   for i = 0, c * kh * kw - 1 do

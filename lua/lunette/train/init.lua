@@ -27,7 +27,8 @@ function M.cross_entropy(logits, target)
     return (log_p * target):sum() * (-1 / n)
   end
   if #target ~= n then
-    blame(("cross_entropy: %d classes for %d samples"):format(#target, n))
+    blame(("cross_entropy: %d classes for %d samples; one id a sample, { 3, 7 }"
+          ):format(#target, n))
   end
   local index = {}
   for i, id in ipairs(target) do

@@ -370,8 +370,9 @@ function M.load(what, opts)
   local brief = require("lunette.base.text").brief
   local known = M.installed()
   table.move(models.names, 1, #models.names, #known + 1, known)
-  return nil, ("model '%s' not found%s"):format(brief(what),
-    require("lunette.base.suggest").after(what, known))
+  local hint = require("lunette.base.suggest").after(what, known)
+  if hint == "" then hint = "; `lunette models` lists what there is" end
+  return nil, ("model '%s' not found%s"):format(brief(what), hint)
 end
 
 return M
