@@ -200,7 +200,7 @@ describe("a mistake that Lua finds", function()
     { "return t + {}", "x %+ y: y should be a tensor or a number, got a table" },
     { "return 'a' * t", "mul of a text, 'a', and a tensor; tonumber" },
     { "return t.sum('a')", "a method is called with a colon: x:sum%(" },
-    { "return run:top(1).name", "top%[1%]%[1%].name; this is the list of images" },
+    { "return run:top(1).name", "whose entries have it: %[1%]%[1%].name" },
     { "return lu.CategoricalScore(3)", "here it is score = 3" },
     { "return lu.gradcam_plus_plus(run)", "here it is lu.gradcam_pp" },
     { "return lu.load_images { 'a.jpg' }", "here it is net:images" },

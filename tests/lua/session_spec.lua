@@ -105,7 +105,7 @@ describe("a session", function()
     ["r = net:run(run.images, { keep = false }); r.block1_conv1:dim()"] =
       "was dropped; run with keep = true",
     ["run.images[-1]"] =
-      "index %-1 is outside 1 .. 1; x%[{ %-1 }%] counts from the end",
+      "index %-1 is outside 1 .. 1 .*; x%[{ %-1 }%] counts from the end",
     ["lu.image.load 'https://a.b/c.jpg'"] = "it is an address: download the file",
     ["lu.load '~/c.pth'"] = "~ is the shell's",
     ["run.images[1:2]"] = "a part of a tensor is x%[{ { 1, 2 }, {} }%]",
@@ -292,7 +292,8 @@ local mistakes = {
   { "net:run(x, { modifers = {} })", "did you mean 'modifiers'" },
   { "lu.saliency(run, { dialect = 'keras-vis' })", "did you mean 'tf%-keras%-vis'" },
   { "lu.saliency(run, { smooth_samples = 0.5 })", "a whole number from 0 on, got 0.5" },
-  { "lu.saliency(run, { smooth_samples = 2, smooth_noise = -1 })", "0 on, got %-1" },
+  { "lu.saliency(run, { smooth_samples = 2, smooth_noise = -1 })",
+      "from 0 to 5, got %-1" },
   { "lu.saliency(run, { samples = 3 })", "unknown option 'samples'" },
   { "lu.gradcam(run, { layer = 'block5_conv4' })", "did you mean 'block5_conv" },
   { "lu.gradcam(run, { layer = 'flatten' })", "no height and width; choose" },

@@ -52,7 +52,7 @@ local function cost(typed, name)
   local c = distance(typed, name)
   if #typed >= 3 and name:find(typed, 1, true) then c = math.min(c, 1) end
   if #name >= 5 and typed:find(name, 1, true) then c = math.min(c, 2) end
-  if #typed >= 3 and is_shortened(typed, name) then c = math.min(c, 1) end
+  if #typed >= 3 and is_shortened(typed, name) then c = math.min(c, 1.5) end
   return c
 end
 

@@ -56,9 +56,8 @@ local where = { image = "[1].", images = "[1][1]." }
 local function of_entries(what)
   return where[what] and function(_, key)
     if key == "class" or key == "name" or key == "probability" or key == "score" then
-      blame(("run:top gives a list an image, the best class first: top[1][1].%s; "
-             .. "this is %s: %s%s"):format(key, what == "image" and "an image's list"
-             or "the list of images", where[what], key))
+      blame(("run:top gives a list for every image, best class first: it is a list, "
+             .. "whose entries have it: %s%s"):format(where[what], key))
     end
     return nil
   end or nil

@@ -286,7 +286,8 @@ end
 ---Why a variable is nil, or a function that nobody called, by the code of its line `at`
 ---that gave it a value: a name that means nothing, a call, fewer values than names.
 local function about_made(at, code, name, lookup, several)
-  if several then return about_several(at, several, name, lookup) end
+  local fewer = several and about_several(at, several, name, lookup)
+  if fewer then return fewer end
   local chain, field = (code or ""):match "^([%a_][%w_%.%[%]\"']*)%.([%a_][%w_]*)%s*$"
   local found = chain and about_member(chain, field, lookup)
   field = (code or ""):match "^[%a_][%w_%.:]*%b()%.([%a_][%w_]*)%s*$"

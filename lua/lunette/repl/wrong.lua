@@ -98,6 +98,7 @@ local function about_loop(message, line, look)
   local call, chain = line:match "%sin%s+([%a_][%w_]*)%s*%(%s*([%a_][%w_%.:%[%]]*)"
   if call == "pairs" or call == "ipairs" then -- of nil, or of what is no table
     local value = look.value_of(chain)
+    if type(value) == "function" then return nil end -- a method that was not called
     return value == nil and ("'%s' is nil here"):format(chain)
       or "it is written " .. walked(chain, value)
   end
