@@ -137,7 +137,8 @@ lua_Integer lunL_optinteger(lua_State *L, int arg, lua_Integer fallback);
 const char *lunL_checklstring(lua_State *L, int arg, size_t *n);
 const char *lunL_checkstring(lua_State *L, int arg);
 const char *lunL_optstring(lua_State *L, int arg, const char *fallback);
-const char *lunL_optlstring(lua_State *L, int arg, const char *fallback, size_t *n);
+const char *lunL_optlstring(lua_State *L, int arg, const char *fallback,
+                            size_t *n);
 void lunL_checktype(lua_State *L, int arg, int type);
 void *lunL_checkudata(lua_State *L, int arg, const char *class);
 int lunL_checkoption(lua_State *L, int arg, const char *fallback,

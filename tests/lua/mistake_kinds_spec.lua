@@ -154,7 +154,8 @@ local function mistakes(f)
   local function add(format, ...) list[#list + 1] = format:format(...) end
   for _, v in ipairs(values) do add("return %s(%s)", whole, v) end
   for _, v in ipairs(pairs_of) do add("return %s(%s)", whole, v) end
-  add("return %s%s%s(x)", f[1], other, f[3])
+  -- what writes in place is not given the input of the run
+  add("return %s%s%s(%s)", f[1], other, f[3], f[1] == "t" and "map" or "x")
   if #f[3] > 4 then
     add("return %s%s%s(x)", f[1], f[2], f[3]:sub(1, 2) .. f[3]:sub(4))
   end
