@@ -161,6 +161,7 @@ setmetatable(lu, {
 })
 
 ---Names that the library exports (for completion and the reference).
+---@return string[]
 function lu.names()
   local list = {}
   for name in pairs(lazy) do list[#list + 1] = name end

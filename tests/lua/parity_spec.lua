@@ -98,6 +98,21 @@ local function arguments(x, e)
 end
 
 
+---Does a function of a Lua file end with a result?
+local function gives(f)
+  local info, at = debug.getinfo(f, "S"), 0
+  if not info.source:find "^@" then return false end
+  for line in io.lines(info.source:sub(2)) do
+    at = at + 1
+    if at > info.linedefined and at < info.lastlinedefined
+       and line:find "^  return [^%s]" and not line:find "^  return nil$" then
+      return true
+    end
+  end
+  return false
+end
+
+
 describe("doc comments", function()
   it("describe every exported function", function()
     for _, x in ipairs(exports.list()) do
@@ -105,6 +120,19 @@ describe("doc comments", function()
         local e = help.entry_of(x)
         assert.truthy(e, x.name .. " has no doc comment")
         assert.truthy(e.text:find "%S", x.name .. " has no description")
+      end
+    end
+  end)
+
+  it("say what every row of the library is, and what functions return", function()
+    local behind = require("lunette.base.strict").behind
+    for _, x in ipairs(exports.list()) do
+      local e = not x.name:find "^core" and help.entry_of(x)
+      if e and docs.is_row(x.value) then
+        assert.truthy(e.text:find "%S", x.name .. " has no description")
+      elseif e and type(x.value) == "function"
+             and gives(behind(docs.real(x.value))) then
+        assert.truthy(#e.returns > 0, x.name .. " has no ---@return")
       end
     end
   end)

@@ -5,9 +5,9 @@ local subsets = require "lunette.explain.subsets"
 
 
 ---Faithfulness estimate (Alvarez-Melis & Jaakkola 2018): the picture's values in groups
----of `features`, in the order of the map; Pearson's correlation of the map's sum over a
----group and of how far the score falls when that group alone becomes the baseline. From
-----1 to 1. Gives also how far it fell.
+---of `features`, in the order of the map; Pearson's correlation (from -1 to 1) of the
+---map's sum over a group and of how far the score falls when that group alone becomes
+---the baseline. Gives also how far it fell.
 ---Caveat: groups are scattered over the picture, and hardly hurt a convolutional
 ---  network.
 return metric {

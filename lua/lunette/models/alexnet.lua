@@ -4,6 +4,7 @@ local M = {}
 
 ---The layers of AlexNet, as a table for lu.net.
 ---@param opts? { classes?: integer, preprocessing?: string|table }
+---@return table
 function M.alexnet(opts)
   opts = opts or {}
   local layers, at = {}, 0

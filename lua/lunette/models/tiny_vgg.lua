@@ -10,6 +10,7 @@ local classes = {
 
 ---The layers of Tiny VGG, as a table for lu.net.
 ---@param opts? { classes?: integer, side?: integer, channels?: integer }
+---@return table
 function M.tiny_vgg(opts)
   opts = opts or {}
   local side, c = opts.side or 64, opts.channels or 10

@@ -36,11 +36,13 @@ end
 ---  local quiet = lu.modifier { name = "quiet", on = first,
 ---    backward = function(node, dy) return node:backward(dy) * 0 end }
 ---@param on any   a kind, a name, a pattern, a predicate, a list
+---@return table   what `on` may be
 function M.first(on) return pick("first", on) end
 
 
 ---The last of the layers that `on` means.
 ---@param on any   a kind, a name, a pattern, a predicate, a list
+---@return table   what `on` may be
 function M.last(on) return pick("last", on) end
 
 

@@ -146,6 +146,7 @@ function Run:count() return self.images:dim(1) end
 
 ---The tape's node of a layer, as a modifier sees it.
 ---@param name string
+---@return lunette.Node? node, string? message
 function Run:node(name)
   local id, message = forward.node_of(self, name, true)
   if not id then return nil, message end

@@ -207,7 +207,7 @@ return function(file, module)
       close(entries, e, "", number) -- a class after a class
       e = nil
     end
-    if comment and not comment:find "^%-" then
+    if comment and not comment:find "^%-+$" then -- a line of dashes alone ends it
       e = e or new_entry(module, file)
       take_line(e, comment)
     elseif e then
