@@ -128,7 +128,8 @@ local methods = require("lunette.core").methods
 ---  local net = lu.load "glyphs"
 ---  local map = lu.gradcam(net, net:images(lu.glyphs.default_images(1).images))
 ---  print(map:trust { classes = 2, shifts = 2 })
----@param run? lunette.Run|table   of the pictures, where the map does not know them; or the options
+---@param run? lunette.Run|table   of the pictures, where the map does not know them; or
+---  the options
 ---@param opts? table        classes, shifts, steps, samples, full, seed, batch; method,
 ---  with, score for a map that does not say what made it
 ---@return lunette.Trust     printed, or :lines(i)

@@ -32,8 +32,8 @@ describe("rows", function()
                                                          { dialect = "captum" }))
     assert.matches("'captum' is none of tf%-keras%-vis, pytorch%-grad%-cam",
                    t.message(lu.gradcam_pp, run, { dialect = "captum" }))
-    assert.matches("smooth_noise is a number from 0 on, got %-1", t.message(lu.saliency,
-      run, { smooth_noise = -1 }))
+    assert.matches("smooth_noise is a number from 0 to 5, got %-1",
+                   t.message(lu.saliency, run, { smooth_noise = -1 }))
     assert.matches("smooth_noise is a finite number", t.message(lu.saliency, run,
       { smooth_noise = 0 / 0 }))
     assert.matches("option 'relu' is true or false, got '", t.message(lu.gradcam,
@@ -78,7 +78,8 @@ describe("rows", function()
     assert.equal(2, map.story.power)
     assert.matches("mine: power is a whole number from 1 on", t.message(mine, run,
                                                                         { power = 0 }))
-    assert.matches("method: expected", t.message(lu.method, { name = "x" }))
+    assert.matches("method: explain should be function",
+                   t.message(lu.method, { name = "x" }))
     assert.matches("draws = ", t.message(lu.method, { name = "x", draws = "art",
                                                       explain = print }))
     assert.matches("no shared option 'sccore'", t.message(lu.method, { name = "x",

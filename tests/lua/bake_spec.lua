@@ -105,7 +105,7 @@ describe("an exported network", function()
     assert.matches("none", message)
     assert.matches("opset is 13 to 17, got 12", t.message(lu.export, t.net(1), fresh(),
                                                           { opset = 12 }))
-    assert.matches("expected a network and a path", t.message(lu.export, {}, "x"))
+    assert.matches("net should be Net, got a table", t.message(lu.export, {}, "x"))
   end)
 end)
 

@@ -307,7 +307,7 @@ describe("our own engine", function()
     local path = folder .. "/own.onnx"
     assert(lu.bake(net, path, { "gradcam", "lrp", "guided_gradcam" },
                    { modifiers = { "linear" } }))
-    -- (of the first picture a relu's input is 0 but for roundings: guided maps differ by it)
+    -- of the first picture a relu's input is 0 but for roundings: another guided map
     local x = assert(net:images(lu.glyphs.default_images(4).images))
       :narrow { dim = 1, start = 3, length = 2 }
     local got = ort.run(folder, { { model = path, inputs = { input = x } } })[1]

@@ -41,7 +41,7 @@ describe("a run", function()
   end)
 
   it("computes poolings with what is before them, which shows nowhere", function()
-    local net = t.net(1, 5) -- few inputs join no pooling
+    local net = t.net(1, 9) -- few inputs join no pooling
     local x = t.input(net, 2)
     local run = net:run(x, linear)
     local want = net:run(x, { modifiers = { "linear" }, keep = "conv1" }) -- apart
@@ -76,7 +76,7 @@ describe("a run", function()
   end)
 
   it("makes no values of what was changed since", function()
-    local net = t.net(1, 5)
+    local net = t.net(1, 9)
     local x = t.input(net)
     local run = net:run(x)
     local pool = run.pool1:clone()
@@ -87,7 +87,7 @@ describe("a run", function()
   end)
 
   it("shows a rule in Lua the values before a pooling", function()
-    local net = t.net(1, 5)
+    local net = t.net(1, 9)
     local run, seen = net:run(t.input(net), linear), 0
     local look = lu.modifier { name = "look", on = "max_pool2d",
       backward = function(node, dy)

@@ -146,7 +146,8 @@ end
 local function run_of(map, given)
   local origin = map.origin
   if given ~= nil and not types.is_object(given, "lunette.Run") then
-    blame("trust: a run expected, got " .. types.told(given))
+    blame(("trust: run should be Run: of the pictures, got %s; net:run(images) gives "
+          .. "a run"):format(types.told(given)))
   end
   if given then return given end
   if not origin then
