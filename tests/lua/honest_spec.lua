@@ -156,6 +156,10 @@ describe("a saturated softmax", function()
     end
     assert.equal("", warned(lu.gradcam, sure(30):run(x, logit), { relu = false }))
     assert.equal("", warned(lu.saliency, sure(2):run(x), {}))
+    local function log_of_another(p)
+      return (p + 1e-30):log():narrow { dim = 2, start = 1, length = 1 }
+    end
+    assert.equal("", warned(lu.saliency, sure(14):run(x), { score = log_of_another }))
   end)
 
   it("is no fault of a path that begins where it is not", function()

@@ -216,6 +216,29 @@ describe("the command line, of several outputs", function()
     assert.matches("eigencam has no score", out)
   end)
 
+  it("is what metrics and checks ask of its map", function()
+    local passed = net:run(x)
+    local score = lu.score.categorical(3):on "many" -- kind has no class 3
+    local map = lu.saliency(passed, { score = score })
+    assert.equal(lu.metrics.deletion(map, passed, { steps = 4, score = score }),
+                 (lu.metrics.deletion(map, passed, { steps = 4 })))
+    local report = tostring(lu.trust(map, { samples = 2, classes = 2 }))
+    assert.matches("categorical%(3%) on many is no class of the network's first output",
+                   report)
+    assert.not_matches("The network says", report)
+  end)
+
+  it("is in no command of classes whose names have such words", function()
+    local command = require("lunette.report.command")
+    local story = { method = "saliency", score = "categorical(man on horse)",
+                    output = "kind", classes = { 0 } }
+    local entry = { story = story, path = picture, model = "heads",
+                    class = { class = 0 } }
+    assert.not_matches("%-%-head", command.of(entry))
+    story.score, story.output = { "a on many", "b" }, { "many", "kind" }
+    assert.is_nil(command.of(entry))
+  end)
+
   it("is what a report says to type again", function()
     local map = lu.saliency(net:run(x), { score = lu.score.categorical(2):on "many" })
     local line = require("lunette.report.command").of { story = map.story,

@@ -164,6 +164,14 @@ describe("map:trust", function()
     assert.equal("pass", verdicts(first:trust { samples = 2 }, 1).weights)
   end)
 
+  it("redraws the layers below the one that a modifier looks at", function()
+    local glyphs = lu.load "glyphs"
+    local passed = glyphs:run(glyphs:images(lu.glyphs.default_images(1).images))
+    local extract = lu.extract "block3_conv1"
+    local map = lu.saliency(passed, { modifiers = { extract }, score = 3 })
+    assert.equal("pass", verdicts(lu.trust(map, { samples = 2 }), 1).weights)
+  end)
+
   it("asks one output for no other class", function()
     local layers = { { "c", "conv2d", filters = 4, kernel = 3, padding = 1 },
                      { "r", "relu" }, { "f", "flatten" },
@@ -174,7 +182,8 @@ describe("map:trust", function()
     local report = lu.saliency(regression, input):trust { samples = 2 }
     local v = verdicts(report, 1)
     assert.same({ "unjudged", "unjudged" }, { v.class, v.pixels })
-    assert.matches("is no class, so that no other can be asked", tostring(report))
+    assert.matches("is no class of the network's first output, so that no other can "
+                   .. "be asked", tostring(report))
     layers[5] = { "p", "sigmoid" } -- 1 - p is the other class: the same gradient
     local binary = assert(lu.net { name = "one", input = { 3, 8, 8 },
                                    layers = layers }):init(1)

@@ -184,6 +184,8 @@ describe("attention", function()
                      t.message(lu.attention, run, { token = token }))
     end
     assert.matches("there are 3 layers", t.message(lu.legrad, run, { from = 4 }))
+    assert.matches("stands before the end of the last block", t.message(lu.legrad, run,
+      { score = lu.score.unit("encoder.layers.encoder_layer_0.mlp.0", 3) }))
   end)
 
   it("lies over pictures that are not square", function()

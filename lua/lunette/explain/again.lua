@@ -3,6 +3,7 @@
 ---called (`map.origin`).
 local blame = require "lunette.base.blame"
 local known = require "lunette.explain.known"
+local named = require "lunette.modifiers.named"
 local rows = require "lunette.base.rows"
 local scores = require "lunette.score"
 local types = require "lunette.base.types"
@@ -14,6 +15,7 @@ local M = {}
 ---@field score lunette.Score    what the map explains
 ---@field call fun(run: lunette.Run, score: lunette.Score): lunette.Tensor
 ---@field run_modifiers lunette.Modifier[]   of the runs that it is called with
+---@field modifiers lunette.Modifier[]       of the calls
 local Again = {}
 Again.__index = Again
 
@@ -75,10 +77,12 @@ function M.new(what, map, run, o)
     mods = origin.run_modifiers or mods
   end
   local row = row_of(what, method)
-  local f = type(row) == "function" and own_caller(row, o.modifiers)
+  local own = type(row) == "function"
+  local rules = own and o.modifiers or opts.modifiers
   return setmetatable({
-    name = f and "function" or row.name, run_modifiers = mods, run = run,
-    call = f or caller(row, opts), score = scores.resolve(o.score or "predicted", run),
+    name = own and "function" or row.name, run_modifiers = mods, run = run,
+    modifiers = named.list(rules or {}), score = scores.resolve(o.score, run),
+    call = own and own_caller(row, o.modifiers) or caller(row, opts),
   }, Again)
 end
 

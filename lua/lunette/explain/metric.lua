@@ -9,6 +9,7 @@
 local again = require "lunette.explain.again"
 local blame = require "lunette.base.blame"
 local options = require "lunette.base.options"
+local stories = require "lunette.explain.story"
 local strict = require "lunette.base.strict"
 local types = require "lunette.base.types"
 local opt = options.opt
@@ -231,10 +232,9 @@ end
 
 ---What scores and modifiers mean. A map says which classes it explains.
 local function resolve(o, map, given)
-  local told = map.story and map.story.classes
   if o.score then
-    local mine = (given or {}).score == nil and type(told) == "table" and told[1]
-    o.score = require("lunette.score").of(mine and told or o.score)
+    local told = (given or {}).score == nil and stories.score_of(map)
+    o.score = told or require("lunette.score").of(o.score)
   end
   if o.modifiers then
     o.modifiers = require("lunette.modifiers.named").list(o.modifiers)

@@ -46,7 +46,9 @@ function M.at(run, score, modifiers, image)
   local p, kind = looked_at(run, score, modifiers)
   if not p then return nil end
   local own = own_of(p, scored.ids(run, score, modifiers), image)
-  local most = kind == "softmax" and p:rows(image):stats().max or own
+  -- of a function nothing is known: it may take a logarithm
+  local most = kind == "softmax" and (own or score.parts) and p:rows(image):stats().max
+    or own
   local why
   if most and most > SURE then
     why = "p > 0.9999"

@@ -106,6 +106,30 @@ local function tell_score(row, run, o, story)
 end
 
 
+---Does a story's score name an output, other than by looking at the first one? That
+---output.
+---@param story table
+---@return string? output
+function M.named_output(story)
+  local output = story.output
+  if type(story.score) ~= "string" or type(output) ~= "string" then return nil end
+  local tail = " on " .. output
+  return story.score:sub(-#tail) == tail and output or nil
+end
+
+
+---The score of the classes that a map says it explains, of their output.
+---@param map lunette.Tensor
+---@return lunette.Score? score   nil: it names none
+function M.score_of(map)
+  local story = map.story or {}
+  local told = story.classes
+  if type(told) ~= "table" or not told[1] then return nil end
+  local score, output = require("lunette.score").of(told), M.named_output(story)
+  return output and score:on(output) or score
+end
+
+
 ---What map `at` explains, where that is a class: of the classes of its picture, else
 ---its id and the name that is given.
 ---@param story table

@@ -88,6 +88,10 @@ return method {
             #list))
     end
     local target = scored.layer(run, scores.resolve(o.score, run), o.modifiers)
+    if target.index < last.index then
+      blame(("legrad: the score is of '%s', which stands before the end of the last "
+        .. "block, '%s'; give one behind it"):format(target.name, last.name))
+    end
     local head = head_of(run, target, last)
     for i = o.from, #list do
       local score = at_block(run, o, head, last, list[i].block)

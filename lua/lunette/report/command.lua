@@ -2,6 +2,7 @@
 local flags = require "lunette.explain.flags"
 local methods = require "lunette.methods"
 local quoted = require("lunette.base.text").quoted
+local stories = require "lunette.explain.story"
 
 local M = {}
 
@@ -76,10 +77,11 @@ function M.of(entry)
   local story, id = entry.story, (entry.class or {}).class
   local row = type(story.method) == "string" and methods[story.method]
   if not row or not entry.path or story.score and not id then return nil end
+  if type(story.output) == "table" then return nil end -- classes of several outputs
   local words = { "lunette", "explain" }
   add(words, entry.path, "--model", model_of(entry), "--method", story.method)
   if row.options.score and id then add(words, "--class", ("%d"):format(id)) end
-  local head = type(story.score) == "string" and story.score:match " on (.*)$"
+  local head = stories.named_output(story)
   if head then add(words, "--head", head) end
   add_dialect(words, row, story)
   add_modifiers(words, row, story)

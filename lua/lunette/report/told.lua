@@ -5,8 +5,9 @@ local M = {}
 -- { English, Russian }: * is a value, # a number, of which the k-th is %k in Russian;
 -- a line's end is a space
 local sentences = {
-  { [[The score * is no class, so that no other can be asked.]],
-    [[Оценка %1 — не класс, поэтому о другом спросить нельзя.]] },
+  { [[The score * is no class of the network's first output, so that no other can be
+      asked.]],
+    [[Оценка %1 — не класс первого выхода сети, поэтому о другом спросить нельзя.]] },
   { [[There is no other class to ask.]],
     [[Другого класса, о котором можно спросить, нет.]] },
   { [[The network has one output, and the other class is this one turned round: asking
@@ -53,8 +54,9 @@ local sentences = {
     [[Сеть отвечает «%1»; эта карта объясняет «%2».]] },
   { [[Nothing here speaks for *: the map is the same everywhere.]],
     [[Здесь ничто не говорит за «%1»: карта всюду одинакова.]] },
-  { [[Whether its pixels matter cannot be asked: the score is no class.]],
-    [[Важны ли её точки, узнать нельзя: оценка — не класс.]] },
+  { [[Whether its pixels matter cannot be asked: the score is no class of the network's
+      first output.]],
+    [[Важны ли её точки, узнать нельзя: оценка — не класс первого выхода сети.]] },
   { [[Whether its pixels matter cannot be asked: the picture says no more for * than its
       mean colour does.]],
     [[Важны ли её точки, узнать нельзя: изображение говорит за «%1» не больше, чем его

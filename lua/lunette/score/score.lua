@@ -94,7 +94,8 @@ function Score:take(i)
       blame(("score: there are classes of %d samples, none of %d"):format(#list, i))
     end
     fields.classes = { list[i] }
-    fields.name = ("categorical(%s)"):format(list[i])
+    local on = self.output and " on " .. self.output or ""
+    fields.name = ("categorical(%s)%s"):format(list[i], on)
   end
   return M.changed(self, fields, function(part) return part:take(i) end)
 end

@@ -56,7 +56,8 @@ end
 function M.class(s)
   if not s.class then
     return result("class", "unjudged",
-      ("The score %s is no class, so that no other can be asked."):format(s.name),
+      ("The score %s is no class of the network's first output, so that no other can "
+        .. "be asked."):format(s.name),
       "another class: not asked")
   end
   if s.run:kind() == "binary" then
@@ -98,7 +99,7 @@ end
 local function random_networks(s)
   local shared = s.o.shared
   if not shared.networks then
-    local below = scored.layer(s.run, s.again.score, {})
+    local below = scored.layer(s.run, s.again.score, s.again.modifiers)
     local names, list = copies.upper(s.run.net, below), {}
     for seed = 1, #names > 0 and 2 or 0 do
       list[seed] = copies.random_top(s.run.net, names, #names, s.o.seed + seed)

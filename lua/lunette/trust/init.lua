@@ -3,6 +3,7 @@
 local blame = require "lunette.base.blame"
 local checks = require "lunette.trust.checks"
 local options = require "lunette.base.options"
+local stories = require "lunette.explain.story"
 local strict = require "lunette.base.strict"
 local opt = options.opt
 local subject = require "lunette.trust.subject"
@@ -117,9 +118,7 @@ end
 ---The score that the caller gives, or the one that the map explains.
 local function score_of(map, opts)
   if opts.score ~= nil then return opts.score end
-  local told = (map.story or {}).classes
-  if type(told) == "table" and told[1] then return told end
-  return map.origin and map.origin.opts.score
+  return stories.score_of(map) or map.origin and map.origin.opts.score
 end
 
 
@@ -180,8 +179,9 @@ end
 ---Checks maps: does another class give another map, do other weights, do its pixels
 ---matter more than the same shape elsewhere, is it steady, does it add up?
 ---@param map lunette.Tensor    (N,H,W) or (N,C,H,W)
----@param run? lunette.Run      of the pictures, where the map does not know them
----@param opts? table           of M.options
+---@param run? lunette.Run|table   of the pictures, where the map does not know them; or
+---  the options
+---@param opts? table              of M.options
 ---@return lunette.Trust
 function M.of(map, run, opts)
   if opts == nil and type(run) == "table" and getmetatable(run) == nil then

@@ -189,7 +189,8 @@ end
 ---@return lunette.TrustCheck
 return function(s)
   if not s.class or s.run.output:dim() ~= 2 then
-    return unjudged "Whether its pixels matter cannot be asked: the score is no class."
+    return unjudged("Whether its pixels matter cannot be asked: the score is no class "
+                    .. "of the network's first output.")
   end
   local plan = plan_of(s)
   local unit, least = unit_of(s, plan)
