@@ -193,6 +193,14 @@ static size_t enough(size_t bytes) {
   return pool.ceiling && pool.ceiling < held ? pool.ceiling : held;
 }
 
+/* Gives `all` bytes at p back but for the page at `done`, where a move failed: what was
+** mapped there may be gone already, and the place another's. */
+static void drop_pages(char *p, size_t done, size_t all) {
+  size_t after = done + HUGE_PAGE;
+  if (done) munmap(p, done);
+  if (after < all) munmap(p + after, all - after);
+}
+
 /* A new block of `bytes` takes the pages of cached ones while more than `held` would be
 ** held otherwise: moving a page costs microseconds, clearing a fresh one a hundred
 ** times as much.  The largest go first, from their ends. */
@@ -203,8 +211,8 @@ static head *from_cached(size_t held, size_t bytes) {
   while (done < all && pool.n.live + pool.n.cached + all > held &&
          (h = largest(-1)) != NULL && is_mapped(h->bytes)) {
     if (!p && !(p = map(all))) return NULL;
-    if (!cut(h, 1, p + done))
-      break; /* (one at a time: mremap takes no two mappings) */
+    /* (one at a time: mremap takes no two mappings) */
+    if (!cut(h, 1, p + done)) return drop_pages(p, done, all), NULL;
     done += HUGE_PAGE;
   }
   if (p && done < all) pool.n.system++;

@@ -194,14 +194,17 @@ const char *lunL_optstring(lua_State *L, int arg, const char *fallback) {
 }
 
 void lunL_checktype(lua_State *L, int arg, int type) {
+  char wanted[32];
   if (lua_type(L, arg) == type) return;
+  snprintf(wanted, sizeof wanted, "a %s", lua_typename(L, type));
   if (arg > lua_gettop(L)) lua_settop(L, arg);
-  lunL_wanted(L, arg, lua_pushfstring(L, "a %s", lua_typename(L, type)));
+  lunL_wanted(L, arg, wanted);
 }
 
 void *lunL_checkudata(lua_State *L, int arg, const char *class) {
   void *p = luaL_testudata(L, arg, class);
   if (p) return p;
+  arg = lua_absindex(L, arg);
   if (arg > lua_gettop(L)) lua_settop(L, arg);
   raise(L, arg, push_class(L, class), 1);
   return NULL;

@@ -146,9 +146,9 @@ static volatile sig_atomic_t stop_asked; /* the signal; 0: none yet */
 ** time left for a message and for files that are on their way.
 */
 static struct {
-  lua_State *L; /* the main state that watches; NULL: none */
-  int signals;  /* that came */
-  int timed;    /* there is a timer */
+  lua_State *L;                  /* the main state that watches; NULL: none */
+  volatile sig_atomic_t signals; /* that came */
+  int timed;                     /* there is a timer */
   struct sigaction before[2];
 } limit;
 
@@ -208,6 +208,7 @@ static void stop_watching(void) {
   for (int i = 0; i < 2; i++)
     sigaction(limit_signals[i], &limit.before[i], NULL);
   limit.timed = 0;
+  limit.signals = 0;
   limit.L = NULL;
 }
 
@@ -265,12 +266,18 @@ static int catch_signals(lua_State *L) {
 ** else.  It stays: what is begun later is interrupted at once. */
 static void on_stop(int sig) {
   stop_asked = sig == SIGPROF ? SIGXCPU : sig;
-  if (ctrl.depth > 0) interrupt_now();
+  if (ctrl.depth > 0 && ctrl.L) interrupt_now();
+}
+
+/* The limit as a wish: what does not end by it has MOST_SIGNALS seconds, too. */
+static void on_stop_limit(int sig) {
+  if (++limit.signals > MOST_SIGNALS) _exit(128 + SIGXCPU);
+  on_stop(sig);
 }
 
 /* core.catch_stop([seconds]) */
 static int catch_stop(lua_State *L) {
-  static const int asks[] = {SIGTERM, SIGUSR1, SIGALRM, SIGXCPU, SIGPROF};
+  static const int asks[] = {SIGTERM, SIGUSR1, SIGALRM};
   lua_Number seconds = lunL_optnumber(L, 1, 0);
   struct itimerval timer;
   struct sigaction a;
@@ -281,6 +288,8 @@ static int catch_stop(lua_State *L) {
   a.sa_flags = SA_RESTART; /* a write on its way goes on */
   for (size_t i = 0; i < sizeof asks / sizeof *asks; i++)
     sigaction(asks[i], &a, NULL);
+  a.sa_handler = on_stop_limit;
+  for (int i = 0; i < 2; i++) sigaction(limit_signals[i], &a, NULL);
   memset(&timer, 0, sizeof timer);
   timer.it_value.tv_sec = (time_t)seconds;
   timer.it_value.tv_usec =
@@ -310,11 +319,11 @@ static int interrupt_clear(lua_State *L) {
 }
 
 /* core.interrupted_at() -> seconds since the last Ctrl-C or the limit on processor
-** time, and the signal's number; or nil */
+** time, and the signal's number, of SIGXCPU 24 on every machine; or nil */
 static int interrupted_at(lua_State *L) {
   if (!ctrl.last) return 0;
   lua_pushnumber(L, (lua_Number)(milliseconds() - ctrl.last) / 1000);
-  lua_pushinteger(L, ctrl.signal);
+  lua_pushinteger(L, ctrl.signal == SIGXCPU ? 24 : ctrl.signal);
   return 2;
 }
 

@@ -201,13 +201,14 @@ static int is_index(lua_State *L, int arg) {
 static int outside(lua_State *L, lua_Integer i, const lun_tensor *t) {
   char text[LUN_SHAPETEXT];
   const char *more = "";
+  lua_Integer n = (lua_Integer)t->dim[0];
+  lun_shape_text(text, sizeof text, t->ndim, t->dim);
   if (i < 0)
     more = lua_pushfstring(L, "; x[{ %I }] counts from the end", i);
   else if (i == 0)
     more = "; indices count from 1";
-  return luaL_error(L, "index %I is outside 1 .. %I of a tensor %s%s", i,
-                    (lua_Integer)t->dim[0],
-                    lun_shape_text(text, sizeof text, t->ndim, t->dim), more);
+  return luaL_error(L, "index %I is outside 1 .. %I of a tensor %s%s", i, n,
+                    text, more);
 }
 
 /* t[i]: ith row as a view (a number from a 1-D tensor); t[{...}]: a region; t.name: a

@@ -16,6 +16,12 @@
 */
 #ifndef CHECK_H
 #define CHECK_H
+#if defined(__has_feature) &&                                                  \
+    !defined(__SANITIZE_ADDRESS__) /* clang's name of it */
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#endif
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>

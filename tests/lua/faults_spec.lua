@@ -347,6 +347,13 @@ describe("limits of the system", function()
     end
   end)
 
+  it("of processor time ask nothing of a state that catches no more", function()
+    local code, said = lunette(([[-e 'local core = require "lunette".core;
+      core.catch_signals "commands"; while not core.stop_asked() do end;
+      core.catch_signals(false); print(core.protect(print))']]), "ulimit -S -t 1;")
+    assert.equal(0, code, said)
+  end)
+
   it("of processor time are no fault of a large file", function()
     t.shell(("truncate -s 40G '%s/large'"):format(folder)) -- which has no blocks
     local code, said = t.shell(("ulimit -t 1; timeout 60 '%s/lunette-import' digest "

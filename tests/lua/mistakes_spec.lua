@@ -215,6 +215,7 @@ local kinds = {
     { "x:item()", "a tensor of one element" },
     { "lu.zeros { 2, 'a' }",
       "zeros: a value of the list should be a whole number.*got 'a'" },
+    { "lu.tensor({ { 1 }, 2 })", "a value of the list should be a table, got 2" },
     { "lu.full(3)", "full: argument 2: a shape has 1 to 6" },
     { "x:permute { dims = { 1, 2 } }", "permute: 'dims' has 2 numbers for 4 dimen" },
     { "lu.choose(net, x, {})", "should be .*got a tensor %(2,3," },
