@@ -1,6 +1,7 @@
 ---A folder whose files are the rows of a table: a new file is a new row, and nothing
 ---lists their names. `return rows.folder(...)` in the folder's init.lua.
 local lfs = require "lfs"
+local types = require "lunette.base.types"
 
 local M = {}
 
@@ -50,6 +51,23 @@ function M.folder(module, path)
     end,
     names = list,
   })
+end
+
+
+---What a row that a user writes lacks, or nil: it has a name and a function.
+---@param spec any
+---@param key string    of its function, "explain"
+---@param call string   "function(run, o)"
+---@return string?
+function M.lacking(spec, key, call)
+  if type(spec) ~= "table" then
+    return "one table is wanted, got " .. types.told(spec)
+  end
+  if type(spec.name) ~= "string" then
+    return "name should be a text, got " .. types.told(spec.name)
+  end
+  if type(spec[key]) == "function" then return nil end
+  return ("%s should be %s, got %s"):format(key, call, types.told(spec[key]))
 end
 
 

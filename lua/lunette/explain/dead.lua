@@ -27,21 +27,9 @@ end
 -- where the gradient dies ------------------------------------------------------------
 
 
----The layers that `first` is needed for, itself included, as a set of names.
-local function followers(net, first)
-  local set = { [first] = true }
-  for _, layer in ipairs(net:layers()) do
-    for _, from in ipairs(layer.from) do
-      set[layer.name] = set[layer.name] or set[from]
-    end
-  end
-  return set
-end
-
-
 ---Nodes between what the map is of and what is scored, the first included.
 local function between(at, first, last)
-  local list, kept = {}, followers(at.run.net, first)
+  local list, kept = {}, forward.followers(at.run.net, first)
   local dropped = forward.state_of(at.run).dropped
   for _, node in ipairs(forward.nodes(at.run, nil, last)) do
     if kept[node.layer.name] and not dropped[node.layer.name] then

@@ -11,6 +11,7 @@
 ---  }
 local blame = require "lunette.base.blame"
 local opt = require("lunette.base.options").opt
+local rows = require "lunette.base.rows"
 local shared = require "lunette.explain.shared"
 local strict = require "lunette.base.strict"
 local types = require "lunette.base.types"
@@ -121,15 +122,8 @@ local drawn = { overlay = true, map = true, channels = true, numbers = true,
 
 ---What a row of a method lacks, or nil.
 local function lacking(spec)
-  if type(spec) ~= "table" then
-    return "one table is wanted, got " .. types.told(spec)
-  end
-  if type(spec.name) ~= "string" then
-    return "name should be a text, got " .. types.told(spec.name)
-  end
-  if type(spec.explain) ~= "function" then
-    return "explain should be function(run, o), got " .. types.told(spec.explain)
-  end
+  local wrong = rows.lacking(spec, "explain", "function(run, o)")
+  if wrong then return wrong end
   if drawn[spec.draws] then return nil end
   return "draws is missing, or none of these: it is " .. types.told(spec.draws)
 end

@@ -9,6 +9,7 @@
 local again = require "lunette.explain.again"
 local blame = require "lunette.base.blame"
 local options = require "lunette.base.options"
+local rows = require "lunette.base.rows"
 local stories = require "lunette.explain.story"
 local strict = require "lunette.base.strict"
 local types = require "lunette.base.types"
@@ -105,15 +106,8 @@ Metric.signature = {
 
 ---What a row of a metric lacks, or nil.
 local function lacking(spec)
-  if type(spec) ~= "table" then
-    return "one table is wanted, got " .. types.told(spec)
-  end
-  if type(spec.name) ~= "string" then
-    return "name should be a text, got " .. types.told(spec.name)
-  end
-  if type(spec.value) ~= "function" then
-    return "value should be function(map, ...), got " .. types.told(spec.value)
-  end
+  local wrong = rows.lacking(spec, "value", "function(map, ...)")
+  if wrong then return wrong end
   if spec.needs == nil or others[spec.needs] then return nil end
   return "needs is none of these: it is " .. types.told(spec.needs)
 end

@@ -95,9 +95,12 @@ end
 -- what is needed ---------------------------------------------------------------
 
 
----The layers that depend on `start`, as a set of names.
-local function followers(net, start)
-  local set = { [start.name] = true }
+---The layers that depend on layer `start`, itself included, as a set of names.
+---@param net lunette.Net
+---@param start string
+---@return table<string, true?>
+function M.followers(net, start)
+  local set = { [start] = true }
   for _, layer in ipairs(net:layers()) do
     for _, from in ipairs(layer.from) do
       set[layer.name] = set[layer.name] or set[from]
@@ -110,7 +113,7 @@ end
 ---Watches, for n samples, the values of another run (`beside`, of one image) that the
 ---needed layers read and that do not depend on `start`: the other branches of a graph.
 local function stand_beside(net, st, start, beside, set, n)
-  local follows = followers(net, start)
+  local follows = M.followers(net, start.name)
   for _, layer in ipairs(net:layers()) do
     local run = layer ~= start and follows[layer.name] and set[layer.name]
     local read = run and layer.from or {} -- what `start` reads is not needed
